@@ -1,0 +1,140 @@
+/* bench.c - speed of the convolution passes, layer by layer, on every instruction set of the machine.
+ *
+ *   cc -O2 bench.c -o bench -lm            (-DDRL_THREADS -pthread for --threads)
+ *   ./bench [--isa NAME] [--threads N] [--json] [--all] [FILTER]
+ *
+ * GFLOP/s counts the nominal 2 N Ci Co 9 H W, also for taps that fall on padding. The peak is a register-only loop of the set's own
+ * multiply-add, timed beside each layer on one thread (times the threads); both are the best of several runs.
+ * FILTER keeps the lines whose name contains it: `fwd-128-128-32-b8`, `dx-...`, `dw-...` is pass-in-out-size-batch. */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include <stdio.h>
+#include <stdlib.h>
+#ifdef _WIN32
+#include <windows.h>
+static double now(void) { LARGE_INTEGER t, f; QueryPerformanceCounter(&t); QueryPerformanceFrequency(&f); return (double)t.QuadPart / (double)f.QuadPart; }
+#else
+#include <sys/time.h>
+static double now(void) { struct timeval t; gettimeofday(&t, NULL); return (double)t.tv_sec + 1e-6 * (double)t.tv_usec; }
+#endif
+
+typedef struct layer { int c, k, size, batch, usual; } layer;
+
+static const layer layers[] = {
+    { 3, 128, 32, 1, 0 },   { 3, 128, 32, 8, 1 },   { 3, 128, 32, 32, 0 },
+    { 128, 128, 32, 1, 0 }, { 128, 128, 32, 8, 1 }, { 128, 128, 32, 32, 0 },
+    { 128, 256, 16, 1, 0 }, { 128, 256, 16, 8, 1 }, { 128, 256, 16, 32, 0 },
+    { 256, 256, 16, 1, 0 }, { 256, 256, 16, 8, 1 }, { 256, 256, 16, 32, 0 },
+    { 256, 256, 8, 1, 0 },  { 256, 256, 8, 8, 1 },  { 256, 256, 8, 32, 0 },
+    { 256, 256, 4, 1, 0 },  { 256, 256, 4, 8, 1 },  { 256, 256, 4, 32, 0 },
+    { 1, 32, 32, 1, 0 },    { 1, 32, 32, 16, 1 },   { 1, 32, 32, 64, 0 },
+    { 32, 32, 32, 1, 0 },   { 32, 32, 32, 16, 1 },  { 32, 32, 32, 64, 0 },
+    { 32, 64, 16, 1, 0 },   { 32, 64, 16, 16, 1 },  { 32, 64, 16, 64, 0 },
+    { 64, 64, 16, 1, 0 },   { 64, 64, 16, 16, 1 },  { 64, 64, 16, 64, 0 },
+    { 64, 64, 8, 1, 0 },    { 64, 64, 8, 16, 1 },   { 64, 64, 8, 64, 0 },
+    { 64, 64, 4, 1, 0 },    { 64, 64, 4, 16, 1 },   { 64, 64, 4, 64, 0 }
+};
+
+static int option_json, option_all, option_threads = 1;
+static const char *option_filter = "", *option_isa = "";
+
+static float *floats(size_t n, drl_ctx *ctx, uint64_t stream)
+{
+    char *raw = (char *)malloc(n * sizeof(float) + 64);
+    float *p = (float *)(void *)(raw + (64 - (uintptr_t)raw % 64) % 64);    /* never freed: a benchmark ends */
+    drl_rng rng;
+    if (!raw) { printf("out of memory\n"); exit(1); }
+    rng.seed = 1;
+    rng.stream = stream;
+    rng.position = 0;
+    drl_rng_normals(ctx, &rng, p, n);
+    return p;
+}
+
+static double peak_gflops(const drl_ctx *ctx)
+{
+    double t0 = now(), t, operations = ctx->kernels->peak(20000), best = 0;
+    size_t rounds = (size_t)(20000 * 0.01 / (now() - t0 + 1e-7)) + 1;
+    int i;
+    for (i = 0; i < 3; ++i) {
+        t0 = now();
+        operations = ctx->kernels->peak(rounds);
+        t = now() - t0;
+        if (operations / t > best) best = operations / t;
+    }
+    return best * 1e-9;
+}
+
+static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
+{
+    static const char *const names[3] = { "fwd", "dx", "dw" };
+    char name[64];
+    drl_conv2d_desc d;
+    drl_tensor x, y;
+    float *weight, *packed, *bias, *dweight, *work;
+    size_t nw = (size_t)l->c * (size_t)l->k * 9, nwork;
+    double flop = 2.0 * l->batch * l->c * l->k * 9.0 * l->size * l->size, best = 1e30, peak = 0, spent = 0, t0, t, bytes;
+    int runs;
+    sprintf(name, "%s-%d-%d-%d-b%d", names[pass], l->c, l->k, l->size, l->batch);
+    if (!strstr(name, option_filter) || (!option_all && !*option_filter && !l->usual)) return;
+    d.in_channels = l->c;
+    d.out_channels = l->k;
+    d.kernel = 3;
+    x = drl_tensor_of(NULL, l->batch, l->size, l->size, l->c);
+    y = drl_tensor_of(NULL, l->batch, l->size, l->size, l->k);
+    x.data = floats(drl_tensor_count(&x), ctx, 1);
+    y.data = floats(drl_tensor_count(&y), ctx, 2);
+    weight = floats(nw, ctx, 3);
+    dweight = floats(nw, ctx, 4);
+    bias = floats((size_t)l->k, ctx, 5);
+    nwork = drl_conv2d_work_count(ctx, &d, l->batch, l->size, l->size);
+    work = floats(nwork, ctx, 6);
+    packed = floats(drl_conv2d_packed_count(ctx, &d, pass == 1), ctx, 7);
+    drl_conv2d_pack(ctx, &d, pass == 1, weight, 0.01f, packed);
+    for (runs = 0; runs < 3 || (spent < 0.25 && runs < 1000); ++runs) {
+        if (runs % 8 == 0) { t = peak_gflops(ctx); if (t > peak) peak = t; }
+        t0 = now();
+        if (pass == 0) drl_conv2d_forward(ctx, &d, &x, packed, bias, &y, work);
+        else if (pass == 1) drl_conv2d_input_grad(ctx, &d, &y, packed, &x, 0, work);
+        else drl_conv2d_param_grad(ctx, &d, &x, &y, dweight, bias, work);
+        t = now() - t0;
+        spent += t;
+        if (t < best) best = t;
+    }
+    peak *= drl_ctx_threads(ctx);
+    bytes = 4.0 * (double)(drl_tensor_count(&x) + drl_tensor_count(&y) + nw);
+    if (option_json)
+        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.4f,\"gflops\":%.2f,\"peak_share\":%.3f,\"bytes\":%.0f}\n",
+            name, drl_ctx_threads(ctx), drl_isa_name(drl_ctx_isa(ctx)), best * 1e3, flop / best * 1e-9, flop / best * 1e-9 / peak, bytes);
+    else
+        printf("%-22s %-8s %d thread%s %9.3f ms %8.1f GFLOP/s %5.0f %% of %.0f\n", name, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx),
+            drl_ctx_threads(ctx) > 1 ? "s" : " ", best * 1e3, flop / best * 1e-9, 100 * flop / best * 1e-9 / peak, peak);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    int i, isa, pass;
+    size_t l;
+    for (i = 1; i < argc; ++i) {
+        if (!strcmp(argv[i], "--json")) option_json = 1;
+        else if (!strcmp(argv[i], "--all")) option_all = 1;
+        else if (!strcmp(argv[i], "--isa") && i + 1 < argc) option_isa = argv[++i];
+        else if (!strcmp(argv[i], "--threads") && i + 1 < argc) option_threads = atoi(argv[++i]);
+        else if (argv[i][0] != '-') option_filter = argv[i];
+        else { printf("usage: bench [--isa NAME] [--threads N] [--json] [--all] [FILTER]\n"); return 1; }
+    }
+    for (isa = DRL_ISA_NEON; isa >= DRL_ISA_PORTABLE; --isa) {
+        drl_ctx_desc desc;
+        drl_ctx *ctx = NULL;
+        if (*option_isa && strcmp(option_isa, drl_isa_name((drl_isa)isa)) != 0) continue;
+        memset(&desc, 0, sizeof desc);
+        desc.isa = (drl_isa)isa;
+        desc.threads = option_threads;
+        if (isa == DRL_ISA_PORTABLE && !*option_isa && !option_all && !*option_filter) continue;    /* slow: on request */
+        if (drl_ctx_create(&desc, &ctx) != DRL_OK) continue;
+        for (l = 0; l < sizeof layers / sizeof layers[0]; ++l) for (pass = 0; pass < 3; ++pass) bench_layer(ctx, &layers[l], pass);
+        drl_ctx_destroy(ctx);
+    }
+    return 0;
+}

@@ -1,0 +1,7329 @@
+/* drl.h - energy-based generative models by Diffusion Recovery Likelihood, in one C file.  No dependencies but libc and libm.
+ *
+ *     #define DRL_IMPLEMENTATION                     // in one file of the program
+ *     #include "drl.h"
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         static float pixels[16 * 32 * 32 * 4];                     // 16 RGBA sprites, values about [-1, 1]
+ *         drl_ctx *ctx = NULL;
+ *         drl_model *m = NULL;
+ *         drl_sample_desc how = {0};                                 // zero means: a good default
+ *         how.count = 16;  how.seed = 42;
+ *         if (drl_ctx_create(NULL, &ctx) != DRL_OK) return 1;
+ *         if (drl_model_load(ctx, "sprites.safetensors", &m) != DRL_OK || drl_sample(m, &how, pixels) != DRL_OK)
+ *             printf("%s\n", drl_ctx_message(ctx));                  // one sentence, with the numbers in it
+ *         drl_model_destroy(m);
+ *         drl_ctx_destroy(ctx);
+ *         return 0;
+ *     }
+ *
+ *     cc program.c -lm
+ *
+ * Public domain or MIT, whichever you prefer: the full text is at the end of this file.
+ *
+ * @@CONTENTS@@
+ */
+#ifndef DRL__PASS
+#ifndef DRL_H
+#define DRL_H
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [config] - version, linkage and what the C library has to offer.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#include <stddef.h>
+#include <stdint.h>
+
+#define DRL_VERSION_MAJOR 0
+#define DRL_VERSION_MINOR 1
+
+#ifndef DRL_HEADER_NAME
+#define DRL_HEADER_NAME "drl.h"     /* the name this file is saved under: it includes itself once per instruction set */
+#endif
+
+#ifndef DRL_API
+#ifdef DRL_STATIC
+#define DRL_API static
+#else
+#define DRL_API extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [status] - every fallible function returns one of these; the sentence that goes with it is kept by the context.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL_STATUS_LIST(X)                                                                       \
+    X(DRL_OK,            0, "ok")                                                                \
+    X(DRL_RUNNING,       1, "not finished yet")                /* drl_sampler_run only */        \
+    X(DRL_E_ARGUMENT,    2, "bad argument")                    /* NULL, zero, out of range */    \
+    X(DRL_E_SHAPE,       3, "sizes do not fit each other")                                       \
+    X(DRL_E_MEMORY,      4, "out of memory")                                                     \
+    X(DRL_E_IO,          5, "file cannot be read or written")                                    \
+    X(DRL_E_FORMAT,      6, "file is not what it should be")                                     \
+    X(DRL_E_NUMERIC,     7, "a number is not finite")                                            \
+    X(DRL_E_DIVERGED,    8, "training has diverged")                                             \
+    X(DRL_E_UNSUPPORTED, 9, "not available in this build or on this machine")
+
+typedef enum drl_status {
+#define DRL__X(name, value, text) name = value,
+    DRL_STATUS_LIST(DRL__X)
+#undef DRL__X
+    DRL__STATUS_END
+} drl_status;
+
+/* drl_status_text - the short text of a status, "unknown status" for any other number. */
+DRL_API const char *drl_status_text(drl_status status);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [context] - allocator, job system, instruction set and first error of everything created with it. There are no globals.
+ * One context serves one thread at a time; several contexts never meet.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl_ctx drl_ctx;
+
+/* Both functions or neither (then malloc and free). alloc_fn returns NULL when it has nothing left; any alignment will do. */
+typedef struct drl_allocator {
+    void *(*alloc_fn)(void *user, size_t bytes);
+    void  (*free_fn)(void *user, void *pointer, size_t bytes);      /* bytes as given to alloc_fn */
+    void *user;
+} drl_allocator;
+
+/* An engine's own job system. parallel_for calls job(arg, 0) .. job(arg, count - 1) in any order, on any threads, each once,
+ * and returns when all have returned. count is never above `threads`. Results do not depend on order or thread count. */
+typedef void (*drl_job_fn)(void *arg, int index);
+typedef struct drl_jobs {
+    void (*parallel_for)(void *user, int count, drl_job_fn job, void *arg);
+    void *user;
+} drl_jobs;
+
+typedef enum drl_isa {
+    DRL_ISA_AUTO = 0,       /* the best one that the processor and the operating system have */
+    DRL_ISA_PORTABLE,       /* plain C; the definition that the exact sets reproduce bit for bit */
+    DRL_ISA_SSE2,           /* no fused multiply-add: the only set whose results differ in the last bits */
+    DRL_ISA_AVX2,           /* with FMA */
+    DRL_ISA_AVX512,         /* AVX-512 F */
+    DRL_ISA_NEON            /* aarch64 */
+} drl_isa;
+
+typedef struct drl_ctx_desc {
+    drl_allocator allocator;    /* zero: malloc and free */
+    void  *memory;              /* with memory_size: the context and all it creates live in this block, nothing is allocated */
+    size_t memory_size;         /* bytes; excludes an allocator */
+    int    threads;             /* 1..64, zero means 1; above 1 needs jobs, or a build with DRL_THREADS */
+    drl_jobs jobs;              /* zero: serial, or the built-in pool when DRL_THREADS is defined and threads > 1 */
+    drl_isa  isa;               /* zero: chosen at run time; asking for a missing one fails with DRL_E_UNSUPPORTED */
+} drl_ctx_desc;
+
+/* drl_ctx_create - make a context; desc NULL means all defaults. One allocation, plus the pool's threads if asked for.
+ * Fails with DRL_E_ARGUMENT (half an allocator, threads out of range), DRL_E_MEMORY, DRL_E_UNSUPPORTED. */
+DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **ctx);
+DRL_API void       drl_ctx_destroy(drl_ctx *ctx);                   /* NULL is allowed, as in every destroy function */
+
+/* The first failure since creation or drl_ctx_clear: its status and one sentence with the actual numbers ("" when none). */
+DRL_API drl_status  drl_ctx_status(const drl_ctx *ctx);
+DRL_API const char *drl_ctx_message(const drl_ctx *ctx);
+DRL_API void        drl_ctx_clear(drl_ctx *ctx);
+
+DRL_API drl_isa     drl_ctx_isa(const drl_ctx *ctx);                /* the set in use, never DRL_ISA_AUTO */
+DRL_API const char *drl_isa_name(drl_isa isa);                      /* "portable", "sse2", "avx2", "avx512", "neon" */
+DRL_API int         drl_ctx_threads(const drl_ctx *ctx);
+DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx);         /* bytes that live objects hold now, overhead included */
+DRL_API size_t      drl_ctx_bytes_peak(const drl_ctx *ctx);         /* the most that was held at once */
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [rng] - counter-based random numbers: draw i of a stream is a pure function of (seed, stream, i), Philox 4x32-10 [Salmon11].
+ * Saving a position is copying the struct. Normals are Box-Muller on two neighbouring words with our own log, sin and cos.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl_rng {
+    uint64_t seed, stream;
+    uint64_t position;          /* index of the next draw; a uniform, an integer and a normal each use one index */
+} drl_rng;
+
+DRL_API uint32_t drl_rng_u32(drl_rng *rng);                         /* 32 random bits */
+DRL_API float    drl_rng_uniform(drl_rng *rng);                     /* [0, 1), a multiple of 2^-24 */
+DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1, n >= 1; bias below n * 2^-32 */
+DRL_API void     drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count);     /* N(0, 1), on ctx's vectors */
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [tensor] - a view: float32, dense, image by image, row by row, channels innermost (NHWC). Vectors are 1x1 images.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl_tensor {
+    float *data;
+    int n, h, w, c;             /* images, rows, columns, channels; all >= 1 */
+} drl_tensor;
+
+DRL_API drl_tensor drl_tensor_of(float *data, int n, int h, int w, int c);
+DRL_API size_t     drl_tensor_count(const drl_tensor *t);           /* n*h*w*c, 0 if that does not fit size_t */
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [conv] - 3x3 (stride 1, zero padding 1) and 1x1 convolution with bias; a dense layer is the 1x1 one on 1x1 images.
+ * y[n,i,j,k] = bias[k] + sum over r, s, c of x[n,i+r-1,j+s-1,c] * weight[k,c,r,s], weights in file order [K,C,R,S].
+ * Weights are packed once, then used by any number of calls. Every output element is one chain of fused multiply-adds in the
+ * order r, s, c, on every instruction set.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl_conv2d_desc {
+    int in_channels, out_channels;  /* >= 1 */
+    int kernel;                     /* 3 or 1, zero means 3 */
+} drl_conv2d_desc;
+
+/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. */
+DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed);
+/* packed <- scale * weight, in the order that the pass reads it. */
+DRL_API void   drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed);
+/* Floats of scratch that any of the three passes needs for images of h x w and batch n, with ctx's threads. */
+DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w);
+
+/* The three passes. x (N,H,W,C), y (N,H,W,K); accumulate != 0 adds to what dx holds, else dx is overwritten; dweight [K,C,R,S] and
+ * dbias [K] are added to (dbias may be NULL); bias NULL means none. Fail with DRL_E_SHAPE. Allocate nothing. */
+DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work);
+DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work);
+DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [ops] - the small operators: forward, gradient by input, gradient by parameter, as plain functions on tensors.
+ * accumulate != 0 adds to the destination. Unless said, source and destination may be the same buffer. All fail with DRL_E_SHAPE
+ * when sizes do not fit, allocate nothing and pass over memory once.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef enum drl_act {
+    DRL_ACT_NONE = 0,
+    DRL_ACT_LEAKY_RELU,         /* x > 0 ? x : 0.2 x */
+    DRL_ACT_RELU,               /* x > 0 ? x : 0 */
+    DRL_ACT_SILU                /* x / (1 + exp(-x)) */
+} drl_act;
+
+/* y = act(x). bits, if not NULL, receives one bit an element, "x > 0": element e is bit e % 8 of byte e / 8; (count + 7) / 8 bytes
+ * (the gradient of both ReLUs needs no more than that). */
+DRL_API drl_status drl_act_forward(drl_ctx *ctx, drl_act act, const drl_tensor *x, drl_tensor *y, uint8_t *bits);
+/* dx = act'(x) dy; the ReLUs read bits, SiLU reads x; the other may be NULL. */
+DRL_API drl_status drl_act_input_grad(drl_ctx *ctx, drl_act act, const drl_tensor *x, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate);
+
+/* 2x2 mean (N,2H,2W,C) -> (N,H,W,C), and nearest-neighbour doubling back. Not in place. */
+DRL_API drl_status drl_avgpool2_forward(drl_ctx *ctx, const drl_tensor *x, drl_tensor *y);
+DRL_API drl_status drl_avgpool2_input_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate);
+DRL_API drl_status drl_upsample2_forward(drl_ctx *ctx, const drl_tensor *x, drl_tensor *y);
+DRL_API drl_status drl_upsample2_input_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate);
+
+/* y = a + b. Its gradient is dy for both. */
+DRL_API drl_status drl_add_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
+
+/* y = x + shift, shift (N,1,1,C). Gradient by x is dy; by shift the sum of dy over space. */
+DRL_API drl_status drl_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *shift, drl_tensor *y);
+DRL_API drl_status drl_shift_param_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dshift, int accumulate);
+
+/* y = x * gain, gain (N,1,1,C), or (1,1,1,C) shared by all images. Gradient by x: drl_gain_input_grad; by gain: the sum of x * dy
+ * over space (and over images for a shared one, which needs N * C floats of work; NULL will do for the other). */
+DRL_API drl_status drl_gain_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *gain, drl_tensor *y);
+DRL_API drl_status drl_gain_input_grad(drl_ctx *ctx, const drl_tensor *gain, const drl_tensor *dy, drl_tensor *dx, int accumulate);
+DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dgain, int accumulate, float *work);
+
+/* y (N,1,1,C) = scale * sum of x over space; its gradient spreads scale * dy. Not in place. */
+DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y);
+DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate);
+
+/* y (N,1,1,1) = inner product of a and b, both (N,1,1,C); da = dy * b (call again with a and b exchanged for db). */
+DRL_API drl_status drl_dot_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
+DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate);
+
+/* Sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2; C even, >= 4.
+ * v [N] is the level number (DRL) or a function of its log-SNR (CDRL). Products are rounded to float as in the published code. */
+DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y);
+
+/* drl_spectral_norm - power iteration on W [rows, cols], estimates u [rows], v [cols] updated in place:
+ * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); sigma = u' W v.                          [Miyato18]
+ * drl_spectral_norm_grad - from G, gradient by W / sigma, to that by W, in place: G / sigma - <G, W> / sigma^2 u v'. */
+DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations);
+DRL_API void  drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [io] - files: arrays in safetensors, NPY and IDX, image data sets, and files written whole or not at all. Every reader accepts
+ * exactly its format; every failure leaves outputs and files as they were. DRL_NO_STDIO leaves out all that takes a path.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL_DTYPE_LIST(X)           /* name, bytes, name in safetensors, name in NPY */ \
+    X(DRL_DTYPE_F32,  4, "F32",  "f4")                                                  \
+    X(DRL_DTYPE_F64,  8, "F64",  "f8")                                                  \
+    X(DRL_DTYPE_F16,  2, "F16",  "f2")                                                  \
+    X(DRL_DTYPE_BF16, 2, "BF16", "")                                                    \
+    X(DRL_DTYPE_I64,  8, "I64",  "i8")                                                  \
+    X(DRL_DTYPE_I32,  4, "I32",  "i4")                                                  \
+    X(DRL_DTYPE_I16,  2, "I16",  "i2")                                                  \
+    X(DRL_DTYPE_I8,   1, "I8",   "i1")                                                  \
+    X(DRL_DTYPE_U64,  8, "U64",  "u8")                                                  \
+    X(DRL_DTYPE_U32,  4, "U32",  "u4")                                                  \
+    X(DRL_DTYPE_U16,  2, "U16",  "u2")                                                  \
+    X(DRL_DTYPE_U8,   1, "U8",   "u1")                                                  \
+    X(DRL_DTYPE_BOOL, 1, "BOOL", "b1")
+
+typedef enum drl_dtype {
+#define DRL__X(name, bytes, safetensors, npy) name,
+    DRL_DTYPE_LIST(DRL__X)
+#undef DRL__X
+    DRL__DTYPE_END
+} drl_dtype;
+
+DRL_API size_t      drl_dtype_bytes(drl_dtype dtype);               /* of one element; 0 for any other number */
+DRL_API const char *drl_dtype_name(drl_dtype dtype);                /* "F32" ...; "?" for any other number */
+
+#define DRL_RANK_MAX 8
+
+/* A view of an array, row-major; the data belongs to somebody else. Data inside a file has any alignment. */
+typedef struct drl_array {
+    const char *name;           /* in safetensors; "" elsewhere */
+    drl_dtype   dtype;
+    int         rank;           /* 0..DRL_RANK_MAX; 0 is a single number */
+    size_t      shape[DRL_RANK_MAX];    /* may hold zeros: such an array has no elements */
+    const void *data;
+    size_t      bytes;          /* product of shape times drl_dtype_bytes */
+    int         swapped;        /* not zero: elements have the byte order that this machine does not have (set by readers) */
+} drl_array;
+
+/* An array of the program's own, bytes filled in. shape has rank entries. */
+DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, const size_t *shape, const void *data);
+DRL_API size_t    drl_array_count(const drl_array *array);          /* elements; 0 also if that does not fit size_t */
+/* The elements in place when they can be read as floats where they lie (F32, aligned, this machine's byte order), else NULL. */
+DRL_API const float *drl_array_floats(const drl_array *array);
+/* dst (drl_array_count floats) <- every element as float: rounded to nearest, BOOL to 0 or 1. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE. */
+DRL_API drl_status drl_array_to_float(drl_ctx *ctx, const drl_array *array, float *dst);
+
+/* --- safetensors ---------------------------------------------------------------------------------------------------------------
+ * drl_safetensors_open_memory - check everything and index it; data is used in place, may be read-only and must outlive *out.
+ * drl_safetensors_open        - the same on a file, which is read into one block first.
+ * Refused with DRL_E_FORMAT: a header above 100 MB or past the end; anything but a strict UTF-8 JSON object of
+ * {"dtype","shape","data_offsets"} objects and one optional "__metadata__" of strings, then spaces; duplicate or NUL-holding names;
+ * unknown dtypes; rank above 8; numbers with sign, fraction, exponent or leading zero, or that overflow; spans that are not
+ * shape times dtype; holes, overlaps or bytes left over. One allocation, at most about four times the header; time n log n. */
+typedef struct drl_safetensors drl_safetensors;
+
+DRL_API drl_status drl_safetensors_open_memory(drl_ctx *ctx, const void *data, size_t size, drl_safetensors **out);
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_safetensors_open(drl_ctx *ctx, const char *path, drl_safetensors **out);
+#endif
+DRL_API void             drl_safetensors_close(drl_safetensors *st);
+DRL_API size_t           drl_safetensors_count(const drl_safetensors *st);
+DRL_API const drl_array *drl_safetensors_at(const drl_safetensors *st, size_t index);         /* header order; NULL past the end */
+DRL_API const drl_array *drl_safetensors_find(const drl_safetensors *st, const char *name);   /* NULL when absent */
+DRL_API const char      *drl_safetensors_meta(const drl_safetensors *st, const char *key);    /* NULL when absent */
+DRL_API size_t           drl_safetensors_meta_count(const drl_safetensors *st);
+/* The pairs, as drl_safetensors_desc takes them: key 0, value 0, key 1, ... in header order. */
+DRL_API const char *const *drl_safetensors_meta_pairs(const drl_safetensors *st);
+
+/* What to write. The same description always gives the same bytes. */
+typedef struct drl_safetensors_desc {
+    const drl_array *arrays;        /* written in this order; names unique (compared pair by pair), UTF-8 */
+    size_t count;                   /* zero: only metadata */
+    const char *const *meta;        /* 2 * meta_count strings: key, value, key, value ...; keys unique, UTF-8 */
+    size_t meta_count;
+} drl_safetensors_desc;
+
+/* Bytes of the file. The header is padded so that the data starts on a multiple of 64. All three fail with DRL_E_ARGUMENT
+ * (names, dtypes), DRL_E_SHAPE (bytes is not shape times dtype; capacity too small) and allocate nothing. */
+DRL_API drl_status drl_safetensors_write_size(drl_ctx *ctx, const drl_safetensors_desc *desc, size_t *bytes);
+DRL_API drl_status drl_safetensors_write_memory(drl_ctx *ctx, const drl_safetensors_desc *desc, void *dst, size_t capacity, size_t *written);
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path, const drl_safetensors_desc *desc);
+#endif
+
+/* --- NPY and IDX ---------------------------------------------------------------------------------------------------------------
+ * *out becomes a view of the array inside data. Allocate nothing. Fail with DRL_E_FORMAT, and DRL_E_UNSUPPORTED for valid files
+ * that are no drl_array (structured or complex types, Fortran order of rank 2 and up, more than 8 axes).
+ * NPY: versions 1.0, 2.0, 3.0, either byte order. IDX: the format of MNIST; u8 i8 i16 i32 f32 f64. */
+DRL_API drl_status drl_npy_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
+DRL_API drl_status drl_idx_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
+
+/* NPY version 1.0, little-endian, data on a multiple of 64. There is no BF16 in NPY (DRL_E_ARGUMENT). Allocate nothing. */
+DRL_API drl_status drl_npy_write_size(drl_ctx *ctx, const drl_array *array, size_t *bytes);
+DRL_API drl_status drl_npy_write_memory(drl_ctx *ctx, const drl_array *array, void *dst, size_t capacity, size_t *written);
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_npy_write_file(drl_ctx *ctx, const char *path, const drl_array *array);
+#endif
+
+/* --- image data sets -----------------------------------------------------------------------------------------------------------
+ * A program may fill in the struct itself, over memory of its own, and use it everywhere. */
+typedef struct drl_dataset {
+    int count, height, width, channels;     /* >= 1, channels <= 4 */
+    int classes;                            /* with labels: largest label + 1, or more; without: 0 */
+    const uint8_t *pixels;                  /* (count,height,width,channels) */
+    const uint8_t *labels;                  /* count values 0..classes-1, or NULL */
+    drl_ctx *owner;                         /* set when drl_dataset_destroy is to free it; NULL in a struct of the program's own */
+} drl_dataset;
+
+/* One file in memory. */
+typedef struct drl_blob { const void *data; size_t bytes; } drl_blob;
+
+/* drl_dataset_parse - one data set from the contents of one or several files, recognised by content:
+ *   NPY or IDX, u8, rank 3 (N,H,W) or 4 (N,H,W,C)      images        NPY or IDX, integers 0..255, rank 1      labels
+ *   CIFAR-10 binary: rows of a label 0..9 and 3x32x32 bytes           images and labels
+ * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. One block, which copies.
+ * drl_dataset_load  - the same from files (all are held until the block is made: twice the data at most).
+ * drl_dataset_copy  - a block of its own from any struct; checks it, and sets classes when the source has 0.
+ * Fail with DRL_E_FORMAT, DRL_E_SHAPE (sizes differ, more or fewer labels than images), DRL_E_UNSUPPORTED, DRL_E_MEMORY, DRL_E_IO. */
+DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count, drl_dataset **out);
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count, drl_dataset **out);
+#endif
+DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl_dataset **out);
+DRL_API void       drl_dataset_destroy(drl_dataset *ds);
+
+/* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 of one image, centred (the odd pixel goes below and right),
+ * surrounded by -1. Fails with DRL_E_SHAPE when the image is larger than that.
+ * drl_dataset_batch - n such images drawn uniformly, with repetition, one rng index each; labels (n ints) may be NULL. */
+DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out);
+DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels);
+
+/* --- whole files ---------------------------------------------------------------------------------------------------------------
+ * drl_file_read  - a regular file into one block (never NULL, freed by drl_file_free with the same ctx).
+ * drl_file_write - bytes under a name: into a temporary file beside it, flushed, synced, then renamed over it. After a failure the
+ * old file is as it was and the temporary is gone; after a crash at any moment the name holds the old bytes or the new ones. A
+ * symbolic link is replaced, anything else that is not a regular file is refused. Every writer here works this way, with plain
+ * stdio, from one thread per context; only a process that is killed while it writes leaves its PATH.PID-N.tmp behind.
+ * Fail with DRL_E_IO, DRL_E_MEMORY. */
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_file_read(drl_ctx *ctx, const char *path, void **data, size_t *size);
+DRL_API void       drl_file_free(drl_ctx *ctx, void *data);
+DRL_API drl_status drl_file_write(drl_ctx *ctx, const char *path, const void *data, size_t size);
+#endif
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [net] - a static list of operators, written in a straight line by a build function, then planned once: which gradient needs which
+ * value, and where every buffer lies in one arena. Running it allocates nothing.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl_net drl_net;
+
+/* What an operator returns and the next one takes: an image batch of h x w x c whose number of images is given at each run. */
+typedef struct drl_value { int id, h, w, c; } drl_value;
+
+/* Writes the network down; called several times (to count, to fill), always with the same outcome. */
+typedef void (*drl_net_build_fn)(drl_net *net, void *user);
+
+typedef enum drl_spectral {
+    DRL_SPECTRAL_NONE = 0,
+    DRL_SPECTRAL_UNIT,          /* W / sigma                                                             [Miyato18] */
+    DRL_SPECTRAL_CAP            /* W / sigma * min(sigma, 1): only ever shrinks, for weights that start near zero   */
+} drl_spectral;
+
+typedef struct drl_layer_desc {
+    const char *name;           /* of its parameters in files: "name.weight", "name.bias" */
+    int out_channels;           /* >= 1 */
+    int kernel;                 /* 3 or 1; zero means 3, and 1 on images of 1x1, where the other taps would see only padding */
+    int no_bias;
+    drl_spectral spectral;
+    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means 1, negative means zero weights */
+} drl_layer_desc;
+
+DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c);                  /* the images; exactly one, first */
+DRL_API drl_value drl_net_level(drl_net *net, int c);                                /* sinusoidal embedding of the level values, c even */
+DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc);     /* on 1x1 images: a dense layer */
+DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act);
+DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
+DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x);
+DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b);
+DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift);         /* shift: 1 x 1 x c, one per image */
+DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name);         /* a learned gain a channel, ones at first */
+DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
+DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* the last value of the list is the output */
+
+typedef enum drl_net_mode {
+    DRL_NET_FORWARD = 0,        /* values only */
+    DRL_NET_INPUT_GRAD,         /* and the gradient by the input: for ReLUs one bit an element is kept, for convolutions nothing */
+    DRL_NET_PARAM_GRAD          /* and the gradient by the parameters (not by the input) */
+} drl_net_mode;
+
+typedef struct drl_net_desc {
+    int batch;                  /* most images a run; zero means 16 */
+    int modes;                  /* sum of 1 << mode over the modes that will be used; zero means 1 << DRL_NET_FORWARD */
+} drl_net_desc;
+
+/* One named parameter: a slice of the flat parameter block. */
+typedef struct drl_param {
+    const char *name;
+    int rank, shape[4];         /* conv [K,C,3,3], 1x1 [K,C,1,1], dense [K,C], vectors [C] */
+    size_t offset, count;       /* floats, from drl_net_params */
+} drl_param;
+
+/* drl_net_create - build, plan, allocate (two blocks), parameters zero, gains one. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (the sentence of
+ * the first operator that did not fit), DRL_E_MEMORY. drl_net_size: bytes the same call will hold; uses the allocator while it counts. */
+DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **net);
+DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes);
+DRL_API void       drl_net_destroy(drl_net *net);
+
+DRL_API int        drl_net_param_count(const drl_net *net);
+DRL_API const drl_param *drl_net_param(const drl_net *net, int index);
+DRL_API float     *drl_net_params(drl_net *net);                    /* all parameters in one block */
+DRL_API float     *drl_net_grads(drl_net *net);                     /* their gradients; NULL without DRL_NET_PARAM_GRAD */
+DRL_API size_t     drl_net_params_size(const drl_net *net);         /* floats in each */
+DRL_API void       drl_net_init(drl_net *net, uint64_t seed);       /* random first weights, uniform by variance scaling */
+
+/* drl_net_refresh - after the parameters have changed: `iterations` power iterations of every spectral norm, and all packed weights. */
+DRL_API void       drl_net_refresh(drl_net *net, int iterations);
+
+/* drl_net_load - every parameter by its name from an open file, converted to float; other tensors of the file are left alone. Fails with
+ * DRL_E_FORMAT (a name is missing), DRL_E_SHAPE, and then changes nothing. Refreshes with the power iterations as they are. */
+DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st);
+
+/* drl_net_forward - run n images x (N,H,W,C) with level values `level` [N] (NULL if the net has none); out [N * size of the output].
+ * drl_net_backward - after a forward in the same mode, with dout the gradient by the output: DRL_NET_INPUT_GRAD writes dx (N,H,W,C),
+ * DRL_NET_PARAM_GRAD adds to drl_net_grads (by the effective, spectrally normalised weights) and leaves dx alone.
+ * drl_net_spectral_grads - turns accumulated gradients by effective weights into those by the parameters; once, after all of them. */
+DRL_API drl_status drl_net_forward(drl_net *net, drl_net_mode mode, int n, const float *x, const float *level, float *out);
+DRL_API drl_status drl_net_backward(drl_net *net, const float *dout, float *dx);
+DRL_API void       drl_net_spectral_grads(drl_net *net);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [schedule] - how noise grows: x_t = abar_t x_0 + sbar_t eps, one step x_{t+1} = a_{t+1} x_t + s_{t+1} eps. Plain arrays: bring your own.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl_schedule {
+    int levels;                             /* T; the energies live on levels 0..T-1 */
+    const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
+    double b2;                              /* Langevin step size: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2        [Gao21] */
+} drl_schedule;
+
+/* drl_schedule_drl - the published cut of 1000 linear betas (1e-4 .. 0.02) into T levels, 2..500; T = 6 is "T6". b2 = 2e-4.
+ * memory: 4 * (levels + 1) doubles of the caller, which the schedule points into. */
+DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule);
+/* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. */
+DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
+DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [energy] - what samplers know: unnormalised log densities F(y, t) (negative energies) and their gradient. A network is one of them,
+ * a closed-form mixture or a weighted sum of others are two more, and any function of the user's a fourth.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl_energy {
+    /* F [n] (NULL if not wanted) and gradient dF/dy [n * size] (NULL if not wanted) of n <= batch points y at level[n], label[n]
+     * (NULL: no class). Returns DRL_OK or a failure, which ends the caller's run. */
+    drl_status (*eval)(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient);
+    void *user;
+    size_t size;                /* floats of one point */
+    int batch;                  /* most points a call */
+} drl_energy;
+
+/* A diagonal Gaussian mixture diffused along a schedule, in closed form: x_0 ~ sum_k weight_k N(mean_k, diag variance_k), so
+ * y_t = a x_t ~ sum_k weight_k N(a abar_t mean_k, a^2 (abar_t^2 variance_k + sbar_t^2)); F is normalised: log p(y_t) itself. */
+typedef struct drl_mixture {
+    const drl_schedule *schedule;
+    size_t size;                            /* dimension */
+    int components;
+    const double *weight;                   /* [components], positive, sum 1 */
+    const double *mean, *variance;          /* [components * size], variances >= 0 */
+} drl_mixture;
+DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch */
+
+/* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). */
+typedef struct drl_sum_term {
+    drl_energy energy;
+    float weight;
+    int use_label, label;                   /* use_label != 0: evaluate this term with `label` whatever the caller asks for */
+} drl_sum_term;
+typedef struct drl_sum drl_sum;
+DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **sum);      /* sizes must agree */
+DRL_API drl_energy drl_sum_energy(drl_sum *sum);
+DRL_API void       drl_sum_destroy(drl_sum *sum);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [sample] - progressive Langevin sampling, from N(0, I) down the levels. A sampler is an object that can be advanced by any number of
+ * steps, looked at, saved to bytes and restored; it knows an energy and a schedule, never a network.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* A source of standard normal draws: fills out[0..n) with draw number `draw` of image number `image`. It may be called from several
+ * jobs at once, and must be a pure function of its arguments. */
+typedef struct drl_noise {
+    void (*fill)(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n);
+    void *user;
+} drl_noise;
+
+typedef struct drl_sample_desc {
+    int count;                  /* images; zero means 1 */
+    uint64_t seed;
+    int first;                  /* number of the first image: image i of this call is image first + i of the seed, alone or in any batch */
+    int steps;                  /* Langevin steps a level; zero means as in training. Fewer steps are longer: step * sqrt(K / steps) */
+    int keep_step;              /* nonzero: do not lengthen the step */
+    float noise_scale;          /* factor of the Langevin noise; zero means the model's (0.99 for DRL), 1 without a model */
+    const int *labels;          /* [count] classes, or NULL for none */
+    int from_level;             /* with `start`: begin at x_{from_level} = start instead of x_T; 1..T, zero means T */
+    const float *start;         /* [count * size], copied */
+    drl_noise noise;            /* zero: counter-based draws from seed */
+} drl_sample_desc;
+
+typedef struct drl_sampler drl_sampler;
+
+/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about (2 count + 2 batch) * size floats.
+ * drl_sampler_run - advance every image by up to `steps` Langevin steps: DRL_RUNNING, or DRL_OK when x_0 is reached, or DRL_E_NUMERIC
+ * when a chain leaves the finite numbers (the sampler stays as it is and cannot go on), or what the energy returned.
+ * One step, for x_next = x_{t+1}:
+ *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps     (no quadratic term at the last level)   [Gao21] (9)
+ * and after K of them x_t = y / a_{t+1}. */
+DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **sampler);
+DRL_API drl_status drl_sampler_run(drl_sampler *sampler, int steps);
+DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);
+DRL_API int        drl_sampler_level(const drl_sampler *sampler);           /* T-1 .. 0; -1 when done */
+/* The current image i in the units of x_t (y / a while a level is under way): copies `size` floats. */
+DRL_API drl_status drl_sampler_image(const drl_sampler *sampler, int i, float *out);
+DRL_API void       drl_sampler_destroy(drl_sampler *sampler);
+/* State as bytes: size, copy out, copy in (into a sampler made from the same description; anything else is refused whole). */
+DRL_API size_t     drl_sampler_state_size(const drl_sampler *sampler);
+DRL_API drl_status drl_sampler_save(const drl_sampler *sampler, void *bytes, size_t size);
+DRL_API drl_status drl_sampler_restore(drl_sampler *sampler, const void *bytes, size_t size);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [model] - the energy network with everything needed to train and to sample it, built from one description and kept in one file.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL_RESOLUTIONS_MAX 8
+
+typedef struct drl_model_desc {
+    int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
+    int base;                               /* width of the network; zero means 32 (128 in the paper); even, >= 4 */
+    int blocks;                             /* residual blocks a resolution; zero means 1 (8 in the paper) */
+    int resolutions;                        /* zero: by size: 1 for 1x1, 4 up to 32, 5 up to 64, 6 above */
+    int mult[DRL_RESOLUTIONS_MAX];          /* width of each resolution over base; zero means 1,2,2,2 / 1,2,2,2,4 / 1,2,2,2,4,4 */
+    int levels;                             /* T; zero means 6 */
+    int steps;                              /* K, Langevin steps a level in training; zero means 30 */
+    double b2;                              /* zero means 2e-4 */
+    float noise_scale;                      /* when sampling; zero means 0.99 */
+    int no_spectral;                        /* nonzero: weights as they are */
+    int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
+    int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
+} drl_model_desc;
+
+typedef struct drl_model drl_model;
+
+/* drl_model_create - a model with random first weights (seed). drl_model_size: bytes that it will hold. The description in full, defaults
+ * filled in: drl_model_describe. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (image sides that the poolings do not divide), DRL_E_MEMORY. */
+DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **model);
+DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size_t *bytes);
+DRL_API drl_status drl_model_describe(const drl_model *model, drl_model_desc *desc);
+DRL_API void       drl_model_destroy(drl_model *model);
+DRL_API drl_net   *drl_model_net(drl_model *model);
+DRL_API const drl_schedule *drl_model_schedule(const drl_model *model);
+/* F(y, t) = f(y, t) / step_t^2 with the network's f: log p(y_t) up to a constant.                                   SPEC of [Gao21] */
+DRL_API drl_energy drl_model_energy(drl_model *model);
+/* f (and df/dy) itself, at any real level value: what the published networks return. NULL where not wanted. */
+DRL_API drl_status drl_model_f(drl_model *model, int n, const float *y, const float *level, float *f, float *gradient);
+
+DRL_API drl_status drl_sampler_create(drl_model *model, const drl_sample_desc *desc, drl_sampler **sampler);
+/* drl_sample - all of it at once: pixels [count * height * width * channels], NHWC, values about [-1, 1], not clamped. */
+DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, float *pixels);
+
+/* Files (.safetensors): effective weights (spectral norm folded in) by name, and the description in __metadata__ as "drl.model". A model
+ * with several batches in memory costs more: batch and trainable come from `use` (NULL: defaults), all else from the file. The file must
+ * hold exactly the described network's tensors. Memory that a model is loaded from may be read-only, and can go afterwards. */
+DRL_API drl_status drl_model_save_memory(drl_model *model, void *dst, size_t capacity, size_t *written);
+DRL_API drl_status drl_model_save_size(drl_model *model, size_t *bytes);
+DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size, const drl_model_desc *use, drl_model **model);
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_model_save(drl_model *model, const char *path);
+DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, drl_model **model);
+#endif
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [train] - diffusion recovery likelihood: contrastive divergence on p(y_t | x_{t+1}) with K Langevin steps from x_{t+1}.
+ *   loss = mean of -(f(a x_t, t) - f(y_K, t)) * s_1 / s_{t+1}                                                       [Gao21] (8)
+ * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl_train_desc {
+    uint64_t seed;
+    int batch;                  /* images a step; zero means 32, at most the model's batch */
+    float learning_rate;        /* zero means 3e-4 (1e-4 in the paper, at batch 256) */
+    float beta1, beta2;         /* zero means 0.9 and 0.999, negative means 0 */
+    int   warmup;               /* steps of linear warm-up; zero means 200 (1000 in the paper), negative none */
+    float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i)); zero means 0.999, negative none */
+    float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the paper; Adam hardly notices) */
+    int   steps;                /* Langevin steps; zero means the model's */
+    int   flip;                 /* nonzero: half of the images are mirrored left-right */
+    int   snapshot;             /* the last good state is kept every so many steps; zero means 200, negative never (saves memory) */
+} drl_train_desc;
+
+typedef struct drl_level_report {
+    double f_pos, f_neg;        /* mean f of data and of chain ends, running averages over the level's last images or so */
+    double gradient;            /* root mean square of step^2/2 * dF/dy at the chain's end over the step's noise: 1 means as large as the noise */
+    double displacement;        /* root mean square move of a pixel over the chain, units of s_{t+1} */
+    double images;              /* number of images of this level so far */
+} drl_level_report;
+
+typedef struct drl_train_report {
+    uint64_t step;              /* steps done */
+    double loss, grad_norm;     /* of this step, before clipping */
+    double learning_rate;
+    int rollbacks;
+    int levels;
+    const drl_level_report *level;          /* [levels], owned by the trainer */
+} drl_train_report;
+
+typedef struct drl_trainer drl_trainer;
+
+DRL_API drl_status drl_trainer_create(drl_model *model, const drl_train_desc *desc, drl_trainer **trainer);
+DRL_API drl_status drl_trainer_size(drl_model *model, const drl_train_desc *desc, size_t *bytes);
+DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
+
+/* drl_trainer_step - one step on `batch` images x0 (N,H,W,C) in [-1, 1]. Fails with DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
+ * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
+ * drl_trainer_rollback - back to the last good state, with half the learning rate and fresh noise. */
+DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, drl_train_report *report);
+DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
+DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
+/* Random numbers for choosing the next step's data: a function of seed and step, so a resumed run sees the same images. */
+DRL_API drl_rng    drl_trainer_rng(const drl_trainer *trainer);
+
+/* drl_trainer_swap_average - exchange the model's weights with their average, to sample or save with the better ones; call again to go
+ * back before the next step (a step in between fails). Power iterations are run for the average and do not touch the training ones. */
+DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
+
+#ifndef DRL_NO_STDIO
+/* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit.
+ * drl_trainer_resume fails with DRL_E_SHAPE when the file belongs to another model, and changes nothing.
+ * drl_checkpoint_describe reads both descriptions. */
+DRL_API drl_status drl_trainer_save(drl_trainer *trainer, const char *path);
+DRL_API drl_status drl_trainer_resume(drl_trainer *trainer, const char *path);
+DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_model_desc *model, drl_train_desc *train);
+#endif
+
+/* The parts of a step, for those who build their own (and for tests): K Langevin steps of n chains, each at its own level, in place.
+ * last_gradient [n * size], if not NULL, receives dF/dy of the last step. Fails as drl_sampler_run. */
+typedef struct drl_langevin_desc {
+    const drl_energy *energy;
+    const drl_schedule *schedule;
+    const int *level, *label;               /* [n]; label may be NULL */
+    int steps, first_draw;                  /* draws first_draw .. first_draw + steps - 1 of images first_image .. first_image + n - 1 */
+    int first_image;
+    double step_scale;                      /* of the step size; zero means 1 */
+    double noise_scale;                     /* zero means 1, negative means 0 */
+    drl_noise noise;
+} drl_langevin_desc;
+DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *desc, int n, float *y, const float *x_next, float *gradient, float *work);
+/* Floats of work for drl_langevin: one image's noise for every thread. */
+DRL_API size_t     drl_langevin_work_count(const drl_ctx *ctx, size_t size);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [metrics] - how good are samples.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+/* drl_frechet - Frechet distance of two sets of feature vectors: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), S with 1/(n-1).  [Heusel17]
+ * a [na * dim], b [nb * dim]; work: 5 * dim * dim + 4 * dim doubles. Time O((na + nb) dim^2 + dim^3). */
+DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DRL_H */
+
+/* ==============================================================================================================================
+ * Readers of the interface can stop here. What follows is the implementation.
+ * ============================================================================================================================== */
+#if defined(DRL_IMPLEMENTATION) && !defined(DRL__IMPLEMENTED)
+#define DRL__IMPLEMENTED
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [platform] - compiler and operating system: the only section with conditional code, apart from [dispatch] and the thread pool.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#ifndef DRL_NO_MALLOC
+#include <stdlib.h>
+#endif
+
+#ifndef DRL_ASSERT
+#include <assert.h>
+#define DRL_ASSERT(condition) assert(condition)
+#endif
+
+/* No product may be fused into a sum behind our back: repeatability rests on every fma being written as one. The kernels are written
+ * so that no compiler has anything to fuse; these pragmas do the same for the scalar double code. */
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
+#define DRL__ALIGN   64                     /* bytes; every block starts on a cache line */
+#define DRL__THREADS_MAX 64
+#define DRL__COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Checked arithmetic on sizes: the only way in which sizes that come from outside are combined. */
+static int drl__mul_fits(size_t a, size_t b, size_t *product)
+{
+    if (b && a > SIZE_MAX / b) return 0;
+    *product = a * b;
+    return 1;
+}
+
+static int drl__add_fits(size_t a, size_t b, size_t *sum)
+{
+    if (a > SIZE_MAX - b) return 0;
+    *sum = a + b;
+    return 1;
+}
+
+static size_t drl__round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+static int    drl__min(int a, int b) { return a < b ? a : b; }
+static int    drl__max(int a, int b) { return a > b ? a : b; }
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [context.impl] - first error, allocation, jobs.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+struct drl__kernels;
+
+struct drl_ctx {
+    drl_allocator allocator;
+    drl_jobs jobs;
+    const struct drl__kernels *kernels;
+    int threads;
+    drl_isa isa;
+    drl_status status;                      /* the first failure */
+    char message[320];
+    unsigned char *block;                   /* caller's memory, used as a stack */
+    size_t block_size, block_top, block_head;
+    size_t used, peak;
+    void *self;                             /* what the allocator returned for this struct */
+    size_t self_bytes;
+#ifdef DRL_THREADS
+    struct drl__pool *pool;                 /* built-in threads, or NULL */
+#endif
+};
+
+DRL_API const char *drl_status_text(drl_status status)
+{
+    switch (status) {
+#define DRL__X(name, value, text) case name: return text;
+    DRL_STATUS_LIST(DRL__X)
+#undef DRL__X
+    default: return "unknown status";
+    }
+}
+
+/* Appends to a bounded text; the same few conversions on every libc, and none of stdio: %s, %c, %d (int), %u (uint64_t), %z (size_t),
+ * %g (double, six significant digits). */
+static void drl__text_append(char *text, size_t capacity, size_t *at, const char *s, size_t n)
+{
+    while (n-- && *at + 1 < capacity) text[(*at)++] = *s++;
+    text[*at] = 0;
+}
+
+static size_t drl__text_u64(char *out, uint64_t v)
+{
+    char digits[20];
+    size_t n = 0, i;
+    do { digits[n++] = (char)('0' + (int)(v % 10)); v /= 10; } while (v);
+    for (i = 0; i < n; ++i) out[i] = digits[n - 1 - i];
+    return n;
+}
+
+/* %g's look, not its last digit: six significant digits are enough for a sentence. */
+static size_t drl__text_double(char *out, double v)
+{
+    size_t n = 0;
+    int exponent = 0, point, i, last;
+    char digits[6];
+    uint64_t whole;
+    if (!(v == v)) { memcpy(out, "nan", 3); return 3; }
+    if (v < 0) { out[n++] = '-'; v = -v; }
+    if (v > 1.7e308) { memcpy(out + n, "inf", 3); return n + 3; }
+    if (v > 0) {
+        while (v >= 10) { v /= 10; ++exponent; }
+        while (v < 1) { v *= 10; --exponent; }
+    }
+    whole = (uint64_t)(v * 1e5 + 0.5);
+    if (whole >= 1000000) { whole /= 10; ++exponent; }
+    for (i = 5; i >= 0; --i) { digits[i] = (char)('0' + (int)(whole % 10)); whole /= 10; }
+    for (last = 5; last > 0 && digits[last] == '0'; --last) { }
+    if (exponent >= -4 && exponent < 0) {
+        out[n++] = '0'; out[n++] = '.';
+        for (i = -1; i > exponent; --i) out[n++] = '0';
+        for (i = 0; i <= last; ++i) out[n++] = digits[i];
+        return n;
+    }
+    point = exponent >= 0 && exponent < 6 ? exponent : 0;
+    for (i = 0; i <= drl__max(last, point); ++i) {
+        out[n++] = digits[i];
+        if (i == point && last > point) out[n++] = '.';
+    }
+    if (point != exponent) {
+        out[n++] = 'e';
+        if (exponent < 0) { out[n++] = '-'; exponent = -exponent; }
+        n += drl__text_u64(out + n, (uint64_t)exponent);
+    }
+    return n;
+}
+
+static void drl__text_format(char *text, size_t capacity, const char *format, va_list args)
+{
+    size_t at = 0;
+    text[0] = 0;
+    for (; *format; ++format) {
+        char number[40];
+        size_t n = 0;
+        if (*format != '%') { drl__text_append(text, capacity, &at, format, 1); continue; }
+        ++format;
+        if (*format == 's') {
+            const char *s = va_arg(args, const char *);
+            if (!s) s = "(null)";
+            drl__text_append(text, capacity, &at, s, strlen(s));
+            continue;
+        }
+        if (*format == 'c') number[n++] = (char)va_arg(args, int);
+        else if (*format == 'd') {
+            int v = va_arg(args, int);
+            if (v < 0) number[n++] = '-';
+            n += drl__text_u64(number + n, v < 0 ? (uint64_t)0 - (uint64_t)v : (uint64_t)v);
+        }
+        else if (*format == 'u') n = drl__text_u64(number, va_arg(args, uint64_t));
+        else if (*format == 'z') n = drl__text_u64(number, va_arg(args, size_t));
+        else if (*format == 'g') n = drl__text_double(number, va_arg(args, double));
+        else { DRL_ASSERT(!"conversion of drl__text_format"); return; }
+        drl__text_append(text, capacity, &at, number, n);
+    }
+}
+
+static void drl__text(char *text, size_t capacity, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    drl__text_format(text, capacity, format, args);
+    va_end(args);
+}
+
+/* Keeps the sentence if it is the first, and returns the status: `return drl__fail(ctx, DRL_E_SHAPE, "...", ...)`. ctx may be NULL. */
+static drl_status drl__fail(drl_ctx *ctx, drl_status status, const char *format, ...)
+{
+    if (ctx && ctx->status == DRL_OK) {
+        va_list args;
+        ctx->status = status;
+        va_start(args, format);
+        drl__text_format(ctx->message, sizeof ctx->message, format, args);
+        va_end(args);
+    }
+    return status;
+}
+
+DRL_API drl_status  drl_ctx_status(const drl_ctx *ctx)  { return ctx ? ctx->status : DRL_E_ARGUMENT; }
+DRL_API const char *drl_ctx_message(const drl_ctx *ctx) { return ctx ? ctx->message : "no context"; }
+DRL_API void        drl_ctx_clear(drl_ctx *ctx)         { if (ctx) { ctx->status = DRL_OK; ctx->message[0] = 0; } }
+DRL_API drl_isa     drl_ctx_isa(const drl_ctx *ctx)     { return ctx ? ctx->isa : DRL_ISA_AUTO; }
+DRL_API int         drl_ctx_threads(const drl_ctx *ctx) { return ctx ? ctx->threads : 0; }
+DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx) { return ctx ? ctx->used : 0; }
+DRL_API size_t      drl_ctx_bytes_peak(const drl_ctx *ctx) { return ctx ? ctx->peak : 0; }
+
+/* In front of every allocation. In a caller's block the headers are a stack: memory freed in any order comes back as soon as everything
+ * above it is free. */
+typedef struct drl__head {
+    void  *raw;                             /* what the allocator returned; in a block NULL once freed */
+    size_t bytes;                           /* as asked for */
+    size_t below, start;                    /* in a block: offset of the header below (SIZE_MAX: none), top before this allocation */
+} drl__head;
+
+/* Memory on a cache line; NULL, with the first-error sentence set, when there is none. */
+static void *drl__alloc(drl_ctx *ctx, size_t bytes)
+{
+    drl__head *head;
+    size_t total;
+    uintptr_t at;
+    if (!drl__add_fits(bytes, sizeof(drl__head) + DRL__ALIGN, &total)) {
+        drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes cannot be addressed", bytes);
+        return NULL;
+    }
+    if (ctx->block) {
+        if (total > ctx->block_size - ctx->block_top) {
+            drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes do not fit the caller's block, %z of %z are in use", total, ctx->block_top, ctx->block_size);
+            return NULL;
+        }
+        at = (uintptr_t)(ctx->block + ctx->block_top);
+    } else {
+        at = (uintptr_t)ctx->allocator.alloc_fn(ctx->allocator.user, total);
+        if (!at) {
+            drl__fail(ctx, DRL_E_MEMORY, "out of memory: the allocator has no %z bytes, %z are in use", total, ctx->used);
+            return NULL;
+        }
+    }
+    head = (drl__head *)((at + sizeof(drl__head) + DRL__ALIGN - 1) / DRL__ALIGN * DRL__ALIGN) - 1;
+    head->raw = (void *)at;
+    head->bytes = total;
+    if (ctx->block) {
+        head->below = ctx->block_head;
+        head->start = ctx->block_top;
+        ctx->block_head = (size_t)((unsigned char *)head - ctx->block);
+        ctx->block_top += total;
+    }
+    ctx->used += total;
+    if (ctx->used > ctx->peak) ctx->peak = ctx->used;
+    return head + 1;
+}
+
+static void drl__free(drl_ctx *ctx, void *memory)
+{
+    drl__head *head;
+    if (!memory) return;
+    head = (drl__head *)memory - 1;
+    ctx->used -= head->bytes;
+    if (!ctx->block) {
+        ctx->allocator.free_fn(ctx->allocator.user, head->raw, head->bytes);
+        return;
+    }
+    head->raw = NULL;
+    while (ctx->block_head != SIZE_MAX) {
+        head = (drl__head *)(void *)(ctx->block + ctx->block_head);
+        if (head->raw) break;
+        ctx->block_head = head->below;
+        ctx->block_top = head->start;
+    }
+}
+
+/* Carves one block into parts: each returns the offset of `bytes` more on a cache line. SIZE_MAX marks a sum that does not fit. */
+static size_t drl__carve(size_t *total, size_t count, size_t size)
+{
+    size_t at = *total, bytes;
+    if (at == SIZE_MAX || !drl__mul_fits(count, size, &bytes) || bytes > SIZE_MAX / 2 || at > SIZE_MAX / 2 - bytes) {
+        *total = SIZE_MAX;
+        return 0;
+    }
+    *total = drl__round_up(at + bytes, DRL__ALIGN);
+    return at;
+}
+
+/* The built-in pool: workers sleep on a condition until a generation of jobs starts, take indices one by one, and sleep again. */
+#ifdef DRL_THREADS
+#ifdef _WIN32
+#include <windows.h>
+typedef CRITICAL_SECTION   drl__mutex;
+typedef CONDITION_VARIABLE drl__cond;
+typedef HANDLE             drl__thread;
+#define drl__lock(m)         EnterCriticalSection(m)
+#define drl__unlock(m)       LeaveCriticalSection(m)
+#define drl__wait(c, m)      SleepConditionVariableCS(c, m, INFINITE)
+#define drl__wake(c)         WakeAllConditionVariable(c)
+#define DRL__THREAD_RETURN   DWORD WINAPI
+#else
+#include <pthread.h>
+typedef pthread_mutex_t drl__mutex;
+typedef pthread_cond_t  drl__cond;
+typedef pthread_t       drl__thread;
+#define drl__lock(m)         pthread_mutex_lock(m)
+#define drl__unlock(m)       pthread_mutex_unlock(m)
+#define drl__wait(c, m)      pthread_cond_wait(c, m)
+#define drl__wake(c)         pthread_cond_broadcast(c)
+#define DRL__THREAD_RETURN   void *
+#endif
+
+typedef struct drl__pool {
+    drl__mutex mutex;
+    drl__cond start, done;
+    drl__thread workers[DRL__THREADS_MAX];
+    int worker_count, stop;
+    int count, next, left;                  /* jobs of this generation: all, next index, not finished */
+    drl_job_fn job;
+    void *arg;
+} drl__pool;
+
+static void drl__pool_take(drl__pool *p)    /* with the mutex held */
+{
+    while (p->next < p->count) {
+        int index = p->next++;
+        drl_job_fn job = p->job;
+        void *arg = p->arg;
+        drl__unlock(&p->mutex);
+        job(arg, index);
+        drl__lock(&p->mutex);
+        if (--p->left == 0) drl__wake(&p->done);
+    }
+}
+
+static DRL__THREAD_RETURN drl__pool_worker(void *pool)
+{
+    drl__pool *p = (drl__pool *)pool;
+    drl__lock(&p->mutex);
+    while (!p->stop) {
+        drl__pool_take(p);
+        if (!p->stop && p->next >= p->count) drl__wait(&p->start, &p->mutex);
+    }
+    drl__unlock(&p->mutex);
+    return 0;
+}
+
+static void drl__pool_for(void *user, int count, drl_job_fn job, void *arg)
+{
+    drl__pool *p = (drl__pool *)user;
+    drl__lock(&p->mutex);
+    p->job = job; p->arg = arg;
+    p->count = p->left = count;
+    p->next = 0;
+    drl__wake(&p->start);
+    drl__pool_take(p);
+    while (p->left) drl__wait(&p->done, &p->mutex);
+    drl__unlock(&p->mutex);
+}
+
+static void drl__pool_destroy(drl_ctx *ctx, drl__pool *p)
+{
+    int i;
+    if (!p) return;
+    drl__lock(&p->mutex);
+    p->stop = 1;
+    drl__wake(&p->start);
+    drl__unlock(&p->mutex);
+    for (i = 0; i < p->worker_count; ++i) {
+#ifdef _WIN32
+        WaitForSingleObject(p->workers[i], INFINITE);
+        CloseHandle(p->workers[i]);
+#else
+        pthread_join(p->workers[i], NULL);
+#endif
+    }
+#ifdef _WIN32
+    DeleteCriticalSection(&p->mutex);
+#else
+    pthread_cond_destroy(&p->start);
+    pthread_cond_destroy(&p->done);
+    pthread_mutex_destroy(&p->mutex);
+#endif
+    drl__free(ctx, p);
+}
+
+/* threads - 1 workers: the calling thread is the last one. */
+static drl_status drl__pool_create(drl_ctx *ctx, int threads)
+{
+    drl__pool *p = (drl__pool *)drl__alloc(ctx, sizeof *p);
+    int i;
+    if (!p) return DRL_E_MEMORY;
+    memset(p, 0, sizeof *p);
+#ifdef _WIN32
+    InitializeCriticalSection(&p->mutex);
+    InitializeConditionVariable(&p->start);
+    InitializeConditionVariable(&p->done);
+#else
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->start, NULL);
+    pthread_cond_init(&p->done, NULL);
+#endif
+    for (i = 0; i < threads - 1; ++i) {
+#ifdef _WIN32
+        p->workers[i] = CreateThread(NULL, 0, drl__pool_worker, p, 0, NULL);
+        if (!p->workers[i]) break;
+#else
+        if (pthread_create(&p->workers[i], NULL, drl__pool_worker, p)) break;
+#endif
+        p->worker_count = i + 1;
+    }
+    if (p->worker_count < threads - 1) {
+        drl__fail(ctx, DRL_E_UNSUPPORTED, "the system starts only %d of %d threads", p->worker_count + 1, threads);
+        drl__pool_destroy(ctx, p);
+        return DRL_E_UNSUPPORTED;
+    }
+    ctx->pool = p;
+    ctx->jobs.parallel_for = drl__pool_for;
+    ctx->jobs.user = p;
+    return DRL_OK;
+}
+#endif /* DRL_THREADS */
+
+/* Runs job(arg, 0 .. count - 1); count is at most ctx->threads. */
+static void drl__parallel(drl_ctx *ctx, int count, drl_job_fn job, void *arg)
+{
+    int i;
+    if (count > 1 && ctx->jobs.parallel_for) ctx->jobs.parallel_for(ctx->jobs.user, count, job, arg);
+    else for (i = 0; i < count; ++i) job(arg, i);
+}
+
+#ifndef DRL_NO_MALLOC
+static void *drl__malloc(void *user, size_t bytes) { (void)user; return malloc(bytes); }
+static void  drl__mfree(void *user, void *p, size_t bytes) { (void)user; (void)bytes; free(p); }
+#endif
+
+static drl_status drl__dispatch(drl_ctx *ctx, drl_isa wanted);
+
+DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
+{
+    drl_ctx c, *ctx;
+    drl_ctx_desc d;
+    drl_status status;
+    uintptr_t at;
+    size_t bytes = sizeof(drl_ctx) + DRL__ALIGN;
+    if (!out) return DRL_E_ARGUMENT;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    if (!d.threads) d.threads = 1;
+    if (d.threads < 1 || d.threads > DRL__THREADS_MAX) return DRL_E_ARGUMENT;
+    if (!d.allocator.alloc_fn != !d.allocator.free_fn || !d.memory != !d.memory_size || (d.memory && d.allocator.alloc_fn)) return DRL_E_ARGUMENT;
+#ifndef DRL_THREADS
+    if (d.threads > 1 && !d.jobs.parallel_for) return DRL_E_UNSUPPORTED;
+#endif
+#ifdef DRL_NO_MALLOC
+    if (!d.memory && !d.allocator.alloc_fn) return DRL_E_ARGUMENT;
+#else
+    if (!d.memory && !d.allocator.alloc_fn) { d.allocator.alloc_fn = drl__malloc; d.allocator.free_fn = drl__mfree; }
+#endif
+    memset(&c, 0, sizeof c);
+    c.allocator = d.allocator;
+    c.jobs = d.jobs;
+    c.threads = d.threads;
+    status = drl__dispatch(&c, d.isa);
+    if (status != DRL_OK) return status;
+    if (d.memory) {
+        if (d.memory_size < bytes) return DRL_E_MEMORY;
+        at = (uintptr_t)d.memory;
+    } else {
+        at = (uintptr_t)c.allocator.alloc_fn(c.allocator.user, bytes);
+        if (!at) return DRL_E_MEMORY;
+    }
+    ctx = (drl_ctx *)((at + DRL__ALIGN - 1) / DRL__ALIGN * DRL__ALIGN);
+    *ctx = c;
+    ctx->self = (void *)at;
+    ctx->self_bytes = bytes;
+    if (d.memory) {
+        ctx->block = (unsigned char *)d.memory + bytes;
+        ctx->block_size = d.memory_size - bytes;
+        ctx->block_head = SIZE_MAX;
+    }
+    ctx->used = ctx->peak = bytes;
+#ifdef DRL_THREADS
+    if (d.threads > 1 && !d.jobs.parallel_for) {
+        status = drl__pool_create(ctx, d.threads);
+        if (status != DRL_OK) { drl_ctx_destroy(ctx); return status; }
+    }
+#endif
+    *out = ctx;
+    return DRL_OK;
+}
+
+DRL_API void drl_ctx_destroy(drl_ctx *ctx)
+{
+    if (!ctx) return;
+#ifdef DRL_THREADS
+    drl__pool_destroy(ctx, ctx->pool);
+#endif
+    if (!ctx->block) {
+        drl_allocator a = ctx->allocator;
+        a.free_fn(a.user, ctx->self, ctx->self_bytes);
+    }
+}
+
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [elementary] - exp, log, sin, cos, atan in double from + - * / alone: about 1e-15 accurate, and the same on every machine.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL__PI 3.14159265358979323846
+
+static uint64_t drl__bits64(double x)        { uint64_t u; memcpy(&u, &x, sizeof u); return u; }
+static double   drl__double_of(uint64_t u)   { double x; memcpy(&x, &u, sizeof x); return x; }
+
+/* c[0] + c[1] x + ... + c[n-1] x^(n-1) */
+static double drl__poly(const double *c, int n, double x)
+{
+    double y = c[--n];
+    while (n > 0) y = y * x + c[--n];
+    return y;
+}
+
+/* The nearest integer of |x| < 2^51: adding 1.5 * 2^52 leaves no room for a fraction. */
+static double drl__nearest(double x) { volatile double t = x + 6755399441055744.0; return t - 6755399441055744.0; }
+
+/* e^x = 2^k e^r, |r| <= ln(2) / 2, Taylor. Zero below -708: no denormal results. */
+static double drl__exp(double x)
+{
+    static const double c[14] = { 1.0, 1.0, 1.0/2, 1.0/6, 1.0/24, 1.0/120, 1.0/720, 1.0/5040, 1.0/40320, 1.0/362880, 1.0/3628800, 1.0/39916800, 1.0/479001600, 1.0/6227020800.0 };
+    double k, r;
+    if (!(x == x)) return x;
+    if (x > 709.7) return x > 709.78 ? HUGE_VAL : drl__exp(x - 1.0) * 2.718281828459045235;
+    if (x < -708.0) return 0.0;
+    k = drl__nearest(x * 1.4426950408889634074);
+    r = (x - k * 0.6931471803691238165) - k * 1.9082149292705878161e-10;    /* ln 2 in two parts; the first product is exact */
+    return drl__poly(c, 14, r) * drl__double_of((uint64_t)((int64_t)k + 1023) << 52);
+}
+
+/* x = 2^k m, m about 1: log x = k ln 2 + 2 atanh((m - 1) / (m + 1)). Arguments are normal numbers, or zero. */
+static double drl__log(double x)
+{
+    static const double c[12] = { 1.0, 1.0/3, 1.0/5, 1.0/7, 1.0/9, 1.0/11, 1.0/13, 1.0/15, 1.0/17, 1.0/19, 1.0/21, 1.0/23 };
+    uint64_t u = drl__bits64(x);
+    int k;
+    double m, s;
+    if (!(x > 0)) return x == 0 ? -HUGE_VAL : x - x + (double)NAN;
+    if (x > 1.7976931348623157e308) return x;
+    k = (int)(u >> 52) - 1023;
+    m = drl__double_of((u & 0xFFFFFFFFFFFFFu) | ((uint64_t)1023 << 52));
+    if (m > 1.41421356237309505) { m *= 0.5; ++k; }
+    s = (m - 1) / (m + 1);
+    return k * 0.6931471803691238165 + (2 * s * drl__poly(c, 12, s * s) + k * 1.9082149292705878161e-10);
+}
+
+/* sin and cos for |x| up to a million: x - q pi/2 with pi/2 in three parts, then Taylor. */
+static void drl__sincos(double x, double *sine, double *cosine)
+{
+    static const double s[9]  = { 1.0, -1.0/6, 1.0/120, -1.0/5040, 1.0/362880, -1.0/39916800, 1.0/6227020800.0, -1.0/1307674368000.0, 1.0/355687428096000.0 };
+    static const double c[10] = { 1.0, -1.0/2, 1.0/24, -1.0/720, 1.0/40320, -1.0/3628800, 1.0/479001600, -1.0/87178291200.0, 1.0/20922789888000.0, -1.0/6402373705728000.0 };
+    double q = drl__nearest(x * 0.63661977236758134308);
+    double r = ((x - q * 1.57079632673412561417) - q * 6.077100506303965976e-11) - q * 2.0222662487959507324e-21;
+    double sr = r * drl__poly(s, 9, r * r), cr = drl__poly(c, 10, r * r);
+    int quadrant = (int)((int64_t)q & 3);
+    *sine   = quadrant == 0 ? sr : quadrant == 1 ? cr : quadrant == 2 ? -sr : -cr;
+    *cosine = quadrant == 0 ? cr : quadrant == 1 ? -sr : quadrant == 2 ? -cr : sr;
+}
+
+static double drl__sin(double x) { double s, c; drl__sincos(x, &s, &c); return s; }
+static double drl__cos(double x) { double s, c; drl__sincos(x, &s, &c); return c; }
+static double drl__tan(double x) { double s, c; drl__sincos(x, &s, &c); return s / c; }
+
+/* Two reductions, 1/x and a turn by pi/6, leave |x| <= tan(pi/12); then the series. */
+static double drl__atan(double x)
+{
+    double y = x < 0 ? -x : x, z, sum = 0, base = 0;
+    int invert = y > 1, n;
+    if (!(x == x)) return x;
+    if (invert) y = 1 / y;
+    if (y > 0.26794919243112270647) { y = (y * 1.73205080756887729353 - 1) / (y + 1.73205080756887729353); base = DRL__PI / 6; }
+    z = y * y;
+    for (n = 14; n >= 0; --n) sum = 1.0 / (2 * n + 1) - z * sum;
+    y = base + y * sum;
+    if (invert) y = DRL__PI / 2 - y;
+    return x < 0 ? -y : y;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [rng.impl] - Philox 4x32-10 one block at a time; the normals are a vector kernel, see [simd].
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL__PHILOX_M0 0xD2511F53u
+#define DRL__PHILOX_M1 0xCD9E8D57u
+#define DRL__PHILOX_W0 0x9E3779B9u
+#define DRL__PHILOX_W1 0xBB67AE85u
+
+static void drl__philox(uint32_t counter[4], uint32_t key0, uint32_t key1)
+{
+    int round;
+    for (round = 0; round < 10; ++round, key0 += DRL__PHILOX_W0, key1 += DRL__PHILOX_W1) {
+        uint64_t a = (uint64_t)DRL__PHILOX_M0 * counter[0], b = (uint64_t)DRL__PHILOX_M1 * counter[2];
+        counter[0] = (uint32_t)(b >> 32) ^ counter[1] ^ key0;
+        counter[2] = (uint32_t)(a >> 32) ^ counter[3] ^ key1;
+        counter[1] = (uint32_t)b;
+        counter[3] = (uint32_t)a;
+    }
+}
+
+/* Draw p is word p % 4 of block p / 4. */
+DRL_API uint32_t drl_rng_u32(drl_rng *rng)
+{
+    uint64_t block = rng->position >> 2;
+    int word = (int)(rng->position++ & 3);
+    uint32_t counter[4];
+    counter[0] = (uint32_t)block;        counter[1] = (uint32_t)(block >> 32);
+    counter[2] = (uint32_t)rng->stream;  counter[3] = (uint32_t)(rng->stream >> 32);
+    drl__philox(counter, (uint32_t)rng->seed, (uint32_t)(rng->seed >> 32));
+    return counter[word];
+}
+
+DRL_API float drl_rng_uniform(drl_rng *rng) { return (float)(drl_rng_u32(rng) >> 8) * (1.0f / 16777216.0f); }
+
+DRL_API int drl_rng_below(drl_rng *rng, int n)
+{
+    DRL_ASSERT(n >= 1);
+    return (int)(((uint64_t)drl_rng_u32(rng) * (uint64_t)n) >> 32);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [dispatch] - what the kernels take, their table, one inclusion of this file per instruction set, and the choice at run time.
+ * Most kernels have one form: work on items [begin, end) of an operator that `arg` describes, as job number `job`.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job);
+
+#define DRL__LANES    16            /* every reduction of a contiguous vector uses this many partial sums, whatever the vectors */
+#define DRL__MR_MAX   6             /* most rows of a tile */
+#define DRL__CHUNK    96            /* pixels that share one pass over the weights; a multiple of every tile's rows */
+#define DRL__DW_CHUNK 128           /* pixels in one chain of the parameter gradient */
+#define DRL__MAX_WEIGHTS 8192       /* floats of weights that a pass over a chunk keeps in the first-level cache */
+
+/* Pixels of a chunk: whole rows, unless pixels have no neighbours. */
+static int drl__dw_chunk(int w, int flat) { return flat ? DRL__DW_CHUNK : w * drl__max(1, DRL__DW_CHUNK / w); }
+
+/* Elementwise on n floats. What a, b, s mean is said at each kernel. */
+typedef struct drl__map_args {
+    const float *x, *a, *b;
+    float *y, *y2, *y3, *y4;
+    float s[7];
+    int accumulate;
+} drl__map_args;
+
+typedef struct drl__act_args {
+    const float *x, *dy;
+    float *y;                       /* or dx */
+    const uint8_t *bits;
+    uint8_t *bits_out;
+    drl_act act;
+    int accumulate;
+} drl__act_args;
+
+/* y[p][c] = (gain ? x[p][c] * gain[c] : x[p][c]) + (shift ? shift[c] : 0) + (accumulate ? y[p][c] : 0); x NULL stands for x0. */
+typedef struct drl__affine_args {
+    const float *x, *gain, *shift;
+    float *y;
+    size_t rows, c;                 /* rows (pixels) of one image; items are images */
+    size_t gain_step, shift_step;   /* floats from image to image: c, or 0 for one that all images share */
+    const float *x0;                /* one float, x0_step floats further in the next image */
+    size_t x0_step;
+    int accumulate;
+} drl__affine_args;
+
+/* out[c] = (accumulate ? out[c] : 0) + scale * sum over rows of a[row][c] * (u ? u[row] : b ? b[row][c] : 1), image by image. */
+typedef struct drl__columns_args {
+    const float *a, *b, *u;
+    float *out;
+    size_t rows, c;
+    size_t images;                  /* items are images * column groups of DRL__LANES * 4 */
+    float scale;
+    int accumulate;
+} drl__columns_args;
+
+/* y (h x w x c) from x (2h x 2w x c) or back; items are rows of the smaller image, all images in one. */
+typedef struct drl__pool_args {
+    const float *x;
+    float *y;
+    size_t w, c;                    /* of the smaller image */
+    float scale;
+    int accumulate;
+} drl__pool_args;
+
+/* A convolution as the kernels see it: k outputs from taps * c inputs at each pixel. */
+typedef struct drl__conv_args {
+    const float *x;                 /* images of h x w pixels, c channels */
+    const float *packed;            /* [block of outputs][tap][c][outputs of the block] */
+    const float *start;             /* first value of every sum, start_step floats from pixel to pixel (0: a bias) */
+    const float *zeros;             /* as long as c: what lies outside of the image */
+    const float *dy;                /* parameter gradient only */
+    float *y;                       /* outputs; the parameter gradient's go here too, in the order of `packed` */
+    float *scratch;                 /* scratch_each floats a job */
+    size_t scratch_each, start_step;
+    size_t pixels;                  /* of all images */
+    int h, w, c, k, side;           /* side: 3 or 1 */
+    int columns;                    /* nonzero: pixels are first unrolled into rows of `columns` floats (few channels) */
+} drl__conv_args;
+
+typedef struct drl__normals_args {
+    uint64_t seed, stream, position;
+    float *out;
+} drl__normals_args;
+
+typedef struct drl__kernels {
+    drl_isa isa;
+    int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
+    drl__span_fn conv, conv_dw, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals;
+    float (*dot16)(const float *a, const float *b, size_t n);
+    double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
+} drl__kernels;
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define DRL__INLINE static __forceinline
+#define DRL__ATTR(isa)
+#define DRL__EACH(i, n) for (i = 0; i < (n); ++i)
+#elif defined(__clang__)
+#define DRL__INLINE static inline __attribute__((always_inline))
+#define DRL__ATTR(isa) __attribute__((target(isa)))
+#define DRL__EACH(i, n) _Pragma("unroll") for (i = 0; i < (n); ++i)
+#elif defined(__GNUC__)
+#define DRL__INLINE static inline __attribute__((always_inline))
+#define DRL__ATTR(isa) __attribute__((target(isa)))
+#define DRL__EACH(i, n) _Pragma("GCC unroll 16") for (i = 0; i < (n); ++i)
+#else
+#define DRL__INLINE static
+#define DRL__ATTR(isa)
+#define DRL__EACH(i, n) for (i = 0; i < (n); ++i)
+#endif
+#define DRL__JOIN2(a, b) a##_##b
+#define DRL__JOIN(a, b)  DRL__JOIN2(a, b)
+#define DRL__FN(name)    DRL__JOIN(name, DRL__ISA)
+
+#if !defined(DRL_NO_SIMD) && (defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)) && (defined(__GNUC__) || defined(_MSC_VER))
+#define DRL__X86 1
+#include <immintrin.h>
+#ifdef _MSC_VER
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#elif !defined(DRL_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
+#define DRL__ARM64 1
+#include <arm_neon.h>
+#endif
+
+static float    drl__float_of(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
+static uint32_t drl__bits32(float x)      { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
+
+/* a * b + c with one rounding, as the hardware does it. Without hardware: the product is exact in double and the sum nearly so;
+ * rounding it again goes wrong only when the double lies halfway between two floats (or near the denormals). Then the sum's
+ * error, known exactly, moves the double one step off the middle [Boldo08]. */
+#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+DRL__INLINE float drl__fmaf(float a, float b, float c) { return fmaf(a, b, c); }
+#else
+static float drl__fmaf_odd(double p, double c)
+{
+    double s = p + c, t = s - p, error = (p - (s - t)) + (c - t);
+    uint64_t u = drl__bits64(s);
+    if (error != 0 && !(u & 1)) u += (error > 0) == (s > 0) ? (uint64_t)1 : ~(uint64_t)0;
+    return (float)drl__double_of(u);
+}
+
+DRL__INLINE float drl__fmaf(float a, float b, float c)
+{
+    double p = (double)a * (double)b, s = p + (double)c;
+    uint64_t u = drl__bits64(s);
+    if ((u & 0x1FFFFFFF) == 0x10000000 || ((u >> 52) & 0x7FF) < 1023 - 126) return drl__fmaf_odd(p, (double)c);
+    return (float)s;
+}
+#endif
+
+#define DRL__PASS 0
+#include DRL_HEADER_NAME
+#undef DRL__PASS
+#ifdef DRL__X86
+#define DRL__PASS 1
+#include DRL_HEADER_NAME
+#undef DRL__PASS
+#define DRL__PASS 2
+#include DRL_HEADER_NAME
+#undef DRL__PASS
+#define DRL__PASS 3
+#include DRL_HEADER_NAME
+#undef DRL__PASS
+#endif
+#ifdef DRL__ARM64
+#define DRL__PASS 4
+#include DRL_HEADER_NAME
+#undef DRL__PASS
+#endif
+
+#ifdef DRL__X86
+static void drl__cpuid(unsigned leaf, unsigned out[4])
+{
+    out[0] = out[1] = out[2] = out[3] = 0;
+#ifdef _MSC_VER
+    {
+        int r[4];
+        __cpuid(r, 0);
+        if ((unsigned)r[0] < leaf) return;
+        __cpuidex(r, (int)leaf, 0);
+        out[0] = (unsigned)r[0]; out[1] = (unsigned)r[1]; out[2] = (unsigned)r[2]; out[3] = (unsigned)r[3];
+    }
+#else
+    if (__get_cpuid_max(0, NULL) >= leaf) __cpuid_count(leaf, 0, out[0], out[1], out[2], out[3]);
+#endif
+}
+
+/* Which registers the operating system saves: bits 1, 2 for AVX, also 5, 6, 7 for AVX-512. Ask only where cpuid shows OSXSAVE. */
+static unsigned drl__xcr0(void)
+{
+#ifdef _MSC_VER
+    return (unsigned)_xgetbv(0);
+#else
+    unsigned low, high;
+    __asm__ volatile (".byte 0x0f, 0x01, 0xd0" : "=a" (low), "=d" (high) : "c" (0));
+    return low;
+#endif
+}
+
+static int drl__cpu_has(drl_isa isa)
+{
+    unsigned one[4], seven[4], os;
+    drl__cpuid(1, one);
+    drl__cpuid(7, seven);
+    os = (one[2] >> 27) & 1 ? drl__xcr0() : 0;
+    switch (isa) {
+    case DRL_ISA_SSE2:   return (int)(one[3] >> 26) & 1;
+    case DRL_ISA_AVX2:   return (os & 0x06) == 0x06 && ((one[2] >> 12) & 1) && ((seven[1] >> 5) & 1);       /* FMA, AVX2 */
+    case DRL_ISA_AVX512: return (os & 0xE6) == 0xE6 && ((seven[1] >> 16) & 1);
+    default:             return 0;
+    }
+}
+#endif
+
+/* The kernels of a set, NULL if this build or this machine has none. */
+static const drl__kernels *drl__kernels_of(drl_isa isa)
+{
+    if (isa == DRL_ISA_PORTABLE) return &DRL__JOIN(drl__table, portable);
+#ifdef DRL__X86
+    if (isa == DRL_ISA_SSE2   && drl__cpu_has(isa)) return &DRL__JOIN(drl__table, sse2);
+    if (isa == DRL_ISA_AVX2   && drl__cpu_has(isa)) return &DRL__JOIN(drl__table, avx2);
+    if (isa == DRL_ISA_AVX512 && drl__cpu_has(isa)) return &DRL__JOIN(drl__table, avx512);
+#endif
+#ifdef DRL__ARM64
+    if (isa == DRL_ISA_NEON) return &DRL__JOIN(drl__table, neon);
+#endif
+    return NULL;
+}
+
+DRL_API const char *drl_isa_name(drl_isa isa)
+{
+    static const char *const names[] = { "auto", "portable", "sse2", "avx2", "avx512", "neon" };
+    return (unsigned)isa < DRL__COUNT(names) ? names[isa] : "unknown";
+}
+
+static drl_status drl__dispatch(drl_ctx *ctx, drl_isa wanted)
+{
+    const drl__kernels *kernels = NULL;
+    int best = (int)DRL_ISA_NEON;
+#if defined(__MINGW32__) && !defined(__clang__)
+    best = (int)DRL_ISA_SSE2;       /* this compiler stores wide registers to unaligned stack slots with aligned moves */
+#endif
+    if (wanted == DRL_ISA_AUTO) for (; !kernels; --best) kernels = drl__kernels_of((drl_isa)best);
+    else kernels = drl__kernels_of(wanted);
+    if (!kernels) return drl__fail(ctx, DRL_E_UNSUPPORTED, "instruction set %s is not in this build or not on this machine", drl_isa_name(wanted));
+    ctx->kernels = kernels;
+    ctx->isa = kernels->isa;
+    return DRL_OK;
+}
+
+/* Splits items [0, total) into one range a thread, at multiples of `grain`. What a kernel computes for an item never depends on
+ * the range that it is in. */
+typedef struct drl__split_args { drl__span_fn fn; const void *arg; size_t total, grain; int count; } drl__split_args;
+
+static void drl__split_job(void *arg, int index)
+{
+    const drl__split_args *s = (const drl__split_args *)arg;
+    size_t grains = (s->total + s->grain - 1) / s->grain, count = (size_t)s->count, i = (size_t)index;
+    size_t begin = (grains / count * i + grains % count * i / count) * s->grain;
+    size_t end = (grains / count * (i + 1) + grains % count * (i + 1) / count) * s->grain;
+    s->fn(s->arg, begin, end < s->total ? end : s->total, index);
+}
+
+static void drl__split(drl_ctx *ctx, size_t total, size_t grain, drl__span_fn fn, const void *arg)
+{
+    drl__split_args s;
+    size_t grains = (total + grain - 1) / grain;
+    s.fn = fn;
+    s.arg = arg;
+    s.total = total;
+    s.grain = grain;
+    s.count = grains < (size_t)ctx->threads ? (int)grains : ctx->threads;
+    if (s.count > 1) drl__parallel(ctx, s.count, drl__split_job, &s);
+    else if (total) fn(arg, 0, total, 0);
+}
+
+/* drl_rng_normals without the split over threads: for use inside jobs. */
+static void drl__normals(const drl_ctx *ctx, const drl_rng *rng, float *out, size_t count)
+{
+    drl__normals_args a;
+    a.seed = rng->seed;
+    a.stream = rng->stream;
+    a.position = rng->position;
+    a.out = out;
+    ctx->kernels->normals(&a, 0, count, 0);
+}
+
+DRL_API void drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count)
+{
+    drl__normals_args a;
+    a.seed = rng->seed;
+    a.stream = rng->stream;
+    a.position = rng->position;
+    a.out = out;
+    drl__split(ctx, count, 8192, ctx->kernels->normals, &a);
+    rng->position += count;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [tensor.impl]
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+DRL_API drl_tensor drl_tensor_of(float *data, int n, int h, int w, int c)
+{
+    drl_tensor t;
+    t.data = data;
+    t.n = n;
+    t.h = h;
+    t.w = w;
+    t.c = c;
+    return t;
+}
+
+DRL_API size_t drl_tensor_count(const drl_tensor *t)
+{
+    size_t count = 0;
+    if (t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1) return 0;
+    if (!drl__mul_fits((size_t)t->n, (size_t)t->h, &count) || !drl__mul_fits(count, (size_t)t->w, &count) || !drl__mul_fits(count, (size_t)t->c, &count)) return 0;
+    return count;
+}
+
+static size_t drl__pixels(const drl_tensor *t) { return (size_t)t->n * (size_t)t->h * (size_t)t->w; }
+
+/* t must be n x h x w x c and have data; `what` names it in the sentence. */
+static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t, int n, int h, int w, int c)
+{
+    if (!t || !t->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", function, what);
+    if (!drl_tensor_count(t) || t->n != n || t->h != h || t->w != w || t->c != c)
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: %s is %dx%dx%dx%d, expected %dx%dx%dx%d (images, rows, columns, channels)", function, what, t->n, t->h, t->w, t->c, n, h, w, c);
+    return DRL_OK;
+}
+
+static drl_status drl__expect_like(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t, const drl_tensor *like)
+{
+    if (!like || !like->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing", function);
+    return drl__expect(ctx, function, what, t, like->n, like->h, like->w, like->c);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [conv.impl] - which kernel does which pass, packing, and scratch. Three special cases, chosen by sizes alone:
+ *   few input channels     pixels are unrolled into rows of taps * channels, then the convolution is a matrix product
+ *   gradient into few      z[pixel][tap, c] = sum over k of dy[pixel][k] * weight[k,c,tap] is a matrix product; then 9 taps are summed
+ *   parameter gradient     accumulates in the order of packed weights, and is added to dweight at the end
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
+static int drl__narrow(const drl_conv2d_desc *d) { return drl__side(d) == 3 && d->in_channels <= 4; }
+
+/* Width of an unrolled row, 0: not unrolled. The parameter gradient needs at least a tile of rows. */
+static int drl__columns_forward(const drl_conv2d_desc *d) { return drl__side(d) == 3 && d->in_channels < DRL__MR_MAX ? 9 * d->in_channels : 0; }
+static int drl__columns_dw(const drl_conv2d_desc *d)
+{
+    int side = drl__side(d);
+    return d->in_channels < DRL__MR_MAX ? drl__max(DRL__MR_MAX, side * side * d->in_channels) : 0;
+}
+
+/* A weight as the kernels see it: `out` outputs from taps * in inputs, element (o, t, i) of the [K,C,R,S] array at drl__weight_at. */
+typedef struct drl__weight { int out, taps, in, transposed, narrow, channels; } drl__weight;
+
+static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
+{
+    drl__weight v;
+    int taps = drl__side(d) * drl__side(d);
+    v.transposed = transposed;
+    v.narrow = transposed && drl__narrow(d);
+    v.taps = v.narrow ? 1 : taps;
+    v.in = transposed ? d->out_channels : d->in_channels;
+    v.out = !transposed ? d->out_channels : v.narrow ? taps * d->in_channels : d->in_channels;
+    v.channels = d->in_channels;
+    return v;
+}
+
+static size_t drl__weight_at(const drl__weight *v, int o, int t, int i)
+{
+    size_t channels = (size_t)v->channels;
+    if (v->narrow) return ((size_t)i * channels + (size_t)(o % v->channels)) * 9 + (size_t)(o / v->channels);
+    if (v->transposed) return ((size_t)i * channels + (size_t)o) * (size_t)v->taps + (size_t)(v->taps - 1 - t);
+    return ((size_t)o * channels + (size_t)i) * (size_t)v->taps + (size_t)t;
+}
+
+/* Walks packed weights and the [K,C,R,S] array side by side: packs, or adds the packed gradient to the array. Items are inputs. */
+typedef struct drl__pack_args {
+    drl__weight v;
+    int vl, block;
+    int width;                      /* 0, or floats of an unrolled row when that is more than taps * in */
+    const float *from;
+    float *to, scale;
+    int add;
+} drl__pack_args;
+
+static void drl__pack_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__pack_args *a = (const drl__pack_args *)arg;
+    const drl__weight *v = &a->v;
+    int k0, t, o;
+    size_t i, depth = a->width ? (size_t)a->width : (size_t)v->taps * (size_t)v->in;
+    (void)job;
+    for (k0 = 0; k0 < v->out; k0 += a->block) {
+        int k = drl__min(v->out - k0, a->block), bw = (int)drl__round_up((size_t)k, (size_t)a->vl);
+        for (i = begin; i < end; ++i) for (t = 0; t < v->taps; ++t) {
+            size_t at = (size_t)k0 * depth + ((size_t)t * (size_t)v->in + i) * (size_t)bw;
+            if (a->add) for (o = 0; o < k; ++o) a->to[drl__weight_at(v, k0 + o, t, (int)i)] += a->from[at + (size_t)o];
+            else for (o = 0; o < bw; ++o) a->to[at + (size_t)o] = o < k ? a->scale * a->from[drl__weight_at(v, k0 + o, t, (int)i)] : 0;
+        }
+    }
+}
+
+static size_t drl__packed_floats(const drl_ctx *ctx, int out, size_t depth) { return depth * drl__round_up((size_t)out, (size_t)ctx->kernels->vl); }
+
+DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed)
+{
+    drl__weight v = drl__weight_of(d, transposed);
+    return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
+}
+
+DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed)
+{
+    drl__pack_args a;
+    a.v = drl__weight_of(d, transposed);
+    a.vl = ctx->kernels->vl;
+    a.block = ctx->kernels->block;
+    a.width = 0;
+    a.from = weight;
+    a.to = packed;
+    a.scale = scale;
+    a.add = 0;
+    drl__split(ctx, (size_t)a.v.in, 8, drl__pack_span, &a);
+}
+
+/* Scratch of each pass, in floats; every part begins on a multiple of 16. */
+#define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
+
+static size_t drl__zeros_floats(const drl_conv2d_desc *d) { return DRL__ROUND16(drl__max(9 * DRL__MR_MAX, drl__max(d->in_channels, d->out_channels))); }
+
+/* Rows of a strip of the narrow gradient: a whole image if there are enough of them for all threads. */
+static int drl__strip_rows(const drl_ctx *ctx, int n, int h)
+{
+    int strips = (ctx->threads + n - 1) / n;
+    return (h + strips - 1) / strips;
+}
+
+static size_t drl__narrow_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
+{
+    return DRL__ROUND16((size_t)drl__min(h, drl__strip_rows(ctx, n, h) + 2) * (size_t)w * 9 * (size_t)d->in_channels);
+}
+
+static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
+{
+    int columns = drl__columns_dw(d), side = drl__side(d);
+    return DRL__ROUND16(drl__packed_floats(ctx, d->out_channels, columns ? (size_t)columns : (size_t)(side * side) * (size_t)d->in_channels));
+}
+
+static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int w)
+{
+    int columns = drl__columns_dw(d);
+    return DRL__ROUND16((size_t)drl__dw_chunk(w, columns || drl__side(d) == 1) * (size_t)(ctx->kernels->block + columns));
+}
+
+DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
+{
+    size_t threads = (size_t)ctx->threads, most, floats;
+    most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * drl__columns_forward(d));
+    if (drl__narrow(d)) {
+        floats = drl__zeros_floats(d) + threads * drl__narrow_floats(ctx, d, n, h, w);
+        if (floats > most) most = floats;
+    }
+    floats = drl__dw_floats(ctx, d) + DRL__ROUND16((size_t)n * (size_t)d->out_channels) + threads * drl__dw_job_floats(ctx, d, w);
+    return floats > most ? floats : most;
+}
+
+/* What all three passes demand; in and out have the channels of the forward pass. */
+static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d, const drl_tensor *in, const drl_tensor *out, const float *work)
+{
+    drl_status status;
+    if (!d || d->in_channels < 1 || d->out_channels < 1 || (d->kernel != 0 && d->kernel != 1 && d->kernel != 3))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 or more channels and kernel 3 or 1", function);
+    if (!in || !out || !work) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL", function);
+    status = drl__expect(ctx, function, "the input side", in, in->n, in->h, in->w, d->in_channels);
+    if (status != DRL_OK) return status;
+    return drl__expect(ctx, function, "the output side", out, in->n, in->h, in->w, d->out_channels);
+}
+
+static drl__conv_args drl__conv_args_of(const drl_tensor *from, const drl_tensor *to, int side, const float *packed, const float *zeros)
+{
+    drl__conv_args a;
+    a.x = from->data;
+    a.packed = packed;
+    a.start = a.zeros = zeros;
+    a.dy = NULL;
+    a.y = to->data;
+    a.scratch = NULL;
+    a.scratch_each = a.start_step = 0;
+    a.pixels = drl__pixels(from);
+    a.h = from->h;
+    a.w = from->w;
+    a.c = from->c;
+    a.k = to->c;
+    a.side = side;
+    a.columns = 0;
+    return a;
+}
+
+static size_t drl__conv_items(const drl_ctx *ctx, const drl__conv_args *a)
+{
+    size_t block = (size_t)ctx->kernels->block;
+    return (a->pixels + DRL__CHUNK - 1) / DRL__CHUNK * (((size_t)a->k + block - 1) / block);
+}
+
+DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work)
+{
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_forward", d, x, y, work);
+    drl__conv_args a;
+    if (status != DRL_OK) return status;
+    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
+    a = drl__conv_args_of(x, y, drl__side(d), packed, work);
+    if (bias) a.start = bias;
+    a.columns = drl__columns_forward(d);
+    a.scratch = work + drl__zeros_floats(d);
+    a.scratch_each = DRL__ROUND16(DRL__CHUNK * a.columns);
+    drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
+    return DRL_OK;
+}
+
+/* Gradient into few channels; items are [image][strip of rows]. Neighbouring strips compute the two rows they share twice. */
+typedef struct drl__narrow_args {
+    const drl_ctx *ctx;
+    drl__conv_args conv;            /* of all images, 1x1, into z */
+    float *dx, *scratch;
+    size_t scratch_each;
+    int strip, channels, accumulate;
+} drl__narrow_args;
+
+static void drl__narrow_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__narrow_args *a = (const drl__narrow_args *)arg;
+    int h = a->conv.h, w = a->conv.w, channels = a->channels, strips = (h + a->strip - 1) / a->strip, i, j, r, s, c;
+    size_t item, width = 9 * (size_t)channels;
+    for (item = begin; item < end; ++item) {
+        size_t image = item / (size_t)strips * (size_t)h * (size_t)w;       /* its first pixel */
+        int i0 = (int)(item % (size_t)strips) * a->strip, i1 = drl__min(h, i0 + a->strip);
+        int z0 = drl__max(0, i0 - 1), z1 = drl__min(h, i1 + 1);
+        drl__conv_args z = a->conv;
+        z.x += (image + (size_t)z0 * (size_t)w) * (size_t)z.c;
+        z.y = a->scratch + (size_t)job * a->scratch_each;
+        z.pixels = (size_t)(z1 - z0) * (size_t)w;
+        a->ctx->kernels->conv(&z, 0, drl__conv_items(a->ctx, &z), 0);
+        for (i = i0; i < i1; ++i) for (j = 0; j < w; ++j) {
+            float *dx = a->dx + (image + (size_t)i * (size_t)w + (size_t)j) * (size_t)channels;
+            float sum[4] = { 0, 0, 0, 0 };
+            /* x[i,j] reaches y[i+r,j+s] through tap (1-r, 1-s) */
+            for (r = -1; r <= 1; ++r) for (s = -1; s <= 1; ++s) if (i + r >= 0 && i + r < h && j + s >= 0 && j + s < w) {
+                const float *from = z.y + ((size_t)(i + r - z0) * (size_t)w + (size_t)(j + s)) * width + (size_t)((1 - r) * 3 + 1 - s) * (size_t)channels;
+                for (c = 0; c < channels; ++c) sum[c] += from[c];
+            }
+            for (c = 0; c < channels; ++c) dx[c] = a->accumulate ? dx[c] + sum[c] : sum[c];
+        }
+    }
+}
+
+DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work)
+{
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, work);
+    drl__conv_args a;
+    if (status != DRL_OK) return status;
+    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
+    a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
+    if (drl__narrow(d)) {
+        drl__narrow_args n;
+        a.side = 1;
+        a.k = 9 * d->in_channels;
+        n.ctx = ctx;
+        n.conv = a;
+        n.dx = dx->data;
+        n.scratch = work + drl__zeros_floats(d);
+        n.scratch_each = drl__narrow_floats(ctx, d, dx->n, dx->h, dx->w);
+        n.strip = drl__strip_rows(ctx, dx->n, dx->h);
+        n.channels = d->in_channels;
+        n.accumulate = accumulate;
+        drl__split(ctx, (size_t)dx->n * (size_t)((dx->h + n.strip - 1) / n.strip), 1, drl__narrow_span, &n);
+        return DRL_OK;
+    }
+    if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
+    drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
+    return DRL_OK;
+}
+
+/* out[c] (+)= scale * sum over the rows of each image of a * (b, u or 1): see drl__columns_args. */
+static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const float *u, size_t images, size_t rows, size_t c, float scale, float *out, int accumulate)
+{
+    drl__columns_args k;
+    k.a = a;
+    k.b = b;
+    k.u = u;
+    k.out = out;
+    k.rows = rows;
+    k.c = c;
+    k.images = images;
+    k.scale = scale;
+    k.accumulate = accumulate;
+    drl__split(ctx, images * ((c + 63) / 64), 1, ctx->kernels->columns, &k);
+}
+
+DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work)
+{
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, work);
+    const drl__kernels *kernels = ctx->kernels;
+    drl__conv_args a;
+    drl__pack_args p;
+    size_t groups;
+    float *partial;
+    if (status != DRL_OK) return status;
+    partial = work + drl__dw_floats(ctx, d);
+    memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
+    a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
+    a.dy = dy->data;
+    a.y = work;
+    a.columns = drl__columns_dw(d);
+    a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
+    a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
+    groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
+    drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block), 1, kernels->conv_dw, &a);
+    p.v = drl__weight_of(d, 0);
+    p.vl = kernels->vl;
+    p.block = kernels->block;
+    p.width = a.columns;
+    p.from = work;
+    p.to = dweight;
+    p.scale = 1;
+    p.add = 1;
+    drl__split(ctx, (size_t)p.v.in, 8, drl__pack_span, &p);
+    if (dbias) {
+        drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, partial, 0);
+        drl__columns(ctx, partial, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
+    }
+    return DRL_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [ops.impl] - checks, then one kernel each, split over threads by elements, pixels, rows or columns; never inside a sum.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL__GRAIN 4096             /* elements: less is not worth a job; a multiple of DRL__LANES */
+
+/* Rows of c floats for about DRL__GRAIN elements. */
+static size_t drl__row_grain(size_t c) { return (DRL__GRAIN + c - 1) / c; }
+
+DRL_API drl_status drl_act_forward(drl_ctx *ctx, drl_act act, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
+{
+    drl_status status = drl__expect_like(ctx, "drl_act_forward", "y", y, x);
+    drl__act_args a;
+    size_t n;
+    if (status != DRL_OK) return status;
+    if ((unsigned)act > DRL_ACT_SILU) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_forward: there is no activation %d", (int)act);
+    n = drl_tensor_count(x);
+    memset(&a, 0, sizeof a);
+    a.act = act;
+    a.x = x->data;
+    a.y = y->data;
+    a.bits_out = bits;
+    if (act == DRL_ACT_SILU && bits) {      /* the bits first: y may be x */
+        a.act = DRL_ACT_NONE;
+        a.y = x->data;
+        drl__split(ctx, n, DRL__GRAIN, ctx->kernels->act, &a);
+        a.y = y->data;
+    }
+    drl__split(ctx, n, DRL__GRAIN, act == DRL_ACT_SILU ? ctx->kernels->silu : ctx->kernels->act, &a);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_act_input_grad(drl_ctx *ctx, drl_act act, const drl_tensor *x, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, "drl_act_input_grad", "dx", dx, dy);
+    drl__act_args a;
+    if (status == DRL_OK && act == DRL_ACT_SILU) status = drl__expect_like(ctx, "drl_act_input_grad", "x", x, dy);
+    if (status != DRL_OK) return status;
+    if ((unsigned)act > DRL_ACT_SILU) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_input_grad: there is no activation %d", (int)act);
+    if (!bits && (act == DRL_ACT_RELU || act == DRL_ACT_LEAKY_RELU)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_input_grad: bits are missing");
+    memset(&a, 0, sizeof a);
+    a.act = act;
+    a.x = x ? x->data : NULL;
+    a.bits = act == DRL_ACT_NONE ? NULL : bits;
+    a.dy = dy->data;
+    a.y = dx->data;
+    a.accumulate = accumulate;
+    drl__split(ctx, drl_tensor_count(dy), DRL__GRAIN, act == DRL_ACT_SILU ? ctx->kernels->silu_grad : ctx->kernels->act_grad, &a);
+    return DRL_OK;
+}
+
+/* All four 2x2 operators: from large to small (pool) or back (spread), with a factor. */
+static drl_status drl__resample(drl_ctx *ctx, const char *function, const drl_tensor *large, const drl_tensor *small, int down, float scale, int accumulate)
+{
+    drl_status status;
+    drl__pool_args a;
+    size_t row;
+    if (!small || !small->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing", function);
+    if (small->h > INT32_MAX / 2 || small->w > INT32_MAX / 2) return drl__fail(ctx, DRL_E_SHAPE, "%s: %dx%d cannot be doubled", function, small->h, small->w);
+    status = drl__expect(ctx, function, "the larger tensor", large, small->n, 2 * small->h, 2 * small->w, small->c);
+    if (status != DRL_OK) return status;
+    a.x = down ? large->data : small->data;
+    a.y = down ? small->data : large->data;
+    a.w = (size_t)small->w;
+    a.c = (size_t)small->c;
+    a.scale = scale;
+    a.accumulate = accumulate;
+    row = a.w * a.c * 4;
+    drl__split(ctx, (size_t)small->n * (size_t)small->h, drl__row_grain(row), down ? ctx->kernels->pool : ctx->kernels->spread, &a);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_avgpool2_forward(drl_ctx *ctx, const drl_tensor *x, drl_tensor *y) { return drl__resample(ctx, "drl_avgpool2_forward", x, y, 1, 0.25f, 0); }
+DRL_API drl_status drl_avgpool2_input_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate) { return drl__resample(ctx, "drl_avgpool2_input_grad", dx, dy, 0, 0.25f, accumulate); }
+DRL_API drl_status drl_upsample2_forward(drl_ctx *ctx, const drl_tensor *x, drl_tensor *y) { return drl__resample(ctx, "drl_upsample2_forward", y, x, 0, 1, 0); }
+DRL_API drl_status drl_upsample2_input_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate) { return drl__resample(ctx, "drl_upsample2_input_grad", dy, dx, 1, 1, accumulate); }
+
+/* out = a x + b y; y may be NULL, out may be x or y. */
+static void drl__axpby(drl_ctx *ctx, size_t n, float a, const float *x, float b, const float *y, float *out)
+{
+    drl__map_args m;
+    memset(&m, 0, sizeof m);
+    m.a = x;
+    m.b = y;
+    m.y = out;
+    m.s[0] = a;
+    m.s[1] = b;
+    drl__split(ctx, n, DRL__GRAIN, ctx->kernels->axpby, &m);
+}
+
+DRL_API drl_status drl_add_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y)
+{
+    drl_status status = drl__expect_like(ctx, "drl_add_forward", "b", b, a);
+    if (status == DRL_OK) status = drl__expect_like(ctx, "drl_add_forward", "y", y, a);
+    if (status == DRL_OK) drl__axpby(ctx, drl_tensor_count(a), 1, a->data, 1, b->data, y->data);
+    return status;
+}
+
+static void drl__affine(drl_ctx *ctx, drl__affine_args *a, const drl_tensor *y, int accumulate)
+{
+    a->y = y->data;
+    a->rows = (size_t)y->h * (size_t)y->w;
+    a->c = (size_t)y->c;
+    a->accumulate = accumulate;
+    drl__split(ctx, (size_t)y->n * a->rows, drl__row_grain(a->c), ctx->kernels->affine, a);
+}
+
+DRL_API drl_status drl_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *shift, drl_tensor *y)
+{
+    drl_status status = drl__expect_like(ctx, "drl_shift_forward", "y", y, x);
+    drl__affine_args a;
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_shift_forward", "shift", shift, x->n, 1, 1, x->c);
+    if (status != DRL_OK) return status;
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.shift = shift->data;
+    a.shift_step = (size_t)x->c;
+    drl__affine(ctx, &a, y, 0);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_shift_param_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dshift, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, "drl_shift_param_grad", "dy", dy, dy);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_shift_param_grad", "dshift", dshift, dy->n, 1, 1, dy->c);
+    if (status == DRL_OK) drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, dshift->data, accumulate);
+    return status;
+}
+
+static drl_status drl__gain(drl_ctx *ctx, const char *function, const drl_tensor *x, const drl_tensor *gain, const drl_tensor *y, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, function, "the result", y, x);
+    drl__affine_args a;
+    if (status == DRL_OK) status = drl__expect(ctx, function, "gain", gain, gain && gain->n == 1 ? 1 : x->n, 1, 1, x->c);
+    if (status != DRL_OK) return status;
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.gain = gain->data;
+    a.gain_step = gain->n == 1 ? 0 : (size_t)x->c;
+    drl__affine(ctx, &a, y, accumulate);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_gain_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *gain, drl_tensor *y) { return drl__gain(ctx, "drl_gain_forward", x, gain, y, 0); }
+DRL_API drl_status drl_gain_input_grad(drl_ctx *ctx, const drl_tensor *gain, const drl_tensor *dy, drl_tensor *dx, int accumulate) { return drl__gain(ctx, "drl_gain_input_grad", dy, gain, dx, accumulate); }
+
+DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dgain, int accumulate, float *work)
+{
+    drl_status status = drl__expect_like(ctx, "drl_gain_param_grad", "dy", dy, x);
+    int shared = dgain && dgain->n == 1 && x && x->n > 1;
+    float *out;
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_gain_param_grad", "dgain", dgain, shared ? 1 : x->n, 1, 1, x->c);
+    if (status != DRL_OK) return status;
+    if (shared && !work) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_gain_param_grad: a gain shared by %d images needs work", x->n);
+    out = shared ? work : dgain->data;
+    drl__columns(ctx, x->data, dy->data, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, 1, out, shared ? 0 : accumulate);
+    if (shared) drl__columns(ctx, work, NULL, NULL, 1, (size_t)x->n, (size_t)x->c, 1, dgain->data, accumulate);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y)
+{
+    drl_status status = drl__expect_like(ctx, "drl_spatial_sum_forward", "x", x, x);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_forward", "y", y, x->n, 1, 1, x->c);
+    if (status == DRL_OK) drl__columns(ctx, x->data, NULL, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, scale, y->data, 0);
+    return status;
+}
+
+DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, "drl_spatial_sum_input_grad", "dx", dx, dx);
+    drl__affine_args a;
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_input_grad", "dy", dy, dx->n, 1, 1, dx->c);
+    if (status != DRL_OK) return status;
+    memset(&a, 0, sizeof a);
+    a.x0 = &scale;
+    a.gain = dy->data;
+    a.gain_step = (size_t)dx->c;
+    drl__affine(ctx, &a, dx, accumulate);
+    return DRL_OK;
+}
+
+/* Sum of a[i] * b[i] with DRL__LANES partial sums, on one thread. */
+static float drl__dot16(const drl_ctx *ctx, const float *a, const float *b, size_t n) { return ctx->kernels->dot16(a, b, n); }
+
+DRL_API drl_status drl_dot_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y)
+{
+    drl_status status = drl__expect_like(ctx, "drl_dot_forward", "b", b, a);
+    size_t i;
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_forward", "a", a, a->n, 1, 1, a->c);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_forward", "y", y, a->n, 1, 1, 1);
+    if (status != DRL_OK) return status;
+    for (i = 0; i < (size_t)a->n; ++i) y->data[i] = drl__dot16(ctx, a->data + i * (size_t)a->c, b->data + i * (size_t)a->c, (size_t)a->c);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, "drl_dot_input_grad", "da", da, b);
+    drl__affine_args a;
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_input_grad", "b", b, b->n, 1, 1, b->c);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_input_grad", "dy", dy, b->n, 1, 1, 1);
+    if (status != DRL_OK) return status;
+    memset(&a, 0, sizeof a);
+    a.x0 = dy->data;
+    a.x0_step = 1;
+    a.gain = b->data;
+    a.gain_step = (size_t)b->c;
+    drl__affine(ctx, &a, da, accumulate);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y)
+{
+    drl_status status;
+    int n, k, half;
+    float step;
+    if (!v || !y || !y->data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_level_embedding: an argument is NULL");
+    if (y->c < 4 || y->c % 2) return drl__fail(ctx, DRL_E_SHAPE, "drl_level_embedding: %d channels; an even number, at least 4, is needed", y->c);
+    status = drl__expect(ctx, "drl_level_embedding", "y", y, y->n, 1, 1, y->c);
+    if (status != DRL_OK) return status;
+    half = y->c / 2;
+    step = (float)(-9.2103403719761827361 / (half - 1));            /* -ln(10000) / (half - 1) */
+    for (k = 0; k < half; ++k) {
+        float w = (float)drl__exp((double)((float)k * step));
+        for (n = 0; n < y->n; ++n) {
+            float turn = v[n] * w, *out = y->data + (size_t)n * (size_t)y->c;
+            out[k] = (float)drl__sin((double)turn);
+            out[half + k] = (float)drl__cos((double)turn);
+        }
+    }
+    return DRL_OK;
+}
+
+/* y += cg grad + cx (x_next - y) + cn eps; x_next may be NULL. One image, inside a job: not split. */
+static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *x_next, const float *grad, const float *eps, float cg, float cx, float cn)
+{
+    drl__map_args m;
+    memset(&m, 0, sizeof m);
+    m.x = x_next;
+    m.a = grad;
+    m.b = eps;
+    m.y = y;
+    m.s[0] = cg;
+    m.s[1] = cx;
+    m.s[2] = cn;
+    ctx->kernels->langevin(&m, 0, n, 0);
+}
+
+/* One pass of Adam, with gradients scaled first; ema may be NULL. */
+static void drl__adam_update(drl_ctx *ctx, size_t n, float *p, const float *g, float *m, float *v, float *ema, float grad_scale, float beta1, float beta2,
+    float step_size, float inv_sqrt_bc2, float eps, float ema_decay)
+{
+    drl__map_args a;
+    memset(&a, 0, sizeof a);
+    a.a = g;
+    a.y = p;
+    a.y2 = m;
+    a.y3 = v;
+    a.y4 = ema;
+    a.s[0] = grad_scale;
+    a.s[1] = beta1;
+    a.s[2] = beta2;
+    a.s[3] = step_size;
+    a.s[4] = inv_sqrt_bc2;
+    a.s[5] = eps;
+    a.s[6] = ema_decay;
+    drl__split(ctx, n, DRL__GRAIN, ctx->kernels->adam, &a);
+}
+
+/* A long inner product: dot16 of pieces of 1024, added in double; 64 segments, whatever the number of threads. */
+#define DRL__SEGMENTS 64
+typedef struct drl__dot_args { const drl_ctx *ctx; const float *a, *b; size_t n, each; double *sums; } drl__dot_args;
+
+static void drl__dot_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__dot_args *d = (const drl__dot_args *)arg;
+    size_t segment, i, last;
+    (void)job;
+    for (segment = begin; segment < end; ++segment) {
+        double sum = 0;
+        i = segment * d->each;
+        last = d->n - i < d->each ? d->n : i + d->each;
+        for (; i < last; i += 1024) sum += (double)drl__dot16(d->ctx, d->a + i, d->b + i, last - i < 1024 ? last - i : 1024);
+        d->sums[segment] = sum;
+    }
+}
+
+static double drl__dot(drl_ctx *ctx, size_t n, const float *a, const float *b)
+{
+    double sums[DRL__SEGMENTS], sum = 0;
+    drl__dot_args d;
+    size_t i, segments;
+    if (!n) return 0;
+    d.ctx = ctx;
+    d.a = a;
+    d.b = b;
+    d.n = n;
+    d.each = drl__round_up((n + DRL__SEGMENTS - 1) / DRL__SEGMENTS, 1024);
+    d.sums = sums;
+    segments = (n + d.each - 1) / d.each;
+    drl__split(ctx, segments, 4, drl__dot_span, &d);
+    for (i = 0; i < segments; ++i) sum += sums[i];
+    return sum;
+}
+
+static double drl__sum_squares(drl_ctx *ctx, size_t n, const float *x) { return drl__dot(ctx, n, x, x); }
+
+/* u = W v, row by row. */
+typedef struct drl__rows_args { const drl_ctx *ctx; const float *w, *v; float *u; size_t cols; } drl__rows_args;
+
+static void drl__rows_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__rows_args *a = (const drl__rows_args *)arg;
+    size_t i;
+    (void)job;
+    for (i = begin; i < end; ++i) a->u[i] = drl__dot16(a->ctx, a->w + i * a->cols, a->v, a->cols);
+}
+
+/* x / |x|, and |x|; a zero vector stays zero. */
+static double drl__normalize(drl_ctx *ctx, size_t n, float *x)
+{
+    double norm = sqrt(drl__sum_squares(ctx, n, x));
+    if (norm > 0) drl__axpby(ctx, n, (float)(1 / norm), x, 0, NULL, x);
+    return norm;
+}
+
+DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations)
+{
+    drl__rows_args a;
+    double sigma = 0;
+    size_t i, m = (size_t)rows, n = (size_t)cols;
+    a.ctx = ctx;
+    a.w = w;
+    a.v = v;
+    a.u = u;
+    a.cols = n;
+    if (iterations < 1) {
+        for (i = 0; i < m; ++i) sigma += (double)u[i] * (double)drl__dot16(ctx, w + i * n, v, n);
+        return (float)sigma;
+    }
+    while (iterations-- > 0) {
+        drl__columns(ctx, w, NULL, u, 1, m, n, 1, v, 0);
+        drl__normalize(ctx, n, v);
+        drl__split(ctx, m, drl__row_grain(n), drl__rows_span, &a);
+        sigma = drl__normalize(ctx, m, u);          /* u' W v with u = W v / |W v| */
+    }
+    return (float)sigma;
+}
+
+/* Items are rows: g <- g / sigma - (<G, W> / sigma^2 u_i) v. */
+typedef struct drl__rank1_args { const drl_ctx *ctx; const float *u, *v; float *g; size_t cols; float scale, factor; } drl__rank1_args;
+
+static void drl__rank1_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__rank1_args *a = (const drl__rank1_args *)arg;
+    drl__map_args m;
+    size_t i;
+    memset(&m, 0, sizeof m);
+    for (i = begin; i < end; ++i) {
+        m.a = a->v;
+        m.b = m.y = a->g + i * a->cols;
+        m.s[0] = a->factor * a->u[i];
+        m.s[1] = a->scale;
+        a->ctx->kernels->axpby(&m, 0, a->cols, job);
+    }
+}
+
+DRL_API void drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g)
+{
+    drl__rank1_args a;
+    double s = (double)sigma;
+    a.ctx = ctx;
+    a.u = u;
+    a.v = v;
+    a.g = g;
+    a.cols = (size_t)cols;
+    a.scale = (float)(1 / s);
+    a.factor = (float)(-drl__dot(ctx, (size_t)rows * (size_t)cols, g, w) / (s * s));
+    drl__split(ctx, (size_t)rows, drl__row_grain((size_t)cols), drl__rank1_span, &a);
+}
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [io.impl] - one writer for memory and files, one scanner for JSON and NPY headers; sizes from files meet only checked arithmetic.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#ifndef DRL_NO_STDIO
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#if defined(_WIN32)
+#include <io.h>
+#include <process.h>
+#ifdef __cplusplus
+extern "C"
+#endif
+__declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to, unsigned long flags);
+#elif defined(__unix__) || defined(__APPLE__)
+#include <fcntl.h>
+#include <unistd.h>
+#if defined(__STRICT_ANSI__) && !defined(__cplusplus)      /* -std=c99 hides these two; C++ shows them */
+#ifndef fileno
+extern int fileno(FILE *file);
+#endif
+extern int fsync(int descriptor);
+#endif
+#endif
+
+/* Every call that can fail goes through one of these, so that tests can make it fail. */
+#ifndef DRL__FOPEN
+#define DRL__FOPEN(path, mode) fopen(path, mode)
+#endif
+#ifndef DRL__FREAD
+#define DRL__FREAD(data, n, file) fread(data, 1, n, file)
+#endif
+#ifndef DRL__FWRITE
+#define DRL__FWRITE(data, n, file) fwrite(data, 1, n, file)
+#endif
+#ifndef DRL__FFLUSH
+#define DRL__FFLUSH(file) fflush(file)
+#endif
+#ifndef DRL__FCLOSE
+#define DRL__FCLOSE(file) fclose(file)
+#endif
+#ifndef DRL__REMOVE
+#define DRL__REMOVE(path) remove(path)
+#endif
+#if defined(_WIN32)
+#ifndef DRL__STAT
+#define DRL__STAT(path, info) _stat64(path, info)
+#endif
+#ifndef DRL__FSYNC
+#define DRL__FSYNC(file) _commit(_fileno(file))
+#endif
+#ifndef DRL__RENAME
+#define DRL__RENAME(from, to) (MoveFileExA(from, to, 1 | 8) ? 0 : -1)    /* replace what is there, return when it is on disk */
+#endif
+#elif defined(__unix__) || defined(__APPLE__)
+#ifndef DRL__STAT
+#define DRL__STAT(path, info) stat(path, info)
+#endif
+#ifndef DRL__FSYNC
+#define DRL__FSYNC(file) fsync(fileno(file))
+#endif
+#endif
+#ifndef DRL__RENAME
+#define DRL__RENAME(from, to) rename(from, to)
+#endif
+#ifndef DRL__FSYNC
+#define DRL__FSYNC(file) ((void)(file), 0)          /* plain C has nothing like it */
+#endif
+
+#define DRL__PATH_MAX 4096
+#endif /* DRL_NO_STDIO */
+
+#define DRL__SHOWN 96           /* bytes of a name from a file that a sentence repeats */
+
+/* A name from a file, fit for a sentence: cut at a character, and no control characters that a terminal would obey. */
+static const char *drl__quote(char shown[DRL__SHOWN], const char *name)
+{
+    size_t n = 0;
+    for (; name[n] && n + 1 < DRL__SHOWN; ++n) shown[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7F ? '?' : name[n];
+    if (name[n]) while (n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) --n;
+    shown[n] = 0;
+    return shown;
+}
+
+/* Bytes of the UTF-8 character at p, of which `left` bytes are there; 0 if it is none. No overlong forms, no surrogates. */
+static size_t drl__utf8_bytes(const unsigned char *p, size_t left)
+{
+    size_t n, i;
+    if (left == 0) return 0;
+    n = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
+    if (n > left) return 0;
+    for (i = 1; i < n; ++i) if ((p[i] & 0xC0) != 0x80) return 0;
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F)) return 0;
+    if ((p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F)) return 0;
+    return n;
+}
+
+/* --- arrays ------------------------------------------------------------------------------------------------------------------- */
+
+DRL_API size_t drl_dtype_bytes(drl_dtype dtype)
+{
+    switch (dtype) {
+#define DRL__X(name, bytes, safetensors, npy) case name: return bytes;
+    DRL_DTYPE_LIST(DRL__X)
+#undef DRL__X
+    default: return 0;
+    }
+}
+
+DRL_API const char *drl_dtype_name(drl_dtype dtype)
+{
+    switch (dtype) {
+#define DRL__X(name, bytes, safetensors, npy) case name: return safetensors;
+    DRL_DTYPE_LIST(DRL__X)
+#undef DRL__X
+    default: return "?";
+    }
+}
+
+static const char *drl__npy_name(drl_dtype dtype)
+{
+    switch (dtype) {
+#define DRL__X(name, bytes, safetensors, npy) case name: return npy;
+    DRL_DTYPE_LIST(DRL__X)
+#undef DRL__X
+    default: return "";
+    }
+}
+
+/* The dtype that `name` gives as this text; DRL__DTYPE_END if none does. */
+static drl_dtype drl__dtype_of(const char *(*name)(drl_dtype), const char *text)
+{
+    int d = 0;
+    while (d < (int)DRL__DTYPE_END && strcmp(name((drl_dtype)d), text) != 0) ++d;
+    return (drl_dtype)d;
+}
+
+static int drl__host_is_big(void)
+{
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first == 0;
+}
+
+/* Product of the shape. The axes that are not zero must fit even beside one that is, so that strides can be computed. */
+static int drl__shape_count(const size_t *shape, int rank, size_t *count)
+{
+    size_t product = 1;
+    int i, empty = 0;
+    for (i = 0; i < rank; ++i) {
+        if (shape[i] == 0) empty = 1;
+        else if (!drl__mul_fits(product, shape[i], &product)) return 0;
+    }
+    *count = empty ? 0 : product;
+    return 1;
+}
+
+static int drl__array_bytes(const drl_array *a, size_t *bytes)
+{
+    size_t count;
+    return drl__shape_count(a->shape, a->rank, &count) && drl__mul_fits(count, drl_dtype_bytes(a->dtype), bytes);
+}
+
+static drl_status drl__array_check(drl_ctx *ctx, const char *who, const drl_array *a)
+{
+    size_t bytes;
+    if (!a) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: array is NULL", who);
+    if (drl_dtype_bytes(a->dtype) == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d is no dtype", who, (int)a->dtype);
+    if (a->rank < 0 || a->rank > DRL_RANK_MAX) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rank is %d, 0..%d are possible", who, a->rank, DRL_RANK_MAX);
+    if (!drl__array_bytes(a, &bytes)) return drl__fail(ctx, DRL_E_SHAPE, "%s: the size of the array does not fit size_t", who);
+    if (bytes != a->bytes) return drl__fail(ctx, DRL_E_SHAPE, "%s: array has %z bytes, its shape needs %z", who, a->bytes, bytes);
+    if (bytes && !a->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: array of %z bytes has no data", who, bytes);
+    return DRL_OK;
+}
+
+DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, const size_t *shape, const void *data)
+{
+    drl_array a;
+    int i;
+    memset(&a, 0, sizeof a);
+    a.name = name;
+    a.dtype = dtype;
+    a.rank = rank;
+    a.data = data;
+    if (rank < 0 || rank > DRL_RANK_MAX || (rank > 0 && !shape)) a.rank = -1;
+    for (i = 0; i < a.rank; ++i) a.shape[i] = shape[i];
+    if (!drl__array_bytes(&a, &a.bytes)) a.bytes = 0;
+    return a;
+}
+
+DRL_API size_t drl_array_count(const drl_array *array)
+{
+    size_t count;
+    if (!array || array->rank < 0 || array->rank > DRL_RANK_MAX || !drl__shape_count(array->shape, array->rank, &count)) return 0;
+    return count;
+}
+
+DRL_API const float *drl_array_floats(const drl_array *array)
+{
+    if (!array || !array->data || array->dtype != DRL_DTYPE_F32 || array->swapped || (uintptr_t)array->data % sizeof(float)) return NULL;
+    return (const float *)array->data;
+}
+
+/* Element i as bits; integers with a sign are extended to 64. */
+static uint64_t drl__array_bits(const drl_array *a, size_t i)
+{
+    size_t size = drl_dtype_bytes(a->dtype), k;
+    const unsigned char *p = (const unsigned char *)a->data + i * size;
+    int big = drl__host_is_big() != (a->swapped != 0);
+    uint64_t v = 0;
+    for (k = 0; k < size; ++k) v = v << 8 | p[big ? k : size - 1 - k];
+    if (a->dtype == DRL_DTYPE_I8 || a->dtype == DRL_DTYPE_I16 || a->dtype == DRL_DTYPE_I32) {
+        uint64_t sign = (uint64_t)1 << (8 * size - 1);
+        v = (v ^ sign) - sign;
+    }
+    return v;
+}
+
+static float drl__bits_float(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static float drl__half_float(uint32_t h)
+{
+    uint32_t sign = (h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF;
+    if (exponent == 0) return (sign ? -1.0f : 1.0f) * ((float)fraction * 5.9604644775390625e-8f);      /* fraction * 2^-24 is exact */
+    return drl__bits_float(sign | (exponent == 31 ? 0x7F800000 : (exponent + 112) << 23) | fraction << 13);
+}
+
+DRL_API drl_status drl_array_to_float(drl_ctx *ctx, const drl_array *array, float *dst)
+{
+    size_t i, count;
+    drl_status status;
+    if (!ctx) return DRL_E_ARGUMENT;
+    status = drl__array_check(ctx, "drl_array_to_float", array);
+    if (status != DRL_OK) return status;
+    if (!dst) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_array_to_float: dst is NULL");
+    count = drl_array_count(array);
+    if (array->dtype == DRL_DTYPE_F32 && !array->swapped) {
+        if (count) memcpy(dst, array->data, array->bytes);
+        return DRL_OK;
+    }
+    for (i = 0; i < count; ++i) {
+        uint64_t v = drl__array_bits(array, i);
+        double d;
+        switch (array->dtype) {
+        case DRL_DTYPE_F32:  dst[i] = drl__bits_float((uint32_t)v); break;
+        case DRL_DTYPE_F64:  memcpy(&d, &v, 8); dst[i] = (float)d; break;
+        case DRL_DTYPE_F16:  dst[i] = drl__half_float((uint32_t)v); break;
+        case DRL_DTYPE_BF16: dst[i] = drl__bits_float((uint32_t)v << 16); break;
+        case DRL_DTYPE_BOOL: dst[i] = v ? 1.0f : 0.0f; break;
+        case DRL_DTYPE_U64: case DRL_DTYPE_U32: case DRL_DTYPE_U16: case DRL_DTYPE_U8: dst[i] = (float)v; break;
+        default:             dst[i] = v >> 63 ? -(float)(0 - v) : (float)v; break;
+        }
+    }
+    return DRL_OK;
+}
+
+/* --- whole files -------------------------------------------------------------------------------------------------------------- */
+
+/* Where written bytes go: counted only (all zero), to memory that is large enough, or to a file. */
+typedef struct drl__sink {
+    unsigned char *memory;
+    size_t at;                  /* bytes so far */
+#ifndef DRL_NO_STDIO
+    FILE *file;
+    int error;                  /* errno of the first write that failed, or -1 */
+#endif
+} drl__sink;
+
+static void drl__put(drl__sink *s, const void *data, size_t n)
+{
+    if (n == 0) return;
+    if (s->memory) memcpy(s->memory + s->at, data, n);
+    s->at += n;
+#ifndef DRL_NO_STDIO
+    if (s->file) {
+        const unsigned char *p = (const unsigned char *)data;
+        while (n && !s->error) {
+            size_t part = n < (size_t)1 << 30 ? n : (size_t)1 << 30;      /* some libraries fail on more than an int at once */
+            errno = 0;
+            if (DRL__FWRITE(p, part, s->file) != part) s->error = errno ? errno : -1;
+            p += part;
+            n -= part;
+        }
+    }
+#endif
+}
+
+static void drl__put_text(drl__sink *s, const char *text) { drl__put(s, text, strlen(text)); }
+
+static void drl__put_number(drl__sink *s, size_t v)
+{
+    char digits[20];
+    drl__put(s, digits, drl__text_u64(digits, v));
+}
+
+static void drl__put_fill(drl__sink *s, char c, size_t n)
+{
+    while (n--) drl__put(s, &c, 1);
+}
+
+/* The elements of an array, little-endian. */
+static void drl__put_array(drl__sink *s, const drl_array *a)
+{
+    size_t size = drl_dtype_bytes(a->dtype), i, k;
+    unsigned char element[8];
+    if (size == 1 || drl__host_is_big() == (a->swapped != 0)) {
+        drl__put(s, a->data, a->bytes);
+        return;
+    }
+    for (i = 0; i < a->bytes; i += size) {
+        for (k = 0; k < size; ++k) element[k] = ((const unsigned char *)a->data)[i + size - 1 - k];
+        drl__put(s, element, size);
+    }
+}
+
+#ifndef DRL_NO_STDIO
+static drl_status drl__io_fail(drl_ctx *ctx, const char *what, const char *path, int error)
+{
+    const char *reason = "no reason given";
+#ifdef _MSC_VER
+#pragma warning(suppress : 4996)
+#endif
+    if (error > 0) reason = strerror(error);
+    return drl__fail(ctx, DRL_E_IO, "cannot %s (%s): '%s'", what, reason, path);
+}
+
+/* 1: a regular file of *size bytes; 2: something else of that name; 0: none, see errno. */
+static int drl__stat(const char *path, uint64_t *size)
+{
+#ifdef DRL__STAT
+#if defined(_WIN32)
+    struct _stat64 info;
+    int regular;
+    errno = 0;
+    if (DRL__STAT(path, &info) != 0) return 0;
+    regular = (info.st_mode & _S_IFMT) == _S_IFREG;
+#else
+    struct stat info;
+    int regular;
+    errno = 0;
+    if (DRL__STAT(path, &info) != 0) return 0;
+    regular = S_ISREG(info.st_mode) != 0;
+#endif
+    *size = (uint64_t)info.st_size;
+    return regular ? 1 : 2;
+#else
+    long end = -1;
+    FILE *file;
+    errno = 0;
+    file = DRL__FOPEN(path, "rb");
+    if (!file) return 0;
+    if (fseek(file, 0, SEEK_END) == 0) end = ftell(file);
+    DRL__FCLOSE(file);
+    *size = end < 0 ? 0 : (uint64_t)end;
+    return end < 0 ? 2 : 1;
+#endif
+}
+
+#ifdef _MSC_VER
+#pragma warning(push)
+#pragma warning(disable : 4996)     /* fopen is what every C library has */
+#endif
+static FILE *drl__fopen(const char *path, const char *mode)
+{
+    errno = 0;
+    return DRL__FOPEN(path, mode);
+}
+#ifdef _MSC_VER
+#pragma warning(pop)
+#endif
+
+DRL_API drl_status drl_file_read(drl_ctx *ctx, const char *path, void **data, size_t *size)
+{
+    uint64_t length = 0;
+    size_t bytes, at = 0;
+    unsigned char *block, extra;
+    FILE *file;
+    int found, error = 0, grown = 0;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!path || !data || !size) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_file_read: path, data or size is NULL");
+    found = drl__stat(path, &length);       /* before opening: opening a pipe would wait for its other end */
+    if (found == 0) return drl__io_fail(ctx, "read", path, errno);
+    if (found == 2) return drl__fail(ctx, DRL_E_IO, "cannot read (not a regular file): '%s'", path);
+    if (length > SIZE_MAX) return drl__fail(ctx, DRL_E_MEMORY, "cannot read (%u bytes do not fit size_t): '%s'", length, path);
+    bytes = (size_t)length;
+    file = drl__fopen(path, "rb");
+    if (!file) return drl__io_fail(ctx, "open for reading", path, errno);
+    block = (unsigned char *)drl__alloc(ctx, bytes ? bytes : 1);
+    if (!block) { DRL__FCLOSE(file); return DRL_E_MEMORY; }
+    while (at < bytes) {
+        size_t part = bytes - at < (size_t)1 << 30 ? bytes - at : (size_t)1 << 30, got;
+        errno = 0;
+        got = DRL__FREAD(block + at, part, file);
+        at += got;
+        if (got < part) { error = ferror(file) ? (errno ? errno : -1) : 0; break; }
+    }
+    if (at == bytes) grown = DRL__FREAD(&extra, 1, file) != 0;
+    DRL__FCLOSE(file);                      /* nothing was written: whether it closes well changes nothing */
+    if (at < bytes || grown) {
+        drl__free(ctx, block);
+        if (error) return drl__io_fail(ctx, "read", path, error);
+        return drl__fail(ctx, DRL_E_IO, "cannot read (%s than the %z bytes it had): '%s'", grown ? "it is longer now" : "it ended sooner", bytes, path);
+    }
+    *data = block;
+    *size = bytes;
+    return DRL_OK;
+}
+
+DRL_API void drl_file_free(drl_ctx *ctx, void *data)
+{
+    if (ctx && data) drl__free(ctx, data);
+}
+
+/* A file on its way: what is put into the sink appears under the path when drl__out_close succeeds, else never. */
+typedef struct drl__out {
+    drl__sink sink;
+    drl_ctx *ctx;
+    const char *path;
+    char temporary[DRL__PATH_MAX];
+} drl__out;
+
+static drl_status drl__out_open(drl__out *out, drl_ctx *ctx, const char *path)
+{
+    uint64_t size, process = 0;
+    size_t length = strlen(path);
+    const char *mode = "wb";
+    memset(&out->sink, 0, sizeof out->sink);
+    out->ctx = ctx;
+    out->path = path;
+    if (length + 64 > sizeof out->temporary) return drl__fail(ctx, DRL_E_IO, "cannot write: the path has %z bytes, %z are possible", length, sizeof out->temporary - 64);
+    if (drl__stat(path, &size) == 2) return drl__fail(ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", path);
+#if defined(_WIN32)
+    process = (uint64_t)_getpid();
+#elif defined(__unix__) || defined(__APPLE__)
+    process = (uint64_t)getpid();
+    mode = "wbx";                           /* never through a link that somebody has put there */
+#endif
+    /* Process and context: no two writers at work share a name, and each finds its own leftovers again. */
+    drl__text(out->temporary, sizeof out->temporary, "%s.%u-%u.tmp", path, process, (uint64_t)(uintptr_t)ctx);
+    DRL__REMOVE(out->temporary);
+    out->sink.file = drl__fopen(out->temporary, mode);
+    if (!out->sink.file) return drl__io_fail(ctx, "open for writing", out->temporary, errno);
+    return DRL_OK;
+}
+
+static drl_status drl__out_close(drl__out *out)
+{
+    drl__sink *s = &out->sink;
+    const char *what = "write";
+    int error = s->error;
+    errno = 0;
+    if (!error && DRL__FFLUSH(s->file) != 0) error = errno ? errno : -1;
+    if (!error && DRL__FSYNC(s->file) != 0) error = errno ? errno : -1;
+    if (DRL__FCLOSE(s->file) != 0 && !error) error = errno ? errno : -1;
+    if (!error) {
+        what = "rename the finished file";
+        if (DRL__RENAME(out->temporary, out->path) != 0) error = errno ? errno : -1;
+    }
+    if (error) {
+        DRL__REMOVE(out->temporary);
+        return drl__io_fail(out->ctx, what, out->path, error);
+    }
+#if !defined(_WIN32) && (defined(__unix__) || defined(__APPLE__))
+    {   /* The new name reaches the disk with its directory. Not every file system can do that, and the file is whole either way. */
+        size_t n = strlen(out->path);
+        int directory;
+        while (n > 0 && out->path[n - 1] != '/') --n;
+        memcpy(out->temporary, n ? out->path : ".", n ? n : 1);
+        out->temporary[n ? n : 1] = 0;
+        directory = open(out->temporary, O_RDONLY);
+        if (directory >= 0) {
+            (void)fsync(directory);
+            (void)close(directory);
+        }
+    }
+#endif
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_file_write(drl_ctx *ctx, const char *path, const void *data, size_t size)
+{
+    drl__out out;
+    drl_status status;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!path || (size && !data)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_file_write: path or data is NULL");
+    status = drl__out_open(&out, ctx, path);
+    if (status != DRL_OK) return status;
+    drl__put(&out.sink, data, size);
+    return drl__out_close(&out);
+}
+
+/* The last part of a path, to name a file in a sentence about its contents. */
+static const char *drl__base_name(const char *path)
+{
+    const char *base = path;
+    for (; *path; ++path) if (*path == '/' || *path == '\\') base = path + 1;
+    return base;
+}
+#endif /* DRL_NO_STDIO */
+
+/* --- header scanner: JSON and the Python literals of NPY ------------------------------------------------------------------------ */
+
+typedef struct drl__scan {
+    drl_ctx *ctx;
+    const char *source;         /* what the sentences call the file */
+    const unsigned char *start, *at, *end;
+} drl__scan;
+
+/* Functions on a scan return 0 after drl__scan_fail, which returns 0. */
+static int drl__scan_fail(const drl__scan *s, const char *what)
+{
+    drl__fail(s->ctx, DRL_E_FORMAT, "%s: header byte %z: %s", s->source, (size_t)(s->at - s->start), what);
+    return 0;
+}
+
+static void drl__scan_space(drl__scan *s)
+{
+    while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')) ++s->at;
+}
+
+/* Takes c, after white space, if it comes next. */
+static int drl__scan_next(drl__scan *s, char c)
+{
+    drl__scan_space(s);
+    if (s->at == s->end || *s->at != (unsigned char)c) return 0;
+    ++s->at;
+    return 1;
+}
+
+static int drl__scan_need(drl__scan *s, char c)
+{
+    char what[] = "expected ' '";
+    if (drl__scan_next(s, c)) return 1;
+    what[10] = c;
+    return drl__scan_fail(s, what);
+}
+
+/* A whole number without sign and leading zeros; whatever follows the digits is the caller's to accept or not. */
+static int drl__scan_size(drl__scan *s, size_t *out)
+{
+    size_t v = 0;
+    drl__scan_space(s);
+    if (s->at == s->end || *s->at < '0' || *s->at > '9') return drl__scan_fail(s, "expected a whole number");
+    if (*s->at == '0' && s->end - s->at > 1 && s->at[1] >= '0' && s->at[1] <= '9') return drl__scan_fail(s, "number with a leading zero");
+    for (; s->at < s->end && *s->at >= '0' && *s->at <= '9'; ++s->at)
+        if (!drl__mul_fits(v, 10, &v) || !drl__add_fits(v, (size_t)(*s->at - '0'), &v)) return drl__scan_fail(s, "number does not fit size_t");
+    *out = v;
+    return 1;
+}
+
+static int drl__json_hex4(drl__scan *s, uint32_t *out)
+{
+    uint32_t v = 0;
+    int i;
+    for (i = 0; i < 4; ++i, ++s->at) {
+        unsigned char c = s->at < s->end ? *s->at : 0;
+        if (c >= '0' && c <= '9') v = v << 4 | (uint32_t)(c - '0');
+        else if (c >= 'a' && c <= 'f') v = v << 4 | (uint32_t)(c - 'a' + 10);
+        else if (c >= 'A' && c <= 'F') v = v << 4 | (uint32_t)(c - 'A' + 10);
+        else return drl__scan_fail(s, "expected four hexadecimal digits");
+    }
+    *out = v;
+    return 1;
+}
+
+/* One escape sequence, from the backslash on, to UTF-8; returns its bytes. */
+static size_t drl__json_escape(drl__scan *s, unsigned char utf8[4])
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    uint32_t v, low;
+    const char *hit;
+    ++s->at;
+    if (s->at == s->end) return (size_t)drl__scan_fail(s, "string without end");
+    hit = *s->at ? strchr(from, (char)*s->at) : NULL;
+    if (hit) {
+        utf8[0] = (unsigned char)to[hit - from];
+        ++s->at;
+        return 1;
+    }
+    if (*s->at != 'u') return (size_t)drl__scan_fail(s, "unknown escape sequence");
+    ++s->at;
+    if (!drl__json_hex4(s, &v)) return 0;
+    if (v >= 0xD800 && v < 0xDC00) {
+        if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u') return (size_t)drl__scan_fail(s, "half a surrogate pair");
+        s->at += 2;
+        if (!drl__json_hex4(s, &low)) return 0;
+        if (low < 0xDC00 || low > 0xDFFF) return (size_t)drl__scan_fail(s, "half a surrogate pair");
+        v = 0x10000 + ((v - 0xD800) << 10) + (low - 0xDC00);
+    } else if (v >= 0xDC00 && v <= 0xDFFF) return (size_t)drl__scan_fail(s, "half a surrogate pair");
+    if (v == 0) return (size_t)drl__scan_fail(s, "NUL in a string");
+    if (v < 0x80) { utf8[0] = (unsigned char)v; return 1; }
+    if (v < 0x800) { utf8[0] = (unsigned char)(0xC0 | v >> 6); utf8[1] = (unsigned char)(0x80 | (v & 63)); return 2; }
+    if (v < 0x10000) {
+        utf8[0] = (unsigned char)(0xE0 | v >> 12); utf8[1] = (unsigned char)(0x80 | (v >> 6 & 63)); utf8[2] = (unsigned char)(0x80 | (v & 63));
+        return 3;
+    }
+    utf8[0] = (unsigned char)(0xF0 | v >> 18); utf8[1] = (unsigned char)(0x80 | (v >> 12 & 63));
+    utf8[2] = (unsigned char)(0x80 | (v >> 6 & 63)); utf8[3] = (unsigned char)(0x80 | (v & 63));
+    return 4;
+}
+
+/* A JSON string, decoded. out receives the first `capacity` bytes and a NUL after them; *length is the whole length. */
+static int drl__json_string(drl__scan *s, char *out, size_t capacity, size_t *length)
+{
+    size_t n = 0, stored = 0, bytes, i;
+    if (!drl__scan_next(s, '"')) return drl__scan_fail(s, "expected a string");
+    for (;;) {
+        unsigned char utf8[4];
+        if (s->at == s->end) return drl__scan_fail(s, "string without end");
+        if (*s->at == '"') break;
+        if (*s->at == '\\') {
+            bytes = drl__json_escape(s, utf8);
+            if (bytes == 0) return 0;
+        } else {
+            if (*s->at < 0x20) return drl__scan_fail(s, "control character in a string");
+            bytes = drl__utf8_bytes(s->at, (size_t)(s->end - s->at));
+            if (bytes == 0) return drl__scan_fail(s, "not UTF-8");
+            memcpy(utf8, s->at, bytes);
+            s->at += bytes;
+        }
+        for (i = 0; i < bytes && stored < capacity; ++i) out[stored++] = (char)utf8[i];
+        n += bytes;
+    }
+    ++s->at;
+    out[stored] = 0;
+    *length = n;
+    return 1;
+}
+
+/* --- safetensors: reading ------------------------------------------------------------------------------------------------------- */
+
+#define DRL__ST_HEADER_MAX 100000000        /* bytes, as in the format's own library */
+
+struct drl_safetensors {
+    drl_ctx *ctx;
+    void *file;                 /* contents to free on close, or NULL */
+    size_t count, meta_count;
+    size_t string_bytes;
+    drl_array *arrays;          /* header order; NULL while only counting */
+    const char **pairs;
+    uint32_t *by_name, *by_key; /* sorted indices: a header of 100 MB has fewer than 2^32 entries */
+    char *strings;
+};
+
+/* Counting: the text is cut and valid until `shown` is used again. Filling: it goes into the index. */
+static int drl__st_string(drl__scan *s, drl_safetensors *st, char shown[DRL__SHOWN], const char **text)
+{
+    char *out = st->strings ? st->strings + st->string_bytes : shown;
+    size_t length;
+    if (!drl__json_string(s, out, st->strings ? SIZE_MAX : DRL__SHOWN - 1, &length)) return 0;
+    st->string_bytes += length + 1;
+    *text = out;
+    return 1;
+}
+
+static int drl__st_metadata(drl__scan *s, drl_safetensors *st)
+{
+    char shown[DRL__SHOWN];
+    const char *text;
+    int i;
+    if (!drl__scan_need(s, '{')) return 0;
+    if (drl__scan_next(s, '}')) return 1;
+    do {
+        for (i = 0; i < 2; ++i) {
+            if (i && !drl__scan_need(s, ':')) return 0;
+            if (!drl__st_string(s, st, shown, &text)) return 0;
+            if (st->pairs) st->pairs[2 * st->meta_count + (size_t)i] = text;
+        }
+        ++st->meta_count;
+    } while (drl__scan_next(s, ','));
+    return drl__scan_need(s, '}');
+}
+
+static int drl__st_tensor(drl__scan *s, const unsigned char *data, size_t data_size, drl_array *a)
+{
+    static const char *const keys[] = { "dtype", "shape", "data_offsets" };
+    char text[16], shown[DRL__SHOWN];
+    size_t length, begin = 0, end = 0, bytes;
+    int seen = 0, k;
+    drl__quote(shown, a->name);
+    if (!drl__scan_need(s, '{')) return 0;
+    do {
+        if (!drl__json_string(s, text, sizeof text - 1, &length) || !drl__scan_need(s, ':')) return 0;
+        for (k = 0; k < 3; ++k) if (strcmp(text, keys[k]) == 0) break;
+        if (k == 3 || seen & 1 << k) {
+            drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has %s key", s->source, shown, k == 3 ? "an unknown" : "a duplicate");
+            return 0;
+        }
+        seen |= 1 << k;
+        if (k == 0) {
+            if (!drl__json_string(s, text, sizeof text - 1, &length)) return 0;
+            a->dtype = drl__dtype_of(drl_dtype_name, text);
+            if (a->dtype == DRL__DTYPE_END) {
+                char name[DRL__SHOWN];
+                drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has the unknown dtype '%s'", s->source, shown, drl__quote(name, text));
+                return 0;
+            }
+        } else if (k == 1) {
+            if (!drl__scan_need(s, '[')) return 0;
+            if (!drl__scan_next(s, ']')) {
+                do {
+                    if (a->rank == DRL_RANK_MAX) {
+                        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has more than %d axes", s->source, shown, DRL_RANK_MAX);
+                        return 0;
+                    }
+                    if (!drl__scan_size(s, &a->shape[a->rank++])) return 0;
+                } while (drl__scan_next(s, ','));
+                if (!drl__scan_need(s, ']')) return 0;
+            }
+        } else if (!drl__scan_need(s, '[') || !drl__scan_size(s, &begin) || !drl__scan_need(s, ',') || !drl__scan_size(s, &end) || !drl__scan_need(s, ']')) return 0;
+    } while (drl__scan_next(s, ','));
+    if (!drl__scan_need(s, '}')) return 0;
+    if (seen != 7) {
+        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has no %s", s->source, shown, keys[seen & 1 ? (seen & 2 ? 2 : 1) : 0]);
+        return 0;
+    }
+    if (begin > end || end > data_size) {
+        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' lies at %z..%z of %z bytes", s->source, shown, begin, end, data_size);
+        return 0;
+    }
+    if (!drl__array_bytes(a, &bytes)) {
+        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has %z bytes at %z..%z, its shape needs more than can be addressed", s->source, shown, end - begin, begin, end);
+        return 0;
+    }
+    if (bytes != end - begin) {
+        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has %z bytes at %z..%z, its shape needs %z", s->source, shown, end - begin, begin, end, bytes);
+        return 0;
+    }
+    a->data = data + begin;
+    a->bytes = bytes;
+    a->swapped = drl__host_is_big() && drl_dtype_bytes(a->dtype) > 1;
+    return 1;
+}
+
+/* The whole header; run twice over the same bytes, to count and to fill, it does the same both times. */
+static int drl__st_header(drl__scan *s, const unsigned char *data, size_t data_size, drl_safetensors *st)
+{
+    char shown[DRL__SHOWN];
+    int metadata = 0;
+    s->at = s->start;
+    st->count = st->meta_count = st->string_bytes = 0;
+    if (s->at == s->end || *s->at != '{') return drl__scan_fail(s, "expected '{'");
+    ++s->at;
+    if (!drl__scan_next(s, '}')) {
+        do {
+            drl_array a;
+            const char *name;
+            memset(&a, 0, sizeof a);
+            if (!drl__st_string(s, st, shown, &name) || !drl__scan_need(s, ':')) return 0;
+            if (strcmp(name, "__metadata__") == 0) {
+                if (metadata++) return drl__scan_fail(s, "a second __metadata__");
+                if (!drl__st_metadata(s, st)) return 0;
+                continue;
+            }
+            a.name = name;
+            if (!drl__st_tensor(s, data, data_size, &a)) return 0;
+            if (st->arrays) st->arrays[st->count] = a;
+            ++st->count;
+        } while (drl__scan_next(s, ','));
+        if (!drl__scan_need(s, '}')) return 0;
+    }
+    for (; s->at < s->end; ++s->at) if (*s->at != ' ') return drl__scan_fail(s, "only spaces may follow the last '}'");
+    return 1;
+}
+
+typedef int (*drl__st_order)(const drl_safetensors *st, uint32_t a, uint32_t b);
+
+static int drl__st_by_place(const drl_safetensors *st, uint32_t a, uint32_t b)
+{
+    const drl_array *x = &st->arrays[a], *y = &st->arrays[b];
+    if (x->data != y->data) return (const unsigned char *)x->data < (const unsigned char *)y->data ? -1 : 1;
+    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;      /* the empty ones first */
+}
+
+static int drl__st_by_name(const drl_safetensors *st, uint32_t a, uint32_t b) { return strcmp(st->arrays[a].name, st->arrays[b].name); }
+static int drl__st_by_key(const drl_safetensors *st, uint32_t a, uint32_t b)  { return strcmp(st->pairs[2 * (size_t)a], st->pairs[2 * (size_t)b]); }
+
+/* Heap sort: n log n whatever the file says, no memory, no recursion. */
+static void drl__st_sort(const drl_safetensors *st, uint32_t *order, size_t n, drl__st_order compare)
+{
+    size_t build = n / 2, i, child;
+    for (i = 0; i < n; ++i) order[i] = (uint32_t)i;
+    while (n > 1) {
+        uint32_t v;
+        if (build) v = order[i = --build];
+        else {
+            v = order[--n];
+            order[n] = order[0];
+            i = 0;
+        }
+        for (; (child = 2 * i + 1) < n; i = child) {
+            if (child + 1 < n && compare(st, order[child], order[child + 1]) < 0) ++child;
+            if (compare(st, v, order[child]) >= 0) break;
+            order[i] = order[child];
+        }
+        order[i] = v;
+    }
+}
+
+/* What cannot be seen tensor by tensor: every byte belongs to exactly one, and all names differ. */
+static int drl__st_check(drl_ctx *ctx, const char *source, const unsigned char *data, size_t data_size, drl_safetensors *st)
+{
+    char shown[DRL__SHOWN];
+    size_t i, at = 0;
+    drl__st_sort(st, st->by_name, st->count, drl__st_by_place);
+    for (i = 0; i < st->count; ++i) {
+        const drl_array *a = &st->arrays[st->by_name[i]];
+        size_t begin = (size_t)((const unsigned char *)a->data - data);
+        if (begin != at) {
+            drl__fail(ctx, DRL_E_FORMAT, "%s: tensor '%s' starts at %z, the one before it ends at %z", source, drl__quote(shown, a->name), begin, at);
+            return 0;
+        }
+        at += a->bytes;
+    }
+    if (at != data_size) {
+        drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes follow the last tensor, which ends at %z", source, data_size - at, at);
+        return 0;
+    }
+    drl__st_sort(st, st->by_name, st->count, drl__st_by_name);
+    for (i = 1; i < st->count; ++i)
+        if (drl__st_by_name(st, st->by_name[i - 1], st->by_name[i]) == 0) {
+            drl__fail(ctx, DRL_E_FORMAT, "%s: two tensors are called '%s'", source, drl__quote(shown, st->arrays[st->by_name[i]].name));
+            return 0;
+        }
+    drl__st_sort(st, st->by_key, st->meta_count, drl__st_by_key);
+    for (i = 1; i < st->meta_count; ++i)
+        if (drl__st_by_key(st, st->by_key[i - 1], st->by_key[i]) == 0) {
+            drl__fail(ctx, DRL_E_FORMAT, "%s: two metadata entries are called '%s'", source, drl__quote(shown, st->pairs[2 * (size_t)st->by_key[i]]));
+            return 0;
+        }
+    return 1;
+}
+
+static drl_status drl__st_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size, drl_safetensors **out)
+{
+    drl_safetensors count, *st;
+    drl__scan s;
+    uint64_t header = 0;
+    size_t i, data_size, arrays, pairs, order, total;
+    const unsigned char *data;
+    if (size < 8) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source, size);
+    for (i = 8; i-- > 0;) header = header << 8 | bytes[i];
+    if (header > DRL__ST_HEADER_MAX) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes, at most %d are allowed", source, header, DRL__ST_HEADER_MAX);
+    if (header > size - 8) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes in a file of %z", source, header, size);
+    data = bytes + 8 + (size_t)header;
+    data_size = size - 8 - (size_t)header;
+    s.ctx = ctx;
+    s.source = source;
+    s.start = bytes + 8;
+    s.end = data;
+    memset(&count, 0, sizeof count);
+    if (!drl__st_header(&s, data, data_size, &count)) return DRL_E_FORMAT;
+    arrays = drl__round_up(sizeof *st, sizeof(drl_array));
+    if (!drl__mul_fits(count.count, sizeof(drl_array), &pairs) || !drl__add_fits(arrays, pairs, &pairs) ||
+        !drl__mul_fits(count.meta_count, 2 * sizeof(char *), &order) || !drl__add_fits(pairs, order, &order) ||
+        !drl__mul_fits(count.count + count.meta_count, sizeof(uint32_t), &total) || !drl__add_fits(order, total, &total) ||
+        !drl__add_fits(total, count.string_bytes, &total)) return drl__fail(ctx, DRL_E_MEMORY, "%s: the index does not fit size_t", source);
+    st = (drl_safetensors *)drl__alloc(ctx, total);
+    if (!st) return DRL_E_MEMORY;
+    memset(st, 0, sizeof *st);
+    st->ctx = ctx;
+    st->arrays = (drl_array *)(void *)((char *)st + arrays);
+    st->pairs = (const char **)(void *)((char *)st + pairs);
+    st->by_name = (uint32_t *)(void *)((char *)st + order);
+    st->by_key = st->by_name + count.count;
+    st->strings = (char *)(st->by_key + count.meta_count);
+    if (!drl__st_header(&s, data, data_size, st) || !drl__st_check(ctx, source, data, data_size, st)) {
+        drl__free(ctx, st);
+        return DRL_E_FORMAT;
+    }
+    DRL_ASSERT(st->count == count.count && st->meta_count == count.meta_count && st->string_bytes == count.string_bytes);
+    *out = st;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_safetensors_open_memory(drl_ctx *ctx, const void *data, size_t size, drl_safetensors **out)
+{
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_open_memory: data or out is NULL");
+    return drl__st_open(ctx, "safetensors", (const unsigned char *)data, size, out);
+}
+
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_safetensors_open(drl_ctx *ctx, const char *path, drl_safetensors **out)
+{
+    drl_safetensors *st;
+    void *file;
+    size_t size;
+    drl_status status;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!path || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_open: path or out is NULL");
+    status = drl_file_read(ctx, path, &file, &size);
+    if (status != DRL_OK) return status;
+    status = drl__st_open(ctx, drl__base_name(path), (const unsigned char *)file, size, &st);
+    if (status != DRL_OK) {
+        drl_file_free(ctx, file);
+        return status;
+    }
+    st->file = file;
+    *out = st;
+    return DRL_OK;
+}
+#endif
+
+DRL_API void drl_safetensors_close(drl_safetensors *st)
+{
+    drl_ctx *ctx;
+    void *file;
+    if (!st) return;
+    ctx = st->ctx;
+    file = st->file;
+    drl__free(ctx, st);
+    if (file) drl__free(ctx, file);
+}
+
+DRL_API size_t             drl_safetensors_count(const drl_safetensors *st)            { return st ? st->count : 0; }
+DRL_API const drl_array   *drl_safetensors_at(const drl_safetensors *st, size_t index) { return st && index < st->count ? &st->arrays[index] : NULL; }
+DRL_API size_t             drl_safetensors_meta_count(const drl_safetensors *st)       { return st ? st->meta_count : 0; }
+DRL_API const char *const *drl_safetensors_meta_pairs(const drl_safetensors *st)       { return st ? st->pairs : NULL; }
+
+DRL_API const drl_array *drl_safetensors_find(const drl_safetensors *st, const char *name)
+{
+    size_t low = 0, high = st && name ? st->count : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const drl_array *a = &st->arrays[st->by_name[middle]];
+        int order = strcmp(name, a->name);
+        if (order == 0) return a;
+        if (order < 0) high = middle;
+        else low = middle + 1;
+    }
+    return NULL;
+}
+
+DRL_API const char *drl_safetensors_meta(const drl_safetensors *st, const char *key)
+{
+    size_t low = 0, high = st && key ? st->meta_count : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2, i = 2 * (size_t)st->by_key[middle];
+        int order = strcmp(key, st->pairs[i]);
+        if (order == 0) return st->pairs[i + 1];
+        if (order < 0) high = middle;
+        else low = middle + 1;
+    }
+    return NULL;
+}
+
+/* --- safetensors: writing ------------------------------------------------------------------------------------------------------- */
+
+static void drl__put_json(drl__sink *s, const char *text)
+{
+    static const char hex[] = "0123456789abcdef";
+    drl__put(s, "\"", 1);
+    for (; *text; ++text) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\') drl__put(s, "\\", 1);
+        if (c >= 0x20) drl__put(s, text, 1);
+        else {
+            char escape[6] = { '\\', 'u', '0', '0', '0', '0' };
+            escape[4] = hex[c >> 4];
+            escape[5] = hex[c & 15];
+            drl__put(s, escape, 6);
+        }
+    }
+    drl__put(s, "\"", 1);
+}
+
+static void drl__put_st_header(drl__sink *s, const drl_safetensors_desc *d)
+{
+    size_t i, offset = 0;
+    int k;
+    drl__put(s, "{", 1);
+    if (d->meta_count) {
+        drl__put_text(s, "\"__metadata__\":{");
+        for (i = 0; i < 2 * d->meta_count; ++i) {
+            if (i) drl__put(s, i % 2 ? ":" : ",", 1);
+            drl__put_json(s, d->meta[i]);
+        }
+        drl__put(s, "}", 1);
+    }
+    for (i = 0; i < d->count; ++i) {
+        const drl_array *a = &d->arrays[i];
+        if (i || d->meta_count) drl__put(s, ",", 1);
+        drl__put_json(s, a->name);
+        drl__put_text(s, ":{\"dtype\":\"");
+        drl__put_text(s, drl_dtype_name(a->dtype));
+        drl__put_text(s, "\",\"shape\":[");
+        for (k = 0; k < a->rank; ++k) {
+            if (k) drl__put(s, ",", 1);
+            drl__put_number(s, a->shape[k]);
+        }
+        drl__put_text(s, "],\"data_offsets\":[");
+        drl__put_number(s, offset);
+        drl__put(s, ",", 1);
+        drl__put_number(s, offset += a->bytes);
+        drl__put_text(s, "]}");
+    }
+    drl__put(s, "}", 1);
+}
+
+static void drl__put_st(drl__sink *s, const drl_safetensors_desc *d, size_t header)
+{
+    size_t i;
+    for (i = 0; i < 8; ++i) {
+        unsigned char c = (unsigned char)((uint64_t)header >> 8 * i & 255);
+        drl__put(s, &c, 1);
+    }
+    drl__put_st_header(s, d);
+    drl__put_fill(s, ' ', 8 + header - s->at);
+    for (i = 0; i < d->count; ++i) drl__put_array(s, &d->arrays[i]);
+}
+
+static drl_status drl__st_text_check(drl_ctx *ctx, const char *who, const char *kind, const char *text)
+{
+    size_t left, n;
+    if (!text) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is NULL", who, kind);
+    for (left = strlen(text); left; text += n, left -= n) {
+        n = drl__utf8_bytes((const unsigned char *)text, left);
+        if (n == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is not UTF-8", who, kind);
+    }
+    return DRL_OK;
+}
+
+/* Everything that the reader would refuse is refused here. *header is its padded length. */
+static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetensors_desc *d, size_t *header, size_t *total)
+{
+    char shown[DRL__SHOWN];
+    drl__sink sink;
+    drl_status status;
+    size_t i, k, sum = 0;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!d || (d->count && !d->arrays) || (d->meta_count && !d->meta)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: desc, its arrays or its metadata is NULL", who);
+    for (i = 0; i < d->count; ++i) {
+        const drl_array *a = &d->arrays[i];
+        status = drl__st_text_check(ctx, who, "the name of a tensor", a->name);
+        if (status == DRL_OK) status = drl__array_check(ctx, who, a);
+        if (status != DRL_OK) return status;
+        if (strcmp(a->name, "__metadata__") == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: no tensor can be called __metadata__", who);
+        for (k = 0; k < i; ++k)
+            if (strcmp(a->name, d->arrays[k].name) == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two tensors are called '%s'", who, drl__quote(shown, a->name));
+        if (!drl__add_fits(sum, a->bytes, &sum)) return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
+    }
+    for (i = 0; i < 2 * d->meta_count; ++i) {
+        status = drl__st_text_check(ctx, who, "a metadata string", d->meta[i]);
+        if (status != DRL_OK) return status;
+        for (k = i % 2 ? i : 0; k < i; k += 2)
+            if (strcmp(d->meta[i], d->meta[k]) == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two metadata entries are called '%s'", who, drl__quote(shown, d->meta[i]));
+    }
+    memset(&sink, 0, sizeof sink);
+    drl__put_st_header(&sink, d);
+    *header = drl__round_up(sink.at + 8, 64) - 8;
+    if (*header > DRL__ST_HEADER_MAX) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: header of %z bytes, at most %d are allowed", who, *header, DRL__ST_HEADER_MAX);
+    if (!drl__add_fits(sum, 8 + *header, total)) return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
+    return DRL_OK;
+}
+
+/* A sink on memory that holds what will be put there. */
+static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, size_t capacity, size_t needed, drl__sink *sink)
+{
+    if (!dst) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: dst is NULL", who);
+    if (needed > capacity) return drl__fail(ctx, DRL_E_SHAPE, "%s: %z bytes do not fit the capacity of %z", who, needed, capacity);
+    memset(sink, 0, sizeof *sink);
+    sink->memory = (unsigned char *)dst;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_safetensors_write_size(drl_ctx *ctx, const drl_safetensors_desc *desc, size_t *bytes)
+{
+    size_t header, total;
+    drl_status status = drl__st_plan(ctx, "drl_safetensors_write_size", desc, &header, &total);
+    if (status != DRL_OK) return status;
+    if (!bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_write_size: bytes is NULL");
+    *bytes = total;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_safetensors_write_memory(drl_ctx *ctx, const drl_safetensors_desc *desc, void *dst, size_t capacity, size_t *written)
+{
+    static const char who[] = "drl_safetensors_write_memory";
+    drl__sink sink;
+    size_t header, total;
+    drl_status status = drl__st_plan(ctx, who, desc, &header, &total);
+    if (status != DRL_OK) return status;
+    if (!written) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: written is NULL", who);
+    status = drl__sink_memory(ctx, who, dst, capacity, total, &sink);
+    if (status != DRL_OK) return status;
+    drl__put_st(&sink, desc, header);
+    *written = sink.at;
+    return DRL_OK;
+}
+
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path, const drl_safetensors_desc *desc)
+{
+    drl__out out;
+    size_t header, total;
+    drl_status status = drl__st_plan(ctx, "drl_safetensors_write_file", desc, &header, &total);
+    if (status != DRL_OK) return status;
+    if (!path) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_write_file: path is NULL");
+    status = drl__out_open(&out, ctx, path);
+    if (status != DRL_OK) return status;
+    drl__put_st(&out.sink, desc, header);
+    return drl__out_close(&out);
+}
+#endif
+
+/* --- NPY and IDX ---------------------------------------------------------------------------------------------------------------- */
+
+/* A Python string without escapes. out receives the first `capacity` bytes and a NUL. */
+static int drl__npy_string(drl__scan *s, char *out, size_t capacity)
+{
+    size_t n = 0;
+    unsigned char quote;
+    if (drl__scan_next(s, '\'')) quote = '\'';
+    else if (drl__scan_next(s, '"')) quote = '"';
+    else return drl__scan_fail(s, "expected a string");
+    for (; s->at < s->end && *s->at != quote; ++s->at) {
+        if (*s->at < 0x20 || *s->at > 0x7E || *s->at == '\\') return drl__scan_fail(s, "unexpected character in a string");
+        if (n < capacity) out[n++] = (char)*s->at;
+    }
+    if (s->at == s->end) return drl__scan_fail(s, "string without end");
+    ++s->at;
+    out[n] = 0;
+    return 1;
+}
+
+static int drl__npy_bool(drl__scan *s, int *out)
+{
+    size_t left;
+    drl__scan_space(s);
+    left = (size_t)(s->end - s->at);
+    if (left >= 4 && memcmp(s->at, "True", 4) == 0) { s->at += 4; *out = 1; return 1; }
+    if (left >= 5 && memcmp(s->at, "False", 5) == 0) { s->at += 5; *out = 0; return 1; }
+    return drl__scan_fail(s, "expected True or False");
+}
+
+/* "<f4" and its like. */
+static drl_status drl__npy_dtype(const drl__scan *s, const char *text, drl_array *a)
+{
+    char shown[DRL__SHOWN];
+    int big = text[0] == '>';
+    a->dtype = DRL__DTYPE_END;
+    if (text[0] == '<' || text[0] == '>' || text[0] == '|') a->dtype = drl__dtype_of(drl__npy_name, text[1] ? text + 1 : "none");
+    if (a->dtype == DRL__DTYPE_END || (text[0] == '|' && drl_dtype_bytes(a->dtype) > 1))
+        return drl__fail(s->ctx, DRL_E_UNSUPPORTED, "%s: elements of type '%s' cannot be read", s->source, drl__quote(shown, text));
+    a->swapped = drl_dtype_bytes(a->dtype) > 1 && drl__host_is_big() != big;
+    return DRL_OK;
+}
+
+static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size, drl_array *out)
+{
+    static const char *const keys[] = { "descr", "fortran_order", "shape" };
+    drl__scan s;
+    drl_array a;
+    size_t header, prefix, i, needed;
+    char text[16];
+    int seen = 0, fortran = 0, k;
+    drl_status status;
+    if (size < 10 || memcmp(bytes, "\x93NUMPY", 6) != 0) return drl__fail(ctx, DRL_E_FORMAT, "%s: not an NPY file", source);
+    if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0) return drl__fail(ctx, DRL_E_FORMAT, "%s: NPY version %d.%d, known are 1.0, 2.0 and 3.0", source, bytes[6], bytes[7]);
+    prefix = bytes[6] == 1 ? 10 : 12;
+    if (size < prefix) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source, size);
+    header = 0;
+    for (i = prefix; i-- > 8;) header = header << 8 | bytes[i];
+    if (header > size - prefix) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %z bytes in a file of %z", source, header, size);
+    memset(&a, 0, sizeof a);
+    a.name = "";
+    s.ctx = ctx;
+    s.source = source;
+    s.start = s.at = bytes + prefix;
+    s.end = s.start + header;
+    if (!drl__scan_need(&s, '{')) return DRL_E_FORMAT;
+    do {
+        if (seen && drl__scan_next(&s, '}')) { --s.at; break; }     /* Python writes a comma after the last entry too */
+        if (!drl__npy_string(&s, text, sizeof text - 1) || !drl__scan_need(&s, ':')) return DRL_E_FORMAT;
+        for (k = 0; k < 3; ++k) if (strcmp(text, keys[k]) == 0) break;
+        if (k == 3 || seen & 1 << k) return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has %s key '%s'", source, k == 3 ? "the unknown" : "twice the", text);
+        seen |= 1 << k;
+        if (k == 0) {
+            if (drl__scan_next(&s, '[')) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: elements with fields cannot be read", source);
+            if (!drl__npy_string(&s, text, sizeof text - 1)) return DRL_E_FORMAT;
+            status = drl__npy_dtype(&s, text, &a);
+            if (status != DRL_OK) return status;
+        } else if (k == 1) {
+            if (!drl__npy_bool(&s, &fortran)) return DRL_E_FORMAT;
+        } else {
+            int comma = 1;
+            if (!drl__scan_need(&s, '(')) return DRL_E_FORMAT;
+            while (!drl__scan_next(&s, ')')) {
+                if (!comma) { drl__scan_fail(&s, "expected ',' or ')'"); return DRL_E_FORMAT; }
+                if (a.rank == DRL_RANK_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: more than %d axes", source, DRL_RANK_MAX);
+                if (!drl__scan_size(&s, &a.shape[a.rank++])) return DRL_E_FORMAT;
+                comma = drl__scan_next(&s, ',');
+            }
+            if (a.rank == 1 && !comma) { drl__scan_fail(&s, "(n) is a number, (n,) a shape"); return DRL_E_FORMAT; }
+        }
+    } while (drl__scan_next(&s, ','));
+    if (!drl__scan_need(&s, '}')) return DRL_E_FORMAT;
+    if (seen != 7) return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has no %s", source, keys[seen & 1 ? (seen & 2 ? 2 : 1) : 0]);
+    while (s.at < s.end && *s.at == ' ') ++s.at;
+    if (s.end - s.at != 1 || *s.at != '\n') { drl__scan_fail(&s, "only spaces and one line feed may follow the '}'"); return DRL_E_FORMAT; }
+    if (fortran && a.rank > 1) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %d axes in Fortran order cannot be read", source, a.rank);
+    a.bytes = size - prefix - header;
+    if (!drl__array_bytes(&a, &needed)) return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
+    if (needed != a.bytes) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes, needed);
+    a.data = s.end;
+    *out = a;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_npy_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out)
+{
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_npy_parse: data or out is NULL");
+    return drl__npy_open(ctx, "NPY", (const unsigned char *)data, size, out);
+}
+
+static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *a, drl__sink *header, char text[512], size_t *total)
+{
+    static const unsigned char magic[] = { 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 0, 0 };
+    drl_status status;
+    int i;
+    if (!ctx) return DRL_E_ARGUMENT;
+    status = drl__array_check(ctx, who, a);
+    if (status != DRL_OK) return status;
+    if (!drl__npy_name(a->dtype)[0]) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: NPY has no %s", who, drl_dtype_name(a->dtype));
+    memset(header, 0, sizeof *header);
+    header->memory = (unsigned char *)text;     /* 10 + 55 + 8 axes of 22 bytes, to the next multiple of 64: at most 256 */
+    drl__put(header, magic, sizeof magic);
+    drl__put_text(header, "{'descr': '");
+    drl__put(header, drl_dtype_bytes(a->dtype) > 1 ? "<" : "|", 1);
+    drl__put_text(header, drl__npy_name(a->dtype));
+    drl__put_text(header, "', 'fortran_order': False, 'shape': (");
+    for (i = 0; i < a->rank; ++i) {
+        if (i) drl__put(header, " ", 1);
+        drl__put_number(header, a->shape[i]);
+        if (i + 1 < a->rank || i == 0) drl__put(header, ",", 1);
+    }
+    drl__put_text(header, "), }");
+    drl__put_fill(header, ' ', drl__round_up(header->at + 1, 64) - 1 - header->at);
+    drl__put(header, "\n", 1);
+    text[8] = (char)((header->at - 10) & 255);
+    text[9] = (char)((header->at - 10) >> 8);
+    if (!drl__add_fits(header->at, a->bytes, total)) return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_npy_write_size(drl_ctx *ctx, const drl_array *array, size_t *bytes)
+{
+    char text[512];
+    drl__sink header;
+    size_t total;
+    drl_status status = drl__npy_plan(ctx, "drl_npy_write_size", array, &header, text, &total);
+    if (status != DRL_OK) return status;
+    if (!bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_npy_write_size: bytes is NULL");
+    *bytes = total;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_npy_write_memory(drl_ctx *ctx, const drl_array *array, void *dst, size_t capacity, size_t *written)
+{
+    static const char who[] = "drl_npy_write_memory";
+    char text[512];
+    drl__sink header, sink;
+    size_t total;
+    drl_status status = drl__npy_plan(ctx, who, array, &header, text, &total);
+    if (status != DRL_OK) return status;
+    if (!written) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: written is NULL", who);
+    status = drl__sink_memory(ctx, who, dst, capacity, total, &sink);
+    if (status != DRL_OK) return status;
+    drl__put(&sink, text, header.at);
+    drl__put_array(&sink, array);
+    *written = sink.at;
+    return DRL_OK;
+}
+
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_npy_write_file(drl_ctx *ctx, const char *path, const drl_array *array)
+{
+    char text[512];
+    drl__sink header;
+    drl__out out;
+    size_t total;
+    drl_status status = drl__npy_plan(ctx, "drl_npy_write_file", array, &header, text, &total);
+    if (status != DRL_OK) return status;
+    if (!path) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_npy_write_file: path is NULL");
+    status = drl__out_open(&out, ctx, path);
+    if (status != DRL_OK) return status;
+    drl__put(&out.sink, text, header.at);
+    drl__put_array(&out.sink, array);
+    return drl__out_close(&out);
+}
+#endif
+
+static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size, drl_array *out)
+{
+    drl_array a;
+    size_t header, needed;
+    int i;
+    memset(&a, 0, sizeof a);
+    a.name = "";
+    if (size < 4 || bytes[0] || bytes[1]) return drl__fail(ctx, DRL_E_FORMAT, "%s: not an IDX file", source);
+    switch (bytes[2]) {
+    case 0x08: a.dtype = DRL_DTYPE_U8;  break;
+    case 0x09: a.dtype = DRL_DTYPE_I8;  break;
+    case 0x0B: a.dtype = DRL_DTYPE_I16; break;
+    case 0x0C: a.dtype = DRL_DTYPE_I32; break;
+    case 0x0D: a.dtype = DRL_DTYPE_F32; break;
+    case 0x0E: a.dtype = DRL_DTYPE_F64; break;
+    default: return drl__fail(ctx, DRL_E_FORMAT, "%s: %d is no element type of IDX", source, bytes[2]);
+    }
+    a.rank = bytes[3];
+    if (a.rank < 1) return drl__fail(ctx, DRL_E_FORMAT, "%s: an IDX file without axes", source);
+    if (a.rank > DRL_RANK_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %d axes, at most %d can be read", source, a.rank, DRL_RANK_MAX);
+    header = 4 + 4 * (size_t)a.rank;
+    if (size < header) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for %d axes", source, size, a.rank);
+    for (i = 0; i < a.rank; ++i) {
+        const unsigned char *p = bytes + 4 + 4 * i;
+        a.shape[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+    }
+    a.bytes = size - header;
+    a.data = bytes + header;
+    a.swapped = drl_dtype_bytes(a.dtype) > 1 && !drl__host_is_big();
+    if (!drl__array_bytes(&a, &needed)) return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
+    if (needed != a.bytes) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes, needed);
+    *out = a;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_idx_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out)
+{
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_idx_parse: data or out is NULL");
+    return drl__idx_open(ctx, "IDX", (const unsigned char *)data, size, out);
+}
+
+/* --- image data sets ------------------------------------------------------------------------------------------------------------ */
+
+#define DRL__CIFAR_PIXELS 1024
+#define DRL__CIFAR_ROW (1 + 3 * DRL__CIFAR_PIXELS)
+
+enum { DRL__DS_IMAGES, DRL__DS_LABELS, DRL__DS_CIFAR };
+
+/* What one file is, as an array; CIFAR rows become an array [N, 3073]. */
+static drl_status drl__ds_part(drl_ctx *ctx, const char *source, const drl_blob *blob, drl_array *a, int *kind)
+{
+    const unsigned char *p = (const unsigned char *)blob->data;
+    size_t i;
+    drl_status status;
+    if (blob->bytes >= 6 && memcmp(p, "\x93NUMPY", 6) == 0) status = drl__npy_open(ctx, source, p, blob->bytes, a);
+    else if (drl__idx_open(NULL, source, p, blob->bytes, a) == DRL_OK) status = DRL_OK;
+    else if (blob->bytes > 0 && blob->bytes % DRL__CIFAR_ROW == 0) {     /* a row of CIFAR may begin like IDX, but not fit it to the byte */
+        size_t shape[2];
+        shape[0] = blob->bytes / DRL__CIFAR_ROW;
+        shape[1] = DRL__CIFAR_ROW;
+        for (i = 0; i < shape[0]; ++i)
+            if (p[i * DRL__CIFAR_ROW] > 9) return drl__fail(ctx, DRL_E_FORMAT, "%s: row %z of CIFAR-10 has the label %d", source, i, p[i * DRL__CIFAR_ROW]);
+        if (shape[0] > INT32_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %z images are too many", source, shape[0]);
+        *a = drl_array_of("", DRL_DTYPE_U8, 2, shape, p);
+        *kind = DRL__DS_CIFAR;
+        return DRL_OK;
+    }
+    else if (blob->bytes >= 4 && p[0] == 0 && p[1] == 0) status = drl__idx_open(ctx, source, p, blob->bytes, a);
+    else return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes that are neither NPY nor IDX, nor rows of CIFAR-10 (3073 bytes each)", source, blob->bytes);
+    if (status != DRL_OK) return status;
+    for (i = 0; i < (size_t)a->rank; ++i)
+        if (a->shape[i] < 1 || a->shape[i] > INT32_MAX) return drl__fail(ctx, DRL_E_SHAPE, "%s: axis %z has length %z", source, i, a->shape[i]);
+    if ((a->rank == 3 || a->rank == 4) && a->dtype == DRL_DTYPE_U8) {
+        *kind = DRL__DS_IMAGES;
+        if (a->rank == 3) a->shape[3] = 1;
+        if (a->shape[3] > 4) return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %z channels, 1 to 4 are possible", source, a->shape[3]);
+        return DRL_OK;
+    }
+    *kind = DRL__DS_LABELS;
+    if (a->rank == 1 && a->dtype != DRL_DTYPE_F64 && a->dtype != DRL_DTYPE_F32 && a->dtype != DRL_DTYPE_F16 && a->dtype != DRL_DTYPE_BOOL) return DRL_OK;
+    return drl__fail(ctx, DRL_E_FORMAT, "%s: %s of rank %d; images are U8 of rank 3 or 4, labels integers of rank 1", source, drl_dtype_name(a->dtype), a->rank);
+}
+
+/* Room for a data set of these sizes, in one block. */
+static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, drl_dataset **out)
+{
+    drl_dataset *ds;
+    size_t shape[4], pixels, start = drl__round_up(sizeof *ds, DRL__ALIGN), total;
+    shape[0] = (size_t)sizes->count;
+    shape[1] = (size_t)sizes->height;
+    shape[2] = (size_t)sizes->width;
+    shape[3] = (size_t)sizes->channels;
+    if (!drl__shape_count(shape, 4, &pixels) || !drl__add_fits(start, pixels, &total) || !drl__add_fits(total, labels ? shape[0] : 0, &total))
+        return drl__fail(ctx, DRL_E_MEMORY, "out of memory: %d images of %d x %d x %d cannot be addressed", sizes->count, sizes->height, sizes->width, sizes->channels);
+    ds = (drl_dataset *)drl__alloc(ctx, total);
+    if (!ds) return DRL_E_MEMORY;
+    *ds = *sizes;
+    ds->pixels = (unsigned char *)ds + start;
+    ds->labels = labels ? ds->pixels + pixels : NULL;
+    ds->owner = ctx;
+    *out = ds;
+    return DRL_OK;
+}
+
+static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const drl_blob *files, int count, drl_dataset **out)
+{
+    char source[DRL__SHOWN];
+    drl_dataset sizes, *ds = NULL;
+    drl_status status;
+    size_t images = 0, labels = 0, per_image = 0, i;
+    uint8_t *pixel = NULL, *label = NULL;
+    int f, pass, kind, cifar = 0;
+    memset(&sizes, 0, sizeof sizes);
+    for (pass = 0; pass < 2; ++pass) {
+        for (f = 0; f < count; ++f) {
+            drl_array a;
+            const uint8_t *p;
+            if (names) drl__text(source, sizeof source, "%s", names[f]);
+            else drl__text(source, sizeof source, "data set file %d", f);
+            status = drl__ds_part(ctx, source, &files[f], &a, &kind);
+            if (status != DRL_OK) { DRL_ASSERT(pass == 0); return status; }
+            p = (const uint8_t *)a.data;
+            if (pass == 0) {
+                int h = kind == DRL__DS_CIFAR ? 32 : (int)a.shape[1], w = kind == DRL__DS_CIFAR ? 32 : (int)a.shape[2], c = kind == DRL__DS_CIFAR ? 3 : (int)a.shape[3];
+                if (kind == DRL__DS_CIFAR) ++cifar;
+                if (cifar && cifar != f + 1) return drl__fail(ctx, DRL_E_FORMAT, "%s: CIFAR-10 files hold images and labels and do not mix with others", source);
+                if (kind != DRL__DS_LABELS) {
+                    if (images && (h != sizes.height || w != sizes.width || c != sizes.channels))
+                        return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d x %d after images of %d x %d x %d", source, h, w, c, sizes.height, sizes.width, sizes.channels);
+                    sizes.height = h;
+                    sizes.width = w;
+                    sizes.channels = c;
+                    if (!drl__add_fits(images, a.shape[0], &images)) images = SIZE_MAX;
+                }
+                if (kind != DRL__DS_IMAGES) {
+                    if (!drl__add_fits(labels, a.shape[0], &labels)) labels = SIZE_MAX;
+                    for (i = 0; i < a.shape[0]; ++i) {
+                        uint64_t v = kind == DRL__DS_CIFAR ? p[i * DRL__CIFAR_ROW] : drl__array_bits(&a, i);
+                        if (v > 255) return drl__fail(ctx, DRL_E_FORMAT, "%s: label %z is not in 0..255", source, i);
+                        if ((int)v >= sizes.classes) sizes.classes = (int)v + 1;
+                    }
+                }
+            } else if (kind == DRL__DS_IMAGES) {
+                memcpy(pixel, p, a.bytes);
+                pixel += a.bytes;
+            } else if (kind == DRL__DS_LABELS) {
+                for (i = 0; i < a.shape[0]; ++i) *label++ = (uint8_t)drl__array_bits(&a, i);
+            } else {
+                for (i = 0; i < a.shape[0]; ++i, p += DRL__CIFAR_ROW) {       /* image, pixel, channel: planes become pixels */
+                    size_t k;
+                    *label++ = p[0];
+                    for (k = 0; k < DRL__CIFAR_PIXELS; ++k, pixel += 3) {
+                        pixel[0] = p[1 + k];
+                        pixel[1] = p[1 + DRL__CIFAR_PIXELS + k];
+                        pixel[2] = p[1 + 2 * DRL__CIFAR_PIXELS + k];
+                    }
+                }
+            }
+        }
+        if (pass == 0) {
+            if (images == 0) return drl__fail(ctx, DRL_E_FORMAT, "data set: %d files and no images in them", count);
+            if (images > INT32_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "data set: %z images are too many", images);
+            if (labels && labels != images) return drl__fail(ctx, DRL_E_SHAPE, "data set: %z labels for %z images", labels, images);
+            sizes.count = (int)images;
+            status = drl__ds_alloc(ctx, &sizes, labels != 0, &ds);
+            if (status != DRL_OK) return status;
+            per_image = (size_t)sizes.height * (size_t)sizes.width * (size_t)sizes.channels;
+            pixel = (uint8_t *)ds + drl__round_up(sizeof *ds, DRL__ALIGN);
+            label = pixel + images * per_image;
+        }
+    }
+    *out = ds;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count, drl_dataset **out)
+{
+    int f;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!files || count < 1 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_parse: files or out is NULL, or count is below 1");
+    for (f = 0; f < count; ++f) if (!files[f].data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_parse: file %d has no data", f);
+    return drl__ds_parse(ctx, NULL, files, count, out);
+}
+
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count, drl_dataset **out)
+{
+    drl_status status = DRL_OK;
+    drl_blob *files;
+    const char **names;
+    size_t bytes;
+    int f, have = 0;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!paths || count < 1 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_load: paths or out is NULL, or count is below 1");
+    for (f = 0; f < count; ++f) if (!paths[f]) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_load: path %d is NULL", f);
+    if (!drl__mul_fits((size_t)count, sizeof *files + sizeof *names, &bytes)) return drl__fail(ctx, DRL_E_MEMORY, "drl_dataset_load: %d paths are too many", count);
+    files = (drl_blob *)drl__alloc(ctx, bytes);
+    if (!files) return DRL_E_MEMORY;
+    names = (const char **)(void *)(files + count);
+    for (; have < count && status == DRL_OK; ++have) {
+        void *data = NULL;
+        names[have] = drl__base_name(paths[have]);
+        status = drl_file_read(ctx, paths[have], &data, &files[have].bytes);
+        files[have].data = data;
+    }
+    if (status == DRL_OK) status = drl__ds_parse(ctx, names, files, count, out);
+    while (have-- > 0) drl_file_free(ctx, (void *)(uintptr_t)files[have].data);
+    drl__free(ctx, files);
+    return status;
+}
+#endif
+
+static drl_status drl__ds_check(drl_ctx *ctx, const char *who, const drl_dataset *ds)
+{
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!ds || !ds->pixels) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set or its pixels are NULL", who);
+    if (ds->count < 1 || ds->height < 1 || ds->width < 1 || ds->channels < 1 || ds->channels > 4)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: data set of %d images of %d x %d x %d", who, ds->count, ds->height, ds->width, ds->channels);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl_dataset **out)
+{
+    static const char who[] = "drl_dataset_copy";
+    drl_dataset sizes, *ds;
+    uint8_t *pixels;
+    size_t bytes;
+    int i, classes = 0;
+    drl_status status = drl__ds_check(ctx, who, source);
+    if (status != DRL_OK) return status;
+    if (!out) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL", who);
+    sizes = *source;
+    if (source->labels) for (i = 0; i < source->count; ++i) if (source->labels[i] >= classes) classes = source->labels[i] + 1;
+    if (source->classes < 0 || (source->classes && source->classes < classes) || (source->classes && !source->labels))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d classes, the labels have %d", who, source->classes, classes);
+    if (!source->classes) sizes.classes = classes;
+    status = drl__ds_alloc(ctx, &sizes, source->labels != NULL, &ds);
+    if (status != DRL_OK) return status;
+    pixels = (uint8_t *)ds + drl__round_up(sizeof *ds, DRL__ALIGN);
+    bytes = (size_t)sizes.count * (size_t)sizes.height * (size_t)sizes.width * (size_t)sizes.channels;
+    memcpy(pixels, source->pixels, bytes);
+    if (source->labels) memcpy(pixels + bytes, source->labels, (size_t)sizes.count);
+    *out = ds;
+    return DRL_OK;
+}
+
+DRL_API void drl_dataset_destroy(drl_dataset *ds)
+{
+    if (ds && ds->owner) drl__free(ds->owner, ds);
+}
+
+/* Checked sizes; out is overwritten whole. */
+static void drl__ds_image(const drl_dataset *ds, int index, int height, int width, float *out)
+{
+    size_t row = (size_t)ds->width * (size_t)ds->channels, wide = (size_t)width * (size_t)ds->channels, i;
+    size_t left = (size_t)((width - ds->width) / 2) * (size_t)ds->channels;
+    const uint8_t *p = ds->pixels + (size_t)index * (size_t)ds->height * row;
+    int top = (height - ds->height) / 2, y;
+    for (y = 0; y < height; ++y, out += wide) {
+        int inside = y >= top && y - top < ds->height;
+        for (i = 0; i < wide; ++i) out[i] = inside && i >= left && i - left < row ? (float)*p++ / 127.5f - 1.0f : -1.0f;
+    }
+}
+
+static drl_status drl__ds_target(drl_ctx *ctx, const char *who, const drl_dataset *ds, int n, int height, int width, size_t *per_image)
+{
+    size_t shape[5], all;
+    if (ds->height > height || ds->width > width) return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d do not fit %d x %d", who, ds->height, ds->width, height, width);
+    shape[0] = (size_t)height;
+    shape[1] = (size_t)width;
+    shape[2] = (size_t)ds->channels;
+    shape[3] = (size_t)n;
+    shape[4] = sizeof(float);
+    if (!drl__shape_count(shape, 5, &all)) return drl__fail(ctx, DRL_E_SHAPE, "%s: %d images of %d x %d cannot be addressed", who, n, height, width);
+    *per_image = shape[0] * shape[1] * shape[2];
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out)
+{
+    static const char who[] = "drl_dataset_image";
+    size_t per_image;
+    drl_status status = drl__ds_check(ctx, who, ds);
+    if (status == DRL_OK) status = drl__ds_target(ctx, who, ds, 1, height, width, &per_image);
+    if (status != DRL_OK) return status;
+    if (!out) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL", who);
+    if (index < 0 || index >= ds->count) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: image %d of %d", who, index, ds->count);
+    drl__ds_image(ds, index, height, width, out);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels)
+{
+    static const char who[] = "drl_dataset_batch";
+    size_t per_image;
+    int i;
+    drl_status status = drl__ds_check(ctx, who, ds);
+    if (status != DRL_OK) return status;
+    if (!rng || !out || n < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rng or out is NULL, or n is below 1", who);
+    if (labels && !ds->labels) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: labels are asked for, the data set has none", who);
+    status = drl__ds_target(ctx, who, ds, n, height, width, &per_image);
+    if (status != DRL_OK) return status;
+    for (i = 0; i < n; ++i) {
+        int index = drl_rng_below(rng, ds->count);
+        drl__ds_image(ds, index, height, width, out + (size_t)i * per_image);
+        if (labels) labels[i] = ds->labels[index];
+    }
+    return DRL_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [net.impl] - operators are recorded while building; each mode is then compiled to a program: a list of instructions on numbered
+ * buffers, whose lifetimes give every buffer a place in one arena.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef enum drl__op_kind {
+    DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
+    DRL__OP_SUM, DRL__OP_DOT
+} drl__op_kind;
+
+typedef struct drl__op {
+    drl__op_kind kind;
+    int a, b;                               /* operands (operator numbers: operator i makes value i), -1 for none */
+    int h, w, c;                            /* of the result */
+    int by_input, by_param;                 /* the result depends on the images; on parameters */
+    int weight, bias;                       /* parameter numbers, -1 for none; a gain is a weight */
+    drl_act act;
+    float scale;
+    drl_conv2d_desc conv;
+    drl_spectral spectral;
+    size_t u, v;                            /* offsets of the power iteration's vectors in the state block */
+    size_t packed, packed_transposed;       /* offsets in the packed block */
+    float sigma, weight_scale;              /* last norm; effective weight = weight_scale * weight */
+    /* while compiling one mode: */
+    int readers;                            /* instructions still to read the result */
+    int value, gradient, bits;              /* buffers, -1 for none yet */
+} drl__op;
+
+typedef enum drl__code { DRL__RUN, DRL__DX, DRL__DW, DRL__COPY } drl__code;
+
+typedef struct drl__instr {
+    drl__code code;
+    int op;
+    int a, b;                               /* buffers: operands of RUN; gradient and saved operand of DX and DW */
+    int bits;
+    int y;                                  /* buffer of the result */
+    int accumulate;
+    int second;                             /* DX: by the second operand */
+} drl__instr;
+
+typedef struct drl__buffer {
+    size_t bytes;                           /* for the whole batch */
+    int first, last;                        /* instructions */
+    int owners;                             /* gradients that lie here and have not been used up */
+    size_t offset;                          /* in the arena */
+} drl__buffer;
+
+#define DRL__BUFFER_X  0                    /* outside of the arena: the caller's images, and gradient by them */
+#define DRL__BUFFER_DX 1
+
+typedef struct drl__program {
+    drl__instr *instr;
+    drl__buffer *buffer;
+    int instr_count, forward_count, buffer_count;
+    int out, dout;                          /* buffers */
+    size_t arena;                           /* bytes */
+    int ready;
+} drl__program;
+
+struct drl_net {
+    drl_ctx *ctx;
+    drl_net_desc desc;
+    drl_status status;                      /* of building */
+    /* tables, in this struct's block; NULL while counting */
+    drl__op *op;
+    drl_param *param;
+    float *init_scale;                      /* [params], NaN: constant one */
+    char *names;
+    drl__program program[3];
+    int op_count, param_count;
+    size_t names_size, params_size, state_size, packed_size, work_size;
+    int has_level;
+    /* second block */
+    void *block;
+    size_t block_bytes;
+    float *params, *grads, *state, *packed, *work;
+    unsigned char *arena;
+    /* last run */
+    drl_net_mode mode;
+    int n;                                  /* 0: no forward to go back from */
+    const float *x;
+};
+
+static drl_value drl__value_none(void)
+{
+    drl_value v;
+    v.id = -1; v.h = v.w = v.c = 0;
+    return v;
+}
+
+/* The first failure of building; the operators after it do nothing. */
+static drl_value drl__build_fail(drl_net *net, drl_status status)
+{
+    if (net->status == DRL_OK) net->status = status;
+    return drl__value_none();
+}
+
+static int drl__build_ok(drl_net *net, drl_value a, drl_value b, const char *what)
+{
+    if (net->status != DRL_OK) return 0;
+    if (a.id < 0 || a.id >= net->op_count || b.id < -1 || b.id >= net->op_count) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: an operand is not a value of this net", what);
+        net->status = DRL_E_ARGUMENT;
+        return 0;
+    }
+    return 1;
+}
+
+static drl__op *drl__op_next(drl_net *net, drl__op *scratch, drl__op_kind kind, drl_value a, drl_value b, int h, int w, int c, drl_value *y)
+{
+    drl__op *op = net->op ? &net->op[net->op_count] : scratch;
+    memset(op, 0, sizeof *op);
+    op->kind = kind;
+    op->a = a.id; op->b = b.id;
+    op->h = h; op->w = w; op->c = c;
+    op->weight = op->bias = -1;
+    if (net->op) {
+        op->by_input = kind == DRL__OP_INPUT || (a.id >= 0 && net->op[a.id].by_input) || (b.id >= 0 && net->op[b.id].by_input);
+        op->by_param = (a.id >= 0 && net->op[a.id].by_param) || (b.id >= 0 && net->op[b.id].by_param);
+    }
+    y->id = net->op_count++;
+    y->h = h; y->w = w; y->c = c;
+    return op;
+}
+
+/* Records a parameter "name.suffix" (suffix may be empty) of the given shape; returns its number. */
+static int drl__param_next(drl_net *net, const char *name, const char *suffix, int rank, const int *shape, float init_scale)
+{
+    size_t length = strlen(name) + strlen(suffix) + 1, count = 1;
+    int i, number = net->param_count;
+    for (i = 0; i < rank; ++i)
+        if (!drl__mul_fits(count, (size_t)shape[i], &count)) count = SIZE_MAX;
+    if (count > SIZE_MAX / 64 || net->params_size > SIZE_MAX / 64) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "%s%s: the number of weights does not fit", name, suffix);
+        drl__build_fail(net, DRL_E_SHAPE);
+        return -1;
+    }
+    if (net->param) {
+        drl_param *p = &net->param[number];
+        char *text = net->names + net->names_size;
+        memcpy(text, name, strlen(name));
+        memcpy(text + strlen(name), suffix, strlen(suffix) + 1);
+        p->name = text;
+        p->rank = rank;
+        for (i = 0; i < rank; ++i) p->shape[i] = shape[i];
+        p->offset = net->params_size;
+        p->count = count;
+        net->init_scale[number] = init_scale;
+    }
+    ++net->param_count;
+    net->names_size += length;
+    net->params_size += drl__round_up(count, DRL__ALIGN / sizeof(float));
+    return number;
+}
+
+DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || net->status != DRL_OK) return drl__value_none();
+    if (net->op_count || h < 1 || w < 1 || c < 1) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input: %d x %d x %d as operator %d; it comes first and once, with sides of at least 1", h, w, c, net->op_count);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    drl__op_next(net, &scratch, DRL__OP_INPUT, drl__value_none(), drl__value_none(), h, w, c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_level(drl_net *net, int c)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || net->status != DRL_OK) return drl__value_none();
+    if (c < 4 || c % 2) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_level: %d channels; it takes an even number from 4 up", c);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    net->has_level = 1;
+    drl__op_next(net, &scratch, DRL__OP_LEVEL, drl__value_none(), drl__value_none(), 1, 1, c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc)
+{
+    drl__op scratch, *op;
+    drl_value y;
+    drl_conv2d_desc conv;
+    int shape[4], rank, weight, bias = -1;
+    size_t work;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_conv2d")) return drl__value_none();
+    memset(&conv, 0, sizeof conv);
+    if (desc) {
+        conv.in_channels = x.c;
+        conv.out_channels = desc->out_channels;
+        conv.kernel = desc->kernel ? desc->kernel : x.h == 1 && x.w == 1 ? 1 : 3;
+    }
+    if (!desc || !desc->name || conv.out_channels < 1 || (conv.kernel != 1 && conv.kernel != 3)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels and kernel %d; a name, at least 1 channel and kernel 1 or 3 are needed",
+                  desc && desc->name ? desc->name : "", conv.out_channels, conv.kernel);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    rank = x.h == 1 && x.w == 1 && conv.kernel == 1 ? 2 : 4;
+    shape[0] = conv.out_channels; shape[1] = x.c; shape[2] = shape[3] = conv.kernel;
+    weight = drl__param_next(net, desc->name, ".weight", rank, shape, desc->init_scale < 0 ? 0.0f : desc->init_scale > 0 ? desc->init_scale : 1.0f);
+    if (!desc->no_bias) bias = drl__param_next(net, desc->name, ".bias", 1, shape, 0.0f);
+    if (net->status != DRL_OK) return drl__value_none();
+    op = drl__op_next(net, &scratch, DRL__OP_CONV, x, drl__value_none(), x.h, x.w, conv.out_channels, &y);
+    op->by_param = 1;
+    op->weight = weight;
+    op->bias = bias;
+    op->conv = conv;
+    op->spectral = desc->spectral;
+    if (desc->spectral) {
+        op->u = net->state_size;
+        net->state_size += drl__round_up((size_t)shape[0], DRL__ALIGN / sizeof(float));
+        op->v = net->state_size;
+        net->state_size += drl__round_up((size_t)x.c * (size_t)(conv.kernel * conv.kernel), DRL__ALIGN / sizeof(float));
+    }
+    op->packed = net->packed_size;
+    net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 0), DRL__ALIGN / sizeof(float));
+    op->packed_transposed = net->packed_size;
+    if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (!net->op || op->by_input || net->op[op->a].by_param))
+        net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
+    work = drl_conv2d_work_count(net->ctx, &conv, net->desc.batch, x.h, x.w);
+    if (work > net->work_size) net->work_size = work;
+    return y;
+}
+
+DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_act")) return drl__value_none();
+    drl__op_next(net, &scratch, DRL__OP_ACT, x, drl__value_none(), x.h, x.w, x.c, &y)->act = act;
+    return y;
+}
+
+DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_avgpool2")) return drl__value_none();
+    if (x.h % 2 || x.w % 2) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot be halved", x.h, x.w);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_AVGPOOL, x, drl__value_none(), x.h / 2, x.w / 2, x.c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_upsample2")) return drl__value_none();
+    drl__op_next(net, &scratch, DRL__OP_UPSAMPLE, x, drl__value_none(), x.h * 2, x.w * 2, x.c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, a, b, "drl_net_add")) return drl__value_none();
+    if (a.h != b.h || a.w != b.w || a.c != b.c) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_ADD, a, b, a.h, a.w, a.c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, x, shift, "drl_net_shift")) return drl__value_none();
+    if (shift.h != 1 || shift.w != 1 || shift.c != x.c) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have %d channels", shift.h, shift.w, shift.c, x.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_SHIFT, x, shift, x.h, x.w, x.c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name)
+{
+    drl__op scratch, *op;
+    drl_value y;
+    int weight;
+    size_t work;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_gain")) return drl__value_none();
+    if (!name) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    weight = drl__param_next(net, name, "", 1, &x.c, -1.0f);
+    if (net->status != DRL_OK) return drl__value_none();
+    op = drl__op_next(net, &scratch, DRL__OP_GAIN, x, drl__value_none(), x.h, x.w, x.c, &y);
+    op->by_param = 1;
+    op->weight = weight;
+    work = (size_t)net->desc.batch * (size_t)x.c;
+    if (work > net->work_size) net->work_size = work;
+    return y;
+}
+
+DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_spatial_sum")) return drl__value_none();
+    drl__op_next(net, &scratch, DRL__OP_SUM, x, drl__value_none(), 1, 1, x.c, &y)->scale = scale;
+    return y;
+}
+
+DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, a, b, "drl_net_dot")) return drl__value_none();
+    if (a.h * a.w != 1 || b.h * b.w != 1 || a.c != b.c) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_DOT, a, b, 1, 1, 1, &y);
+    return y;
+}
+
+/* -- compiling a mode -- */
+
+static int drl__buffer_new(drl_net *net, drl__program *p, int h, int w, int c, int is_bits)
+{
+    drl__buffer *b = &p->buffer[p->buffer_count];
+    size_t count = (size_t)net->desc.batch * (size_t)h * (size_t)w * (size_t)c;    /* checked in drl__net_plan */
+    memset(b, 0, sizeof *b);
+    b->bytes = drl__round_up(is_bits ? (count + 7) / 8 : count * sizeof(float), DRL__ALIGN);
+    b->first = -1;
+    return p->buffer_count++;
+}
+
+static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int b, int bits, int y)
+{
+    drl__instr *in = &p->instr[p->instr_count];
+    int i, used[4];
+    memset(in, 0, sizeof *in);
+    in->code = code; in->op = op;
+    in->a = used[0] = a; in->b = used[1] = b; in->bits = used[2] = bits; in->y = used[3] = y;
+    for (i = 0; i < 4; ++i) {
+        drl__buffer *u = used[i] >= 0 ? &p->buffer[used[i]] : NULL;
+        if (!u) continue;
+        if (u->first < 0) u->first = p->instr_count;
+        u->last = p->instr_count;
+    }
+    ++p->instr_count;
+    return in;
+}
+
+/* What going back through an operator reads again: the operand a, the operand b, the bits. */
+static int drl__saves_a(const drl__op *op, drl_net_mode mode)
+{
+    switch (op->kind) {
+    case DRL__OP_CONV: case DRL__OP_GAIN: return mode == DRL_NET_PARAM_GRAD;
+    case DRL__OP_ACT: return op->act == DRL_ACT_SILU;
+    case DRL__OP_DOT: return 1;
+    default: return 0;
+    }
+}
+static int drl__saves_b(const drl__op *op) { return op->kind == DRL__OP_DOT; }
+static int drl__saves_bits(const drl__op *op) { return op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU); }
+
+static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
+{
+    return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
+}
+
+/* Where a gradient by value v may be written: *accumulate says whether something is there already. A buffer that another value's gradient
+ * still shares (both operands of a sum have the same one) is copied first. */
+static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumulate)
+{
+    drl__op *op = &net->op[v];
+    int fresh;
+    *accumulate = op->gradient >= 0;
+    if (op->gradient >= 0 && p->buffer[op->gradient].owners == 1) return op->gradient;
+    fresh = op->kind == DRL__OP_INPUT ? DRL__BUFFER_DX : drl__buffer_new(net, p, op->h, op->w, op->c, 0);
+    if (op->gradient >= 0) {
+        drl__emit(p, DRL__COPY, v, op->gradient, -1, -1, fresh);
+        --p->buffer[op->gradient].owners;
+    }
+    op->gradient = fresh;
+    p->buffer[fresh].owners = 1;
+    return fresh;
+}
+
+/* Adds the gradient in buffer g to that of value v where g is passed on unchanged: shares the buffer when v has none yet. */
+static void drl__gradient_pass(drl_net *net, drl__program *p, int v, int g, drl_net_mode mode)
+{
+    drl__op *op = &net->op[v];
+    int accumulate, slot;
+    drl__instr *in;
+    if (!drl__wants_gradient(op, mode)) return;
+    if (op->gradient < 0 && op->kind != DRL__OP_INPUT) {
+        op->gradient = g;
+        ++p->buffer[g].owners;
+        return;
+    }
+    slot = drl__gradient_slot(net, p, v, &accumulate);
+    in = drl__emit(p, DRL__COPY, v, g, -1, -1, slot);
+    in->accumulate = accumulate;
+}
+
+static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mode)
+{
+    int i;
+    for (i = 0; i < net->op_count; ++i) {
+        drl__op *op = &net->op[i];
+        op->readers = 0;
+        op->value = op->gradient = op->bits = -1;
+    }
+    for (i = 0; i < net->op_count; ++i) {
+        drl__op *op = &net->op[i];
+        int back = drl__wants_gradient(op, mode);
+        if (op->a >= 0) net->op[op->a].readers += 1 + (back && drl__saves_a(op, mode));
+        if (op->b >= 0) net->op[op->b].readers += 1 + (back && drl__saves_b(op));
+    }
+    net->op[net->op_count - 1].readers += 1;                    /* the caller */
+    for (i = 0; i < net->op_count; ++i) {
+        drl__op *op = &net->op[i];
+        drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
+        if (op->kind == DRL__OP_INPUT) { op->value = DRL__BUFFER_X; continue; }
+        if (a) --a->readers;
+        if (b) --b->readers;
+        if ((op->kind == DRL__OP_ACT || op->kind == DRL__OP_ADD || op->kind == DRL__OP_SHIFT || op->kind == DRL__OP_GAIN) && !a->readers && a->value != DRL__BUFFER_X)
+            op->value = a->value;
+        else if (op->kind == DRL__OP_ADD && !b->readers && b->value != DRL__BUFFER_X)
+            op->value = b->value;
+        else
+            op->value = drl__buffer_new(net, p, op->h, op->w, op->c, 0);
+        if (drl__saves_bits(op) && drl__wants_gradient(op, mode)) op->bits = drl__buffer_new(net, p, op->h, op->w, op->c, 1);
+        drl__emit(p, DRL__RUN, i, a ? a->value : -1, b ? b->value : -1, op->bits, op->value);
+    }
+    p->forward_count = p->instr_count;
+    p->out = net->op[net->op_count - 1].value;
+    p->buffer[p->out].last = p->instr_count;                    /* readable until the gradient by it arrives */
+}
+
+static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mode)
+{
+    int i;
+    drl__op *last = &net->op[net->op_count - 1];
+    p->dout = last->gradient = drl__buffer_new(net, p, last->h, last->w, last->c, 0);
+    p->buffer[p->dout].owners = 1;
+    p->buffer[p->dout].first = p->buffer[p->dout].last = p->instr_count;
+    for (i = net->op_count - 1; i > 0; --i) {
+        drl__op *op = &net->op[i];
+        drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
+        int g = op->gradient, wants_a = a && drl__wants_gradient(a, mode), wants_b = b && drl__wants_gradient(b, mode), slot, accumulate;
+        if (g < 0) continue;
+        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) drl__emit(p, DRL__DW, i, g, a->value, -1, -1);
+        switch (op->kind) {
+        case DRL__OP_ADD:
+            drl__gradient_pass(net, p, op->a, g, mode);
+            drl__gradient_pass(net, p, op->b, g, mode);
+            break;
+        case DRL__OP_SHIFT:
+            if (wants_b) {
+                slot = drl__gradient_slot(net, p, op->b, &accumulate);
+                drl__emit(p, DRL__DX, i, g, -1, -1, slot)->accumulate = accumulate;
+                p->instr[p->instr_count - 1].second = 1;
+            }
+            drl__gradient_pass(net, p, op->a, g, mode);
+            break;
+        case DRL__OP_DOT:
+            if (wants_a) {
+                slot = drl__gradient_slot(net, p, op->a, &accumulate);
+                drl__emit(p, DRL__DX, i, g, b->value, -1, slot)->accumulate = accumulate;
+            }
+            if (wants_b) {
+                slot = drl__gradient_slot(net, p, op->b, &accumulate);
+                drl__emit(p, DRL__DX, i, g, a->value, -1, slot)->accumulate = accumulate;
+            }
+            break;
+        default:
+            if (!wants_a) break;
+            if ((op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN) && a->gradient < 0 && a->kind != DRL__OP_INPUT && p->buffer[g].owners == 1) {
+                a->gradient = slot = g;                         /* in place */
+                ++p->buffer[g].owners;
+                accumulate = 0;
+            } else
+                slot = drl__gradient_slot(net, p, op->a, &accumulate);
+            drl__emit(p, DRL__DX, i, g, drl__saves_a(op, mode) && op->kind == DRL__OP_ACT ? a->value : -1, op->bits, slot)->accumulate = accumulate;
+        }
+        --p->buffer[g].owners;                                  /* this operator's gradient is used up */
+    }
+}
+
+/* Places buffers, largest first, at the lowest offset that is free during their whole life. order: scratch [buffer_count]. */
+static void drl__place(drl__program *p, int *order)
+{
+    int i, j, k, n = 0;
+    p->arena = 0;
+    for (i = 2; i < p->buffer_count; ++i) {
+        if (p->buffer[i].first < 0) continue;
+        for (j = n++; j > 0 && p->buffer[order[j - 1]].bytes < p->buffer[i].bytes; --j) order[j] = order[j - 1];
+        order[j] = i;
+    }
+    for (i = 0; i < n; ++i) {
+        drl__buffer *b = &p->buffer[order[i]];
+        int moved = 1;
+        b->offset = 0;
+        while (moved) {                                         /* slide past every placed neighbour in time that overlaps in space */
+            moved = 0;
+            for (k = 0; k < i; ++k) {
+                const drl__buffer *o = &p->buffer[order[k]];
+                if (o->last < b->first || b->last < o->first || o->offset >= b->offset + b->bytes || b->offset >= o->offset + o->bytes) continue;
+                b->offset = o->offset + o->bytes;
+                moved = 1;
+            }
+        }
+        if (b->offset + b->bytes > p->arena) p->arena = b->offset + b->bytes;
+    }
+}
+
+/* Bounds on a program's tables: a value, its bits, a gradient and a copy of it for each operator; forward, two gradients by operands with
+ * a copy before each, and one by parameters. */
+#define DRL__BUFFERS_PER_OP 4
+#define DRL__INSTRS_PER_OP  6
+
+/* Builds and plans; the table block is returned in *tables (its first bytes are the net), with all sizes known. */
+static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **tables)
+{
+    drl_net count, *net;
+    size_t total, at_op, at_param, at_init, at_names, at_instr[3], at_buffer[3], at_order, arena = 0;
+    unsigned char *block;
+    int mode, i;
+    memset(&count, 0, sizeof count);
+    if (desc) count.desc = *desc;
+    if (!count.desc.batch) count.desc.batch = 16;
+    if (!count.desc.modes) count.desc.modes = 1 << DRL_NET_FORWARD;
+    if (count.desc.batch < 1 || count.desc.modes < 1 || count.desc.modes > 7)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; they must be at least 1, and modes at most 7", count.desc.batch, count.desc.modes);
+    count.ctx = ctx;
+    build(&count, user);
+    if (count.status == DRL_OK && count.op_count < 2)
+        count.status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function has made %d operators; at least an input and one more are needed", count.op_count);
+    if (count.status != DRL_OK) return count.status;
+
+    total = 0;
+    drl__carve(&total, 1, sizeof(drl_net));
+    at_op = drl__carve(&total, (size_t)count.op_count, sizeof(drl__op));
+    at_param = drl__carve(&total, (size_t)count.param_count, sizeof(drl_param));
+    at_init = drl__carve(&total, (size_t)count.param_count, sizeof(float));
+    at_names = drl__carve(&total, count.names_size, 1);
+    at_order = drl__carve(&total, (size_t)count.op_count * DRL__BUFFERS_PER_OP + 2, sizeof(int));
+    for (mode = 0; mode < 3; ++mode) {
+        size_t n = count.desc.modes >> mode & 1 ? (size_t)count.op_count : 0;
+        at_instr[mode] = drl__carve(&total, n * DRL__INSTRS_PER_OP, sizeof(drl__instr));
+        at_buffer[mode] = drl__carve(&total, n * DRL__BUFFERS_PER_OP + 2, sizeof(drl__buffer));
+    }
+    block = total == SIZE_MAX ? NULL : (unsigned char *)drl__alloc(ctx, total);
+    if (!block) return drl__fail(ctx, DRL_E_MEMORY, "drl_net: %d operators do not fit the memory", count.op_count);
+    memset(block, 0, total);
+    net = (drl_net *)(void *)block;
+    net->ctx = ctx;
+    net->desc = count.desc;
+    net->op = (drl__op *)(void *)(block + at_op);
+    net->param = (drl_param *)(void *)(block + at_param);
+    net->init_scale = (float *)(void *)(block + at_init);
+    net->names = (char *)(block + at_names);
+    build(net, user);
+    if (net->status == DRL_OK && (net->op_count != count.op_count || net->param_count != count.param_count || net->names_size != count.names_size))
+        net->status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then %d; it must repeat itself", count.op_count, net->op_count);
+    for (i = 0; i < net->op_count && net->status == DRL_OK; ++i) {
+        const drl__op *op = &net->op[i];
+        size_t bytes = sizeof(float);
+        if (!drl__mul_fits(bytes, (size_t)op->h, &bytes) || !drl__mul_fits(bytes, (size_t)op->w, &bytes) || !drl__mul_fits(bytes, (size_t)op->c, &bytes) ||
+            !drl__mul_fits(bytes, (size_t)net->desc.batch, &bytes) || bytes > SIZE_MAX / 64 / (size_t)net->op_count)
+            net->status = drl__fail(ctx, DRL_E_SHAPE, "drl_net: %d images of %d x %d x %d do not fit the address space", net->desc.batch, op->h, op->w, op->c);
+    }
+    if (net->status != DRL_OK) {
+        drl_status status = net->status;
+        drl__free(ctx, block);
+        return status;
+    }
+    for (mode = 0; mode < 3; ++mode) {
+        drl__program *p = &net->program[mode];
+        if (!(net->desc.modes >> mode & 1)) continue;
+        p->instr = (drl__instr *)(void *)(block + at_instr[mode]);
+        p->buffer = (drl__buffer *)(void *)(block + at_buffer[mode]);
+        p->buffer_count = 2;
+        drl__compile_forward(net, p, (drl_net_mode)mode);
+        if (mode != DRL_NET_FORWARD) drl__compile_backward(net, p, (drl_net_mode)mode);
+        DRL_ASSERT(p->instr_count <= net->op_count * DRL__INSTRS_PER_OP && p->buffer_count <= net->op_count * DRL__BUFFERS_PER_OP + 2);
+        drl__place(p, (int *)(void *)(block + at_order));
+        if (p->arena > arena) arena = p->arena;
+        p->ready = 1;
+    }
+    total = 0;
+    drl__carve(&total, net->params_size, sizeof(float));
+    if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) drl__carve(&total, net->params_size, sizeof(float));
+    drl__carve(&total, net->state_size, sizeof(float));
+    drl__carve(&total, net->packed_size, sizeof(float));
+    drl__carve(&total, net->work_size, sizeof(float));
+    drl__carve(&total, arena, 1);
+    net->block_bytes = total;
+    *tables = net;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes)
+{
+    drl_net *net = NULL;
+    drl_status status;
+    if (!ctx || !build || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_size: a context, a build function and a place for the result are needed");
+    status = drl__net_plan(ctx, build, user, desc, &net);
+    if (status != DRL_OK) return status;
+    if (net->block_bytes == SIZE_MAX) status = drl__fail(ctx, DRL_E_MEMORY, "drl_net: the net does not fit the address space");
+    else *bytes = net->block_bytes + ((drl__head *)(void *)net - 1)->bytes + sizeof(drl__head) + DRL__ALIGN;
+    drl__free(ctx, net);
+    return status;
+}
+
+DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **out)
+{
+    drl_net *net = NULL;
+    drl_status status;
+    unsigned char *block;
+    size_t total = 0;
+    int i;
+    if (!ctx || !build || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_create: a context, a build function and a place for the result are needed");
+    status = drl__net_plan(ctx, build, user, desc, &net);
+    if (status != DRL_OK) return status;
+    block = net->block_bytes == SIZE_MAX ? NULL : (unsigned char *)drl__alloc(ctx, net->block_bytes);
+    if (!block) {
+        drl__free(ctx, net);
+        return drl__fail(ctx, DRL_E_MEMORY, "drl_net: the net does not fit the address space");
+    }
+    memset(block, 0, net->block_bytes);
+    net->block = block;
+    net->params = (float *)(void *)(block + drl__carve(&total, net->params_size, sizeof(float)));
+    if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) net->grads = (float *)(void *)(block + drl__carve(&total, net->params_size, sizeof(float)));
+    net->state = (float *)(void *)(block + drl__carve(&total, net->state_size, sizeof(float)));
+    net->packed = (float *)(void *)(block + drl__carve(&total, net->packed_size, sizeof(float)));
+    net->work = (float *)(void *)(block + drl__carve(&total, net->work_size, sizeof(float)));
+    net->arena = block + total;
+    for (i = 0; i < net->param_count; ++i)
+        if (net->init_scale[i] < 0) {
+            size_t k;
+            for (k = 0; k < net->param[i].count; ++k) net->params[net->param[i].offset + k] = 1.0f;
+        }
+    *out = net;
+    return DRL_OK;
+}
+
+DRL_API void drl_net_destroy(drl_net *net)
+{
+    if (!net) return;
+    drl__free(net->ctx, net->block);
+    drl__free(net->ctx, net);
+}
+
+DRL_API int              drl_net_param_count(const drl_net *net) { return net ? net->param_count : 0; }
+DRL_API const drl_param *drl_net_param(const drl_net *net, int index) { return net && index >= 0 && index < net->param_count ? &net->param[index] : NULL; }
+DRL_API float           *drl_net_params(drl_net *net) { return net ? net->params : NULL; }
+DRL_API float           *drl_net_grads(drl_net *net) { return net ? net->grads : NULL; }
+DRL_API size_t           drl_net_params_size(const drl_net *net) { return net ? net->params_size : 0; }
+
+/* Streams of the library's own draws: the high bits say what for. */
+#define DRL__STREAM_INIT  ((uint64_t)1 << 60)
+#define DRL__STREAM_TRAIN ((uint64_t)2 << 60)
+#define DRL__STREAM_POWER ((uint64_t)3 << 60)
+
+/* Weights uniform with variance init_scale / mean(fan-in, fan-out), biases zero, gains one; power iterations from random unit vectors. */
+DRL_API void drl_net_init(drl_net *net, uint64_t seed)
+{
+    int i;
+    size_t k;
+    if (!net) return;
+    for (i = 0; i < net->param_count; ++i) {
+        const drl_param *p = &net->param[i];
+        float *w = net->params + p->offset;
+        double area = p->rank == 4 ? p->shape[2] * p->shape[3] : 1;
+        double limit = p->rank > 1 && net->init_scale[i] > 0 ? sqrt(3.0 * (double)net->init_scale[i] / (0.5 * area * (p->shape[0] + p->shape[1]))) : 0;
+        drl_rng rng;
+        rng.seed = seed; rng.stream = DRL__STREAM_INIT + (uint64_t)i; rng.position = 0;
+        for (k = 0; k < p->count; ++k)
+            w[k] = net->init_scale[i] < 0 ? 1.0f : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
+    }
+    for (i = 0; i < net->op_count; ++i) {
+        const drl__op *op = &net->op[i];
+        drl_rng rng;
+        if (!op->spectral) continue;
+        rng.seed = seed; rng.stream = DRL__STREAM_POWER + (uint64_t)i; rng.position = 0;
+        drl_rng_normals(net->ctx, &rng, net->state + op->u, (size_t)op->conv.out_channels);
+    }
+    drl_net_refresh(net, 15);
+}
+
+static void drl__op_shape(const drl_net *net, const drl__op *op, int *rows, int *cols)
+{
+    *rows = net->param[op->weight].shape[0];
+    *cols = (int)(net->param[op->weight].count / (size_t)*rows);
+}
+
+DRL_API void drl_net_refresh(drl_net *net, int iterations)
+{
+    int i;
+    if (!net) return;
+    for (i = 0; i < net->op_count; ++i) {
+        drl__op *op = &net->op[i];
+        const float *w;
+        if (op->kind != DRL__OP_CONV) continue;
+        w = net->params + net->param[op->weight].offset;
+        op->weight_scale = 1.0f;
+        if (op->spectral) {
+            int rows, cols;
+            drl__op_shape(net, op, &rows, &cols);
+            op->sigma = drl_spectral_norm(net->ctx, w, rows, cols, net->state + op->u, net->state + op->v, iterations);
+            if (op->sigma > 0 && !(op->spectral == DRL_SPECTRAL_CAP && op->sigma < 1)) op->weight_scale = 1.0f / op->sigma;
+        }
+        drl_conv2d_pack(net->ctx, &op->conv, 0, w, op->weight_scale, net->packed + op->packed);
+        if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (op->by_input || net->op[op->a].by_param))
+            drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
+    }
+    net->n = 0;
+}
+
+DRL_API void drl_net_spectral_grads(drl_net *net)
+{
+    int i;
+    if (!net || !net->grads) return;
+    for (i = 0; i < net->op_count; ++i) {
+        drl__op *op = &net->op[i];
+        int rows, cols;
+        if (!op->spectral || op->weight_scale == 1.0f) continue;
+        drl__op_shape(net, op, &rows, &cols);
+        drl_spectral_norm_grad(net->ctx, net->params + net->param[op->weight].offset, rows, cols, net->state + op->u, net->state + op->v, op->sigma,
+                               net->grads + net->param[op->weight].offset);
+    }
+}
+
+DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st)
+{
+    int i, k;
+    if (!net || !st) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_load: a net and an open file are needed");
+    for (i = 0; i < net->param_count; ++i) {
+        const drl_param *p = &net->param[i];
+        const drl_array *a = drl_safetensors_find(st, p->name);
+        if (!a) return drl__fail(net->ctx, DRL_E_FORMAT, "drl_net_load: the file has no tensor '%s'", p->name);
+        if (a->rank != p->rank) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: '%s' has %d axes, the net expects %d", p->name, a->rank, p->rank);
+        for (k = 0; k < p->rank; ++k)
+            if (a->shape[k] != (size_t)p->shape[k])
+                return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: axis %d of '%s' has %z entries, the net expects %d", k, p->name, a->shape[k], p->shape[k]);
+    }
+    for (i = 0; i < net->param_count; ++i)
+        drl_array_to_float(net->ctx, drl_safetensors_find(st, net->param[i].name), net->params + net->param[i].offset);
+    drl_net_refresh(net, 0);
+    return DRL_OK;
+}
+
+/* -- running -- */
+
+typedef struct drl__run {
+    drl_net *net;
+    const drl__program *p;
+    const float *x, *level;
+    float *dx;
+    int n;
+} drl__run;
+
+static float *drl__at(const drl__run *r, int buffer)
+{
+    if (buffer < 0) return NULL;
+    if (buffer == DRL__BUFFER_X) return (float *)(uintptr_t)r->x;      /* read only: no instruction writes it */
+    if (buffer == DRL__BUFFER_DX) return r->dx;
+    return (float *)(void *)(r->net->arena + r->p->buffer[buffer].offset);
+}
+
+static drl_tensor drl__view(const drl__run *r, int op, int buffer)
+{
+    const drl__op *o = &r->net->op[op];
+    return drl_tensor_of(drl__at(r, buffer), r->n, o->h, o->w, o->c);
+}
+
+static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
+{
+    drl_net *net = r->net;
+    drl_ctx *ctx = net->ctx;
+    const drl__op *op = &net->op[in->op];
+    drl_tensor y = drl__view(r, in->op, in->y), a = y, b = y, g;
+    uint8_t *bits = (uint8_t *)(void *)drl__at(r, in->bits);
+    if (op->a >= 0) a = drl__view(r, op->a, in->a);
+    if (op->b >= 0) b = drl__view(r, op->b, in->b);
+    switch (op->kind) {
+    case DRL__OP_LEVEL:    return drl_level_embedding(ctx, r->level, &y);
+    case DRL__OP_CONV:     return drl_conv2d_forward(ctx, &op->conv, &a, net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &y, net->work);
+    case DRL__OP_ACT:      return drl_act_forward(ctx, op->act, &a, &y, bits);
+    case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
+    case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
+    case DRL__OP_ADD:      return drl_add_forward(ctx, &a, &b, &y);
+    case DRL__OP_SHIFT:    return drl_shift_forward(ctx, &a, &b, &y);
+    case DRL__OP_GAIN:
+        g = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
+        return drl_gain_forward(ctx, &a, &g, &y);
+    case DRL__OP_SUM:      return drl_spatial_sum_forward(ctx, &a, op->scale, &y);
+    case DRL__OP_DOT:      return drl_dot_forward(ctx, &a, &b, &y);
+    default:               return DRL_OK;
+    }
+}
+
+static drl_status drl__run_copy(const drl__run *r, const drl__instr *in)
+{
+    drl_tensor from = drl__view(r, in->op, in->a), to = drl__view(r, in->op, in->y);
+    if (in->accumulate) return drl_add_forward(r->net->ctx, &to, &from, &to);
+    memcpy(to.data, from.data, drl_tensor_count(&to) * sizeof(float));
+    return DRL_OK;
+}
+
+static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
+{
+    drl_net *net = r->net;
+    const drl__op *op = &net->op[in->op];
+    drl_tensor dy = drl__view(r, in->op, in->a), x = drl__view(r, op->a, in->b), dg;
+    float *dw = net->grads + net->param[op->weight].offset;
+    if (op->kind == DRL__OP_CONV)
+        return drl_conv2d_param_grad(net->ctx, &op->conv, &x, &dy, dw, op->bias >= 0 ? net->grads + net->param[op->bias].offset : NULL, net->work);
+    dg = drl_tensor_of(dw, 1, 1, 1, op->c);
+    return drl_gain_param_grad(net->ctx, &x, &dy, &dg, 1, net->work);
+}
+
+static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
+{
+    drl_net *net = r->net;
+    drl_ctx *ctx = net->ctx;
+    const drl__op *op = &net->op[in->op];
+    int target = in->second ? op->b : op->a;
+    drl_tensor dy = drl__view(r, in->op, in->a), dx = drl__view(r, target, in->y), saved;
+    const uint8_t *bits = (const uint8_t *)(const void *)drl__at(r, in->bits);
+    switch (op->kind) {
+    case DRL__OP_CONV:     return drl_conv2d_input_grad(ctx, &op->conv, &dy, net->packed + op->packed_transposed, &dx, in->accumulate, net->work);
+    case DRL__OP_ACT:
+        saved = drl__view(r, op->a, in->b);
+        return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
+    case DRL__OP_AVGPOOL:  return drl_avgpool2_input_grad(ctx, &dy, &dx, in->accumulate);
+    case DRL__OP_UPSAMPLE: return drl_upsample2_input_grad(ctx, &dy, &dx, in->accumulate);
+    case DRL__OP_SHIFT:    return drl_shift_param_grad(ctx, &dy, &dx, in->accumulate);
+    case DRL__OP_GAIN:
+        saved = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
+        return drl_gain_input_grad(ctx, &saved, &dy, &dx, in->accumulate);
+    case DRL__OP_SUM:      return drl_spatial_sum_input_grad(ctx, op->scale, &dy, &dx, in->accumulate);
+    case DRL__OP_DOT:
+        saved = drl__view(r, op->a, in->b);                     /* both operands have the same shape */
+        return drl_dot_input_grad(ctx, &saved, &dy, &dx, in->accumulate);
+    default:               return DRL_OK;
+    }
+}
+
+DRL_API drl_status drl_net_forward(drl_net *net, drl_net_mode mode, int n, const float *x, const float *level, float *out)
+{
+    drl__run r;
+    const drl__op *last;
+    drl_status status = DRL_OK;
+    int i;
+    if (!net || !x || !out) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_forward: a net, images and a place for the result are needed");
+    if ((int)mode < 0 || (int)mode > 2 || !net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: the net was not planned for mode %d", (int)mode);
+    if (n < 1 || n > net->desc.batch) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: %d images; 1 to %d were planned", n, net->desc.batch);
+    if (net->has_level && !level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: the net takes level values, none were given");
+    memset(&r, 0, sizeof r);
+    r.net = net; r.p = &net->program[mode]; r.x = x; r.level = level; r.n = n;
+    net->n = 0;
+    for (i = 0; i < r.p->forward_count && status == DRL_OK; ++i) status = drl__run_forward(&r, &r.p->instr[i]);
+    if (status != DRL_OK) return status;
+    last = &net->op[net->op_count - 1];
+    memcpy(out, drl__at(&r, r.p->out), (size_t)n * (size_t)last->h * (size_t)last->w * (size_t)last->c * sizeof(float));
+    net->mode = mode;
+    net->n = n;
+    net->x = x;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_net_backward(drl_net *net, const float *dout, float *dx)
+{
+    drl__run r;
+    const drl__op *last;
+    drl_status status = DRL_OK;
+    int i;
+    if (!net || !dout) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_backward: a net and the gradient by its output are needed");
+    if (!net->n || net->mode == DRL_NET_FORWARD) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_backward: no forward run in a mode with gradients came before");
+    if (net->mode == DRL_NET_INPUT_GRAD && !dx) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_backward: no place for the gradient by the input");
+    memset(&r, 0, sizeof r);
+    r.net = net; r.p = &net->program[net->mode]; r.x = net->x; r.dx = dx; r.n = net->n;
+    last = &net->op[net->op_count - 1];
+    memcpy(drl__at(&r, r.p->dout), dout, (size_t)r.n * (size_t)last->h * (size_t)last->w * (size_t)last->c * sizeof(float));
+    for (i = r.p->forward_count; i < r.p->instr_count && status == DRL_OK; ++i) {
+        const drl__instr *in = &r.p->instr[i];
+        status = in->code == DRL__DX ? drl__run_dx(&r, in) : in->code == DRL__DW ? drl__run_dw(&r, in) : drl__run_copy(&r, in);
+    }
+    net->n = 0;
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [schedule.impl] - arithmetic in double with + - * / and square roots only, so every machine gets the same bits.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule)
+{
+    int i, j, from = 0;
+    double *a = memory, *s, *abar, *sbar;
+    if (!memory || !schedule || levels < 2 || levels > 500) return DRL_E_ARGUMENT;
+    s = a + levels + 1;
+    abar = s + levels + 1;
+    sbar = abar + levels + 1;
+    for (i = 0; i <= levels; ++i) {
+        /* step i covers betas from .. cut: beta 0 alone, then equal stretches of the first half, then all the rest       [Gao21] A.1 */
+        int cut = i < levels ? i * (1000 / (2 * (levels - 1))) : 999;
+        a[i] = 1.0;
+        for (j = from; j <= cut; ++j) a[i] *= sqrt(1.0 - (1e-4 + (0.02 - 1e-4) * j / 999.0));
+        from = cut + 1;
+        s[i] = sqrt(1.0 - a[i] * a[i]);
+        abar[i] = i ? abar[i - 1] * a[i] : a[i];
+        sbar[i] = sqrt(1.0 - abar[i] * abar[i]);
+    }
+    schedule->levels = levels;
+    schedule->a = a;
+    schedule->s = s;
+    schedule->abar = abar;
+    schedule->sbar = sbar;
+    schedule->b2 = 2e-4;
+    return DRL_OK;
+}
+
+DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level) { return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0; }
+
+DRL_API double drl_schedule_step(const drl_schedule *schedule, int level)
+{
+    return sqrt(schedule->sbar[level] / schedule->sbar[0] * schedule->b2) * schedule->s[level + 1];
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [energy.impl] - closed-form mixtures and weighted sums.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+static drl_status drl__mixture_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    const drl_mixture *m = (const drl_mixture *)user;
+    int i, k;
+    size_t j;
+    (void)label;
+    for (i = 0; i < n; ++i, y += m->size) {
+        const drl_schedule *s = m->schedule;
+        double scale = drl_schedule_scale(s, level[i]);
+        double mean_scale = scale * s->abar[level[i]], noise = scale * s->sbar[level[i]];
+        double best = 0, total = 0;
+        int pass;
+        /* pass 0 finds the largest log density of a component, pass 1 sums relative to it: nothing overflows far from the data */
+        if (gradient) for (j = 0; j < m->size; ++j) gradient[(size_t)i * m->size + j] = 0;
+        for (pass = 0; pass < 2; ++pass)
+            for (k = 0; k < m->components; ++k) {
+                const double *mean = m->mean + (size_t)k * m->size, *variance = m->variance + (size_t)k * m->size;
+                double log_p = drl__log(m->weight[k]), p;
+                for (j = 0; j < m->size; ++j) {
+                    double v = mean_scale * mean_scale * variance[j] + noise * noise, d = (double)y[j] - mean_scale * mean[j];
+                    log_p -= 0.5 * (d * d / v + drl__log(6.283185307179586 * v));
+                }
+                if (!pass) {
+                    if (!k || log_p > best) best = log_p;
+                    continue;
+                }
+                p = drl__exp(log_p - best);
+                total += p;
+                if (gradient)
+                    for (j = 0; j < m->size; ++j) {
+                        double v = mean_scale * mean_scale * variance[j] + noise * noise, d = (double)y[j] - mean_scale * mean[j];
+                        gradient[(size_t)i * m->size + j] -= (float)(p * d / v);
+                    }
+            }
+        if (f) f[i] = (float)(best + drl__log(total));
+        if (gradient) for (j = 0; j < m->size; ++j) gradient[(size_t)i * m->size + j] = (float)((double)gradient[(size_t)i * m->size + j] / total);
+    }
+    return DRL_OK;
+}
+
+DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture)
+{
+    drl_energy e;
+    e.eval = drl__mixture_eval;
+    e.user = (void *)(uintptr_t)mixture;                        /* read only */
+    e.size = mixture ? mixture->size : 0;
+    e.batch = 0x7fffffff;
+    return e;
+}
+
+struct drl_sum {
+    drl_ctx *ctx;
+    drl_sum_term *term;
+    int count, batch;
+    size_t size;
+    float *f, *gradient;                    /* of one term */
+    int *label;
+};
+
+#define DRL__SUM_BATCH_MAX 256              /* bounds the scratch of sums over energies that take any batch */
+
+DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **out)
+{
+    drl_sum *sum;
+    unsigned char *block;
+    size_t total = 0, at_term, at_f, at_label, at_gradient, floats;
+    int i, batch = DRL__SUM_BATCH_MAX;
+    if (!ctx || !terms || count < 1 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: a context, at least one term (%d given) and a place for the result are needed", count);
+    for (i = 0; i < count; ++i) {
+        const drl_energy *e = &terms[i].energy;
+        if (!e->eval || !e->size || e->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
+        if (e->size != terms[0].energy.size) return drl__fail(ctx, DRL_E_SHAPE, "drl_sum_create: term %d has points of %z floats, term 0 of %z", i, e->size, terms[0].energy.size);
+        batch = drl__min(batch, e->batch);
+    }
+    drl__carve(&total, 1, sizeof *sum);
+    at_term = drl__carve(&total, (size_t)count, sizeof *terms);
+    at_f = drl__carve(&total, (size_t)batch, sizeof(float));
+    at_label = drl__carve(&total, (size_t)batch, sizeof(int));
+    if (!drl__mul_fits((size_t)batch, terms[0].energy.size, &floats)) total = SIZE_MAX;
+    at_gradient = drl__carve(&total, floats, sizeof(float));
+    block = (unsigned char *)drl__alloc(ctx, total);
+    if (!block) return DRL_E_MEMORY;
+    sum = (drl_sum *)(void *)block;
+    sum->ctx = ctx;
+    sum->term = (drl_sum_term *)(void *)(block + at_term);
+    memcpy(sum->term, terms, (size_t)count * sizeof *terms);
+    sum->count = count;
+    sum->batch = batch;
+    sum->size = terms[0].energy.size;
+    sum->f = (float *)(void *)(block + at_f);
+    sum->label = (int *)(void *)(block + at_label);
+    sum->gradient = (float *)(void *)(block + at_gradient);
+    *out = sum;
+    return DRL_OK;
+}
+
+static drl_status drl__sum_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    drl_sum *sum = (drl_sum *)user;
+    size_t count = (size_t)n * sum->size;
+    int i, k;
+    for (k = 0; k < sum->count; ++k) {
+        const drl_sum_term *t = &sum->term[k];
+        drl_status status;
+        for (i = 0; i < n; ++i) sum->label[i] = t->label;
+        status = t->energy.eval(t->energy.user, n, y, level, t->use_label ? sum->label : label, f ? sum->f : NULL, gradient ? sum->gradient : NULL);
+        if (status != DRL_OK) return status;
+        if (f) drl__axpby(sum->ctx, (size_t)n, t->weight, sum->f, 1.0f, k ? f : NULL, f);
+        if (gradient) drl__axpby(sum->ctx, count, t->weight, sum->gradient, 1.0f, k ? gradient : NULL, gradient);
+    }
+    return DRL_OK;
+}
+
+DRL_API drl_energy drl_sum_energy(drl_sum *sum)
+{
+    drl_energy e;
+    e.eval = drl__sum_eval;
+    e.user = sum;
+    e.size = sum ? sum->size : 0;
+    e.batch = sum ? sum->batch : 0;
+    return e;
+}
+
+DRL_API void drl_sum_destroy(drl_sum *sum) { if (sum) drl__free(sum->ctx, sum); }
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [sample.impl] - Langevin steps of a batch, and the sampler that walks them down the levels.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+static void drl__noise_counter(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n)
+{
+    drl_rng rng;
+    rng.seed = *(const uint64_t *)user;
+    rng.stream = (uint64_t)(uint32_t)image << 32 | (uint32_t)draw;
+    rng.position = 0;
+    drl_rng_normals(ctx, &rng, out, n);
+}
+
+/* Images are shared out over jobs; each job draws one image's noise into its own scratch and updates that image in the same pass. */
+typedef struct drl__langevin_args {
+    drl_ctx *ctx;
+    const drl_langevin_desc *d;
+    float *y, *work;
+    const float *x_next, *gradient;
+    int n, jobs, draw, base;
+    int bad[DRL__THREADS_MAX];
+} drl__langevin_args;
+
+static void drl__langevin_job(void *arg, int job)
+{
+    drl__langevin_args *a = (drl__langevin_args *)arg;
+    const drl_langevin_desc *d = a->d;
+    const drl_schedule *sc = d->schedule;
+    size_t size = d->energy->size;
+    float *eps = a->work + (size_t)job * size;
+    int i, end = (int)((int64_t)a->n * (job + 1) / a->jobs);
+    for (i = (int)((int64_t)a->n * job / a->jobs); i < end; ++i) {
+        int t = d->level[a->base + i], recovery = t + 1 < sc->levels;       /* at the last level there is no x_next to recover from */
+        double step = drl_schedule_step(sc, t) * (d->step_scale > 0 ? d->step_scale : 1.0), s = sc->s[t + 1];
+        double noise = step * (d->noise_scale < 0 ? 0.0 : d->noise_scale > 0 ? d->noise_scale : 1.0);
+        float *y = a->y + (size_t)i * size;
+        d->noise.fill(d->noise.user, a->ctx, d->first_image + a->base + i, a->draw, eps, size);
+        drl__langevin_update(a->ctx, size, y, recovery ? a->x_next + (size_t)i * size : NULL, a->gradient + (size_t)i * size, eps,
+                             (float)(0.5 * step * step), (float)(0.5 * step * step / (s * s)), (float)noise);
+        if (!(drl__sum_squares(a->ctx, size, y) < 1e30)) a->bad[job] = 1 + a->base + i;
+    }
+}
+
+DRL_API size_t drl_langevin_work_count(const drl_ctx *ctx, size_t size)
+{
+    size_t count;
+    return ctx && drl__mul_fits(size, (size_t)ctx->threads, &count) ? count : SIZE_MAX;
+}
+
+DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *d, int n, float *y, const float *x_next, float *gradient, float *work)
+{
+    drl__langevin_args a;
+    int k, i, base, job;
+    if (!ctx || !d || !y || !x_next || !gradient || !work || n < 1 || !d->energy || !d->energy->eval || !d->schedule || !d->level || d->steps < 0 || !d->noise.fill)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: something is missing for %d chains", n);
+    for (i = 0; i < n; ++i)
+        if (d->level[i] < 0 || d->level[i] >= d->schedule->levels)
+            return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: chain %d is at level %d, the schedule has 0 to %d", i, d->level[i], d->schedule->levels - 1);
+    memset(&a, 0, sizeof a);
+    a.ctx = ctx; a.d = d; a.work = work;
+    /* batch by batch, all steps of one before the next: the batch stays in cache, and chains do not know of each other */
+    for (base = 0; base < n; base += a.n) {
+        size_t at = (size_t)base * d->energy->size;
+        a.base = base;
+        a.n = drl__min(n - base, d->energy->batch);
+        a.jobs = drl__min(a.n, ctx->threads);
+        a.y = y + at; a.x_next = x_next + at; a.gradient = gradient + at;
+        for (k = 0; k < d->steps; ++k) {
+            drl_status status = d->energy->eval(d->energy->user, a.n, y + at, d->level + base, d->label ? d->label + base : NULL, NULL, gradient + at);
+            if (status != DRL_OK) return status;
+            a.draw = d->first_draw + k;
+            drl__parallel(ctx, a.jobs, drl__langevin_job, &a);
+            for (job = 0; job < a.jobs; ++job)
+                if (a.bad[job])
+                    return drl__fail(ctx, DRL_E_NUMERIC, "Langevin: chain %d has left the finite numbers at level %d, step %d of %d",
+                                     a.bad[job] - 1, d->level[a.bad[job] - 1], k + 1, d->steps);
+        }
+    }
+    return DRL_OK;
+}
+
+struct drl_sampler {
+    drl_ctx *ctx;
+    drl_energy energy;
+    drl_schedule schedule;
+    drl_noise noise;
+    uint64_t seed;
+    int count, first, steps;                /* K of this run */
+    double step_scale, noise_scale;
+    int from_level;
+    size_t size;
+    int level, step;                        /* under way: step of 0..steps-1 at level; -1 when done */
+    drl_status failed;
+    float *y, *x_next, *gradient, *work;
+    int *levels, *labels;                   /* labels NULL: none */
+};
+
+static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, int train_steps, float noise_scale, drl_sampler **out)
+{
+    drl_sampler *s;
+    drl_sample_desc d;
+    unsigned char *block;
+    size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0;
+    int i;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    if (!d.count) d.count = 1;
+    if (!d.steps) d.steps = train_steps;
+    if (!d.from_level) d.from_level = schedule->levels;
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g: one of them is out of range, or `start` is missing",
+                         d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale);
+    if (!energy->eval || !energy->size || energy->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
+    if (d.start)
+        for (i = 0; i < d.count; ++i)
+            if (!(drl__sum_squares(ctx, energy->size, d.start + (size_t)i * energy->size) < 1e30))
+                return drl__fail(ctx, DRL_E_NUMERIC, "sampler: start image %d has pixels that are not finite", i);
+    drl__carve(&total, 1, sizeof *s);
+    if (!drl__mul_fits((size_t)d.count, energy->size, &floats)) total = SIZE_MAX;
+    at_y = drl__carve(&total, floats, sizeof(float));
+    at_x = drl__carve(&total, floats, sizeof(float));
+    at_gradient = drl__carve(&total, floats, sizeof(float));
+    at_work = drl__carve(&total, drl_langevin_work_count(ctx, energy->size), sizeof(float));
+    at_levels = drl__carve(&total, (size_t)d.count, sizeof(int));
+    if (d.labels) at_labels = drl__carve(&total, (size_t)d.count, sizeof(int));
+    block = (unsigned char *)drl__alloc(ctx, total);
+    if (!block) return DRL_E_MEMORY;
+    s = (drl_sampler *)(void *)block;
+    memset(s, 0, sizeof *s);
+    s->ctx = ctx;
+    s->energy = *energy;
+    s->schedule = *schedule;
+    s->seed = d.seed;
+    s->noise = d.noise;
+    if (!s->noise.fill) { s->noise.fill = drl__noise_counter; s->noise.user = &s->seed; }
+    s->count = d.count; s->first = d.first; s->steps = d.steps; s->from_level = d.from_level;
+    s->step_scale = train_steps && !d.keep_step ? sqrt((double)train_steps / d.steps) : 1.0;
+    s->noise_scale = d.noise_scale > 0 ? (double)d.noise_scale : (double)noise_scale;
+    s->size = energy->size;
+    s->y = (float *)(void *)(block + at_y);
+    s->x_next = (float *)(void *)(block + at_x);
+    s->gradient = (float *)(void *)(block + at_gradient);
+    s->work = (float *)(void *)(block + at_work);
+    s->levels = (int *)(void *)(block + at_levels);
+    if (d.labels) {
+        s->labels = (int *)(void *)(block + at_labels);
+        memcpy(s->labels, d.labels, (size_t)d.count * sizeof(int));
+    }
+    memset(s->gradient, 0, floats * sizeof(float));
+    s->level = d.from_level - 1;
+    if (d.start) memcpy(s->y, d.start, floats * sizeof(float));
+    else for (i = 0; i < d.count; ++i) s->noise.fill(s->noise.user, ctx, d.first + i, 0, s->y + (size_t)i * s->size, s->size);
+    memcpy(s->x_next, s->y, floats * sizeof(float));            /* DRL's chains start at x_{t+1} */
+    *out = s;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **out)
+{
+    if (!ctx || !energy || !schedule || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL");
+    return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, out);
+}
+
+DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
+{
+    if (!s || steps < 0) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_run: no sampler, or %d steps", steps);
+    if (s->failed) return s->failed;
+    while (steps > 0 && s->level >= 0) {
+        drl_langevin_desc d;
+        drl_status status;
+        size_t j, floats = (size_t)s->count * s->size;
+        int i;
+        for (i = 0; i < s->count; ++i) s->levels[i] = s->level;
+        memset(&d, 0, sizeof d);
+        d.energy = &s->energy;
+        d.schedule = &s->schedule;
+        d.level = s->levels;
+        d.label = s->labels;
+        d.steps = drl__min(steps, s->steps - s->step);
+        d.first_image = s->first;
+        d.first_draw = 1 + (s->from_level - 1 - s->level) * s->steps + s->step;
+        d.step_scale = s->step_scale;
+        d.noise_scale = s->noise_scale;
+        d.noise = s->noise;
+        status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+        if (status != DRL_OK) return s->failed = status;
+        steps -= d.steps;
+        s->step += d.steps;
+        if (s->step == s->steps) {
+            float inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
+            for (j = 0; j < floats; ++j) s->y[j] *= inverse;    /* x_t = y_t / a_{t+1}: the next chain starts there */
+            memcpy(s->x_next, s->y, floats * sizeof(float));
+            --s->level;
+            s->step = 0;
+        }
+    }
+    return s->level < 0 ? DRL_OK : DRL_RUNNING;
+}
+
+DRL_API int drl_sampler_steps_left(const drl_sampler *s) { return !s || s->level < 0 ? 0 : (s->level + 1) * s->steps - s->step; }
+DRL_API int drl_sampler_level(const drl_sampler *s) { return s ? s->level : -1; }
+DRL_API void drl_sampler_destroy(drl_sampler *s) { if (s) drl__free(s->ctx, s); }
+
+DRL_API drl_status drl_sampler_image(const drl_sampler *s, int i, float *out)
+{
+    float inverse = 1.0f;
+    size_t j;
+    if (!s || !out || i < 0 || i >= s->count) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_image: image %d of %d", i, s ? s->count : 0);
+    if (s->level >= 0 && s->step) inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
+    for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * inverse;
+    return DRL_OK;
+}
+
+/* State: magic, a fingerprint of what the sampler was made from, position, y, x_next. All little-endian. */
+#define DRL__STATE_WORDS 12
+
+static void drl__put_u32(unsigned char *p, uint32_t v) { p[0] = (unsigned char)v; p[1] = (unsigned char)(v >> 8); p[2] = (unsigned char)(v >> 16); p[3] = (unsigned char)(v >> 24); }
+static uint32_t drl__get_u32(const unsigned char *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+
+static void drl__state_words(const drl_sampler *s, uint32_t *w)
+{
+    float scale[2];
+    w[0] = 0x534C5244u;                     /* "DRLS" */
+    w[1] = 1;                               /* version */
+    w[2] = (uint32_t)s->count; w[3] = (uint32_t)s->size;
+    w[4] = (uint32_t)s->seed;  w[5] = (uint32_t)(s->seed >> 32);
+    w[6] = (uint32_t)s->first; w[7] = (uint32_t)s->steps;
+    w[8] = (uint32_t)s->schedule.levels << 16 | (uint32_t)s->from_level;
+    scale[0] = (float)s->step_scale; scale[1] = (float)s->noise_scale;
+    memcpy(&w[9], scale, 8);
+    w[11] = (uint32_t)(s->level + 1) << 16 | (uint32_t)s->step;
+}
+
+DRL_API size_t drl_sampler_state_size(const drl_sampler *s) { return s ? 4 * (DRL__STATE_WORDS + 2 * (size_t)s->count * s->size) : 0; }
+
+DRL_API drl_status drl_sampler_save(const drl_sampler *s, void *bytes, size_t size)
+{
+    uint32_t w[DRL__STATE_WORDS], v;
+    unsigned char *p = (unsigned char *)bytes;
+    size_t i, floats;
+    if (!s || !bytes || size != drl_sampler_state_size(s))
+        return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_save: %z bytes given, the state has %z", size, drl_sampler_state_size(s));
+    floats = (size_t)s->count * s->size;
+    drl__state_words(s, w);
+    for (i = 0; i < DRL__STATE_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
+    for (i = 0; i < floats; ++i, p += 4) { memcpy(&v, s->y + i, 4); drl__put_u32(p, v); }
+    for (i = 0; i < floats; ++i, p += 4) { memcpy(&v, s->x_next + i, 4); drl__put_u32(p, v); }
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_sampler_restore(drl_sampler *s, const void *bytes, size_t size)
+{
+    uint32_t w[DRL__STATE_WORDS], v;
+    const unsigned char *p = (const unsigned char *)bytes;
+    size_t i, floats;
+    int level, step;
+    if (!s || !bytes) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_restore: no sampler or no bytes");
+    if (size != drl_sampler_state_size(s)) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: %z bytes given, this sampler's state has %z", size, drl_sampler_state_size(s));
+    drl__state_words(s, w);
+    for (i = 0; i + 1 < DRL__STATE_WORDS; ++i)
+        if (drl__get_u32(p + 4 * i) != w[i]) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: word %z of the state belongs to another sampler", i);
+    v = drl__get_u32(p + 4 * i);
+    level = (int)(v >> 16) - 1;
+    step = (int)(v & 0xffff);
+    if (level >= s->from_level || step >= s->steps || (level < 0 && step)) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: level %d, step %d", level, step);
+    p += 4 * DRL__STATE_WORDS;
+    floats = (size_t)s->count * s->size;
+    for (i = 0; i < 2 * floats; ++i)
+        if ((drl__get_u32(p + 4 * i) & 0x7f800000u) == 0x7f800000u) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: pixel %z is not finite", i % floats);
+    for (i = 0; i < floats; ++i, p += 4) { v = drl__get_u32(p); memcpy(s->y + i, &v, 4); }
+    for (i = 0; i < floats; ++i, p += 4) { v = drl__get_u32(p); memcpy(s->x_next + i, &v, 4); }
+    s->level = level;
+    s->step = step;
+    s->failed = DRL_OK;
+    return DRL_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [describe] - descriptions as one line of text, "height=32 width=32 ...", for files. Numbers survive the trip bit for bit.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL__MULT } drl__field_type;
+typedef struct drl__field { const char *name; drl__field_type type; size_t offset; } drl__field;
+
+#define DRL__DESCRIBE_MAX 1024
+
+/* A decimal number of at most 15 digits and a power of ten up to 22: one exact integer times or over one exact power, so rounded once.
+ * 'x' and 16 hexadecimal digits are the bits of a double. Returns the end, NULL when there is no number. */
+static const char *drl__parse_number(const char *s, double *value)
+{
+    uint64_t m = 0;
+    int exponent = 0, digits = 0, negative = *s == '-', e = 0, e_negative;
+    double power = 1, v;
+    if (*s == 'x') {
+        for (++s; digits < 16; ++s, ++digits) {
+            int c = *s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+            if (h < 0) return NULL;
+            m = m << 4 | (unsigned)h;
+        }
+        memcpy(value, &m, 8);
+        return s;
+    }
+    if (negative) ++s;
+    for (; *s >= '0' && *s <= '9'; ++s, ++digits) m = m * 10 + (uint64_t)(*s - '0');
+    if (!digits) return NULL;
+    if (*s == '.') for (++s; *s >= '0' && *s <= '9'; ++s, ++digits, --exponent) m = m * 10 + (uint64_t)(*s - '0');
+    if (digits > 15) return NULL;
+    if (*s == 'e') {
+        e_negative = *++s == '-';
+        if (e_negative) ++s;
+        if (*s < '0' || *s > '9') return NULL;
+        for (; *s >= '0' && *s <= '9' && e < 100; ++s) e = e * 10 + (*s - '0');
+        exponent += e_negative ? -e : e;
+    }
+    if (exponent > 22 || exponent < -22) return NULL;
+    for (e = exponent < 0 ? -exponent : exponent; e; --e) power *= 10;
+    v = exponent < 0 ? (double)m / power : (double)m * power;
+    *value = negative ? -v : v;
+    return s;
+}
+
+static void drl__number_text(char *text, size_t capacity, double v)
+{
+    double back = 0;
+    const char *end;
+    drl__text(text, capacity, "%g", v);
+    end = drl__parse_number(text, &back);
+    if (!end || *end || back != v) {
+        uint64_t bits;
+        int i;
+        memcpy(&bits, &v, 8);
+        text[0] = 'x';
+        for (i = 0; i < 16; ++i) text[1 + i] = "0123456789abcdef"[bits >> (60 - 4 * i) & 15];
+        text[17] = 0;
+    }
+}
+
+static void drl__describe(const drl__field *field, size_t fields, const void *desc, char *text, size_t capacity)
+{
+    size_t i, at = 0;
+    int j;
+    text[0] = 0;
+    for (i = 0; i < fields; ++i) {
+        const unsigned char *p = (const unsigned char *)desc + field[i].offset;
+        char number[32];
+        drl__text_append(text, capacity, &at, " ", i ? 1 : 0);
+        drl__text_append(text, capacity, &at, field[i].name, strlen(field[i].name));
+        drl__text_append(text, capacity, &at, "=", 1);
+        switch (field[i].type) {
+        case DRL__INT:    { int v;      memcpy(&v, p, sizeof v); drl__text(number, sizeof number, "%d", v); break; }
+        case DRL__U64:    { uint64_t v; memcpy(&v, p, sizeof v); drl__text(number, sizeof number, "%u", v); break; }
+        case DRL__FLOAT:  { float v;    memcpy(&v, p, sizeof v); drl__number_text(number, sizeof number, (double)v);
+                            { double d = 0; char six[32]; const char *end;       /* the short decimal will do if it rounds to the same float */
+                              drl__text(six, sizeof six, "%g", (double)v); end = drl__parse_number(six, &d);
+                              if (end && !*end && (float)d == v) memcpy(number, six, sizeof six); } break; }
+        case DRL__DOUBLE: { double v;   memcpy(&v, p, sizeof v); drl__number_text(number, sizeof number, v); break; }
+        case DRL__MULT:
+            for (j = 0; j < DRL_RESOLUTIONS_MAX; ++j) {
+                int v;
+                memcpy(&v, p + (size_t)j * sizeof v, sizeof v);
+                drl__text(number, sizeof number, j ? ",%d" : "%d", v);
+                if (j + 1 < DRL_RESOLUTIONS_MAX) drl__text_append(text, capacity, &at, number, strlen(number));
+            }
+            break;
+        }
+        drl__text_append(text, capacity, &at, number, strlen(number));
+    }
+}
+
+/* Every field once, in any order, nothing else; desc is written field by field and is complete on success only. */
+static int drl__undescribe(const drl__field *field, size_t fields, const char *text, void *desc)
+{
+    uint32_t seen = 0;
+    DRL_ASSERT(fields < 32);
+    while (*text) {
+        size_t i, length;
+        double v;
+        unsigned char *p;
+        for (i = 0; i < fields; ++i) {
+            length = strlen(field[i].name);
+            if (!strncmp(text, field[i].name, length) && text[length] == '=') break;
+        }
+        if (i == fields || seen >> i & 1) return 0;
+        seen |= (uint32_t)1 << i;
+        text += length + 1;
+        p = (unsigned char *)desc + field[i].offset;
+        if (field[i].type == DRL__U64) {
+            uint64_t u = 0;
+            int digits = 0;
+            for (; *text >= '0' && *text <= '9'; ++text, ++digits) {
+                if (u > (UINT64_MAX - (uint64_t)(*text - '0')) / 10) return 0;
+                u = u * 10 + (uint64_t)(*text - '0');
+            }
+            if (!digits) return 0;
+            memcpy(p, &u, sizeof u);
+        } else {
+            int j, n = field[i].type == DRL__MULT ? DRL_RESOLUTIONS_MAX : 1;
+            for (j = 0; j < n; ++j) {
+                if (j && *text++ != ',') return 0;
+                text = drl__parse_number(text, &v);
+                if (!text || !(v == v)) return 0;
+                if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
+                else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
+                else {
+                    int k;
+                    if (v < -2147483647.0 || v > 2147483647.0) return 0;
+                    k = (int)v;
+                    if (k != v) return 0;
+                    memcpy(p + (size_t)j * sizeof k, &k, sizeof k);
+                }
+            }
+        }
+        if (*text == ' ' && text[1]) ++text;
+        else if (*text) return 0;
+    }
+    return seen == ((uint32_t)1 << fields) - 1;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [model.impl] - the energy network of [Gao21], its schedule and its files.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+struct drl_model {
+    drl_ctx *ctx;
+    drl_model_desc desc;
+    drl_net *net;
+    drl_schedule schedule;
+    double *schedule_memory;
+    size_t size;                            /* floats of an image */
+    float *level, *f, *df;                  /* [batch] level values, energies, gradients by them */
+};
+
+static const drl__field drl__model_fields[] = {
+    { "height", DRL__INT, offsetof(drl_model_desc, height) },           { "width", DRL__INT, offsetof(drl_model_desc, width) },
+    { "channels", DRL__INT, offsetof(drl_model_desc, channels) },       { "base", DRL__INT, offsetof(drl_model_desc, base) },
+    { "blocks", DRL__INT, offsetof(drl_model_desc, blocks) },           { "resolutions", DRL__INT, offsetof(drl_model_desc, resolutions) },
+    { "mult", DRL__MULT, offsetof(drl_model_desc, mult) },              { "levels", DRL__INT, offsetof(drl_model_desc, levels) },
+    { "steps", DRL__INT, offsetof(drl_model_desc, steps) },             { "b2", DRL__DOUBLE, offsetof(drl_model_desc, b2) },
+    { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) }
+};
+
+/* Fills in defaults and checks ranges; *d is complete on success. */
+static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
+{
+    static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
+    int i, side;
+    memset(d, 0, sizeof *d);
+    if (desc) *d = *desc;
+    if (!d->height) d->height = 32;
+    if (!d->width) d->width = d->height;
+    if (!d->channels) d->channels = 1;
+    if (!d->base) d->base = 32;
+    if (!d->blocks) d->blocks = 1;
+    side = drl__max(d->height, d->width);
+    if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
+    if (!d->levels) d->levels = 6;
+    if (!d->steps) d->steps = 30;
+    if (!(d->b2 > 0)) d->b2 = d->b2 < 0 ? d->b2 : 2e-4;
+    if (!(d->noise_scale > 0)) d->noise_scale = d->noise_scale < 0 ? d->noise_scale : 0.99f;
+    if (!d->batch) d->batch = 32;
+    if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
+        d->levels < 2 || d->levels > 500 || d->steps < 1 || d->b2 < 0 || d->noise_scale < 0 || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
+        d->base > 65536 || d->blocks > 4096 || d->steps > 65535)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d x %d x %d, base %d, blocks %d, resolutions %d, levels %d, steps %d, b2 %g, noise scale %g, batch %d: one of them is out of range",
+                         d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, d->b2, (double)d->noise_scale, d->batch);
+    for (i = 0; i < d->resolutions; ++i) {
+        if (!d->mult[i]) d->mult[i] = i < 6 ? mult[i] : 4;
+        if (d->mult[i] < 1 || d->mult[i] > 64) return drl__fail(ctx, DRL_E_ARGUMENT, "model: width multiplier %d of resolution %d; 1 to 64 are possible", d->mult[i], i);
+    }
+    for (; i < DRL_RESOLUTIONS_MAX; ++i) d->mult[i] = 0;
+    if (d->height % (1 << (d->resolutions - 1)) || d->width % (1 << (d->resolutions - 1)))
+        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask for fewer",
+                         d->height, d->width, d->resolutions - 1, d->resolutions);
+    return DRL_OK;
+}
+
+static drl_value drl__energy_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, drl_spectral spectral, float init_scale)
+{
+    char text[64];
+    drl_layer_desc l;
+    memset(&l, 0, sizeof l);
+    drl__text(text, sizeof text, "%s.%s", prefix, name);
+    l.name = text;
+    l.out_channels = out_channels;
+    l.spectral = spectral;
+    l.init_scale = init_scale;
+    return drl_net_conv2d(net, x, &l);
+}
+
+/* f(x, t) of [Gao21]: wide residual blocks without normalisation, the level added in each, and an inner product at the end. */
+static void drl__energy_build(drl_net *net, void *user)
+{
+    const drl_model_desc *d = (const drl_model_desc *)user;
+    drl_spectral unit = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT, cap = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_CAP;
+    drl_value x = drl_net_input(net, d->height, d->width, d->channels), e, h;
+    int i, j;
+    e = drl__energy_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, unit, 0);
+    e = drl__energy_layer(net, drl_net_act(net, e, DRL_ACT_LEAKY_RELU), "energy", "temb_map2", 4 * d->base, unit, 0);
+    e = drl_net_act(net, e, DRL_ACT_LEAKY_RELU);                /* every reader of e wants act(e) */
+    x = drl__energy_layer(net, x, "energy", "conv_in", d->base, unit, 0);
+    for (i = 0; i < d->resolutions; ++i) {
+        int c = d->base * d->mult[i];
+        for (j = 0; j < d->blocks; ++j) {
+            char block[48], gain[64];
+            drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
+            drl__text(gain, sizeof gain, "%s.g", block);
+            h = drl__energy_layer(net, drl_net_act(net, x, DRL_ACT_LEAKY_RELU), block, "conv1", c, unit, 0);
+            h = drl_net_shift(net, h, drl__energy_layer(net, e, block, "temb_map", c, unit, 0));
+            h = drl__energy_layer(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), block, "conv2", c, cap, 1e-10f);
+            h = drl_net_gain(net, h, gain);
+            if (x.c != c) x = drl__energy_layer(net, x, block, "short_cut", c, unit, 0);
+            x = drl_net_add(net, h, x);
+        }
+        if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
+    }
+    h = drl_net_spatial_sum(net, drl_net_act(net, x, DRL_ACT_RELU), 1.0f);
+    drl_net_dot(net, h, drl__energy_layer(net, e, "energy", "temb_final", h.c, DRL_SPECTRAL_NONE, 0));
+}
+
+static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
+{
+    memset(n, 0, sizeof *n);
+    n->batch = d->batch;
+    n->modes = 1 << DRL_NET_FORWARD | 1 << DRL_NET_INPUT_GRAD | (d->trainable ? 1 << DRL_NET_PARAM_GRAD : 0);
+}
+
+static size_t drl__model_carve(const drl_model_desc *d, size_t *at_schedule, size_t *at_floats)
+{
+    size_t total = 0;
+    drl__carve(&total, 1, sizeof(drl_model));
+    *at_schedule = drl__carve(&total, 4 * ((size_t)d->levels + 1), sizeof(double));
+    *at_floats = drl__carve(&total, 3 * (size_t)d->batch, sizeof(float));
+    return total;
+}
+
+DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size_t *bytes)
+{
+    drl_model_desc d;
+    drl_net_desc n;
+    drl_status status;
+    size_t net_bytes = 0, total, at[2];
+    if (!ctx || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_size: a context and a place for the result are needed");
+    status = drl__model_resolve(ctx, desc, &d);
+    if (status != DRL_OK) return status;
+    drl__model_net_desc(&d, &n);
+    status = drl_net_size(ctx, drl__energy_build, &d, &n, &net_bytes);
+    total = drl__model_carve(&d, &at[0], &at[1]);
+    if (status == DRL_OK) *bytes = net_bytes + total + sizeof(drl__head) + DRL__ALIGN;
+    return status;
+}
+
+DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **out)
+{
+    drl_model_desc d;
+    drl_net_desc n;
+    drl_model *m;
+    drl_status status;
+    unsigned char *block;
+    size_t total, at_schedule, at_floats;
+    if (!ctx || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_create: a context and a place for the result are needed");
+    status = drl__model_resolve(ctx, desc, &d);
+    if (status != DRL_OK) return status;
+    total = drl__model_carve(&d, &at_schedule, &at_floats);
+    block = (unsigned char *)drl__alloc(ctx, total);
+    if (!block) return DRL_E_MEMORY;
+    memset(block, 0, total);
+    m = (drl_model *)(void *)block;
+    m->ctx = ctx;
+    m->desc = d;
+    m->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
+    m->schedule_memory = (double *)(void *)(block + at_schedule);
+    m->level = (float *)(void *)(block + at_floats);
+    m->f = m->level + d.batch;
+    m->df = m->f + d.batch;
+    drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
+    m->schedule.b2 = d.b2;
+    drl__model_net_desc(&d, &n);
+    status = drl_net_create(ctx, drl__energy_build, &m->desc, &n, &m->net);
+    if (status != DRL_OK) {
+        drl__free(ctx, m);
+        return status;
+    }
+    drl_net_init(m->net, seed);
+    *out = m;
+    return DRL_OK;
+}
+
+DRL_API void drl_model_destroy(drl_model *m)
+{
+    if (!m) return;
+    drl_net_destroy(m->net);
+    drl__free(m->ctx, m);
+}
+
+DRL_API drl_status drl_model_describe(const drl_model *m, drl_model_desc *desc)
+{
+    if (!m || !desc) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_describe: a model and a place for the result are needed");
+    *desc = m->desc;
+    return DRL_OK;
+}
+
+DRL_API drl_net            *drl_model_net(drl_model *m) { return m ? m->net : NULL; }
+DRL_API const drl_schedule *drl_model_schedule(const drl_model *m) { return m ? &m->schedule : NULL; }
+
+/* n <= batch points at level values v; *scale (NULL: 1) multiplies the gradient of each. */
+static drl_status drl__model_eval(drl_model *m, int n, const float *y, const float *v, const float *scale, float *f, float *gradient)
+{
+    drl_status status = drl_net_forward(m->net, gradient ? DRL_NET_INPUT_GRAD : DRL_NET_FORWARD, n, y, v, f);
+    int i;
+    if (status != DRL_OK || !gradient) return status;
+    for (i = 0; i < n; ++i) m->df[i] = scale ? scale[i] : 1.0f;
+    return drl_net_backward(m->net, m->df, gradient);
+}
+
+DRL_API drl_status drl_model_f(drl_model *m, int n, const float *y, const float *level, float *f, float *gradient)
+{
+    drl_status status = DRL_OK;
+    int i, k;
+    if (!m || !y || !level || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_f: a model, %d points and their level values are needed", n);
+    for (i = 0; i < n && status == DRL_OK; i += k) {
+        size_t at = (size_t)i * m->size;
+        k = drl__min(n - i, m->desc.batch);
+        status = drl__model_eval(m, k, y + at, level + i, NULL, m->f, gradient ? gradient + at : NULL);
+        if (f && status == DRL_OK) memcpy(f + i, m->f, (size_t)k * sizeof(float));
+    }
+    return status;
+}
+
+static drl_status drl__model_energy_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    drl_model *m = (drl_model *)user;
+    drl_status status;
+    int i;
+    (void)label;                                                /* this form of the network has no classes */
+    for (i = 0; i < n; ++i) {
+        double step;
+        if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
+        step = drl_schedule_step(&m->schedule, level[i]);
+        m->level[i] = (float)level[i];                          /* DRL feeds the level's number to the embedding */
+        m->df[i] = (float)(1.0 / (step * step));
+    }
+    status = drl__model_eval(m, n, y, m->level, m->df, m->f, gradient);
+    if (status != DRL_OK) return status;
+    if (f) for (i = 0; i < n; ++i) f[i] = m->f[i] * m->df[i];
+    return DRL_OK;
+}
+
+DRL_API drl_energy drl_model_energy(drl_model *m)
+{
+    drl_energy e;
+    e.eval = drl__model_energy_eval;
+    e.user = m;
+    e.size = m ? m->size : 0;
+    e.batch = m ? m->desc.batch : 0;
+    return e;
+}
+
+DRL_API drl_status drl_sampler_create(drl_model *m, const drl_sample_desc *desc, drl_sampler **out)
+{
+    drl_energy e;
+    if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_create: a model and a place for the result are needed");
+    e = drl_model_energy(m);
+    return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, out);
+}
+
+DRL_API drl_status drl_sample(drl_model *m, const drl_sample_desc *desc, float *pixels)
+{
+    drl_sampler *s = NULL;
+    drl_status status;
+    int i;
+    if (!m || !pixels) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sample: a model and a place for the images are needed");
+    status = drl_sampler_create(m, desc, &s);
+    if (status != DRL_OK) return status;
+    do status = drl_sampler_run(s, 1 << 30); while (status == DRL_RUNNING);
+    for (i = 0; i < s->count && status == DRL_OK; ++i) status = drl_sampler_image(s, i, pixels + (size_t)i * s->size);
+    drl_sampler_destroy(s);
+    return status;
+}
+
+/* The file of a model: one array a parameter, scaled weights in a buffer of their own. *block is to be freed. */
+typedef struct drl__model_file {
+    drl_safetensors_desc desc;
+    const char *meta[2];
+    char text[DRL__DESCRIBE_MAX];
+    void *block;
+} drl__model_file;
+
+static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
+{
+    drl_net *net = m->net;
+    drl_model_desc d = m->desc;
+    drl_array *array;
+    float *scaled;
+    unsigned char *block;
+    size_t total = 0, at_arrays, at_scaled, k;
+    int i, j;
+    at_arrays = drl__carve(&total, (size_t)net->param_count, sizeof *array);
+    at_scaled = drl__carve(&total, net->params_size, sizeof(float));
+    block = (unsigned char *)drl__alloc(m->ctx, total);
+    if (!block) return DRL_E_MEMORY;
+    array = (drl_array *)(void *)(block + at_arrays);
+    scaled = (float *)(void *)(block + at_scaled);
+    memcpy(scaled, net->params, net->params_size * sizeof(float));
+    for (i = 0; i < net->op_count; ++i) {
+        const drl__op *op = &net->op[i];
+        const drl_param *p = op->kind == DRL__OP_CONV ? &net->param[op->weight] : NULL;
+        if (p) for (k = 0; k < p->count; ++k) scaled[p->offset + k] *= op->weight_scale;
+    }
+    for (i = 0; i < net->param_count; ++i) {
+        const drl_param *p = &net->param[i];
+        size_t shape[4];
+        for (j = 0; j < p->rank; ++j) shape[j] = (size_t)p->shape[j];
+        array[i] = drl_array_of(p->name, DRL_DTYPE_F32, p->rank, shape, scaled + p->offset);
+    }
+    d.no_spectral = 1;                                          /* the norm is in the weights now */
+    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), &d, file->text, sizeof file->text);
+    memset(&file->desc, 0, sizeof file->desc);
+    file->meta[0] = "drl.model";
+    file->meta[1] = file->text;
+    file->desc.arrays = array;
+    file->desc.count = (size_t)net->param_count;
+    file->desc.meta = file->meta;
+    file->desc.meta_count = 1;
+    file->block = block;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_model_save_size(drl_model *m, size_t *bytes)
+{
+    drl__model_file file;
+    drl_status status;
+    if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_save_size: a model and a place for the result are needed");
+    status = drl__model_file_make(m, &file);
+    if (status != DRL_OK) return status;
+    status = drl_safetensors_write_size(m->ctx, &file.desc, bytes);
+    drl__free(m->ctx, file.block);
+    return status;
+}
+
+DRL_API drl_status drl_model_save_memory(drl_model *m, void *dst, size_t capacity, size_t *written)
+{
+    drl__model_file file;
+    drl_status status;
+    if (!m || !dst || !written) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_save_memory: a model, memory and a place for its size are needed");
+    status = drl__model_file_make(m, &file);
+    if (status != DRL_OK) return status;
+    status = drl_safetensors_write_memory(m->ctx, &file.desc, dst, capacity, written);
+    drl__free(m->ctx, file.block);
+    return status;
+}
+
+/* Counts before it allocates: a description in a hostile file can ask for any network, but the file must hold its weights. */
+static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use, drl_model **out)
+{
+    const char *text = drl_safetensors_meta(st, "drl.model");
+    drl_model_desc d;
+    drl_model *m = NULL;
+    drl_net count;
+    drl_status status;
+    size_t i, elements = 0;
+    memset(&d, 0, sizeof d);
+    if (!text || !drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), text, &d))
+        return drl__fail(ctx, DRL_E_FORMAT, "model file: its metadata has %s \"drl.model\"", text ? "a malformed" : "no");
+    if (use) { d.batch = use->batch; d.trainable = use->trainable; }
+    status = drl__model_resolve(ctx, &d, &d);
+    if (status != DRL_OK) return status;
+    memset(&count, 0, sizeof count);
+    count.ctx = ctx;
+    count.desc.batch = 1;
+    drl__energy_build(&count, &d);
+    for (i = 0; i < drl_safetensors_count(st); ++i) elements += drl_array_count(drl_safetensors_at(st, i));
+    if (count.status != DRL_OK || (size_t)count.param_count != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements)
+        return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors of %z elements, its description needs %d tensors and other sizes", drl_safetensors_count(st), elements, count.param_count);
+    status = drl_model_create(ctx, &d, 0, &m);
+    if (status != DRL_OK) return status;
+    status = drl_net_load(m->net, st);
+    if (status != DRL_OK) {
+        drl_model_destroy(m);
+        return status;
+    }
+    *out = m;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size, const drl_model_desc *use, drl_model **out)
+{
+    drl_safetensors *st = NULL;
+    drl_status status;
+    if (!ctx || !data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_load_memory: a context, memory and a place for the result are needed");
+    status = drl_safetensors_open_memory(ctx, data, size, &st);
+    if (status != DRL_OK) return status;
+    status = drl__model_from_file(ctx, st, use, out);
+    drl_safetensors_close(st);
+    return status;
+}
+
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_model_save(drl_model *m, const char *path)
+{
+    drl__model_file file;
+    drl_status status;
+    if (!m || !path) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_save: a model and a path are needed");
+    status = drl__model_file_make(m, &file);
+    if (status != DRL_OK) return status;
+    status = drl_safetensors_write_file(m->ctx, path, &file.desc);
+    drl__free(m->ctx, file.block);
+    return status;
+}
+
+DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, drl_model **out)
+{
+    drl_safetensors *st = NULL;
+    drl_status status;
+    if (!ctx || !path || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_load: a context, a path and a place for the result are needed");
+    status = drl_safetensors_open(ctx, path, &st);
+    if (status != DRL_OK) return status;
+    status = drl__model_from_file(ctx, st, NULL, out);
+    drl_safetensors_close(st);
+    return status;
+}
+#endif
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [train.impl] - a step is: diffuse, run the chains, two passes through the net, clip, Adam, average. Nothing is changed before all of
+ * it is known to be finite.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct drl__train_state {           /* with the blocks below, all that a resumed run needs */
+    uint64_t step;
+    int rollbacks;
+    double rate_scale;                      /* halved at each rollback */
+    double beta1_power, beta2_power;        /* beta^step */
+    double grad_average;
+} drl__train_state;
+
+struct drl_trainer {
+    drl_ctx *ctx;
+    drl_model *model;
+    drl_train_desc desc;
+    drl__train_state now, good;             /* good: at the snapshot */
+    int averaged;                           /* the model holds the average: see drl_trainer_swap_average */
+    size_t params, state;                   /* floats in each block */
+    float *ema, *adam_m, *adam_v;
+    float *kept_state;                      /* the power iterations of training while the average is in */
+    float *good_params, *good_ema, *good_m, *good_v, *good_state;
+    drl_level_report *level, *good_level;
+    int *t;
+    float *x_t, *y, *x_next, *gradient, *work;      /* [batch * size], and noise */
+    float *v, *f_pos, *f_neg, *df;          /* [batch] */
+};
+
+static const drl__field drl__train_fields[] = {
+    { "seed", DRL__U64, offsetof(drl_train_desc, seed) },                    { "batch", DRL__INT, offsetof(drl_train_desc, batch) },
+    { "learning_rate", DRL__FLOAT, offsetof(drl_train_desc, learning_rate) }, { "beta1", DRL__FLOAT, offsetof(drl_train_desc, beta1) },
+    { "beta2", DRL__FLOAT, offsetof(drl_train_desc, beta2) },                { "warmup", DRL__INT, offsetof(drl_train_desc, warmup) },
+    { "ema", DRL__FLOAT, offsetof(drl_train_desc, ema) },                    { "clip", DRL__FLOAT, offsetof(drl_train_desc, clip) },
+    { "steps", DRL__INT, offsetof(drl_train_desc, steps) },                  { "flip", DRL__INT, offsetof(drl_train_desc, flip) },
+    { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) }
+};
+
+static const drl__field drl__state_fields[] = {
+    { "step", DRL__U64, offsetof(drl__train_state, step) },                  { "rollbacks", DRL__INT, offsetof(drl__train_state, rollbacks) },
+    { "rate_scale", DRL__DOUBLE, offsetof(drl__train_state, rate_scale) },   { "beta1_power", DRL__DOUBLE, offsetof(drl__train_state, beta1_power) },
+    { "beta2_power", DRL__DOUBLE, offsetof(drl__train_state, beta2_power) }, { "grad_average", DRL__DOUBLE, offsetof(drl__train_state, grad_average) }
+};
+
+static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, drl_train_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    if (desc) *d = *desc;
+    if (!d->batch) d->batch = drl__min(32, m->desc.batch);
+    if (d->learning_rate == 0) d->learning_rate = 3e-4f;
+    if (d->beta1 == 0) d->beta1 = 0.9f;
+    if (d->beta2 == 0) d->beta2 = 0.999f;
+    if (!d->warmup) d->warmup = 200;
+    if (d->ema == 0) d->ema = 0.999f;
+    if (d->clip == 0) d->clip = 1.0f;
+    if (!d->steps) d->steps = m->desc.steps;
+    if (!d->snapshot) d->snapshot = 200;
+    if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
+    if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
+        !(d->ema < 1) || !(d->clip == d->clip))
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
+                         d->batch, m->desc.batch, d->steps, (double)d->learning_rate, (double)d->beta1, (double)d->beta2, (double)d->ema);
+    return DRL_OK;
+}
+
+/* All of a trainer's parts in one block; tr NULL: only counts. */
+static size_t drl__trainer_carve(const drl_model *m, const drl_train_desc *d, unsigned char *block, drl_trainer *tr)
+{
+    size_t total = 0, at, i, p = m->net->params_size, s = m->net->state_size, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
+    struct { float **to; size_t count; } part[18];
+    drl_trainer none;
+    int snap = d->snapshot > 0;
+    if (!tr) tr = &none;
+    if (!drl__mul_fits(batch, m->size, &images)) return SIZE_MAX;
+    i = 0;
+    part[i].to = &tr->ema;         part[i++].count = p;
+    part[i].to = &tr->adam_m;      part[i++].count = p;
+    part[i].to = &tr->adam_v;      part[i++].count = p;
+    part[i].to = &tr->kept_state;  part[i++].count = s;
+    part[i].to = &tr->good_params; part[i++].count = snap ? p : 0;
+    part[i].to = &tr->good_ema;    part[i++].count = snap ? p : 0;
+    part[i].to = &tr->good_m;      part[i++].count = snap ? p : 0;
+    part[i].to = &tr->good_v;      part[i++].count = snap ? p : 0;
+    part[i].to = &tr->good_state;  part[i++].count = snap ? s : 0;
+    part[i].to = &tr->x_t;         part[i++].count = images;
+    part[i].to = &tr->y;           part[i++].count = images;
+    part[i].to = &tr->x_next;      part[i++].count = images;
+    part[i].to = &tr->gradient;    part[i++].count = images;
+    part[i].to = &tr->work;        part[i++].count = drl_langevin_work_count(m->ctx, m->size);
+    part[i].to = &tr->v;           part[i++].count = batch;
+    part[i].to = &tr->f_pos;       part[i++].count = batch;
+    part[i].to = &tr->f_neg;       part[i++].count = batch;
+    part[i].to = &tr->df;          part[i++].count = batch;
+    drl__carve(&total, 1, sizeof *tr);
+    for (i = 0; i < DRL__COUNT(part); ++i) {
+        at = drl__carve(&total, part[i].count, sizeof(float));
+        if (block) *part[i].to = (float *)(void *)(block + at);
+    }
+    at = drl__carve(&total, levels, sizeof(drl_level_report));
+    if (block) tr->level = (drl_level_report *)(void *)(block + at);
+    at = drl__carve(&total, levels, sizeof(drl_level_report));
+    if (block) tr->good_level = (drl_level_report *)(void *)(block + at);
+    at = drl__carve(&total, batch, sizeof(int));
+    if (block) tr->t = (int *)(void *)(block + at);
+    return total;
+}
+
+DRL_API drl_status drl_trainer_size(drl_model *m, const drl_train_desc *desc, size_t *bytes)
+{
+    drl_train_desc d;
+    drl_status status;
+    if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_size: a model and a place for the result are needed");
+    status = drl__train_resolve(m, desc, &d);
+    if (status == DRL_OK) *bytes = drl__trainer_carve(m, &d, NULL, NULL) + sizeof(drl__head) + DRL__ALIGN;
+    return status;
+}
+
+static void drl__trainer_keep(drl_trainer *tr)
+{
+    drl_net *net = tr->model->net;
+    if (tr->desc.snapshot < 0) return;
+    memcpy(tr->good_params, net->params, tr->params * sizeof(float));
+    memcpy(tr->good_ema, tr->ema, tr->params * sizeof(float));
+    memcpy(tr->good_m, tr->adam_m, tr->params * sizeof(float));
+    memcpy(tr->good_v, tr->adam_v, tr->params * sizeof(float));
+    memcpy(tr->good_state, net->state, tr->state * sizeof(float));
+    memcpy(tr->good_level, tr->level, (size_t)tr->model->desc.levels * sizeof *tr->level);
+    tr->good = tr->now;
+}
+
+DRL_API drl_status drl_trainer_create(drl_model *m, const drl_train_desc *desc, drl_trainer **out)
+{
+    drl_train_desc d;
+    drl_trainer *tr;
+    drl_status status;
+    unsigned char *block;
+    size_t total;
+    if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_create: a model and a place for the result are needed");
+    status = drl__train_resolve(m, desc, &d);
+    if (status != DRL_OK) return status;
+    total = drl__trainer_carve(m, &d, NULL, NULL);
+    block = (unsigned char *)drl__alloc(m->ctx, total);
+    if (!block) return DRL_E_MEMORY;
+    memset(block, 0, total);
+    tr = (drl_trainer *)(void *)block;
+    tr->ctx = m->ctx;
+    tr->model = m;
+    tr->desc = d;
+    tr->params = m->net->params_size;
+    tr->state = m->net->state_size;
+    drl__trainer_carve(m, &d, block, tr);
+    memcpy(tr->ema, m->net->params, tr->params * sizeof(float));
+    tr->now.rate_scale = tr->now.beta1_power = tr->now.beta2_power = 1;
+    drl__trainer_keep(tr);
+    *out = tr;
+    return DRL_OK;
+}
+
+DRL_API void     drl_trainer_destroy(drl_trainer *tr) { if (tr) drl__free(tr->ctx, tr); }
+DRL_API uint64_t drl_trainer_steps(const drl_trainer *tr) { return tr ? tr->now.step : 0; }
+
+/* Draws of a step: stream = purpose, rollbacks, step, image, draw. A rolled-back run sees fresh noise. */
+static uint64_t drl__train_seed(const drl_trainer *tr) { return tr->desc.seed + (uint64_t)tr->now.rollbacks * 0x9E3779B97F4A7C15u; }
+
+static drl_rng drl__train_rng(const drl_trainer *tr, uint64_t what)
+{
+    drl_rng rng;
+    rng.seed = drl__train_seed(tr);
+    rng.stream = DRL__STREAM_TRAIN + (tr->now.step << 28) + what;
+    rng.position = 0;
+    return rng;
+}
+
+#define DRL__DRAW_DATA  0xfffffffu          /* beyond every image << 12 | draw */
+#define DRL__DRAW_LEVEL 0xffffffeu
+
+DRL_API drl_rng drl_trainer_rng(const drl_trainer *tr)
+{
+    drl_rng none = { 0, 0, 0 };
+    return tr ? drl__train_rng(tr, DRL__DRAW_DATA) : none;
+}
+
+static void drl__train_noise(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n)
+{
+    drl_rng rng = drl__train_rng((const drl_trainer *)user, (uint64_t)image << 12 | (uint64_t)draw);
+    drl_rng_normals(ctx, &rng, out, n);
+}
+
+/* x_t = abar x_0 + sbar eps, x_{t+1} = a x_t + s eps', each image at its level; the chain starts at x_{t+1}. */
+static void drl__diffuse(drl_trainer *tr, const float *x0)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    size_t size = tr->model->size;
+    drl_rng rng = drl__train_rng(tr, DRL__DRAW_LEVEL);
+    int i, row, col, c;
+    for (i = 0; i < tr->desc.batch; ++i) {
+        float *x_t = tr->x_t + (size_t)i * size, *x_next = tr->x_next + (size_t)i * size;
+        int t = tr->t[i] = drl_rng_below(&rng, sc->levels), mirror = drl_rng_below(&rng, 2) && tr->desc.flip;
+        const drl_model_desc *d = &tr->model->desc;
+        const float *x = x0 + (size_t)i * size;
+        float *to = x_next;
+        for (row = 0; row < d->height; ++row)                   /* x_next serves as the mirrored copy until it is filled */
+            for (col = 0; col < d->width; ++col)
+                for (c = 0; c < d->channels; ++c)
+                    *to++ = x[((size_t)row * (size_t)d->width + (size_t)(mirror ? d->width - 1 - col : col)) * (size_t)d->channels + (size_t)c];
+        drl__train_noise(tr, tr->ctx, i, 0, x_t, size);
+        drl__axpby(tr->ctx, size, (float)sc->abar[t], x_next, (float)sc->sbar[t], x_t, x_t);
+        drl__train_noise(tr, tr->ctx, i, 1, x_next, size);
+        drl__axpby(tr->ctx, size, (float)sc->a[t + 1], x_t, (float)sc->s[t + 1], x_next, x_next);
+        memcpy(tr->y + (size_t)i * size, x_next, size * sizeof(float));
+    }
+}
+
+/* Adds the gradient of sum_i weight_i f(y_i, t_i) to the net's; f receives the energies. */
+static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, float *f)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    drl_net *net = tr->model->net;
+    drl_status status;
+    int i, n = tr->desc.batch;
+    for (i = 0; i < n; ++i) {
+        tr->v[i] = (float)tr->t[i];
+        tr->df[i] = (float)((double)sign * sc->s[1] / sc->s[tr->t[i] + 1] / n);
+    }
+    status = drl_net_forward(net, DRL_NET_PARAM_GRAD, n, y, tr->v, f);
+    return status == DRL_OK ? drl_net_backward(net, tr->df, NULL) : status;
+}
+
+static void drl__level_average(double *average, double value, double rate) { *average += rate * (value - *average); }
+
+static void drl__train_watch(drl_trainer *tr)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    size_t size = tr->model->size, j;
+    int i;
+    for (i = 0; i < tr->desc.batch; ++i) {
+        int t = tr->t[i];
+        drl_level_report *r = &tr->level[t];
+        const float *y = tr->y + (size_t)i * size, *x = tr->x_next + (size_t)i * size;
+        double rate = r->images < 49 ? 1 / (r->images + 1) : 0.02, step = drl_schedule_step(sc, t), moved = 0;
+        for (j = 0; j < size; ++j) moved += ((double)y[j] - (double)x[j]) * ((double)y[j] - (double)x[j]);
+        drl__level_average(&r->f_pos, (double)tr->f_pos[i], rate);
+        drl__level_average(&r->f_neg, (double)tr->f_neg[i], rate);
+        drl__level_average(&r->gradient, 0.5 * step * sqrt(drl__sum_squares(tr->ctx, size, tr->gradient + (size_t)i * size) / (double)size), rate);
+        drl__level_average(&r->displacement, sqrt(moved / (double)size) / sc->s[t + 1], rate);
+        r->images += 1;
+    }
+}
+
+/* A chain that has gone this far, root mean square of a pixel, is not coming back: data lies in [-1, 1], noise has variance 1. */
+#define DRL__EXPLODED_PIXEL 30.0
+/* A gradient this many times its running average, or an energy of this size, is an explosion, not noise. */
+#define DRL__EXPLODED_RATIO 1e4
+#define DRL__EXPLODED_F     1e9
+
+static drl_status drl__diverged(drl_trainer *tr, drl_status before, const char *what, double value)
+{
+    if (before == DRL_OK) drl_ctx_clear(tr->ctx);               /* replaces the part's own sentence with this one */
+    return drl__fail(tr->ctx, DRL_E_DIVERGED, "training has diverged at step %u: %s (%g); the weights are those before the step, drl_trainer_rollback goes back to step %u",
+                     tr->now.step + 1, what, value, tr->good.step);
+}
+
+DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, drl_train_report *report)
+{
+    drl_langevin_desc chain;
+    drl_energy energy;
+    drl_net *net;
+    drl_status status, before;
+    double loss = 0, norm, rate, scale, largest = 0, decay;
+    size_t size;
+    int i;
+    if (!tr || !x0) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed");
+    if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
+    net = tr->model->net;
+    size = tr->model->size;
+    before = tr->ctx->status;
+    for (i = 0; i < tr->desc.batch; ++i)
+        if (!(drl__sum_squares(tr->ctx, size, x0 + (size_t)i * size) < 1e12)) return drl__fail(tr->ctx, DRL_E_NUMERIC, "drl_trainer_step: image %d has pixels that are not finite, or huge", i);
+
+    drl__diffuse(tr, x0);
+    energy = drl_model_energy(tr->model);
+    memset(&chain, 0, sizeof chain);
+    chain.energy = &energy;
+    chain.schedule = &tr->model->schedule;
+    chain.level = tr->t;
+    chain.steps = tr->desc.steps;
+    chain.first_draw = 2;
+    chain.step_scale = tr->desc.steps == tr->model->desc.steps ? 1.0 : sqrt((double)tr->model->desc.steps / tr->desc.steps);
+    chain.noise.fill = drl__train_noise;
+    chain.noise.user = tr;
+    status = drl_langevin(tr->ctx, &chain, tr->desc.batch, tr->y, tr->x_next, tr->gradient, tr->work);
+    if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
+    if (status != DRL_OK) return status;
+    for (i = 0; i < tr->desc.batch; ++i) {
+        double rms = sqrt(drl__sum_squares(tr->ctx, size, tr->y + (size_t)i * size) / (double)size);
+        if (!(rms <= DRL__EXPLODED_PIXEL)) return drl__diverged(tr, before, "a chain runs away, root mean square of its pixels", rms);
+    }
+
+    /* y_pos = a_{t+1} x_t, in place: x_t is not needed again */
+    for (i = 0; i < tr->desc.batch; ++i)
+        drl__axpby(tr->ctx, size, (float)drl_schedule_scale(&tr->model->schedule, tr->t[i]), tr->x_t + (size_t)i * size, 0.0f, NULL, tr->x_t + (size_t)i * size);
+    memset(net->grads, 0, tr->params * sizeof(float));
+    status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
+    if (status == DRL_OK) status = drl__train_pass(tr, tr->y, 1.0f, tr->f_neg);
+    if (status != DRL_OK) return status;
+    for (i = 0; i < tr->desc.batch; ++i) {
+        double f = fabs((double)tr->f_pos[i]) > fabs((double)tr->f_neg[i]) ? fabs((double)tr->f_pos[i]) : fabs((double)tr->f_neg[i]);
+        loss -= ((double)tr->f_pos[i] - (double)tr->f_neg[i]) * tr->model->schedule.s[1] / tr->model->schedule.s[tr->t[i] + 1] / tr->desc.batch;
+        if (!(f <= largest)) largest = f;
+    }
+    if (!(largest <= DRL__EXPLODED_F) || !(loss == loss)) return drl__diverged(tr, before, "an energy is not finite or explodes", largest);
+    drl_net_spectral_grads(net);
+    norm = sqrt(drl__sum_squares(tr->ctx, tr->params, net->grads));
+    if (!(norm < 1e30) || (tr->now.step >= 100 && norm > DRL__EXPLODED_RATIO * tr->now.grad_average && norm > 1))
+        return drl__diverged(tr, before, "the gradient is not finite or explodes, norm", norm);
+
+    /* nothing can fail from here on */
+    drl__train_watch(tr);
+    drl__level_average(&tr->now.grad_average, norm, tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
+    rate = (double)tr->desc.learning_rate * tr->now.rate_scale;
+    if (tr->desc.warmup > 0 && tr->now.step < (uint64_t)tr->desc.warmup) rate *= ((double)tr->now.step + 1) / tr->desc.warmup;
+    scale = tr->desc.clip > 0 && norm > (double)tr->desc.clip ? (double)tr->desc.clip / norm : 1.0;
+    decay = (1.0 + (double)tr->now.step) / (10.0 + (double)tr->now.step);
+    if (decay > (double)tr->desc.ema) decay = tr->desc.ema > 0 ? (double)tr->desc.ema : 0.0;
+    {
+        double beta1 = tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0, beta2 = tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
+        tr->now.beta1_power *= beta1;
+        tr->now.beta2_power *= beta2;
+        drl__adam_update(tr->ctx, tr->params, net->params, net->grads, tr->adam_m, tr->adam_v, tr->ema, (float)scale, (float)beta1, (float)beta2,
+                         (float)(rate / (1 - tr->now.beta1_power)), (float)(1 / sqrt(1 - tr->now.beta2_power)), 1e-8f, (float)decay);
+    }
+    drl_net_refresh(net, 1);
+    ++tr->now.step;
+    if (tr->desc.snapshot > 0 && tr->now.step % (uint64_t)tr->desc.snapshot == 0) drl__trainer_keep(tr);
+    if (report) {
+        memset(report, 0, sizeof *report);
+        report->step = tr->now.step;
+        report->loss = loss;
+        report->grad_norm = norm;
+        report->learning_rate = rate;
+        report->rollbacks = tr->now.rollbacks;
+        report->levels = tr->model->desc.levels;
+        report->level = tr->level;
+    }
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
+{
+    drl_net *net;
+    int rollbacks;
+    double rate_scale;
+    if (!tr) return DRL_E_ARGUMENT;
+    if (tr->desc.snapshot < 0) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: no good state is kept, `snapshot` is negative");
+    if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: the model holds the averaged weights; call drl_trainer_swap_average first");
+    net = tr->model->net;
+    memcpy(net->params, tr->good_params, tr->params * sizeof(float));
+    memcpy(tr->ema, tr->good_ema, tr->params * sizeof(float));
+    memcpy(tr->adam_m, tr->good_m, tr->params * sizeof(float));
+    memcpy(tr->adam_v, tr->good_v, tr->params * sizeof(float));
+    memcpy(net->state, tr->good_state, tr->state * sizeof(float));
+    memcpy(tr->level, tr->good_level, (size_t)tr->model->desc.levels * sizeof *tr->level);
+    rollbacks = tr->now.rollbacks + 1;
+    rate_scale = tr->now.rate_scale * 0.5;
+    tr->now = tr->good;
+    tr->now.rollbacks = rollbacks;
+    tr->now.rate_scale = rate_scale;
+    drl_net_refresh(net, 0);
+    return DRL_OK;
+}
+
+#define DRL__AVERAGE_ITERATIONS 20          /* of the power method, from the training's vectors: the average is a small step away */
+
+DRL_API drl_status drl_trainer_swap_average(drl_trainer *tr)
+{
+    drl_net *net;
+    size_t i;
+    if (!tr) return DRL_E_ARGUMENT;
+    net = tr->model->net;
+    for (i = 0; i < tr->params; ++i) {
+        float p = net->params[i];
+        net->params[i] = tr->ema[i];
+        tr->ema[i] = p;
+    }
+    tr->averaged = !tr->averaged;
+    if (tr->averaged) memcpy(tr->kept_state, net->state, tr->state * sizeof(float));
+    else memcpy(net->state, tr->kept_state, tr->state * sizeof(float));
+    drl_net_refresh(net, tr->averaged ? DRL__AVERAGE_ITERATIONS : 0);
+    return DRL_OK;
+}
+
+#ifndef DRL_NO_STDIO
+/* A checkpoint's arrays, in this order: weights, average, both moments, power iterations, level reports. */
+#define DRL__CHECKPOINT_ARRAYS 6
+
+static void drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
+{
+    size_t p = tr->params, s = tr->state, levels[2];
+    drl_net *net = tr->model->net;
+    levels[0] = (size_t)tr->model->desc.levels;
+    levels[1] = sizeof(drl_level_report) / sizeof(double);
+    array[0] = drl_array_of("train.params", DRL_DTYPE_F32, 1, &p, net->params);
+    array[1] = drl_array_of("train.ema", DRL_DTYPE_F32, 1, &p, tr->ema);
+    array[2] = drl_array_of("train.adam_m", DRL_DTYPE_F32, 1, &p, tr->adam_m);
+    array[3] = drl_array_of("train.adam_v", DRL_DTYPE_F32, 1, &p, tr->adam_v);
+    array[4] = drl_array_of("train.power", DRL_DTYPE_F32, 1, &s, net->state);
+    array[5] = drl_array_of("train.levels", DRL_DTYPE_F64, 2, levels, tr->level);
+}
+
+DRL_API drl_status drl_trainer_save(drl_trainer *tr, const char *path)
+{
+    drl_array array[DRL__CHECKPOINT_ARRAYS];
+    drl_safetensors_desc desc;
+    char model[DRL__DESCRIBE_MAX], train[DRL__DESCRIBE_MAX], state[DRL__DESCRIBE_MAX];
+    const char *meta[6];
+    if (!tr || !path) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_save: a trainer and a path are needed");
+    if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_save: the model holds the averaged weights; call drl_trainer_swap_average first");
+    drl__checkpoint_arrays(tr, array);
+    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), &tr->model->desc, model, sizeof model);
+    drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &tr->desc, train, sizeof train);
+    drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &tr->now, state, sizeof state);
+    meta[0] = "drl.model"; meta[1] = model;
+    meta[2] = "drl.train"; meta[3] = train;
+    meta[4] = "drl.state"; meta[5] = state;
+    memset(&desc, 0, sizeof desc);
+    desc.arrays = array; desc.count = DRL__COUNT(array);
+    desc.meta = meta;    desc.meta_count = 3;
+    return drl_safetensors_write_file(tr->ctx, path, &desc);
+}
+
+/* Elements of a checkpoint's array into place; every array has been checked before the first is moved. */
+static void drl__checkpoint_read(const drl_array *from, void *to)
+{
+    size_t i, k, size = drl_dtype_bytes(from->dtype);
+    const unsigned char *p = (const unsigned char *)from->data;
+    unsigned char *q = (unsigned char *)to;
+    for (i = 0; i < from->bytes; i += size)
+        for (k = 0; k < size; ++k) q[i + k] = p[i + (from->swapped ? size - 1 - k : k)];
+}
+
+static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
+{
+    drl_array array[DRL__CHECKPOINT_ARRAYS];
+    char own[DRL__DESCRIBE_MAX];
+    const char *model = drl_safetensors_meta(st, "drl.model"), *state = drl_safetensors_meta(st, "drl.state");
+    drl__train_state now;
+    size_t i;
+    int k;
+    memset(&now, 0, sizeof now);
+    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || now.rollbacks < 0)
+        return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
+    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), &tr->model->desc, own, sizeof own);
+    if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
+    drl__checkpoint_arrays(tr, array);
+    if (drl_safetensors_count(st) != DRL__COUNT(array)) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: %z tensors, a checkpoint has %d", drl_safetensors_count(st), DRL__CHECKPOINT_ARRAYS);
+    for (i = 0; i < DRL__COUNT(array); ++i) {
+        const drl_array *a = drl_safetensors_find(st, array[i].name);
+        int fits = a && a->dtype == array[i].dtype && a->rank == array[i].rank;
+        for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == array[i].shape[k];
+        if (!fits) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: '%s' is missing, or of another type or shape", array[i].name);
+    }
+    for (i = 0; i < DRL__COUNT(array); ++i) drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
+    tr->now = now;
+    drl_net_refresh(tr->model->net, 0);
+    drl__trainer_keep(tr);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_trainer_resume(drl_trainer *tr, const char *path)
+{
+    drl_safetensors *st = NULL;
+    drl_status status;
+    if (!tr || !path) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_resume: a trainer and a path are needed");
+    if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_resume: the model holds the averaged weights; call drl_trainer_swap_average first");
+    status = drl_safetensors_open(tr->ctx, path, &st);
+    if (status != DRL_OK) return status;
+    status = drl__resume(tr, st);
+    drl_safetensors_close(st);
+    return status;
+}
+
+DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_model_desc *model, drl_train_desc *train)
+{
+    drl_safetensors *st = NULL;
+    drl_status status;
+    const char *m, *t;
+    drl_model_desc md;
+    drl_train_desc td;
+    if (!ctx || !path || !model || !train) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_checkpoint_describe: a context, a path and two places for results are needed");
+    status = drl_safetensors_open(ctx, path, &st);
+    if (status != DRL_OK) return status;
+    memset(&md, 0, sizeof md);
+    memset(&td, 0, sizeof td);
+    m = drl_safetensors_meta(st, "drl.model");
+    t = drl_safetensors_meta(st, "drl.train");
+    if (!m || !t || !drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), m, &md) || !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
+        status = drl__fail(ctx, DRL_E_FORMAT, "'%s' is no checkpoint: descriptions of model and training are missing or malformed", path);
+    drl_safetensors_close(st);
+    if (status != DRL_OK) return status;
+    md.trainable = 1;
+    md.batch = td.batch;
+    *model = md;
+    *train = td;
+    return DRL_OK;
+}
+#endif
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [metrics.impl]
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* Eigenvalues of the symmetric a [n * n] on its diagonal, eigenvectors in the columns of v: cyclic Jacobi rotations. */
+static void drl__jacobi(double *a, double *v, int n)
+{
+    int sweep, p, q, k;
+    for (p = 0; p < n * n; ++p) v[p] = p % (n + 1) ? 0.0 : 1.0;
+    for (sweep = 0; sweep < 60; ++sweep) {
+        double off = 0, diagonal = 0;
+        for (p = 0; p < n; ++p)
+            for (q = 0; q < n; ++q) *(p == q ? &diagonal : &off) += a[p * n + q] * a[p * n + q];
+        if (off <= 1e-26 * diagonal) break;
+        for (p = 0; p < n - 1; ++p)
+            for (q = p + 1; q < n; ++q) {
+                double apq = a[p * n + q], theta, t, c, s;
+                if (apq == 0) continue;
+                theta = (a[q * n + q] - a[p * n + p]) / (2 * apq);
+                t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
+                c = 1 / sqrt(t * t + 1);
+                s = t * c;
+                for (k = 0; k < n; ++k) {
+                    double x = a[k * n + p], y = a[k * n + q];
+                    a[k * n + p] = c * x - s * y;
+                    a[k * n + q] = s * x + c * y;
+                }
+                for (k = 0; k < n; ++k) {
+                    double x = a[p * n + k], y = a[q * n + k];
+                    a[p * n + k] = c * x - s * y;
+                    a[q * n + k] = s * x + c * y;
+                    x = v[k * n + p];
+                    y = v[k * n + q];
+                    v[k * n + p] = c * x - s * y;
+                    v[k * n + q] = s * x + c * y;
+                }
+            }
+    }
+}
+
+static void drl__moments(const float *x, int n, int dim, double *mean, double *cov)
+{
+    int i, j, k;
+    for (j = 0; j < dim; ++j) mean[j] = 0;
+    for (j = 0; j < dim * dim; ++j) cov[j] = 0;
+    for (i = 0; i < n; ++i)
+        for (j = 0; j < dim; ++j) mean[j] += (double)x[(size_t)i * (size_t)dim + (size_t)j] / n;
+    for (i = 0; i < n; ++i)
+        for (j = 0; j < dim; ++j) {
+            double d = (double)x[(size_t)i * (size_t)dim + (size_t)j] - mean[j];
+            for (k = 0; k <= j; ++k) cov[j * dim + k] += d * ((double)x[(size_t)i * (size_t)dim + (size_t)k] - mean[k]) / (n - 1);
+        }
+    for (j = 0; j < dim; ++j)
+        for (k = 0; k < j; ++k) cov[k * dim + j] = cov[j * dim + k];
+}
+
+DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance)
+{
+    double *s1 = work, *s2, *v, *t, *r, *m1, *m2, total = 0;
+    size_t square;
+    int i, j, k;
+    if (!a || !b || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_frechet: %d and %d vectors of %d; at least 2 of each and at least one dimension are needed", na, nb, dim);
+    square = (size_t)dim * (size_t)dim;
+    s2 = s1 + square; v = s2 + square; t = v + square; r = t + square;
+    m1 = r + square; m2 = m1 + dim;
+    drl__moments(a, na, dim, m1, s1);
+    drl__moments(b, nb, dim, m2, s2);
+    for (i = 0; i < dim; ++i) total += (m1[i] - m2[i]) * (m1[i] - m2[i]) + s1[i * dim + i] + s2[i * dim + i];
+    drl__jacobi(s1, v, dim);                                    /* S1 = V L V', r = S1^(1/2) = V L^(1/2) V' */
+    for (i = 0; i < dim; ++i)
+        for (j = 0; j < dim; ++j) {
+            double sum = 0;
+            for (k = 0; k < dim; ++k) sum += v[i * dim + k] * (s1[k * dim + k] > 0 ? sqrt(s1[k * dim + k]) : 0.0) * v[j * dim + k];
+            r[i * dim + j] = sum;
+        }
+    for (i = 0; i < dim; ++i)                                   /* tr (S1 S2)^(1/2) = sum of the roots of the eigenvalues of r S2 r */
+        for (j = 0; j < dim; ++j) {
+            double sum = 0;
+            for (k = 0; k < dim; ++k) sum += r[i * dim + k] * s2[k * dim + j];
+            t[i * dim + j] = sum;
+        }
+    for (i = 0; i < dim; ++i)
+        for (j = 0; j < dim; ++j) {
+            double sum = 0;
+            for (k = 0; k < dim; ++k) sum += t[i * dim + k] * r[k * dim + j];
+            s1[i * dim + j] = sum;
+        }
+    drl__jacobi(s1, v, dim);
+    for (i = 0; i < dim; ++i) total -= 2 * (s1[i * dim + i] > 0 ? sqrt(s1[i * dim + i]) : 0.0);
+    if (!(total == total)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
+    *distance = total > 0 ? total : 0;
+    return DRL_OK;
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+#endif /* DRL_IMPLEMENTATION */
+
+#else /* DRL__PASS */
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [simd] - the kernels, compiled once per instruction set. First the vocabulary of each set, then one text for all of them.
+ *
+ * Rules that keep the bits the same on every set: an output element is one chain of drl__vfma in a fixed order; a product never
+ * meets an addition except inside drl__vfma, so no compiler has anything to fuse; sums over a contiguous vector use DRL__LANES
+ * partial sums and one tree; vmax(a, b) is a > b ? a : b and vmin(a, b) is a < b ? a : b, so b where one is not a number.
+ *
+ *   vload_n, vstore_n   the first n floats of a vector (all of it if n is larger), zero above; n >= 1
+ *   vpositive, vpick    one bit a lane: x > 0; bit ? a : b
+ *   vimulhl             both halves of the 64-bit products of 32-bit lanes with a constant
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+#if DRL__PASS == 0
+#define DRL__ISA        portable
+#define DRL__ISA_ID     DRL_ISA_PORTABLE
+#define DRL__TARGET
+#define DRL__VL         1
+#define DRL__MR         4
+#define DRL__NV         4
+#define drl__v          float
+#define drl__vi         uint32_t
+#define drl__vload(p)        (*(p))
+#define drl__vstore(p, x)    (*(p) = (x))
+#define drl__vload_n(p, n)   ((void)(n), *(p))
+#define drl__vstore_n(p, n, x) ((void)(n), (void)(*(p) = (x)))
+#define drl__vset(x)         (x)
+#define drl__vadd(a, b)      ((a) + (b))
+#define drl__vsub(a, b)      ((a) - (b))
+#define drl__vmul(a, b)      ((a) * (b))
+#define drl__vdiv(a, b)      ((a) / (b))
+#define drl__vsqrt(a)        sqrtf(a)
+#define drl__vfma(a, b, c)   drl__fmaf(a, b, c)
+#define drl__vmax(a, b)      drl__fmax_second(a, b)
+#define drl__vmin(a, b)      drl__fmin_second(a, b)
+#define drl__vpositive(x)    ((x) > 0 ? 1u : 0u)
+#define drl__vpick(bits, a, b) (((bits) & 1u) ? (a) : (b))
+#define drl__viload(p)       (*(p))
+#define drl__viset(x)        (x)
+#define drl__viadd(a, b)     ((a) + (b))
+#define drl__visub(a, b)     ((a) - (b))
+#define drl__viand(a, b)     ((a) & (b))
+#define drl__vixor(a, b)     ((a) ^ (b))
+#define drl__vishl(a, n)     ((a) << (n))
+#define drl__vishr(a, n)     ((a) >> (n))
+#define drl__vifloat(a)      ((float)(int32_t)(a))
+#define drl__vbits(x)        drl__bits32(x)
+#define drl__vfrombits(a)    drl__float_of(a)
+DRL__INLINE float drl__fmax_second(float a, float b) { return a > b ? a : b; }
+DRL__INLINE float drl__fmin_second(float a, float b) { return a < b ? a : b; }
+
+#elif DRL__PASS == 1
+#define DRL__ISA        sse2
+#define DRL__ISA_ID     DRL_ISA_SSE2
+#define DRL__TARGET     DRL__ATTR("sse2")
+#define DRL__VL         4
+#define DRL__MR         6
+#define DRL__NV         2
+#define drl__v          __m128
+#define drl__vi         __m128i
+#define drl__vload(p)        _mm_loadu_ps(p)
+#define drl__vstore(p, x)    _mm_storeu_ps(p, x)
+#define drl__vset(x)         _mm_set1_ps(x)
+#define drl__vadd(a, b)      _mm_add_ps(a, b)
+#define drl__vsub(a, b)      _mm_sub_ps(a, b)
+#define drl__vmul(a, b)      _mm_mul_ps(a, b)
+#define drl__vdiv(a, b)      _mm_div_ps(a, b)
+#define drl__vsqrt(a)        _mm_sqrt_ps(a)
+#define drl__vfma(a, b, c)   _mm_add_ps(_mm_mul_ps(a, b), c)
+#define drl__vmax(a, b)      _mm_max_ps(a, b)
+#define drl__vmin(a, b)      _mm_min_ps(a, b)
+#define drl__vpositive(x)    ((unsigned)_mm_movemask_ps(_mm_cmplt_ps(_mm_setzero_ps(), x)))
+#define drl__viload(p)       _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define drl__viset(x)        _mm_set1_epi32((int)(x))
+#define drl__viadd(a, b)     _mm_add_epi32(a, b)
+#define drl__visub(a, b)     _mm_sub_epi32(a, b)
+#define drl__viand(a, b)     _mm_and_si128(a, b)
+#define drl__vixor(a, b)     _mm_xor_si128(a, b)
+#define drl__vishl(a, n)     _mm_slli_epi32(a, n)
+#define drl__vishr(a, n)     _mm_srli_epi32(a, n)
+#define drl__vifloat(a)      _mm_cvtepi32_ps(a)
+#define drl__vbits(x)        _mm_castps_si128(x)
+#define drl__vfrombits(a)    _mm_castsi128_ps(a)
+#define DRL__MUL64(a, b)     _mm_mul_epu32(a, b)
+#define DRL__SHR32_64(a)     _mm_srli_epi64(a, 32)
+#define DRL__SHL32_64(a)     _mm_slli_epi64(a, 32)
+#define DRL__LOW32_64        _mm_set_epi32(0, -1, 0, -1)
+#define drl__vpick(bits, a, b) drl__vpick_sse2(bits, a, b)
+DRL__INLINE DRL__TARGET __m128 drl__vpick_sse2(unsigned bits, __m128 a, __m128 b)
+{
+    const __m128i lane = _mm_set_epi32(8, 4, 2, 1);
+    __m128 m = _mm_castsi128_ps(_mm_cmpeq_epi32(_mm_and_si128(_mm_set1_epi32((int)bits), lane), lane));
+    return _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b));
+}
+
+#elif DRL__PASS == 2
+#define DRL__ISA        avx2
+#define DRL__ISA_ID     DRL_ISA_AVX2
+#define DRL__TARGET     DRL__ATTR("avx2,fma")
+#define DRL__VL         8
+#define DRL__MR         6
+#define DRL__NV         2
+#define drl__v          __m256
+#define drl__vi         __m256i
+#define drl__vload(p)        _mm256_loadu_ps(p)
+#define drl__vstore(p, x)    _mm256_storeu_ps(p, x)
+#define drl__vset(x)         _mm256_set1_ps(x)
+#define drl__vadd(a, b)      _mm256_add_ps(a, b)
+#define drl__vsub(a, b)      _mm256_sub_ps(a, b)
+#define drl__vmul(a, b)      _mm256_mul_ps(a, b)
+#define drl__vdiv(a, b)      _mm256_div_ps(a, b)
+#define drl__vsqrt(a)        _mm256_sqrt_ps(a)
+#define drl__vfma(a, b, c)   _mm256_fmadd_ps(a, b, c)
+#define drl__vmax(a, b)      _mm256_max_ps(a, b)
+#define drl__vmin(a, b)      _mm256_min_ps(a, b)
+#define drl__vpositive(x)    ((unsigned)_mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ)))
+#define drl__viload(p)       _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define drl__viset(x)        _mm256_set1_epi32((int)(x))
+#define drl__viadd(a, b)     _mm256_add_epi32(a, b)
+#define drl__visub(a, b)     _mm256_sub_epi32(a, b)
+#define drl__viand(a, b)     _mm256_and_si256(a, b)
+#define drl__vixor(a, b)     _mm256_xor_si256(a, b)
+#define drl__vishl(a, n)     _mm256_slli_epi32(a, n)
+#define drl__vishr(a, n)     _mm256_srli_epi32(a, n)
+#define drl__vifloat(a)      _mm256_cvtepi32_ps(a)
+#define drl__vbits(x)        _mm256_castps_si256(x)
+#define drl__vfrombits(a)    _mm256_castsi256_ps(a)
+#define DRL__MUL64(a, b)     _mm256_mul_epu32(a, b)
+#define DRL__SHR32_64(a)     _mm256_srli_epi64(a, 32)
+#define DRL__SHL32_64(a)     _mm256_slli_epi64(a, 32)
+#define DRL__LOW32_64        _mm256_set1_epi64x(0xFFFFFFFFLL)
+#define drl__vpick(bits, a, b) drl__vpick_avx2(bits, a, b)
+DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b)
+{
+    const __m256i lane = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), lane), lane)));
+}
+
+#elif DRL__PASS == 3
+#define DRL__ISA        avx512
+#define DRL__ISA_ID     DRL_ISA_AVX512
+#define DRL__TARGET     DRL__ATTR("avx512f")
+#define DRL__VL         16
+#define DRL__MR         6
+#define DRL__NV         4
+#define drl__v          __m512
+#define drl__vi         __m512i
+#define drl__vload(p)        _mm512_loadu_ps(p)
+#define drl__vstore(p, x)    _mm512_storeu_ps(p, x)
+#define drl__vload_n(p, n)   _mm512_maskz_loadu_ps(DRL__FIRST(n), p)
+#define drl__vstore_n(p, n, x) _mm512_mask_storeu_ps(p, DRL__FIRST(n), x)
+#define DRL__FIRST(n)        ((__mmask16)((n) >= 16 ? 0xFFFFu : (1u << (n)) - 1u))
+#define drl__vset(x)         _mm512_set1_ps(x)
+#define drl__vadd(a, b)      _mm512_add_ps(a, b)
+#define drl__vsub(a, b)      _mm512_sub_ps(a, b)
+#define drl__vmul(a, b)      _mm512_mul_ps(a, b)
+#define drl__vdiv(a, b)      _mm512_div_ps(a, b)
+#define drl__vsqrt(a)        _mm512_sqrt_ps(a)
+#define drl__vfma(a, b, c)   _mm512_fmadd_ps(a, b, c)
+#define drl__vmax(a, b)      _mm512_max_ps(a, b)
+#define drl__vmin(a, b)      _mm512_min_ps(a, b)
+#define drl__vpositive(x)    ((unsigned)_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ))
+#define drl__vpick(bits, a, b) _mm512_mask_blend_ps((__mmask16)(bits), b, a)
+#define drl__viload(p)       _mm512_loadu_si512((const void *)(p))
+#define drl__viset(x)        _mm512_set1_epi32((int)(x))
+#define drl__viadd(a, b)     _mm512_add_epi32(a, b)
+#define drl__visub(a, b)     _mm512_sub_epi32(a, b)
+#define drl__viand(a, b)     _mm512_and_si512(a, b)
+#define drl__vixor(a, b)     _mm512_xor_si512(a, b)
+#define drl__vishl(a, n)     _mm512_slli_epi32(a, n)
+#define drl__vishr(a, n)     _mm512_srli_epi32(a, n)
+#define drl__vifloat(a)      _mm512_cvtepi32_ps(a)
+#define drl__vbits(x)        _mm512_castps_si512(x)
+#define drl__vfrombits(a)    _mm512_castsi512_ps(a)
+#define DRL__MUL64(a, b)     _mm512_mul_epu32(a, b)
+#define DRL__SHR32_64(a)     _mm512_srli_epi64(a, 32)
+#define DRL__SHL32_64(a)     _mm512_slli_epi64(a, 32)
+#define DRL__LOW32_64        _mm512_set1_epi64(0xFFFFFFFFLL)
+
+#elif DRL__PASS == 4
+#define DRL__ISA        neon
+#define DRL__ISA_ID     DRL_ISA_NEON
+#define DRL__TARGET
+#define DRL__VL         4
+#define DRL__MR         6
+#define DRL__NV         4
+#define drl__v          float32x4_t
+#define drl__vi         uint32x4_t
+#define drl__vload(p)        vld1q_f32(p)
+#define drl__vstore(p, x)    vst1q_f32(p, x)
+#define drl__vset(x)         vdupq_n_f32(x)
+#define drl__vadd(a, b)      vaddq_f32(a, b)
+#define drl__vsub(a, b)      vsubq_f32(a, b)
+#define drl__vmul(a, b)      vmulq_f32(a, b)
+#define drl__vdiv(a, b)      vdivq_f32(a, b)
+#define drl__vsqrt(a)        vsqrtq_f32(a)
+#define drl__vfma(a, b, c)   vfmaq_f32(c, a, b)
+#define drl__vmax(a, b)      vbslq_f32(vcgtq_f32(a, b), a, b)
+#define drl__vmin(a, b)      vbslq_f32(vcltq_f32(a, b), a, b)
+#define drl__vpositive(x)    vaddvq_u32(vandq_u32(vcgtq_f32(x, vdupq_n_f32(0)), drl__lanes_neon()))
+#define drl__vpick(bits, a, b) vbslq_f32(vtstq_u32(vdupq_n_u32(bits), drl__lanes_neon()), a, b)
+#define drl__viload(p)       vld1q_u32(p)
+#define drl__viset(x)        vdupq_n_u32(x)
+#define drl__viadd(a, b)     vaddq_u32(a, b)
+#define drl__visub(a, b)     vsubq_u32(a, b)
+#define drl__viand(a, b)     vandq_u32(a, b)
+#define drl__vixor(a, b)     veorq_u32(a, b)
+#define drl__vishl(a, n)     vshlq_n_u32(a, n)
+#define drl__vishr(a, n)     vshrq_n_u32(a, n)
+#define drl__vifloat(a)      vcvtq_f32_s32(vreinterpretq_s32_u32(a))
+#define drl__vbits(x)        vreinterpretq_u32_f32(x)
+#define drl__vfrombits(a)    vreinterpretq_f32_u32(a)
+DRL__INLINE uint32x4_t drl__lanes_neon(void)
+{
+    static const uint32_t lane[4] = { 1, 2, 4, 8 };
+    return vld1q_u32(lane);
+}
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O3", "fp-contract=off")       /* full speed in debug builds too */
+#endif
+
+#ifndef drl__vload_n
+#define drl__vload_n(p, n)     DRL__FN(drl__load_first)(p, n)
+#define drl__vstore_n(p, n, x) DRL__FN(drl__store_first)(p, n, x)
+DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_first)(const float *p, size_t n)
+{
+    float t[DRL__VL] = { 0 };
+    size_t i;
+    if (n >= DRL__VL) return drl__vload(p);
+    for (i = 0; i < n; ++i) t[i] = p[i];
+    return drl__vload(t);
+}
+
+DRL__INLINE DRL__TARGET void DRL__FN(drl__store_first)(float *p, size_t n, drl__v x)
+{
+    float t[DRL__VL];
+    size_t i;
+    if (n >= DRL__VL) { drl__vstore(p, x); return; }
+    drl__vstore(t, x);
+    for (i = 0; i < n; ++i) p[i] = t[i];
+}
+#endif
+
+DRL__INLINE DRL__TARGET void DRL__FN(drl__vimulhl)(drl__vi a, uint32_t m, drl__vi *high, drl__vi *low)
+{
+#if DRL__PASS == 0
+    uint64_t p = (uint64_t)a * m;
+    *high = (uint32_t)(p >> 32);
+    *low = (uint32_t)p;
+#elif DRL__PASS == 4
+    uint32x4_t p = vreinterpretq_u32_u64(vmull_u32(vget_low_u32(a), vdup_n_u32(m)));
+    uint32x4_t q = vreinterpretq_u32_u64(vmull_u32(vget_high_u32(a), vdup_n_u32(m)));
+    *high = vuzp2q_u32(p, q);
+    *low = vuzp1q_u32(p, q);
+#else
+    drl__vi even = DRL__MUL64(a, drl__viset(m)), odd = DRL__MUL64(DRL__SHR32_64(a), drl__viset(m)), mask = DRL__LOW32_64;
+    *high = drl__vixor(DRL__SHR32_64(even), drl__visub(odd, drl__viand(odd, mask)));
+    *low = drl__vixor(drl__viand(even, mask), DRL__SHL32_64(odd));
+#endif
+}
+
+/* --- elementary functions ------------------------------------------------------------------------------------------------------- */
+
+/* e^x = 2^k e^r, |r| <= ln(2) / 2; x is held in [-87, 88], where neither 2^k nor the result leaves the normal numbers. */
+DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__vexp)(drl__v x)
+{
+    const drl__v big = drl__vset(12582912.0f);      /* 1.5 * 2^23: what is added to it is rounded to an integer, in the low bits */
+    drl__v t, k, r, p;
+    x = drl__vmin(drl__vset(88.0f), drl__vmax(drl__vset(-87.0f), x));
+    t = drl__vfma(x, drl__vset(1.44269504f), big);
+    k = drl__vsub(t, big);
+    r = drl__vfma(k, drl__vset(-0.693145751953125f), x);
+    r = drl__vfma(k, drl__vset(-1.42860682e-6f), r);
+    p = drl__vfma(drl__vset(0.001392692661f), r, drl__vset(0.008363773874f));
+    p = drl__vfma(p, r, drl__vset(0.04166655011f));
+    p = drl__vfma(p, r, drl__vset(0.1666657338f));
+    p = drl__vfma(p, r, drl__vset(0.5f));
+    p = drl__vadd(drl__vfma(drl__vmul(r, r), p, r), drl__vset(1.0f));
+    return drl__vmul(p, drl__vfrombits(drl__viadd(drl__vishl(drl__vbits(t), 23), drl__viset(0x3F800000u))));
+}
+
+/* log x of a normal x > 0: x = 2^e m, m in [sqrt(1/2), sqrt(2)), f = m - 1, log m = f - f^2/2 + f^3 q(f). */
+DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__vlog)(drl__v x)
+{
+    drl__vi u = drl__viadd(drl__vbits(x), drl__viset(0x3F800000u - 0x3F3504F3u));
+    drl__v e = drl__vifloat(drl__visub(drl__vishr(u, 23), drl__viset(127u)));
+    drl__v f = drl__vsub(drl__vfrombits(drl__viadd(drl__viand(u, drl__viset(0x7FFFFFu)), drl__viset(0x3F3504F3u))), drl__vset(1.0f));
+    drl__v ff = drl__vmul(f, f), q;
+    q = drl__vfma(drl__vset(-0.07902743772f), f, drl__vset(0.1262231985f));
+    q = drl__vfma(q, f, drl__vset(-0.1299818376f));
+    q = drl__vfma(q, f, drl__vset(0.1421449592f));
+    q = drl__vfma(q, f, drl__vset(-0.1664128146f));
+    q = drl__vfma(q, f, drl__vset(0.2000104509f));
+    q = drl__vfma(q, f, drl__vset(-0.2500030642f));
+    q = drl__vfma(q, f, drl__vset(0.3333333073f));
+    q = drl__vfma(drl__vmul(ff, f), q, drl__vmul(e, drl__vset(1.42860682e-6f)));
+    q = drl__vadd(drl__vfma(drl__vset(-0.5f), ff, q), f);
+    return drl__vfma(e, drl__vset(0.693145751953125f), q);
+}
+
+/* --- [rng] normals --------------------------------------------------------------------------------------------------------------- */
+
+/* Box-Muller: r = sqrt(-2 log u1), angle 2 pi u2; u1 in (0, 1] and u2 in [0, 1) are the top 24 bits of a and b. The nearest multiple
+ * of a quarter turn leaves the angle exactly, as an integer, before sin and cos are taken of the rest. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__vnormal_pair)(drl__vi a, drl__vi b, drl__v *n0, drl__v *n1)
+{
+    drl__v u1 = drl__vmul(drl__vifloat(drl__viadd(drl__vishr(a, 8), drl__viset(1u))), drl__vset(1.0f / 16777216.0f));
+    drl__v r = drl__vsqrt(drl__vmul(drl__vset(-2.0f), DRL__FN(drl__vlog)(u1)));
+    drl__vi k = drl__vishr(b, 8), quarter = drl__vishr(drl__viadd(k, drl__viset(1u << 21)), 22), swap, si, ci;
+    drl__v t = drl__vmul(drl__vifloat(drl__visub(k, drl__vishl(quarter, 22))), drl__vset(3.74507028e-7f));  /* 2 pi / 2^24 */
+    drl__v z = drl__vmul(t, t), s, c;
+    s = drl__vfma(drl__vset(-0.0001958738707f), z, drl__vset(0.008332745936f));
+    s = drl__vfma(s, z, drl__vset(-0.1666666465f));
+    s = drl__vfma(drl__vmul(t, z), s, t);
+    c = drl__vfma(drl__vset(2.454743721e-5f), z, drl__vset(-0.00138883007f));
+    c = drl__vfma(c, z, drl__vset(0.04166666465f));
+    c = drl__vfma(drl__vmul(z, z), c, drl__vfma(drl__vset(-0.5f), z, drl__vset(1.0f)));
+    si = drl__vbits(s);
+    ci = drl__vbits(c);
+    swap = drl__viand(drl__vixor(si, ci), drl__visub(drl__viset(0u), drl__viand(quarter, drl__viset(1u))));
+    si = drl__vixor(si, swap);
+    ci = drl__vixor(ci, swap);
+    si = drl__vixor(si, drl__vishl(drl__viand(quarter, drl__viset(2u)), 30));
+    ci = drl__vixor(ci, drl__vishl(drl__viand(drl__viadd(quarter, drl__viset(1u)), drl__viset(2u)), 30));
+    *n0 = drl__vmul(r, drl__vfrombits(ci));
+    *n1 = drl__vmul(r, drl__vfrombits(si));
+}
+
+/* The 64 normals of blocks block .. block + 15. */
+DRL__TARGET static void DRL__FN(drl__normals64)(uint64_t seed, uint64_t stream, uint64_t block, float *out)
+{
+    uint32_t low[16], high[16];
+    float n[4][16];
+    int i, j, round;
+    for (i = 0; i < 16; ++i) { low[i] = (uint32_t)(block + (uint64_t)i); high[i] = (uint32_t)((block + (uint64_t)i) >> 32); }
+    for (j = 0; j < 16; j += DRL__VL) {
+        uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
+        drl__vi c0 = drl__viload(low + j), c1 = drl__viload(high + j);
+        drl__vi c2 = drl__viset((uint32_t)stream), c3 = drl__viset((uint32_t)(stream >> 32)), h0, l0, h1, l1;
+        drl__v a, b;
+        for (round = 0; round < 10; ++round, key0 += DRL__PHILOX_W0, key1 += DRL__PHILOX_W1) {
+            DRL__FN(drl__vimulhl)(c0, DRL__PHILOX_M0, &h0, &l0);
+            DRL__FN(drl__vimulhl)(c2, DRL__PHILOX_M1, &h1, &l1);
+            c0 = drl__vixor(drl__vixor(h1, c1), drl__viset(key0));
+            c2 = drl__vixor(drl__vixor(h0, c3), drl__viset(key1));
+            c1 = l1;
+            c3 = l0;
+        }
+        DRL__FN(drl__vnormal_pair)(c0, c1, &a, &b);
+        drl__vstore(n[0] + j, a);
+        drl__vstore(n[1] + j, b);
+        DRL__FN(drl__vnormal_pair)(c2, c3, &a, &b);
+        drl__vstore(n[2] + j, a);
+        drl__vstore(n[3] + j, b);
+    }
+    for (i = 0; i < 16; ++i) for (j = 0; j < 4; ++j) out[4 * i + j] = n[j][i];
+}
+
+DRL__TARGET static void DRL__FN(drl__normals)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__normals_args *a = (const drl__normals_args *)arg;
+    uint64_t position = a->position + begin;
+    float *out = a->out + begin, some[64];
+    size_t left = end - begin, skip, n;
+    (void)job;
+    for (; left; left -= n, out += n, position += n) {
+        skip = (size_t)(position & 3);
+        n = left < 64 - skip ? left : 64 - skip;
+        if (n == 64) DRL__FN(drl__normals64)(a->seed, a->stream, position >> 2, out);
+        else {
+            DRL__FN(drl__normals64)(a->seed, a->stream, position >> 2, some);
+            memcpy(out, some + skip, n * sizeof *out);
+        }
+    }
+}
+
+/* --- [conv] ---------------------------------------------------------------------------------------------------------------------- */
+
+/* y[MR pixels][nv vectors] = start + sum over taps and channels of x[pixel, tap][c] * w[tap][c][nv vectors]. px holds MR pointers a
+ * tap; start and y may be the same. All sums stay in registers. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_tile)(const int nv, int taps, int c0, int c1, const float *const *px, const float *w, size_t w_tap,
+    const float *start, size_t start_step, float *y, size_t y_step)
+{
+    drl__v acc[DRL__MR][DRL__NV], wv[DRL__NV], xi;
+    int i, j, t, c;
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, nv) acc[i][j] = drl__vload(start + (size_t)i * start_step + j * DRL__VL);
+    for (t = 0; t < taps; ++t, px += DRL__MR, w += w_tap) {
+        const float *p[DRL__MR], *wt = w + (size_t)c0 * (size_t)(nv * DRL__VL);
+        DRL__EACH(i, DRL__MR) p[i] = px[i];
+        for (c = c0; c < c1; ++c, wt += nv * DRL__VL) {
+            DRL__EACH(j, nv) wv[j] = drl__vload(wt + j * DRL__VL);
+            DRL__EACH(i, DRL__MR) {
+                xi = drl__vset(p[i][c]);
+                DRL__EACH(j, nv) acc[i][j] = drl__vfma(xi, wv[j], acc[i][j]);
+            }
+        }
+    }
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, nv) drl__vstore(y + (size_t)i * y_step + j * DRL__VL, acc[i][j]);
+}
+
+/* A block of nv vectors of outputs, k of them real, at `pixels` pixels. The weights are taken in pieces that stay in the first-level
+ * cache while all pixels pass by; between the pieces the sums wait in y. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_block)(const int nv, const drl__conv_args *a, int taps, int kc, int pixels, int k, const float *const *px,
+    const float *w, const float *start, float *y)
+{
+    const int bw = nv * DRL__VL, room = DRL__MAX_WEIGHTS / bw;
+    int tap_step = room / kc, c_step = kc, t, c, p, i, j;
+    size_t w_tap = (size_t)kc * (size_t)bw, y_step = (size_t)a->k, start_step = a->start_step;
+    if (tap_step < 1) {
+        int pieces = (kc + room - 1) / room;
+        tap_step = 1;
+        c_step = (kc + pieces - 1) / pieces;
+    }
+    for (t = 0; t < taps; t += tap_step) {
+        int tn = taps - t < tap_step ? taps - t : tap_step;
+        for (c = 0; c < kc; c += c_step) {
+            int c1 = kc - c < c_step ? kc : c + c_step;
+            for (p = 0; p < pixels; p += DRL__MR) {
+                const float *const *tile_px = px + (size_t)p * (size_t)taps + (size_t)(t * DRL__MR);
+                const float *tile_start = start + (size_t)p * start_step;
+                float *tile_y = y + (size_t)p * y_step;
+                if (pixels - p >= DRL__MR && k == bw)
+                    DRL__FN(drl__conv_tile)(nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, tile_start, start_step, tile_y, y_step);
+                else {                                              /* an edge: the same tile on a copy */
+                    float some[DRL__MR * DRL__NV * DRL__VL] = { 0 };
+                    int rows = pixels - p < DRL__MR ? pixels - p : DRL__MR;
+                    for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j) some[i * bw + j] = tile_start[(size_t)i * start_step + (size_t)j];
+                    DRL__FN(drl__conv_tile)(nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, some, (size_t)bw, some, (size_t)bw);
+                    for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j) tile_y[(size_t)i * y_step + (size_t)j] = some[i * bw + j];
+                }
+            }
+            start = y;
+            start_step = y_step;
+        }
+    }
+}
+
+/* Rows of side * side * c floats, what the weights see at pixels first .. first + count - 1, zero up to `width`. */
+DRL__TARGET static void DRL__FN(drl__unroll)(const drl__conv_args *a, size_t first, int count, int width, float *rows)
+{
+    int h = a->h, w = a->w, half = a->side / 2, c = a->c, q, r, s, k;
+    int j = (int)(first % (size_t)w), i = (int)(first / (size_t)w % (size_t)h);
+    for (q = 0; q < count; ++q, rows += width) {
+        const float *x = a->x + (first + (size_t)q) * (size_t)c;
+        float *out = rows;
+        for (r = -half; r <= half; ++r) {
+            const float *row = x + (ptrdiff_t)r * w * c - half * c;
+            if (i + r < 0 || i + r >= h) for (k = 0; k < a->side * c; ++k) *out++ = 0;
+            else if (j >= half && j + half < w) for (k = 0; k < a->side * c; ++k) *out++ = row[k];
+            else for (s = -half; s <= half; ++s, row += c) {
+                int inside = j + s >= 0 && j + s < w;
+                for (k = 0; k < c; ++k) *out++ = inside ? row[k] : 0;
+            }
+        }
+        while (out < rows + width) *out++ = 0;
+        if (++j == w) { j = 0; if (++i == h) i = 0; }
+    }
+}
+
+/* px[tile][tap][row of the tile]: where the channels begin that a tap sees at a pixel. */
+DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, size_t first, int count, const float **px)
+{
+    int h = a->h, w = a->w, half = a->side / 2, taps = a->side * a->side, q, r, s;
+    int j = (int)(first % (size_t)w), i = (int)(first / (size_t)w % (size_t)h);
+    for (q = 0; q < count || q % DRL__MR; ++q) {
+        const float **out = px + (size_t)(q / DRL__MR * DRL__MR * taps + q % DRL__MR);
+        const float *x = a->x + (first + (size_t)q) * (size_t)a->c;
+        for (r = -half; r <= half; ++r) for (s = -half; s <= half; ++s, out += DRL__MR) {
+            int inside = q < count && i + r >= 0 && i + r < h && j + s >= 0 && j + s < w;
+            *out = inside ? x + ((ptrdiff_t)r * w + s) * a->c : a->zeros;
+        }
+        if (++j == w) { j = 0; if (++i == h) i = 0; }
+    }
+}
+
+/* Items are [chunk of pixels][block of outputs]. */
+DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__conv_args *a = (const drl__conv_args *)arg;
+    const float *px[DRL__CHUNK * 9];
+    const int full = DRL__NV * DRL__VL;
+    int taps = a->columns ? 1 : a->side * a->side, kc = a->columns ? a->columns : a->c, count = 0, i;
+    size_t blocks = (size_t)((a->k + full - 1) / full), item, prepared = SIZE_MAX;
+    for (item = begin; item < end; ++item) {
+        size_t first = item / blocks * DRL__CHUNK, k0 = item % blocks * (size_t)full;
+        int k = a->k - (int)k0 < full ? a->k - (int)k0 : full;
+        const float *w = a->packed + k0 * (size_t)taps * (size_t)kc, *start = a->start + first * a->start_step + k0;
+        float *y = a->y + first * (size_t)a->k + k0;
+        if (first != prepared) {
+            prepared = first;
+            count = a->pixels - first < DRL__CHUNK ? (int)(a->pixels - first) : DRL__CHUNK;
+            if (a->columns) {
+                float *rows = a->scratch + (size_t)job * a->scratch_each;
+                DRL__FN(drl__unroll)(a, first, count, kc, rows);
+                for (i = 0; i < count || i % DRL__MR; ++i) px[i] = i < count ? rows + (size_t)i * (size_t)kc : a->zeros;
+            }
+            else DRL__FN(drl__conv_pointers)(a, first, count, px);
+        }
+        switch ((k + DRL__VL - 1) / DRL__VL) {
+        case 1: DRL__FN(drl__conv_block)(1, a, taps, kc, count, k, px, w, start, y); break;
+        case 2: DRL__FN(drl__conv_block)(2, a, taps, kc, count, k, px, w, start, y); break;
+#if DRL__NV == 4
+        case 3: DRL__FN(drl__conv_block)(3, a, taps, kc, count, k, px, w, start, y); break;
+        case 4: DRL__FN(drl__conv_block)(4, a, taps, kc, count, k, px, w, start, y); break;
+#endif
+        default: break;
+        }
+    }
+}
+
+/* out[MR channels][nv vectors] += sum over the rows of a chunk of x[pixel + tap][channel] * dy[pixel][nv vectors]; dy is packed, x is
+ * where the chunk begins, dr and ds say how far the tap looks, and the first `skip` channels are left alone. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const float *x, const float *dy, int rows, int row, int h, int w, int c, int dr, int ds,
+    int skip, float *out)
+{
+    drl__v acc[DRL__MR][DRL__NV], dv[DRL__NV], xi;
+    int i, j, g, q, j0 = ds < 0 ? 1 : 0, n = w - (ds ? 1 : 0);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, nv) acc[i][j] = drl__vset(0.0f);
+    for (g = 0; g < rows; ++g, row = row + 1 == h ? 0 : row + 1) {
+        const float *xp = x + ((ptrdiff_t)(g + dr) * w + j0 + ds) * c, *dp = dy + (ptrdiff_t)(g * w + j0) * (nv * DRL__VL);
+        if (row + dr < 0 || row + dr >= h) continue;
+        for (q = 0; q < n; ++q, xp += c, dp += nv * DRL__VL) {
+            DRL__EACH(j, nv) dv[j] = drl__vload(dp + j * DRL__VL);
+            DRL__EACH(i, DRL__MR) {
+                xi = drl__vset(xp[i]);
+                DRL__EACH(j, nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
+            }
+        }
+    }
+    DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, nv) {
+        float *o = out + i * nv * DRL__VL + j * DRL__VL;
+        drl__vstore(o, drl__vadd(drl__vload(o), acc[i][j]));
+    }
+}
+
+/* Adds to a->y, laid out like packed weights. Items are [block of outputs][tap][group of MR input channels]; the last group ends at the
+ * last channel and overlaps its neighbour. A chain runs over one chunk of pixels, then chunks are added in order. */
+DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__conv_args *a = (const drl__conv_args *)arg;
+    const int full = DRL__NV * DRL__VL, flat = a->columns || a->side == 1;
+    int taps = a->columns ? 1 : a->side * a->side, side = a->columns ? 1 : a->side, c = a->columns ? a->columns : a->c;
+    int groups = (c + DRL__MR - 1) / DRL__MR, chunk = drl__dw_chunk(a->w, flat), count, i, j;
+    size_t per_block = (size_t)taps * (size_t)groups, first, b, item;
+    float *dys = a->scratch + (size_t)job * a->scratch_each, *columns = dys + (size_t)chunk * (size_t)full;
+    for (first = 0; first < a->pixels; first += (size_t)chunk) {
+        const float *x = a->x + first * (size_t)a->c;
+        int rows, w, h, row;
+        count = a->pixels - first < (size_t)chunk ? (int)(a->pixels - first) : chunk;
+        w = flat ? count : a->w;
+        rows = count / w;
+        h = flat ? 1 : a->h;
+        row = (int)(first / (size_t)w % (size_t)h);
+        if (a->columns) { DRL__FN(drl__unroll)(a, first, count, c, columns); x = columns; }
+        for (b = begin / per_block; b * per_block < end; ++b) {
+            size_t k0 = b * (size_t)full, last = (b + 1) * per_block < end ? (b + 1) * per_block : end;
+            int k = a->k - (int)k0 < full ? a->k - (int)k0 : full, nv = (k + DRL__VL - 1) / DRL__VL, bw = nv * DRL__VL;
+            for (i = 0; i < count; ++i) {
+                const float *from = a->dy + (first + (size_t)i) * (size_t)a->k + k0;
+                float *to = dys + i * bw;
+                for (j = 0; j + DRL__VL <= k; j += DRL__VL) drl__vstore(to + j, drl__vload(from + j));
+                if (j < k) drl__vstore(to + j, drl__vload_n(from + j, (size_t)(k - j)));
+            }
+            for (item = b * per_block < begin ? begin : b * per_block; item < last; ++item) {
+                int in_block = (int)(item - b * per_block), tap = in_block / groups, c0 = in_block % groups * DRL__MR;
+                int dr = tap / side - side / 2, ds = tap % side - side / 2, skip = 0;
+                float *out;
+                if (c0 + DRL__MR > c) { skip = c0 + DRL__MR - c; c0 -= skip; }
+                out = a->y + k0 * (size_t)taps * (size_t)c + ((size_t)tap * (size_t)c + (size_t)c0) * (size_t)bw;
+                switch (nv) {
+                case 1: DRL__FN(drl__dw_tile)(1, x + c0, dys, rows, row, h, w, c, dr, ds, skip, out); break;
+                case 2: DRL__FN(drl__dw_tile)(2, x + c0, dys, rows, row, h, w, c, dr, ds, skip, out); break;
+#if DRL__NV == 4
+                case 3: DRL__FN(drl__dw_tile)(3, x + c0, dys, rows, row, h, w, c, dr, ds, skip, out); break;
+                case 4: DRL__FN(drl__dw_tile)(4, x + c0, dys, rows, row, h, w, c, dr, ds, skip, out); break;
+#endif
+                default: break;
+                }
+            }
+        }
+    }
+}
+
+/* --- [ops] ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Leaky and plain ReLU, or none; begin is a multiple of DRL__LANES, so that jobs share no byte of the bits. */
+DRL__TARGET static void DRL__FN(drl__act)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__act_args *a = (const drl__act_args *)arg;
+    const drl__v slope = drl__vset(a->act == DRL_ACT_NONE ? 1.0f : 0.2f), zero = drl__vset(0.0f);
+    size_t e, i;
+    (void)job;
+    for (e = begin; e < end; e += DRL__LANES) {
+        unsigned bits = 0;
+        for (i = 0; i < DRL__LANES && e + i < end; i += DRL__VL) {
+            drl__v x = drl__vload_n(a->x + e + i, end - e - i);
+            bits |= drl__vpositive(x) << i;
+            drl__vstore_n(a->y + e + i, end - e - i, drl__vmax(a->act == DRL_ACT_RELU ? zero : drl__vmul(slope, x), x));
+        }
+        if (a->bits_out) {
+            a->bits_out[e / 8] = (uint8_t)(bits & 255);
+            if (e + 8 < end) a->bits_out[e / 8 + 1] = (uint8_t)(bits >> 8);
+        }
+    }
+}
+
+DRL__TARGET static void DRL__FN(drl__act_grad)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__act_args *a = (const drl__act_args *)arg;
+    const drl__v one = drl__vset(1.0f), slope = drl__vset(a->act == DRL_ACT_NONE ? 1.0f : a->act == DRL_ACT_RELU ? 0.0f : 0.2f);
+    size_t e, i;
+    (void)job;
+    for (e = begin; e < end; e += DRL__LANES) {
+        unsigned bits = a->bits ? a->bits[e / 8] : 0;
+        if (a->bits && e + 8 < end) bits |= (unsigned)a->bits[e / 8 + 1] << 8;
+        for (i = 0; i < DRL__LANES && e + i < end; i += DRL__VL) {
+            drl__v d = drl__vpick(bits >> i, one, slope), dy = drl__vload_n(a->dy + e + i, end - e - i);
+            if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e + i, end - e - i));
+            else d = drl__vmul(d, dy);
+            drl__vstore_n(a->y + e + i, end - e - i, d);
+        }
+    }
+}
+
+DRL__TARGET static void DRL__FN(drl__silu)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__act_args *a = (const drl__act_args *)arg;
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f);
+    size_t e;
+    (void)job;
+    for (e = begin; e < end; e += DRL__VL) {
+        drl__v x = drl__vload_n(a->x + e, end - e);
+        drl__vstore_n(a->y + e, end - e, drl__vdiv(x, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, x)))));
+    }
+}
+
+/* s = 1 / (1 + e^-x); silu' = s + x s (1 - s) */
+DRL__TARGET static void DRL__FN(drl__silu_grad)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__act_args *a = (const drl__act_args *)arg;
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f);
+    size_t e;
+    (void)job;
+    for (e = begin; e < end; e += DRL__VL) {
+        drl__v x = drl__vload_n(a->x + e, end - e), dy = drl__vload_n(a->dy + e, end - e), d;
+        drl__v s = drl__vdiv(one, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, x))));
+        d = drl__vfma(drl__vmul(x, s), drl__vsub(one, s), s);
+        if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e, end - e));
+        else d = drl__vmul(d, dy);
+        drl__vstore_n(a->y + e, end - e, d);
+    }
+}
+
+/* Items are the pixels of all images. */
+DRL__TARGET static void DRL__FN(drl__affine)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__affine_args *a = (const drl__affine_args *)arg;
+    size_t p, c;
+    (void)job;
+    for (p = begin; p < end; ++p) {
+        size_t image = p / a->rows;
+        const float *x = a->x ? a->x + p * a->c : NULL;
+        const float *gain = a->gain ? a->gain + image * a->gain_step : NULL, *shift = a->shift ? a->shift + image * a->shift_step : NULL;
+        drl__v x0 = drl__vset(a->x ? 0.0f : a->x0[image * a->x0_step]);
+        float *y = a->y + p * a->c;
+        for (c = 0; c < a->c; c += DRL__VL) {
+            size_t n = a->c - c;
+            drl__v v = x ? drl__vload_n(x + c, n) : x0, base = drl__vset(0.0f);
+            if (shift) base = drl__vload_n(shift + c, n);
+            if (a->accumulate) base = drl__vadd(base, drl__vload_n(y + c, n));
+            drl__vstore_n(y + c, n, gain ? drl__vfma(v, drl__vload_n(gain + c, n), base) : drl__vadd(v, base));
+        }
+    }
+}
+
+/* nv vectors of columns, n floats of them real; each column is one chain down the rows. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl__columns_args *a, const float *pa, const float *pb, size_t n, float *out)
+{
+    drl__v acc[4], term;
+    size_t row, left;
+    int j;
+    DRL__EACH(j, nv) acc[j] = drl__vset(0.0f);
+    for (row = 0; row < a->rows; ++row, pa += a->c) {
+        drl__v u = drl__vset(a->u ? a->u[row] : 1.0f);
+        DRL__EACH(j, nv) {
+            left = nv == 1 ? n : DRL__VL;
+            term = pb ? drl__vload_n(pb + j * DRL__VL, left) : u;
+            acc[j] = drl__vfma(drl__vload_n(pa + j * DRL__VL, left), term, acc[j]);
+        }
+        if (pb) pb += a->c;
+    }
+    DRL__EACH(j, nv) {
+        drl__v base;
+        left = nv == 1 ? n : DRL__VL;
+        base = a->accumulate ? drl__vload_n(out + j * DRL__VL, left) : drl__vset(0.0f);
+        drl__vstore_n(out + j * DRL__VL, left, drl__vfma(drl__vset(a->scale), acc[j], base));
+    }
+}
+
+/* Items are [image][group of 64 columns]. */
+DRL__TARGET static void DRL__FN(drl__columns)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__columns_args *a = (const drl__columns_args *)arg;
+    const size_t group = DRL__LANES * 4;
+    size_t groups = (a->c + group - 1) / group, item, c, last;
+    (void)job;
+    for (item = begin; item < end; ++item) {
+        size_t image = item / groups;
+        const float *pa = a->a + image * a->rows * a->c, *pb = a->b ? a->b + image * a->rows * a->c : NULL;
+        float *out = a->out + image * a->c;
+        c = item % groups * group;
+        last = a->c - c < group ? a->c : c + group;
+        for (; c + 4 * DRL__VL <= last; c += 4 * DRL__VL) DRL__FN(drl__columns_strip)(4, a, pa + c, pb ? pb + c : NULL, 4 * DRL__VL, out + c);
+        for (; c < last; c += DRL__VL) DRL__FN(drl__columns_strip)(1, a, pa + c, pb ? pb + c : NULL, last - c, out + c);
+    }
+}
+
+/* y (+)= scale * the sum of each 2x2 square. */
+DRL__TARGET static void DRL__FN(drl__pool)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__pool_args *a = (const drl__pool_args *)arg;
+    const drl__v scale = drl__vset(a->scale);
+    size_t row, j, c;
+    (void)job;
+    for (row = begin; row < end; ++row) for (j = 0; j < a->w; ++j) {
+        const float *x = a->x + (row * 2 * a->w * 2 + j * 2) * a->c, *below = x + a->w * 2 * a->c;
+        float *y = a->y + (row * a->w + j) * a->c;
+        for (c = 0; c < a->c; c += DRL__VL) {
+            size_t n = a->c - c;
+            drl__v top = drl__vadd(drl__vload_n(x + c, n), drl__vload_n(x + a->c + c, n));
+            drl__v bottom = drl__vadd(drl__vload_n(below + c, n), drl__vload_n(below + a->c + c, n));
+            drl__v base = a->accumulate ? drl__vload_n(y + c, n) : drl__vset(0.0f);
+            drl__vstore_n(y + c, n, drl__vfma(scale, drl__vadd(top, bottom), base));
+        }
+    }
+}
+
+/* Each 2x2 square of y (+)= scale * x. */
+DRL__TARGET static void DRL__FN(drl__spread)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__pool_args *a = (const drl__pool_args *)arg;
+    const drl__v scale = drl__vset(a->scale);
+    size_t row, j, c, k;
+    (void)job;
+    for (row = begin; row < end; ++row) for (j = 0; j < a->w; ++j) {
+        const float *x = a->x + (row * a->w + j) * a->c;
+        float *y = a->y + (row * 2 * a->w * 2 + j * 2) * a->c;
+        for (c = 0; c < a->c; c += DRL__VL) {
+            size_t n = a->c - c;
+            drl__v v = drl__vload_n(x + c, n);
+            for (k = 0; k < 4; ++k) {
+                float *to = y + ((k >> 1) * a->w * 2 + (k & 1)) * a->c + c;
+                drl__vstore_n(to, n, drl__vfma(scale, v, a->accumulate ? drl__vload_n(to, n) : drl__vset(0.0f)));
+            }
+        }
+    }
+}
+
+/* y = s0 a + s1 b; b may be NULL */
+DRL__TARGET static void DRL__FN(drl__axpby)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__map_args *m = (const drl__map_args *)arg;
+    const drl__v s0 = drl__vset(m->s[0]), s1 = drl__vset(m->s[1]);
+    size_t e;
+    (void)job;
+    for (e = begin; e < end; e += DRL__VL) {
+        drl__v a = drl__vload_n(m->a + e, end - e);
+        a = m->b ? drl__vfma(s0, a, drl__vmul(s1, drl__vload_n(m->b + e, end - e))) : drl__vmul(s0, a);
+        drl__vstore_n(m->y + e, end - e, a);
+    }
+}
+
+/* y += s0 grad + s1 (x_next - y) + s2 eps, with x = x_next or NULL, a = grad, b = eps */
+DRL__TARGET static void DRL__FN(drl__langevin)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__map_args *m = (const drl__map_args *)arg;
+    const drl__v cg = drl__vset(m->s[0]), cx = drl__vset(m->s[1]), cn = drl__vset(m->s[2]);
+    size_t e;
+    (void)job;
+    for (e = begin; e < end; e += DRL__VL) {
+        drl__v y = drl__vload_n(m->y + e, end - e), v = drl__vfma(cg, drl__vload_n(m->a + e, end - e), y);
+        if (m->x) v = drl__vfma(cx, drl__vsub(drl__vload_n(m->x + e, end - e), y), v);
+        drl__vstore_n(m->y + e, end - e, drl__vfma(cn, drl__vload_n(m->b + e, end - e), v));
+    }
+}
+
+/* a = gradient, y = parameter, y2 = m, y3 = v, y4 = moving average or NULL; s = scale, beta1, beta2, step, 1/sqrt(1 - beta2^t), eps, decay */
+DRL__TARGET static void DRL__FN(drl__adam)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__map_args *a = (const drl__map_args *)arg;
+    const drl__v scale = drl__vset(a->s[0]), beta1 = drl__vset(a->s[1]), rest1 = drl__vset(1.0f - a->s[1]), beta2 = drl__vset(a->s[2]);
+    const drl__v rest2 = drl__vset(1.0f - a->s[2]), step = drl__vset(a->s[3]), correct = drl__vset(a->s[4]), eps = drl__vset(a->s[5]);
+    const drl__v decay = drl__vset(a->s[6]), rest = drl__vset(1.0f - a->s[6]);
+    size_t e;
+    (void)job;
+    for (e = begin; e < end; e += DRL__VL) {
+        size_t n = end - e;
+        drl__v g = drl__vmul(drl__vload_n(a->a + e, n), scale), p = drl__vload_n(a->y + e, n);
+        drl__v m = drl__vfma(beta1, drl__vload_n(a->y2 + e, n), drl__vmul(rest1, g));
+        drl__v v = drl__vfma(beta2, drl__vload_n(a->y3 + e, n), drl__vmul(drl__vmul(rest2, g), g));
+        p = drl__vsub(p, drl__vdiv(drl__vmul(step, m), drl__vfma(drl__vsqrt(v), correct, eps)));
+        drl__vstore_n(a->y + e, n, p);
+        drl__vstore_n(a->y2 + e, n, m);
+        drl__vstore_n(a->y3 + e, n, v);
+        if (a->y4) drl__vstore_n(a->y4 + e, n, drl__vfma(decay, drl__vload_n(a->y4 + e, n), drl__vmul(rest, p)));
+    }
+}
+
+/* Partial sum l takes elements l, l + 16, l + 32 ...; then halves are added to halves. */
+DRL__TARGET static float DRL__FN(drl__dot16)(const float *a, const float *b, size_t n)
+{
+    drl__v acc[DRL__LANES / DRL__VL];
+    float t[DRL__LANES];
+    size_t e;
+    int j, half;
+    DRL__EACH(j, DRL__LANES / DRL__VL) acc[j] = drl__vset(0.0f);
+    for (e = 0; e + DRL__LANES <= n; e += DRL__LANES)
+        DRL__EACH(j, DRL__LANES / DRL__VL) acc[j] = drl__vfma(drl__vload(a + e + j * DRL__VL), drl__vload(b + e + j * DRL__VL), acc[j]);
+    DRL__EACH(j, DRL__LANES / DRL__VL) {
+        size_t at = e + (size_t)(j * DRL__VL);
+        if (at < n) acc[j] = drl__vfma(drl__vload_n(a + at, n - at), drl__vload_n(b + at, n - at), acc[j]);
+        drl__vstore(t + j * DRL__VL, acc[j]);
+    }
+    for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] + t[j + half];
+    return t[0];
+}
+
+DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
+{
+    drl__v acc[DRL__MR][DRL__NV], x = drl__vset(0.999f), y = drl__vset(0.001f);
+    float t[DRL__VL];
+    size_t r;
+    int i, j;
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) acc[i][j] = drl__vset((float)(i * DRL__NV + j));      /* all different, or the compiler merges them */
+    for (r = 0; r < rounds; ++r) DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) acc[i][j] = drl__vfma(acc[i][j], x, y);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) x = drl__vadd(x, acc[i][j]);
+    drl__vstore(t, x);
+    return (double)rounds * (2.0 * DRL__MR * DRL__NV * DRL__VL) + (t[0] > 1e30f ? 1.0 : 0.0);
+}
+
+static const drl__kernels DRL__FN(drl__table) = {
+    DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
+    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
+    DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
+    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__dot16), DRL__FN(drl__peak)
+};
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+#undef DRL__ISA
+#undef DRL__ISA_ID
+#undef DRL__TARGET
+#undef DRL__VL
+#undef DRL__MR
+#undef DRL__NV
+#undef DRL__FIRST
+#undef DRL__MUL64
+#undef DRL__SHR32_64
+#undef DRL__SHL32_64
+#undef DRL__LOW32_64
+#undef drl__v
+#undef drl__vi
+#undef drl__vload
+#undef drl__vstore
+#undef drl__vload_n
+#undef drl__vstore_n
+#undef drl__vset
+#undef drl__vadd
+#undef drl__vsub
+#undef drl__vmul
+#undef drl__vdiv
+#undef drl__vsqrt
+#undef drl__vfma
+#undef drl__vmax
+#undef drl__vmin
+#undef drl__vpositive
+#undef drl__vpick
+#undef drl__viload
+#undef drl__viset
+#undef drl__viadd
+#undef drl__visub
+#undef drl__viand
+#undef drl__vixor
+#undef drl__vishl
+#undef drl__vishr
+#undef drl__vifloat
+#undef drl__vbits
+#undef drl__vfrombits
+#endif /* DRL__PASS */

@@ -1,0 +1,110 @@
+/* options.h - what every example needs around drl.h: options of the form --name value, a clock, and a context with threads. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct options { int argc; char **argv; char *used; } options;
+
+/* The word after --name, or `otherwise`. Exits with a sentence when the word is missing. */
+static inline const char *option_text(options *o, const char *name, const char *otherwise)
+{
+    int i;
+    for (i = 1; i < o->argc; ++i)
+        if (!o->used[i] && !strcmp(o->argv[i], name)) {
+            if (i + 1 == o->argc) { fprintf(stderr, "%s needs a value\n", name); exit(2); }
+            o->used[i] = o->used[i + 1] = 1;
+            return o->argv[i + 1];
+        }
+    return otherwise;
+}
+
+static inline double option_number(options *o, const char *name, double otherwise)
+{
+    const char *text = option_text(o, name, NULL);
+    char *end = NULL;
+    double v = text ? strtod(text, &end) : otherwise;
+    if (text && (end == text || *end || !(v >= -1e15 && v <= 1e15))) { fprintf(stderr, "%s %s: not a number\n", name, text); exit(2); }
+    return v;
+}
+
+static inline int option_int(options *o, const char *name, int otherwise)
+{
+    double v = option_number(o, name, otherwise);
+    if (v != (double)(int)v) { fprintf(stderr, "%s: a whole number is needed\n", name); exit(2); }
+    return (int)v;
+}
+
+static inline int option_flag(options *o, const char *name)
+{
+    int i;
+    for (i = 1; i < o->argc; ++i)
+        if (!o->used[i] && !strcmp(o->argv[i], name)) return o->used[i] = 1;
+    return 0;
+}
+
+static inline options options_of(int argc, char **argv)
+{
+    options o;
+    o.argc = argc;
+    o.argv = argv;
+    o.used = (char *)calloc((size_t)argc + 1, 1);
+    if (!o.used) exit(1);
+    return o;
+}
+
+/* Call last: the words that no option took, moved to the front of argv + 1; an unknown --name ends the program with `usage`. */
+static inline int options_rest(options *o, const char *usage)
+{
+    int i, count = 0;
+    for (i = 1; i < o->argc; ++i) {
+        if (o->used[i]) continue;
+        if (!strcmp(o->argv[i], "--help")) { fputs(usage, stdout); exit(0); }
+        if (!strncmp(o->argv[i], "--", 2)) { fprintf(stderr, "%s: unknown option\n%s", o->argv[i], usage); exit(2); }
+        o->argv[1 + count++] = o->argv[i];
+    }
+    free(o->used);
+    o->used = NULL;
+    return count;
+}
+
+/* Seconds of wall clock since some moment. */
+static inline double seconds_now(void)
+{
+#if defined(CLOCK_MONOTONIC)
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#elif defined(TIME_UTC)
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#else
+    return (double)time(NULL);
+#endif
+}
+
+/* A context for --threads N and --isa NAME; exits with a sentence when there is none. */
+static inline drl_ctx *options_context(options *o)
+{
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    const char *name = option_text(o, "--isa", "auto");
+    int isa;
+    memset(&d, 0, sizeof d);
+    d.threads = option_int(o, "--threads", 1);
+#ifndef DRL_THREADS
+    if (d.threads > 1) { fprintf(stderr, "--threads %d: this program was compiled without -DDRL_THREADS, so it has one thread\n", d.threads); exit(2); }
+#endif
+    for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON; ++isa)
+        if (!strcmp(name, drl_isa_name((drl_isa)isa))) d.isa = (drl_isa)isa;
+    if (d.isa == DRL_ISA_AUTO && strcmp(name, "auto")) { fprintf(stderr, "--isa %s: there are auto, portable, sse2, avx2, avx512, neon\n", name); exit(2); }
+    if (drl_ctx_create(&d, &ctx) != DRL_OK) {
+        fprintf(stderr, "no context: %d threads (1 to 64 are possible) and instruction set %s, or no memory\n", d.threads, name);
+        exit(1);
+    }
+    return ctx;
+}
+#endif

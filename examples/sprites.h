@@ -1,0 +1,139 @@
+/* sprites.h - a data set that needs no download: 16 x 16 RGBA sprites drawn in code, five shapes in five colours, each with its own
+ * size, place, hue, light and highlight. Sprite number i of a seed is always the same one. Include it after drl.h.
+ * label = shape * SPRITE_COLOURS + colour. Shapes differ in outline; of the pixels with any colour, all have the hue of the label. */
+#ifndef SPRITES_H
+#define SPRITES_H
+#include <stdlib.h>
+#include <string.h>
+
+enum { SPRITE_HEART, SPRITE_GEM, SPRITE_POTION, SPRITE_SWORD, SPRITE_STAR, SPRITE_SHAPES };
+enum { SPRITE_RED, SPRITE_YELLOW, SPRITE_GREEN, SPRITE_BLUE, SPRITE_PURPLE, SPRITE_COLOURS };
+#define SPRITE_SIZE 16
+#define SPRITE_BYTES (SPRITE_SIZE * SPRITE_SIZE * 4)
+#define SPRITE_CLASSES (SPRITE_SHAPES * SPRITE_COLOURS)
+
+static inline const char *sprite_shape_name(int shape)
+{
+    static const char *const name[] = { "heart", "gem", "potion", "sword", "star" };
+    return shape >= 0 && shape < SPRITE_SHAPES ? name[shape] : "?";
+}
+
+static inline const char *sprite_colour_name(int colour)
+{
+    static const char *const name[] = { "red", "yellow", "green", "blue", "purple" };
+    return colour >= 0 && colour < SPRITE_COLOURS ? name[colour] : "?";
+}
+
+/* What a point of the unit square belongs to: nothing, the coloured part, or a part without colour (hilt, glass, cork). y points down. */
+enum { SPRITE_OUTSIDE, SPRITE_COLOURED, SPRITE_NEUTRAL };
+
+static inline int sprite_part(int shape, float x, float y, float fill)
+{
+    float ax = x < 0 ? -x : x;
+    switch (shape) {
+    case SPRITE_HEART: {                                        /* two discs on a wedge */
+        float dx = ax - 0.48f, dy = y + 0.38f;
+        return dx * dx + dy * dy < 0.29f || (y > -0.35f && ax < 0.78f * (1.0f - y)) ? SPRITE_COLOURED : SPRITE_OUTSIDE;
+    }
+    case SPRITE_GEM:                                            /* a table over a point */
+        return y > -0.8f && ax < (y < -0.2f ? 0.95f + 0.65f * (y + 0.2f) : 0.79f * (1.0f - y)) ? SPRITE_COLOURED : SPRITE_OUTSIDE;
+    case SPRITE_POTION: {                                       /* a round flask with a neck, filled up to `fill` */
+        float dy = y - 0.3f;
+        if (ax * ax + dy * dy < 0.52f) return y > fill ? SPRITE_COLOURED : SPRITE_NEUTRAL;
+        return y < 0 && y > -1.0f && ax < (y < -0.72f ? 0.42f : 0.26f) ? SPRITE_NEUTRAL : SPRITE_OUTSIDE;
+    }
+    case SPRITE_SWORD: {                                        /* drawn along one diagonal: `along` runs from pommel to point */
+        float along = 0.7071f * (x - y), across = 0.7071f * (x + y);
+        across = across < 0 ? -across : across;
+        if (along > -0.42f) return across < (along < 0.95f ? 0.24f : 1.19f - along) && along < 1.19f ? SPRITE_COLOURED : SPRITE_OUTSIDE;
+        if (along > -0.62f) return across < 0.6f ? SPRITE_NEUTRAL : SPRITE_OUTSIDE;
+        return along > -1.25f && across < 0.14f ? SPRITE_NEUTRAL : SPRITE_OUTSIDE;
+    }
+    default: {                                                  /* a pentagram: on the inner side of at least four of its five lines */
+        static const float normal[5][2] = { { 0.0f, 1.0f }, { 0.951057f, 0.309017f }, { 0.587785f, -0.809017f }, { -0.587785f, -0.809017f }, { -0.951057f, 0.309017f } };
+        int i, inner = 0;
+        for (i = 0; i < 5; ++i) inner += normal[i][0] * x + normal[i][1] * y < 0.37f;
+        return inner >= 4 ? SPRITE_COLOURED : SPRITE_OUTSIDE;
+    }
+    }
+}
+
+/* Hue in degrees, saturation and value in 0..1. */
+static inline void sprite_colour(float hue, float saturation, float value, uint8_t *rgba)
+{
+    int k;
+    for (k = 0; k < 3; ++k) {
+        float h = hue / 60.0f + (k == 0 ? 3.0f : k == 1 ? 1.0f : 5.0f), ramp;     /* each channel is the same ramp, a third of a turn on */
+        while (h < 0.0f) h += 6.0f;
+        while (h >= 6.0f) h -= 6.0f;
+        ramp = h < 1.0f ? 1.0f - h : h < 2.0f ? 0.0f : h < 3.0f ? h - 2.0f : h < 5.0f ? 1.0f : 6.0f - h;
+        ramp = value * (1.0f - saturation * (1.0f - ramp));
+        rgba[k] = (uint8_t)(255.0f * (ramp < 1.0f ? ramp : 1.0f) + 0.5f);
+    }
+    rgba[3] = 255;
+}
+
+/* Sprite number `index` of a seed. Returns its label: the classes take turns. */
+static inline int sprite_draw(uint64_t seed, int index, uint8_t *rgba)
+{
+    static const float hues[SPRITE_COLOURS] = { 0.0f, 50.0f, 125.0f, 215.0f, 285.0f };
+    int label = index % SPRITE_CLASSES, shape = label / SPRITE_COLOURS, part[SPRITE_SIZE + 2][SPRITE_SIZE + 2], i, j;
+    float size, cx, cy, hue, bright, light, fill, shine_x, shine_y, shine;
+    drl_rng rng;
+    rng.seed = seed;
+    rng.stream = (uint64_t)index;
+    rng.position = 0;
+    size = 5.3f + 0.9f * drl_rng_uniform(&rng);
+    cx = 7.5f + (float)drl_rng_below(&rng, 2);                  /* whole pixels, so that the sides stay mirror images */
+    cy = 7.5f + (float)drl_rng_below(&rng, 2);
+    hue = hues[label % SPRITE_COLOURS] + 14.0f * drl_rng_uniform(&rng) - 7.0f;
+    bright = 0.86f + 0.14f * drl_rng_uniform(&rng);
+    light = 0.2f * drl_rng_uniform(&rng);
+    fill = -0.15f + 0.4f * drl_rng_uniform(&rng);
+    shine_x = -0.40f + 0.2f * drl_rng_uniform(&rng);
+    shine_y = (shape == SPRITE_POTION ? 0.35f : shape == SPRITE_STAR ? -0.05f : -0.45f) + 0.2f * drl_rng_uniform(&rng);
+    shine = 0.12f + 0.16f * drl_rng_uniform(&rng);
+
+    memset(rgba, 0, SPRITE_BYTES);
+    memset(part, 0, sizeof part);
+    for (j = 0; j < SPRITE_SIZE; ++j)
+        for (i = 0; i < SPRITE_SIZE; ++i)
+            part[j + 1][i + 1] = sprite_part(shape, ((float)i + 0.5f - cx) / size, ((float)j + 0.5f - cy) / size, fill);
+    for (j = 0; j < SPRITE_SIZE; ++j)
+        for (i = 0; i < SPRITE_SIZE; ++i, rgba += 4) {
+            int here = part[j + 1][i + 1];
+            float x = ((float)i + 0.5f - cx) / size, y = ((float)j + 0.5f - cy) / size, lit = light - 0.55f * x - 0.75f * y;
+            if (here == SPRITE_OUTSIDE) {                       /* a dark line around everything */
+                if (part[j][i + 1] || part[j + 2][i + 1] || part[j + 1][i] || part[j + 1][i + 2]) sprite_colour(hue, 0.55f, 0.2f, rgba);
+                continue;
+            }
+            if (shape == SPRITE_GEM) lit = y < -0.2f ? 0.9f : x < -0.3f ? 0.3f : x < 0.3f ? 0.5f * light : -0.6f;        /* facets */
+            if (shape == SPRITE_SWORD && here == SPRITE_COLOURED) lit = x + y < -0.08f ? 0.9f : x + y < 0.12f ? 0.0f : -0.6f;
+            if (here == SPRITE_NEUTRAL) sprite_colour(hue, 0.0f, lit > 0.3f ? 0.85f : lit > -0.3f ? 0.65f : 0.5f, rgba);
+            else if (lit > 0.45f) sprite_colour(hue, 0.55f, bright, rgba);
+            else if (lit > -0.4f) sprite_colour(hue, 0.85f, 0.92f * bright, rgba);
+            else sprite_colour(hue, 0.95f, 0.68f * bright, rgba);
+            if (shape != SPRITE_SWORD && (x - shine_x) * (x - shine_x) + (y - shine_y) * (y - shine_y) < shine * shine) sprite_colour(hue, 0.0f, 1.0f, rgba);
+        }
+    return label;
+}
+
+/* A data set of `count` sprites in one block: free((void *)...) is sprites_destroy's job. Returns 0 without memory. */
+static inline int sprites_create(uint64_t seed, int count, drl_dataset *ds)
+{
+    uint8_t *block = (uint8_t *)malloc((size_t)count * (SPRITE_BYTES + 1));
+    int i;
+    if (!block) return 0;
+    memset(ds, 0, sizeof *ds);
+    for (i = 0; i < count; ++i) block[(size_t)count * SPRITE_BYTES + (size_t)i] = (uint8_t)sprite_draw(seed, i, block + (size_t)i * SPRITE_BYTES);
+    ds->count = count;
+    ds->height = ds->width = SPRITE_SIZE;
+    ds->channels = 4;
+    ds->classes = SPRITE_CLASSES;
+    ds->pixels = block;
+    ds->labels = block + (size_t)count * SPRITE_BYTES;
+    return 1;
+}
+
+static inline void sprites_destroy(drl_dataset *ds) { free((void *)(uintptr_t)ds->pixels); memset(ds, 0, sizeof *ds); }
+#endif

@@ -1,0 +1,70 @@
+/* check.h - what the tests share: counted checks that print the numbers, relative errors, a counting and failing allocator. */
+#ifndef CHECK_H
+#define CHECK_H
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static long check_passed = 0, check_failed = 0;
+
+/* CHECK(condition, "format", ...) - counts, and prints the sentence when the condition is false. */
+#define CHECK(cond, ...)                                                        \
+    do {                                                                        \
+        if (cond) ++check_passed;                                               \
+        else {                                                                  \
+            ++check_failed;                                                     \
+            printf("%s:%d: FAILED %s: ", __FILE__, __LINE__, #cond);            \
+            printf(__VA_ARGS__);                                                \
+            printf("\n");                                                       \
+        }                                                                       \
+    } while (0)
+
+/* CHECK_OK(ctx, call) - the call returns DRL_OK; prints the context's sentence when not. */
+#define CHECK_OK(ctx, call)                                                     \
+    do {                                                                        \
+        drl_status check_status_ = (call);                                      \
+        CHECK(check_status_ == DRL_OK, "%s (%s)", drl_status_text(check_status_), drl_ctx_message(ctx)); \
+    } while (0)
+
+/* Last line of every test program; returns its exit code. */
+static int check_report(const char *name)
+{
+    printf("%s: %ld passed, %ld failed\n", name, check_passed, check_failed);
+    return check_failed != 0 || check_passed == 0;
+}
+
+/* |a - b| / |b| over n values; NaN anywhere gives infinity. */
+static double check_rel_l2(const float *a, const double *b, size_t n)
+{
+    double num = 0, den = 0;
+    size_t i;
+    for (i = 0; i < n; ++i) {
+        double d = (double)a[i] - b[i];
+        if (!(d == d)) return HUGE_VAL;
+        num += d * d;
+        den += b[i] * b[i];
+    }
+    return den > 0 ? sqrt(num / den) : sqrt(num);
+}
+
+/* malloc that counts, and returns NULL at call number fail_at (1-based; 0 never). */
+typedef struct check_heap { long calls, live, fail_at; size_t bytes; } check_heap;
+
+static void *check_alloc(void *user, size_t bytes)
+{
+    check_heap *h = (check_heap *)user;
+    void *p;
+    if (++h->calls == h->fail_at) return NULL;
+    p = malloc(bytes ? bytes : 1);
+    if (p) { ++h->live; h->bytes += bytes; memset(p, 0xA5, bytes); }
+    return p;
+}
+
+static void check_free(void *user, void *p, size_t bytes)
+{
+    check_heap *h = (check_heap *)user;
+    if (p) { --h->live; h->bytes -= bytes; }
+    free(p);
+}
+#endif

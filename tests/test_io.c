@@ -1,0 +1,1075 @@
+/* test_io.c - files: good ones, hostile ones, and what happens when memory, reads and writes fail.
+ * Run from the repository root; files it makes are called test_io.* and removed again. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "check.h"
+
+/* The library's calls to the C library, counted; number io_fail_at fails. */
+static long io_calls = 0, io_fail_at = 0;
+static char io_temporary[5000] = "";
+static int io_fails(void)
+{
+    if (++io_calls != io_fail_at) return 0;
+    errno = EIO;
+    return 1;
+}
+static void io_note(const char *path, const char *mode)
+{
+    if (mode[0] == 'w' && strlen(path) < sizeof io_temporary) strcpy(io_temporary, path);
+}
+#define DRL__FOPEN(path, mode)      (io_note(path, mode), io_fails() ? NULL : fopen(path, mode))
+#define DRL__FREAD(data, n, file)   (io_fails() ? 0 : fread(data, 1, n, file))
+#define DRL__FWRITE(data, n, file)  fwrite(data, 1, io_fails() ? (n) / 2 : (n), file)
+#define DRL__FFLUSH(file)           (io_fails() ? EOF : fflush(file))
+#define DRL__FCLOSE(file)           (io_fails() ? (fclose(file), EOF) : fclose(file))
+#define DRL__REMOVE(path)           (io_fails() ? -1 : remove(path))
+#if !defined(_WIN32)
+#define DRL__RENAME(from, to)       (io_fails() ? -1 : rename(from, to))
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#define DRL__STAT(path, info)       (io_fails() ? -1 : stat(path, info))
+#define DRL__FSYNC(file)            (io_fails() ? -1 : fsync(fileno(file)))
+#endif
+
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+
+static check_heap heap;
+static drl_ctx *ctx;
+
+/* Only the context is left, and the sentence is ready for the next check. */
+static void clean(const char *what)
+{
+    CHECK(heap.live == 1, "%s: %ld blocks are left", what, heap.live - 1);
+    drl_ctx_clear(ctx);
+}
+
+#define CHECK_FAILS(call, expected, part)                                                                                   \
+    do {                                                                                                                    \
+        drl_status fails_ = (call);                                                                                         \
+        CHECK(fails_ == (expected), "%s, expected %s", drl_status_text(fails_), drl_status_text(expected));                 \
+        CHECK(strstr(drl_ctx_message(ctx), part) != NULL, "\"%s\" should have \"%s\"", drl_ctx_message(ctx), part);         \
+        clean(part);                                                                                                        \
+    } while (0)
+
+/* A copy that ends where its block ends, so that a sanitizer sees every read past it. */
+static unsigned char *exact(const void *data, size_t n)
+{
+    unsigned char *p = (unsigned char *)malloc(n ? n : 1);
+    if (!p) exit(2);
+    if (n) memcpy(p, data, n);
+    return p;
+}
+
+static unsigned char *st_bytes(const char *header, size_t header_bytes, size_t data_bytes, size_t *size)
+{
+    unsigned char *p;
+    size_t i;
+    *size = 8 + header_bytes + data_bytes;
+    p = (unsigned char *)malloc(*size);
+    if (!p) exit(2);
+    for (i = 0; i < 8; ++i) p[i] = (unsigned char)((uint64_t)header_bytes >> 8 * i & 255);
+    memcpy(p + 8, header, header_bytes);
+    for (i = 0; i < data_bytes; ++i) p[8 + header_bytes + i] = (unsigned char)(i + 1);
+    return p;
+}
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Whatever was accepted must keep the promises of the format. */
+static void st_examine(const drl_safetensors *st, size_t data_size)
+{
+    size_t i, sum = 0, bad = 0, n = drl_safetensors_count(st);
+    for (i = 0; i < n; ++i) {
+        const drl_array *a = drl_safetensors_at(st, i);
+        const unsigned char *p = (const unsigned char *)a->data;
+        volatile unsigned char touched = 0;
+        sum += a->bytes;
+        if (a->bytes != drl_array_count(a) * drl_dtype_bytes(a->dtype)) ++bad;
+        if (drl_safetensors_find(st, a->name) != a) ++bad;
+        if (a->bytes) touched = (unsigned char)(p[0] ^ p[a->bytes - 1]);
+        (void)touched;
+    }
+    for (i = 0; i < drl_safetensors_meta_count(st); ++i) {
+        const char *const *pair = drl_safetensors_meta_pairs(st) + 2 * i;
+        if (drl_safetensors_meta(st, pair[0]) != pair[1]) ++bad;
+    }
+    if (sum > data_size) ++bad;
+    CHECK(bad == 0, "%d broken promises in an accepted file", (int)bad);
+}
+
+/* --- arrays */
+
+static void test_arrays(void)
+{
+    static const unsigned char raw[8] = { 0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
+    static const struct { drl_dtype dtype; size_t bytes; float little, big; } ints[] = {
+        { DRL_DTYPE_I8, 1, -2.0f, -2.0f },       { DRL_DTYPE_U8, 1, 254.0f, 254.0f },
+        { DRL_DTYPE_I16, 2, -2.0f, -257.0f },    { DRL_DTYPE_U16, 2, 65534.0f, 65279.0f },
+        { DRL_DTYPE_I32, 4, -2.0f, -16777217.0f }, { DRL_DTYPE_U32, 4, 4294967294.0f, 4278190079.0f },
+        { DRL_DTYPE_I64, 8, -2.0f, -72057594037927937.0f }, { DRL_DTYPE_U64, 8, 18446744073709551614.0f, 18374686479671623679.0f },
+        { DRL_DTYPE_BOOL, 1, 1.0f, 1.0f } };
+    size_t one = 1, shape[2], i;
+    drl_array a;
+    float out[4], values[3];
+    int big = drl__host_is_big();
+    uint32_t h, wrong = 0;
+    double d;
+    unsigned char unaligned[16];
+
+    for (i = 0; i < sizeof ints / sizeof ints[0]; ++i) {
+        a = drl_array_of("a", ints[i].dtype, 1, &one, raw);
+        CHECK(a.bytes == ints[i].bytes, "%s has %d bytes", drl_dtype_name(a.dtype), (int)a.bytes);
+        a.swapped = big;
+        CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
+        CHECK(out[0] == ints[i].little, "%s little: %g", drl_dtype_name(a.dtype), (double)out[0]);
+        a.swapped = !big;
+        CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
+        CHECK(out[0] == ints[i].big, "%s big: %g", drl_dtype_name(a.dtype), (double)out[0]);
+    }
+    for (h = 0; h < 65536; ++h) {       /* every half against its definition */
+        uint16_t half = (uint16_t)h;
+        int e = (int)(h >> 10 & 31), f = (int)(h & 1023);
+        double v = e == 0 ? ldexp(f, -24) : ldexp(1024 + f, e - 25);
+        if (h >> 15) v = -v;
+        a = drl_array_of("h", DRL_DTYPE_F16, 1, &one, &half);
+        drl_array_to_float(ctx, &a, out);
+        if (e == 31) {
+            uint32_t bits;
+            memcpy(&bits, out, 4);
+            if ((bits & 0x7F800000u) != 0x7F800000u || (bits >> 31) != h >> 15 || ((bits & 0x7FFFFFu) != 0) != (f != 0)) ++wrong;
+        } else if ((double)out[0] != v) ++wrong;
+    }
+    CHECK(wrong == 0, "%u halves are wrong", (unsigned)wrong);
+    for (h = 0, wrong = 0; h < 65536; ++h) {
+        uint16_t half = (uint16_t)h;
+        uint32_t bits;
+        a = drl_array_of("b", DRL_DTYPE_BF16, 1, &one, &half);
+        drl_array_to_float(ctx, &a, out);
+        memcpy(&bits, out, 4);
+        if (bits != h << 16) ++wrong;
+    }
+    CHECK(wrong == 0, "%u bfloats are wrong", (unsigned)wrong);
+    d = -1.0 / 3.0;
+    memcpy(unaligned + 3, &d, 8);
+    a = drl_array_of("d", DRL_DTYPE_F64, 0, NULL, unaligned + 3);
+    CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
+    CHECK(out[0] == (float)d, "%g", (double)out[0]);
+    values[0] = 1.5f; values[1] = -2.25f; values[2] = 3e-40f;
+    memcpy(unaligned + 1, values, 12);
+    one = 3;
+    a = drl_array_of("f", DRL_DTYPE_F32, 1, &one, unaligned + 1);
+    CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
+    CHECK(memcmp(out, values, 12) == 0, "floats at an odd address");
+    if ((uintptr_t)(unaligned + 1) % sizeof(float)) CHECK(drl_array_floats(&a) == NULL, "in place at an odd address");
+    a.data = values;
+    CHECK(drl_array_floats(&a) == values, "not in place");
+    a.swapped = 1;
+    CHECK(drl_array_floats(&a) == NULL, "in place with swapped bytes");
+
+    shape[0] = SIZE_MAX / 2; shape[1] = 3;
+    a = drl_array_of("x", DRL_DTYPE_U8, 2, shape, raw);
+    CHECK(drl_array_count(&a) == 0, "a count that does not fit");
+    CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_SHAPE, "does not fit size_t");
+    one = 1;
+    a = drl_array_of("x", DRL_DTYPE_F32, 1, &one, values);
+    CHECK_FAILS(drl_array_to_float(ctx, &a, NULL), DRL_E_ARGUMENT, "dst is NULL");
+    CHECK_FAILS(drl_array_to_float(ctx, NULL, out), DRL_E_ARGUMENT, "array is NULL");
+    CHECK(drl_array_to_float(NULL, &a, out) == DRL_E_ARGUMENT, "no context");
+    a.bytes = 3;
+    CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_SHAPE, "3 bytes, its shape needs 4");
+    a.bytes = 4; a.data = NULL;
+    CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_ARGUMENT, "no data");
+    a = drl_array_of("x", DRL_DTYPE_F32, 9, shape, values);
+    CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_ARGUMENT, "rank is -1");
+    a = drl_array_of("x", (drl_dtype)99, 1, &one, values);
+    CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_ARGUMENT, "99 is no dtype");
+    CHECK(strcmp(drl_dtype_name((drl_dtype)99), "?") == 0 && drl_dtype_bytes((drl_dtype)99) == 0, "dtype 99");
+}
+
+/* --- safetensors */
+
+static const char st_good[] =
+    "{\"__metadata__\":{\"k\":\"v\\n\\u00e9\",\"\":\"\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[4,12]},"
+    "\"a.\\u00e4\\ud83d\\ude00\":{\"shape\":[],\"data_offsets\":[0,4],\"dtype\":\"I32\"},"
+    "\"none\" : { \"dtype\" :\t\"U8\", \"shape\":[3,0], \"data_offsets\":[ 4 , 4 ]},\n\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[12,14]}}  ";
+
+/* One tensor {dtype, shape, data_offsets} under the name "a". */
+#define ONE(dtype, shape, offsets) "{\"a\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+#define TWO(first, second) "{\"a\":{\"dtype\":\"U8\",\"shape\":" first "},\"b\":{\"dtype\":\"U8\",\"shape\":" second "}}"
+
+static const struct { const char *header; size_t data; const char *sentence; } st_hostile[] = {
+    { "", 0, "expected '{'" },
+    { "[]", 0, "expected '{'" },
+    { " {}", 0, "expected '{'" },
+    { "{", 0, "expected a string" },
+    { "{}x", 0, "only spaces" },
+    { "{}\n", 0, "only spaces" },
+    { "{}{}", 0, "only spaces" },
+    { "{,}", 0, "expected a string" },
+    { "{} ", 1, "1 bytes follow" },
+    { "{a:1}", 0, "expected a string" },
+    { "{'a':1}", 0, "expected a string" },
+    { "{\"a\"}", 0, "expected ':'" },
+    { "{\"a\":1}", 0, "expected '{'" },
+    { "{\"a\":[]}", 0, "expected '{'" },
+    { "{\"a\":null}", 0, "expected '{'" },
+    { "{\"a\":{}}", 0, "expected a string" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},}", 1, "expected a string" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1],}}", 1, "expected a string" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}", 1, "expected '}'" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,],\"data_offsets\":[0,1]}}", 1, "whole number" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[,1],\"data_offsets\":[0,1]}}", 1, "whole number" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1 1],\"data_offsets\":[0,1]}}", 1, "expected ']'" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[[1]],\"data_offsets\":[0,1]}}", 1, "whole number" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":{},\"data_offsets\":[0,1]}}", 1, "expected '['" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[\"1\"],\"data_offsets\":[0,1]}}", 1, "whole number" },
+    { "{\"a\":{\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "has no dtype" },
+    { "{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", 1, "has no shape" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1]}}", 1, "has no data_offsets" },
+    { "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "duplicate key" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"sh\\u0061pe\":[1],\"data_offsets\":[0,1]}}", 1, "duplicate key" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"data_offsets\":[0,1]}}", 1, "duplicate key" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"more\":1}}", 1, "unknown key" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"data_offsets_and_more\":1}}", 1, "unknown key" },
+    { ONE("F8_E4M3", "[1]", "[0,1]"), 1, "unknown dtype 'F8_E4M3'" },
+    { ONE("f32", "[1]", "[0,4]"), 4, "unknown dtype 'f32'" },
+    { ONE("", "[1]", "[0,4]"), 4, "unknown dtype ''" },
+    { ONE("?", "[1]", "[0,4]"), 4, "unknown dtype '?'" },
+    { ONE("F32 and a very long tail of it", "[1]", "[0,4]"), 4, "unknown dtype 'F32 and a very '" },
+    { "{\"a\":{\"dtype\":4,\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "expected a string" },
+    { ONE("F32", "[4]", "[0,12]"), 12, "tensor 'a' has 12 bytes at 0..12, its shape needs 16" },
+    { ONE("F32", "[2]", "[0,12]"), 12, "tensor 'a' has 12 bytes at 0..12, its shape needs 8" },
+    { ONE("F32", "[]", "[0,0]"), 0, "its shape needs 4" },
+    { ONE("U8", "[0]", "[0,1]"), 1, "its shape needs 0" },
+    { ONE("U8", "[4]", "[4,0]"), 4, "lies at 4..0 of 4" },
+    { ONE("U8", "[5]", "[0,5]"), 4, "lies at 0..5 of 4" },
+    { ONE("U8", "[1]", "[4,5]"), 4, "lies at 4..5 of 4" },
+    { ONE("U8", "[0]", "[5,5]"), 4, "lies at 5..5 of 4" },
+    { ONE("U8", "[3]", "[0,3]"), 4, "1 bytes follow" },
+    { ONE("U8", "[3]", "[1,4]"), 4, "starts at 1, the one before it ends at 0" },
+    { ONE("U8", "[-1]", "[0,1]"), 1, "whole number" },
+    { ONE("U8", "[+1]", "[0,1]"), 1, "whole number" },
+    { ONE("U8", "[1.0]", "[0,1]"), 1, "expected ']'" },
+    { ONE("U8", "[1e0]", "[0,1]"), 1, "expected ']'" },
+    { ONE("U8", "[0x1]", "[0,1]"), 1, "expected ']'" },
+    { ONE("U8", "[01]", "[0,1]"), 1, "leading zero" },
+    { ONE("U8", "[00]", "[0,0]"), 0, "leading zero" },
+    { ONE("U8", "[1]", "[-0,1]"), 1, "whole number" },
+    { ONE("U8", "[1]", "[00,1]"), 1, "leading zero" },
+    { ONE("U8", "[1]", "[0]"), 1, "expected ','" },
+    { ONE("U8", "[1]", "[]"), 1, "whole number" },
+    { ONE("U8", "[1]", "[0,1,1]"), 1, "expected ']'" },
+    { ONE("U8", "[1]", "{}"), 1, "expected '['" },
+    { ONE("U8", "[18446744073709551617]", "[0,1]"), 1, "does not fit size_t" },
+    { ONE("U8", "[99999999999999999999999999]", "[0,1]"), 1, "does not fit size_t" },
+    { ONE("U8", "[1]", "[0,18446744073709551617]"), 1, "does not fit size_t" },
+    { ONE("U8", "[1]", "[18446744073709551616,1]"), 1, "does not fit size_t" },
+    { ONE("U8", "[65536,65536,65536,65536]", "[0,0]"), 0, "more than can be addressed" },
+    { ONE("U8", "[65536,65536,65536,65536,0]", "[0,0]"), 0, "more than can be addressed" },
+    { ONE("U8", "[0,65536,65536,65536,65536]", "[0,0]"), 0, "more than can be addressed" },
+    { ONE("F64", "[65536,65536,65536,8192]", "[0,0]"), 0, "more than can be addressed" },
+    { ONE("U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]"), 1, "more than 8 axes" },
+    { TWO("[1],\"data_offsets\":[0,1]", "[1],\"data_offsets\":[0,1]"), 2, "starts at 0, the one before it ends at 1" },
+    { TWO("[2],\"data_offsets\":[0,2]", "[2],\"data_offsets\":[1,3]"), 3, "starts at 1, the one before it ends at 2" },
+    { TWO("[3],\"data_offsets\":[0,3]", "[1],\"data_offsets\":[1,2]"), 3, "starts at 1, the one before it ends at 3" },
+    { TWO("[1],\"data_offsets\":[0,1]", "[1],\"data_offsets\":[2,3]"), 3, "starts at 2, the one before it ends at 1" },
+    { TWO("[2],\"data_offsets\":[0,2]", "[0],\"data_offsets\":[1,1]"), 2, "starts at 1, the one before it ends at 2" },
+    { TWO("[1],\"data_offsets\":[0,1]", "[1],\"data_offsets\":[1,2]"), 3, "1 bytes follow" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[1,2]}}", 2, "two tensors are called 'a'" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"\\u0061\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[1,2]}}", 2, "two tensors are called 'a'" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "two tensors are called 'a'" },
+    { "{\"__metadata__\":{},\"__metadata__\":{}}", 0, "a second __metadata__" },
+    { "{\"__metadata__\":{},\"\\u005f_metadata__\":{}}", 0, "a second __metadata__" },
+    { "{\"__metadata__\":{\"a\":\"1\",\"b\":\"2\",\"\\u0061\":\"3\"}}", 0, "two metadata entries are called 'a'" },
+    { "{\"__metadata__\":{\"a\":1}}", 0, "expected a string" },
+    { "{\"__metadata__\":{\"a\":{}}}", 0, "expected a string" },
+    { "{\"__metadata__\":{\"a\":null}}", 0, "expected a string" },
+    { "{\"__metadata__\":{\"a\"}}", 0, "expected ':'" },
+    { "{\"__metadata__\":{\"a\":\"1\",}}", 0, "expected a string" },
+    { "{\"__metadata__\":[]}", 0, "expected '{'" },
+    { "{\"__metadata__\":null}", 0, "expected '{'" },
+    { "{\"__metadata__\":{\"a\":\"1\"}", 0, "expected '}'" },
+    { "{\"a", 0, "string without end" },
+    { "{\"a\\", 0, "string without end" },
+    { "{\"a\\\"", 0, "string without end" },
+    { "{\"\\u0000\":{}}", 0, "NUL in a string" },
+    { "{\"__metadata__\":{\"a\":\"\\u0000\"}}", 0, "NUL in a string" },
+    { "{\"\\x41\":{}}", 0, "unknown escape" },
+    { "{\"\\U0041\":{}}", 0, "unknown escape" },
+    { "{\"\\u00g1\":{}}", 0, "hexadecimal" },
+    { "{\"\\u00", 0, "hexadecimal" },
+    { "{\"\\ud800\":{}}", 0, "surrogate" },
+    { "{\"\\ud800\\n\":{}}", 0, "surrogate" },
+    { "{\"\\ud800\\u0041\":{}}", 0, "surrogate" },
+    { "{\"\\ud800\\ud800\":{}}", 0, "surrogate" },
+    { "{\"\\udc00\":{}}", 0, "surrogate" },
+    { "{\"a\nb\":{}}", 0, "control character" },
+    { "{\"a\x1f\":{}}", 0, "control character" },
+    { "{\"\x80\":{}}", 0, "not UTF-8" },
+    { "{\"\xc3\":{}}", 0, "not UTF-8" },
+    { "{\"\xc0\x80\":{}}", 0, "not UTF-8" },
+    { "{\"\xc1\xbf\":{}}", 0, "not UTF-8" },
+    { "{\"\xe0\x9f\xbf\":{}}", 0, "not UTF-8" },
+    { "{\"\xed\xa0\x80\":{}}", 0, "not UTF-8" },
+    { "{\"\xf0\x8f\xbf\xbf\":{}}", 0, "not UTF-8" },
+    { "{\"\xf4\x90\x80\x80\":{}}", 0, "not UTF-8" },
+    { "{\"\xf5\x80\x80\x80\":{}}", 0, "not UTF-8" },
+    { "{\"\xff\":{}}", 0, "not UTF-8" },
+    { "{\"\xe2\x82", 0, "not UTF-8" },
+    { "\xef\xbb\xbf{}", 0, "expected '{'" },
+    { "{\"\\u001b[31m\x7f\":{\"dtype\":\"X\",", 0, "tensor '?[31m?' has" },
+    { "{\"a\":{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{", 0, "expected a string" },
+    { "{\"a\":{\"shape\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 0, "whole number" }
+};
+
+static void test_st_reading(void)
+{
+    drl_safetensors *st = NULL, *untouched = (drl_safetensors *)(void *)&heap;
+    size_t size, i;
+    unsigned char *p = st_bytes(st_good, sizeof st_good - 1, 14, &size);
+    const drl_array *a;
+    float out[2];
+
+    CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
+    CHECK(drl_safetensors_count(st) == 4 && drl_safetensors_meta_count(st) == 2, "%d tensors", (int)drl_safetensors_count(st));
+    a = drl_safetensors_at(st, 0);
+    CHECK(a && strcmp(a->name, "b") == 0 && a->rank == 2 && a->shape[0] == 2 && a->shape[1] == 1 && a->dtype == DRL_DTYPE_F32, "tensor b");
+    CHECK(a && a->data == p + 8 + sizeof st_good - 1 + 4 && a->bytes == 8, "place of b: data is used in place");
+    a = drl_safetensors_find(st, "a.\xc3\xa4\xf0\x9f\x98\x80");
+    CHECK(a == drl_safetensors_at(st, 1) && a && a->rank == 0, "escapes in a name");
+    CHECK_OK(ctx, drl_array_to_float(ctx, a, out));
+    CHECK(out[0] == (float)0x04030201, "%g", (double)out[0]);
+    a = drl_safetensors_find(st, "none");
+    CHECK(a && a->bytes == 0 && a->rank == 2 && drl_array_count(a) == 0, "the empty tensor");
+    CHECK_OK(ctx, drl_array_to_float(ctx, a, out));
+    CHECK(drl_safetensors_find(st, "absent") == NULL && drl_safetensors_find(st, NULL) == NULL && drl_safetensors_at(st, 4) == NULL, "absent");
+    CHECK(drl_safetensors_meta(st, "k") && strcmp(drl_safetensors_meta(st, "k"), "v\n\xc3\xa9") == 0, "metadata k");
+    CHECK(drl_safetensors_meta(st, "") && drl_safetensors_meta(st, "")[0] == 0 && !drl_safetensors_meta(st, "x"), "metadata of the empty key");
+    st_examine(st, 14);
+    drl_safetensors_close(st);
+    clean("good");
+
+    for (i = 0; i < size; ++i) {            /* cut anywhere */
+        unsigned char *cut = exact(p, i);
+        st = untouched;
+        CHECK(drl_safetensors_open_memory(ctx, cut, i, &st) == DRL_E_FORMAT && st == untouched, "cut to %d of %d bytes", (int)i, (int)size);
+        clean("cut");
+        free(cut);
+    }
+    free(p);
+
+    for (i = 0; i < sizeof st_hostile / sizeof st_hostile[0]; ++i) {
+        p = st_bytes(st_hostile[i].header, strlen(st_hostile[i].header), st_hostile[i].data, &size);
+        st = untouched;
+        CHECK_FAILS(drl_safetensors_open_memory(ctx, p, size, &st), DRL_E_FORMAT, st_hostile[i].sentence);
+        CHECK(st == untouched, "result of %s", st_hostile[i].header);
+        free(p);
+    }
+
+    {   /* header lengths that lie; a NUL between tokens */
+        static const unsigned char lengths[][8] = {
+            { 3, 0, 0, 0, 0, 0, 0, 0 }, { 1, 0xE1, 0xF5, 5, 0, 0, 0, 0 }, { 0, 0, 0, 0, 1, 0, 0, 0 },
+            { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF }, { 0xF8, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF }, { 2, 0, 0, 0, 0, 0, 0, 0x80 } };
+        static const char *const sentences[] = { "header of 3 bytes in a file of 10", "at most 100000000", "at most", "at most", "at most", "at most" };
+        unsigned char file[10];
+        for (i = 0; i < 6; ++i) {
+            memcpy(file, lengths[i], 8);
+            memcpy(file + 8, "{}", 2);
+            CHECK_FAILS(drl_safetensors_open_memory(ctx, file, 10, &st), DRL_E_FORMAT, sentences[i]);
+        }
+        p = st_bytes("{\"a\":{\"dtype\":\"U8\",\"shape\":[\0" "1],\"data_offsets\":[0,1]}}", 54, 1, &size);
+        CHECK_FAILS(drl_safetensors_open_memory(ctx, p, size, &st), DRL_E_FORMAT, "whole number");
+        free(p);
+    }
+    p = st_bytes("{}", 2, 0, &size);
+    CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
+    CHECK(drl_safetensors_count(st) == 0, "an empty file");
+    drl_safetensors_close(st);
+    free(p);
+    p = st_bytes("{\"__metadata__\":{}}", 19, 0, &size);
+    CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
+    drl_safetensors_close(st);
+    clean("empty");
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, NULL, 10, &st), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, p, 10, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_safetensors_open(ctx, NULL, &st), DRL_E_ARGUMENT, "NULL");
+    CHECK(drl_safetensors_open_memory(NULL, p, 10, &st) == DRL_E_ARGUMENT, "no context");
+    free(p);
+    drl_safetensors_close(NULL);
+    CHECK(drl_safetensors_count(NULL) == 0 && !drl_safetensors_at(NULL, 0) && !drl_safetensors_find(NULL, "a") && !drl_safetensors_meta(NULL, "a"), "NULL");
+}
+
+/* Every value of every byte, and longer random damage: refused or sound, never a leak. */
+static void test_st_damage(void)
+{
+    size_t size, i, accepted = 0, refused = 0, live = 0, n;
+    unsigned char *good = st_bytes(st_good, sizeof st_good - 1, 14, &size), *p = exact(good, size);
+    drl_safetensors *st;
+    drl_status status;
+    uint32_t seed = 1;
+    int v, k;
+    for (i = 0; i < size; ++i)
+        for (v = 1; v < 256; ++v) {
+            p[i] = (unsigned char)(good[i] ^ v);
+            status = drl_safetensors_open_memory(ctx, p, size, &st);
+            if (status == DRL_OK) {
+                ++accepted;
+                st_examine(st, 14);
+                drl_safetensors_close(st);
+            } else if (status == DRL_E_FORMAT) ++refused;
+            p[i] = good[i];
+            drl_ctx_clear(ctx);
+            if (heap.live != 1) ++live;
+        }
+    CHECK(accepted + refused == size * 255 && live == 0, "%d accepted, %d refused, %d leaks", (int)accepted, (int)refused, (int)live);
+    CHECK(accepted > 1000 && refused > 10000, "%d accepted, %d refused", (int)accepted, (int)refused);
+    free(p);
+    accepted = refused = 0;
+    for (i = 0; i < 40000; ++i) {           /* pieces moved, digits changed, parts cut out; the length stays right or not */
+        n = size;
+        p = exact(good, size);
+        for (k = 0; k < 1 + (int)(i % 3); ++k) {
+            size_t from = 8 + next_random(&seed) % (n - 8), to = 8 + next_random(&seed) % (n - 8), len = next_random(&seed) % 12;
+            if (from + len > n) len = n - from;
+            if (to + len > n) len = n - to;
+            if (next_random(&seed) % 3 == 0) memmove(p + to, p + from, len);
+            else if (next_random(&seed) % 2) p[to] = (unsigned char)"{}[]\":,0123456789\\ue "[next_random(&seed) % 21];
+            else if (n - len > 40) {
+                memmove(p + from, p + from + len, n - from - len);
+                n -= len;
+                p[0] = (unsigned char)((n - 22) & 255);
+                p[1] = (unsigned char)((n - 22) >> 8);
+            }
+        }
+        {
+            unsigned char *tight = exact(p, n);
+            status = drl_safetensors_open_memory(ctx, tight, n, &st);
+            if (status == DRL_OK) {
+                ++accepted;
+                st_examine(st, n);
+                drl_safetensors_close(st);
+            } else if (status == DRL_E_FORMAT) ++refused;
+            free(tight);
+        }
+        free(p);
+        drl_ctx_clear(ctx);
+    }
+    CHECK(accepted + refused == 40000 && accepted > 100, "%d accepted, %d refused", (int)accepted, (int)refused);
+    clean("damage");
+    free(good);
+}
+
+/* Many entries: refused or read in n log n, with memory in proportion to the file. */
+static void test_st_many(void)
+{
+    const size_t tensors = 50000, metas = 200000;
+    char *header = (char *)malloc(8000000);
+    size_t n = 0, i, size, base;
+    unsigned char *p;
+    drl_safetensors *st = NULL;
+    drl_ctx *own = NULL;
+    if (!header) exit(2);
+    header[n++] = '{';
+    for (i = 0; i < tensors; ++i) n += (size_t)sprintf(header + n, "%s\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", i ? "," : "", (int)(tensors - i));
+    header[n++] = '}';
+    p = st_bytes(header, n, 0, &size);
+    CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
+    CHECK(drl_safetensors_count(st) == tensors && drl_safetensors_find(st, "777") == drl_safetensors_at(st, tensors - 777), "many tensors");
+    drl_safetensors_close(st);
+    free(p);
+    clean("many tensors");
+
+    n = (size_t)sprintf(header, "{\"__metadata__\":{");
+    for (i = 0; i < metas; ++i) n += (size_t)sprintf(header + n, "%s\"\":\"\"", i ? "," : "");
+    n += (size_t)sprintf(header + n, "}}");
+    p = st_bytes(header, n, 0, &size);
+    CHECK(drl_ctx_create(NULL, &own) == DRL_OK, "context");
+    base = drl_ctx_bytes_used(own);
+    CHECK(drl_safetensors_open_memory(own, p, size, &st) == DRL_E_FORMAT, "the same key 200000 times");
+    CHECK(drl_ctx_bytes_peak(own) - base < 5 * size, "%d bytes held for a file of %d", (int)(drl_ctx_bytes_peak(own) - base), (int)size);
+    CHECK(drl_ctx_bytes_used(own) == base, "left over");
+    drl_ctx_destroy(own);
+    free(p);
+    free(header);
+}
+
+static drl_safetensors_desc st_sample(drl_array arrays[4])
+{
+    static float w[6] = { 1, -2, 3.5f, 0, 1e-20f, -0.0f };
+    static int32_t t[1] = { -7 };
+    static uint8_t b[3] = { 0, 1, 255 };
+    static const char *const meta[] = { "net", "a \"quoted\" \\ name\n\x01", "\xc3\xa9", "" };
+    static const size_t shape2[2] = { 2, 3 }, shape1[1] = { 3 }, shape0[2] = { 0, 5 };
+    drl_safetensors_desc d;
+    memset(&d, 0, sizeof d);
+    arrays[0] = drl_array_of("energy.conv\"1\".weight", DRL_DTYPE_F32, 2, shape2, w);
+    arrays[1] = drl_array_of("t", DRL_DTYPE_I32, 0, NULL, t);
+    arrays[2] = drl_array_of("", DRL_DTYPE_U8, 1, shape1, b);
+    arrays[3] = drl_array_of("nothing", DRL_DTYPE_F64, 2, shape0, NULL);
+    d.arrays = arrays;
+    d.count = 4;
+    d.meta = meta;
+    d.meta_count = 2;
+    return d;
+}
+
+/* The same tensors and metadata in the same order. */
+static void st_compare(const drl_safetensors *a, const drl_safetensors *b, const char *what)
+{
+    size_t i, wrong = drl_safetensors_count(a) != drl_safetensors_count(b) || drl_safetensors_meta_count(a) != drl_safetensors_meta_count(b);
+    for (i = 0; !wrong && i < drl_safetensors_count(a); ++i) {
+        const drl_array *x = drl_safetensors_at(a, i), *y = drl_safetensors_at(b, i);
+        wrong += strcmp(x->name, y->name) || x->dtype != y->dtype || x->rank != y->rank || x->bytes != y->bytes;
+        wrong += memcmp(x->shape, y->shape, sizeof x->shape) || memcmp(x->data, y->data, x->bytes);
+    }
+    for (i = 0; !wrong && i < 2 * drl_safetensors_meta_count(a); ++i)
+        wrong += strcmp(drl_safetensors_meta_pairs(a)[i], drl_safetensors_meta_pairs(b)[i]) != 0;
+    CHECK(wrong == 0, "%s: tensors or metadata differ", what);
+}
+
+/* Everything that was read, as a description to write. The arrays are malloc'ed. */
+static drl_safetensors_desc st_desc_of(const drl_safetensors *st)
+{
+    drl_safetensors_desc d;
+    drl_array *arrays = (drl_array *)malloc((drl_safetensors_count(st) + 1) * sizeof(drl_array));
+    size_t i;
+    if (!arrays) exit(2);
+    for (i = 0; i < drl_safetensors_count(st); ++i) arrays[i] = *drl_safetensors_at(st, i);
+    d.arrays = arrays;
+    d.count = drl_safetensors_count(st);
+    d.meta = drl_safetensors_meta_pairs(st);
+    d.meta_count = drl_safetensors_meta_count(st);
+    return d;
+}
+
+static void test_st_writing(void)
+{
+    static const char expected[] =
+        "{\"__metadata__\":{\"net\":\"a \\\"quoted\\\" \\\\ name\\u000a\\u0001\",\"\xc3\xa9\":\"\"},"
+        "\"energy.conv\\\"1\\\".weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+        "\"t\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[24,28]},\"\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[28,31]},"
+        "\"nothing\":{\"dtype\":\"F64\",\"shape\":[0,5],\"data_offsets\":[31,31]}}";
+    static const unsigned char one_and_two[8] = { 0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0 };      /* 1, -2 little-endian */
+    drl_array arrays[4];
+    drl_safetensors_desc d = st_sample(arrays), again;
+    drl_safetensors *st = NULL, *second = NULL;
+    size_t size = 0, written = 77, header, i;
+    unsigned char *p, *q;
+    void *file = NULL;
+
+    CHECK_OK(ctx, drl_safetensors_write_size(ctx, &d, &size));
+    p = exact("", 0);
+    p = (unsigned char *)realloc(p, size);
+    if (!p) exit(2);
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, p, size - 1, &written), DRL_E_SHAPE, "do not fit the capacity");
+    CHECK(written == 77, "written on failure");
+    CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &d, p, size, &written));
+    CHECK(written == size, "%d of %d bytes", (int)written, (int)size);
+    header = p[0] + 256u * p[1];
+    CHECK((header + 8) % 64 == 0 && size == 8 + header + 31, "header of %d bytes", (int)header);
+    CHECK(header >= strlen(expected) && memcmp(p + 8, expected, strlen(expected)) == 0, "%.*s", (int)header, (const char *)p + 8);
+    for (i = strlen(expected); i < header; ++i) if (p[8 + i] != ' ') break;
+    CHECK(i == header, "padding");
+    CHECK(memcmp(p + 8 + header, one_and_two, 8) == 0, "little-endian data");
+
+    CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
+    CHECK(drl_safetensors_meta(st, "net") && strcmp(drl_safetensors_meta(st, "net"), d.meta[1]) == 0, "metadata");
+    again = st_desc_of(st);
+    q = exact(p, size);
+    memset(q, 0, size);
+    CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &again, q, size, &written));
+    CHECK(written == size && memcmp(p, q, size) == 0, "rewritten bytes");
+    for (i = 0; i < again.count; ++i) {     /* data of the other byte order is turned round */
+        drl_array *a = (drl_array *)(uintptr_t)&again.arrays[i];
+        size_t bytes = drl_dtype_bytes(a->dtype), k, m;
+        unsigned char *turned = exact(a->data, a->bytes);
+        for (k = 0; k + bytes <= a->bytes; k += bytes) for (m = 0; m < bytes; ++m) turned[k + m] = ((const unsigned char *)a->data)[k + bytes - 1 - m];
+        a->data = turned;
+        a->swapped = !a->swapped;
+    }
+    memset(q, 0, size);
+    CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &again, q, size, &written));
+    CHECK(memcmp(p, q, size) == 0, "rewritten from swapped bytes");
+    for (i = 0; i < again.count; ++i) free((void *)(uintptr_t)again.arrays[i].data);
+    free((void *)(uintptr_t)again.arrays);
+
+    CHECK_OK(ctx, drl_safetensors_write_file(ctx, "test_io.safetensors", &d));
+    CHECK_OK(ctx, drl_file_read(ctx, "test_io.safetensors", &file, &written));
+    CHECK(written == size && memcmp(p, file, size) == 0, "file and memory differ");
+    drl_file_free(ctx, file);
+    CHECK_OK(ctx, drl_safetensors_open(ctx, "test_io.safetensors", &second));
+    st_compare(st, second, "file");
+    CHECK(second && (uintptr_t)drl_safetensors_at(second, 0)->data % 8 == 0 && drl_array_floats(drl_safetensors_at(second, 0)), "alignment");
+    drl_safetensors_close(second);
+    drl_safetensors_close(st);
+    clean("writing");
+    remove("test_io.safetensors");
+
+    arrays[1].name = arrays[0].name;
+    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "two tensors");
+    arrays[1].name = "__metadata__";
+    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "__metadata__");
+    arrays[1].name = NULL;
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, p, 10000, &size), DRL_E_ARGUMENT, "is NULL");
+    arrays[1].name = "\xff";
+    CHECK_FAILS(drl_safetensors_write_file(ctx, "test_io.safetensors", &d), DRL_E_ARGUMENT, "not UTF-8");
+    arrays[1].name = "t";
+    arrays[1].bytes = 5;
+    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_SHAPE, "array has 5 bytes, its shape needs 4");
+    arrays[1].bytes = 4;
+    arrays[1].rank = 9;
+    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "rank is 9");
+    arrays[1].rank = 0;
+    arrays[1].data = NULL;
+    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "no data");
+    {
+        static const char *const twice[] = { "a", "1", "a", "2" }, *const missing[] = { "a", NULL };
+        d = st_sample(arrays);
+        d.meta = twice;
+        CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "two metadata");
+        d.meta = missing;
+        d.meta_count = 1;
+        CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "is NULL");
+        d.meta = NULL;
+        CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "is NULL");
+    }
+    d = st_sample(arrays);
+    CHECK_FAILS(drl_safetensors_write_size(ctx, NULL, &size), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 100, &size), DRL_E_ARGUMENT, "dst is NULL");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, p, 100, NULL), DRL_E_ARGUMENT, "written is NULL");
+    CHECK_FAILS(drl_safetensors_write_file(ctx, NULL, &d), DRL_E_ARGUMENT, "path is NULL");
+    CHECK(drl_safetensors_write_size(NULL, &d, &size) == DRL_E_ARGUMENT, "no context");
+    {   /* two arrays over the same bytes whose sum wraps */
+        drl_array wide[2];
+        size_t shape = SIZE_MAX / 2 + 1;
+        wide[0] = drl_array_of("a", DRL_DTYPE_U8, 1, &shape, p);
+        wide[1] = drl_array_of("b", DRL_DTYPE_U8, 1, &shape, p);
+        d.arrays = wide;
+        d.count = 2;
+        CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_SHAPE, "does not fit size_t");
+    }
+    free(p);
+    free(q);
+}
+
+/* --- NPY and IDX */
+
+#define NPY(version, length, header) "\x93NUMPY" version length header
+static const struct { const char *bytes; size_t size; drl_status status; const char *sentence; } npy_hostile[] = {
+#define H(text, data, status, sentence) { text data, sizeof(text data) - 1, status, sentence },
+    H("\x93NUMPX\1\0\0\0", "", DRL_E_FORMAT, "not an NPY file")
+    H("\x93NUMPY\1", "", DRL_E_FORMAT, "not an NPY file")
+    H(NPY("\0\0", "\1\0", "\n"), "", DRL_E_FORMAT, "version 0.0")
+    H(NPY("\4\0", "\1\0\0\0", "\n"), "", DRL_E_FORMAT, "version 4.0")
+    H(NPY("\1\1", "\1\0", "\n"), "", DRL_E_FORMAT, "version 1.1")
+    H(NPY("\2\0", "\1\0", ""), "", DRL_E_FORMAT, "too few")
+    H(NPY("\1\0", "\2\0", "\n"), "", DRL_E_FORMAT, "header of 2 bytes in a file of 11")
+    H(NPY("\2\0", "\377\377\377\377", "\n"), "", DRL_E_FORMAT, "header of 4294967295 bytes")
+    H(NPY("\1\0", "\1\0", "\n"), "", DRL_E_FORMAT, "expected '{'")
+    H(NPY("\1\0", "\3\0", "{}\n"), "", DRL_E_FORMAT, "expected a string")
+#define D(text) NPY("\1\0", "\100\0", text)             /* 64 bytes of header, by the padding below */
+#define P4 "    "
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}" P4 P4 P4 " \n"), "1234", DRL_OK, "")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,),}" P4 P4 P4 "\n"), "1234", DRL_OK, "")
+    H(D("{\"shape\":(),\"fortran_order\":True,\"descr\":\">i2\"   }" P4 P4 "   \n"), "12", DRL_OK, "")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}" P4 P4 P4 "  "), "1234", DRL_E_FORMAT, "line feed")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}" P4 P4 P4 "\n\n"), "1234", DRL_E_FORMAT, "line feed")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}" P4 P4 P4 "x\n"), "1234", DRL_E_FORMAT, "line feed")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}" P4 P4 P4 " \n"), "123", DRL_E_FORMAT, "3 bytes of data, the shape needs 4")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}" P4 P4 P4 " \n"), "12345", DRL_E_FORMAT, "5 bytes of data, the shape needs 4")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1)}" P4 P4 P4 "  \n"), "1234", DRL_E_FORMAT, "(n,) a shape")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1 1)}" P4 P4 P4 "\n"), "1234", DRL_E_FORMAT, "expected ','")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':[1,]}" P4 P4 P4 " \n"), "1234", DRL_E_FORMAT, "expected '('")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(-1,)}" P4 P4 P4 "\n"), "1234", DRL_E_FORMAT, "whole number")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1L,)}" P4 P4 P4 "\n"), "1234", DRL_E_FORMAT, "expected ','")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(,)}" P4 P4 P4 "  \n"), "1234", DRL_E_FORMAT, "whole number")
+    H(D("{'descr':'<f4','fortran_order':false,'shape':(1,)}" P4 P4 P4 " \n"), "1234", DRL_E_FORMAT, "True or False")
+    H(D("{'descr':'<f4','fortran_order':0,'shape':(1,)}" P4 P4 P4 "     \n"), "1234", DRL_E_FORMAT, "True or False")
+    H(D("{'descr':'<f4','shape':(1,)}" P4 P4 P4 P4 P4 P4 P4 P4 "   \n"), "1234", DRL_E_FORMAT, "no fortran_order")
+    H(D("{'descr':'<f4','fortran_order':False}" P4 P4 P4 P4 P4 P4 "  \n"), "1234", DRL_E_FORMAT, "no shape")
+    H(D("{'fortran_order':False,'shape':(1,)}" P4 P4 P4 P4 P4 P4 "   \n"), "1234", DRL_E_FORMAT, "no descr")
+    H(D("{'descr':'<f4','descr':'<f4','shape':(1,)}" P4 P4 P4 P4 P4 " \n"), "1234", DRL_E_FORMAT, "twice the key 'descr'")
+    H(D("{'descr':'<f4','order':False,'shape':(1,)}" P4 P4 P4 P4 P4 " \n"), "1234", DRL_E_FORMAT, "unknown key 'order'")
+    H(D("{'descr':'<c8','fortran_order':False,'shape':(1,)}" P4 P4 P4 " \n"), "12345678", DRL_E_UNSUPPORTED, "'<c8'")
+    H(D("{'descr':'|O8','fortran_order':False,'shape':(1,)}" P4 P4 P4 " \n"), "12345678", DRL_E_UNSUPPORTED, "'|O8'")
+    H(D("{'descr':'|f4','fortran_order':False,'shape':(1,)}" P4 P4 P4 " \n"), "1234", DRL_E_UNSUPPORTED, "'|f4'")
+    H(D("{'descr':'=f4','fortran_order':False,'shape':(1,)}" P4 P4 P4 " \n"), "1234", DRL_E_UNSUPPORTED, "'=f4'")
+    H(D("{'descr':'<','fortran_order':False,'shape':(1,)  }" P4 P4 P4 " \n"), "1234", DRL_E_UNSUPPORTED, "'<'")
+    H(D("{'descr':'','fortran_order':False,'shape':(1,)   }" P4 P4 P4 " \n"), "1234", DRL_E_UNSUPPORTED, "''")
+    H(D("{'descr':[('a','<f4')],'fortran_order':False,'shape':(1,)}    \n"), "1234", DRL_E_UNSUPPORTED, "fields")
+    H(D("{'descr':'<f4','fortran_order':True,'shape':(1,1)}" P4 P4 P4 " \n"), "1234", DRL_E_UNSUPPORTED, "Fortran")
+    H(D("{'descr':'<f4','fortran_order':True,'shape':(1,)}" P4 P4 P4 "  \n"), "1234", DRL_OK, "")
+    H(D("{'descr':'|u1','fortran_order':False,'shape':(0,9)}" P4 P4 P4 "\n"), "", DRL_OK, "")
+    H(D("{'descr':'|u1','fortran_order':False,'shape':(1,1,1,1,1,1,1,1,)}\n"), "1", DRL_OK, "")
+    H(NPY("\1\0", "\101\0", "{'descr':'|u1','fortran_order':False,'shape':(1,1,1,1,1,1,1,1,1)}\n"), "1", DRL_E_UNSUPPORTED, "more than 8 axes")
+    H(NPY("\1\0", "\111\0", "{'descr':'<f8','fortran_order':False,'shape':(2305843009213693952,4294967296)}\n"), "", DRL_E_FORMAT, "")
+    H(NPY("\1\0", "\117\0", "{'descr':'|u1','fortran_order':False,'shape':(65536,65536,65536,65536,1)}      \n"), "", DRL_E_FORMAT, "more bytes than can be addressed")
+    H(NPY("\1\0", "\100\0", "{'descr':'<f4\\','fortran_order':False,'shape':(1,)}           \n"), "1234", DRL_E_FORMAT, "unexpected character")
+    H(NPY("\1\0", "\12\0", "{'descr':'"), "1234", DRL_E_FORMAT, "string without end")
+};
+
+static void test_npy(void)
+{
+    static const size_t shape[3] = { 2, 1, 3 };
+    static const float w[6] = { 1, -2, 3, 4, 5, 6 };
+    static const char text[] = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1, 3), }";
+    static const unsigned char version2[] = "\x93NUMPY\2\0\100\0\0\0{'descr':'>i2','fortran_order':False,'shape':(2,)}             \n\1\2\377\376";
+    drl_array a, b, kept;
+    size_t i, size, written;
+    unsigned char *p, *q, file[512];
+    float out[6];
+    int d;
+
+    for (i = 0; i < sizeof npy_hostile / sizeof npy_hostile[0]; ++i) {
+        drl_status status;
+        p = exact(npy_hostile[i].bytes, npy_hostile[i].size);
+        memset(&a, 0x5A, sizeof a);
+        kept = a;
+        status = drl_npy_parse(ctx, p, npy_hostile[i].size, &a);
+        CHECK(status == npy_hostile[i].status, "%d: %s (%s) for %s", (int)i, drl_status_text(status), drl_ctx_message(ctx), npy_hostile[i].bytes + 10);
+        CHECK(strstr(drl_ctx_message(ctx), npy_hostile[i].sentence) != NULL, "%d: \"%s\" should have \"%s\"", (int)i, drl_ctx_message(ctx), npy_hostile[i].sentence);
+        if (status != DRL_OK) CHECK(memcmp(&a, &kept, sizeof a) == 0, "%d: touched", (int)i);
+        free(p);
+        clean("npy");
+    }
+    CHECK_OK(ctx, drl_npy_parse(ctx, version2, sizeof version2 - 1, &a));
+    CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
+    CHECK(out[0] == 258 && out[1] == -2, "%g %g", (double)out[0], (double)out[1]);
+
+    a = drl_array_of("ignored", DRL_DTYPE_F32, 3, shape, w);
+    CHECK_OK(ctx, drl_npy_write_size(ctx, &a, &size));
+    CHECK(size == 128 + 24, "%d bytes", (int)size);
+    CHECK_FAILS(drl_npy_write_memory(ctx, &a, file, size - 1, &written), DRL_E_SHAPE, "capacity");
+    CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, file, sizeof file, &written));
+    CHECK(written == size && memcmp(file, "\x93NUMPY\1\0\166\0", 10) == 0 && memcmp(file + 10, text, strlen(text)) == 0 && file[127] == '\n', "NPY header");
+    p = exact(file, size);
+    CHECK_OK(ctx, drl_npy_parse(ctx, p, size, &b));
+    CHECK(b.rank == 3 && memcmp(b.shape, a.shape, sizeof a.shape) == 0 && b.dtype == a.dtype && b.bytes == 24, "NPY round trip");
+    CHECK_OK(ctx, drl_array_to_float(ctx, &b, out));
+    CHECK(memcmp(out, w, 24) == 0, "NPY data");
+    for (i = 0; i < size; ++i) {
+        q = exact(p, i);
+        CHECK(drl_npy_parse(ctx, q, i, &b) == DRL_E_FORMAT, "cut to %d bytes", (int)i);
+        free(q);
+    }
+    clean("npy cut");
+    for (i = 0; i < size; ++i)
+        for (d = 1; d < 256; ++d) {
+            p[i] = (unsigned char)(p[i] ^ d);
+            if (drl_npy_parse(ctx, p, size, &b) == DRL_OK) {
+                if (b.bytes != drl_array_count(&b) * drl_dtype_bytes(b.dtype) || (const unsigned char *)b.data + b.bytes != p + size) CHECK(0, "byte %d", (int)i);
+            }
+            p[i] = (unsigned char)(p[i] ^ d);
+            drl_ctx_clear(ctx);
+        }
+    free(p);
+    for (d = 0; d < (int)DRL__DTYPE_END; ++d) {     /* every dtype, every rank, the longest header */
+        int rank;
+        size_t wide[8];
+        for (i = 0; i < 8; ++i) wide[i] = i == 7 ? 0 : 1;
+        for (rank = 0; rank <= 8; ++rank) {
+            a = drl_array_of("", (drl_dtype)d, rank, wide, w);
+            if (d == (int)DRL_DTYPE_BF16) { CHECK_FAILS(drl_npy_write_size(ctx, &a, &size), DRL_E_ARGUMENT, "NPY has no BF16"); continue; }
+            CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, file, sizeof file, &written));
+            CHECK_OK(ctx, drl_npy_parse(ctx, file, written, &b));
+            CHECK(b.dtype == a.dtype && b.rank == rank && b.bytes == a.bytes && (written - b.bytes) % 64 == 0, "%s of rank %d", drl_dtype_name(a.dtype), rank);
+        }
+        wide[0] = 0;
+        for (i = 1; i < 8; ++i) wide[i] = i == 1 ? SIZE_MAX : 1;
+        a = drl_array_of("", DRL_DTYPE_U8, 8, wide, NULL);
+        CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, file, sizeof file, &written));
+        CHECK_OK(ctx, drl_npy_parse(ctx, file, written, &b));
+    }
+    a = drl_array_of("", DRL_DTYPE_F32, 3, shape, w);
+    CHECK_OK(ctx, drl_npy_write_file(ctx, "test_io.npy", &a));
+    CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, file, sizeof file, &written));
+    {
+        void *data = NULL;
+        CHECK_OK(ctx, drl_file_read(ctx, "test_io.npy", &data, &size));
+        CHECK(size == written && memcmp(data, file, size) == 0, "NPY file");
+        drl_file_free(ctx, data);
+    }
+    remove("test_io.npy");
+    CHECK_FAILS(drl_npy_parse(ctx, NULL, 1, &a), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_npy_parse(ctx, file, 1, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_npy_write_size(ctx, NULL, &size), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_npy_write_size(ctx, &a, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_npy_write_memory(ctx, &a, NULL, 9, &size), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_npy_write_memory(ctx, &a, file, 9, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_npy_write_file(ctx, NULL, &a), DRL_E_ARGUMENT, "NULL");
+    CHECK(drl_npy_parse(NULL, file, 1, &a) == DRL_E_ARGUMENT && drl_npy_write_size(NULL, &a, &size) == DRL_E_ARGUMENT, "no context");
+}
+
+static void test_idx(void)
+{
+    static const unsigned char good[] = { 0, 0, 0x0B, 2, 0, 0, 0, 2, 0, 0, 0, 1, 0xFF, 0xFE, 1, 0 };
+    static const struct { unsigned char bytes[12]; size_t size; drl_status status; const char *sentence; } hostile[] = {
+        { { 0 }, 0, DRL_E_FORMAT, "not an IDX" },                       { { 0, 0, 8 }, 3, DRL_E_FORMAT, "not an IDX" },
+        { { 0, 1, 8, 1, 0, 0, 0, 0 }, 8, DRL_E_FORMAT, "not an IDX" },  { { 0, 0, 7, 1, 0, 0, 0, 0 }, 8, DRL_E_FORMAT, "7 is no element type" },
+        { { 0, 0, 8, 0 }, 4, DRL_E_FORMAT, "without axes" },            { { 0, 0, 8, 9 }, 4, DRL_E_UNSUPPORTED, "9 axes" },
+        { { 0, 0, 8, 2, 0, 0, 0, 1 }, 8, DRL_E_FORMAT, "too few" },     { { 0, 0, 8, 1, 0, 0, 0, 2, 1 }, 9, DRL_E_FORMAT, "1 bytes of data, the shape needs 2" },
+        { { 0, 0, 8, 1, 0, 0, 0, 1, 1, 1 }, 10, DRL_E_FORMAT, "2 bytes of data" }, { { 0, 0, 8, 1, 255, 255, 255, 255 }, 8, DRL_E_FORMAT, "" } };
+    unsigned char wide[20] = { 0, 0, 0x0E, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0 };
+    unsigned char *p;
+    drl_array a;
+    float out[2];
+    size_t i;
+    CHECK_OK(ctx, drl_idx_parse(ctx, good, sizeof good, &a));
+    CHECK(a.rank == 2 && a.shape[0] == 2 && a.shape[1] == 1 && a.dtype == DRL_DTYPE_I16, "IDX");
+    CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
+    CHECK(out[0] == -2 && out[1] == 256, "%g %g", (double)out[0], (double)out[1]);
+    for (i = 0; i < sizeof good; ++i) {
+        p = exact(good, i);
+        CHECK(drl_idx_parse(ctx, p, i, &a) == DRL_E_FORMAT, "cut to %d", (int)i);
+        free(p);
+    }
+    clean("idx");
+    for (i = 0; i < sizeof hostile / sizeof hostile[0]; ++i) {
+        p = exact(hostile[i].bytes, hostile[i].size);
+        CHECK_FAILS(drl_idx_parse(ctx, p, hostile[i].size, &a), hostile[i].status, hostile[i].sentence);
+        free(p);
+    }
+    CHECK_FAILS(drl_idx_parse(ctx, wide, sizeof wide, &a), DRL_E_FORMAT, "more bytes than can be addressed");
+    CHECK_FAILS(drl_idx_parse(ctx, NULL, 1, &a), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_idx_parse(ctx, wide, 1, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK(drl_idx_parse(NULL, wide, 1, &a) == DRL_E_ARGUMENT, "no context");
+}
+
+/* --- whole files, and calls that fail */
+
+static int exists(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (f) fclose(f);
+    return f != NULL;
+}
+
+static int holds(const char *path, const void *data, size_t n)
+{
+    unsigned char buffer[4096];
+    FILE *f = fopen(path, "rb");
+    size_t got = f ? fread(buffer, 1, sizeof buffer, f) : 0;
+    if (f) fclose(f);
+    return f && got == n && memcmp(buffer, data, n) == 0;
+}
+
+static void test_files(void)
+{
+    void *data = NULL, *untouched = &heap;
+    size_t size = 5;
+    char *path;
+    remove("test_io.bin");
+    CHECK_FAILS(drl_file_read(ctx, "test_io.bin", &data, &size), DRL_E_IO, "'test_io.bin'");
+    data = untouched;
+    CHECK_FAILS(drl_file_read(ctx, "tests", &data, &size), DRL_E_IO, "not a regular file");
+    CHECK_FAILS(drl_file_read(ctx, "", &data, &size), DRL_E_IO, "cannot");
+    CHECK(data == untouched && size == 5, "outputs after failures");
+    CHECK_FAILS(drl_file_write(ctx, "tests", "x", 1), DRL_E_IO, "not a regular file");
+    CHECK_FAILS(drl_file_write(ctx, "test_io.none/x", "x", 1), DRL_E_IO, "test_io.none");
+    CHECK_FAILS(drl_file_write(ctx, "", "x", 1), DRL_E_IO, "cannot");
+    CHECK(!exists(io_temporary), "%s is left", io_temporary);
+    CHECK_OK(ctx, drl_file_write(ctx, "test_io.bin", NULL, 0));
+    CHECK_OK(ctx, drl_file_read(ctx, "test_io.bin", &data, &size));
+    CHECK(size == 0 && data && data != untouched, "an empty file");
+    drl_file_free(ctx, data);
+    CHECK_FAILS(drl_safetensors_open(ctx, "test_io.bin", (drl_safetensors **)&data), DRL_E_FORMAT, "test_io.bin: 0 bytes are too few");
+    CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "new", 3));
+    CHECK(holds("test_io.bin", "new", 3) && !exists(io_temporary), "written");
+    {
+        FILE *f;
+        f = fopen(io_temporary, "wb");      /* what a killed process leaves behind is no obstacle */
+        if (f) { fputs("half a fi", f); fclose(f); }
+        CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newer", 5));
+        CHECK(holds("test_io.bin", "newer", 5) && !exists(io_temporary), "written over leftovers");
+    }
+    path = (char *)malloc(6000);
+    if (!path) exit(2);
+    memset(path, 'x', 6000);
+    path[5999] = 0;
+    CHECK_FAILS(drl_file_write(ctx, path, "x", 1), DRL_E_IO, "the path has 5999 bytes");
+    CHECK_FAILS(drl_file_read(ctx, path, &data, &size), DRL_E_IO, "cannot");
+    free(path);
+    CHECK_FAILS(drl_file_write(ctx, NULL, "x", 1), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_file_write(ctx, "test_io.bin", NULL, 1), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_file_read(ctx, NULL, &data, &size), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_file_read(ctx, "test_io.bin", NULL, &size), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_file_read(ctx, "test_io.bin", &data, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK(drl_file_write(NULL, "x", "x", 1) == DRL_E_ARGUMENT && drl_file_read(NULL, "x", &data, &size) == DRL_E_ARGUMENT, "no context");
+    drl_file_free(ctx, NULL);
+    remove("test_io.bin");
+}
+
+/* Every call in turn fails in every writer: the file is the old one or the new one, whole, and nothing is left beside it. */
+static void test_failing_io(void)
+{
+    static const char old_bytes[] = "the old file";
+    drl_array arrays[4];
+    drl_safetensors_desc d = st_sample(arrays);
+    unsigned char fresh[3][2048];
+    size_t bytes[3];
+    int writer, failed, done;
+    long n;
+    CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &d, fresh[0], sizeof fresh[0], &bytes[0]));
+    CHECK_OK(ctx, drl_npy_write_memory(ctx, &arrays[0], fresh[1], sizeof fresh[1], &bytes[1]));
+    memcpy(fresh[2], "0123456789", 10);
+    bytes[2] = 10;
+    for (writer = 0; writer < 3; ++writer) {
+        failed = done = 0;
+        for (n = 1; !done && n < 1000; ++n) {
+            drl_status status;
+            FILE *f = fopen("test_io.out", "wb");
+            if (!f) exit(2);
+            fwrite(old_bytes, 1, sizeof old_bytes, f);
+            fclose(f);
+            io_calls = 0;
+            io_fail_at = n;
+            status = writer == 0 ? drl_safetensors_write_file(ctx, "test_io.out", &d) : writer == 1 ? drl_npy_write_file(ctx, "test_io.out", &arrays[0]) : drl_file_write(ctx, "test_io.out", fresh[2], 10);
+            io_fail_at = 0;
+            done = io_calls < n;
+            if (status == DRL_OK) CHECK(holds("test_io.out", fresh[writer], bytes[writer]), "writer %d, call %ld: not the new file", writer, n);
+            else {
+                ++failed;
+                CHECK(status == DRL_E_IO && drl_ctx_message(ctx)[0], "writer %d, call %ld: %s", writer, n, drl_status_text(status));
+                CHECK(holds("test_io.out", old_bytes, sizeof old_bytes), "writer %d, call %ld: not the old file", writer, n);
+            }
+            if (done) CHECK(status == DRL_OK, "writer %d without a failure: %s", writer, drl_ctx_message(ctx));
+            CHECK(!exists(io_temporary), "writer %d, call %ld: %s is left", writer, n, io_temporary);
+            clean("failing writes");
+        }
+        CHECK(done && failed >= 5, "writer %d: %d calls failed", writer, failed);
+    }
+    CHECK_OK(ctx, drl_safetensors_write_file(ctx, "test_io.out", &d));
+    failed = done = 0;
+    for (n = 1; !done && n < 1000; ++n) {
+        drl_safetensors *st = NULL;
+        drl_status status;
+        io_calls = 0;
+        io_fail_at = n;
+        status = drl_safetensors_open(ctx, "test_io.out", &st);
+        io_fail_at = 0;
+        done = io_calls < n;
+        if (status == DRL_OK) {
+            CHECK(drl_safetensors_count(st) == 4, "call %ld", n);
+            drl_safetensors_close(st);
+        } else {
+            ++failed;
+            CHECK(status == DRL_E_IO && st == NULL, "call %ld: %s", n, drl_status_text(status));
+        }
+        clean("failing reads");
+    }
+    CHECK(done && failed >= 3, "%d reads failed", failed);
+    remove("test_io.out");
+}
+
+static void make_idx(const char *path, int labels, int count, int h, int w)
+{
+    unsigned char file[4096] = { 0, 0, 8, 3 };
+    size_t n = labels ? 8 : 16, i, data = (size_t)count * (labels ? 1 : (size_t)h * (size_t)w);
+    file[3] = labels ? 1 : 3;
+    file[7] = (unsigned char)count;
+    file[11] = labels ? 0 : (unsigned char)h;
+    file[15] = labels ? 0 : (unsigned char)w;
+    for (i = 0; i < data; ++i) file[n + i] = (unsigned char)(labels ? i % 3 : i * 7);
+    CHECK_OK(ctx, drl_file_write(ctx, path, file, n + data));
+}
+
+/* The n-th allocation fails, for every n, in everything that allocates. */
+static void test_failing_memory(void)
+{
+    static const char *const paths[] = { "test_io.images", "test_io.labels" };
+    drl_array arrays[4];
+    drl_safetensors_desc d = st_sample(arrays);
+    unsigned char file[2048];
+    size_t size, bytes;
+    int what, done;
+    long n, failures = 0;
+    drl_dataset view, *ds;
+    uint8_t pixels[4] = { 1, 2, 3, 4 };
+    memset(&view, 0, sizeof view);
+    view.count = view.height = view.width = 2 - 1;
+    view.channels = 4;
+    view.pixels = pixels;
+    CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &d, file, sizeof file, &size));
+    CHECK_OK(ctx, drl_safetensors_write_file(ctx, "test_io.st", &d));
+    make_idx(paths[0], 0, 5, 4, 3);
+    make_idx(paths[1], 1, 5, 0, 0);
+    for (what = 0; what < 6; ++what)
+        for (n = 1, done = 0; !done && n < 100; ++n) {
+            drl_safetensors *st = NULL;
+            void *data = NULL;
+            drl_status status = DRL_OK;
+            ds = NULL;
+            heap.fail_at = heap.calls + n;
+            if (what == 0) status = drl_safetensors_open_memory(ctx, file, size, &st);
+            if (what == 1) status = drl_safetensors_open(ctx, "test_io.st", &st);
+            if (what == 2) status = drl_file_read(ctx, "test_io.st", &data, &bytes);
+            if (what == 3) status = drl_dataset_load(ctx, paths, 2, &ds);
+            if (what == 4) status = drl_dataset_copy(ctx, &view, &ds);
+            if (what == 5) status = drl_safetensors_write_file(ctx, "test_io.st", &d);
+            done = heap.calls < heap.fail_at;
+            heap.fail_at = 0;
+            CHECK(status == (done ? DRL_OK : DRL_E_MEMORY), "case %d, allocation %ld: %s", what, n, drl_status_text(status));
+            if (!done) {
+                ++failures;
+                CHECK(!st && !data && !ds, "case %d, allocation %ld: result touched", what, n);
+            }
+            drl_safetensors_close(st);
+            drl_file_free(ctx, data);
+            drl_dataset_destroy(ds);
+            clean("failing memory");
+        }
+    CHECK(failures == 1 + 2 + 1 + 4 + 1 + 0, "%ld allocations failed", failures);
+    remove("test_io.st");
+    remove(paths[0]);
+    remove(paths[1]);
+}
+
+/* --- data sets */
+
+static drl_blob blob_of(const void *data, size_t bytes)
+{
+    drl_blob b;
+    b.data = data;
+    b.bytes = bytes;
+    return b;
+}
+
+static void test_dataset(void)
+{
+    static uint8_t cifar[2 * 3073];
+    unsigned char images[16 + 12] = { 0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 2, 3, 4, 5, 250, 251, 252, 253, 254, 255 };
+    unsigned char labels[8 + 2] = { 0, 0, 8, 1, 0, 0, 0, 2, 4, 1 };
+    unsigned char npy_images[300], npy_labels[300];
+    int64_t wide[2] = { 7, 3 };
+    size_t shape[4] = { 1, 2, 3, 1 }, two = 2, n_images, n_labels, i;
+    drl_array a;
+    drl_blob files[4];
+    drl_dataset *ds = NULL, *copy = NULL, view;
+    drl_rng rng = { 3, 0, 0 }, before;
+    float out[2 * 5 * 6 * 4], small[6];
+    int chosen[64], k, seen = 0;
+
+    files[0] = blob_of(images, sizeof images);
+    files[1] = blob_of(labels, sizeof labels);
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, &ds));
+    CHECK(ds->count == 2 && ds->height == 2 && ds->width == 3 && ds->channels == 1 && ds->classes == 5, "%d images, %d classes", ds->count, ds->classes);
+    CHECK(memcmp(ds->pixels, images + 16, 12) == 0 && memcmp(ds->labels, labels + 8, 2) == 0, "pixels, labels");
+    CHECK_OK(ctx, drl_dataset_image(ctx, ds, 1, 5, 4, out));
+    for (i = 0, k = 0; i < 20; ++i) {       /* 2x3 in 5x4: one row above, two below, no column left, one right */
+        size_t y = i / 4, x = i % 4;
+        float expected = y >= 1 && y < 3 && x < 3 ? (float)(250 + (int)((y - 1) * 3 + x)) / 127.5f - 1.0f : -1.0f;
+        if (out[i] != expected) ++k;
+    }
+    CHECK(k == 0, "%d padded pixels are wrong", k);
+    CHECK_OK(ctx, drl_dataset_image(ctx, ds, 0, 2, 3, small));
+    CHECK(small[0] == -1.0f && small[5] == 5.0f / 127.5f - 1.0f, "%g", (double)small[5]);
+    CHECK(drl_dataset_image(ctx, ds, 1, 2, 3, small) == DRL_OK && small[5] == 1.0f, "255 is %g", (double)small[5]);
+    CHECK_FAILS((drl_dataset_image(ctx, ds, 0, 1, 3, small), drl_ctx_status(ctx)), DRL_E_SHAPE, "images of 2 x 3 do not fit 1 x 3") ;
+}
