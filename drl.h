@@ -23,7 +23,70 @@
  *
  * Public domain or MIT, whichever you prefer: the full text is at the end of this file.
  *
- * @@CONTENTS@@
+ * CONTENTS, by search tag. Each tag stands here, at its declarations, and as [tag.impl] at its code.
+ *
+ *     [config]     version, linkage                        [net]        operators as a planned list with two gradients
+ *     [status]     what can go wrong                       [schedule]   how noise grows over the levels
+ *     [context]    allocator, threads, first error         [energy]     log densities: networks, mixtures, sums, your own
+ *     [rng]        draws by seed, stream and index         [sample]     progressive Langevin sampling as an object
+ *     [tensor]     NHWC views                              [model]      network + schedule + settings, one file
+ *     [conv]       3x3 and 1x1 convolution                 [train]      diffusion recovery likelihood, Adam, checkpoints
+ *     [ops]        everything small                        [metrics]    Frechet distance
+ *     [io]         safetensors, NPY, IDX, CIFAR            [simd]       every kernel, written once for all instruction sets
+ *     private: [platform] [elementary] [dispatch] [describe]
+ *
+ * MANUAL
+ *
+ * The method. A diffusion turns images x_0 into noise over T levels, x_{t+1} = a_{t+1} x_t + s_{t+1} eps. On each level an energy-based
+ * model of y_t = a_{t+1} x_t, log p(y_t) = F(y_t, t) + const, is trained by the likelihood of recovering y_t from x_{t+1}:
+ *     log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const                                  [Gao21] (6)
+ * which has one mode or few, so K Langevin steps sample it. Sampling starts from noise and walks the levels down. F is a *negative*
+ * energy throughout. One network f serves all levels: F = f / step_t^2, step_t being the Langevin step size.
+ *
+ * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data augmentation but mirroring.
+ * [Gao21] in its T6 form is complete; the cooperative form [Zhu24] and the 1000-level form are not in this version.
+ *
+ * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones [K,C] as in PyTorch's files. Letters:
+ * N images, H rows, W columns, C channels (K of a result), R S taps, T levels, K steps.
+ *
+ * Ownership. Objects are made by drl_X_create (or _load, _open) and freed by drl_X_destroy (_close); they keep a pointer to their context,
+ * which must outlive them. Structs named _desc are read during the call only, and a zeroed one is the good default; other public structs
+ * are the caller's. An object is one or two blocks from the allocator, made when it is; running, training and sampling allocate nothing.
+ * Sizes can be asked for beforehand (drl_net_size, drl_model_size, drl_trainer_size), and a context can live in a block of the caller's.
+ *
+ * Errors. Fallible functions return drl_status, and write results only on success. The context keeps the first failure and a sentence with
+ * the numbers until drl_ctx_clear. Nothing is printed, nothing aborts; DRL_ASSERT guards promises inside this file only.
+ *
+ * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call the work is given to the job
+ * hook in at most `threads` pieces. No thread is ever started except by DRL_THREADS together with drl_ctx_desc.threads > 1.
+ *
+ * Repeatability. Portable C, AVX2, AVX-512 and NEON give the same bits, at any thread count: every sum has one order, every fused
+ * multiply-add is written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index). SSE2 has no
+ * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. -ffast-math voids this.
+ *
+ * Accuracy. float32; a convolution's error is that of one chain of C*R*S fused multiply-adds. Tolerances in the tests follow the length of
+ * the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
+ *
+ * Speed. Nearly all of the time goes to 3x3 convolutions. All instruction sets are in every binary; no -m flag is needed. With gcc the
+ * kernels are optimised even without -O; with clang say -O2.
+ *
+ * Options, to be defined before the include:
+ *     DRL_IMPLEMENTATION   in one file: the code, not only the declarations
+ *     DRL_STATIC           with it: all functions are static to that file
+ *     DRL_API              linkage of public functions, instead (dllexport and the like)
+ *     DRL_THREADS          a built-in thread pool (pthreads or Win32) for contexts that ask for threads
+ *     DRL_NO_SIMD          portable C only
+ *     DRL_NO_STDIO         nothing that takes a path, no stdio.h
+ *     DRL_NO_MALLOC        no stdlib.h; contexts need an allocator or a block
+ *     DRL_ASSERT(x)        instead of assert
+ *     DRL_HEADER_NAME      "drl.h", if the file is saved under another name
+ *
+ * References
+ *     [Gao21]     Gao, Song, Poole, Wu, Kingma: Learning Energy-Based Models by Diffusion Recovery Likelihood, ICLR 2021
+ *     [Zhu24]     Zhu, Xie, Wu, Gao: Learning Energy-Based Models by Cooperative Diffusion Recovery Likelihood, ICLR 2024
+ *     [Miyato18]  Miyato, Kataoka, Koyama, Yoshida: Spectral Normalization for Generative Adversarial Networks, ICLR 2018
+ *     [Salmon11]  Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011
+ *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
  */
 #ifndef DRL__PASS
 #ifndef DRL_H
@@ -367,8 +430,8 @@ DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int 
 DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl_dataset **out);
 DRL_API void       drl_dataset_destroy(drl_dataset *ds);
 
-/* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 of one image, centred (the odd pixel goes below and right),
- * surrounded by -1. Fails with DRL_E_SHAPE when the image is larger than that.
+/* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 (rounded once) of one image, centred (the odd pixel goes
+ * below and right), surrounded by -1. Fails with DRL_E_SHAPE when the image is larger than that.
  * drl_dataset_batch - n such images drawn uniformly, with repetition, one rng index each; labels (n ints) may be NULL. */
 DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out);
 DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels);
@@ -606,8 +669,8 @@ DRL_API drl_status drl_sampler_create(drl_model *model, const drl_sample_desc *d
 /* drl_sample - all of it at once: pixels [count * height * width * channels], NHWC, values about [-1, 1], not clamped. */
 DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, float *pixels);
 
-/* Files (.safetensors): effective weights (spectral norm folded in) by name, and the description in __metadata__ as "drl.model". A model
- * with several batches in memory costs more: batch and trainable come from `use` (NULL: defaults), all else from the file. The file must
+/* Files (.safetensors): effective weights (spectral norm folded in) by name, and the description in __metadata__ as "drl.model". batch
+ * and trainable come from `use` (NULL: defaults), all else from the file. The file must
  * hold exactly the described network's tensors. Memory that a model is loaded from may be read-only, and can go afterwards. */
 DRL_API drl_status drl_model_save_memory(drl_model *model, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_model_save_size(drl_model *model, size_t *bytes);
@@ -626,13 +689,14 @@ typedef struct drl_train_desc {
     uint64_t seed;
     int batch;                  /* images a step; zero means 32, at most the model's batch */
     float learning_rate;        /* zero means 3e-4 (1e-4 in the paper, at batch 256) */
-    float beta1, beta2;         /* zero means 0.9 and 0.999, negative means 0 */
+    float beta1, beta2;         /* zero means 0.5 and 0.999, negative means 0. The paper has 0.9 (0.5 at 64x64): with the larger rates of short
+                                 * runs, that much momentum overshoots and the chains run away */
     int   warmup;               /* steps of linear warm-up; zero means 200 (1000 in the paper), negative none */
     float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i)); zero means 0.999, negative none */
     float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the paper; Adam hardly notices) */
     int   steps;                /* Langevin steps; zero means the model's */
     int   flip;                 /* nonzero: half of the images are mirrored left-right */
-    int   snapshot;             /* the last good state is kept every so many steps; zero means 200, negative never (saves memory) */
+    int   snapshot;             /* the last good state is kept every so many steps; zero means 100, negative never (saves memory) */
 } drl_train_desc;
 
 typedef struct drl_level_report {
@@ -737,6 +801,19 @@ DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float
 #pragma GCC optimize("fp-contract=off")
 #elif defined(_MSC_VER)
 #pragma fp_contract(off)
+#endif
+
+/* Under AddressSanitizer every buffer of a net has its own place and a guarded gap behind it, so that overruns are seen. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DRL__ASAN 1
+#endif
+#endif
+#if !defined(DRL__ASAN) && defined(__SANITIZE_ADDRESS__)
+#define DRL__ASAN 1
+#endif
+#ifdef DRL__ASAN
+#include <sanitizer/asan_interface.h>
 #endif
 
 #define DRL__ALIGN   64                     /* bytes; every block starts on a cache line */
@@ -873,7 +950,7 @@ static void drl__text_format(char *text, size_t capacity, const char *format, va
         else if (*format == 'u') n = drl__text_u64(number, va_arg(args, uint64_t));
         else if (*format == 'z') n = drl__text_u64(number, va_arg(args, size_t));
         else if (*format == 'g') n = drl__text_double(number, va_arg(args, double));
-        else { DRL_ASSERT(!"conversion of drl__text_format"); return; }
+        else { DRL_ASSERT(0 && "conversion of drl__text_format"); return; }
         drl__text_append(text, capacity, &at, number, n);
     }
 }
@@ -1552,7 +1629,7 @@ static const drl__kernels *drl__kernels_of(drl_isa isa)
 DRL_API const char *drl_isa_name(drl_isa isa)
 {
     static const char *const names[] = { "auto", "portable", "sse2", "avx2", "avx512", "neon" };
-    return (unsigned)isa < DRL__COUNT(names) ? names[isa] : "unknown";
+    return (size_t)isa < DRL__COUNT(names) ? names[isa] : "unknown";
 }
 
 static drl_status drl__dispatch(drl_ctx *ctx, drl_isa wanted)
@@ -1969,7 +2046,7 @@ DRL_API drl_status drl_act_forward(drl_ctx *ctx, drl_act act, const drl_tensor *
     drl__act_args a;
     size_t n;
     if (status != DRL_OK) return status;
-    if ((unsigned)act > DRL_ACT_SILU) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_forward: there is no activation %d", (int)act);
+    if ((unsigned)act > (unsigned)DRL_ACT_SILU) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_forward: there is no activation %d", (int)act);
     n = drl_tensor_count(x);
     memset(&a, 0, sizeof a);
     a.act = act;
@@ -1992,7 +2069,7 @@ DRL_API drl_status drl_act_input_grad(drl_ctx *ctx, drl_act act, const drl_tenso
     drl__act_args a;
     if (status == DRL_OK && act == DRL_ACT_SILU) status = drl__expect_like(ctx, "drl_act_input_grad", "x", x, dy);
     if (status != DRL_OK) return status;
-    if ((unsigned)act > DRL_ACT_SILU) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_input_grad: there is no activation %d", (int)act);
+    if ((unsigned)act > (unsigned)DRL_ACT_SILU) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_input_grad: there is no activation %d", (int)act);
     if (!bits && (act == DRL_ACT_RELU || act == DRL_ACT_LEAKY_RELU)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_input_grad: bits are missing");
     memset(&a, 0, sizeof a);
     a.act = act;
@@ -2554,18 +2631,17 @@ static uint64_t drl__array_bits(const drl_array *a, size_t i)
     return v;
 }
 
-static float drl__bits_float(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, 4);
-    return f;
-}
-
-static float drl__half_float(uint32_t h)
+/* The float that a half is, as bits: a float in a register may lose what makes a NaN signal. */
+static uint32_t drl__half_bits(uint32_t h)
 {
     uint32_t sign = (h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF;
-    if (exponent == 0) return (sign ? -1.0f : 1.0f) * ((float)fraction * 5.9604644775390625e-8f);      /* fraction * 2^-24 is exact */
-    return drl__bits_float(sign | (exponent == 31 ? 0x7F800000 : (exponent + 112) << 23) | fraction << 13);
+    if (exponent == 0) {
+        float tiny = (float)fraction * 5.9604644775390625e-8f;        /* fraction * 2^-24, exact */
+        uint32_t bits;
+        memcpy(&bits, &tiny, 4);
+        return sign | bits;
+    }
+    return sign | (exponent == 31 ? 0x7F800000 : (exponent + 112) << 23) | fraction << 13;
 }
 
 DRL_API drl_status drl_array_to_float(drl_ctx *ctx, const drl_array *array, float *dst)
@@ -2583,12 +2659,13 @@ DRL_API drl_status drl_array_to_float(drl_ctx *ctx, const drl_array *array, floa
     }
     for (i = 0; i < count; ++i) {
         uint64_t v = drl__array_bits(array, i);
+        uint32_t bits = (uint32_t)v;
         double d;
         switch (array->dtype) {
-        case DRL_DTYPE_F32:  dst[i] = drl__bits_float((uint32_t)v); break;
+        case DRL_DTYPE_F16:  bits = drl__half_bits(bits); memcpy(&dst[i], &bits, 4); break;
+        case DRL_DTYPE_BF16: bits <<= 16; memcpy(&dst[i], &bits, 4); break;
+        case DRL_DTYPE_F32:  memcpy(&dst[i], &bits, 4); break;
         case DRL_DTYPE_F64:  memcpy(&d, &v, 8); dst[i] = (float)d; break;
-        case DRL_DTYPE_F16:  dst[i] = drl__half_float((uint32_t)v); break;
-        case DRL_DTYPE_BF16: dst[i] = drl__bits_float((uint32_t)v << 16); break;
         case DRL_DTYPE_BOOL: dst[i] = v ? 1.0f : 0.0f; break;
         case DRL_DTYPE_U64: case DRL_DTYPE_U32: case DRL_DTYPE_U16: case DRL_DTYPE_U8: dst[i] = (float)v; break;
         default:             dst[i] = v >> 63 ? -(float)(0 - v) : (float)v; break;
@@ -3400,9 +3477,9 @@ static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetens
 /* A sink on memory that holds what will be put there. */
 static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, size_t capacity, size_t needed, drl__sink *sink)
 {
+    memset(sink, 0, sizeof *sink);
     if (!dst) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: dst is NULL", who);
     if (needed > capacity) return drl__fail(ctx, DRL_E_SHAPE, "%s: %z bytes do not fit the capacity of %z", who, needed, capacity);
-    memset(sink, 0, sizeof *sink);
     sink->memory = (unsigned char *)dst;
     return DRL_OK;
 }
@@ -3747,7 +3824,7 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
     drl_status status;
     size_t images = 0, labels = 0, per_image = 0, i;
     uint8_t *pixel = NULL, *label = NULL;
-    int f, pass, kind, cifar = 0;
+    int f, pass, kind = DRL__DS_IMAGES, cifar = 0;
     memset(&sizes, 0, sizeof sizes);
     for (pass = 0; pass < 2; ++pass) {
         for (f = 0; f < count; ++f) {
@@ -3896,7 +3973,8 @@ static void drl__ds_image(const drl_dataset *ds, int index, int height, int widt
     int top = (height - ds->height) / 2, y;
     for (y = 0; y < height; ++y, out += wide) {
         int inside = y >= top && y - top < ds->height;
-        for (i = 0; i < wide; ++i) out[i] = inside && i >= left && i - left < row ? (float)*p++ / 127.5f - 1.0f : -1.0f;
+        /* x / 127.5 - 1 as one division: one rounding, so the same bits also where floats are computed in wider registers */
+        for (i = 0; i < wide; ++i) out[i] = inside && i >= left && i - left < row ? (float)(2 * *p++ - 255) / 255.0f : -1.0f;
     }
 }
 
@@ -3986,7 +4064,8 @@ typedef struct drl__instr {
 } drl__instr;
 
 typedef struct drl__buffer {
-    size_t bytes;                           /* for the whole batch */
+    size_t bytes;                           /* for the whole batch, rounded up */
+    size_t bits_each;                       /* of one image */
     int first, last;                        /* instructions */
     int owners;                             /* gradients that lie here and have not been used up */
     size_t offset;                          /* in the arena */
@@ -4022,6 +4101,7 @@ struct drl_net {
     size_t block_bytes;
     float *params, *grads, *state, *packed, *work;
     unsigned char *arena;
+    size_t arena_bytes;
     /* last run */
     drl_net_mode mode;
     int n;                                  /* 0: no forward to go back from */
@@ -4281,6 +4361,7 @@ static int drl__buffer_new(drl_net *net, drl__program *p, int h, int w, int c, i
     size_t count = (size_t)net->desc.batch * (size_t)h * (size_t)w * (size_t)c;    /* checked in drl__net_plan */
     memset(b, 0, sizeof *b);
     b->bytes = drl__round_up(is_bits ? (count + 7) / 8 : count * sizeof(float), DRL__ALIGN);
+    b->bits_each = count / (size_t)net->desc.batch * (is_bits ? 1 : 8 * sizeof(float));
     b->first = -1;
     return p->buffer_count++;
 }
@@ -4454,6 +4535,11 @@ static void drl__place(drl__program *p, int *order)
         drl__buffer *b = &p->buffer[order[i]];
         int moved = 1;
         b->offset = 0;
+#ifdef DRL__ASAN
+        b->offset = p->arena;
+        p->arena += b->bytes + DRL__ALIGN;
+        continue;
+#endif
         while (moved) {                                         /* slide past every placed neighbour in time that overlaps in space */
             moved = 0;
             for (k = 0; k < i; ++k) {
@@ -4549,6 +4635,7 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     drl__carve(&total, net->work_size, sizeof(float));
     drl__carve(&total, arena, 1);
     net->block_bytes = total;
+    net->arena_bytes = arena;
     *tables = net;
     return DRL_OK;
 }
@@ -4601,6 +4688,9 @@ DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *us
 DRL_API void drl_net_destroy(drl_net *net)
 {
     if (!net) return;
+#ifdef DRL__ASAN
+    ASAN_UNPOISON_MEMORY_REGION(net->arena, net->arena_bytes);
+#endif
     drl__free(net->ctx, net->block);
     drl__free(net->ctx, net);
 }
@@ -4801,6 +4891,19 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     }
 }
 
+#ifdef DRL__ASAN
+static void drl__arena_guard(drl_net *net, const drl__program *p, int n)
+{
+    int i;
+    ASAN_UNPOISON_MEMORY_REGION(net->arena, net->arena_bytes);
+    for (i = 2; i < p->buffer_count; ++i) {
+        const drl__buffer *b = &p->buffer[i];
+        size_t used = (b->bits_each * (size_t)n + 7) / 8;
+        if (b->first >= 0) ASAN_POISON_MEMORY_REGION(net->arena + b->offset + used, b->bytes - used + DRL__ALIGN);
+    }
+}
+#endif
+
 DRL_API drl_status drl_net_forward(drl_net *net, drl_net_mode mode, int n, const float *x, const float *level, float *out)
 {
     drl__run r;
@@ -4814,6 +4917,9 @@ DRL_API drl_status drl_net_forward(drl_net *net, drl_net_mode mode, int n, const
     memset(&r, 0, sizeof r);
     r.net = net; r.p = &net->program[mode]; r.x = x; r.level = level; r.n = n;
     net->n = 0;
+#ifdef DRL__ASAN
+    drl__arena_guard(net, r.p, n);
+#endif
     for (i = 0; i < r.p->forward_count && status == DRL_OK; ++i) status = drl__run_forward(&r, &r.p->instr[i]);
     if (status != DRL_OK) return status;
     last = &net->op[net->op_count - 1];
@@ -5878,13 +5984,13 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (desc) *d = *desc;
     if (!d->batch) d->batch = drl__min(32, m->desc.batch);
     if (d->learning_rate == 0) d->learning_rate = 3e-4f;
-    if (d->beta1 == 0) d->beta1 = 0.9f;
+    if (d->beta1 == 0) d->beta1 = 0.5f;
     if (d->beta2 == 0) d->beta2 = 0.999f;
     if (!d->warmup) d->warmup = 200;
     if (d->ema == 0) d->ema = 0.999f;
     if (d->clip == 0) d->clip = 1.0f;
     if (!d->steps) d->steps = m->desc.steps;
-    if (!d->snapshot) d->snapshot = 200;
+    if (!d->snapshot) d->snapshot = 100;
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
     if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
         !(d->ema < 1) || !(d->clip == d->clip))
@@ -6058,27 +6164,35 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
 
 static void drl__level_average(double *average, double value, double rate) { *average += rate * (value - *average); }
 
+/* Root mean square move of a pixel of image i over its chain, in units of the noise that the chain is to remove. */
+static double drl__displacement(const drl_trainer *tr, int i)
+{
+    size_t size = tr->model->size, j;
+    const float *y = tr->y + (size_t)i * size, *x = tr->x_next + (size_t)i * size;
+    double moved = 0;
+    for (j = 0; j < size; ++j) moved += ((double)y[j] - (double)x[j]) * ((double)y[j] - (double)x[j]);
+    return sqrt(moved / (double)size) / tr->model->schedule.s[tr->t[i] + 1];
+}
+
 static void drl__train_watch(drl_trainer *tr)
 {
-    const drl_schedule *sc = &tr->model->schedule;
-    size_t size = tr->model->size, j;
+    size_t size = tr->model->size;
     int i;
     for (i = 0; i < tr->desc.batch; ++i) {
         int t = tr->t[i];
         drl_level_report *r = &tr->level[t];
-        const float *y = tr->y + (size_t)i * size, *x = tr->x_next + (size_t)i * size;
-        double rate = r->images < 49 ? 1 / (r->images + 1) : 0.02, step = drl_schedule_step(sc, t), moved = 0;
-        for (j = 0; j < size; ++j) moved += ((double)y[j] - (double)x[j]) * ((double)y[j] - (double)x[j]);
+        double rate = r->images < 49 ? 1 / (r->images + 1) : 0.02, step = drl_schedule_step(&tr->model->schedule, t);
         drl__level_average(&r->f_pos, (double)tr->f_pos[i], rate);
         drl__level_average(&r->f_neg, (double)tr->f_neg[i], rate);
         drl__level_average(&r->gradient, 0.5 * step * sqrt(drl__sum_squares(tr->ctx, size, tr->gradient + (size_t)i * size) / (double)size), rate);
-        drl__level_average(&r->displacement, sqrt(moved / (double)size) / sc->s[t + 1], rate);
+        drl__level_average(&r->displacement, drl__displacement(tr, i), rate);
         r->images += 1;
     }
 }
 
-/* A chain that has gone this far, root mean square of a pixel, is not coming back: data lies in [-1, 1], noise has variance 1. */
-#define DRL__EXPLODED_PIXEL 30.0
+/* Chains remove about as much noise as was added: a batch that moves this many times as far has lost its way, and the energies that sent it
+ * there will be steeper after the next update. This is how divergence begins, tens of steps before anything is infinite. */
+#define DRL__EXPLODED_MOVE  5.0
 /* A gradient this many times its running average, or an energy of this size, is an explosion, not noise. */
 #define DRL__EXPLODED_RATIO 1e4
 #define DRL__EXPLODED_F     1e9
@@ -6096,7 +6210,7 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, drl_train_
     drl_energy energy;
     drl_net *net;
     drl_status status, before;
-    double loss = 0, norm, rate, scale, largest = 0, decay;
+    double loss = 0, norm, rate, scale, largest = 0, moved = 0, decay;
     size_t size;
     int i;
     if (!tr || !x0) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed");
@@ -6121,10 +6235,8 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, drl_train_
     status = drl_langevin(tr->ctx, &chain, tr->desc.batch, tr->y, tr->x_next, tr->gradient, tr->work);
     if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
     if (status != DRL_OK) return status;
-    for (i = 0; i < tr->desc.batch; ++i) {
-        double rms = sqrt(drl__sum_squares(tr->ctx, size, tr->y + (size_t)i * size) / (double)size);
-        if (!(rms <= DRL__EXPLODED_PIXEL)) return drl__diverged(tr, before, "a chain runs away, root mean square of its pixels", rms);
-    }
+    for (i = 0; i < tr->desc.batch; ++i) moved += drl__displacement(tr, i) / tr->desc.batch;
+    if (!(moved <= DRL__EXPLODED_MOVE)) return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
 
     /* y_pos = a_{t+1} x_t, in place: x_t is not needed again */
     for (i = 0; i < tr->desc.batch; ++i)
@@ -6586,15 +6698,16 @@ DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b
 #define drl__vload_n(p, n)   _mm512_maskz_loadu_ps(DRL__FIRST(n), p)
 #define drl__vstore_n(p, n, x) _mm512_mask_storeu_ps(p, DRL__FIRST(n), x)
 #define DRL__FIRST(n)        ((__mmask16)((n) >= 16 ? 0xFFFFu : (1u << (n)) - 1u))
+#define DRL__ALL             ((__mmask16)0xFFFF)    /* masked forms: the headers of g++ warn about the others */
 #define drl__vset(x)         _mm512_set1_ps(x)
 #define drl__vadd(a, b)      _mm512_add_ps(a, b)
 #define drl__vsub(a, b)      _mm512_sub_ps(a, b)
 #define drl__vmul(a, b)      _mm512_mul_ps(a, b)
 #define drl__vdiv(a, b)      _mm512_div_ps(a, b)
-#define drl__vsqrt(a)        _mm512_sqrt_ps(a)
+#define drl__vsqrt(a)        _mm512_maskz_sqrt_ps(DRL__ALL, a)
 #define drl__vfma(a, b, c)   _mm512_fmadd_ps(a, b, c)
-#define drl__vmax(a, b)      _mm512_max_ps(a, b)
-#define drl__vmin(a, b)      _mm512_min_ps(a, b)
+#define drl__vmax(a, b)      _mm512_maskz_max_ps(DRL__ALL, a, b)
+#define drl__vmin(a, b)      _mm512_maskz_min_ps(DRL__ALL, a, b)
 #define drl__vpositive(x)    ((unsigned)_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ))
 #define drl__vpick(bits, a, b) _mm512_mask_blend_ps((__mmask16)(bits), b, a)
 #define drl__viload(p)       _mm512_loadu_si512((const void *)(p))
@@ -6603,14 +6716,14 @@ DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b
 #define drl__visub(a, b)     _mm512_sub_epi32(a, b)
 #define drl__viand(a, b)     _mm512_and_si512(a, b)
 #define drl__vixor(a, b)     _mm512_xor_si512(a, b)
-#define drl__vishl(a, n)     _mm512_slli_epi32(a, n)
-#define drl__vishr(a, n)     _mm512_srli_epi32(a, n)
-#define drl__vifloat(a)      _mm512_cvtepi32_ps(a)
+#define drl__vishl(a, n)     _mm512_maskz_slli_epi32(DRL__ALL, a, n)
+#define drl__vishr(a, n)     _mm512_maskz_srli_epi32(DRL__ALL, a, n)
+#define drl__vifloat(a)      _mm512_maskz_cvtepi32_ps(DRL__ALL, a)
 #define drl__vbits(x)        _mm512_castps_si512(x)
 #define drl__vfrombits(a)    _mm512_castsi512_ps(a)
-#define DRL__MUL64(a, b)     _mm512_mul_epu32(a, b)
-#define DRL__SHR32_64(a)     _mm512_srli_epi64(a, 32)
-#define DRL__SHL32_64(a)     _mm512_slli_epi64(a, 32)
+#define DRL__MUL64(a, b)     _mm512_maskz_mul_epu32(0xFF, a, b)
+#define DRL__SHR32_64(a)     _mm512_maskz_srli_epi64(0xFF, a, 32)
+#define DRL__SHL32_64(a)     _mm512_maskz_slli_epi64(0xFF, a, 32)
 #define DRL__LOW32_64        _mm512_set1_epi64(0xFFFFFFFFLL)
 
 #elif DRL__PASS == 4
@@ -6822,19 +6935,19 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_tile)(const int nv, int taps, int
 {
     drl__v acc[DRL__MR][DRL__NV], wv[DRL__NV], xi;
     int i, j, t, c;
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, nv) acc[i][j] = drl__vload(start + (size_t)i * start_step + j * DRL__VL);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vload(start + (size_t)i * start_step + j * DRL__VL);
     for (t = 0; t < taps; ++t, px += DRL__MR, w += w_tap) {
         const float *p[DRL__MR], *wt = w + (size_t)c0 * (size_t)(nv * DRL__VL);
         DRL__EACH(i, DRL__MR) p[i] = px[i];
         for (c = c0; c < c1; ++c, wt += nv * DRL__VL) {
-            DRL__EACH(j, nv) wv[j] = drl__vload(wt + j * DRL__VL);
+            DRL__EACH(j, DRL__NV) if (j < nv) wv[j] = drl__vload(wt + j * DRL__VL);
             DRL__EACH(i, DRL__MR) {
                 xi = drl__vset(p[i][c]);
-                DRL__EACH(j, nv) acc[i][j] = drl__vfma(xi, wv[j], acc[i][j]);
+                DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, wv[j], acc[i][j]);
             }
         }
     }
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, nv) drl__vstore(y + (size_t)i * y_step + j * DRL__VL, acc[i][j]);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore(y + (size_t)i * y_step + j * DRL__VL, acc[i][j]);
 }
 
 /* A block of nv vectors of outputs, k of them real, at `pixels` pixels. The weights are taken in pieces that stay in the first-level
@@ -6901,7 +7014,7 @@ DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, siz
 {
     int h = a->h, w = a->w, half = a->side / 2, taps = a->side * a->side, q, r, s;
     int j = (int)(first % (size_t)w), i = (int)(first / (size_t)w % (size_t)h);
-    for (q = 0; q < count || q % DRL__MR; ++q) {
+    for (q = 0; q < (count + DRL__MR - 1) / DRL__MR * DRL__MR; ++q) {
         const float **out = px + (size_t)(q / DRL__MR * DRL__MR * taps + q % DRL__MR);
         const float *x = a->x + (first + (size_t)q) * (size_t)a->c;
         for (r = -half; r <= half; ++r) for (s = -half; s <= half; ++s, out += DRL__MR) {
@@ -6931,7 +7044,7 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
             if (a->columns) {
                 float *rows = a->scratch + (size_t)job * a->scratch_each;
                 DRL__FN(drl__unroll)(a, first, count, kc, rows);
-                for (i = 0; i < count || i % DRL__MR; ++i) px[i] = i < count ? rows + (size_t)i * (size_t)kc : a->zeros;
+                for (i = 0; i < (count + DRL__MR - 1) / DRL__MR * DRL__MR; ++i) px[i] = i < count ? rows + (size_t)i * (size_t)kc : a->zeros;
             }
             else DRL__FN(drl__conv_pointers)(a, first, count, px);
         }
@@ -6954,19 +7067,19 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const float *x,
 {
     drl__v acc[DRL__MR][DRL__NV], dv[DRL__NV], xi;
     int i, j, g, q, j0 = ds < 0 ? 1 : 0, n = w - (ds ? 1 : 0);
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, nv) acc[i][j] = drl__vset(0.0f);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vset(0.0f);
     for (g = 0; g < rows; ++g, row = row + 1 == h ? 0 : row + 1) {
         const float *xp = x + ((ptrdiff_t)(g + dr) * w + j0 + ds) * c, *dp = dy + (ptrdiff_t)(g * w + j0) * (nv * DRL__VL);
         if (row + dr < 0 || row + dr >= h) continue;
         for (q = 0; q < n; ++q, xp += c, dp += nv * DRL__VL) {
-            DRL__EACH(j, nv) dv[j] = drl__vload(dp + j * DRL__VL);
+            DRL__EACH(j, DRL__NV) if (j < nv) dv[j] = drl__vload(dp + j * DRL__VL);
             DRL__EACH(i, DRL__MR) {
                 xi = drl__vset(xp[i]);
-                DRL__EACH(j, nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
+                DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
             }
         }
     }
-    DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, nv) {
+    DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV) if (j < nv) {
         float *o = out + i * nv * DRL__VL + j * DRL__VL;
         drl__vstore(o, drl__vadd(drl__vload(o), acc[i][j]));
     }
@@ -7118,17 +7231,17 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl
     drl__v acc[4], term;
     size_t row, left;
     int j;
-    DRL__EACH(j, nv) acc[j] = drl__vset(0.0f);
+    DRL__EACH(j, 4) if (j < nv) acc[j] = drl__vset(0.0f);
     for (row = 0; row < a->rows; ++row, pa += a->c) {
         drl__v u = drl__vset(a->u ? a->u[row] : 1.0f);
-        DRL__EACH(j, nv) {
+        DRL__EACH(j, 4) if (j < nv) {
             left = nv == 1 ? n : DRL__VL;
             term = pb ? drl__vload_n(pb + j * DRL__VL, left) : u;
             acc[j] = drl__vfma(drl__vload_n(pa + j * DRL__VL, left), term, acc[j]);
         }
         if (pb) pb += a->c;
     }
-    DRL__EACH(j, nv) {
+    DRL__EACH(j, 4) if (j < nv) {
         drl__v base;
         left = nv == 1 ? n : DRL__VL;
         base = a->accumulate ? drl__vload_n(out + j * DRL__VL, left) : drl__vset(0.0f);
@@ -7294,6 +7407,7 @@ static const drl__kernels DRL__FN(drl__table) = {
 #undef DRL__MR
 #undef DRL__NV
 #undef DRL__FIRST
+#undef DRL__ALL
 #undef DRL__MUL64
 #undef DRL__SHR32_64
 #undef DRL__SHL32_64

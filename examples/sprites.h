@@ -50,7 +50,7 @@ static inline int sprite_part(int shape, float x, float y, float fill)
         return along > -1.25f && across < 0.14f ? SPRITE_NEUTRAL : SPRITE_OUTSIDE;
     }
     default: {                                                  /* a pentagram: on the inner side of at least four of its five lines */
-        static const float normal[5][2] = { { 0.0f, 1.0f }, { 0.951057f, 0.309017f }, { 0.587785f, -0.809017f }, { -0.587785f, -0.809017f }, { -0.951057f, 0.309017f } };
+        static const float normal[5][2] = { { 0.0f, -1.0f }, { 0.951057f, -0.309017f }, { 0.587785f, 0.809017f }, { -0.587785f, 0.809017f }, { -0.951057f, -0.309017f } };
         int i, inner = 0;
         for (i = 0; i < 5; ++i) inner += normal[i][0] * x + normal[i][1] * y < 0.37f;
         return inner >= 4 ? SPRITE_COLOURED : SPRITE_OUTSIDE;
@@ -62,13 +62,13 @@ static inline int sprite_part(int shape, float x, float y, float fill)
 static inline void sprite_colour(float hue, float saturation, float value, uint8_t *rgba)
 {
     int k;
-    for (k = 0; k < 3; ++k) {
-        float h = hue / 60.0f + (k == 0 ? 3.0f : k == 1 ? 1.0f : 5.0f), ramp;     /* each channel is the same ramp, a third of a turn on */
-        while (h < 0.0f) h += 6.0f;
+    for (k = 0; k < 3; ++k) {                                   /* red, green and blue are one curve, a third of a turn apart */
+        float h = hue / 60.0f + (float)(5 - 2 * k), v;
         while (h >= 6.0f) h -= 6.0f;
-        ramp = h < 1.0f ? 1.0f - h : h < 2.0f ? 0.0f : h < 3.0f ? h - 2.0f : h < 5.0f ? 1.0f : 6.0f - h;
-        ramp = value * (1.0f - saturation * (1.0f - ramp));
-        rgba[k] = (uint8_t)(255.0f * (ramp < 1.0f ? ramp : 1.0f) + 0.5f);
+        while (h < 0.0f) h += 6.0f;
+        v = h < 4.0f - h ? h : 4.0f - h;
+        v = value * (1.0f - saturation * (v < 0.0f ? 0.0f : v < 1.0f ? v : 1.0f));
+        rgba[k] = (uint8_t)(255.0f * v + 0.5f);
     }
     rgba[3] = 255;
 }

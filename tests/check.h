@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __GNUC__
+#define CHECK_MAYBE_UNUSED __attribute__((unused))     /* a program need not use everything here */
+#else
+#define CHECK_MAYBE_UNUSED
+#endif
+
 static long check_passed = 0, check_failed = 0;
 
 /* CHECK(condition, "format", ...) - counts, and prints the sentence when the condition is false. */
@@ -28,14 +34,14 @@ static long check_passed = 0, check_failed = 0;
     } while (0)
 
 /* Last line of every test program; returns its exit code. */
-static int check_report(const char *name)
+CHECK_MAYBE_UNUSED static int check_report(const char *name)
 {
     printf("%s: %ld passed, %ld failed\n", name, check_passed, check_failed);
     return check_failed != 0 || check_passed == 0;
 }
 
 /* |a - b| / |b| over n values; NaN anywhere gives infinity. */
-static double check_rel_l2(const float *a, const double *b, size_t n)
+CHECK_MAYBE_UNUSED static double check_rel_l2(const float *a, const double *b, size_t n)
 {
     double num = 0, den = 0;
     size_t i;
@@ -51,7 +57,7 @@ static double check_rel_l2(const float *a, const double *b, size_t n)
 /* malloc that counts, and returns NULL at call number fail_at (1-based; 0 never). */
 typedef struct check_heap { long calls, live, fail_at; size_t bytes; } check_heap;
 
-static void *check_alloc(void *user, size_t bytes)
+CHECK_MAYBE_UNUSED static void *check_alloc(void *user, size_t bytes)
 {
     check_heap *h = (check_heap *)user;
     void *p;
@@ -61,7 +67,7 @@ static void *check_alloc(void *user, size_t bytes)
     return p;
 }
 
-static void check_free(void *user, void *p, size_t bytes)
+CHECK_MAYBE_UNUSED static void check_free(void *user, void *p, size_t bytes)
 {
     check_heap *h = (check_heap *)user;
     if (p) { --h->live; h->bytes -= bytes; }

@@ -1,0 +1,495 @@
+/* parity.c - compares drl.h with recorded reference files: the network, its gradients, the training loss, chains and samples.
+ *
+ *     cc -O2 tests/parity.c -o parity -lm
+ *     ./parity [--isa NAME] [--all] FILE...
+ *
+ * A file of the DRL kind has the metadata "base", "blocks" and "mult"; every other size is taken from the shapes of its tensors. It is
+ * compared on every instruction set of this machine, or on the named one. Each compared quantity is printed with its relative error
+ * and its bound; of the gradient's single tensors the worst one, or with --all each. Exits with 0 when everything is within bounds. */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "check.h"
+
+/* Relative errors that are fair to an implementation in float32. */
+#define BOUND_SCHEDULE  1e-6
+#define BOUND_VALUE     5e-5        /* energies, losses, a gradient as one vector */
+#define BOUND_WHOLE     3e-8        /* a single gradient tensor: BOUND_VALUE of itself and this of the whole gradient */
+#define BOUND_CHAIN     1e-4        /* one image at the end of a chain */
+#define BOUND_KINK      3e-2        /* one image whose chain a leaky ReLU bends at its kink: see chain_compare */
+#define KINK_RUNS       32
+
+static int print_all = 0;
+
+typedef struct parity {
+    const char *file;               /* without folders */
+    drl_ctx *ctx;
+    drl_safetensors *st;
+    drl_model *model;
+    drl_net *net;
+    const drl_schedule *schedule;
+    int h, w, c, levels;
+    size_t size;                    /* of an image */
+} parity;
+
+/* -- printing and comparing -- */
+
+static void line(const parity *p, const char *what, double error, double bound, const char *note)
+{
+    int ok = error <= bound;
+    if (ok) ++check_passed; else ++check_failed;
+    printf("%s %-8s %-44s %9.2e  bound %7.1e  %s%s\n", p->file, drl_isa_name(drl_ctx_isa(p->ctx)), what, error, bound, ok ? "ok" : "FAILED", note);
+}
+
+static int problem(const parity *p, const char *what, const char *sentence)
+{
+    ++check_failed;
+    printf("%s %-8s %-44s FAILED: %s\n", p->file, p->ctx ? drl_isa_name(drl_ctx_isa(p->ctx)) : "-", what, sentence);
+    return 0;
+}
+
+static double norm(const float *a, const float *b, size_t n)        /* of a - b; b NULL: of a; NaN counts as infinite */
+{
+    double sum = 0;
+    size_t i;
+    for (i = 0; i < n; ++i) {
+        double d = (double)a[i] - (b ? (double)b[i] : 0.0);
+        sum += d * d;
+    }
+    return sum == sum ? sqrt(sum) : HUGE_VAL;
+}
+
+static double relative(const float *a, const float *b, size_t n)
+{
+    double whole = norm(b, NULL, n);
+    return whole > 0 ? norm(a, b, n) / whole : norm(a, b, n);
+}
+
+/* -- tensors of the file -- */
+
+static const drl_array *find(const parity *p, const char *name, int rank)
+{
+    const drl_array *a = drl_safetensors_find(p->st, name);
+    if (!a) problem(p, name, "the file has no such tensor");
+    else if (a->rank != rank || !drl_array_count(a)) { problem(p, name, "not the expected number of axes, or empty"); a = NULL; }
+    return a;
+}
+
+static float *floats_of(const parity *p, const drl_array *a)
+{
+    float *out = (float *)malloc((drl_array_count(a) + 1) * sizeof *out);
+    if (out && drl_array_to_float(p->ctx, a, out) == DRL_OK) return out;
+    problem(p, a->name, "cannot be read as floats");
+    free(out);
+    return NULL;
+}
+
+/* A vector of `count` floats. */
+static float *vector(const parity *p, const char *name, size_t count)
+{
+    const drl_array *a = find(p, name, 1);
+    if (a && drl_array_count(a) != count) { problem(p, name, "its length does not fit the other tensors"); a = NULL; }
+    return a ? floats_of(p, a) : NULL;
+}
+
+/* Levels as ints, each 0 .. levels - 1; *count becomes the batch. */
+static int *level_vector(const parity *p, const char *name, int *count)
+{
+    const drl_array *a = find(p, name, 1);
+    float *v = a ? floats_of(p, a) : NULL;
+    int *t = v ? (int *)malloc(drl_array_count(a) * sizeof *t) : NULL;
+    size_t i;
+    if (t) {
+        *count = (int)drl_array_count(a);
+        for (i = 0; i < drl_array_count(a); ++i) {
+            t[i] = v[i] >= 0 && v[i] < (float)p->levels ? (int)v[i] : -1;
+            if (t[i] < 0) { problem(p, name, "a level is out of range"); free(t); t = NULL; break; }
+        }
+    }
+    free(v);
+    return t;
+}
+
+/* Images [..., n, C, H, W] with `more` leading axes as NHWC; *lead becomes the product of the leading axes. */
+static float *images(const parity *p, const char *name, int more, int n, size_t *lead)
+{
+    const drl_array *a = find(p, name, 4 + more);
+    float *from, *to;
+    size_t at, outer = 1, count, area = (size_t)p->h * (size_t)p->w, channels = (size_t)p->c, i;
+    int k;
+    if (!a) return NULL;
+    if (a->shape[more] != (size_t)n || a->shape[more + 1] != channels || a->shape[more + 2] != (size_t)p->h || a->shape[more + 3] != (size_t)p->w) {
+        problem(p, name, "its shape does not fit the other tensors");
+        return NULL;
+    }
+    for (k = 0; k < more; ++k) outer *= a->shape[k];
+    if (lead) *lead = outer;
+    count = drl_array_count(a);
+    from = floats_of(p, a);
+    to = from ? (float *)malloc(count * sizeof *to) : NULL;
+    if (to)
+        for (i = 0; i < outer * (size_t)n; ++i)
+            for (at = 0; at < p->size; ++at) to[i * p->size + at % area * channels + at / area] = from[i * p->size + at];
+    free(from);
+    return to;
+}
+
+/* -- recorded noise: draw d of image i lies at [d][i] -- */
+
+typedef struct recorded { const float *start, *draws; size_t size; int n; } recorded;
+
+static void recorded_fill(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n)
+{
+    const recorded *r = (const recorded *)user;
+    const float *from = r->start ? (draw ? r->draws + (size_t)(draw - 1) * (size_t)r->n * r->size : r->start)
+                                 : r->draws + (size_t)draw * (size_t)r->n * r->size;
+    (void)ctx;
+    memcpy(out, from + (size_t)image * r->size, n * sizeof *out);
+}
+
+/* -- chains, image by image --
+ * In correct code, too, a leaky ReLU within rounding of its kink may fall on the other side and bend the rest of that image's chain. An
+ * image above BOUND_CHAIN passes, marked as a kink, only if rounding is shown to be the reason: of KINK_RUNS runs with every weight moved
+ * by about one unit in the last place, one comes within BOUND_CHAIN of the record (what a mistake never does). */
+
+typedef int (*chain_fn)(const parity *p, void *chain, float *out);
+
+static void move_weights(const parity *p, const float *weights, uint64_t seed)
+{
+    drl_rng rng;
+    float *to = drl_net_params(p->net);
+    size_t i;
+    rng.seed = seed; rng.stream = 0; rng.position = 0;
+    for (i = 0; i < drl_net_params_size(p->net); ++i)
+        to[i] = seed ? weights[i] * (1.0f + (float)(drl_rng_below(&rng, 3) - 1) * 1.1920929e-7f) : weights[i];
+    drl_net_refresh(p->net, 0);
+}
+
+static void chain_compare(const parity *p, const char *name, chain_fn run, void *chain, int n, const float *record)
+{
+    size_t count = (size_t)n * p->size, weights_size = drl_net_params_size(p->net);
+    float *out = (float *)malloc(count * sizeof *out), *moved = (float *)malloc(count * sizeof *moved), *weights = (float *)malloc(weights_size * sizeof *weights);
+    int i, k, image, agree;
+    char what[80], note[120];
+    if (!out || !moved || !weights) problem(p, name, "out of memory");
+    else if (!run(p, chain, out)) problem(p, name, drl_ctx_message(p->ctx));
+    else
+        for (image = 0; image < n; ++image) {
+            const float *ref = record + (size_t)image * p->size;
+            double error = relative(out + (size_t)image * p->size, ref, p->size), nearest = error;
+            snprintf(what, sizeof what, "%s image %d", name, image);
+            if (error <= BOUND_CHAIN || !(error <= BOUND_KINK)) { line(p, what, error, BOUND_CHAIN, ""); continue; }
+            memcpy(weights, drl_net_params(p->net), weights_size * sizeof *weights);
+            for (k = 1, agree = 0; k <= KINK_RUNS; ++k) {
+                double e;
+                move_weights(p, weights, (uint64_t)k);
+                if (!run(p, chain, moved)) break;
+                e = relative(moved + (size_t)image * p->size, ref, p->size);
+                agree += e <= BOUND_CHAIN;
+                if (e < nearest) nearest = e;
+            }
+            move_weights(p, weights, 0);
+            snprintf(note, sizeof note, "  (a kink: %d of %d runs with weights moved by rounding agree, the nearest to %.1e)", agree, KINK_RUNS, nearest);
+            line(p, what, error, agree ? BOUND_KINK : BOUND_CHAIN, note);
+        }
+    for (i = 0; i < 1; ++i) { free(out); free(moved); free(weights); }
+}
+
+/* -- the DRL kind -- */
+
+static void drl_schedule_part(const parity *p)
+{
+    static const char *const names[4] = { "schedule.a", "schedule.sigma", "schedule.a_cum", "schedule.sigma_cum" };
+    const double *ours[4];
+    size_t n = (size_t)p->levels + 1, i;
+    int k;
+    ours[0] = p->schedule->a; ours[1] = p->schedule->s; ours[2] = p->schedule->abar; ours[3] = p->schedule->sbar;
+    for (k = 0; k < 4; ++k) {
+        float *record = vector(p, names[k], n);
+        double num = 0, den = 0;
+        if (!record) continue;
+        for (i = 0; i < n; ++i) {
+            num += (ours[k][i] - (double)record[i]) * (ours[k][i] - (double)record[i]);
+            den += (double)record[i] * (double)record[i];
+        }
+        line(p, names[k], sqrt(num / den), BOUND_SCHEDULE, "");
+        free(record);
+    }
+}
+
+static void drl_energy_part(const parity *p)
+{
+    int n = 0, i;
+    int *t = level_vector(p, "in.t", &n);
+    float *x = t ? images(p, "in.x", 0, n, NULL) : NULL, *dx_record = x ? images(p, "out.energy_grad_x", 0, n, NULL) : NULL;
+    float *f_record = dx_record ? vector(p, "out.energy", (size_t)n) : NULL;
+    float *level = (float *)malloc(((size_t)n + 1) * sizeof *level), *f = (float *)malloc(((size_t)n + 1) * sizeof *f);
+    float *dx = (float *)malloc(((size_t)n * p->size + 1) * sizeof *dx);
+    if (f_record && level && f && dx) {
+        for (i = 0; i < n; ++i) level[i] = (float)t[i];
+        if (drl_model_f(p->model, n, x, level, f, NULL) != DRL_OK) problem(p, "out.energy", drl_ctx_message(p->ctx));
+        else line(p, "out.energy", relative(f, f_record, (size_t)n), BOUND_VALUE, "");
+        if (drl_model_f(p->model, n, x, level, f, dx) != DRL_OK) problem(p, "out.energy_grad_x", drl_ctx_message(p->ctx));
+        else {
+            line(p, "out.energy beside its gradient", relative(f, f_record, (size_t)n), BOUND_VALUE, "");
+            line(p, "out.energy_grad_x", relative(dx, dx_record, (size_t)n * p->size), BOUND_VALUE, "");
+        }
+    }
+    free(t); free(x); free(dx_record); free(f_record); free(level); free(f); free(dx);
+}
+
+typedef struct drl_chain { const int *t; int n, steps; const float *x_next, *noise; } drl_chain;
+
+/* x_neg = y_K / a_{t+1}: K steps from x_{t+1} with the recorded draws. */
+static int drl_chain_run(const parity *p, void *chain, float *out)
+{
+    const drl_chain *c = (const drl_chain *)chain;
+    size_t count = (size_t)c->n * p->size, work_count = drl_langevin_work_count(p->ctx, p->size), i;
+    float *gradient = (float *)malloc(count * sizeof *gradient), *work = (float *)malloc(work_count * sizeof *work);
+    drl_energy energy = drl_model_energy(p->model);
+    drl_langevin_desc d;
+    recorded r;
+    drl_status status = DRL_E_MEMORY;
+    r.start = NULL; r.draws = c->noise; r.size = p->size; r.n = c->n;
+    memset(&d, 0, sizeof d);
+    d.energy = &energy;
+    d.schedule = p->schedule;
+    d.level = c->t;
+    d.steps = c->steps;
+    d.noise.fill = recorded_fill;
+    d.noise.user = &r;
+    memcpy(out, c->x_next, count * sizeof *out);
+    if (gradient && work) status = drl_langevin(p->ctx, &d, c->n, out, c->x_next, gradient, work);
+    for (i = 0; i < count; ++i) out[i] = (float)((double)out[i] / drl_schedule_scale(p->schedule, c->t[i / p->size]));
+    free(gradient); free(work);
+    return status == DRL_OK;
+}
+
+/* Adds the gradient of the mean of sign * f(scale_t x, t) * s_1 / s_{t+1}; returns that mean. */
+static double drl_loss_half(const parity *p, int n, const int *t, const float *x, double sign, int *ok)
+{
+    float *y = (float *)malloc((size_t)n * p->size * sizeof *y), *f = (float *)malloc((size_t)n * 3 * sizeof *f), *df = f + n, *level = df + n;
+    double sum = 0;
+    size_t j;
+    int i;
+    for (i = 0; y && f && i < n; ++i) {
+        df[i] = (float)(sign * p->schedule->s[1] / p->schedule->s[t[i] + 1] / n);
+        level[i] = (float)t[i];
+        for (j = 0; j < p->size; ++j) y[(size_t)i * p->size + j] = (float)(drl_schedule_scale(p->schedule, t[i]) * (double)x[(size_t)i * p->size + j]);
+    }
+    if (!y || !f || drl_net_forward(p->net, DRL_NET_PARAM_GRAD, n, y, level, f) != DRL_OK || drl_net_backward(p->net, df, NULL) != DRL_OK) *ok = 0;
+    else for (i = 0; i < n; ++i) sum += sign * (double)f[i] * p->schedule->s[1] / p->schedule->s[t[i] + 1] / n;
+    free(y); free(f);
+    return sum;
+}
+
+/* Every gradient tensor "grad.NAME" against the net's gradients. */
+static void gradient_compare(const parity *p, const char *prefix)
+{
+    int i, n = drl_net_param_count(p->net), failed = 0, complete = 1, worst = -1;
+    const float *grads = drl_net_grads(p->net);
+    double whole = 0, error = 0, worst_ratio = -1, worst_error = 0, worst_bound = 0;
+    char name[160];
+    double *num = (double *)malloc((size_t)n * sizeof *num), *den = (double *)malloc((size_t)n * sizeof *den);
+    if (!num || !den) { problem(p, prefix, "out of memory"); free(num); free(den); return; }
+    for (i = 0; i < n; ++i) {
+        const drl_param *q = drl_net_param(p->net, i);
+        const drl_array *a;
+        float *record;
+        snprintf(name, sizeof name, "%s%s", prefix, q->name);
+        a = find(p, name, q->rank);
+        if (a && drl_array_count(a) != q->count) { problem(p, name, "not as many elements as the parameter"); a = NULL; }
+        record = a ? floats_of(p, a) : NULL;
+        if (!record) { complete = 0; continue; }
+        num[i] = norm(grads + q->offset, record, q->count);
+        den[i] = norm(record, NULL, q->count);
+        error += num[i] * num[i];
+        whole += den[i] * den[i];
+        free(record);
+    }
+    if (complete) {
+        whole = sqrt(whole);
+        snprintf(name, sizeof name, "%s* as one vector", prefix);
+        line(p, name, sqrt(error) / whole, BOUND_VALUE, "");
+        for (i = 0; i < n; ++i) {
+            double limit = BOUND_VALUE * den[i] + BOUND_WHOLE * whole, ratio = num[i] / limit, scale = den[i] > 0 ? den[i] : whole;
+            snprintf(name, sizeof name, "%s%s", prefix, drl_net_param(p->net, i)->name);
+            if (print_all || !(ratio <= 1)) line(p, name, num[i] / scale, limit / scale, "");
+            else ++check_passed;
+            failed += !(ratio <= 1);
+            if (!(ratio <= worst_ratio)) { worst_ratio = ratio; worst = i; worst_error = num[i] / scale; worst_bound = limit / scale; }
+        }
+        if (!print_all && !failed && worst >= 0) {
+            --check_passed;
+            snprintf(name, sizeof name, "%s", drl_net_param(p->net, worst)->name);
+            line(p, name, worst_error, worst_bound, "");
+            printf("%s %-8s ... is the worst of %d single gradient tensors\n", p->file, drl_isa_name(drl_ctx_isa(p->ctx)), n);
+        }
+    }
+    free(num); free(den);
+}
+
+static void drl_train_part(const parity *p)
+{
+    int n = 0, i, ok = 1;
+    size_t lead = 0, j, count;
+    int *t = level_vector(p, "train.t", &n);
+    float *x0 = t ? images(p, "train.x0", 0, n, NULL) : NULL, *e0 = x0 ? images(p, "train.noise_xt", 0, n, NULL) : NULL;
+    float *e1 = e0 ? images(p, "train.noise_xt1", 0, n, NULL) : NULL, *draws = e1 ? images(p, "train.noise_langevin", 1, n, &lead) : NULL;
+    float *x_neg = draws ? images(p, "train.x_neg", 0, n, NULL) : NULL, *loss_record = x_neg ? vector(p, "train.loss", 1) : NULL;
+    if (loss_record) {
+        const drl_schedule *sc = p->schedule;
+        drl_chain chain;
+        double loss;
+        float loss_float;
+        count = (size_t)n * p->size;
+        for (j = 0; j < count; ++j) {       /* e0 becomes x_t, e1 becomes x_{t+1} */
+            i = t[j / p->size];
+            e0[j] = (float)(sc->abar[i] * (double)x0[j] + sc->sbar[i] * (double)e0[j]);
+            e1[j] = (float)(sc->a[i + 1] * (double)e0[j] + sc->s[i + 1] * (double)e1[j]);
+        }
+        chain.t = t; chain.n = n; chain.steps = (int)lead; chain.x_next = e1; chain.noise = draws;
+        chain_compare(p, "train.x_neg", drl_chain_run, &chain, n, x_neg);
+        memset(drl_net_grads(p->net), 0, drl_net_params_size(p->net) * sizeof(float));
+        loss = drl_loss_half(p, n, t, e0, -1.0, &ok);
+        loss += drl_loss_half(p, n, t, x_neg, 1.0, &ok);        /* from the recorded negatives: a_{t+1} x_neg */
+        drl_net_spectral_grads(p->net);
+        loss_float = (float)loss;
+        if (!ok) problem(p, "train.loss", drl_ctx_message(p->ctx));
+        else {
+            line(p, "train.loss", relative(&loss_float, loss_record, 1), BOUND_VALUE, "");
+            gradient_compare(p, "grad.");
+        }
+    }
+    free(t); free(x0); free(e0); free(e1); free(draws); free(x_neg); free(loss_record);
+}
+
+typedef struct drl_samples { int n, steps; recorded noise; } drl_samples;
+
+/* Progressive sampling with the recorded x_T and draws; few steps at the unscaled step size. */
+static int drl_samples_run(const parity *p, void *chain, float *out)
+{
+    drl_samples *s = (drl_samples *)chain;
+    drl_sample_desc how;
+    memset(&how, 0, sizeof how);
+    how.count = s->n;
+    how.steps = s->steps;
+    how.keep_step = 1;
+    how.noise_scale = 0.99f;
+    how.noise.fill = recorded_fill;
+    how.noise.user = &s->noise;
+    return drl_sample(p->model, &how, out) == DRL_OK;
+}
+
+static void drl_sample_part(const parity *p)
+{
+    const drl_array *a = find(p, "sample.x_T", 4);
+    int n = a ? (int)a->shape[0] : 0;
+    float *start = a ? images(p, "sample.x_T", 0, n, NULL) : NULL, *draws = start ? images(p, "sample.noise", 2, n, NULL) : NULL;
+    float *out = draws ? images(p, "sample.out", 0, n, NULL) : NULL;
+    if (out) {
+        const drl_array *noise = drl_safetensors_find(p->st, "sample.noise");
+        drl_samples s;
+        s.n = n; s.steps = (int)noise->shape[1];
+        s.noise.start = start; s.noise.draws = draws; s.noise.size = p->size; s.noise.n = n;
+        if (noise->shape[0] != (size_t)p->levels) problem(p, "sample.noise", "not as many levels as the schedule");
+        else chain_compare(p, "sample.out", drl_samples_run, &s, n, out);
+    }
+    free(start); free(draws); free(out);
+}
+
+/* Positive ints separated by commas; returns how many, 0 when the text is anything else. */
+static int int_list(const char *text, int *out, int most)
+{
+    int n = 0;
+    while (text && n < most) {
+        char *end;
+        long v = strtol(text, &end, 10);
+        if (end == text || v < 1 || v > 65536) return 0;
+        out[n++] = (int)v;
+        if (!*end) return n;
+        if (*end != ',') return 0;
+        text = end + 1;
+    }
+    return 0;
+}
+
+static void drl_file(parity *p)
+{
+    drl_model_desc d;
+    const drl_array *x = find(p, "in.x", 4), *a = find(p, "schedule.a", 1), *k = find(p, "train.noise_langevin", 5), *s = find(p, "sample.x_T", 4);
+    size_t i, weights = 0;
+    memset(&d, 0, sizeof d);
+    if (!x || !a || !k || !s) return;
+    d.channels = (int)x->shape[1]; d.height = (int)x->shape[2]; d.width = (int)x->shape[3];
+    d.resolutions = int_list(drl_safetensors_meta(p->st, "mult"), d.mult, DRL_RESOLUTIONS_MAX);
+    if (int_list(drl_safetensors_meta(p->st, "base"), &d.base, 1) != 1 || int_list(drl_safetensors_meta(p->st, "blocks"), &d.blocks, 1) != 1 || !d.resolutions) {
+        problem(p, "metadata", "\"base\", \"blocks\" or \"mult\" is missing or not a list of positive integers");
+        return;
+    }
+    d.levels = (int)a->shape[0] - 1;
+    d.steps = (int)k->shape[0];
+    d.no_spectral = 1;              /* it is folded into the recorded weights */
+    d.trainable = 1;
+    d.batch = (int)(x->shape[0] > k->shape[1] ? x->shape[0] : k->shape[1]);
+    if (d.batch < (int)s->shape[0]) d.batch = (int)s->shape[0];
+    if (drl_model_create(p->ctx, &d, 1, &p->model) != DRL_OK) { problem(p, "model", drl_ctx_message(p->ctx)); return; }
+    p->net = drl_model_net(p->model);
+    p->schedule = drl_model_schedule(p->model);
+    p->h = d.height; p->w = d.width; p->c = d.channels; p->levels = d.levels;
+    p->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
+    for (i = 0; i < drl_safetensors_count(p->st); ++i) weights += !strncmp(drl_safetensors_at(p->st, i)->name, "energy.", 7);
+    if (weights != (size_t)drl_net_param_count(p->net)) problem(p, "energy.*", "the file has more or fewer weights than the described network");
+    if (drl_net_load(p->net, p->st) != DRL_OK) { problem(p, "energy.*", drl_ctx_message(p->ctx)); return; }
+    drl_schedule_part(p);
+    drl_energy_part(p);
+    drl_train_part(p);
+    drl_sample_part(p);
+}
+
+/* -- files -- */
+
+/* The kinds of reference files, told apart by a key of their metadata. */
+static const struct { const char *key; void (*compare)(parity *p); } kinds[] = { { "base", drl_file } };
+
+static void compare_file(const char *path, drl_isa isa, int *runs)
+{
+    parity p;
+    drl_ctx_desc d;
+    const char *name = strrchr(path, '/');
+    drl_status status;
+    size_t i;
+    memset(&p, 0, sizeof p);
+    memset(&d, 0, sizeof d);
+    d.isa = isa;
+    p.file = name ? name + 1 : path;
+    status = drl_ctx_create(&d, &p.ctx);
+    if (status == DRL_E_UNSUPPORTED) return;
+    ++*runs;
+    if (status != DRL_OK) { problem(&p, "context", drl_status_text(status)); return; }
+    if (drl_safetensors_open(p.ctx, path, &p.st) != DRL_OK) problem(&p, "cannot be read", drl_ctx_message(p.ctx));
+    else {
+        for (i = 0; i < sizeof kinds / sizeof kinds[0] && !drl_safetensors_meta(p.st, kinds[i].key); ++i) { }
+        if (i < sizeof kinds / sizeof kinds[0]) kinds[i].compare(&p);
+        else problem(&p, "metadata", "not a kind of reference file that is known here");
+    }
+    drl_model_destroy(p.model);
+    drl_safetensors_close(p.st);
+    drl_ctx_destroy(p.ctx);
+}
+
+int main(int argc, char **argv)
+{
+    const char *only = NULL;
+    int i, isa, files = 0, runs = 0;
+    for (i = 1; i < argc; ++i) {
+        if (!strcmp(argv[i], "--isa") && i + 1 < argc) only = argv[++i];
+        else if (!strcmp(argv[i], "--all")) print_all = 1;
+        else argv[++files] = argv[i];
+    }
+    if (!files) { printf("use: parity [--isa portable|sse2|avx2|avx512|neon] [--all] FILE...\n"); return 2; }
+    for (i = 1; i <= files; ++i)
+        for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON; ++isa)
+            if (!only || !strcmp(only, drl_isa_name((drl_isa)isa))) compare_file(argv[i], (drl_isa)isa, &runs);
+    if (!runs) { printf("parity: this machine has no instruction set '%s'\n", only ? only : ""); return 2; }
+    return check_report("parity");
+}

@@ -1,0 +1,838 @@
+/* test_model.c - the model: its network against plain loops in double, spectral norms, sizes, files, sampling; batches, threads and
+ * instruction sets; a caller's block; every allocation failing; files that are not what they should be. */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "check.h"
+
+static uint64_t test_seed = 3;
+static double real(double low, double high)
+{
+    test_seed = test_seed * 6364136223846793005u + 1442695040888963407u;
+    return low + (high - low) * (double)(test_seed >> 40) / 16777216.0;
+}
+
+static double *doubles(size_t n) { double *p = (double *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
+static float  *floats(size_t n)  { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
+
+static int jobs_running, jobs_nested;
+static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
+{
+    (void)user;
+    if (jobs_running++) ++jobs_nested;
+    while (count-- > 0) job(arg, count);
+    --jobs_running;
+}
+
+static drl_ctx *context(drl_isa isa, int threads, check_heap *heap)
+{
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    memset(&d, 0, sizeof d);
+    d.isa = isa;
+    d.threads = threads;
+    if (threads > 1) d.jobs.parallel_for = reverse_for;
+    if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
+    return drl_ctx_create(&d, &ctx) == DRL_OK ? ctx : NULL;
+}
+
+#define REFUSED(ctx, call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_status(ctx) == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
+
+/* Two resolutions of two blocks, all layers present. */
+static drl_model_desc tiny(void)
+{
+    drl_model_desc d;
+    memset(&d, 0, sizeof d);
+    d.height = 4; d.width = 6; d.channels = 3; d.base = 6; d.blocks = 2; d.resolutions = 2; d.mult[0] = 1; d.mult[1] = 2;
+    d.levels = 3; d.steps = 4; d.batch = 4;
+    return d;
+}
+
+/* Random weights everywhere: also where a new model has zeros and ones. */
+static void randomize(drl_model *m, double conv2)
+{
+    drl_net *net = drl_model_net(m);
+    int i;
+    size_t k;
+    for (i = 0; i < drl_net_param_count(net); ++i) {
+        const drl_param *p = drl_net_param(net, i);
+        double reach = p->rank == 1 ? 0.5 : 1.5 / sqrt((double)(p->count / (size_t)p->shape[0]));
+        if (strstr(p->name, "conv2.weight")) reach *= conv2;
+        for (k = 0; k < p->count; ++k) drl_net_params(net)[p->offset + k] = (float)real(-reach, reach);
+    }
+    drl_net_refresh(net, 30);
+}
+
+static drl_model *make(drl_ctx *ctx, const drl_model_desc *d, uint64_t seed)
+{
+    drl_model *m = NULL;
+    CHECK_OK(ctx, drl_model_create(ctx, d, seed, &m));
+    if (!m) exit(check_report("test_model"));
+    return m;
+}
+
+/* -- the network in double, from the weights of a saved file -- */
+
+typedef struct weights { drl_ctx *ctx; drl_safetensors *st; } weights;
+
+static double *tensor(const weights *w, const char *name, const char *suffix, size_t count)
+{
+    char full[96];
+    const drl_array *a;
+    float *f = floats(count);
+    double *d = doubles(count);
+    size_t i;
+    snprintf(full, sizeof full, "%s%s", name, suffix);
+    a = drl_safetensors_find(w->st, full);
+    CHECK(a && drl_array_count(a) == count && drl_array_to_float(w->ctx, a, f) == DRL_OK, "no %s of %d floats", full, (int)count);
+    for (i = 0; i < count; ++i) d[i] = (double)f[i];
+    free(f);
+    return d;
+}
+
+static double *layer(const weights *w, const char *name, const double *x, int h, int wd, int in, int out, int kernel)
+{
+    double *weight = tensor(w, name, ".weight", (size_t)(out * in * kernel * kernel)), *bias = tensor(w, name, ".bias", (size_t)out), *y = doubles((size_t)(h * wd * out));
+    int i, j, k, c, r, s, pad = kernel / 2;
+    for (i = 0; i < h; ++i) for (j = 0; j < wd; ++j) for (k = 0; k < out; ++k) {
+        double sum = bias[k];
+        for (c = 0; c < in; ++c) for (r = 0; r < kernel; ++r) for (s = 0; s < kernel; ++s)
+            if (i + r - pad >= 0 && i + r - pad < h && j + s - pad >= 0 && j + s - pad < wd)
+                sum += weight[((k * in + c) * kernel + r) * kernel + s] * x[((i + r - pad) * wd + j + s - pad) * in + c];
+        y[(i * wd + j) * out + k] = sum;
+    }
+    free(weight); free(bias);
+    return y;
+}
+
+static void leaky(double *x, size_t n, double slope) { while (n--) { if (*x < 0) *x *= slope; ++x; } }
+
+/* f(x, t): input layer, residual blocks, pooling, head. */
+static double energy_in_double(const weights *w, const drl_model_desc *d, const float *x, double t)
+{
+    int kernel = d->height * d->width == 1 ? 1 : 3, h = d->height, wd = d->width, c = d->base, i, j, k, half = d->base / 2;
+    double *emb = doubles((size_t)d->base), *e, *v, *a, *y, *p, *g, *u, f = 0;
+    char name[64], part[80];
+    size_t n, size = (size_t)(h * wd * d->channels);
+    for (k = 0; k < half; ++k) {
+        double turn = t * exp(-k * log(10000.0) / (half - 1));
+        emb[k] = sin(turn);
+        emb[half + k] = cos(turn);
+    }
+    e = layer(w, "energy.temb_map1", emb, 1, 1, d->base, 4 * d->base, 1);
+    leaky(e, (size_t)(4 * d->base), 0.2);
+    v = layer(w, "energy.temb_map2", e, 1, 1, 4 * d->base, 4 * d->base, 1);
+    free(e); free(emb);
+    e = v;
+    leaky(e, (size_t)(4 * d->base), 0.2);
+    u = doubles(size);
+    for (n = 0; n < size; ++n) u[n] = (double)x[n];
+    v = layer(w, "energy.conv_in", u, h, wd, d->channels, c, kernel);
+    free(u);
+    for (i = 0; i < d->resolutions; ++i) {
+        int out = d->base * d->mult[i];
+        for (j = 0; j < d->blocks; ++j) {
+            size = (size_t)(h * wd * c);
+            a = doubles(size);
+            memcpy(a, v, size * sizeof *a);
+            leaky(a, size, 0.2);
+            snprintf(name, sizeof name, "energy.level%d.block%d", i, j);
+            snprintf(part, sizeof part, "%s.conv1", name);
+            y = layer(w, part, a, h, wd, c, out, kernel);
+            free(a);
+            snprintf(part, sizeof part, "%s.temb_map", name);
+            p = layer(w, part, e, 1, 1, 4 * d->base, out, 1);
+            size = (size_t)(h * wd * out);
+            for (n = 0; n < size; ++n) y[n] += p[n % (size_t)out];
+            leaky(y, size, 0.2);
+            snprintf(part, sizeof part, "%s.conv2", name);
+            a = layer(w, part, y, h, wd, out, out, kernel);
+            g = tensor(w, name, ".g", (size_t)out);
+            snprintf(part, sizeof part, "%s.short_cut", name);
+            free(y);
+            y = out != c ? layer(w, part, v, h, wd, c, out, kernel) : v;
+            for (n = 0; n < size; ++n) a[n] = a[n] * g[n % (size_t)out] + y[n];
+            if (y != v) free(y);
+            free(v); free(g); free(p);
+            v = a;
+            c = out;
+        }
+        if (i + 1 < d->resolutions) {
+            int r, s;
+            a = doubles((size_t)(h / 2 * wd / 2 * c));
+            for (r = 0; r < h; ++r) for (s = 0; s < wd; ++s) for (k = 0; k < c; ++k) a[(r / 2 * (wd / 2) + s / 2) * c + k] += 0.25 * v[(r * wd + s) * c + k];
+            free(v);
+            v = a;
+            h /= 2; wd /= 2;
+        }
+    }
+    p = layer(w, "energy.temb_final", e, 1, 1, 4 * d->base, c, 1);
+    for (n = 0; n < (size_t)(h * wd * c); ++n) if (v[n] > 0) f += v[n] * p[n % (size_t)c];
+    free(p); free(v); free(e);
+    return f;
+}
+
+static unsigned char *saved(drl_ctx *ctx, drl_model *m, size_t *size)
+{
+    unsigned char *bytes;
+    size_t written = 0;
+    *size = 0;
+    CHECK_OK(ctx, drl_model_save_size(m, size));
+    bytes = (unsigned char *)malloc(*size + 16);
+    if (!bytes) exit(3);
+    CHECK_OK(ctx, drl_model_save_memory(m, bytes, *size, &written));
+    CHECK(written == *size, "%d bytes announced, %d written", (int)*size, (int)written);
+    return bytes;
+}
+
+/* Largest singular value by many rounds of the power method. */
+static double singular(const float *w, int rows, int cols)
+{
+    double *u = doubles((size_t)rows), *v = doubles((size_t)cols), sigma = 0;
+    int i, j, round;
+    for (i = 0; i < rows; ++i) u[i] = real(-1, 1);
+    for (round = 0; round < 3000; ++round) {
+        double norm = 0;
+        for (j = 0; j < cols; ++j) v[j] = 0;
+        for (i = 0; i < rows; ++i) for (j = 0; j < cols; ++j) v[j] += (double)w[i * cols + j] * u[i];
+        for (j = 0; j < cols; ++j) norm += v[j] * v[j];
+        for (j = 0; j < cols; ++j) v[j] /= sqrt(norm);
+        for (i = 0, norm = 0; i < rows; ++i) {
+            for (j = 0, u[i] = 0; j < cols; ++j) u[i] += (double)w[i * cols + j] * v[j];
+            norm += u[i] * u[i];
+        }
+        sigma = sqrt(norm);
+        for (i = 0; i < rows; ++i) u[i] /= sigma;
+    }
+    free(u); free(v);
+    return sigma;
+}
+
+static void network(void)
+{
+    int k, i, j, levels;
+    for (k = 0; k < 4; ++k) {
+        drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+        drl_model_desc d = tiny();
+        drl_model *m;
+        weights w;
+        unsigned char *bytes;
+        size_t size, n;
+        long failed = check_failed;
+        float *x, f[7], f2[7], level[7], F[7], *df, *dF;
+        int t[7];
+        drl_energy e;
+        if (k == 1) d.no_spectral = 1;
+        if (k == 2) { d.height = d.width = 1; d.channels = 2; d.resolutions = 0; d.mult[0] = d.mult[1] = 0; }
+        if (k == 3) { d.height = 8; d.width = 8; d.channels = 1; d.resolutions = 0; d.mult[0] = d.mult[1] = 0; d.blocks = 1; }    /* down to one pixel */
+        m = make(ctx, &d, 1);
+        drl_model_describe(m, &d);
+        randomize(m, k ? 1.0 : 0.2);                            /* sigma of conv2 below 1, then above */
+        n = (size_t)(d.height * d.width * d.channels);
+        x = floats(7 * n); df = floats(7 * n); dF = floats(7 * n);
+        for (i = 0; i < (int)(7 * n); ++i) x[i] = (float)real(-1.5, 1.5);
+        for (i = 0; i < 7; ++i) { t[i] = i % d.levels; level[i] = (float)t[i]; }
+        bytes = saved(ctx, m, &size);
+        w.ctx = ctx;
+        w.st = NULL;
+        CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &w.st));
+        for (i = 0; i < drl_net_param_count(drl_model_net(m)); ++i) {
+            const drl_param *p = drl_net_param(drl_model_net(m), i);
+            const drl_array *a = drl_safetensors_find(w.st, p->name);
+            const float *before = drl_net_params(drl_model_net(m)) + p->offset;
+            float *after = floats(p->count);
+            int is_conv = strstr(p->name, "conv") || strstr(p->name, "short_cut");
+            CHECK(a && drl_array_to_float(ctx, a, after) == DRL_OK, "%s is not in the file", p->name);
+            if (p->rank > 1) {
+                CHECK(p->rank == (is_conv && k != 2 ? 4 : 2), "case %d: %s has %d axes: convolutions of images are [out, in, 3, 3] in files", k, p->name, p->rank);
+                if (!d.no_spectral && strcmp(p->name, "energy.temb_final.weight")) {
+                    double sigma = singular(before, p->shape[0], (int)(p->count / (size_t)p->shape[0]));
+                    double scale = strstr(p->name, "conv2") && sigma < 1 ? 1.0 : 1 / sigma;
+                    for (j = 0; j < (int)p->count; ++j)
+                        if (fabs((double)after[j] - scale * (double)before[j]) > 0.01 * scale * fabs((double)before[j])) break;
+                    CHECK(j == (int)p->count, "case %d: %s is scaled by %g, its spectral norm is %g", k, p->name, (double)after[j] / (double)before[j], sigma);
+                } else CHECK(!memcmp(before, after, p->count * sizeof(float)), "case %d: %s has changed in the file", k, p->name);
+            } else CHECK(!memcmp(before, after, p->count * sizeof(float)), "case %d: %s has changed in the file", k, p->name);
+            free(after);
+        }
+        CHECK(drl_safetensors_count(w.st) == (size_t)drl_net_param_count(drl_model_net(m)), "%d tensors in the file", (int)drl_safetensors_count(w.st));
+
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, f, df));      /* more than a batch */
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, f2, NULL));
+        CHECK(!memcmp(f, f2, sizeof f), "f alone differs");
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, NULL, dF));
+        CHECK(!memcmp(df, dF, 7 * n * sizeof *df), "the gradient alone differs");
+        e = drl_model_energy(m);
+        CHECK(e.size == n && e.batch == d.batch, "energy of size %d, batch %d", (int)e.size, e.batch);
+        for (i = 0; i < 7; i += 4) CHECK_OK(ctx, e.eval(e.user, i ? 3 : 4, x + (size_t)i * n, t + i, NULL, F + i, dF + (size_t)i * n));
+        for (i = 0; i < 7 && check_failed == failed; ++i) {
+            double want = energy_in_double(&w, &d, x + (size_t)i * n, (double)level[i]), step = drl_schedule_step(drl_model_schedule(m), t[i]), worst = 0, most = 0;
+            CHECK(fabs((double)f[i] - want) <= 2e-5 * (1 + fabs(want)), "case %d: f is %g, should be %g", k, (double)f[i], want);
+            CHECK(fabs((double)F[i] - want / (step * step)) <= 3e-5 * (1 + fabs(want)) / (step * step), "case %d: F is %g, should be %g", k, (double)F[i], want / (step * step));
+            for (j = 0; j < (int)n; ++j) {
+                double g = (double)df[(size_t)i * n + (size_t)j] / (step * step);
+                if (fabs((double)dF[(size_t)i * n + (size_t)j] - g) > worst) worst = fabs((double)dF[(size_t)i * n + (size_t)j] - g);
+                if (fabs(g) > most) most = fabs(g);
+            }
+            CHECK(worst <= 1e-5 * most, "case %d: dF/dy is not df/dy / step^2", k);
+        }
+        for (j = 0; j < 5 && check_failed == failed; ++j) {     /* the gradient, by differences of the double network */
+            size_t at = (size_t)real(0, (double)n * 0.999);
+            float keep = x[at];
+            double up, down, h;
+            x[at] = keep + 1e-3f; h = (double)x[at]; up = energy_in_double(&w, &d, x, (double)level[0]);
+            x[at] = keep - 1e-3f; h -= (double)x[at]; down = energy_in_double(&w, &d, x, (double)level[0]);
+            x[at] = keep;
+            CHECK(fabs((up - down) / h - (double)df[at]) <= 0.02 * (fabs((double)df[at]) + 0.05), "case %d: df/dx is %g, by differences %g", k, (double)df[at], (up - down) / h);
+        }
+        levels = d.levels;
+        t[0] = levels;
+        REFUSED(ctx, e.eval(e.user, 1, x, t, NULL, F, NULL), DRL_E_ARGUMENT);
+        t[0] = -1;
+        REFUSED(ctx, e.eval(e.user, 1, x, t, NULL, F, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 0, x, level, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 1, NULL, level, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 1, x, NULL, f, NULL), DRL_E_ARGUMENT);
+        drl_safetensors_close(w.st);
+        free(bytes); free(x); free(df); free(dF);
+        drl_model_destroy(m);
+        drl_ctx_destroy(ctx);
+    }
+}
+
+/* -- descriptions -- */
+
+static void descriptions(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model *m = NULL;
+    drl_model_desc d, got;
+    int side, i;
+    memset(&d, 0, sizeof d);
+    d.batch = 1;
+    m = make(ctx, &d, 0);
+    CHECK_OK(ctx, drl_model_describe(m, &got));
+    CHECK(got.height == 32 && got.width == 32 && got.channels == 1 && got.base == 32 && got.blocks == 1 && got.resolutions == 4 && got.mult[0] == 1 && got.mult[1] == 2 &&
+          got.mult[2] == 2 && got.mult[3] == 2 && got.levels == 6 && got.steps == 30 && got.b2 == 2e-4 && got.noise_scale == 0.99f && !got.no_spectral && got.batch == 1 && !got.trainable, "defaults");
+    CHECK(drl_model_schedule(m)->levels == 6 && drl_model_schedule(m)->b2 == 2e-4, "schedule");
+    CHECK(drl_net_grads(drl_model_net(m)) == NULL, "gradients without `trainable`");
+    drl_model_destroy(m);
+    for (side = 1; side <= 128; side *= 2) {
+        static const int want[8] = { 1, 4, 4, 4, 4, 4, 5, 6 };
+        drl_status status;
+        memset(&d, 0, sizeof d);
+        d.height = side; d.base = 4; d.batch = 1; d.b2 = 1e-3; d.noise_scale = 0.5f;
+        for (i = 0; 1 << i < side; ++i) { }
+        m = NULL;
+        status = drl_model_create(ctx, &d, 0, &m);
+        if (side == 2 || side == 4) { CHECK(status == DRL_E_SHAPE && drl_ctx_message(ctx)[0], "%d cannot be halved three times", side); drl_ctx_clear(ctx); continue; }
+        CHECK(status == DRL_OK && drl_model_describe(m, &got) == DRL_OK, "side %d: %s", side, drl_ctx_message(ctx));
+        CHECK(got.resolutions == want[i] && got.width == side && got.b2 == 1e-3 && got.noise_scale == 0.5f && drl_model_schedule(m)->b2 == 1e-3, "side %d: %d resolutions", side, got.resolutions);
+        CHECK(got.resolutions < 5 || got.mult[4] == 4, "side %d: multiplier %d", side, got.mult[4]);
+        drl_model_destroy(m);
+    }
+    m = NULL;
+#define BAD(assign, want) do { d = tiny(); assign; REFUSED(ctx, drl_model_create(ctx, &d, 0, &m), want); { size_t b_ = 5; REFUSED(ctx, drl_model_size(ctx, &d, &b_), want); CHECK(b_ == 5, "a refused size was written"); } } while (0)
+    BAD(d.height = -1, DRL_E_ARGUMENT);
+    BAD(d.width = -4, DRL_E_ARGUMENT);
+    BAD(d.channels = -1, DRL_E_ARGUMENT);
+    BAD(d.base = 5, DRL_E_ARGUMENT);
+    BAD(d.base = 2, DRL_E_ARGUMENT);
+    BAD(d.blocks = -1, DRL_E_ARGUMENT);
+    BAD(d.resolutions = 9, DRL_E_ARGUMENT);
+    BAD(d.resolutions = -1, DRL_E_ARGUMENT);
+    BAD(d.mult[1] = -2, DRL_E_ARGUMENT);
+    BAD(d.mult[1] = 1000, DRL_E_ARGUMENT);
+    BAD(d.levels = 1, DRL_E_ARGUMENT);
+    BAD(d.levels = 501, DRL_E_ARGUMENT);
+    BAD(d.steps = -1, DRL_E_ARGUMENT);
+    BAD(d.b2 = -1, DRL_E_ARGUMENT);
+    BAD(d.noise_scale = -1, DRL_E_ARGUMENT);
+    BAD(d.batch = -1, DRL_E_ARGUMENT);
+    BAD(d.height = 5, DRL_E_SHAPE);
+    BAD(d.width = 7, DRL_E_SHAPE);
+    BAD(d.resolutions = 4, DRL_E_SHAPE);
+    d = tiny();
+    REFUSED(ctx, drl_model_create(ctx, &d, 0, NULL), DRL_E_ARGUMENT);
+    CHECK(drl_model_create(NULL, &d, 0, &m) == DRL_E_ARGUMENT && !m, "no context");
+    CHECK(drl_model_describe(NULL, &d) == DRL_E_ARGUMENT && !drl_model_net(NULL) && !drl_model_schedule(NULL), "no model");
+    drl_model_destroy(NULL);
+    drl_ctx_destroy(ctx);
+}
+
+/* -- sampling -- */
+
+enum { SAMPLES = 6, IMAGE = 4 * 6 * 3 };
+
+static int sample_with(drl_isa isa, int threads, int batch, float *out)
+{
+    drl_ctx *ctx = context(isa, threads, NULL);
+    drl_model_desc d = tiny();
+    drl_model *m;
+    drl_sample_desc how;
+    if (!ctx) return 0;
+    test_seed = 99;
+    d.batch = batch;
+    m = make(ctx, &d, 1);
+    randomize(m, 1);
+    memset(&how, 0, sizeof how);
+    how.count = SAMPLES; how.seed = 4;
+    CHECK_OK(ctx, drl_sample(m, &how, out));
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+    return 1;
+}
+
+static void same_bits(void)
+{
+    static const drl_isa exact[] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const int threads[] = { 2, 3, 7 }, batches[] = { 1, 5, 6, 32 };
+    float want[SAMPLES * IMAGE], got[SAMPLES * IMAGE];
+    int i;
+    CHECK(sample_with(DRL_ISA_PORTABLE, 1, 4, want), "portable code is always there");
+    for (i = 0; i < 3; ++i) if (sample_with(exact[i], 1, 4, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
+    for (i = 0; i < 4; ++i) if (sample_with(DRL_ISA_AUTO, 1, batches[i], got)) CHECK(!memcmp(want, got, sizeof want), "batch %d gives other bits", batches[i]);
+    jobs_nested = 0;
+    for (i = 0; i < 3; ++i) if (sample_with(DRL_ISA_AUTO, threads[i], 4, got)) CHECK(!memcmp(want, got, sizeof want), "%d threads give other bits", threads[i]);
+    CHECK(!jobs_nested, "the job system was called %d times from inside a job", jobs_nested);
+    if (sample_with(DRL_ISA_SSE2, 1, 4, got)) {
+        double error = 0, norm = 0;
+        for (i = 0; i < SAMPLES * IMAGE; ++i) { error += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]); norm += (double)want[i] * (double)want[i]; }
+        CHECK(sqrt(error / norm) < 1e-3, "sse2 differs by %g", sqrt(error / norm));
+    }
+}
+
+/* drl_sample against a loop over drl_langevin: the step is longer by sqrt(K / steps), the noise 0.99 unless said, draws 1, 2, ... */
+static void by_hand(void)
+{
+    static const struct { int steps, keep; float noise; } cases[] = { { 0, 0, 0 }, { 2, 0, 0 }, { 2, 1, 0 }, { 7, 0, 1.0f } };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = tiny();
+    drl_model *m = make(ctx, &d, 1);
+    drl_energy e = drl_model_energy(m);
+    float want[SAMPLES * IMAGE], got[SAMPLES * IMAGE], y[SAMPLES * IMAGE], x[SAMPLES * IMAGE], gradient[SAMPLES * IMAGE], work[IMAGE];
+    int c, t, i;
+    randomize(m, 1);
+    for (c = 0; c < 4; ++c) {
+        drl_sample_desc how;
+        drl_sampler *s = NULL;
+        uint64_t seed = 12;
+        int level[SAMPLES], steps = cases[c].steps ? cases[c].steps : d.steps;
+        memset(&how, 0, sizeof how);
+        how.count = SAMPLES; how.seed = seed; how.first = 3; how.steps = cases[c].steps; how.keep_step = cases[c].keep; how.noise_scale = cases[c].noise;
+        CHECK_OK(ctx, drl_sample(m, &how, got));
+        CHECK_OK(ctx, drl_sampler_create(m, &how, &s));
+        while (drl_sampler_run(s, 3) == DRL_RUNNING) { }
+        for (i = 0; i < SAMPLES; ++i) drl_sampler_image(s, i, want + i * IMAGE);
+        drl_sampler_destroy(s);
+        CHECK(!memcmp(want, got, sizeof want), "case %d: the sampler in slices gives other bits", c);
+        for (i = 0; i < SAMPLES; ++i) {
+            drl_rng rng;
+            rng.seed = seed; rng.stream = (uint64_t)(3 + i) << 32; rng.position = 0;
+            drl_rng_normals(ctx, &rng, x + i * IMAGE, IMAGE);
+        }
+        for (t = d.levels - 1; t >= 0; --t) {
+            drl_langevin_desc l;
+            for (i = 0; i < SAMPLES; ++i) level[i] = t;
+            memset(&l, 0, sizeof l);
+            l.energy = &e; l.schedule = drl_model_schedule(m); l.level = level; l.steps = steps;
+            l.first_draw = 1 + (d.levels - 1 - t) * steps; l.first_image = 3;
+            l.step_scale = cases[c].keep ? 1 : sqrt((double)d.steps / steps);
+            l.noise_scale = cases[c].noise > 0 ? (double)cases[c].noise : (double)0.99f;
+            l.noise.fill = drl__noise_counter; l.noise.user = &seed;
+            memcpy(y, x, sizeof y);
+            CHECK_OK(ctx, drl_langevin(ctx, &l, SAMPLES, y, x, gradient, work));
+            for (i = 0; i < SAMPLES * IMAGE; ++i) x[i] = (float)((double)y[i] / drl_schedule_scale(l.schedule, t));
+        }
+        for (i = 0; i < SAMPLES * IMAGE; ++i) if (!(fabs((double)x[i] - (double)got[i]) <= 1e-4)) break;
+        CHECK(i == SAMPLES * IMAGE, "case %d: by hand %g, drl_sample %g", c, (double)x[i % (SAMPLES * IMAGE)], (double)got[i % (SAMPLES * IMAGE)]);
+    }
+    {   /* weights that are not numbers: a status */
+        drl_sample_desc how;
+        memset(&how, 0, sizeof how);
+        drl_net_params(drl_model_net(m))[drl_net_param(drl_model_net(m), 4)->offset] = (float)NAN;
+        drl_net_refresh(drl_model_net(m), 0);
+        REFUSED(ctx, drl_sample(m, &how, got), DRL_E_NUMERIC);
+        REFUSED(ctx, drl_sample(m, &how, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_sampler_create(m, &how, NULL), DRL_E_ARGUMENT);
+        how.count = -1;
+        REFUSED(ctx, drl_sample(m, &how, got), DRL_E_ARGUMENT);
+        CHECK(drl_sample(NULL, &how, got) == DRL_E_ARGUMENT, "no model");
+    }
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+}
+
+/* A larger image on several threads: jobs must not start jobs. */
+static void large_image(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 3, NULL);
+    drl_model_desc d;
+    drl_model *m;
+    drl_sample_desc how;
+    float *x = floats(2 * 64 * 64 * 3), *y = floats(2 * 64 * 64 * 3);
+    int threads;
+    for (threads = 3; threads >= 1; threads -= 2) {
+        memset(&d, 0, sizeof d);
+        d.height = 64; d.channels = 3; d.base = 4; d.levels = 2; d.steps = 1; d.batch = 2; d.resolutions = 2;
+        if (threads == 1) { drl_ctx_destroy(ctx); ctx = context(DRL_ISA_AUTO, 1, NULL); }
+        m = make(ctx, &d, 1);
+        memset(&how, 0, sizeof how);
+        how.count = 2;
+        jobs_nested = 0;
+        CHECK_OK(ctx, drl_sample(m, &how, threads == 3 ? x : y));
+        CHECK(!jobs_nested, "the job system was called %d times from inside a job", jobs_nested);
+        drl_model_destroy(m);
+    }
+    CHECK(!memcmp(x, y, 2 * 64 * 64 * 3 * sizeof *x), "three threads give other bits");
+    free(x); free(y);
+    drl_ctx_destroy(ctx);
+}
+
+/* -- memory -- */
+
+static void memory(void)
+{
+    int trainable, fail, done;
+    drl_sample_desc how;
+    float out[SAMPLES * IMAGE], block_out[SAMPLES * IMAGE];
+    memset(&how, 0, sizeof how);
+    how.count = SAMPLES;
+    for (trainable = 0; trainable < 2; ++trainable)
+        for (fail = 1, done = 0; fail < 20 && !done; ++fail) {
+            check_heap heap;
+            drl_ctx *ctx;
+            drl_model *m = NULL;
+            drl_model_desc d = tiny();
+            drl_status status;
+            size_t bytes = 0, used, held;
+            memset(&heap, 0, sizeof heap);
+            ctx = context(DRL_ISA_AUTO, 1, &heap);
+            d.trainable = trainable;
+            CHECK_OK(ctx, drl_model_size(ctx, &d, &bytes));
+            used = drl_ctx_bytes_used(ctx);
+            held = heap.bytes;
+            heap.fail_at = heap.calls + fail;
+            status = drl_model_create(ctx, &d, 1, &m);
+            heap.fail_at = 0;
+            if (status == DRL_OK) {
+                drl_sampler *s = NULL;
+                long calls;
+                done = 1;
+                CHECK(drl_ctx_bytes_used(ctx) - used == bytes && heap.bytes - held == bytes, "%d bytes are held, %d were announced", (int)(heap.bytes - held), (int)bytes);
+                CHECK_OK(ctx, drl_sampler_create(m, &how, &s));
+                calls = heap.calls;
+                CHECK(drl_sampler_run(s, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+                drl_net_refresh(drl_model_net(m), 1);
+                CHECK(heap.calls == calls, "sampling made %ld allocations", heap.calls - calls);
+                drl_sampler_destroy(s);
+                CHECK_OK(ctx, drl_sample(m, &how, out));
+                CHECK(heap.calls == calls + 1, "drl_sample made %ld allocations", heap.calls - calls);
+                heap.fail_at = heap.calls + 1;
+                REFUSED(ctx, drl_sample(m, &how, out), DRL_E_MEMORY);
+                heap.fail_at = 0;
+                drl_model_destroy(m);
+            } else {
+                CHECK(status == DRL_E_MEMORY && drl_ctx_status(ctx) == DRL_E_MEMORY && drl_ctx_message(ctx)[0] && !m, "allocation %d fails: status %d", fail, (int)status);
+            }
+            CHECK(heap.bytes == held && drl_ctx_bytes_used(ctx) == used, "allocation %d: %d bytes leaked", fail, (int)(heap.bytes - held));
+            heap.fail_at = heap.calls + 1;          /* counting needs memory, too */
+            bytes = 4711;
+            REFUSED(ctx, drl_model_size(ctx, &d, &bytes), DRL_E_MEMORY);
+            CHECK(bytes == 4711 && heap.bytes == held, "a failed size leaks or writes");
+            drl_ctx_destroy(ctx);
+            CHECK(heap.live == 0, "%ld blocks are left", heap.live);
+        }
+
+    /* a caller's block: exactly enough for model and sampler, and one byte less */
+    {
+        drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+        drl_ctx_desc cd;
+        drl_model_desc d = tiny();
+        drl_model *m = make(ctx, &d, 1);
+        drl_sampler *s = NULL;
+        size_t bytes, used;
+        int less, offset;
+        CHECK_OK(ctx, drl_sample(m, &how, out));
+        CHECK_OK(ctx, drl_sampler_create(m, &how, &s));
+        bytes = drl_ctx_bytes_used(ctx);
+        drl_sampler_destroy(s);
+        drl_model_destroy(m);
+        used = drl_ctx_bytes_used(ctx);
+        drl_ctx_destroy(ctx);
+        for (less = 0; less < 2; ++less)
+            for (offset = 0; offset < 3; ++offset) {            /* a block at any address */
+                unsigned char *block = (unsigned char *)malloc(bytes + 16);
+                drl_status status;
+                if (!block) exit(3);
+                memset(block, 0xA5, bytes + 16);
+                memset(&cd, 0, sizeof cd);
+                cd.memory = block + offset; cd.memory_size = bytes - (size_t)less;
+                ctx = NULL; m = NULL; s = NULL;
+                CHECK(drl_ctx_create(&cd, &ctx) == DRL_OK, "no context in the block");
+                CHECK_OK(ctx, drl_model_create(ctx, &d, 1, &m));
+                status = drl_sampler_create(m, &how, &s);
+                CHECK(status == (less ? DRL_E_MEMORY : DRL_OK), "%d byte less: %s", less, drl_ctx_message(ctx));
+                if (!less) {
+                    int i;
+                    CHECK(drl_sampler_run(s, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+                    for (i = 0; i < SAMPLES; ++i) drl_sampler_image(s, i, block_out + i * IMAGE);
+                    CHECK(!memcmp(out, block_out, sizeof out), "in a block: other bits");
+                }
+                drl_model_destroy(m);                           /* out of order: all comes back all the same */
+                drl_sampler_destroy(s);
+                CHECK(drl_ctx_bytes_used(ctx) == used, "%d bytes are still in use", (int)(drl_ctx_bytes_used(ctx) - used));
+                m = NULL;
+                if (!less) CHECK_OK(ctx, drl_model_create(ctx, &d, 1, &m));
+                drl_model_destroy(m);
+                drl_ctx_destroy(ctx);
+                CHECK(block[bytes + (size_t)offset - (size_t)less] == 0xA5 && block[bytes + 15] == 0xA5 && (!offset || block[0] == 0xA5), "bytes outside of the block were written");
+                free(block);
+            }
+    }
+}
+
+/* -- files -- */
+
+static void files(void)
+{
+    static const char path[] = "test_model.safetensors";
+    check_heap heap;
+    drl_ctx *ctx;
+    drl_model_desc d = tiny(), got, use;
+    drl_model *m, *again = NULL;
+    unsigned char *bytes, *copy, *second;
+    size_t size, second_size, k;
+    float want[SAMPLES * IMAGE], out[SAMPLES * IMAGE], f[2], f_again[2];
+    static const float level[2] = { 0, 2 };
+    drl_sample_desc how;
+    int i, fail, done;
+    long live;
+    memset(&heap, 0, sizeof heap);
+    ctx = context(DRL_ISA_AUTO, 1, &heap);
+    d.b2 = 3.1e-4; d.noise_scale = 0.95f;
+    m = make(ctx, &d, 1);
+    randomize(m, 1);
+    memset(&how, 0, sizeof how);
+    how.count = SAMPLES; how.seed = 8;
+    CHECK_OK(ctx, drl_sample(m, &how, want));
+    live = heap.live;
+    bytes = saved(ctx, m, &size);
+    CHECK(heap.live == live, "saving leaks %ld blocks", heap.live - live);
+    copy = (unsigned char *)malloc(size + 64);
+    if (!copy) exit(3);
+
+    /* from memory at any address, and the memory may go */
+    for (i = 0; i < 3; ++i) {
+        memcpy(copy + i, bytes, size);
+        memset(&use, 0, sizeof use);
+        use.batch = i ? i : 0; use.trainable = i == 2;
+        again = NULL;
+        CHECK_OK(ctx, drl_model_load_memory(ctx, copy + i, size, i ? &use : NULL, &again));
+        if (!again) break;
+        memset(copy, 0xff, size + 64);
+        CHECK_OK(ctx, drl_model_describe(again, &got));
+        CHECK(got.height == d.height && got.width == d.width && got.channels == d.channels && got.base == d.base && got.blocks == d.blocks && got.resolutions == d.resolutions &&
+              !memcmp(got.mult, d.mult, sizeof d.mult) && got.levels == d.levels && got.steps == d.steps && got.b2 == d.b2 && got.noise_scale == d.noise_scale, "the description has changed");
+        CHECK(got.no_spectral && got.batch == (i ? i : 32) && got.trainable == (i == 2), "batch %d, trainable %d", got.batch, got.trainable);
+        CHECK_OK(ctx, drl_sample(again, &how, out));
+        CHECK(!memcmp(want, out, sizeof want), "loaded from memory: other samples");
+        CHECK_OK(ctx, drl_model_f(m, 2, want, level, f, NULL));
+        CHECK_OK(ctx, drl_model_f(again, 2, want, level, f_again, NULL));
+        CHECK(!memcmp(f, f_again, sizeof f), "loaded from memory: other energies");
+        second = saved(ctx, again, &second_size);
+        if (i) memcpy(copy, bytes, size);
+        CHECK(second_size > size / 2, "saved again: %d bytes", (int)second_size);
+        drl_model_destroy(again);
+        again = NULL;
+        CHECK_OK(ctx, drl_model_load_memory(ctx, second, second_size, NULL, &again));
+        CHECK_OK(ctx, drl_sample(again, &how, out));
+        CHECK(!memcmp(want, out, sizeof want), "saved and loaded twice: other samples");
+        drl_model_destroy(again);
+        free(second);
+    }
+    again = NULL;
+
+    /* through a file: the same bytes */
+    CHECK_OK(ctx, drl_model_save(m, path));
+    {
+        void *data = NULL;
+        size_t file_size = 0;
+        CHECK_OK(ctx, drl_file_read(ctx, path, &data, &file_size));
+        CHECK(data && file_size == size && !memcmp(data, bytes, size), "the file has %d bytes, in memory %d", (int)file_size, (int)size);
+        drl_file_free(ctx, data);
+    }
+    CHECK_OK(ctx, drl_model_load(ctx, path, &again));
+    if (again) {
+        CHECK_OK(ctx, drl_sample(again, &how, out));
+        CHECK(!memcmp(want, out, sizeof want), "loaded from a file: other samples");
+        drl_model_destroy(again);
+    }
+    again = NULL;
+    remove(path);
+    REFUSED(ctx, drl_model_load(ctx, path, &again), DRL_E_IO);
+    REFUSED(ctx, drl_model_save(m, "no/such/folder/model.safetensors"), DRL_E_IO);
+    REFUSED(ctx, drl_model_save(m, NULL), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_model_save_memory(m, copy, size - 1, &second_size), DRL_E_SHAPE);
+    REFUSED(ctx, drl_model_load_memory(ctx, NULL, size, NULL, &again), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_model_load_memory(ctx, bytes, size, NULL, NULL), DRL_E_ARGUMENT);
+
+    /* every allocation of loading and saving fails once */
+    live = heap.live;
+    for (fail = 1, done = 0; fail < 30 && !done; ++fail) {
+        drl_status status;
+        drl_ctx_clear(ctx);
+        heap.fail_at = heap.calls + fail;
+        status = drl_model_load_memory(ctx, bytes, size, NULL, &again);
+        heap.fail_at = 0;
+        if (status == DRL_OK) { done = 1; drl_model_destroy(again); again = NULL; }
+        else CHECK(status == DRL_E_MEMORY && drl_ctx_message(ctx)[0] && !again, "allocation %d fails: status %d", fail, (int)status);
+        CHECK(heap.live == live, "allocation %d fails: %ld blocks leaked", fail, heap.live - live);
+    }
+    CHECK(done && fail > 4, "loading makes %d allocations", fail - 2);
+    for (fail = 1, done = 0; fail < 30 && !done; ++fail) {
+        drl_status status;
+        drl_ctx_clear(ctx);
+        heap.fail_at = heap.calls + fail;
+        status = drl_model_save(m, path);
+        heap.fail_at = 0;
+        done = status == DRL_OK;
+        CHECK(done || (status == DRL_E_MEMORY && drl_ctx_message(ctx)[0]), "allocation %d fails: status %d", fail, (int)status);
+        CHECK(heap.live == live, "allocation %d fails: %ld blocks leaked", fail, heap.live - live);
+    }
+    remove(path);
+
+    /* truncated anywhere, or with bytes left over */
+    for (k = 0; k < size; k += k < 4000 ? 1 : 97) {
+        drl_status status;
+        drl_ctx_clear(ctx);
+        memcpy(copy, bytes, k);
+        status = drl_model_load_memory(ctx, copy, k, NULL, &again);
+        if (!(status == DRL_E_FORMAT && drl_ctx_message(ctx)[0] && !again && heap.live == live)) break;
+    }
+    CHECK(k >= size, "cut to %d bytes: status %d, %ld blocks leaked", (int)k, (int)drl_ctx_status(ctx), heap.live - live);
+    memcpy(copy, bytes, size);
+    REFUSED(ctx, drl_model_load_memory(ctx, copy, size + 1, NULL, &again), DRL_E_FORMAT);
+
+    /* every bit of the header flipped in turn: refused, or a model that can be thrown away */
+    {
+        size_t header = 8 + (size_t)bytes[0] + ((size_t)bytes[1] << 8), bit;
+        long refused = 0, taken = 0;
+        CHECK(header < size && bytes[2] == 0, "header of %d bytes", (int)header);
+        for (bit = 0; bit < header * 8; bit += 3) {
+            drl_status status;
+            memcpy(copy, bytes, size);
+            copy[bit / 8] = (unsigned char)(copy[bit / 8] ^ (1 << bit % 8));
+            drl_ctx_clear(ctx);
+            memset(&use, 0, sizeof use);
+            use.batch = 1;
+            again = NULL;
+            status = drl_model_load_memory(ctx, copy, size, &use, &again);
+            if (status == DRL_OK) { ++taken; drl_model_destroy(again); }
+            else {
+                ++refused;
+                if (again || !drl_ctx_message(ctx)[0]) { CHECK(0, "bit %d flipped: status %d, sentence '%s'", (int)bit, (int)status, drl_ctx_message(ctx)); break; }
+            }
+            if (heap.live != live) { CHECK(0, "bit %d flipped: %ld blocks leaked", (int)bit, heap.live - live); break; }
+        }
+        CHECK(refused > 20 * taken, "%ld flipped headers were refused, %ld taken", refused, taken);
+        again = NULL;
+    }
+
+    /* one tensor too few, too many, of another shape, type or name; descriptions that do not fit */
+    {
+        drl_safetensors *st = NULL;
+        drl_array arrays[64];
+        drl_safetensors_desc w;
+        const char *meta[2];
+        char text[DRL__DESCRIBE_MAX];
+        int n, way;
+        CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &st));
+        n = (int)drl_safetensors_count(st);
+        CHECK(n < 60 && drl_safetensors_meta(st, "drl.model") != NULL, "%d tensors", n);
+        for (way = 0; way < 16; ++way) {
+            static const char *const fields[][2] = {
+                { "height=4", "height=8" }, { "base=6", "base=8" }, { "base=6", "base=65536" }, { "blocks=2", "blocks=1" }, { "levels=3", "levels=0" }, { "levels=3", "level=3" },
+                { "steps=4", "steps=-4" }, { "resolutions=2", "resolutions=30" }, { "channels=3", "channels=3 channels=3" }, { "width=6", "width=6.5" }, { "height=4 ", "" }
+            };
+            drl_status want_status = DRL_E_FORMAT, status;
+            unsigned char *file;
+            size_t file_size = 0, written;
+            for (i = 0; i < n; ++i) arrays[i] = *drl_safetensors_at(st, (size_t)i);
+            memset(&w, 0, sizeof w);
+            w.arrays = arrays; w.count = (size_t)n; w.meta = meta; w.meta_count = 1;
+            meta[0] = "drl.model"; meta[1] = text;
+            CHECK(strlen(drl_safetensors_meta(st, "drl.model")) < sizeof text - 40, "description");
+            strcpy(text, drl_safetensors_meta(st, "drl.model"));
+            if (way == 0) { w.count = (size_t)n - 1; }
+            if (way == 1) { arrays[n] = arrays[0]; arrays[n].name = "another"; w.count = (size_t)n + 1; }
+            if (way == 2) arrays[3].name = "other";
+            if (way == 3) { arrays[0].rank = 1; arrays[0].shape[0] = drl_array_count(drl_safetensors_at(st, 0)); want_status = DRL_E_SHAPE; }
+            if (way == 4) w.meta_count = 0;
+            if (way >= 5) {
+                const char *const *change = fields[way - 5];
+                char *at = strstr(text, change[0]), rest[DRL__DESCRIBE_MAX];
+                CHECK(at != NULL, "no %s in '%s'", change[0], text);
+                if (!at) continue;
+                strcpy(rest, at + strlen(change[0]));
+                strcpy(at, change[1]);
+                strcat(text, rest);
+            }
+            CHECK_OK(ctx, drl_safetensors_write_size(ctx, &w, &file_size));
+            file = (unsigned char *)malloc(file_size + 1);
+            if (!file) exit(3);
+            CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &w, file, file_size, &written));
+            live = heap.live;
+            again = NULL;
+            drl_ctx_clear(ctx);
+            memset(&use, 0, sizeof use);
+            use.batch = 1;
+            status = drl_model_load_memory(ctx, file, file_size, &use, &again);
+            if (way == 5) CHECK(status == DRL_OK, "images of another size need the same weights: %s", drl_ctx_message(ctx));
+            else if (way < 5) CHECK(status == want_status && drl_ctx_message(ctx)[0], "way %d: status %d, '%s'", way, (int)status, drl_ctx_message(ctx));
+            else CHECK(status != DRL_OK && drl_ctx_message(ctx)[0] && !again, "way %d: status %d, '%s'", way, (int)status, text);
+            drl_model_destroy(again);
+            CHECK(heap.live == live, "way %d: %ld blocks leaked", way, heap.live - live);
+            free(file);
+        }
+        /* drl_net_load: what does not fit changes nothing */
+        {
+            drl_net *net = drl_model_net(m);
+            drl_model_desc other = d;
+            drl_model *wide;
+            float *before = floats(drl_net_params_size(net)), *wide_before;
+            memcpy(before, drl_net_params(net), drl_net_params_size(net) * sizeof(float));
+            other.base = 8;
+            drl_ctx_clear(ctx);
+            wide = make(ctx, &other, 2);
+            wide_before = floats(drl_net_params_size(drl_model_net(wide)));
+            memcpy(wide_before, drl_net_params(drl_model_net(wide)), drl_net_params_size(drl_model_net(wide)) * sizeof(float));
+            REFUSED(ctx, drl_net_load(drl_model_net(wide), st), DRL_E_SHAPE);
+            CHECK(!memcmp(wide_before, drl_net_params(drl_model_net(wide)), drl_net_params_size(drl_model_net(wide)) * sizeof(float)), "a refused file has changed weights");
+            drl_model_destroy(wide);
+            other = d; other.blocks = 3;
+            wide = make(ctx, &other, 2);
+            REFUSED(ctx, drl_net_load(drl_model_net(wide), st), DRL_E_FORMAT);
+            drl_model_destroy(wide);
+            REFUSED(ctx, drl_net_load(net, NULL), DRL_E_ARGUMENT);
+            CHECK(!memcmp(before, drl_net_params(net), drl_net_params_size(net) * sizeof(float)), "weights have changed");
+            free(before); free(wide_before);
+        }
+        drl_safetensors_close(st);
+    }
+    free(bytes); free(copy);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+    CHECK(heap.live == 0 && heap.bytes == 0, "%ld blocks are left", heap.live);
+}
+
+int main(void)
+{
+    network();
+    descriptions();
+    same_bits();
+    by_hand();
+    large_image();
+    memory();
+    files();
+    return check_report("test_model");
+}

@@ -1,0 +1,978 @@
+/* test_net.c - nets against an independent interpreter in double: naive loops, gradients by central differences. Hand-made graphs, then
+ * random ones that stress the planner of buffers; batches, threads and instruction sets; spectral norms; failures of building. */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "check.h"
+
+/* -- random data of the tests' own -- */
+
+static uint64_t test_seed = 1;
+static double real(double low, double high)
+{
+    test_seed = test_seed * 6364136223846793005u + 1442695040888963407u;
+    return low + (high - low) * (double)(test_seed >> 40) / 16777216.0;
+}
+static int below(int n) { return (int)real(0, n); }
+
+/* -- a graph, as both sides read it -- */
+
+enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT };
+#define NODES 32
+typedef struct node {
+    int kind, a, b;
+    int out, kernel, no_bias;           /* conv; out also of N_LEVEL */
+    drl_spectral spectral;
+    drl_act act;
+    double scale;                       /* of a sum; times 1/4 .. 4 of a spectral weight */
+    int h, w, c;                        /* of the result */
+} node;
+typedef struct graph { node n[NODES]; int count; } graph;
+
+static int put(graph *g, int kind, int a, int b)
+{
+    node *n = &g->n[g->count], none;
+    const node *x = a >= 0 ? &g->n[a] : NULL;
+    memset(&none, 0, sizeof none);
+    *n = none;
+    n->kind = kind; n->a = a; n->b = b;
+    if (x) { n->h = x->h; n->w = x->w; n->c = x->c; }
+    return g->count++;
+}
+static int g_input(graph *g, int h, int w, int c) { int i; g->count = 0; i = put(g, N_INPUT, -1, -1); g->n[i].h = h; g->n[i].w = w; g->n[i].c = c; return i; }
+static int g_level(graph *g, int c) { int i = put(g, N_LEVEL, -1, -1); g->n[i].h = g->n[i].w = 1; g->n[i].c = c; return i; }
+static int g_conv(graph *g, int a, int out, int kernel) { int i = put(g, N_CONV, a, -1); g->n[i].c = out; g->n[i].kernel = kernel; g->n[i].scale = 1; return i; }
+static int g_act(graph *g, int a, drl_act act) { int i = put(g, N_ACT, a, -1); g->n[i].act = act; return i; }
+static int g_pool(graph *g, int a) { int i = put(g, N_POOL, a, -1); g->n[i].h /= 2; g->n[i].w /= 2; return i; }
+static int g_up(graph *g, int a) { int i = put(g, N_UP, a, -1); g->n[i].h *= 2; g->n[i].w *= 2; return i; }
+static int g_add(graph *g, int a, int b) { return put(g, N_ADD, a, b); }
+static int g_shift(graph *g, int a, int b) { return put(g, N_SHIFT, a, b); }
+static int g_gain(graph *g, int a) { return put(g, N_GAIN, a, -1); }
+static int g_sum(graph *g, int a, double scale) { int i = put(g, N_SUM, a, -1); g->n[i].h = g->n[i].w = 1; g->n[i].scale = scale; return i; }
+static int g_dot(graph *g, int a, int b) { int i = put(g, N_DOT, a, b); g->n[i].c = 1; return i; }
+
+static int node_kernel(const graph *g, const node *n) { return n->kernel ? n->kernel : g->n[n->a].h == 1 && g->n[n->a].w == 1 ? 1 : 3; }
+static size_t node_size(const node *n) { return (size_t)(n->h * n->w * n->c); }
+static int has_level(const graph *g) { int i, yes = 0; for (i = 0; i < g->count; ++i) yes |= g->n[i].kind == N_LEVEL; return yes; }
+
+/* The build function of a graph. */
+static void build(drl_net *net, void *user)
+{
+    const graph *g = (const graph *)user;
+    drl_value v[NODES];
+    int i;
+    for (i = 0; i < g->count; ++i) {
+        const node *n = &g->n[i];
+        drl_layer_desc l;
+        char name[16];
+        drl_value a = n->a >= 0 ? v[n->a] : v[0], b = n->b >= 0 ? v[n->b] : v[0];
+        snprintf(name, sizeof name, "n%d", i);
+        memset(&l, 0, sizeof l);
+        l.name = name; l.out_channels = n->c; l.kernel = n->kernel; l.no_bias = n->no_bias; l.spectral = n->spectral;
+        switch (n->kind) {
+        case N_INPUT: v[i] = drl_net_input(net, n->h, n->w, n->c); break;
+        case N_LEVEL: v[i] = drl_net_level(net, n->c); break;
+        case N_CONV:  v[i] = drl_net_conv2d(net, a, &l); break;
+        case N_ACT:   v[i] = drl_net_act(net, a, n->act); break;
+        case N_POOL:  v[i] = drl_net_avgpool2(net, a); break;
+        case N_UP:    v[i] = drl_net_upsample2(net, a); break;
+        case N_ADD:   v[i] = drl_net_add(net, a, b); break;
+        case N_SHIFT: v[i] = drl_net_shift(net, a, b); break;
+        case N_GAIN:  v[i] = drl_net_gain(net, a, name); break;
+        case N_SUM:   v[i] = drl_net_spatial_sum(net, a, (float)n->scale); break;
+        default:      v[i] = drl_net_dot(net, a, b); break;
+        }
+    }
+}
+
+/* -- the interpreter in double -- */
+
+#define TENSORS 64
+#define BATCH   4
+typedef struct data {
+    const graph *g;
+    int tensors, owner[TENSORS];            /* parameters in the order of creation; whose they are */
+    double *p[TENSORS];
+    size_t count[TENSORS];
+    int rows[TENSORS];
+    double *u[NODES], *v[NODES];            /* power vectors of spectral nodes */
+    double *x, level[BATCH], *dout;         /* for BATCH images */
+    double *value[NODES];
+} data;
+
+static double *doubles(size_t n) { double *p = (double *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
+static float  *floats(size_t n)  { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
+static double  rounded(double v) { return (double)(float)v; }
+
+static int tensor_of(const data *d, int owner)
+{
+    int i = 0;
+    while (i < d->tensors && d->owner[i] != owner) ++i;
+    return i;
+}
+
+static double sigma_of(const data *d, int i)
+{
+    int t = tensor_of(d, i), rows = d->rows[t], cols = (int)(d->count[t] / (size_t)rows), r, c;
+    double sum = 0;
+    for (r = 0; r < rows; ++r) for (c = 0; c < cols; ++c) sum += d->u[i][r] * d->p[t][r * cols + c] * d->v[i][c];
+    return sum;
+}
+
+static void data_make(data *d, const graph *g)
+{
+    int i, k;
+    size_t j;
+    memset(d, 0, sizeof *d);
+    d->g = g;
+    for (i = 0; i < g->count; ++i) {
+        const node *n = &g->n[i];
+        int kernel = n->kind == N_CONV ? node_kernel(g, n) : 0;
+        d->value[i] = doubles(node_size(n) * BATCH);
+        for (k = 0; k < (n->kind == N_CONV ? 2 - n->no_bias : n->kind == N_GAIN); ++k) {
+            int t = d->tensors++, fan = n->kind == N_CONV && !k ? g->n[n->a].c * kernel * kernel : 1;
+            double reach = k ? 0.5 : n->kind == N_GAIN ? 1.0 : 1.5 / sqrt((double)fan) * (n->spectral ? n->scale : 1.0);
+            d->owner[t] = i;
+            d->rows[t] = n->c;
+            d->count[t] = (size_t)n->c * (size_t)fan;
+            d->p[t] = doubles(d->count[t]);
+            for (j = 0; j < d->count[t]; ++j) d->p[t][j] = rounded(real(-reach, reach));
+        }
+        if (n->kind == N_CONV && n->spectral) {     /* a few rounds of the power method, stopped well before it settles */
+            int t = tensor_of(d, i), rows = d->rows[t], cols = (int)(d->count[t] / (size_t)rows), r, c, round;
+            double norm;
+            d->u[i] = doubles((size_t)rows); d->v[i] = doubles((size_t)cols);
+            for (r = 0; r < rows; ++r) d->u[i][r] = real(-1, 1);
+            for (round = 0; round < 2; ++round) {
+                for (c = 0, norm = 0; c < cols; norm += d->v[i][c] * d->v[i][c], ++c) for (r = 0, d->v[i][c] = 0; r < rows; ++r) d->v[i][c] += d->p[t][r * cols + c] * d->u[i][r];
+                for (c = 0; c < cols; ++c) d->v[i][c] /= sqrt(norm);
+                for (r = 0, norm = 0; r < rows; norm += d->u[i][r] * d->u[i][r], ++r) for (c = 0, d->u[i][r] = 0; c < cols; ++c) d->u[i][r] += d->p[t][r * cols + c] * d->v[i][c];
+                for (r = 0; r < rows; ++r) d->u[i][r] /= sqrt(norm);
+            }
+            for (c = 0; c < cols; ++c) d->v[i][c] = rounded(d->v[i][c]);
+            for (r = 0; r < rows; ++r) d->u[i][r] = rounded(d->u[i][r]);
+        }
+    }
+    d->x = doubles(node_size(&g->n[0]) * BATCH);
+    for (j = 0; j < node_size(&g->n[0]) * BATCH; ++j) d->x[j] = rounded(real(-2, 2));
+    d->dout = doubles(node_size(&g->n[g->count - 1]) * BATCH);
+    for (j = 0; j < node_size(&g->n[g->count - 1]) * BATCH; ++j) d->dout[j] = rounded(real(-1, 1));
+    for (i = 0; i < BATCH; ++i) d->level[i] = rounded(real(0, 6));
+}
+
+static void data_free(data *d)
+{
+    int i;
+    for (i = 0; i < d->tensors; ++i) free(d->p[i]);
+    for (i = 0; i < d->g->count; ++i) { free(d->u[i]); free(d->v[i]); free(d->value[i]); }
+    free(d->x); free(d->dout);
+}
+
+static double act_value(drl_act act, double x)
+{
+    switch (act) {
+    case DRL_ACT_LEAKY_RELU: return x > 0 ? x : 0.2 * x;
+    case DRL_ACT_RELU:       return x > 0 ? x : 0.0;
+    case DRL_ACT_SILU:       return x / (1 + exp(-x));
+    default:                 return x;
+    }
+}
+
+/* Evaluates image m; the last node's value is the output. */
+static void evaluate(const data *d, int m)
+{
+    const graph *g = d->g;
+    int i, r, s, y, x, c, k;
+    for (i = 0; i < g->count; ++i) {
+        const node *n = &g->n[i], *na = n->a >= 0 ? &g->n[n->a] : NULL;
+        const double *a = n->a >= 0 ? d->value[n->a] : NULL, *b = n->b >= 0 ? d->value[n->b] : NULL;
+        double *out = d->value[i];
+        int t = tensor_of(d, i), pixels = n->h * n->w;
+        switch (n->kind) {
+        case N_INPUT:
+            for (k = 0; k < pixels * n->c; ++k) out[k] = d->x[(size_t)m * node_size(n) + (size_t)k];
+            break;
+        case N_LEVEL:
+            for (k = 0; k < n->c / 2; ++k) {
+                double w = exp(-k * log(10000.0) / (n->c / 2 - 1));
+                out[k] = sin(d->level[m] * w);
+                out[n->c / 2 + k] = cos(d->level[m] * w);
+            }
+            break;
+        case N_CONV: {
+            int kernel = node_kernel(g, n), pad = kernel / 2;
+            double scale = 1, sigma;
+            if (n->spectral) {
+                sigma = sigma_of(d, i);
+                scale = n->spectral == DRL_SPECTRAL_CAP ? (sigma < 1 ? sigma : 1) / sigma : 1 / sigma;
+            }
+            for (y = 0; y < n->h; ++y) for (x = 0; x < n->w; ++x) for (k = 0; k < n->c; ++k) {
+                double sum = 0;
+                for (c = 0; c < na->c; ++c) for (r = 0; r < kernel; ++r) for (s = 0; s < kernel; ++s) {
+                    int yy = y + r - pad, xx = x + s - pad;
+                    if (yy >= 0 && yy < na->h && xx >= 0 && xx < na->w) sum += a[(yy * na->w + xx) * na->c + c] * d->p[t][((k * na->c + c) * kernel + r) * kernel + s];
+                }
+                out[(y * n->w + x) * n->c + k] = sum * scale + (n->no_bias ? 0.0 : d->p[t + 1][k]);
+            }
+            break;
+        }
+        case N_ACT:  for (k = 0; k < pixels * n->c; ++k) out[k] = act_value(n->act, a[k]); break;
+        case N_POOL:
+            for (y = 0; y < n->h; ++y) for (x = 0; x < n->w; ++x) for (c = 0; c < n->c; ++c) {
+                double sum = 0;
+                for (r = 0; r < 2; ++r) for (s = 0; s < 2; ++s) sum += a[((2 * y + r) * na->w + 2 * x + s) * n->c + c];
+                out[(y * n->w + x) * n->c + c] = sum / 4;
+            }
+            break;
+        case N_UP:
+            for (y = 0; y < n->h; ++y) for (x = 0; x < n->w; ++x) for (c = 0; c < n->c; ++c) out[(y * n->w + x) * n->c + c] = a[(y / 2 * na->w + x / 2) * n->c + c];
+            break;
+        case N_ADD:   for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] + b[k]; break;
+        case N_SHIFT: for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] + b[k % n->c]; break;
+        case N_GAIN:  for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] * d->p[t][k % n->c]; break;
+        case N_SUM:
+            for (c = 0; c < n->c; ++c) for (k = 0, out[c] = 0; k < na->h * na->w; ++k) out[c] += n->scale * a[k * n->c + c];
+            break;
+        default:
+            for (c = 0, out[0] = 0; c < na->c; ++c) out[0] += a[c] * b[c];
+        }
+    }
+}
+
+/* sum of dout * output over images first .. last - 1: what gradients are of */
+static double objective(const data *d, int first, int last)
+{
+    size_t size = node_size(&d->g->n[d->g->count - 1]), k;
+    double sum = 0;
+    int m;
+    for (m = first; m < last; ++m) {
+        evaluate(d, m);
+        for (k = 0; k < size; ++k) sum += d->dout[(size_t)m * size + k] * d->value[d->g->count - 1][k];
+    }
+    return sum;
+}
+
+static double difference(const data *d, double *at, int first, int last)
+{
+    double keep = *at, h = 1e-6 * (fabs(keep) + 1), up, down;
+    *at = keep + h;
+    up = objective(d, first, last);
+    *at = keep - h;
+    down = objective(d, first, last);
+    *at = keep;
+    return (up - down) / (2 * h);
+}
+
+/* -- running drl.h on the same data -- */
+
+typedef struct result { float *out[3], *dx, *grad[TENSORS]; } result;
+
+static void result_free(result *r)
+{
+    int i;
+    for (i = 0; i < 3; ++i) free(r->out[i]);
+    for (i = 0; i < TENSORS; ++i) free(r->grad[i]);
+    free(r->dx);
+}
+
+static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
+{
+    while (count-- > 0) job(arg, count);
+    ++*(int *)user;
+}
+
+static drl_ctx *context(drl_isa isa, int threads, int *jobs, check_heap *heap)
+{
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    memset(&d, 0, sizeof d);
+    d.isa = isa;
+    d.threads = threads;
+    if (threads > 1) { d.jobs.parallel_for = reverse_for; d.jobs.user = jobs; }
+    if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
+    if (drl_ctx_create(&d, &ctx) != DRL_OK) return NULL;
+    return ctx;
+}
+
+static void set_params(drl_net *net, const data *d)
+{
+    int i, k, t;
+    size_t j;
+    CHECK(drl_net_param_count(net) == d->tensors, "%d parameters, %d expected", drl_net_param_count(net), d->tensors);
+    for (t = 0; t < d->tensors; ++t) {
+        const drl_param *p = drl_net_param(net, t);
+        CHECK(p->count == d->count[t], "parameter %d has %d elements", t, (int)p->count);
+        for (j = 0; j < d->count[t]; ++j) drl_net_params(net)[p->offset + j] = (float)d->p[t][j];
+    }
+    for (i = 0; i < d->g->count; ++i)
+        if (d->u[i]) {
+            t = tensor_of(d, i);
+            for (k = 0; k < d->rows[t]; ++k) net->state[net->op[i].u + (size_t)k] = (float)d->u[i][k];
+            for (k = 0; k < (int)(d->count[t] / (size_t)d->rows[t]); ++k) net->state[net->op[i].v + (size_t)k] = (float)d->v[i][k];
+        }
+    drl_net_refresh(net, 0);
+}
+
+/* Images first .. first + n - 1 in all three modes on a net planned for `batch`; a second pass must add to the gradients. */
+static int run(const data *d, drl_isa isa, int threads, int batch, int first, int n, result *r)
+{
+    const graph *g = d->g;
+    int jobs = 0, mode, i, k, ok = 1;
+    drl_ctx *ctx = context(isa, threads, &jobs, NULL);
+    drl_net *net = NULL;
+    drl_net_desc nd;
+    size_t in = node_size(&g->n[0]), out = node_size(&g->n[g->count - 1]), j;
+    float *x = floats(in * BATCH), *dout = floats(out * BATCH), level[BATCH], *scratch = floats(in * BATCH);
+    memset(r, 0, sizeof *r);
+    if (!ctx) { free(x); free(dout); free(scratch); return 0; }
+    memset(&nd, 0, sizeof nd);
+    nd.batch = batch;
+    nd.modes = 7;
+    for (j = 0; j < in * (size_t)n; ++j) x[j] = (float)d->x[(size_t)first * in + j];
+    for (j = 0; j < out * (size_t)n; ++j) dout[j] = (float)d->dout[(size_t)first * out + j];
+    for (i = 0; i < n; ++i) level[i] = (float)d->level[first + i];
+    CHECK_OK(ctx, drl_net_create(ctx, build, (void *)(uintptr_t)g, &nd, &net));
+    if (net) {
+        set_params(net, d);
+        r->dx = floats(in * (size_t)n);
+        for (j = 0; j < in * (size_t)n; ++j) r->dx[j] = (float)NAN;
+        for (k = 0; k < 2 && ok; ++k)               /* the second round starts from an arena full of the first one's values */
+            for (mode = 0; mode < 3; ++mode) {
+                if (!k) r->out[mode] = floats(out * (size_t)n);
+                else if (mode == DRL_NET_PARAM_GRAD) break;
+                if (!k && mode == DRL_NET_FORWARD) memset(net->arena, 0xff, net->block_bytes - (size_t)(net->arena - (unsigned char *)net->block));   /* NaN */
+                CHECK_OK(ctx, drl_net_forward(net, (drl_net_mode)mode, n, x, has_level(g) ? level : NULL, r->out[mode]));
+                if (mode == DRL_NET_INPUT_GRAD) CHECK_OK(ctx, drl_net_backward(net, dout, r->dx));
+                if (mode == DRL_NET_PARAM_GRAD) {
+                    for (j = 0; j < in * (size_t)n; ++j) scratch[j] = 12345;
+                    CHECK_OK(ctx, drl_net_backward(net, dout, scratch));
+                    for (j = 0; j < in * (size_t)n; ++j) ok &= scratch[j] == 12345.0f;
+                    CHECK(ok, "a pass for parameters has written dx");
+                }
+            }
+        drl_net_spectral_grads(net);
+        for (i = 0; i < d->tensors; ++i) {
+            r->grad[i] = floats(d->count[i]);
+            memcpy(r->grad[i], drl_net_grads(net) + drl_net_param(net, i)->offset, d->count[i] * sizeof(float));
+        }
+    }
+    drl_net_destroy(net);
+    drl_ctx_destroy(ctx);
+    free(x); free(dout); free(scratch);
+    return net != NULL;
+}
+
+/* |a - b| over at most `most` elements spread over n, and |b| of them; b by central differences at p. */
+static void difference_norms(const data *d, const float *a, double *p, size_t n, size_t most, int first, int last, double *error, double *size)
+{
+    size_t step = n > most ? n / most : 1, j;
+    for (*error = *size = 0, j = 0; j < n; j += step) {
+        double b = difference(d, p + j, first, last), e = (double)a[j] - b;
+        *error += e == e ? e * e : HUGE_VAL;
+        *size += b * b;
+    }
+    *error = sqrt(*error); *size = sqrt(*size);
+}
+
+static int bits_equal(const float *a, const float *b, size_t n) { return !memcmp(a, b, n * sizeof *a); }
+
+static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+
+/* A graph from all sides. tolerance: relative error of outputs and gradients in float32. */
+static void check_graph(const char *name, const graph *g, size_t most, double tolerance)
+{
+    data d;
+    result exact, r;
+    int have_exact = 0, i, s, t, m, n = 3;
+    size_t out = node_size(&g->n[g->count - 1]), in = node_size(&g->n[0]), k;
+    memset(&exact, 0, sizeof exact);
+    data_make(&d, g);
+    for (s = 0; s < 5; ++s) {
+        double error = 0, size = 0, whole = 0, te[TENSORS], ts[TENSORS];
+        if (!run(&d, sets[s], 1, n, 0, n, &r)) continue;
+        for (m = 0; m < n; ++m) {
+            evaluate(&d, m);
+            for (k = 0; k < out; ++k) {
+                double b = d.value[g->count - 1][k], e = (double)r.out[0][(size_t)m * out + k] - b;
+                error += e == e ? e * e : HUGE_VAL;
+                size += b * b;
+            }
+        }
+        CHECK(sqrt(error) <= tolerance * sqrt(size), "%s, %s: output is off by %g of %g", name, drl_isa_name(sets[s]), sqrt(error), sqrt(size));
+        CHECK(bits_equal(r.out[0], r.out[1], out * 3) && bits_equal(r.out[0], r.out[2], out * 3), "%s, %s: the modes' outputs differ", name, drl_isa_name(sets[s]));
+        if (!have_exact || sets[s] == DRL_ISA_SSE2) {               /* differences are slow; the other exact sets must give the same bits */
+            difference_norms(&d, r.dx, d.x, in * (size_t)n, most, 0, n, &error, &size);
+            CHECK(error <= tolerance * size, "%s, %s: gradient by the input is off by %g of %g", name, drl_isa_name(sets[s]), error, size);
+            for (t = 0; t < d.tensors; ++t) {
+                difference_norms(&d, r.grad[t], d.p[t], d.count[t], most, 0, n, &te[t], &ts[t]);
+                whole += ts[t] * ts[t];
+            }
+            whole = sqrt(whole);
+            for (t = 0; t < d.tensors; ++t)
+                CHECK(te[t] <= tolerance * (ts[t] + 0.1 * whole), "%s, %s: gradient by parameter %d of node %d is off by %g of %g", name, drl_isa_name(sets[s]), t, d.owner[t], te[t], ts[t]);
+        }
+        if (sets[s] == DRL_ISA_SSE2) { result_free(&r); continue; }
+        if (!have_exact) { exact = r; have_exact = 1; continue; }
+        for (t = 0, i = bits_equal(r.out[0], exact.out[0], out * 3) && bits_equal(r.dx, exact.dx, in * 3); t < d.tensors; ++t) i &= bits_equal(r.grad[t], exact.grad[t], d.count[t]);
+        CHECK(i, "%s: %s and portable differ", name, drl_isa_name(sets[s]));
+        result_free(&r);
+    }
+    /* more room in the batch, more threads, jobs in reverse order: the same bits */
+    for (s = 0; s < 3; ++s) {
+        static const int threads[3] = { 2, 3, 7 };
+        if (!run(&d, DRL_ISA_AUTO, threads[s], s ? 8 : 3, 0, n, &r)) continue;
+        for (t = 0, i = bits_equal(r.out[0], exact.out[0], out * 3) && bits_equal(r.dx, exact.dx, in * 3); t < d.tensors; ++t) i &= bits_equal(r.grad[t], exact.grad[t], d.count[t]);
+        CHECK(i, "%s: %d threads give other bits than one", name, threads[s]);
+        result_free(&r);
+    }
+    /* each image alone in a bigger plan */
+    for (m = 0; m < n; ++m) {
+        if (!run(&d, DRL_ISA_AUTO, 1, 5, m, 1, &r)) continue;
+        CHECK(bits_equal(r.out[1], exact.out[1] + (size_t)m * out, out) && bits_equal(r.dx, exact.dx + (size_t)m * in, in), "%s: image %d alone differs from the batch", name, m);
+        result_free(&r);
+    }
+    if (have_exact) result_free(&exact);
+    data_free(&d);
+}
+
+/* -- graphs made by hand -- */
+
+static void hand_made(void)
+{
+    graph g;
+    int x, e, s, a, b, c, v;
+
+    x = g_input(&g, 6, 4, 3);                                   /* plain chain with a level head */
+    e = g_act(&g, g_conv(&g, g_level(&g, 8), 12, 0), DRL_ACT_LEAKY_RELU);
+    v = g_act(&g, g_conv(&g, x, 5, 3), DRL_ACT_LEAKY_RELU);
+    v = g_act(&g, g_conv(&g, v, 7, 3), DRL_ACT_RELU);
+    g_dot(&g, g_sum(&g, v, 0.5), g_conv(&g, e, 7, 0));
+    check_graph("chain", &g, 400, 1e-5);
+
+    x = g_input(&g, 4, 5, 2);                                   /* a value used three times, twice by sums */
+    v = g_conv(&g, x, 4, 3);
+    a = g_act(&g, v, DRL_ACT_LEAKY_RELU);
+    b = g_conv(&g, v, 4, 3);
+    v = g_add(&g, g_add(&g, a, b), v);
+    g_sum(&g, v, 1);
+    check_graph("used three times", &g, 400, 1e-5);
+
+    x = g_input(&g, 3, 3, 4);                                   /* x + x, of a layer and of the input itself */
+    v = g_add(&g, x, x);
+    v = g_conv(&g, v, 4, 3);
+    v = g_add(&g, v, v);
+    v = g_add(&g, v, v);
+    g_act(&g, v, DRL_ACT_LEAKY_RELU);
+    check_graph("x + x", &g, 400, 1e-5);
+
+    x = g_input(&g, 5, 5, 3);                                   /* sums that meet again, partly in each other's buffers */
+    v = g_conv(&g, x, 6, 3);
+    a = g_act(&g, v, DRL_ACT_RELU);
+    b = g_add(&g, v, a);
+    c = g_add(&g, b, v);
+    c = g_add(&g, c, b);
+    c = g_add(&g, g_gain(&g, c), a);
+    g_sum(&g, g_add(&g, c, v), 0.1);
+    check_graph("branches", &g, 400, 1e-5);
+
+    x = g_input(&g, 4, 4, 3);                                   /* one shift for two values, and in a product */
+    e = g_conv(&g, g_level(&g, 6), 5, 0);
+    s = g_conv(&g, g_act(&g, e, DRL_ACT_SILU), 5, 0);
+    a = g_shift(&g, g_conv(&g, x, 5, 3), s);
+    b = g_shift(&g, g_conv(&g, x, 5, 1), s);
+    v = g_act(&g, g_add(&g, a, b), DRL_ACT_LEAKY_RELU);
+    g_dot(&g, g_sum(&g, v, 1), s);
+    check_graph("shared shift", &g, 400, 1e-5);
+
+    x = g_input(&g, 4, 6, 3);                                   /* the input as an operand of everything */
+    a = g_conv(&g, x, 3, 3);
+    a = g_add(&g, x, a);
+    b = g_add(&g, g_conv(&g, x, 3, 1), x);
+    c = g_gain(&g, x);
+    v = g_add(&g, g_add(&g, a, b), c);
+    v = g_add(&g, v, g_act(&g, x, DRL_ACT_SILU));
+    v = g_add(&g, v, g_act(&g, x, DRL_ACT_LEAKY_RELU));
+    v = g_add(&g, v, g_up(&g, g_pool(&g, x)));
+    s = g_sum(&g, x, 0.25);
+    v = g_shift(&g, v, s);
+    v = g_shift(&g, x, g_sum(&g, v, 0.1));
+    g_dot(&g, g_sum(&g, v, 1), s);
+    check_graph("input everywhere", &g, 400, 1e-5);
+
+    x = g_input(&g, 8, 8, 2);                                   /* resampling, SiLU and gains that run in place */
+    v = g_act(&g, g_gain(&g, g_conv(&g, x, 4, 3)), DRL_ACT_SILU);
+    a = g_pool(&g, v);
+    b = g_gain(&g, g_act(&g, g_gain(&g, g_conv(&g, a, 4, 3)), DRL_ACT_SILU));
+    v = g_add(&g, g_up(&g, b), v);
+    g_conv(&g, g_act(&g, v, DRL_ACT_LEAKY_RELU), 1, 3);
+    check_graph("u shape", &g, 400, 1e-5);
+
+    x = g_input(&g, 1, 1, 5);                                   /* vectors: dense layers, products of a value with itself */
+    v = g_act(&g, g_conv(&g, x, 9, 0), DRL_ACT_SILU);
+    v = g_shift(&g, v, v);
+    a = g_conv(&g, v, 5, 0);
+    v = g_shift(&g, a, x);
+    v = g_add(&g, v, x);
+    g_dot(&g, v, v);
+    check_graph("vectors", &g, 400, 1e-5);
+
+    x = g_input(&g, 1, 1, 3);                                   /* 3x3 on a single pixel when asked for; the input times itself */
+    v = g_conv(&g, x, 3, 3);
+    g_dot(&g, g_add(&g, v, x), x);
+    check_graph("3x3 on a pixel", &g, 400, 1e-5);
+
+    x = g_input(&g, 4, 4, 2);                                   /* values that nobody reads, one with a gradient to keep */
+    v = g_conv(&g, x, 3, 3);
+    g_conv(&g, v, 2, 3);
+    g_act(&g, v, DRL_ACT_SILU);
+    g_sum(&g, g_act(&g, v, DRL_ACT_RELU), 1);
+    check_graph("unread values", &g, 400, 1e-5);
+
+    x = g_input(&g, 5, 3, 2);                                   /* layers without parameters at all, and without bias */
+    v = g_conv(&g, g_act(&g, x, DRL_ACT_NONE), 6, 3);
+    g.n[v].no_bias = 1;
+    v = g_conv(&g, v, 20, 1);
+    g.n[v].no_bias = 1;
+    g_act(&g, v, DRL_ACT_NONE);
+    check_graph("no bias", &g, 400, 1e-5);
+
+    x = g_input(&g, 3, 3, 2);
+    g_act(&g, x, DRL_ACT_LEAKY_RELU);
+    check_graph("no parameters", &g, 400, 1e-5);
+
+    x = g_input(&g, 2, 2, 2);                                   /* the output does not depend on the images: its gradient is zero */
+    g_conv(&g, g_level(&g, 4), 3, 0);
+    check_graph("output without input", &g, 400, 1e-5);
+}
+
+/* Two residual resolutions with everything that the energy network has, spectral norms of both kinds on either side of 1. */
+static void spectral(void)
+{
+    graph g;
+    int x, e, v, h, i, k;
+    for (k = 0; k < 2; ++k) {
+        x = g_input(&g, 4, 4, 3);
+        e = g_act(&g, g_conv(&g, g_level(&g, 8), 10, 0), DRL_ACT_LEAKY_RELU);
+        v = g_conv(&g, x, 6, 3);
+        h = g_shift(&g, g_conv(&g, g_act(&g, v, DRL_ACT_LEAKY_RELU), 6, 3), g_conv(&g, e, 6, 0));
+        h = g_gain(&g, g_conv(&g, g_act(&g, h, DRL_ACT_LEAKY_RELU), 6, 3));
+        v = g_pool(&g, g_add(&g, h, v));
+        h = g_conv(&g, g_act(&g, v, DRL_ACT_LEAKY_RELU), 9, 3);
+        v = g_act(&g, g_add(&g, h, g_conv(&g, v, 9, 3)), DRL_ACT_RELU);
+        g_dot(&g, g_sum(&g, v, 1), g_conv(&g, e, 9, 0));
+        for (i = 0; i < g.count; ++i)
+            if (g.n[i].kind == N_CONV) {
+                g.n[i].spectral = (i + k) % 3 ? DRL_SPECTRAL_UNIT : DRL_SPECTRAL_CAP;
+                g.n[i].scale = (i / 3 + k) % 2 ? 0.3 : 2.0;
+            }
+        check_graph(k ? "spectral, large and small" : "spectral, small and large", &g, 400, 2e-5);
+    }
+}
+
+/* sigma exactly 1: the weights stay, but sigma still depends on them. One weight w = 1, u = v = 1: W / sigma = 1 whatever w is. */
+static void spectral_one(void)
+{
+    graph g;
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL, NULL);
+    drl_net *net = NULL;
+    drl_net_desc nd;
+    float x = 3, out = 0, dout = 1;
+    int v = g_conv(&g, g_input(&g, 1, 1, 1), 1, 0);
+    g.n[v].spectral = DRL_SPECTRAL_UNIT;
+    memset(&nd, 0, sizeof nd);
+    nd.modes = 4;
+    CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+    if (net) {
+        drl_net_params(net)[drl_net_param(net, 0)->offset] = 1;
+        net->state[net->op[v].u] = net->state[net->op[v].v] = 1;
+        drl_net_refresh(net, 0);
+        CHECK_OK(ctx, drl_net_forward(net, DRL_NET_PARAM_GRAD, 1, &x, NULL, &out));
+        CHECK_OK(ctx, drl_net_backward(net, &dout, NULL));
+        drl_net_spectral_grads(net);
+        CHECK(out == 3 && drl_net_grads(net)[drl_net_param(net, 0)->offset] == 0, "sigma 1: output %g, gradient %g instead of 3 and 0", (double)out, (double)drl_net_grads(net)[drl_net_param(net, 0)->offset]);
+        drl_net_destroy(net);
+    }
+    drl_ctx_destroy(ctx);
+}
+
+/* -- random graphs: every operator on random earlier values -- */
+
+static void random_graphs(int count)
+{
+    int i;
+    for (i = 0; i < count; ++i) {
+        graph g;
+        char name[40];
+        int target, conv_cost = 0, by_input[NODES];
+        test_seed = (uint64_t)i * 977 + 5;
+        real(0, 1);
+        g_input(&g, 1 + below(6), 1 + below(6), 1 + below(5));
+        target = 4 + below(14);
+        by_input[0] = 1;
+        while (g.count < target || !by_input[g.count - 1]) {
+            int a = below(g.count), b = below(g.count), k, old = g.count;
+            const node *na;
+            if (g.count == NODES - 1) a = 0;                                    /* the end: something of the input */
+            else if (below(3)) a = g.count - 1 - below(g.count < 3 ? g.count : 3);   /* mostly recent ones, or few values matter in the end */
+            na = &g.n[a];
+            switch (g.count == NODES - 1 ? 9 : below(11)) {
+            case 0: g_level(&g, 4 + 2 * below(3)); break;
+            case 1: case 2:
+                if ((conv_cost += na->h * na->w * na->c) > 600) break;
+                k = g_conv(&g, a, 1 + below(6), below(2) ? 0 : 1 + 2 * below(2));
+                if (below(4) == 0) g.n[k].no_bias = 1;
+                if (below(4) == 0) { g.n[k].spectral = below(2) ? DRL_SPECTRAL_UNIT : DRL_SPECTRAL_CAP; g.n[k].scale = below(2) ? 2.5 : 0.3; }
+                break;
+            case 3: case 4: g_act(&g, a, (drl_act)(1 + below(3))); break;
+            case 5: if (na->h % 2 == 0 && na->w % 2 == 0) g_pool(&g, a); break;
+            case 6: if (na->h <= 4 && na->w <= 4 && na->h * na->w > 1) g_up(&g, a); break;
+            case 7:
+                for (k = 0; k < g.count && (g.n[b].h != na->h || g.n[b].w != na->w || g.n[b].c != na->c); ++k) b = (b + 1) % g.count;
+                if (k < g.count) g_add(&g, a, b);
+                break;
+            case 8:
+                for (k = 0; k < g.count && (g.n[b].h * g.n[b].w != 1 || g.n[b].c != na->c); ++k) b = (b + 1) % g.count;
+                if (k < g.count) g_shift(&g, a, b);
+                break;
+            case 9: g_gain(&g, a); break;
+            default:
+                if (na->h * na->w > 1) g_sum(&g, a, real(0.1, 1));
+                else {
+                    for (k = 0; k < g.count && (g.n[b].h * g.n[b].w != 1 || g.n[b].c != na->c); ++k) b = (b + 1) % g.count;
+                    if (k < g.count && below(2)) g_dot(&g, a, b);
+                }
+            }
+            if (g.count > old) by_input[old] = (g.n[old].a >= 0 && by_input[g.n[old].a]) || (g.n[old].b >= 0 && by_input[g.n[old].b]);
+        }
+        snprintf(name, sizeof name, "random graph %d", i);
+        check_graph(name, &g, 12, 1e-4);
+    }
+}
+
+/* -- use and misuse -- */
+
+static void gradients_accumulate(void)
+{
+    graph g;
+    data d;
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL, NULL);
+    drl_net *net = NULL;
+    drl_net_desc nd;
+    float x[2][32], out[2], dout[2] = { 1, -0.5f }, dx[32], *once;
+    size_t k, n;
+    int i, equal = 1, good = 1;
+    int v = g_act(&g, g_conv(&g, g_input(&g, 4, 4, 2), 3, 3), DRL_ACT_LEAKY_RELU);
+    g_dot(&g, g_sum(&g, v, 1), g_sum(&g, v, 0.5));
+    data_make(&d, &g);
+    for (i = 0; i < 64; ++i) x[i / 32][i % 32] = (float)d.x[i];
+    memset(&nd, 0, sizeof nd);
+    nd.batch = 2;
+    nd.modes = 7;
+    CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+    CHECK(net && drl_net_grads(net) && drl_net_params_size(net) >= 57, "gradients of %d floats", net ? (int)drl_net_params_size(net) : 0);
+    if (net) {
+        set_params(net, &d);
+        n = drl_net_params_size(net);
+        once = floats(n);
+        for (i = 0; i < 2; ++i) {
+            if (i) for (k = 0; k < n; ++k) once[k] = drl_net_grads(net)[k];
+            CHECK_OK(ctx, drl_net_forward(net, DRL_NET_PARAM_GRAD, 2, x[0], NULL, out));
+            CHECK_OK(ctx, drl_net_backward(net, dout, NULL));
+        }
+        for (k = 0; k < n; ++k) good &= fabsf(drl_net_grads(net)[k] - 2 * once[k]) <= 1e-5f * fabsf(once[k]);
+        CHECK(good, "two passes do not add up to twice the gradient");
+        for (k = 0; k < n; ++k) equal &= drl_net_grads(net)[k] == 0;
+        CHECK(!equal, "all gradients are zero");
+        free(once);
+
+        /* misuse: a status, a sentence, nothing changed */
+#define REFUSED(call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
+        out[0] = 77;
+        REFUSED(drl_net_backward(net, dout, dx), DRL_E_ARGUMENT);               /* the forward has been used up */
+        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 0, x[0], NULL, out), DRL_E_ARGUMENT);
+        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 3, x[0], NULL, out), DRL_E_ARGUMENT);
+        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, -1, x[0], NULL, out), DRL_E_ARGUMENT);
+        REFUSED(drl_net_forward(net, (drl_net_mode)3, 1, x[0], NULL, out), DRL_E_ARGUMENT);
+        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 1, NULL, NULL, out), DRL_E_ARGUMENT);
+        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 1, x[0], NULL, NULL), DRL_E_ARGUMENT);
+        CHECK(out[0] == 77, "a refused forward has written %g", (double)out[0]);
+        CHECK_OK(ctx, drl_net_forward(net, DRL_NET_FORWARD, 1, x[0], NULL, out));
+        REFUSED(drl_net_backward(net, dout, dx), DRL_E_ARGUMENT);               /* values only */
+        CHECK_OK(ctx, drl_net_forward(net, DRL_NET_INPUT_GRAD, 1, x[0], NULL, out));
+        REFUSED(drl_net_backward(net, dout, NULL), DRL_E_ARGUMENT);
+        REFUSED(drl_net_backward(net, NULL, dx), DRL_E_ARGUMENT);
+        CHECK_OK(ctx, drl_net_backward(net, dout, dx));
+        CHECK_OK(ctx, drl_net_forward(net, DRL_NET_INPUT_GRAD, 1, x[0], NULL, out));
+        drl_net_refresh(net, 0);
+        REFUSED(drl_net_backward(net, dout, dx), DRL_E_ARGUMENT);               /* the weights have changed since */
+        drl_net_destroy(net);
+    }
+    net = NULL;
+    nd.modes = 1;
+    CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+    CHECK(net && !drl_net_grads(net), "gradients without having asked for them");
+    if (net) REFUSED(drl_net_forward(net, DRL_NET_PARAM_GRAD, 1, x[0], NULL, out), DRL_E_ARGUMENT);
+    drl_net_destroy(net);
+    drl_net_destroy(NULL);
+    data_free(&d);
+    v = g_input(&g, 4, 4, 2);                       /* a net with a level, which must be given */
+    g_shift(&g, v, g_conv(&g, g_level(&g, 4), 2, 0));
+    net = NULL;
+    CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+    if (net) REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 1, x[0], NULL, out), DRL_E_ARGUMENT);
+    drl_net_destroy(net);
+    drl_ctx_destroy(ctx);
+}
+
+static drl_layer_desc layer(const char *name, int out, int kernel)
+{
+    drl_layer_desc l;
+    memset(&l, 0, sizeof l);
+    l.name = name; l.out_channels = out; l.kernel = kernel;
+    return l;
+}
+
+/* Ways to build something that cannot be; user points at the number of the way. */
+static int wrong_calls;
+static void wrong_build(drl_net *net, void *user)
+{
+    int way = *(const int *)user;
+    drl_layer_desc l = layer("l", 4, 0);
+    drl_value x, y, bad;
+    bad.id = 99; bad.h = bad.w = 3; bad.c = 2;
+    ++wrong_calls;
+    if (way == 0) return;
+    if (way == 1) { drl_net_level(net, 4); drl_net_input(net, 3, 3, 2); return; }
+    if (way == 2) { drl_net_act(net, drl_net_input(net, 3, 0, 2), DRL_ACT_RELU); return; }
+    if (way == 24) { drl_net_conv2d(net, drl_net_level(net, 4), &l); return; }
+    x = drl_net_input(net, 3, 3, 2);
+    switch (way) {
+    case 3: return;
+    case 4: drl_net_input(net, 3, 3, 2); break;
+    case 5: drl_net_avgpool2(net, x); break;
+    case 6: y = drl_net_conv2d(net, x, &l); drl_net_add(net, x, y); break;
+    case 7: y = drl_net_spatial_sum(net, drl_net_conv2d(net, x, &l), 1); drl_net_shift(net, x, y); break;
+    case 8: drl_net_shift(net, x, x); break;
+    case 9: drl_net_dot(net, x, x); break;
+    case 10: y = drl_net_spatial_sum(net, x, 1); drl_net_dot(net, y, drl_net_conv2d(net, y, &l)); break;
+    case 11: l = layer("l", 4, 2); drl_net_conv2d(net, x, &l); break;
+    case 12: l = layer("l", 0, 3); drl_net_conv2d(net, x, &l); break;
+    case 13: l = layer(NULL, 4, 3); drl_net_conv2d(net, x, &l); break;
+    case 14: drl_net_conv2d(net, x, NULL); break;
+    case 15: drl_net_level(net, 5); break;
+    case 16: drl_net_level(net, 2); break;
+    case 17: drl_net_gain(net, x, NULL); break;
+    case 18: drl_net_act(net, bad, DRL_ACT_RELU); break;
+    case 19: drl_net_add(net, x, bad); break;
+    case 20: bad.id = -1; drl_net_conv2d(net, bad, &l); break;
+    case 21: drl_net_conv2d(net, x, &l); if (wrong_calls % 2) drl_net_act(net, x, DRL_ACT_RELU); break;        /* does not repeat itself */
+    case 22: l.out_channels = 2147483647; drl_net_conv2d(net, drl_net_conv2d(net, x, &l), &l); break;
+    case 23: for (way = 0, y = x; way < 15; ++way) y = drl_net_upsample2(net, y); drl_net_conv2d(net, drl_net_upsample2(net, y), &l); break;
+    case 25: drl_net_act(net, x, (drl_act)9); break;
+    default: break;
+    }
+    drl_net_act(net, x, DRL_ACT_RELU);              /* after the failure: does nothing */
+}
+
+static void wrong_builders(void)
+{
+    check_heap heap;
+    drl_ctx *ctx;
+    drl_net *net = (drl_net *)(void *)&heap;
+    drl_net_desc nd;
+    size_t bytes;
+    int way;
+    graph g;
+    memset(&heap, 0, sizeof heap);
+    ctx = context(DRL_ISA_AUTO, 1, NULL, &heap);
+    for (way = 0; way <= 25; ++way) {
+        long live = heap.live;
+        drl_status status, size_status;
+        drl_ctx_clear(ctx);
+        wrong_calls = 0;
+        memset(&nd, 0, sizeof nd);
+        if (way == 22 || way == 23) nd.batch = 1 << 20;
+        bytes = 4711;
+        size_status = drl_net_size(ctx, wrong_build, &way, &nd, &bytes);
+        wrong_calls = 0;
+        drl_ctx_clear(ctx);
+        status = drl_net_create(ctx, wrong_build, &way, &nd, &net);
+        CHECK(status == DRL_E_ARGUMENT || status == DRL_E_SHAPE || ((way == 22 || way == 23) && status == DRL_E_MEMORY), "way %d: status %d", way, (int)status);
+        CHECK(status == size_status && bytes == 4711, "way %d: status %d, but %d when counting, bytes %d", way, (int)status, (int)size_status, (int)bytes);
+        CHECK(strlen(drl_ctx_message(ctx)) > 20, "way %d: sentence '%s'", way, drl_ctx_message(ctx));
+        CHECK(net == (drl_net *)(void *)&heap, "way %d: the result was touched", way);
+        CHECK(heap.live == live, "way %d: %ld blocks leaked", way, heap.live - live);
+        if (status == DRL_OK) { drl_net_destroy(net); net = (drl_net *)(void *)&heap; }
+    }
+    drl_ctx_clear(ctx);
+    g_act(&g, g_input(&g, 2, 2, 2), DRL_ACT_RELU);
+    memset(&nd, 0, sizeof nd);
+    nd.batch = -1;
+    REFUSED(drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
+    nd.batch = 0; nd.modes = 8;
+    REFUSED(drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
+    nd.modes = -1;
+    REFUSED(drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
+    REFUSED(drl_net_create(ctx, NULL, &g, NULL, &net), DRL_E_ARGUMENT);
+    REFUSED(drl_net_create(ctx, build, &g, NULL, NULL), DRL_E_ARGUMENT);
+    REFUSED(drl_net_size(ctx, build, &g, NULL, NULL), DRL_E_ARGUMENT);
+    CHECK(drl_net_create(NULL, build, &g, NULL, &net) == DRL_E_ARGUMENT, "no context");
+    CHECK(net == (drl_net *)(void *)&heap, "the result was touched");
+    drl_ctx_destroy(ctx);
+    CHECK(heap.live == 0 && heap.bytes == 0, "%ld blocks are left", heap.live);
+}
+
+/* Every allocation of drl_net_create failing in turn; what is held equals what drl_net_size says; running allocates nothing. */
+static void memory(void)
+{
+    graph g;
+    int x, v, e, modes, fail, reached = 0;
+    x = g_input(&g, 4, 4, 3);
+    e = g_conv(&g, g_level(&g, 4), 6, 0);
+    v = g_act(&g, g_shift(&g, g_conv(&g, x, 6, 3), e), DRL_ACT_LEAKY_RELU);
+    g.n[v - 2].spectral = DRL_SPECTRAL_UNIT;
+    g_dot(&g, g_sum(&g, g_gain(&g, v), 1), e);
+    for (modes = 1; modes < 8; ++modes)
+        for (fail = 1; fail < 50; ++fail) {
+            check_heap heap;
+            drl_ctx *ctx;
+            drl_net *net = NULL;
+            drl_net_desc nd;
+            drl_status status;
+            size_t used, bytes = 0, heap_bytes;
+            memset(&nd, 0, sizeof nd);
+            nd.batch = 2;
+            nd.modes = modes;
+            memset(&heap, 0, sizeof heap);
+            ctx = context(DRL_ISA_AUTO, 1, NULL, &heap);
+            CHECK_OK(ctx, drl_net_size(ctx, build, &g, &nd, &bytes));
+            used = drl_ctx_bytes_used(ctx);
+            heap_bytes = heap.bytes;
+            heap.fail_at = heap.calls + fail;
+            status = drl_net_create(ctx, build, &g, &nd, &net);
+            heap.fail_at = 0;
+            if (status == DRL_OK) {
+                float in[2 * 48], level[2] = { 1, 2 }, out[2], dout[2] = { 1, 1 }, dx[2 * 48];
+                long calls = heap.calls;
+                int i, mode;
+                CHECK(drl_ctx_bytes_used(ctx) - used == bytes && heap.bytes - heap_bytes == bytes, "modes %d: %d bytes are held, %d were announced", modes, (int)(drl_ctx_bytes_used(ctx) - used), (int)bytes);
+                for (i = 0; i < 2 * 48; ++i) in[i] = (float)real(-1, 1);
+                drl_net_init(net, 3);
+                for (mode = 0; mode < 3; ++mode)
+                    if (modes >> mode & 1) {
+                        CHECK_OK(ctx, drl_net_forward(net, (drl_net_mode)mode, 2, in, level, out));
+                        if (mode) CHECK_OK(ctx, drl_net_backward(net, dout, dx));
+                    }
+                drl_net_refresh(net, 2);
+                drl_net_spectral_grads(net);
+                CHECK(heap.calls == calls, "running made %ld allocations", heap.calls - calls);
+                drl_net_destroy(net);
+                ++reached;
+            } else {
+                CHECK(status == DRL_E_MEMORY && drl_ctx_status(ctx) == DRL_E_MEMORY && drl_ctx_message(ctx)[0] && !net, "allocation %d: status %d", fail, (int)status);
+                CHECK(heap.bytes == heap_bytes && drl_ctx_bytes_used(ctx) == used, "allocation %d fails and %d bytes stay", fail, (int)(heap.bytes - heap_bytes));
+            }
+            drl_ctx_destroy(ctx);
+            CHECK(heap.live == 0, "%ld blocks are left", heap.live);
+            if (status == DRL_OK) break;
+        }
+    CHECK(reached == 7, "creation succeeded in %d of 7 cases", reached);
+}
+
+/* The same net in a caller's block of exactly the announced size, and one byte less. */
+static void block_memory(void)
+{
+    graph g;
+    drl_ctx_desc cd;
+    drl_ctx *ctx = NULL;
+    drl_net *net = NULL;
+    size_t bytes = 0, own;
+    int v = g_act(&g, g_conv(&g, g_input(&g, 5, 4, 3), 6, 3), DRL_ACT_SILU), less;
+    void *block;
+    g_sum(&g, v, 1);
+    CHECK(drl_ctx_create(NULL, &ctx) == DRL_OK, "no context");
+    own = drl_ctx_bytes_used(ctx);
+    CHECK_OK(ctx, drl_net_size(ctx, build, &g, NULL, &bytes));
+    drl_ctx_destroy(ctx);
+    for (less = 0; less < 2; ++less) {
+        drl_status status;
+        memset(&cd, 0, sizeof cd);
+        cd.memory_size = own + bytes - (size_t)less;
+        cd.memory = block = malloc(cd.memory_size);
+        ctx = NULL;
+        CHECK(drl_ctx_create(&cd, &ctx) == DRL_OK, "no context in the block");
+        net = NULL;
+        status = drl_net_create(ctx, build, &g, NULL, &net);
+        CHECK(less ? status == DRL_E_MEMORY && !net : status == DRL_OK, "%d bytes too few: %s", less, drl_ctx_message(ctx));
+        if (less) CHECK(drl_ctx_bytes_used(ctx) == own, "%d bytes are still in use", (int)(drl_ctx_bytes_used(ctx) - own));
+        drl_net_destroy(net);
+        drl_ctx_destroy(ctx);
+        free(block);
+    }
+}
+
+/* First weights: variance init_scale over the mean of fan-in and fan-out, uniform, a function of the seed; biases 0, gains 1. */
+static void init_build(drl_net *net, void *user)
+{
+    drl_layer_desc l = layer("a", 40, 3);
+    drl_value x = drl_net_input(net, 4, 4, 20);
+    (void)user;
+    l.spectral = DRL_SPECTRAL_UNIT;
+    x = drl_net_conv2d(net, x, &l);
+    l = layer("b", 30, 1); l.init_scale = 4;
+    x = drl_net_conv2d(net, drl_net_gain(net, x, "g"), &l);
+    l = layer("c", 10, 3); l.init_scale = -1;
+    drl_net_conv2d(net, x, &l);
+}
+
+static void init(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL, NULL);
+    drl_net *net = NULL;
+    float *first;
+    size_t k, n;
+    int t, round;
+    static const char *const names[7] = { "a.weight", "a.bias", "g", "b.weight", "b.bias", "c.weight", "c.bias" };
+    static const double variance[7] = { 1 / (0.5 * 9 * 60), 0, 0, 4 / (0.5 * 70), 0, 0, 0 };
+    CHECK_OK(ctx, drl_net_create(ctx, init_build, NULL, NULL, &net));
+    if (!net) { drl_ctx_destroy(ctx); return; }
+    n = drl_net_params_size(net);
+    first = floats(n);
+    for (round = 0; round < 3; ++round) {
+        drl_net_init(net, round == 1 ? 8 : 7);
+        if (!round) memcpy(first, drl_net_params(net), n * sizeof(float));
+        else CHECK((memcmp(first, drl_net_params(net), n * sizeof(float)) == 0) == (round == 2), "round %d: weights are not a function of the seed", round);
+    }
+    CHECK(drl_net_param_count(net) == 7, "%d parameters", drl_net_param_count(net));
+    for (t = 0; t < drl_net_param_count(net) && t < 7; ++t) {
+        const drl_param *p = drl_net_param(net, t);
+        double sum = 0, squares = 0, most = 0, want = t == 2 ? 1 : 0;
+        CHECK(!strcmp(p->name, names[t]), "parameter %d is called %s", t, p->name);
+        CHECK(p->rank == (t == 0 || t == 3 || t == 5 ? 4 : 1), "%s has rank %d", p->name, p->rank);
+        for (k = 0; k < p->count; ++k) {
+            double w = (double)drl_net_params(net)[p->offset + k];
+            sum += w / (double)p->count;
+            squares += (w - want) * (w - want) / (double)p->count;
+            if (fabs(w) > most) most = fabs(w);
+        }
+        CHECK(fabs(squares - variance[t]) <= 5 * variance[t] / sqrt((double)p->count), "%s: variance %g instead of %g", p->name, squares, variance[t]);
+        if (variance[t] > 0) CHECK(fabs(sum) <= 5 * sqrt(variance[t] / (double)p->count) && most <= 1.0001 * sqrt(3 * variance[t]), "%s: mean %g, largest %g", p->name, sum, most);
+    }
+    CHECK(drl_net_param(net, 7) == NULL && drl_net_param(net, -1) == NULL, "a parameter beyond the last");
+    free(first);
+    drl_net_destroy(net);
+    drl_ctx_destroy(ctx);
+}
+
+int main(void)
+{
+    hand_made();
+    spectral();
+    spectral_one();
+    random_graphs(150);
+    gradients_accumulate();
+    wrong_builders();
+    memory();
+    block_memory();
+    init();
+    return check_report("test_net");
+}

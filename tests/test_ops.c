@@ -1,0 +1,747 @@
+/* test_ops.c - the numeric core: every operator against an independent loop in double, gradients against central differences of that
+ * loop, on every instruction set of the machine; the same bits on all exact sets and for every number of threads; guard zones. */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "check.h"
+
+#define EPS (1.0 / 16777216.0)      /* 2^-24: half a unit in the last place of 1 */
+
+/* --- inputs, guarded buffers, recorded results ----------------------------------------------------------------------------------- */
+static uint64_t lcg_state;
+static double uniform(void)         /* [-1, 1), exact in float */
+{
+    lcg_state = lcg_state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(int32_t)(uint32_t)(lcg_state >> 32 & 0xFFFFFF00u) / 2147483648.0;
+}
+
+#define GUARD 24
+#define SENTINEL -12345.5f
+typedef struct buffer { float *raw, *p; size_t n; } buffer;
+static buffer pool[64];
+static int pool_used;
+
+/* n floats that no vector is aligned to, NaN inside, sentinels around. */
+static float *fresh(size_t n)
+{
+    buffer *b = &pool[pool_used++];
+    size_t i;
+    b->raw = (float *)malloc((n + 2 * GUARD + 1) * sizeof(float));
+    b->p = b->raw + GUARD + 1;
+    b->n = n;
+    for (i = 0; i < n + 2 * GUARD + 1; ++i) b->raw[i] = SENTINEL;
+    for (i = 0; i < n; ++i) b->p[i] = (float)NAN;
+    return b->p;
+}
+
+static float *noise(size_t n)
+{
+    float *p = fresh(n);
+    size_t i;
+    for (i = 0; i < n; ++i) p[i] = (float)uniform();
+    return p;
+}
+
+static float *copy(const float *from, size_t n)
+{
+    float *p = fresh(n);
+    memcpy(p, from, n * sizeof(float));
+    return p;
+}
+
+static double *doubles(const float *from, size_t n)
+{
+    double *p = (double *)malloc(n * sizeof(double));
+    size_t i;
+    for (i = 0; i < n; ++i) p[i] = (double)from[i];
+    return p;
+}
+
+static const char *what = "";       /* the case, for messages */
+
+static void release(void)
+{
+    int i;
+    size_t j;
+    for (i = 0; i < pool_used; ++i) {
+        buffer *b = &pool[i];
+        int good = 1;
+        for (j = 0; j < GUARD; ++j) if (b->p[-1 - (ptrdiff_t)j] != SENTINEL || b->p[b->n + j] != SENTINEL) good = 0;
+        CHECK(good, "%s: written outside of buffer %d", what, i);
+        free(b->raw);
+    }
+    pool_used = 0;
+}
+
+/* The first run of a set keeps its results, the others must have the same bits. */
+static float *recorded;
+static size_t recorded_n, recorded_at, recorded_room;
+static int recording, checking;     /* checking: against double, in one-thread runs */
+static char set_name[64];
+
+static void record(const float *p, size_t n)
+{
+    if (recording) {
+        if (recorded_n + n > recorded_room) {
+            recorded_room = (recorded_n + n) * 2;
+            recorded = (float *)realloc(recorded, recorded_room * sizeof(float));
+        }
+        memcpy(recorded + recorded_n, p, n * sizeof(float));
+        recorded_n += n;
+    } else {
+        CHECK(recorded_at + n <= recorded_n && !memcmp(recorded + recorded_at, p, n * sizeof(float)), "%s: bits of %s differ", what, set_name);
+        recorded_at += n;
+    }
+}
+
+/* FNV-1a over the bits: the same number on every machine, for the sets that portable C defines. */
+static uint32_t hash_of(const float *p, size_t n)
+{
+    uint32_t h = 2166136261u, u;
+    size_t i;
+    int b;
+    for (i = 0; i < n; ++i) {
+        memcpy(&u, p + i, sizeof u);
+        for (b = 0; b < 32; b += 8) h = (h ^ (u >> b & 255)) * 16777619u;
+    }
+    return h;
+}
+
+/* |got - want| <= tolerance for all; want NULL: zeros */
+static void near_all(const char *part, const float *got, const double *want, size_t n, double tolerance)
+{
+    size_t i;
+    if (!checking) return;
+    for (i = 0; i < n; ++i) if (!(fabs((double)got[i] - (want ? want[i] : 0)) <= tolerance)) {
+        CHECK(0, "%s, %s, %s: element %d is %.9g, not %.9g (tolerance %g)", what, set_name, part, (int)i, (double)got[i], want ? want[i] : 0.0, tolerance);
+        return;
+    }
+    CHECK(1, "fine");
+}
+
+/* Gradients by central differences: value(env) with one of env's doubles moved. At most `most` elements, spread evenly. */
+typedef double (*value_fn)(void *env);
+static void gradient(const char *part, value_fn value, void *env, double *p, const float *got, const float *before, size_t n, double tolerance, size_t most)
+{
+    size_t step = most && n > most ? n / most : 1, i;
+    if (!checking) return;
+    for (i = 0; i < n; i += step) {
+        double h = 1.0 / 4096, keep = p[i], high, low, want;
+        p[i] = keep + h; high = value(env);
+        p[i] = keep - h; low = value(env);
+        p[i] = keep;
+        want = (high - low) / (2 * h) + (before ? (double)before[i] : 0);
+        if (!(fabs((double)got[i] - want) <= tolerance)) {
+            CHECK(0, "%s, %s, %s: gradient %d is %.9g, not %.9g (tolerance %g)", what, set_name, part, (int)i, (double)got[i], want, tolerance);
+            return;
+        }
+    }
+    CHECK(1, "fine");
+}
+
+/* --- convolution ----------------------------------------------------------------------------------------------------------------- */
+typedef struct conv_env { int n, h, w, c, k, side; double *x, *weight, *bias, *dy, *y; } conv_env;
+
+static void conv_double(const conv_env *e)
+{
+    int n, i, j, k, r, s, c, half = e->side / 2;
+    for (n = 0; n < e->n; ++n) for (i = 0; i < e->h; ++i) for (j = 0; j < e->w; ++j) for (k = 0; k < e->k; ++k) {
+        double sum = e->bias[k];
+        for (r = 0; r < e->side; ++r) for (s = 0; s < e->side; ++s) {
+            int ii = i + r - half, jj = j + s - half;
+            if (ii < 0 || ii >= e->h || jj < 0 || jj >= e->w) continue;
+            for (c = 0; c < e->c; ++c) sum += e->x[((n * e->h + ii) * e->w + jj) * e->c + c] * e->weight[((k * e->c + c) * e->side + r) * e->side + s];
+        }
+        e->y[((n * e->h + i) * e->w + j) * e->k + k] = sum;
+    }
+}
+
+static double conv_value(void *env)
+{
+    conv_env *e = (conv_env *)env;
+    size_t i, n = (size_t)e->n * (size_t)e->h * (size_t)e->w * (size_t)e->k;
+    double sum = 0;
+    conv_double(e);
+    for (i = 0; i < n; ++i) sum += e->y[i] * e->dy[i];
+    return sum;
+}
+
+static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side)
+{
+    size_t nx = (size_t)n * (size_t)h * (size_t)w * (size_t)c, ny = nx / (size_t)c * (size_t)k, nw = (size_t)c * (size_t)k * (size_t)(side * side), i, most;
+    size_t nwork, np, npt;
+    char name[80];
+    drl_conv2d_desc d;
+    drl_tensor x, y, dy, dx;
+    float *weight, *bias, *packed, *packed_t, *work, *dx0, *dw, *dw0, *db, *db0;
+    conv_env e;
+    double terms = (double)c * side * side, cost = terms * (double)ny;
+    sprintf(name, "conv %dx%d %dx%dx%d %d->%d", side, side, n, h, w, c, k);
+    what = name;
+    lcg_state = (uint64_t)(n + 10 * h + 100 * w + 1000 * c + 10000 * k + side);
+    memset(&d, 0, sizeof d);
+    d.in_channels = c;
+    d.out_channels = k;
+    d.kernel = side == 3 ? 0 : 1;
+    x = drl_tensor_of(noise(nx), n, h, w, c);
+    weight = noise(nw);
+    bias = noise((size_t)k);
+    dy = drl_tensor_of(noise(ny), n, h, w, k);
+    y = drl_tensor_of(fresh(ny), n, h, w, k);
+    dx = drl_tensor_of(fresh(nx), n, h, w, c);
+    dx0 = noise(nx);
+    dw0 = noise(nw);
+    db0 = noise((size_t)k);
+    dw = copy(dw0, nw);
+    db = copy(db0, (size_t)k);
+    np = drl_conv2d_packed_count(ctx, &d, 0);
+    npt = drl_conv2d_packed_count(ctx, &d, 1);
+    packed = fresh(np);
+    packed_t = fresh(npt);
+    nwork = drl_conv2d_work_count(ctx, &d, n, h, w);
+    work = fresh(nwork);
+    drl_conv2d_pack(ctx, &d, 0, weight, 0.5f, packed);
+    drl_conv2d_pack(ctx, &d, 1, weight, 0.5f, packed_t);
+    e.n = n; e.h = h; e.w = w; e.c = c; e.k = k; e.side = side;
+    e.x = doubles(x.data, nx);
+    e.weight = doubles(weight, nw);
+    e.bias = doubles(bias, (size_t)k);
+    e.dy = doubles(dy.data, ny);
+    e.y = (double *)malloc(ny * sizeof(double));
+    for (i = 0; i < nw; ++i) e.weight[i] *= 0.5;
+    most = cost < 2e5 ? 300 : cost < 2e6 ? 30 : 4;
+
+    CHECK_OK(ctx, drl_conv2d_forward(ctx, &d, &x, packed, bias, &y, work));
+    if (checking) conv_double(&e);
+    near_all("forward", y.data, e.y, ny, (terms + 8) * EPS);
+    record(y.data, ny);
+    CHECK_OK(ctx, drl_conv2d_input_grad(ctx, &d, &dy, packed_t, &dx, 0, work));
+    gradient("dx", conv_value, &e, e.x, dx.data, NULL, nx, (9.0 * k + 8) * EPS + 1e-9, most);
+    record(dx.data, nx);
+    memcpy(dx.data, dx0, nx * sizeof(float));
+    CHECK_OK(ctx, drl_conv2d_input_grad(ctx, &d, &dy, packed_t, &dx, 1, work));
+    gradient("dx added", conv_value, &e, e.x, dx.data, dx0, nx, (9.0 * k + 8) * EPS + 1e-9, most);
+    record(dx.data, nx);
+    CHECK_OK(ctx, drl_conv2d_param_grad(ctx, &d, &x, &dy, dw, db, work));
+    gradient("dweight", conv_value, &e, e.weight, dw, dw0, nw, ((double)n * h * w + 8) * EPS + 1e-9, most);
+    gradient("dbias", conv_value, &e, e.bias, db, db0, (size_t)k, ((double)n * h * w + 8) * EPS + 1e-9, most);
+    record(dw, nw);
+    record(db, (size_t)k);
+    memset(e.bias, 0, (size_t)k * sizeof(double));
+    CHECK_OK(ctx, drl_conv2d_forward(ctx, &d, &x, packed, NULL, &y, work));
+    if (checking) conv_double(&e);
+    near_all("forward, no bias", y.data, e.y, ny, (terms + 8) * EPS);
+    free(e.x); free(e.weight); free(e.bias); free(e.dy); free(e.y);
+    release();
+}
+
+/* --- activations ------------------------------------------------------------------------------------------------------------------ */
+static double act_double(drl_act act, double x)
+{
+    switch (act) {
+    case DRL_ACT_LEAKY_RELU: return x > 0 ? x : (double)0.2f * x;
+    case DRL_ACT_RELU: return x > 0 ? x : 0;
+    case DRL_ACT_SILU: return x / (1 + exp(-x));
+    default: return x;
+    }
+}
+
+static void test_act(drl_ctx *ctx, drl_act act, int count)
+{
+    size_t n = (size_t)count, i;
+    char name[40];
+    drl_tensor x, y, dy, dx, z;
+    uint8_t bits[1300 / 8 + 4];
+    double *want = (double *)malloc(n * sizeof(double)), *slope = (double *)malloc(n * sizeof(double)), worst = 0;
+    float *dx0;
+    sprintf(name, "act %d of %d", (int)act, count);
+    what = name;
+    lcg_state = (uint64_t)count;
+    x = drl_tensor_of(noise(n), 1, 1, 1, count);
+    for (i = 0; i < n; ++i) x.data[i] *= i % 3 ? 8.0f : 1.0f;
+    if (n > 3) x.data[3] = 0;
+    dy = drl_tensor_of(noise(n), 1, 1, 1, count);
+    y = drl_tensor_of(fresh(n), 1, 1, 1, count);
+    dx = drl_tensor_of(fresh(n), 1, 1, 1, count);
+    dx0 = noise(n);
+    for (i = 0; i < n; ++i) {
+        double v = (double)x.data[i], h = 1e-5;
+        want[i] = act_double(act, v);
+        slope[i] = v == 0 && act != DRL_ACT_SILU ? act_double(act, -1) / -1 : (act_double(act, v + h) - act_double(act, v - h)) / (2 * h);
+    }
+    memset(bits, 0xA5, sizeof bits);
+    CHECK_OK(ctx, drl_act_forward(ctx, act, &x, &y, bits));
+    for (i = 0; i < n; ++i) {
+        double e = fabs((double)y.data[i] - want[i]) / (fabs(want[i]) + 1e-30);
+        if (e > worst) worst = e;
+        if ((bits[i / 8] >> (i % 8) & 1) != (x.data[i] > 0)) CHECK(0, "%s: bit %d", name, (int)i);
+    }
+    CHECK(worst < (act == DRL_ACT_SILU ? 5 : 1) * EPS, "%s: relative error %g", name, worst);
+    CHECK(bits[(n + 7) / 8] == 0xA5, "%s: bits written too far", name);
+    record(y.data, n);
+    z = drl_tensor_of(copy(x.data, n), 1, 1, 1, count);
+    CHECK_OK(ctx, drl_act_forward(ctx, act, &z, &z, NULL));
+    CHECK(!memcmp(z.data, y.data, n * sizeof(float)), "%s: in place", name);
+    CHECK_OK(ctx, drl_act_input_grad(ctx, act, &x, bits, &dy, &dx, 0));
+    for (i = 0; i < n; ++i) want[i] = slope[i] * (double)dy.data[i];
+    near_all("gradient", dx.data, want, n, 16 * EPS);
+    record(dx.data, n);
+    for (i = 0; i < n; ++i) want[i] += (double)dx0[i];
+    memcpy(dx.data, dx0, n * sizeof(float));
+    CHECK_OK(ctx, drl_act_input_grad(ctx, act, &x, bits, &dy, &dx, 1));
+    near_all("gradient added", dx.data, want, n, 16 * EPS);
+    record(dx.data, n);
+    z = drl_tensor_of(copy(dy.data, n), 1, 1, 1, count);
+    CHECK_OK(ctx, drl_act_input_grad(ctx, act, &x, bits, &z, &z, 0));
+    for (i = 0; i < n; ++i) want[i] -= (double)dx0[i];
+    near_all("gradient in place", z.data, want, n, 16 * EPS);
+    free(want);
+    free(slope);
+    release();
+}
+
+static void test_special(drl_ctx *ctx)
+{
+    static const float values[] = { 0.0f, -0.0f, 1e-40f, -1e-40f, 80.0f, -80.0f, 1000.0f, -1000.0f, 3e38f };
+    float in[16], out[16], inf = (float)HUGE_VAL;
+    int i, act;
+    what = "special values";
+    for (act = DRL_ACT_LEAKY_RELU; act <= DRL_ACT_SILU; ++act) {
+        drl_tensor x = drl_tensor_of(in, 1, 1, 1, 16), y = drl_tensor_of(out, 1, 1, 1, 16);
+        for (i = 0; i < 16; ++i) in[i] = i < 9 ? values[i] : i < 12 ? inf : (float)NAN;
+        CHECK_OK(ctx, drl_act_forward(ctx, (drl_act)act, &x, &y, NULL));
+        for (i = 0; i < 9; ++i) {
+            double want = act_double((drl_act)act, (double)in[i]);
+            CHECK(fabs((double)out[i] - want) <= 1e-6 * fabs(want) + 1e-34, "act %d of %g is %g", act, (double)in[i], (double)out[i]);
+        }
+        for (; i < 12; ++i) CHECK(out[i] == inf, "act %d of infinity is %g", act, (double)out[i]);
+        for (; i < 16; ++i) CHECK(out[i] != out[i], "act %d hides a NaN", act);
+        record(out, 9);
+    }
+}
+
+/* --- the other operators ---------------------------------------------------------------------------------------------------------- */
+typedef struct small_env { int op, n, h, w, c, shared; double *x, *p, *dy; } small_env;
+
+/* sum of dy * op(x, p); sizes n, h, w, c are those of the smaller tensor for pooling */
+static double small_value(void *env)
+{
+    small_env *e = (small_env *)env;
+    int n, i, j, c, C = e->c;
+    double sum = 0;
+#define AT(t, hh, ww, ii, jj) (t)[((n * (hh) + (ii)) * (ww) + (jj)) * C + c]
+    for (n = 0; n < e->n; ++n) for (i = 0; i < e->h; ++i) for (j = 0; j < e->w; ++j) for (c = 0; c < C; ++c) {
+        int H = e->h, W = e->w;
+        switch (e->op) {
+        case 0: sum += AT(e->dy, H, W, i, j) * 0.25 * (AT(e->x, 2*H, 2*W, 2*i, 2*j) + AT(e->x, 2*H, 2*W, 2*i, 2*j+1) + AT(e->x, 2*H, 2*W, 2*i+1, 2*j) + AT(e->x, 2*H, 2*W, 2*i+1, 2*j+1)); break;
+        case 1: sum += AT(e->x, H, W, i, j) * (AT(e->dy, 2*H, 2*W, 2*i, 2*j) + AT(e->dy, 2*H, 2*W, 2*i, 2*j+1) + AT(e->dy, 2*H, 2*W, 2*i+1, 2*j) + AT(e->dy, 2*H, 2*W, 2*i+1, 2*j+1)); break;
+        case 2: sum += AT(e->dy, H, W, i, j) * (AT(e->x, H, W, i, j) + e->p[n * C + c]); break;
+        case 3: sum += AT(e->dy, H, W, i, j) * AT(e->x, H, W, i, j) * e->p[(e->shared ? 0 : n * C) + c]; break;
+        case 4: sum += e->dy[n * C + c] * 0.375 * AT(e->x, H, W, i, j); break;
+        default: sum += e->dy[n] * e->x[n * C + c] * e->p[n * C + c]; break;
+        }
+    }
+    return sum;
+}
+
+/* The value of an operator at one output: its derivative by dy there. */
+static void forward_by_dy(small_env *e, const float *got, size_t n, double tolerance, size_t most) { gradient("forward", small_value, e, e->dy, got, NULL, n, tolerance, most); }
+
+static void test_small(drl_ctx *ctx, int n, int h, int w, int c)
+{
+    size_t ns = (size_t)n * (size_t)h * (size_t)w * (size_t)c, nc = (size_t)n * (size_t)c, most = ns < 400 ? 400 : 12, i;
+    double tolerance = ((double)h * w + 8) * EPS + 1e-9;
+    char name[64];
+    int accumulate, shared;
+    drl_tensor small, large, gs, gl, out_s, out_l, p, out_p, v, out_v;
+    float *before_s, *before_l, *before_p, *work;
+    small_env e;
+    sprintf(name, "ops %dx%dx%dx%d", n, h, w, c);
+    what = name;
+    lcg_state = (uint64_t)(n * 1000 + h * 100 + w * 10 + c);
+    small = drl_tensor_of(noise(ns), n, h, w, c);
+    large = drl_tensor_of(noise(4 * ns), n, 2 * h, 2 * w, c);
+    gs = drl_tensor_of(noise(ns), n, h, w, c);
+    gl = drl_tensor_of(noise(4 * ns), n, 2 * h, 2 * w, c);
+    out_s = drl_tensor_of(fresh(ns), n, h, w, c);
+    out_l = drl_tensor_of(fresh(4 * ns), n, 2 * h, 2 * w, c);
+    p = drl_tensor_of(noise(nc), n, 1, 1, c);
+    out_p = drl_tensor_of(fresh(nc), n, 1, 1, c);
+    v = drl_tensor_of(noise((size_t)n), n, 1, 1, 1);
+    out_v = drl_tensor_of(fresh((size_t)n), n, 1, 1, 1);
+    before_s = noise(ns);
+    before_l = noise(4 * ns);
+    before_p = noise(nc);
+    work = fresh(nc);
+    e.n = n; e.h = h; e.w = w; e.c = c; e.shared = 0;
+    e.p = doubles(p.data, nc);
+
+    e.op = 0;                                                                   /* mean of 2x2 */
+    e.x = doubles(large.data, 4 * ns);
+    e.dy = doubles(gs.data, ns);
+    CHECK_OK(ctx, drl_avgpool2_forward(ctx, &large, &out_s));
+    forward_by_dy(&e, out_s.data, ns, 8 * EPS, most);
+    record(out_s.data, ns);
+    for (accumulate = 0; accumulate < 2; ++accumulate) {
+        memcpy(out_l.data, before_l, 4 * ns * sizeof(float));
+        CHECK_OK(ctx, drl_avgpool2_input_grad(ctx, &gs, &out_l, accumulate));
+        gradient("dx", small_value, &e, e.x, out_l.data, accumulate ? before_l : NULL, 4 * ns, 8 * EPS, most);
+        record(out_l.data, 4 * ns);
+    }
+    free(e.x);
+    free(e.dy);
+    e.op = 1;                                                                   /* doubling */
+    e.x = doubles(small.data, ns);
+    e.dy = doubles(gl.data, 4 * ns);
+    CHECK_OK(ctx, drl_upsample2_forward(ctx, &small, &out_l));
+    forward_by_dy(&e, out_l.data, 4 * ns, 8 * EPS, most);
+    record(out_l.data, 4 * ns);
+    for (accumulate = 0; accumulate < 2; ++accumulate) {
+        memcpy(out_s.data, before_s, ns * sizeof(float));
+        CHECK_OK(ctx, drl_upsample2_input_grad(ctx, &gl, &out_s, accumulate));
+        gradient("dx", small_value, &e, e.x, out_s.data, accumulate ? before_s : NULL, ns, 16 * EPS, most);
+        record(out_s.data, ns);
+    }
+    free(e.dy);
+    e.dy = doubles(gs.data, ns);
+    e.op = 2;                                                                   /* shift */
+    CHECK_OK(ctx, drl_shift_forward(ctx, &small, &p, &out_s));
+    forward_by_dy(&e, out_s.data, ns, 8 * EPS, most);
+    record(out_s.data, ns);
+    for (accumulate = 0; accumulate < 2; ++accumulate) {
+        memcpy(out_p.data, before_p, nc * sizeof(float));
+        CHECK_OK(ctx, drl_shift_param_grad(ctx, &gs, &out_p, accumulate));
+        gradient("dshift", small_value, &e, e.p, out_p.data, accumulate ? before_p : NULL, nc, tolerance, most);
+        record(out_p.data, nc);
+    }
+    e.op = 3;                                                                   /* gain, one an image and one for all */
+    for (shared = 0; shared < 2; ++shared) {
+        e.shared = shared;
+        p.n = out_p.n = shared ? 1 : n;
+        CHECK_OK(ctx, drl_gain_forward(ctx, &small, &p, &out_s));
+        forward_by_dy(&e, out_s.data, ns, 8 * EPS, most);
+        record(out_s.data, ns);
+        for (accumulate = 0; accumulate < 2; ++accumulate) {
+            size_t np = shared ? (size_t)c : nc;
+            memcpy(out_s.data, before_s, ns * sizeof(float));
+            CHECK_OK(ctx, drl_gain_input_grad(ctx, &p, &gs, &out_s, accumulate));
+            gradient("dx", small_value, &e, e.x, out_s.data, accumulate ? before_s : NULL, ns, 8 * EPS, most);
+            record(out_s.data, ns);
+            memcpy(out_p.data, before_p, nc * sizeof(float));
+            CHECK_OK(ctx, drl_gain_param_grad(ctx, &small, &gs, &out_p, accumulate, work));
+            gradient("dgain", small_value, &e, e.p, out_p.data, accumulate ? before_p : NULL, np, tolerance * n, most);
+            record(out_p.data, np);
+        }
+    }
+    p.n = out_p.n = n;
+    memcpy(out_s.data, small.data, ns * sizeof(float));
+    CHECK_OK(ctx, drl_gain_forward(ctx, &out_s, &p, &out_s));
+    record(out_s.data, ns);
+    free(e.dy);
+    e.op = 4;                                                                   /* sum over space */
+    e.dy = doubles(p.data, nc);
+    CHECK_OK(ctx, drl_spatial_sum_forward(ctx, &small, 0.375f, &out_p));
+    forward_by_dy(&e, out_p.data, nc, tolerance, most);
+    record(out_p.data, nc);
+    for (accumulate = 0; accumulate < 2; ++accumulate) {
+        memcpy(out_s.data, before_s, ns * sizeof(float));
+        CHECK_OK(ctx, drl_spatial_sum_input_grad(ctx, 0.375f, &p, &out_s, accumulate));
+        gradient("dx", small_value, &e, e.x, out_s.data, accumulate ? before_s : NULL, ns, 8 * EPS, most);
+        record(out_s.data, ns);
+    }
+    free(e.dy);
+    free(e.x);
+    e.op = 5;                                                                   /* inner product, of p and before_p */
+    e.h = e.w = 1;
+    e.x = doubles(before_p, nc);
+    e.dy = doubles(v.data, (size_t)n);
+    {
+        drl_tensor a = drl_tensor_of(before_p, n, 1, 1, c);
+        CHECK_OK(ctx, drl_dot_forward(ctx, &a, &p, &out_v));
+        forward_by_dy(&e, out_v.data, (size_t)n, (c + 8.0) * EPS, most);
+        record(out_v.data, (size_t)n);
+        for (accumulate = 0; accumulate < 2; ++accumulate) {
+            memcpy(out_p.data, before_p, nc * sizeof(float));
+            CHECK_OK(ctx, drl_dot_input_grad(ctx, &p, &v, &out_p, accumulate));
+            gradient("da", small_value, &e, e.x, out_p.data, accumulate ? before_p : NULL, nc, 8 * EPS, most);
+            record(out_p.data, nc);
+        }
+    }
+    free(e.x);
+    free(e.dy);
+    free(e.p);
+    CHECK_OK(ctx, drl_add_forward(ctx, &small, &gs, &out_s));                   /* sum, also in place */
+    for (i = 0; i < ns; ++i) if (out_s.data[i] != small.data[i] + gs.data[i]) CHECK(0, "%s: add %d", name, (int)i);
+    CHECK_OK(ctx, drl_add_forward(ctx, &small, &gs, &small));
+    CHECK(!memcmp(small.data, out_s.data, ns * sizeof(float)), "%s: add in place", name);
+    release();
+}
+
+static void test_embedding(drl_ctx *ctx)
+{
+    float v[3] = { 0.0f, 5.0f, 873.25f };
+    drl_tensor y = drl_tensor_of(fresh(3 * 128), 3, 1, 1, 128);
+    int n, k;
+    what = "level embedding";
+    CHECK_OK(ctx, drl_level_embedding(ctx, v, &y));
+    for (n = 0; n < 3; ++n) for (k = 0; k < 64; ++k) {
+        double w = exp(-k * log(10000.0) / 63), tolerance = (double)v[n] * w * 1.5e-6 + 2 * EPS;        /* the argument is a float */
+        CHECK(fabs((double)y.data[n * 128 + k] - sin((double)v[n] * w)) <= tolerance, "sin %d %d", n, k);
+        CHECK(fabs((double)y.data[n * 128 + 64 + k] - cos((double)v[n] * w)) <= tolerance, "cos %d %d", n, k);
+    }
+    record(y.data, 3 * 128);
+    release();
+}
+
+/* --- spectral norm, long sums, optimizer and Langevin steps ------------------------------------------------------------------------- */
+static void test_spectral(drl_ctx *ctx, int rows, int cols)
+{
+    size_t m = (size_t)rows, n = (size_t)cols, i, j, q;
+    float *w = noise(m * n), *u = noise(m), *v = noise(n), *g = noise(m * n), sigma[2];
+    double *du = doubles(u, m), *dv = doubles(v, n), s = 0, inner = 0;
+    char name[40];
+    int iteration;
+    sprintf(name, "spectral norm %dx%d", rows, cols);
+    what = name;
+    for (iteration = 0; iteration < 2; ++iteration) {
+        double norm = 0;
+        for (j = 0; j < n; ++j) { dv[j] = 0; for (i = 0; i < m; ++i) dv[j] += (double)w[i * n + j] * du[i]; norm += dv[j] * dv[j]; }
+        for (j = 0; j < n; ++j) dv[j] /= sqrt(norm);
+        norm = 0;
+        for (i = 0; i < m; ++i) { du[i] = 0; for (j = 0; j < n; ++j) du[i] += (double)w[i * n + j] * dv[j]; norm += du[i] * du[i]; }
+        for (i = 0; i < m; ++i) du[i] /= sqrt(norm);
+    }
+    for (i = 0; i < m; ++i) for (j = 0; j < n; ++j) s += du[i] * dv[j] * (double)w[i * n + j];
+    sigma[0] = drl_spectral_norm(ctx, w, rows, cols, u, v, 2);
+    near_all("u", u, du, m, 64 * EPS);
+    near_all("v", v, dv, n, 64 * EPS);
+    CHECK(fabs((double)sigma[0] - s) < 32 * EPS * s, "%s: sigma %g %g", name, (double)sigma[0], s);
+    sigma[1] = drl_spectral_norm(ctx, w, rows, cols, u, v, 0);
+    CHECK(fabs((double)sigma[1] - s) < 32 * EPS * s, "%s: sigma as is %g %g", name, (double)sigma[1], s);
+    record(sigma, 2);
+    record(u, m);
+    record(v, n);
+    /* the gradient of <G, W / (u' W v)> by W */
+    if (checking) {
+        double *want = (double *)malloc(m * n * sizeof(double)), biggest = 0;
+        for (q = 0; q < m * n; ++q) inner += (double)g[q] * (double)w[q];
+        for (q = 0; q < m * n; ++q) {
+            double h = 1e-4, high = (inner + h * (double)g[q]) / (s + h * du[q / n] * dv[q % n]), low = (inner - h * (double)g[q]) / (s - h * du[q / n] * dv[q % n]);
+            want[q] = (high - low) / (2 * h);
+            if (fabs(want[q]) > biggest) biggest = fabs(want[q]);
+        }
+        drl_spectral_norm_grad(ctx, w, rows, cols, u, v, sigma[0], g);
+        near_all("gradient", g, want, m * n, 128 * EPS * biggest);
+        free(want);
+    } else drl_spectral_norm_grad(ctx, w, rows, cols, u, v, sigma[0], g);
+    record(g, m * n);
+    free(du);
+    free(dv);
+    release();
+}
+
+static void test_updates(drl_ctx *ctx, int count)
+{
+    size_t n = (size_t)count, i;
+    float *y = noise(n), *next = noise(n), *grad = noise(n), *eps = noise(n), *out = fresh(n), *p, *m, *v, *ema;
+    double *want = (double *)malloc(n * sizeof(double)), sum = 0;
+    float total;
+    char name[40];
+    sprintf(name, "updates of %d", count);
+    what = name;
+    drl__axpby(ctx, n, 0.75f, y, -1.5f, next, out);
+    for (i = 0; i < n; ++i) want[i] = 0.75 * (double)y[i] - 1.5 * (double)next[i];
+    near_all("axpby", out, want, n, 4 * EPS);
+    record(out, n);
+    drl__axpby(ctx, n, 0.75f, y, 0, NULL, out);
+    for (i = 0; i < n; ++i) want[i] = 0.75 * (double)y[i];
+    near_all("scale", out, want, n, 2 * EPS);
+    for (i = 0; i < n; ++i) sum += (double)y[i] * (double)y[i];
+    total = (float)drl__sum_squares(ctx, n, y);
+    CHECK(fabs((double)total - sum) <= 64 * EPS * sum, "%s: sum of squares %g %g", name, (double)total, sum);
+    record(&total, 1);
+    memcpy(out, y, n * sizeof(float));
+    drl__langevin_update(ctx, n, out, next, grad, eps, 0.25f, 0.125f, 0.5f);
+    for (i = 0; i < n; ++i) want[i] = (double)y[i] + 0.25 * (double)grad[i] + 0.125 * ((double)next[i] - (double)y[i]) + 0.5 * (double)eps[i];
+    near_all("langevin", out, want, n, 6 * EPS);
+    record(out, n);
+    memcpy(out, y, n * sizeof(float));
+    drl__langevin_update(ctx, n, out, NULL, grad, eps, 0.25f, 0.125f, 0.5f);
+    for (i = 0; i < n; ++i) want[i] = (double)y[i] + 0.25 * (double)grad[i] + 0.5 * (double)eps[i];
+    near_all("langevin, last level", out, want, n, 6 * EPS);
+    p = copy(y, n);
+    m = copy(next, n);
+    v = fresh(n);
+    ema = copy(eps, n);
+    for (i = 0; i < n; ++i) v[i] = eps[i] * eps[i];
+    drl__adam_update(ctx, n, p, grad, m, v, ema, 0.5f, 0.9f, 0.999f, 0.01f, 1.25f, 1e-3f, 0.99f);
+    for (i = 0; i < n; ++i) {
+        double g = 0.5 * (double)grad[i], dm = 0.9 * (double)next[i] + 0.1 * g, dv = (double)0.999f * (double)(eps[i] * eps[i]) + (1 - (double)0.999f) * g * g;
+        want[i] = (double)y[i] - 0.01 * dm / (sqrt(dv) * 1.25 + 1e-3);
+    }
+    near_all("adam", p, want, n, 1e-5);
+    for (i = 0; i < n; ++i) want[i] = 0.99 * (double)eps[i] + (1 - (double)0.99f) * (double)p[i];
+    near_all("average", ema, want, n, 8 * EPS);
+    record(p, n);
+    record(m, n);
+    record(v, n);
+    record(ema, n);
+    drl__adam_update(ctx, n, p, grad, m, v, NULL, 0.5f, 0.9f, 0.999f, 0.01f, 1.25f, 1e-3f, 0.99f);
+    if (n > 4) {
+        y[4] = (float)NAN;
+        CHECK(drl__sum_squares(ctx, n, y) != drl__sum_squares(ctx, n, y), "%s: NaN is lost", name);
+        y[4] = (float)HUGE_VAL;
+        CHECK(drl__sum_squares(ctx, n, y) == HUGE_VAL, "%s: infinity is lost", name);
+    }
+    free(want);
+    release();
+}
+
+/* --- scalar functions ----------------------------------------------------------------------------------------------------------------- */
+static void test_elementary(void)
+{
+    int i;
+    double worst[6] = { 0, 0, 0, 0, 0, 0 };
+    lcg_state = 1;
+    for (i = 0; i < 200000; ++i) {
+        double u = uniform() + uniform() * 1e-8, e, x = u * (i % 2 ? 1000 : 3);
+        e = fabs(drl__exp(u * 700) / exp(u * 700) - 1); if (e > worst[0]) worst[0] = e;
+        e = exp(u * 300); e = fabs(drl__log(e) - log(e)) / (fabs(log(e)) + 1e-300); if (e > worst[1]) worst[1] = e;
+        e = fabs(drl__sin(x) - sin(x)); if (e > worst[2]) worst[2] = e;
+        e = fabs(drl__cos(x) - cos(x)); if (e > worst[3]) worst[3] = e;
+        e = fabs(drl__atan(x) - atan(x)) / (fabs(atan(x)) + 1e-300); if (e > worst[4]) worst[4] = e;
+        e = fabs(drl__tan(u * 1.5) / tan(u * 1.5) - 1); if (e > worst[5]) worst[5] = e;
+    }
+    for (i = 0; i < 6; ++i) CHECK(worst[i] < 2e-15, "function %d: error %g", i, worst[i]);
+    CHECK(drl__exp(0) == 1 && drl__log(1) == 0 && drl__sin(0) == 0 && drl__cos(0) == 1, "exact points");
+    CHECK(drl__exp(1000) == HUGE_VAL && drl__exp(-1000) == 0 && drl__log(0) == -HUGE_VAL, "ends");
+}
+
+/* The portable fma against the C library's on random and nasty triples. */
+static void test_fma(void)
+{
+    static const uint32_t nasty[] = { 0, 0x80000000u, 1, 0x80000001u, 0x7FFFFFu, 0x800000u, 0x800001u, 0x3F800000u, 0x3F800001u, 0x3F7FFFFFu, 0xBF800000u, 0xBF7FFFFFu,
+        0x7F7FFFFFu, 0xFF7FFFFFu, 0x7F800000u, 0xFF800000u, 0x7FC00000u, 0x33800000u, 0x33800001u, 0x34000000u, 0x33000000u, 0xB3800000u, 0x00400000u, 0x1F800000u, 0x20000000u, 0x5F7FFFFFu };
+    const int n = (int)(sizeof nasty / sizeof nasty[0]);
+    long i, wrong = 0, total = 0;
+    lcg_state = 99;
+    for (i = 0; i < (long)n * n * n + 3000000; ++i) {
+        uint32_t u[3];
+        float a, b, c, x, y;
+        int j;
+        if (i < (long)n * n * n) { u[0] = nasty[i % n]; u[1] = nasty[i / n % n]; u[2] = nasty[i / n / n]; }
+        else for (j = 0; j < 3; ++j) {
+            lcg_state = lcg_state * 6364136223846793005u + 1442695040888963407u;
+            u[j] = (uint32_t)(lcg_state >> 32);
+            if (i % 4) u[j] = (u[j] & 0x807FFFFFu) | ((110 + (u[j] >> 23 & 31)) << 23);         /* comparable sizes */
+            if (i % 4 == 2) u[j] &= 0xFFFFF000u;                                                /* few bits: ties */
+            if (i % 4 == 3 && j == 2) u[j] = (u[j] & 0x807FFFFFu) | (uint32_t)(i % 60) << 23;            /* a tiny addend */
+            if (i % 16 == 4) u[j] = (u[j] & 0x807FFFFFu) | ((u[j] >> 24 & 127) << 23);           /* small: denormal results */
+        }
+        memcpy(&a, &u[0], 4); memcpy(&b, &u[1], 4); memcpy(&c, &u[2], 4);
+        x = drl__fmaf(a, b, c);
+        y = fmaf(a, b, c);
+        ++total;
+        if (memcmp(&x, &y, sizeof x) != 0 && (x == x || y == y)) {
+            if (!wrong++) printf("fma(%a, %a, %a) is %a, not %a\n", (double)a, (double)b, (double)c, (double)x, (double)y);
+        }
+    }
+    CHECK(wrong == 0, "%ld of %ld fused multiply-adds differ", wrong, total);
+}
+
+/* --- all of it on one context ---------------------------------------------------------------------------------------------------------- */
+static void run_all(drl_ctx *ctx)
+{
+    static const int convs[][6] = {     /* n h w c k side */
+        { 1, 1, 1, 1, 1, 3 }, { 2, 1, 1, 2, 7, 3 }, { 1, 2, 3, 1, 15, 3 }, { 1, 3, 2, 3, 16, 3 }, { 1, 5, 5, 4, 17, 3 }, { 2, 4, 7, 5, 31, 3 }, { 1, 7, 3, 6, 33, 3 },
+        { 3, 4, 4, 7, 13, 3 }, { 1, 6, 6, 16, 64, 3 }, { 1, 9, 5, 17, 65, 3 }, { 2, 8, 8, 31, 5, 3 }, { 1, 8, 8, 32, 1, 3 }, { 1, 5, 5, 40, 3, 3 }, { 1, 5, 1, 8, 48, 3 },
+        { 1, 3, 130, 5, 9, 3 }, { 1, 2, 200, 8, 10, 3 }, { 1, 4, 4, 200, 70, 3 }, { 7, 2, 2, 9, 11, 3 }, { 1, 3, 3, 4, 4, 3 }, { 1, 13, 11, 3, 4, 3 },
+        { 1, 32, 32, 3, 128, 3 }, { 1, 8, 8, 128, 128, 3 }, { 1, 16, 16, 32, 64, 3 }, { 3, 4, 4, 64, 64, 3 }, { 2, 32, 32, 1, 32, 3 },
+        { 1, 1, 1, 1, 1, 1 }, { 2, 1, 1, 7, 9, 1 }, { 5, 1, 1, 128, 256, 1 }, { 1, 6, 7, 3, 20, 1 }, { 1, 8, 8, 33, 18, 1 }, { 2, 16, 16, 32, 96, 1 }, { 130, 1, 1, 6, 6, 1 }, { 1, 1, 300, 5, 2, 1 }
+    };
+    static const int counts[] = { 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 127, 1031 };
+    static const int smalls[][4] = { { 1, 1, 1, 1 }, { 2, 1, 3, 2 }, { 1, 2, 2, 3 }, { 2, 3, 1, 7 }, { 1, 2, 2, 8 }, { 3, 2, 2, 15 }, { 1, 3, 3, 16 }, { 2, 2, 3, 17 }, { 1, 2, 2, 31 }, { 2, 4, 4, 64 },
+        { 2, 3, 3, 65 }, { 2, 2, 2, 127 }, { 3, 8, 8, 128 }, { 1, 16, 16, 1 } };
+    size_t i;
+    int act;
+    for (i = 0; i < sizeof convs / sizeof convs[0]; ++i) test_conv(ctx, convs[i][0], convs[i][1], convs[i][2], convs[i][3], convs[i][4], convs[i][5]);
+    for (i = 0; i < sizeof counts / sizeof counts[0]; ++i) for (act = DRL_ACT_NONE; act <= DRL_ACT_SILU; ++act) test_act(ctx, (drl_act)act, counts[i]);
+    for (i = 0; i < sizeof counts / sizeof counts[0]; ++i) test_updates(ctx, counts[i]);
+    test_updates(ctx, 70001);
+    for (i = 0; i < sizeof smalls / sizeof smalls[0]; ++i) test_small(ctx, smalls[i][0], smalls[i][1], smalls[i][2], smalls[i][3]);
+    test_special(ctx);
+    test_embedding(ctx);
+    test_spectral(ctx, 1, 1);
+    test_spectral(ctx, 7, 13);
+    test_spectral(ctx, 64, 576);
+    test_spectral(ctx, 130, 65);
+}
+
+/* A job system that runs everything on the caller's thread, last job first. */
+static int jobs_most;
+static void backwards(void *user, int count, drl_job_fn job, void *arg)
+{
+    (void)user;
+    if (count > jobs_most) jobs_most = count;
+    while (count-- > 0) job(arg, count);
+}
+
+static drl_status make(drl_isa isa, int threads, drl_ctx **ctx)
+{
+    drl_ctx_desc d;
+    memset(&d, 0, sizeof d);
+    d.isa = isa;
+    d.threads = threads;
+    if (threads > 1) d.jobs.parallel_for = backwards;
+    sprintf(set_name, "%s, %d threads", drl_isa_name(isa), threads);
+    return drl_ctx_create(&d, ctx);
+}
+
+static void test_errors(void)
+{
+    float data[64] = { 0 };
+    drl_ctx *ctx = NULL;
+    drl_conv2d_desc d;
+    drl_tensor x = drl_tensor_of(data, 1, 2, 2, 4), y = drl_tensor_of(data + 16, 1, 2, 2, 5);
+    if (make(DRL_ISA_AUTO, 1, &ctx) != DRL_OK) return;
+    memset(&d, 0, sizeof d);
+    d.in_channels = 3;
+    d.out_channels = 5;
+    CHECK(drl_conv2d_forward(ctx, &d, &x, data, NULL, &y, data) == DRL_E_SHAPE && strstr(drl_ctx_message(ctx), "2x2x4"), "%s", drl_ctx_message(ctx));
+    drl_ctx_clear(ctx);
+    d.kernel = 5;
+    CHECK(drl_conv2d_forward(ctx, &d, &x, data, NULL, &y, data) == DRL_E_ARGUMENT, "kernel 5");
+    CHECK(drl_add_forward(ctx, &x, &y, &x) == DRL_E_SHAPE, "add");
+    CHECK(drl_avgpool2_forward(ctx, &x, &y) == DRL_E_SHAPE, "pool");
+    CHECK(drl_act_input_grad(ctx, DRL_ACT_RELU, NULL, NULL, &x, &x, 0) == DRL_E_ARGUMENT, "no bits");
+    CHECK(drl_add_forward(ctx, NULL, &y, &x) == DRL_E_ARGUMENT, "NULL");
+    drl_ctx_destroy(ctx);
+}
+
+int main(void)
+{
+    static const int threads[] = { 1, 2, 3, 7 };
+    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2 };     /* SSE2 is compared with itself only */
+    int i, t;
+    test_elementary();
+    test_fma();
+    test_errors();
+    for (i = 0; i < 5; ++i) for (t = 0; t < (sets[i] == DRL_ISA_PORTABLE ? 2 : 4); ++t) {
+        drl_ctx *ctx = NULL;
+        if (make(sets[i], threads[t], &ctx) != DRL_OK) continue;
+        checking = t == 0;
+        recording = checking && (sets[i] == DRL_ISA_PORTABLE || sets[i] == DRL_ISA_SSE2);
+        if (recording) recorded_n = 0;
+        recorded_at = 0;
+        jobs_most = 0;
+        lcg_state = 1;
+        run_all(ctx);
+        if (!recording) CHECK(recorded_at == recorded_n, "recorded %d, compared %d", (int)recorded_n, (int)recorded_at);
+        CHECK(threads[t] == 1 || jobs_most == threads[t], "at most %d jobs of %d", jobs_most, threads[t]);
+        printf("test_ops: %s", set_name);
+        if (recording) printf(", bits %08x", (unsigned)hash_of(recorded, recorded_n));
+        printf("\n");
+        drl_ctx_destroy(ctx);
+    }
+    free(recorded);
+    return check_report("test_ops");
+}

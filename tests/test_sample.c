@@ -1,0 +1,993 @@
+/* test_sample.c - schedules, closed-form energies, weighted sums, and whether Langevin and progressive sampling reach what they should:
+ * exactly predicted moments for a Gaussian, known means, covariances and weights for mixtures. Then the sampler as an object: slices,
+ * save and restore, batches, threads, instruction sets, wrong use. */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "check.h"
+
+static uint64_t test_seed = 7;
+static double real(double low, double high)
+{
+    test_seed = test_seed * 6364136223846793005u + 1442695040888963407u;
+    return low + (high - low) * (double)(test_seed >> 40) / 16777216.0;
+}
+
+static float *floats(size_t n) { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
+
+static int jobs_running, jobs_nested, jobs_most;
+static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
+{
+    (void)user;
+    if (jobs_running++) ++jobs_nested;              /* a job system need not stand calls from inside a job */
+    if (count > jobs_most) jobs_most = count;
+    while (count-- > 0) job(arg, count);
+    --jobs_running;
+}
+
+static drl_ctx *context(drl_isa isa, int threads, check_heap *heap)
+{
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    memset(&d, 0, sizeof d);
+    d.isa = isa;
+    d.threads = threads;
+    if (threads > 1) d.jobs.parallel_for = reverse_for;
+    if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
+    return drl_ctx_create(&d, &ctx) == DRL_OK ? ctx : NULL;
+}
+
+#define REFUSED(ctx, call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_status(ctx) == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
+
+/* got lies within four standard errors of want. */
+static void near(const char *what, double got, double want, double error)
+{
+    CHECK(fabs(got - want) <= 4 * error, "%s is %.5f, should be %.5f, standard error %.5f: off by %.1f", what, got, want, error, (got - want) / error);
+}
+
+/* -- schedules -- */
+
+/* The published cut, written down once more: products of sqrt(1 - beta) between the cut points, in pairs of logarithms. */
+static void schedule(void)
+{
+    static const int levels[5] = { 2, 3, 6, 20, 500 };
+    int i, k;
+    for (k = 0; k < 5; ++k) {
+        int T = levels[k], beta = 0;
+        double *memory = (double *)malloc(4 * ((size_t)T + 1) * sizeof(double)), log_bar = 0;
+        drl_schedule s;
+        CHECK(memory && drl_schedule_drl(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 2e-4, "T %d", T);
+        for (i = 0; i <= T; ++i) {
+            int cut = i == T ? 999 : i * (int)(500.0 / (T - 1) + 1e-9);
+            double log_a = 0, step;
+            for (; beta <= cut; ++beta) log_a += 0.5 * log(1 - (1e-4 + beta * (0.02 - 1e-4) / 999));
+            log_bar += log_a;
+            CHECK(fabs(s.a[i] - exp(log_a)) < 1e-13 && fabs(s.abar[i] - exp(log_bar)) < 1e-13, "T %d: a[%d] is %.15f, not %.15f", T, i, s.a[i], exp(log_a));
+            CHECK(fabs(s.s[i] - sqrt(-expm1(2 * log_a))) < 1e-11 && fabs(s.sbar[i] - sqrt(-expm1(2 * log_bar))) < 1e-11, "T %d: s[%d] is %.15f, not %.15f", T, i, s.s[i], sqrt(-expm1(2 * log_a)));
+            if (i == T) break;
+            step = sqrt(s.sbar[i] / s.sbar[0] * 2e-4) * s.s[i + 1];
+            CHECK(fabs(drl_schedule_step(&s, i) - step) < 1e-14, "T %d: step of level %d", T, i);
+            CHECK(drl_schedule_scale(&s, i) == (i == T - 1 ? 1.0 : s.a[i + 1]), "T %d: scale of level %d", T, i);
+        }
+        free(memory);
+    }
+    {
+        double memory[28];
+        drl_schedule s;
+        CHECK(drl_schedule_drl(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_drl(501, memory, &s) == DRL_E_ARGUMENT, "levels out of range");
+        CHECK(drl_schedule_drl(6, NULL, &s) == DRL_E_ARGUMENT && drl_schedule_drl(6, memory, NULL) == DRL_E_ARGUMENT, "arguments that are missing");
+    }
+}
+
+/* -- mixtures -- */
+
+typedef struct target {
+    int components, size;
+    double weight[3], mean[3 * 5], variance[3 * 5];
+} target;
+
+/* Density of the diffused and scaled mixture at y, and of each component; plain sums, so only for y where they do not underflow. */
+static double density(const target *g, const drl_schedule *s, int t, const double *y, double *part)
+{
+    double a = t == s->levels - 1 ? 1.0 : s->a[t + 1], sum = 0;
+    int k, j;
+    for (k = 0; k < g->components; ++k) {
+        part[k] = g->weight[k];
+        for (j = 0; j < g->size; ++j) {
+            double m = a * s->abar[t] * g->mean[k * g->size + j], v = a * a * (s->abar[t] * s->abar[t] * g->variance[k * g->size + j] + s->sbar[t] * s->sbar[t]);
+            part[k] *= exp(-(y[j] - m) * (y[j] - m) / (2 * v)) / sqrt(2 * 3.14159265358979323846 * v);
+        }
+        sum += part[k];
+    }
+    return sum;
+}
+
+static drl_energy energy_of(const target *g, const drl_schedule *s, drl_mixture *m)
+{
+    m->schedule = s;
+    m->size = (size_t)g->size;
+    m->components = g->components;
+    m->weight = g->weight;
+    m->mean = g->mean;
+    m->variance = g->variance;
+    return drl_mixture_energy(m);
+}
+
+static void mixture(void)
+{
+    int size, components, t, i, j, k;
+    double memory[28];
+    drl_schedule s;
+    drl_schedule_drl(6, memory, &s);
+    for (size = 1; size <= 5; size += size == 2 ? 3 : 1)
+        for (components = 1; components <= 3; ++components) {
+            target g;
+            drl_mixture m;
+            drl_energy e;
+            double total = 0;
+            g.components = components; g.size = size;
+            for (k = 0; k < components; ++k) total += g.weight[k] = real(0.2, 1);
+            for (k = 0; k < components; ++k) g.weight[k] /= total;
+            for (k = 0; k < components * size; ++k) { g.mean[k] = real(-1, 1); g.variance[k] = k % 3 == 2 ? 0.0 : real(0.05, 1); }
+            e = energy_of(&g, &s, &m);
+            CHECK(e.size == (size_t)size && e.batch > 1000, "size %d", (int)e.size);
+            for (t = 0; t < 6; ++t) {
+                float y[5 * 4], f[4], grad[5 * 4], f2[4];
+                int level[4];
+                double a = drl_schedule_scale(&s, t);
+                for (i = 0; i < 4; ++i) level[i] = t;
+                for (i = 0; i < 4 * size; ++i) y[i] = (float)(a * s.abar[t] * g.mean[i % (components * size)] + a * (s.sbar[t] + 0.1) * real(-2, 2));
+                CHECK(e.eval(e.user, 4, y, level, NULL, f, grad) == DRL_OK, "evaluation");
+                CHECK(e.eval(e.user, 4, y, level, NULL, f2, NULL) == DRL_OK && !memcmp(f, f2, sizeof f), "the value alone");
+                CHECK(e.eval(e.user, 4, y, level, NULL, NULL, NULL) == DRL_OK, "neither");
+                for (i = 0; i < 4; ++i) {
+                    double point[5], part[3], p;
+                    for (j = 0; j < size; ++j) point[j] = (double)y[i * size + j];
+                    p = density(&g, &s, t, point, part);
+                    CHECK(fabs((double)f[i] - log(p)) <= 1e-6 * (1 + fabs(log(p))), "size %d, %d components, level %d: F %g instead of %g", size, components, t, (double)f[i], log(p));
+                    for (j = 0; j < size; ++j) {
+                        double want = 0, scale = 0;
+                        for (k = 0; k < components; ++k) {
+                            double mk = a * s.abar[t] * g.mean[k * size + j], v = a * a * (s.abar[t] * s.abar[t] * g.variance[k * size + j] + s.sbar[t] * s.sbar[t]);
+                            want -= part[k] / p * (point[j] - mk) / v;
+                            scale += part[k] / p * fabs(point[j] - mk) / v;
+                        }
+                        CHECK(fabs((double)grad[i * size + j] - want) <= 1e-6 * scale + 1e-7, "size %d, %d components, level %d: dF/dy[%d] %g instead of %g", size, components, t, j, (double)grad[i * size + j], want);
+                    }
+                }
+                if (size == 1) {                    /* normalised: F integrates to 1 */
+                    double sum = 0, x;
+                    for (x = -8; x < 8; x += 0.002) {
+                        float at = (float)x, value;
+                        e.eval(e.user, 1, &at, level, NULL, &value, NULL);
+                        sum += 0.002 * exp((double)value);
+                    }
+                    CHECK(fabs(sum - 1) < 1e-4, "%d components, level %d: the density integrates to %g", components, t, sum);
+                }
+            }
+            {                                       /* far away, where every density underflows: the nearest component decides */
+                float y[5], f, grad[5];
+                int level = 0;
+                for (j = 0; j < size; ++j) y[j] = 1000;
+                CHECK(e.eval(e.user, 1, y, &level, NULL, &f, grad) == DRL_OK && isfinite(f) && f < -1e5f && isfinite(grad[0]) && grad[0] < 0, "F %g, gradient %g at 1000", (double)f, (double)grad[0]);
+            }
+        }
+}
+
+/* -- a Gaussian: every step is linear, so the moments of the discretised chains are known exactly -- */
+
+/* One coordinate through all levels: the joint moments of (y, x_{t+1}) obey a linear recursion. */
+static void gaussian_moments(const drl_schedule *s, int steps, double noise_scale, double mu, double variance, double *mean, double *var)
+{
+    double mx = 0, vx = 1;
+    int t, k;
+    for (t = s->levels - 1; t >= 0; --t) {
+        double a = drl_schedule_scale(s, t), h = s->sbar[t] / s->sbar[0] * s->b2 * s->s[t + 1] * s->s[t + 1];
+        double m = a * s->abar[t] * mu, v = a * a * (s->abar[t] * s->abar[t] * variance + s->sbar[t] * s->sbar[t]);
+        double pull = t == s->levels - 1 ? 0.0 : 1 / (s->s[t + 1] * s->s[t + 1]);
+        double A = 1 - h / 2 * (1 / v + pull), B = h / 2 * m / v, C = h / 2 * pull, my = mx, vy = vx, cxy = vx;
+        for (k = 0; k < steps; ++k) {
+            my = A * my + B + C * mx;
+            vy = A * A * vy + C * C * vx + 2 * A * C * cxy + h * noise_scale * noise_scale;
+            cxy = A * cxy + C * vx;
+        }
+        mx = my / a;
+        vx = vy / (a * a);
+    }
+    *mean = mx;
+    *var = vx;
+}
+
+static void gaussian(void)
+{
+    static const struct { double b2; int steps; float noise_scale; const char *name; } runs[3] = {
+        { 2e-4, 30, 0, "T6" }, { 2e-4, 30, 0.9f, "T6, less noise" }, { 5e-3, 12, 0, "large steps" }
+    };
+    enum { N = 10000 };
+    double memory[28];
+    drl_schedule s;
+    int r, i, j;
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    float *x = floats(2 * N);
+    for (r = 0; r < 3; ++r) {
+        target g = { 1, 2, { 1 }, { 0.8, -0.3 }, { 0.01, 0.5 } };
+        drl_mixture m;
+        drl_energy e;
+        drl_sample_desc how;
+        drl_sampler *sampler = NULL;
+        double mean[2] = { 0, 0 }, cov[3] = { 0, 0, 0 }, want_mean[2], want_var[2];
+        char what[80];
+        drl_schedule_drl(6, memory, &s);
+        s.b2 = runs[r].b2;
+        e = energy_of(&g, &s, &m);
+        memset(&how, 0, sizeof how);
+        how.count = N; how.seed = 11; how.steps = runs[r].steps; how.noise_scale = runs[r].noise_scale;
+        CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+        for (i = 0; i < N; ++i) {
+            CHECK(drl_sampler_image(sampler, i, x + 2 * i) == DRL_OK, "image %d", i);
+            for (j = 0; j < 2; ++j) mean[j] += (double)x[2 * i + j] / N;
+        }
+        for (i = 0; i < N; ++i) {
+            double d0 = (double)x[2 * i] - mean[0], d1 = (double)x[2 * i + 1] - mean[1];
+            cov[0] += d0 * d0 / (N - 1); cov[1] += d1 * d1 / (N - 1); cov[2] += d0 * d1 / (N - 1);
+        }
+        for (j = 0; j < 2; ++j) {
+            gaussian_moments(&s, runs[r].steps, runs[r].noise_scale > 0 ? (double)runs[r].noise_scale : 1.0, g.mean[j], g.variance[j], &want_mean[j], &want_var[j]);
+            snprintf(what, sizeof what, "%s: mean %d", runs[r].name, j);
+            near(what, mean[j], want_mean[j], sqrt(want_var[j] / N));
+            snprintf(what, sizeof what, "%s: variance %d", runs[r].name, j);
+            near(what, cov[j], want_var[j], want_var[j] * sqrt(2.0 / (N - 1)));
+        }
+        snprintf(what, sizeof what, "%s: covariance", runs[r].name);
+        near(what, cov[2], 0, sqrt(want_var[0] * want_var[1] / N));
+        drl_sampler_destroy(sampler);
+    }
+    free(x);
+    drl_ctx_destroy(ctx);
+}
+
+/* -- mixtures: mean, covariance and weights -- */
+
+/* A schedule on which chains mix: level 0 already has noise 0.45, so step sizes of different levels are within a factor of 2.3 (in T6 they
+ * differ by 100: at a stable step for the last level, level 0 would need 10^5 steps). In units of the conditional variance, at most s^2, one
+ * step moves by step^2 / s^2 = c_t b2, c_t = 1 .. 2.2. After K steps a chain remembers at most exp(-K b2 / 2) of its start, and the
+ * discretisation makes variances too large by c_t b2 / 4 or less. With b2 = 0.03 and K = 500 the first is 0.0006 and the second at most 0.017;
+ * standard errors with 2000 chains are 0.022 of a mean (in standard deviations) and 0.032 of a variance. */
+enum { MIX_LEVELS = 4, MIX_STEPS = 500, MIX_CHAINS = 2000 };
+static double mix_memory[4 * (MIX_LEVELS + 1)];
+
+static drl_schedule mix_schedule(void)
+{
+    static const double sbar[MIX_LEVELS + 1] = { 0.45, 0.62, 0.80, 0.95, 0.9995 };
+    drl_schedule s;
+    double *a = mix_memory, *sd = a + MIX_LEVELS + 1, *ab = sd + MIX_LEVELS + 1, *sb = ab + MIX_LEVELS + 1;
+    int i;
+    for (i = 0; i <= MIX_LEVELS; ++i) {
+        sb[i] = sbar[i];
+        ab[i] = sqrt(1 - sbar[i] * sbar[i]);
+        a[i] = i ? ab[i] / ab[i - 1] : ab[0];
+        sd[i] = sqrt(1 - a[i] * a[i]);
+    }
+    s.levels = MIX_LEVELS; s.a = a; s.s = sd; s.abar = ab; s.sbar = sb; s.b2 = 0.03;
+    return s;
+}
+
+/* x [n * size] against the mixture (weight, mean, variance of each component and coordinate). The variance of an estimate is measured on
+ * the sample itself; bias adds what the discretisation may add to a variance, relative. */
+static void moments_match(const char *name, const float *x, int n, int size, int components, const double *weight, const double *mean, const double *variance, double bias)
+{
+    char what[96];
+    int i, j, l, k;
+    for (j = 0; j < size; ++j)
+        for (l = j; l <= size; ++l) {                   /* l == size: the mean of j; else the second moment of j and l about the true means */
+            double got = 0, squares = 0, want = 0, mj = 0, ml = 0;
+            for (k = 0; k < components; ++k) {
+                mj += weight[k] * mean[k * size + j];
+                if (l < size) ml += weight[k] * mean[k * size + l];
+            }
+            for (k = 0; k < components && l < size; ++k) want += weight[k] * ((mean[k * size + j] - mj) * (mean[k * size + l] - ml) + (j == l ? variance[k * size + j] : 0.0));
+            for (i = 0; i < n; ++i) {
+                double v = ((double)x[i * size + j] - mj) * (l < size ? (double)x[i * size + l] - ml : 1.0);
+                got += v / n;
+                squares += v * v / n;
+            }
+            if (l < size) snprintf(what, sizeof what, "%s: covariance %d %d", name, j, l); else snprintf(what, sizeof what, "%s: mean %d (less the true one)", name, j);
+            near(what, got, want, sqrt((squares - got * got) / n) + (l < size ? bias * fabs(want) / 4 : 0.0));
+        }
+    for (k = 0; k < components; ++k) {                  /* mixture weights: the mean responsibility of each component */
+        double got = 0, squares = 0;
+        for (i = 0; i < n; ++i) {
+            double part[3], sum = 0;
+            for (l = 0; l < components; ++l) {
+                part[l] = weight[l];
+                for (j = 0; j < size; ++j) {
+                    double d = (double)x[i * size + j] - mean[l * size + j];
+                    part[l] *= exp(-d * d / (2 * variance[l * size + j])) / sqrt(variance[l * size + j]);
+                }
+                sum += part[l];
+            }
+            got += part[k] / sum / n;
+            squares += part[k] / sum * part[k] / sum / n;
+        }
+        snprintf(what, sizeof what, "%s: weight %d", name, k);
+        near(what, got, weight[k], sqrt((squares - got * got) / n));
+    }
+}
+
+static const target mixtures[3] = {
+    { 2, 1, { 0.3, 0.7 }, { -1.5, 1.0 }, { 0.02, 0.1 } },
+    { 3, 2, { 0.2, 0.3, 0.5 }, { -1.2, 0.2, 1.3, 1.0, 0.3, -1.4 }, { 0.05, 0.02, 0.1, 0.05, 0.02, 0.2 } },
+    { 2, 2, { 0.75, 0.25 }, { 1.0, 0.5, -1.5, 0.5 }, { 0.0, 0.1, 0.0, 0.0 } }
+};
+
+static void progressive(void)
+{
+    drl_schedule s = mix_schedule();
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    int r, i, k;
+    for (r = 0; r < 3; ++r) {
+        const target *g = &mixtures[r];
+        drl_mixture m;
+        drl_energy e = energy_of(g, &s, &m);
+        drl_sample_desc how;
+        drl_sampler *sampler = NULL;
+        float *x = floats((size_t)(MIX_CHAINS * g->size));
+        double mean[6], variance[6];
+        char name[40];
+        memset(&how, 0, sizeof how);
+        how.count = MIX_CHAINS; how.seed = 5 + (uint64_t)r; how.steps = MIX_STEPS;
+        CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+        for (i = 0; i < MIX_CHAINS; ++i) drl_sampler_image(sampler, i, x + i * g->size);
+        drl_sampler_destroy(sampler);
+        for (k = 0; k < g->components * g->size; ++k) {         /* samples are of level 0: the data, a little diffused */
+            mean[k] = s.abar[0] * g->mean[k];
+            variance[k] = s.abar[0] * s.abar[0] * g->variance[k] + s.sbar[0] * s.sbar[0];
+        }
+        snprintf(name, sizeof name, "progressive, mixture %d", r);
+        moments_match(name, x, MIX_CHAINS, g->size, g->components, g->weight, mean, variance, 0.017);
+        free(x);
+    }
+    drl_ctx_destroy(ctx);
+}
+
+/* Langevin at one level with the chain's x_{t+1} fixed: p(y | x_next) is again a mixture, its weights by Bayes' rule; and the marginal at
+ * the last level. */
+static void one_level(void)
+{
+    drl_schedule s = mix_schedule();
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    static const double at[2] = { 0.15, -0.1 };
+    int r, t, j, k;
+    for (r = 0; r < 2; ++r)
+        for (t = 0; t < MIX_LEVELS; t += MIX_LEVELS - 1) {
+            const target *g = &mixtures[r];
+            drl_mixture m;
+            drl_energy e = energy_of(g, &s, &m);
+            drl_langevin_desc d;
+            drl_noise noise;
+            uint64_t seed = 31;
+            size_t n = MIX_CHAINS, size = (size_t)g->size, f;
+            float *y = floats(n * size), *x = floats(n * size), *gradient = floats(n * size), *work = floats(drl_langevin_work_count(ctx, size));
+            int *level = (int *)malloc(n * sizeof *level);
+            double weight[3], mean[6], variance[6], total = 0, a = drl_schedule_scale(&s, t), s2 = s.s[t + 1] * s.s[t + 1];
+            char name[40];
+            if (!level) exit(3);
+            noise.fill = drl__noise_counter;
+            noise.user = &seed;
+            for (f = 0; f < n; ++f) level[f] = t;
+            for (f = 0; f < n * size; ++f) y[f] = x[f] = (float)at[f % size];
+            memset(&d, 0, sizeof d);
+            d.energy = &e; d.schedule = &s; d.level = level; d.steps = MIX_STEPS; d.noise = noise;
+            CHECK_OK(ctx, drl_langevin(ctx, &d, (int)n, y, x, gradient, work));
+            for (k = 0; k < g->components; ++k) {
+                weight[k] = g->weight[k];
+                for (j = 0; j < g->size; ++j) {
+                    double mk = a * s.abar[t] * g->mean[k * g->size + j], v = a * a * (s.abar[t] * s.abar[t] * g->variance[k * g->size + j] + s.sbar[t] * s.sbar[t]), xj = (double)(float)at[j];
+                    if (t == MIX_LEVELS - 1) { mean[k * g->size + j] = mk; variance[k * g->size + j] = v; continue; }
+                    weight[k] *= exp(-(xj - mk) * (xj - mk) / (2 * (v + s2))) / sqrt(v + s2);
+                    variance[k * g->size + j] = 1 / (1 / v + 1 / s2);
+                    mean[k * g->size + j] = variance[k * g->size + j] * (mk / v + xj / s2);
+                }
+                total += weight[k];
+            }
+            for (k = 0; k < g->components; ++k) weight[k] /= total;
+            snprintf(name, sizeof name, "level %d, mixture %d", t, r);
+            moments_match(name, y, (int)n, g->size, g->components, weight, mean, variance, 0.017);
+            free(y); free(x); free(gradient); free(work); free(level);
+        }
+    drl_ctx_destroy(ctx);
+}
+
+/* -- energies of the test's own -- */
+
+/* F = -(y - label)^2 / 2 + cos(3 y + level) / 5 in each coordinate; counts calls and broken promises, and fails on demand. */
+typedef struct own { int batch, calls, fail_at, nan_at, broken; size_t size; int seen_label; } own;
+
+static drl_status own_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    own *o = (own *)user;
+    int i;
+    size_t j;
+    ++o->calls;
+    if (n < 1 || n > o->batch || !level) ++o->broken;
+    if (o->calls == o->fail_at) return DRL_E_IO;
+    for (i = 0; i < n; ++i) {
+        double sum = 0, c = label ? label[i] : 0;
+        for (j = 0; j < o->size; ++j) {
+            double v = (double)y[(size_t)i * o->size + j];
+            sum += -0.5 * (v - c) * (v - c) + 0.2 * cos(3 * v + level[i]);
+            if (gradient) gradient[(size_t)i * o->size + j] = (float)(c - v - 0.6 * sin(3 * v + level[i]));
+        }
+        o->seen_label = label ? label[i] : -1;
+        if (f) f[i] = (float)sum;
+        if (gradient && o->calls == o->nan_at && i == n - 1) gradient[(size_t)i * o->size] = (float)NAN;
+    }
+    return DRL_OK;
+}
+
+static drl_energy own_energy(own *o, size_t size, int batch)
+{
+    drl_energy e;
+    memset(o, 0, sizeof *o);
+    o->size = size;
+    o->batch = batch;
+    e.eval = own_eval;
+    e.user = o;
+    e.size = size;
+    e.batch = batch;
+    return e;
+}
+
+static void sums(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    drl_mixture m;
+    own o1, o2;
+    drl_energy mix = energy_of(&mixtures[1], &s, &m), label = own_energy(&o1, 2, 7), other = own_energy(&o2, 2, 3), e, nested;
+    drl_sum_term terms[3];
+    drl_sum *sum = NULL, *outer = NULL;
+    float y[6], fa[3], ga[6], fb[3], gb[6], f[3], grad[6], alone[3];
+    int level[3] = { 0, 2, 1 }, labels[3] = { 1, 2, 3 }, none[3] = { 0, 0, 0 }, i;
+    for (i = 0; i < 6; ++i) y[i] = (float)real(-1, 1);
+
+    /* composition with a negative weight: 1.5 F_a - 0.5 F_b */
+    memset(terms, 0, sizeof terms);
+    terms[0].energy = mix;   terms[0].weight = 1.5f;
+    terms[1].energy = label; terms[1].weight = -0.5f;
+    CHECK_OK(ctx, drl_sum_create(ctx, terms, 2, &sum));
+    e = drl_sum_energy(sum);
+    CHECK(e.size == 2 && e.batch == 7, "size %d, batch %d", (int)e.size, e.batch);
+    CHECK(e.eval(e.user, 3, y, level, labels, f, grad) == DRL_OK, "sum");
+    CHECK(e.eval(e.user, 3, y, level, labels, alone, NULL) == DRL_OK && !memcmp(f, alone, sizeof f), "the value alone");
+    mix.eval(mix.user, 3, y, level, labels, fa, ga);
+    label.eval(label.user, 3, y, level, labels, fb, gb);
+    for (i = 0; i < 3; ++i) CHECK(fabs((double)f[i] - (1.5 * (double)fa[i] - 0.5 * (double)fb[i])) <= 1e-6 * (fabs((double)fa[i]) + fabs((double)fb[i])), "F %g", (double)f[i]);
+    for (i = 0; i < 6; ++i) CHECK(fabs((double)grad[i] - (1.5 * (double)ga[i] - 0.5 * (double)gb[i])) <= 1e-6 * (fabs((double)ga[i]) + fabs((double)gb[i])), "gradient %g", (double)grad[i]);
+
+    /* a sum of sums, with the smallest batch of all */
+    terms[0].energy = e;     terms[0].weight = 2;
+    terms[1].energy = other; terms[1].weight = 1;
+    CHECK_OK(ctx, drl_sum_create(ctx, terms, 2, &outer));
+    nested = drl_sum_energy(outer);
+    CHECK(nested.batch == 3, "batch %d", nested.batch);
+    CHECK(nested.eval(nested.user, 3, y, level, labels, f, grad) == DRL_OK, "nested");
+    for (i = 0; i < 6; ++i) CHECK(fabs((double)grad[i] - (3 * (double)ga[i] - 1 * (double)gb[i] + (double)gb[i])) <= 2e-6 * (fabs((double)ga[i]) + fabs((double)gb[i])), "gradient of a nested sum");
+    CHECK(o1.broken == 0 && o2.broken == 0, "an energy was called with a wrong batch");
+    drl_sum_destroy(outer);
+    drl_sum_destroy(sum);
+
+    /* guidance: (w + 1) F(y; c) - w F(y; 0), the second whatever the caller's label is */
+    memset(terms, 0, sizeof terms);
+    terms[0].energy = label; terms[0].weight = 2.5f;
+    terms[1].energy = label; terms[1].weight = -1.5f; terms[1].use_label = 1; terms[1].label = 0;
+    CHECK_OK(ctx, drl_sum_create(ctx, terms, 2, &sum));
+    e = drl_sum_energy(sum);
+    CHECK(e.eval(e.user, 3, y, level, labels, f, grad) == DRL_OK && o1.seen_label == 0, "the overriding label was %d", o1.seen_label);
+    label.eval(label.user, 3, y, level, labels, fa, ga);
+    label.eval(label.user, 3, y, level, none, fb, gb);
+    for (i = 0; i < 6; ++i) CHECK(fabs((double)grad[i] - (2.5 * (double)ga[i] - 1.5 * (double)gb[i])) < 1e-5, "guided gradient %g", (double)grad[i]);
+    for (i = 0; i < 3; ++i) CHECK(fabs((double)f[i] - (2.5 * (double)fa[i] - 1.5 * (double)fb[i])) < 1e-5, "guided F %g", (double)f[i]);
+    CHECK(e.eval(e.user, 1, y, level, NULL, NULL, grad) == DRL_OK && o1.seen_label == 0, "label %d without one from the caller", o1.seen_label);
+    o1.fail_at = o1.calls + 2;
+    CHECK(e.eval(e.user, 3, y, level, labels, f, grad) == DRL_E_IO, "the second term fails");
+    drl_sum_destroy(sum);
+    drl_sum_destroy(NULL);
+
+    terms[1].energy.size = 3;
+    sum = NULL;
+    REFUSED(ctx, drl_sum_create(ctx, terms, 2, &sum), DRL_E_SHAPE);
+    REFUSED(ctx, drl_sum_create(ctx, terms, 0, &sum), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sum_create(ctx, NULL, 2, &sum), DRL_E_ARGUMENT);
+    terms[0].energy.eval = NULL;
+    REFUSED(ctx, drl_sum_create(ctx, terms, 1, &sum), DRL_E_ARGUMENT);
+    CHECK(!sum, "a refused sum was returned");
+    drl_ctx_destroy(ctx);
+}
+
+/* -- the sampler as an object -- */
+
+enum { OBJ_COUNT = 5, OBJ_SIZE = 19, OBJ_STEPS = 5 };
+static const int obj_labels[OBJ_COUNT] = { 0, 3, 1, 2, 5 };
+
+static drl_sample_desc obj_desc(void)
+{
+    drl_sample_desc how;
+    memset(&how, 0, sizeof how);
+    how.count = OBJ_COUNT; how.seed = 77; how.steps = OBJ_STEPS; how.labels = obj_labels;
+    return how;
+}
+
+static drl_sampler *obj_new(drl_ctx *ctx, const drl_energy *e, const drl_schedule *s, const drl_sample_desc *how)
+{
+    drl_sampler *sampler = NULL;
+    CHECK_OK(ctx, drl_sampler_create_energy(ctx, e, s, how, &sampler));
+    if (!sampler) exit(3);
+    return sampler;
+}
+
+static void obj_images(const drl_sampler *sampler, int count, size_t size, float *out)
+{
+    int i;
+    for (i = 0; i < count; ++i) CHECK(drl_sampler_image(sampler, i, out + (size_t)i * size) == DRL_OK, "image %d", i);
+}
+
+static void slices(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule(), longer;
+    own o;
+    drl_energy e = own_energy(&o, OBJ_SIZE, 1000);
+    drl_sample_desc how = obj_desc();
+    drl_sampler *at_once = obj_new(ctx, &e, &s, &how), *sliced, *other;
+    float want[OBJ_COUNT * OBJ_SIZE], got[OBJ_COUNT * OBJ_SIZE], before[OBJ_COUNT * OBJ_SIZE], bad[OBJ_SIZE];
+    unsigned char *state, *wrong;
+    size_t bytes = drl_sampler_state_size(at_once), k;
+    int total = MIX_LEVELS * OBJ_STEPS, slice, done, i;
+    static const int flips[] = { 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40 };
+    state = (unsigned char *)malloc(bytes + 8); wrong = (unsigned char *)malloc(bytes + 8);
+    if (!state || !wrong) exit(3);
+
+    CHECK(drl_sampler_steps_left(at_once) == total && drl_sampler_level(at_once) == MIX_LEVELS - 1, "%d steps left at level %d", drl_sampler_steps_left(at_once), drl_sampler_level(at_once));
+    CHECK(drl_sampler_run(at_once, 0) == DRL_RUNNING, "no step is not the end");
+    CHECK(drl_sampler_run(at_once, 1 << 30) == DRL_OK && drl_sampler_run(at_once, 5) == DRL_OK, "%s", drl_ctx_message(ctx));
+    CHECK(drl_sampler_steps_left(at_once) == 0 && drl_sampler_level(at_once) == -1, "%d steps left at level %d", drl_sampler_steps_left(at_once), drl_sampler_level(at_once));
+    obj_images(at_once, OBJ_COUNT, OBJ_SIZE, want);
+
+    for (slice = 1; slice <= total + 1; slice += slice < 8 ? 1 : 5) {
+        sliced = obj_new(ctx, &e, &s, &how);
+        for (done = 0; done < total; done += slice) {
+            drl_status status = drl_sampler_run(sliced, slice);
+            int left = done + slice < total ? total - done - slice : 0;
+            CHECK(status == (left ? DRL_RUNNING : DRL_OK), "slices of %d: status %d", slice, (int)status);
+            CHECK(drl_sampler_steps_left(sliced) == left && drl_sampler_level(sliced) == (left ? (left - 1) / OBJ_STEPS : -1), "slices of %d: %d steps left, level %d", slice, drl_sampler_steps_left(sliced), drl_sampler_level(sliced));
+        }
+        obj_images(sliced, OBJ_COUNT, OBJ_SIZE, got);
+        CHECK(!memcmp(want, got, sizeof want), "slices of %d give other bits", slice);
+        drl_sampler_destroy(sliced);
+    }
+
+    /* save at every point; restore into a fresh sampler, and into one that is elsewhere */
+    sliced = obj_new(ctx, &e, &s, &how);
+    for (done = 0; done <= total; ++done) {
+        for (i = 0; i < 2; ++i) {
+            other = i ? at_once : obj_new(ctx, &e, &s, &how);
+            CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes));
+            CHECK_OK(ctx, drl_sampler_restore(other, state, bytes));
+            CHECK(drl_sampler_steps_left(other) == total - done && drl_sampler_level(other) == drl_sampler_level(sliced), "restored at step %d: %d left", done, drl_sampler_steps_left(other));
+            obj_images(sliced, OBJ_COUNT, OBJ_SIZE, before);
+            obj_images(other, OBJ_COUNT, OBJ_SIZE, got);
+            CHECK(!memcmp(before, got, sizeof got), "restored at step %d: other images", done);
+            CHECK(drl_sampler_run(other, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+            obj_images(other, OBJ_COUNT, OBJ_SIZE, got);
+            CHECK(!memcmp(want, got, sizeof got), "restored at step %d: other results", done);
+            if (!i) drl_sampler_destroy(other);
+        }
+        drl_sampler_run(sliced, 1);
+    }
+    drl_sampler_destroy(sliced);
+
+    /* states that do not belong: refused whole */
+    sliced = obj_new(ctx, &e, &s, &how);
+    drl_sampler_run(sliced, 7);
+    CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes));
+    obj_images(sliced, OBJ_COUNT, OBJ_SIZE, before);
+    REFUSED(ctx, drl_sampler_save(sliced, state, bytes - 1), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_save(sliced, NULL, bytes), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_restore(sliced, state, bytes - 1), DRL_E_FORMAT);
+    REFUSED(ctx, drl_sampler_restore(sliced, state, bytes + 4), DRL_E_FORMAT);
+    REFUSED(ctx, drl_sampler_restore(sliced, NULL, bytes), DRL_E_ARGUMENT);
+    for (k = 0; k < sizeof flips / sizeof flips[0]; ++k) {          /* each word of the header in turn */
+        memcpy(wrong, state, bytes);
+        wrong[flips[k]] ^= 1;
+        REFUSED(ctx, drl_sampler_restore(sliced, wrong, bytes), DRL_E_FORMAT);
+    }
+    memcpy(wrong, state, bytes);
+    wrong[bytes - 1] = 0x7f; wrong[bytes - 2] = 0xc0;               /* the last pixel becomes NaN */
+    REFUSED(ctx, drl_sampler_restore(sliced, wrong, bytes), DRL_E_FORMAT);
+    wrong[bytes - 2] = 0x80; wrong[bytes - 3] = wrong[bytes - 4] = 0;   /* infinite */
+    REFUSED(ctx, drl_sampler_restore(sliced, wrong, bytes), DRL_E_FORMAT);
+    obj_images(sliced, OBJ_COUNT, OBJ_SIZE, got);
+    CHECK(!memcmp(before, got, sizeof got) && drl_sampler_steps_left(sliced) == total - 7, "a refused state has changed the sampler");
+    CHECK(drl_sampler_run(sliced, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+    obj_images(sliced, OBJ_COUNT, OBJ_SIZE, got);
+    CHECK(!memcmp(want, got, sizeof got), "a refused state has changed the result");
+    drl_sampler_destroy(sliced);
+
+    /* samplers from other descriptions */
+    for (i = 0; i < 7; ++i) {
+        static const int other_labels[OBJ_COUNT] = { 0, 3, 1, 2, 4 };
+        longer = s;
+        how = obj_desc();
+        if (i == 0) how.seed ^= (uint64_t)1 << 40;
+        if (i == 1) how.first = 1;
+        if (i == 2) how.noise_scale = 0.5f;
+        if (i == 3) how.labels = other_labels;
+        if (i == 4) how.labels = NULL;
+        if (i == 5) longer.b2 *= 2;
+        if (i == 6) how.steps = OBJ_STEPS + 1;
+        other = obj_new(ctx, &e, &longer, &how);
+        drl_ctx_clear(ctx);
+        CHECK(drl_sampler_state_size(other) != bytes || drl_sampler_restore(other, state, bytes) == DRL_E_FORMAT, "a sampler of another description (%d) takes the state", i);
+        drl_ctx_clear(ctx);
+        drl_sampler_destroy(other);
+    }
+    /* more steps a level than 16 bits hold: at every point the state says where it is */
+    how = obj_desc();
+    how.count = 1; how.labels = NULL; how.steps = 100000;
+    drl_ctx_clear(ctx);
+    sliced = NULL;
+    if (drl_sampler_create_energy(ctx, &e, &s, &how, &sliced) == DRL_OK) {
+        CHECK(drl_sampler_run(sliced, 70000) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
+        bytes = drl_sampler_state_size(sliced);
+        CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes));
+        other = obj_new(ctx, &e, &s, &how);
+        CHECK_OK(ctx, drl_sampler_restore(other, state, bytes));
+        CHECK(drl_sampler_steps_left(other) == MIX_LEVELS * 100000 - 70000 && drl_sampler_level(other) == MIX_LEVELS - 1, "restored at step 70000: %d left at level %d", drl_sampler_steps_left(other), drl_sampler_level(other));
+        drl_sampler_destroy(other);
+        drl_sampler_destroy(sliced);
+    } else CHECK(drl_ctx_message(ctx)[0], "refused without a sentence");
+    drl_ctx_clear(ctx);
+
+    REFUSED(ctx, drl_sampler_image(at_once, OBJ_COUNT, bad), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_image(at_once, -1, bad), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_image(at_once, 0, NULL), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_run(at_once, -1), DRL_E_ARGUMENT);
+    CHECK(drl_sampler_run(NULL, 1) == DRL_E_ARGUMENT && drl_sampler_level(NULL) == -1 && drl_sampler_steps_left(NULL) == 0 && drl_sampler_state_size(NULL) == 0, "no sampler");
+    drl_sampler_destroy(at_once);
+    drl_sampler_destroy(NULL);
+    CHECK(o.broken == 0, "the energy was called with a wrong batch");
+    free(state); free(wrong);
+    drl_ctx_destroy(ctx);
+}
+
+/* The whole run with a small or large batch of the energy, on any set and number of threads. */
+static int whole_run(drl_isa isa, int threads, int batch, size_t size, int count, float *out)
+{
+    drl_ctx *ctx = context(isa, threads, NULL);
+    drl_schedule s = mix_schedule();
+    own o;
+    drl_energy e = own_energy(&o, size, batch);
+    drl_sample_desc how = obj_desc();
+    drl_sampler *sampler;
+    if (!ctx) return 0;
+    how.count = count;
+    sampler = obj_new(ctx, &e, &s, &how);
+    CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK && o.broken == 0, "%s", drl_ctx_message(ctx));
+    obj_images(sampler, count, size, out);
+    drl_sampler_destroy(sampler);
+    drl_ctx_destroy(ctx);
+    return 1;
+}
+
+static void same_bits(void)
+{
+    static const drl_isa exact[] = { DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const int threads[] = { 2, 3, 7 };
+    static const size_t sizes[] = { OBJ_SIZE, 20011 };              /* the second is large enough to be worth splitting one image */
+    int i, k, z;
+    for (z = 0; z < 2; ++z) {
+        size_t size = sizes[z], count = OBJ_COUNT * size, j;
+        float *want = floats(count), *got = floats(count);
+        double error = 0, norm = 0;
+        CHECK(whole_run(DRL_ISA_PORTABLE, 1, 1000, size, OBJ_COUNT, want), "portable code is always there");
+        for (k = 1; k <= 4; ++k) {
+            CHECK(whole_run(DRL_ISA_PORTABLE, 1, k, size, OBJ_COUNT, got), "batch %d", k);
+            CHECK(!memcmp(want, got, count * sizeof *got), "size %d: a batch of %d gives other bits", (int)size, k);
+        }
+        for (i = 0; i < 4; ++i)
+            if (whole_run(exact[i], 1, 3, size, OBJ_COUNT, got)) CHECK(!memcmp(want, got, count * sizeof *got), "size %d: %s gives other bits", (int)size, drl_isa_name(exact[i]));
+        for (i = 0; i < 3; ++i) {
+            jobs_nested = jobs_most = 0;
+            CHECK(whole_run(DRL_ISA_AUTO, threads[i], 4, size, OBJ_COUNT, got), "threads %d", threads[i]);
+            CHECK(!memcmp(want, got, count * sizeof *got), "size %d: %d threads give other bits", (int)size, threads[i]);
+            CHECK(jobs_nested == 0, "size %d, %d threads: the job system was called %d times from inside a job", (int)size, threads[i], jobs_nested);
+            CHECK(jobs_most > 1 && jobs_most <= threads[i], "size %d: %d jobs on %d threads", (int)size, jobs_most, threads[i]);
+        }
+        if (whole_run(DRL_ISA_SSE2, 1, 3, size, OBJ_COUNT, got)) {
+            for (j = 0; j < count; ++j) {
+                error += ((double)got[j] - (double)want[j]) * ((double)got[j] - (double)want[j]);
+                norm += (double)want[j] * (double)want[j];
+            }
+            CHECK(sqrt(error / norm) < 1e-5, "size %d: sse2 differs by %g", (int)size, sqrt(error / norm));
+        }
+        free(want); free(got);
+    }
+}
+
+static void one_by_one(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    own o;
+    drl_energy e = own_energy(&o, OBJ_SIZE, 4);
+    drl_sample_desc how = obj_desc();
+    drl_sampler *sampler = obj_new(ctx, &e, &s, &how);
+    float want[OBJ_COUNT * OBJ_SIZE], got[2 * OBJ_SIZE];
+    int i;
+    CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+    obj_images(sampler, OBJ_COUNT, OBJ_SIZE, want);
+    drl_sampler_destroy(sampler);
+    for (i = 0; i < OBJ_COUNT; ++i) {
+        how = obj_desc();
+        how.first = i;
+        how.count = i + 1 < OBJ_COUNT ? 2 : 0;      /* 0 means 1 */
+        how.labels = obj_labels + i;
+        sampler = obj_new(ctx, &e, &s, &how);
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+        obj_images(sampler, how.count ? 2 : 1, OBJ_SIZE, got);
+        CHECK(!memcmp(want + i * OBJ_SIZE, got, (size_t)(how.count ? 2 : 1) * OBJ_SIZE * sizeof *got), "image %d alone has other bits", i);
+        drl_sampler_destroy(sampler);
+    }
+    /* labels matter, and reach the energy: without them and with zeros is the same here, with others it is not */
+    for (i = 0; i < 2; ++i) {
+        static const int zeros[OBJ_COUNT] = { 0, 0, 0, 0, 0 };
+        how = obj_desc();
+        how.labels = i ? zeros : NULL;
+        sampler = obj_new(ctx, &e, &s, &how);
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+        CHECK(o.seen_label == (i ? 0 : -1), "the energy saw label %d", o.seen_label);
+        obj_images(sampler, 2, OBJ_SIZE, got);
+        CHECK(!memcmp(want, got, OBJ_SIZE * sizeof *got) && memcmp(want + OBJ_SIZE, got + OBJ_SIZE, OBJ_SIZE * sizeof *got), "labels are not passed image by image");
+        drl_sampler_destroy(sampler);
+    }
+    drl_ctx_destroy(ctx);
+}
+
+/* Noise as a function of image and draw, shifted by *user draws. */
+static void shifted_noise(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n)
+{
+    drl_rng rng;
+    (void)ctx;
+    rng.seed = 9; rng.stream = (uint64_t)image << 32 | (uint64_t)(unsigned)(draw + *(const int *)user); rng.position = 0;
+    while (n--) *out++ = drl_rng_uniform(&rng) * 2 - 1;
+}
+
+static void starts(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    own o;
+    drl_energy e = own_energy(&o, OBJ_SIZE, 4);
+    drl_sample_desc how = obj_desc();
+    drl_sampler *sampler;
+    float want[OBJ_COUNT * OBJ_SIZE], got[OBJ_COUNT * OBJ_SIZE], x[OBJ_COUNT * OBJ_SIZE];
+    int shift = 0, from, no_shift = 0;
+    how.noise.fill = shifted_noise; how.noise.user = &no_shift;
+    sampler = obj_new(ctx, &e, &s, &how);
+    CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+    obj_images(sampler, OBJ_COUNT, OBJ_SIZE, want);
+    drl_sampler_destroy(sampler);
+    /* stopped at x_from, handed over as a start, with the draws that would have come: the same end */
+    for (from = MIX_LEVELS; from >= 1; --from) {
+        how = obj_desc();
+        how.noise.fill = shifted_noise; how.noise.user = &no_shift;
+        sampler = obj_new(ctx, &e, &s, &how);
+        drl_sampler_run(sampler, (MIX_LEVELS - from) * OBJ_STEPS);
+        obj_images(sampler, OBJ_COUNT, OBJ_SIZE, x);
+        drl_sampler_destroy(sampler);
+        shift = (MIX_LEVELS - from) * OBJ_STEPS;
+        how.noise.user = &shift;
+        how.start = x;
+        how.from_level = from == MIX_LEVELS ? 0 : from;
+        sampler = obj_new(ctx, &e, &s, &how);
+        CHECK(drl_sampler_level(sampler) == from - 1 && drl_sampler_steps_left(sampler) == from * OBJ_STEPS, "from %d: level %d", from, drl_sampler_level(sampler));
+        obj_images(sampler, OBJ_COUNT, OBJ_SIZE, got);
+        CHECK(!memcmp(x, got, sizeof got), "from %d: the start is not what was given", from);
+        memset(x, 0, sizeof x);                     /* copied at creation */
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+        obj_images(sampler, OBJ_COUNT, OBJ_SIZE, got);
+        CHECK(!memcmp(want, got, sizeof got), "from %d: other results", from);
+        drl_sampler_destroy(sampler);
+    }
+
+    /* descriptions that cannot be */
+    sampler = NULL;
+    how = obj_desc(); how.start = x; x[OBJ_SIZE + 3] = (float)NAN;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_NUMERIC);
+    x[OBJ_SIZE + 3] = (float)-HUGE_VAL;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_NUMERIC);
+    x[OBJ_SIZE + 3] = 0; how.from_level = MIX_LEVELS + 1;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how.from_level = -1;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how.from_level = 2; how.start = NULL;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how = obj_desc(); how.steps = 0;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how.steps = -3;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how = obj_desc(); how.count = -1;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how = obj_desc(); how.first = -1;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how.first = 2147483647;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how = obj_desc();
+    REFUSED(ctx, drl_sampler_create_energy(ctx, NULL, &s, &how, &sampler), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, NULL, &how, &sampler), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, NULL, &sampler), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, NULL), DRL_E_ARGUMENT);
+    e.size = (size_t)1 << 60;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_MEMORY);
+    e.size = 0;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    CHECK(!sampler, "a refused sampler was returned");
+    drl_ctx_destroy(ctx);
+}
+
+static drl_status huge_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    int i;
+    (void)y; (void)level; (void)label; (void)f;
+    for (i = 0; i < n * *(const int *)user; ++i) gradient[i] = 3e38f;
+    return DRL_OK;
+}
+
+static void failures(void)
+{
+    check_heap heap;
+    drl_ctx *ctx;
+    drl_schedule s = mix_schedule();
+    own o;
+    drl_energy e;
+    drl_sample_desc how = obj_desc();
+    drl_sampler *sampler;
+    drl_langevin_desc d;
+    float y[2 * OBJ_SIZE], x[2 * OBJ_SIZE], gradient[2 * OBJ_SIZE], work[OBJ_SIZE];
+    int level[2] = { 0, MIX_LEVELS - 1 }, size = OBJ_SIZE, fail, ok = 0;
+    memset(&heap, 0, sizeof heap);
+    ctx = context(DRL_ISA_AUTO, 1, &heap);
+
+    e = own_energy(&o, OBJ_SIZE, 1000);             /* what the energy returns comes back, and again */
+    o.fail_at = 8;
+    sampler = obj_new(ctx, &e, &s, &how);
+    CHECK(drl_sampler_run(sampler, 7) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
+    CHECK(drl_sampler_run(sampler, 5) == DRL_E_IO && drl_sampler_run(sampler, 5) == DRL_E_IO, "the energy's failure");
+    drl_sampler_destroy(sampler);
+
+    e = own_energy(&o, OBJ_SIZE, 2);                /* a gradient that is not a number, in one image of the second batch */
+    o.nan_at = 20;
+    sampler = obj_new(ctx, &e, &s, &how);
+    drl_ctx_clear(ctx);
+    CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_E_NUMERIC && strlen(drl_ctx_message(ctx)) > 20, "NaN: '%s'", drl_ctx_message(ctx));
+    CHECK(drl_sampler_run(sampler, 1) == DRL_E_NUMERIC, "the failure stays");
+    drl_sampler_destroy(sampler);
+
+    e.eval = huge_eval; e.user = &size;             /* finite gradients that carry the chain away */
+    sampler = obj_new(ctx, &e, &s, &how);
+    drl_ctx_clear(ctx);
+    CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_E_NUMERIC && drl_ctx_message(ctx)[0], "overflow: '%s'", drl_ctx_message(ctx));
+    drl_sampler_destroy(sampler);
+
+    e = own_energy(&o, OBJ_SIZE, 2);                /* every allocation failing; nothing allocated while running */
+    drl_ctx_clear(ctx);
+    for (fail = 1; fail < 9 && !ok; ++fail) {
+        long live = heap.live, calls;
+        drl_status status;
+        sampler = NULL;
+        heap.fail_at = heap.calls + fail;
+        status = drl_sampler_create_energy(ctx, &e, &s, &how, &sampler);
+        heap.fail_at = 0;
+        if (status == DRL_OK) {
+            ok = 1;
+            calls = heap.calls;
+            CHECK(fail == 2, "a sampler takes %d allocations", fail - 1);
+            CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+            CHECK(heap.calls == calls, "running made %ld allocations", heap.calls - calls);
+            drl_sampler_destroy(sampler);
+        } else CHECK(status == DRL_E_MEMORY && drl_ctx_status(ctx) == DRL_E_MEMORY && !sampler, "allocation %d fails: status %d", fail, (int)status);
+        CHECK(heap.live == live, "%ld blocks leaked", heap.live - live);
+    }
+    CHECK(ok, "a sampler could not be made");
+    for (fail = 1, ok = 0; fail < 9 && !ok; ++fail) {
+        long live = heap.live;
+        drl_sum_term term;
+        drl_sum *sum = NULL;
+        drl_status status;
+        memset(&term, 0, sizeof term);
+        term.energy = e;
+        drl_ctx_clear(ctx);
+        heap.fail_at = heap.calls + fail;
+        status = drl_sum_create(ctx, &term, 1, &sum);
+        heap.fail_at = 0;
+        ok = status == DRL_OK;
+        CHECK(ok || (status == DRL_E_MEMORY && drl_ctx_message(ctx)[0] && !sum), "status %d", (int)status);
+        drl_sum_destroy(sum);
+        CHECK(heap.live == live, "%ld blocks leaked", heap.live - live);
+    }
+
+    memset(&d, 0, sizeof d);                        /* drl_langevin */
+    memset(y, 0, sizeof y);
+    memset(x, 0, sizeof x);
+    d.energy = &e; d.schedule = &s; d.level = level; d.steps = 2; d.noise.fill = shifted_noise; d.noise.user = &fail;
+    drl_ctx_clear(ctx);
+    CHECK_OK(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work));
+    d.steps = 0;
+    CHECK_OK(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work));
+    level[1] = MIX_LEVELS;
+    REFUSED(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
+    level[1] = -1;
+    REFUSED(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
+    level[1] = 0; d.steps = -1;
+    REFUSED(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
+    d.steps = 1;
+    REFUSED(ctx, drl_langevin(ctx, &d, 0, y, x, gradient, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_langevin(ctx, &d, 1, NULL, x, gradient, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_langevin(ctx, NULL, 1, y, x, gradient, work), DRL_E_ARGUMENT);
+    d.noise.fill = NULL;
+    REFUSED(ctx, drl_langevin(ctx, &d, 1, y, x, gradient, work), DRL_E_ARGUMENT);
+    CHECK(drl_langevin_work_count(ctx, (size_t)-1 / 2) >= (size_t)-1 / 2, "work for a huge image");
+    drl_ctx_destroy(ctx);
+    CHECK(heap.live == 0 && heap.bytes == 0, "%ld blocks are left", heap.live);
+}
+
+/* One step by hand: y + step^2/2 (grad - (y - x)/s^2) + step eps, with and without x_next, scaled steps, no noise; the gradient handed back. */
+static void one_step(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    own o;
+    drl_energy e = own_energy(&o, 3, 8);
+    float y[6], x[6], y0[6], gradient[6], grad0[6], work[3], eps[3];
+    int level[2] = { 1, MIX_LEVELS - 1 }, label[2] = { 2, 1 }, k, i, shift = 0;
+    for (k = 0; k < 3; ++k) {
+        static const double step_scale[3] = { 0, 1.7, 0.5 }, noise_scale[3] = { 0, -1, 0.99 };
+        drl_langevin_desc d;
+        memset(&d, 0, sizeof d);
+        d.energy = &e; d.schedule = &s; d.level = level; d.label = label; d.steps = 1; d.first_draw = 4; d.first_image = 10;
+        d.step_scale = step_scale[k]; d.noise_scale = noise_scale[k];
+        d.noise.fill = shifted_noise; d.noise.user = &shift;
+        for (i = 0; i < 6; ++i) { y[i] = y0[i] = (float)real(-1, 1); x[i] = (float)real(-1, 1); }
+        e.eval(e.user, 2, y0, level, label, NULL, grad0);
+        CHECK_OK(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work));
+        CHECK(!memcmp(gradient, grad0, sizeof gradient), "the last gradient");
+        for (i = 0; i < 6; ++i) {
+            int t = level[i / 3];
+            double s2 = s.s[t + 1] * s.s[t + 1], scale = step_scale[k] > 0 ? step_scale[k] : 1, noise = noise_scale[k] < 0 ? 0 : noise_scale[k] > 0 ? noise_scale[k] : 1;
+            double h = scale * scale * s.sbar[t] / s.sbar[0] * s.b2 * s2, want;
+            shifted_noise(&shift, ctx, 10 + i / 3, 4, eps, 3);
+            want = (double)y0[i] + h / 2 * ((double)grad0[i] - (t == MIX_LEVELS - 1 ? 0.0 : ((double)y0[i] - (double)x[i]) / s2)) + sqrt(h) * noise * (double)eps[i % 3];
+            CHECK(fabs((double)y[i] - want) < 3e-7, "case %d: y[%d] is %.8f, not %.8f", k, i, (double)y[i], want);
+        }
+    }
+    drl_ctx_destroy(ctx);
+}
+
+int main(void)
+{
+    schedule();
+    mixture();
+    one_step();
+    gaussian();
+    progressive();
+    one_level();
+    sums();
+    slices();
+    same_bits();
+    one_by_one();
+    starts();
+    failures();
+    return check_report("test_sample");
+}
