@@ -517,7 +517,7 @@ DRL_API const drl_param *drl_net_param(const drl_net *net, int index);
 DRL_API float     *drl_net_params(drl_net *net);                    /* all parameters in one block */
 DRL_API float     *drl_net_grads(drl_net *net);                     /* their gradients; NULL without DRL_NET_PARAM_GRAD */
 DRL_API size_t     drl_net_params_size(const drl_net *net);         /* floats in each */
-DRL_API void       drl_net_init(drl_net *net, uint64_t seed);       /* random first weights, uniform by variance scaling */
+DRL_API void       drl_net_init(drl_net *net, uint64_t seed);       /* random first weights */
 
 /* drl_net_refresh - after the parameters have changed: `iterations` power iterations of every spectral norm, and all packed weights. */
 DRL_API void       drl_net_refresh(drl_net *net, int iterations);
@@ -691,7 +691,7 @@ typedef struct drl_train_desc {
     float learning_rate;        /* zero means 3e-4 (1e-4 in the paper, at batch 256) */
     float beta1, beta2;         /* zero means 0.5 and 0.999, negative means 0. The paper has 0.9 (0.5 at 64x64): with the larger rates of short
                                  * runs, that much momentum overshoots and the chains run away */
-    int   warmup;               /* steps of linear warm-up; zero means 200 (1000 in the paper), negative none */
+    int   warmup;               /* steps of linear warm-up; zero means 1000, negative none */
     float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i)); zero means 0.999, negative none */
     float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the paper; Adam hardly notices) */
     int   steps;                /* Langevin steps; zero means the model's */
@@ -1580,7 +1580,7 @@ static void drl__cpuid(unsigned leaf, unsigned out[4])
         out[0] = (unsigned)r[0]; out[1] = (unsigned)r[1]; out[2] = (unsigned)r[2]; out[3] = (unsigned)r[3];
     }
 #else
-    if (__get_cpuid_max(0, NULL) >= leaf) __cpuid_count(leaf, 0, out[0], out[1], out[2], out[3]);
+    if ((unsigned)__get_cpuid_max(0, NULL) >= leaf) __cpuid_count(leaf, 0, out[0], out[1], out[2], out[3]);
 #endif
 }
 
@@ -4706,7 +4706,9 @@ DRL_API size_t           drl_net_params_size(const drl_net *net) { return net ? 
 #define DRL__STREAM_TRAIN ((uint64_t)2 << 60)
 #define DRL__STREAM_POWER ((uint64_t)3 << 60)
 
-/* Weights uniform with variance init_scale / mean(fan-in, fan-out), biases zero, gains one; power iterations from random unit vectors. */
+/* Weights uniform with variance init_scale / mean(fan-in, fan-out); biases uniform within 1 / sqrt(fan-in), so that the kinks of the ReLUs lie
+ * in many places: with zero biases the energy is nearly linear around a flat background, and its slope overshoots before it bends. Gains
+ * one. Power iterations start from random vectors. */
 DRL_API void drl_net_init(drl_net *net, uint64_t seed)
 {
     int i;
@@ -4715,9 +4717,10 @@ DRL_API void drl_net_init(drl_net *net, uint64_t seed)
     for (i = 0; i < net->param_count; ++i) {
         const drl_param *p = &net->param[i];
         float *w = net->params + p->offset;
-        double area = p->rank == 4 ? p->shape[2] * p->shape[3] : 1;
-        double limit = p->rank > 1 && net->init_scale[i] > 0 ? sqrt(3.0 * (double)net->init_scale[i] / (0.5 * area * (p->shape[0] + p->shape[1]))) : 0;
+        double area = p->rank == 4 ? p->shape[2] * p->shape[3] : 1, limit = 0;
         drl_rng rng;
+        if (p->rank > 1 && net->init_scale[i] > 0) limit = sqrt(3.0 * (double)net->init_scale[i] / (0.5 * area * (p->shape[0] + p->shape[1])));
+        if (p->rank == 1 && i) limit = sqrt((double)net->param[i - 1].shape[0] / (double)net->param[i - 1].count);     /* of the weight before it */
         rng.seed = seed; rng.stream = DRL__STREAM_INIT + (uint64_t)i; rng.position = 0;
         for (k = 0; k < p->count; ++k)
             w[k] = net->init_scale[i] < 0 ? 1.0f : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
@@ -5986,7 +5989,7 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (d->learning_rate == 0) d->learning_rate = 3e-4f;
     if (d->beta1 == 0) d->beta1 = 0.5f;
     if (d->beta2 == 0) d->beta2 = 0.999f;
-    if (!d->warmup) d->warmup = 200;
+    if (!d->warmup) d->warmup = 1000;
     if (d->ema == 0) d->ema = 0.999f;
     if (d->clip == 0) d->clip = 1.0f;
     if (!d->steps) d->steps = m->desc.steps;
@@ -7441,3 +7444,39 @@ static const drl__kernels DRL__FN(drl__table) = {
 #undef drl__vbits
 #undef drl__vfrombits
 #endif /* DRL__PASS */
+
+/*
+ * drl.h is available under two licences; take the one you prefer.
+ *
+ * ----
+ * A. Public domain (www.unlicense.org in spirit)
+ *
+ * The drl.h contributors give up all copyright in this software, as far as the
+ * law allows, and place it in the public domain. Anyone may copy, change,
+ * publish, use, compile, sell or give away this software, as source or binary,
+ * for any purpose and by any means. It comes as it is, without warranty of any
+ * kind; nobody is liable for anything that comes of using it.
+ *
+ * ----
+ * B. MIT licence
+ *
+ * Copyright (c) 2026 drl.h contributors
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy
+ * of this software and associated documentation files (the "Software"), to deal
+ * in the Software without restriction, including without limitation the rights
+ * to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+ * copies of the Software, and to permit persons to whom the Software is
+ * furnished to do so, subject to the following conditions:
+ *
+ * The above copyright notice and this permission notice shall be included in all
+ * copies or substantial portions of the Software.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+ * SOFTWARE.
+ */

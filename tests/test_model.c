@@ -59,7 +59,7 @@ static void randomize(drl_model *m, double conv2)
         if (strstr(p->name, "conv2.weight")) reach *= conv2;
         for (k = 0; k < p->count; ++k) drl_net_params(net)[p->offset + k] = (float)real(-reach, reach);
     }
-    drl_net_refresh(net, 30);
+    drl_net_refresh(net, 300);
 }
 
 static drl_model *make(drl_ctx *ctx, const drl_model_desc *d, uint64_t seed)
@@ -751,7 +751,7 @@ static void files(void)
         CHECK(n < 60 && drl_safetensors_meta(st, "drl.model") != NULL, "%d tensors", n);
         for (way = 0; way < 16; ++way) {
             static const char *const fields[][2] = {
-                { "height=4", "height=8" }, { "base=6", "base=8" }, { "base=6", "base=65536" }, { "blocks=2", "blocks=1" }, { "levels=3", "levels=0" }, { "levels=3", "level=3" },
+                { "height=4", "height=8" }, { "base=6", "base=8" }, { "base=6", "base=65536" }, { "blocks=2", "blocks=1" }, { "levels=3", "levels=-3" }, { "levels=3", "level=3" },
                 { "steps=4", "steps=-4" }, { "resolutions=2", "resolutions=30" }, { "channels=3", "channels=3 channels=3" }, { "width=6", "width=6.5" }, { "height=4 ", "" }
             };
             drl_status want_status = DRL_E_FORMAT, status;

@@ -53,17 +53,17 @@ static int by_value(const void *a, const void *b)
 
 static void test_uniform(void)
 {
-    enum { N = 1 << 18 };
+    const int N = 1 << 18;
     drl_rng r = rng_at(7, 3, 1);
     double sum = 0, squares = 0, worst = 0;
-    float *x = (float *)malloc(N * sizeof(float));
+    float *x = (float *)malloc((size_t)N * sizeof(float));
     int i, below[10] = { 0 };
     for (i = 0; i < N; ++i) {
         x[i] = drl_rng_uniform(&r);
         sum += (double)x[i];
         squares += (double)x[i] * (double)x[i];
     }
-    qsort(x, N, sizeof *x, by_value);
+    qsort(x, (size_t)N, sizeof *x, by_value);
     CHECK(x[0] >= 0 && x[N - 1] < 1, "range %g %g", (double)x[0], (double)x[N - 1]);
     for (i = 0; i < N; ++i) {
         double d = fabs((double)x[i] - (i + 0.5) / N);
@@ -93,14 +93,14 @@ static double normal_reference(uint64_t seed, uint64_t stream, uint64_t position
 
 static void test_normals(drl_ctx *ctx)
 {
-    enum { N = 1 << 18 };
-    float *x = (float *)malloc(N * sizeof(float)), part[200], guard[140];
+    const int N = 1 << 18;
+    float *x = (float *)malloc((size_t)N * sizeof(float)), part[200], guard[140];
     drl_rng r = rng_at(1234567890123456789u, 987654321, 0);
     double m1 = 0, m2 = 0, m3 = 0, m4 = 0, pair = 0, worst = 0, error = 0;
     size_t n, at;
     int i, over2 = 0, over4 = 0;
-    drl_rng_normals(ctx, &r, x, N);
-    CHECK(r.position == N, "position");
+    drl_rng_normals(ctx, &r, x, (size_t)N);
+    CHECK(r.position == (uint64_t)N, "position");
     for (i = 0; i < N; ++i) {
         double v = (double)x[i];
         m1 += v; m2 += v * v; m3 += v * v * v; m4 += v * v * v * v;
@@ -133,7 +133,7 @@ static void test_normals(drl_ctx *ctx)
     drl_rng_normals(ctx, &r, part, 100);
     for (i = 0; i < 100; ++i)
         CHECK(fabs((double)part[i] - normal_reference(5, 6, ((uint64_t)1 << 34) - 30 + (uint64_t)i)) < 1.5e-6, "carry, draw %d", i);
-    qsort(x, N, sizeof *x, by_value);
+    qsort(x, (size_t)N, sizeof *x, by_value);
     for (i = 0; i < N; ++i) {
         double d = fabs(phi((double)x[i]) - (i + 0.5) / N);
         if (d > worst) worst = d;

@@ -1,0 +1,49 @@
+# make demo       train a small model on the embedded sprites (5 minutes on 2 cores) and draw its samples
+# make test       all tests; the last line is "N passed, M failed"
+# make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make clean
+
+CC      = cc
+CXX     = c++
+CFLAGS  = -O2
+THREADS = 2
+REFERENCE = ../shared/reference/drl-t6-16x16x3.safetensors
+
+EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
+TESTS    = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
+HEADERS  = drl.h $(wildcard examples/*.h) tests/check.h
+
+all: examples
+examples: $(EXAMPLES)
+
+build/%: examples/%.c $(HEADERS)
+	@mkdir -p build
+	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
+build/%: tests/%.c $(HEADERS)
+	@mkdir -p build
+	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
+build/%: bench/%.c $(HEADERS)
+	@mkdir -p build
+	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
+
+demo: build/02_train_images
+	build/02_train_images --minutes 4.5 --warmup 200 --k 15 --b2 4e-4 --threads $(THREADS) --out build/demo
+
+# Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
+test: $(TESTS) build/parity
+	@rm -f build/test.log
+	@for t in $(TESTS); do echo "$$t"; $$t > build/one.log 2>&1; s=$$?; tail -n 25 build/one.log; cat build/one.log >> build/test.log; \
+	  if [ $$s -ne 0 ] && ! grep -q ' [1-9][0-9]* failed$$' build/one.log; then echo "$$t: 0 passed, 1 failed" | tee -a build/test.log; fi; done
+	@if [ -f $(REFERENCE) ]; then build/parity $(REFERENCE) > build/one.log 2>&1; tail -n 3 build/one.log; cat build/one.log >> build/test.log; \
+	  else echo "parity: no $(REFERENCE), not run"; fi
+	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
+
+bench: build/bench
+	build/bench
+
+check-all:
+	@sh tests/check-all.sh
+
+clean:
+	rm -rf build
+
+.PHONY: all examples demo test bench check-all clean

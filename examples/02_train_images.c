@@ -1,0 +1,189 @@
+/* 02_train_images.c - the main job: train an energy-based model on images, look at it while it learns, stop and go on at any time.
+ *
+ * Shows: data sets of three formats, the training loop with its report, grids from the averaged weights, checkpoints, rollback.
+ *
+ *     cc -O2 -DDRL_THREADS examples/02_train_images.c -o train_images -lm
+ *     ./train_images                                            # embedded sprites, 16 x 16 RGBA; 10 minutes or so on 2 cores
+ *     ./train_images --data IMAGES [--data LABELS ...]          # IDX, CIFAR-10 binary or NPY files
+ *
+ * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
+ *   --k N (Langevin steps)  --b2 X (their size)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
+ *   --resume (go on from PREFIX.checkpoint, bit for bit)  --threads N  --isa NAME
+ * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors. Ctrl-C finishes the step, saves all three and ends.
+ */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "options.h"
+#include "picture.h"
+#include "sprites.h"
+#include <signal.h>
+#if defined(_WIN32)
+#include <io.h>
+#define is_terminal() _isatty(1)
+#else
+extern int isatty(int);
+#define is_terminal() isatty(1)
+#endif
+
+#define SPRITES   4000
+#define GRID      64
+#define ROLLBACKS 5
+
+static const char usage[] =
+    "train_images [--data FILE ...] [--size N] [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--k N] [--b2 X] [--steps N | --minutes X]\n"
+    "             [--every N] [--seed N] [--flip] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n";
+
+static volatile sig_atomic_t stop = 0;
+static void on_signal(int number) { (void)number; stop = 1; }
+
+static int fail(drl_ctx *ctx, const char *what)
+{
+    fprintf(stderr, "\n%s: %s\n", what, drl_ctx_message(ctx));
+    return 1;
+}
+
+static void path_of(char *path, size_t size, const char *prefix, const char *suffix)
+{
+    if (snprintf(path, size, "%s%s", prefix, suffix) >= (int)size) { fprintf(stderr, "--out %s: too long\n", prefix); exit(2); }
+}
+
+/* The average of the weights draws better than the weights: it is swapped in for the picture and the model file, and out again. */
+static int save_all(drl_ctx *ctx, drl_model *m, drl_trainer *tr, const char *prefix, int quiet)
+{
+    char path[1024];
+    drl_model_desc d;
+    drl_sample_desc how;
+    drl_status status;
+    float *pixels;
+    picture p;
+    int saved;
+    drl_model_describe(m, &d);
+    path_of(path, sizeof path, prefix, ".checkpoint");
+    if (drl_trainer_save(tr, path) != DRL_OK) return !fail(ctx, path);
+    if (!quiet) printf("wrote %s\n", path);
+    pixels = (float *)malloc((size_t)GRID * (size_t)d.height * (size_t)d.width * (size_t)d.channels * sizeof *pixels);
+    if (!pixels) { fprintf(stderr, "out of memory for the grid\n"); return 0; }
+    memset(&how, 0, sizeof how);
+    how.count = GRID;
+    how.seed = 1;                                               /* the same noise each time: the pictures can be compared */
+    drl_trainer_swap_average(tr);
+    status = drl_sample(m, &how, pixels);
+    path_of(path, sizeof path, prefix, ".safetensors");
+    if (status == DRL_OK) status = drl_model_save(m, path);
+    drl_trainer_swap_average(tr);
+    if (status != DRL_OK) { free(pixels); return !fail(ctx, path); }
+    if (!quiet) printf("wrote %s\n", path);
+    p = picture_grid(pixels, GRID, 8, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
+    saved = picture_save(ctx, &p, prefix, quiet);
+    picture_destroy(&p);
+    free(pixels);
+    return saved;
+}
+
+static void progress(const drl_train_report *r, double now, double start, uint64_t first, double left, int last)
+{
+    static double shown = -1e9;
+    double speed = now > start ? (double)(r->step - first) / (now - start) : 0;
+    int t, terminal = is_terminal();
+    if (now - shown < (terminal ? 0.5 : 15) && !last) return;
+    shown = now;
+    printf("%sstep %lu  loss %+.3f  |g| %.2f  f+ - f- a level", terminal ? "\r" : "", (unsigned long)r->step, r->loss, r->grad_norm);
+    for (t = 0; t < r->levels; ++t) printf(" %+.2f", r->level[t].f_pos - r->level[t].f_neg);
+    printf("  %.2f steps/s  %d:%02d left%s", speed, (int)left / 60, (int)left % 60, terminal ? "   " : "\n");
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    options o = options_of(argc, argv);
+    drl_ctx *ctx = options_context(&o);
+    drl_model_desc md;
+    drl_train_desc td;
+    drl_train_report report;
+    drl_dataset sprites, *loaded = NULL;
+    const drl_dataset *data = &sprites;
+    drl_model *model = NULL;
+    drl_trainer *trainer = NULL;
+    const char *files[8], *prefix, *file;
+    char checkpoint[1024];
+    int file_count = 0, size, every, steps, resume;
+    uint64_t seed, first;
+    double minutes, start, now, paused = 0;
+    float *x0;
+
+    while ((file = option_text(&o, "--data", NULL)) != NULL) {
+        if (file_count == 8) { fprintf(stderr, "--data: at most 8 files\n"); return 2; }
+        files[file_count++] = file;
+    }
+    memset(&md, 0, sizeof md);
+    memset(&td, 0, sizeof td);
+    size = option_int(&o, "--size", 0);
+    md.base = option_int(&o, "--base", 0);
+    md.blocks = option_int(&o, "--blocks", 0);
+    md.steps = option_int(&o, "--k", 0);
+    md.b2 = option_number(&o, "--b2", 0);
+    md.batch = td.batch = option_int(&o, "--batch", 32);
+    md.trainable = 1;
+    td.learning_rate = (float)option_number(&o, "--lr", 0);
+    td.warmup = option_int(&o, "--warmup", 0);
+    td.flip = option_flag(&o, "--flip");
+    td.seed = seed = (uint64_t)option_int(&o, "--seed", 1);
+    steps = option_int(&o, "--steps", 0);
+    minutes = option_number(&o, "--minutes", steps ? 0 : 10);
+    every = option_int(&o, "--every", 500);
+    prefix = option_text(&o, "--out", "model");
+    resume = option_flag(&o, "--resume");
+    if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
+    if (every < 1) { fprintf(stderr, "--every %d: at least 1\n", every); return 2; }
+
+    if (file_count) {
+        if (drl_dataset_load(ctx, files, file_count, &loaded) != DRL_OK) return fail(ctx, "data");
+        data = loaded;
+    } else if (!sprites_create(1, SPRITES, &sprites)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
+    md.height = size ? size : (data->height + 7) / 8 * 8;       /* three poolings halve it */
+    md.width = size ? size : (data->width + 7) / 8 * 8;
+    md.channels = data->channels;
+
+    path_of(checkpoint, sizeof checkpoint, prefix, ".checkpoint");
+    if (resume && drl_checkpoint_describe(ctx, checkpoint, &md, &td) != DRL_OK) return fail(ctx, "--resume");
+    if (drl_model_create(ctx, &md, seed, &model) != DRL_OK || drl_trainer_create(model, &td, &trainer) != DRL_OK) return fail(ctx, "model");
+    if (resume && drl_trainer_resume(trainer, checkpoint) != DRL_OK) return fail(ctx, "--resume");
+    x0 = (float *)malloc((size_t)td.batch * (size_t)md.height * (size_t)md.width * (size_t)md.channels * sizeof *x0);
+    if (!x0) { fprintf(stderr, "out of memory for a batch\n"); return 1; }
+    drl_model_describe(model, &md);
+    printf("%d images of %d x %d x %d, %lu parameters, batch %d, %d Langevin steps, %s, %d threads, %.0f MB\n", data->count, md.height, md.width, md.channels,
+           (unsigned long)drl_net_params_size(drl_model_net(model)), td.batch, md.steps, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), (double)drl_ctx_bytes_used(ctx) * 1e-6);
+    signal(SIGINT, on_signal);
+
+    memset(&report, 0, sizeof report);
+    first = drl_trainer_steps(trainer);
+    start = now = seconds_now();
+    while (!stop && (steps ? drl_trainer_steps(trainer) < (uint64_t)steps : now - start < minutes * 60)) {
+        drl_rng rng = drl_trainer_rng(trainer);                 /* a function of seed and step: a resumed run sees the same images */
+        drl_status status = drl_dataset_batch(ctx, data, &rng, td.batch, md.height, md.width, x0, NULL);
+        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, &report);
+        if (status == DRL_E_DIVERGED && report.rollbacks < ROLLBACKS) {
+            fprintf(stderr, "\n%s\ngoing back, with half the learning rate\n", drl_ctx_message(ctx));
+            drl_ctx_clear(ctx);
+            status = drl_trainer_rollback(trainer);
+            ++report.rollbacks;
+            continue;
+        }
+        if (status != DRL_OK) return fail(ctx, "training");
+        now = seconds_now();
+        progress(&report, now - paused, start, first, steps ? (double)((uint64_t)steps - report.step) * (now - paused - start) / (double)(report.step - first) : minutes * 60 - (now - start), 0);
+        if (report.step % (uint64_t)every == 0) {
+            if (!save_all(ctx, model, trainer, prefix, 1)) return 1;
+            paused += seconds_now() - now;
+        }
+    }
+    if (report.step) progress(&report, now - paused, start, first, 0, 1);
+    printf("\n%s after %lu steps\n", stop ? "stopped" : "done", (unsigned long)drl_trainer_steps(trainer));
+    if (!save_all(ctx, model, trainer, prefix, 0)) return 1;
+    free(x0);
+    drl_trainer_destroy(trainer);
+    drl_model_destroy(model);
+    if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&sprites);
+    drl_ctx_destroy(ctx);
+    return 0;
+}
