@@ -697,6 +697,9 @@ typedef struct drl_train_desc {
     int   steps;                /* Langevin steps; zero means the model's */
     int   flip;                 /* nonzero: half of the images are mirrored left-right */
     int   snapshot;             /* the last good state is kept every so many steps; zero means 100, negative never (saves memory) */
+    float data_noise;           /* standard deviation of noise added to the images; zero means 0.02, negative none (as in the paper). A chain
+                                 * ends about one step from where it should; where data is sharper than that, as flat backgrounds are, the
+                                 * energies of level 0 are driven ever steeper and the step overshoots ever more: this is how runs diverge */
 } drl_train_desc;
 
 typedef struct drl_level_report {
@@ -5972,7 +5975,7 @@ static const drl__field drl__train_fields[] = {
     { "beta2", DRL__FLOAT, offsetof(drl_train_desc, beta2) },                { "warmup", DRL__INT, offsetof(drl_train_desc, warmup) },
     { "ema", DRL__FLOAT, offsetof(drl_train_desc, ema) },                    { "clip", DRL__FLOAT, offsetof(drl_train_desc, clip) },
     { "steps", DRL__INT, offsetof(drl_train_desc, steps) },                  { "flip", DRL__INT, offsetof(drl_train_desc, flip) },
-    { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) }
+    { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) },            { "data_noise", DRL__FLOAT, offsetof(drl_train_desc, data_noise) }
 };
 
 static const drl__field drl__state_fields[] = {
@@ -5994,9 +5997,10 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (d->clip == 0) d->clip = 1.0f;
     if (!d->steps) d->steps = m->desc.steps;
     if (!d->snapshot) d->snapshot = 100;
+    if (d->data_noise == 0) d->data_noise = 0.02f;
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
     if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
-        !(d->ema < 1) || !(d->clip == d->clip))
+        !(d->ema < 1) || !(d->clip == d->clip) || !(d->data_noise < 1))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
                          d->batch, m->desc.batch, d->steps, (double)d->learning_rate, (double)d->beta1, (double)d->beta2, (double)d->ema);
     return DRL_OK;
@@ -6125,12 +6129,13 @@ static void drl__train_noise(void *user, drl_ctx *ctx, int image, int draw, floa
     drl_rng_normals(ctx, &rng, out, n);
 }
 
-/* x_t = abar x_0 + sbar eps, x_{t+1} = a x_t + s eps', each image at its level; the chain starts at x_{t+1}. */
+/* x_t = abar (x_0 + data noise) + sbar eps, both noises in one draw; x_{t+1} = a x_t + s eps', each image at its level; the chain starts at x_{t+1}. */
 static void drl__diffuse(drl_trainer *tr, const float *x0)
 {
     const drl_schedule *sc = &tr->model->schedule;
     size_t size = tr->model->size;
     drl_rng rng = drl__train_rng(tr, DRL__DRAW_LEVEL);
+    double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
     int i, row, col, c;
     for (i = 0; i < tr->desc.batch; ++i) {
         float *x_t = tr->x_t + (size_t)i * size, *x_next = tr->x_next + (size_t)i * size;
@@ -6143,7 +6148,7 @@ static void drl__diffuse(drl_trainer *tr, const float *x0)
                 for (c = 0; c < d->channels; ++c)
                     *to++ = x[((size_t)row * (size_t)d->width + (size_t)(mirror ? d->width - 1 - col : col)) * (size_t)d->channels + (size_t)c];
         drl__train_noise(tr, tr->ctx, i, 0, x_t, size);
-        drl__axpby(tr->ctx, size, (float)sc->abar[t], x_next, (float)sc->sbar[t], x_t, x_t);
+        drl__axpby(tr->ctx, size, (float)sc->abar[t], x_next, (float)sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra * sc->abar[t] * sc->abar[t]), x_t, x_t);
         drl__train_noise(tr, tr->ctx, i, 1, x_next, size);
         drl__axpby(tr->ctx, size, (float)sc->a[t + 1], x_t, (float)sc->s[t + 1], x_next, x_next);
         memcpy(tr->y + (size_t)i * size, x_next, size * sizeof(float));
@@ -6197,7 +6202,7 @@ static void drl__train_watch(drl_trainer *tr)
  * there will be steeper after the next update. This is how divergence begins, tens of steps before anything is infinite. */
 #define DRL__EXPLODED_MOVE  5.0
 /* A gradient this many times its running average, or an energy of this size, is an explosion, not noise. */
-#define DRL__EXPLODED_RATIO 1e4
+#define DRL__EXPLODED_RATIO 100.0
 #define DRL__EXPLODED_F     1e9
 
 static drl_status drl__diverged(drl_trainer *tr, drl_status before, const char *what, double value)

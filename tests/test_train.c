@@ -537,7 +537,7 @@ static void average_norms(void)
     int round, i, checked = 0;
     double worst = 0;
     md.base = 10;
-    td.learning_rate = 1e-2f;           /* weights move far, and the average stays behind */
+    td.learning_rate = 3e-3f;           /* weights move far, and the average stays behind */
     td.ema = 0.95f;
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     for (round = 0; round < 4; ++round) {
@@ -595,7 +595,7 @@ static void bad_data(void)
     unmake(&s); unmake(&clean);
 }
 
-/* A learning rate that explodes: a status and a sentence, weights as before the step; rollbacks halve the rate until it works. */
+/* A learning rate that explodes: a status and a sentence, everything as before the step; rollbacks halve the rate until it works. */
 static void divergence(void)
 {
     drl_model_desc md = tiny();
@@ -603,15 +603,16 @@ static void divergence(void)
     setup s;
     float x0[BATCH * IMAGE], *before, *kept;
     size_t n;
-    int rollbacks = 0, good_steps = 0, total, diverged = 0, k;
-    md.b2 = 2e-2;                       /* long steps make chains run away sooner */
+    int rollbacks = 0, good_steps = 0, total, k, i;
+    md.b2 = 2e-3;
     md.no_spectral = 1;
-    td.learning_rate = 0.5f; td.clip = -1; td.warmup = -1; td.snapshot = 5;
+    td.learning_rate = 0.5f; td.clip = -1; td.warmup = -1; td.snapshot = 1000;      /* the state that is kept is the first one */
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     n = state_of(&s, &kept);
-    for (total = 0; total < 4000 && good_steps < 60; ++total) {
+    for (total = 0; total < 2000 && good_steps < 60 && rollbacks < 30; ++total) {
         drl_status status;
         drl_train_report r;
+        uint64_t seed;
         pictures(s.tr, x0, BATCH);
         state_of(&s, &before);
         drl_ctx_clear(s.ctx);
@@ -619,39 +620,44 @@ static void divergence(void)
         if (status == DRL_OK) {
             ++good_steps;
             CHECK(r.rollbacks == rollbacks && fabs(r.learning_rate - 0.5 * pow(0.5, rollbacks)) < 1e-9, "rate %g after %d rollbacks", r.learning_rate, r.rollbacks);
-            if (drl_trainer_steps(s.tr) % 5 == 0) { free(kept); state_of(&s, &kept); }
         } else {
-            size_t rng_before;
-            ++diverged;
             CHECK(status == DRL_E_DIVERGED && drl_ctx_status(s.ctx) == DRL_E_DIVERGED && strlen(drl_ctx_message(s.ctx)) > 40, "status %d, '%s'", (int)status, drl_ctx_message(s.ctx));
             expect_state(&s, before, n, "a diverged step");
-            rng_before = (size_t)drl_trainer_rng(s.tr).seed;
-            CHECK_OK(s.ctx, (drl_ctx_clear(s.ctx), drl_trainer_rollback(s.tr)));
-            ++rollbacks;
-            kept[n - 1] = (float)rollbacks;
+            seed = drl_trainer_rng(s.tr).seed;
+            drl_ctx_clear(s.ctx);
+            CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
+            kept[n - 1] = (float)++rollbacks;
             expect_state(&s, kept, n, "rolled back");
-            CHECK((size_t)drl_trainer_rng(s.tr).seed != rng_before, "the noise is not fresh after a rollback");
+            CHECK(drl_trainer_rng(s.tr).seed != seed, "the noise is not fresh after a rollback");
             good_steps = 0;
         }
         free(before);
-        if (rollbacks > 30) break;
     }
-    CHECK(diverged > 0, "a learning rate of 0.5 did not diverge");
+    CHECK(rollbacks > 0, "a learning rate of 0.5 did not diverge");
     CHECK(good_steps == 60, "no stable run after %d rollbacks", rollbacks);
+    free(kept);
+    unmake(&s);
 
-    /* weights that are not numbers: found at the next step, and healed by a rollback */
+    /* weights that are not numbers, or huge: found at the next step, healed by going back to the snapshot */
+    md = tiny();
+    td = plan();
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    steps(&s, 4);
+    n = state_of(&s, &kept);
     for (k = 0; k < 2; ++k) {
         const char *name = k ? "energy.temb_final.weight" : "energy.conv_in.weight";
-        int i;
+        steps(&s, 2);
         for (i = 0; strcmp(drl_net_param(s.m->net, i)->name, name); ++i) { }
         drl_net_params(s.m->net)[drl_net_param(s.m->net, i)->offset] = k ? 1e30f : (float)NAN;
         drl_net_refresh(s.m->net, 0);
         pictures(s.tr, x0, BATCH);
         REFUSED(s.ctx, drl_trainer_step(s.tr, x0, NULL), DRL_E_DIVERGED);
         CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
-        pictures(s.tr, x0, BATCH);
-        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL));
+        kept[n - 1] = (float)(k + 1);
+        expect_state(&s, kept, n, "rolled back to step 4");
+        CHECK(drl_trainer_steps(s.tr) == 4, "rolled back to step %d", (int)drl_trainer_steps(s.tr));
     }
+    steps(&s, 2);
     free(kept);
     unmake(&s);
 
@@ -851,7 +857,7 @@ static void learns_images(void)
     static float x0[16 * 64], pattern[2 * 64];
     for (j = 0; j < 64; ++j) { pattern[j] = j % 8 < 4 ? 0.8f : -0.8f; pattern[64 + j] = j / 8 < 4 ? 0.8f : -0.8f; }
     memset(&md, 0, sizeof md);
-    md.height = 8; md.base = 8; md.resolutions = 2; md.steps = 15; md.b2 = 4e-4; md.batch = 16; md.trainable = 1;
+    md.height = 8; md.base = 8; md.resolutions = 3; md.steps = 10; md.b2 = 1e-3; md.batch = 16; md.trainable = 1;
     memset(&td, 0, sizeof td);
     td.batch = 16; td.learning_rate = 2e-3f; td.warmup = 20; td.ema = 0.95f; td.seed = 1;
     CHECK_OK(ctx, drl_model_create(ctx, &md, 2, &m));
@@ -865,7 +871,7 @@ static void learns_images(void)
     CHECK_OK(ctx, drl_trainer_swap_average(tr));
     after = distance_to_patterns(ctx, m, pattern, seen);
     printf("images: distance of a pixel to the nearer pattern %.3f before training, %.3f after; seen %d %d times\n", before, after, seen[0], seen[1]);
-    CHECK(before > 0.7 && after < 0.35, "distance %.3f before, %.3f after training", before, after);
+    CHECK(before > 1.2 && after < 0.5, "distance %.3f before, %.3f after training", before, after);
     CHECK(seen[0] > 2 && seen[1] > 2, "patterns are seen %d and %d times in 24", seen[0], seen[1]);
     drl_trainer_destroy(tr);
     drl_model_destroy(m);
