@@ -852,6 +852,7 @@ struct drl_ctx {
     drl_jobs jobs;
     const struct drl__kernels *kernels;
     int threads;
+    int in_jobs;                            /* jobs are running: nothing is split any further */
     drl_isa isa;
     drl_status status;                      /* the first failure */
     char message[320];
@@ -1198,11 +1199,15 @@ static drl_status drl__pool_create(drl_ctx *ctx, int threads)
 }
 #endif /* DRL_THREADS */
 
-/* Runs job(arg, 0 .. count - 1); count is at most ctx->threads. */
+/* Runs job(arg, 0 .. count - 1); count is at most ctx->threads. What a job starts in turn runs inside it, in order. */
 static void drl__parallel(drl_ctx *ctx, int count, drl_job_fn job, void *arg)
 {
     int i;
-    if (count > 1 && ctx->jobs.parallel_for) ctx->jobs.parallel_for(ctx->jobs.user, count, job, arg);
+    if (count > 1 && ctx->jobs.parallel_for && !ctx->in_jobs) {
+        ctx->in_jobs = 1;
+        ctx->jobs.parallel_for(ctx->jobs.user, count, job, arg);
+        ctx->in_jobs = 0;
+    }
     else for (i = 0; i < count; ++i) job(arg, i);
 }
 
@@ -1281,7 +1286,7 @@ DRL_API void drl_ctx_destroy(drl_ctx *ctx)
 
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [elementary] - exp, log, sin, cos, atan in double from + - * / alone: about 1e-15 accurate, and the same on every machine.
+ * [elementary] - exp, log, sin, cos in double from + - * / alone: about 1e-15 accurate, and the same on every machine.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #define DRL__PI 3.14159265358979323846
 
@@ -1343,22 +1348,6 @@ static void drl__sincos(double x, double *sine, double *cosine)
 
 static double drl__sin(double x) { double s, c; drl__sincos(x, &s, &c); return s; }
 static double drl__cos(double x) { double s, c; drl__sincos(x, &s, &c); return c; }
-static double drl__tan(double x) { double s, c; drl__sincos(x, &s, &c); return s / c; }
-
-/* Two reductions, 1/x and a turn by pi/6, leave |x| <= tan(pi/12); then the series. */
-static double drl__atan(double x)
-{
-    double y = x < 0 ? -x : x, z, sum = 0, base = 0;
-    int invert = y > 1, n;
-    if (!(x == x)) return x;
-    if (invert) y = 1 / y;
-    if (y > 0.26794919243112270647) { y = (y * 1.73205080756887729353 - 1) / (y + 1.73205080756887729353); base = DRL__PI / 6; }
-    z = y * y;
-    for (n = 14; n >= 0; --n) sum = 1.0 / (2 * n + 1) - z * sum;
-    y = base + y * sum;
-    if (invert) y = DRL__PI / 2 - y;
-    return x < 0 ? -y : y;
-}
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [rng.impl] - Philox 4x32-10 one block at a time; the normals are a vector kernel, see [simd].
@@ -1674,17 +1663,6 @@ static void drl__split(drl_ctx *ctx, size_t total, size_t grain, drl__span_fn fn
     s.count = grains < (size_t)ctx->threads ? (int)grains : ctx->threads;
     if (s.count > 1) drl__parallel(ctx, s.count, drl__split_job, &s);
     else if (total) fn(arg, 0, total, 0);
-}
-
-/* drl_rng_normals without the split over threads: for use inside jobs. */
-static void drl__normals(const drl_ctx *ctx, const drl_rng *rng, float *out, size_t count)
-{
-    drl__normals_args a;
-    a.seed = rng->seed;
-    a.stream = rng->stream;
-    a.position = rng->position;
-    a.out = out;
-    ctx->kernels->normals(&a, 0, count, 0);
 }
 
 DRL_API void drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count)
@@ -6739,7 +6717,7 @@ DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b
 #define DRL__ISA_ID     DRL_ISA_NEON
 #define DRL__TARGET
 #define DRL__VL         4
-#define DRL__MR         6
+#define DRL__MR         4              /* gcc keeps 4x4 in registers, but not 6x4 */
 #define DRL__NV         4
 #define drl__v          float32x4_t
 #define drl__vi         uint32x4_t

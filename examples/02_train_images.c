@@ -7,7 +7,7 @@
  *     ./train_images --data IMAGES [--data LABELS ...]          # IDX, CIFAR-10 binary or NPY files
  *
  * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
- *   --k N (Langevin steps)  --b2 X (their size)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
+ *   --k N (Langevin steps)  --b2 X (their size)  --noise X (on the data)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
  *   --resume (go on from PREFIX.checkpoint, bit for bit)  --threads N  --isa NAME
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors. Ctrl-C finishes the step, saves all three and ends.
  */
@@ -30,7 +30,7 @@ extern int isatty(int);
 #define ROLLBACKS 5
 
 static const char usage[] =
-    "train_images [--data FILE ...] [--size N] [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--k N] [--b2 X] [--steps N | --minutes X]\n"
+    "train_images [--data FILE ...] [--size N] [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--k N] [--b2 X] [--noise X] [--steps N | --minutes X]\n"
     "             [--every N] [--seed N] [--flip] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n";
 
 static volatile sig_atomic_t stop = 0;
@@ -126,6 +126,7 @@ int main(int argc, char **argv)
     md.trainable = 1;
     td.learning_rate = (float)option_number(&o, "--lr", 0);
     td.warmup = option_int(&o, "--warmup", 0);
+    td.data_noise = (float)option_number(&o, "--noise", 0);
     td.flip = option_flag(&o, "--flip");
     td.seed = seed = (uint64_t)option_int(&o, "--seed", 1);
     steps = option_int(&o, "--steps", 0);

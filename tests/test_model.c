@@ -361,7 +361,8 @@ static void descriptions(void)
 
 /* -- sampling -- */
 
-enum { SAMPLES = 6, IMAGE = 4 * 6 * 3 };
+#define SAMPLES 6
+#define IMAGE   (4 * 6 * 3)
 
 static int sample_with(drl_isa isa, int threads, int batch, float *out)
 {

@@ -769,7 +769,7 @@ static void wrong_build(drl_net *net, void *user)
     case 21: drl_net_conv2d(net, x, &l); if (wrong_calls % 2) drl_net_act(net, x, DRL_ACT_RELU); break;        /* does not repeat itself */
     case 22: l.out_channels = 2147483647; drl_net_conv2d(net, drl_net_conv2d(net, x, &l), &l); break;
     case 23: for (way = 0, y = x; way < 15; ++way) y = drl_net_upsample2(net, y); drl_net_conv2d(net, drl_net_upsample2(net, y), &l); break;
-    case 25: drl_net_act(net, x, (drl_act)9); break;
+    case 25: drl_net_act(net, x, (drl_act)(way - 22)); break;         /* one beyond the last */
     default: break;
     }
     drl_net_act(net, x, DRL_ACT_RELU);              /* after the failure: does nothing */
@@ -912,7 +912,7 @@ static void block_memory(void)
     }
 }
 
-/* First weights: variance init_scale over the mean of fan-in and fan-out, uniform, a function of the seed; biases 0, gains 1. */
+/* First weights: variance init_scale over the mean of fan-in and fan-out, uniform, a function of the seed; gains 1. */
 static void init_build(drl_net *net, void *user)
 {
     drl_layer_desc l = layer("a", 40, 3);
@@ -934,7 +934,8 @@ static void init(void)
     size_t k, n;
     int t, round;
     static const char *const names[7] = { "a.weight", "a.bias", "g", "b.weight", "b.bias", "c.weight", "c.bias" };
-    static const double variance[7] = { 1 / (0.5 * 9 * 60), 0, 0, 4 / (0.5 * 70), 0, 0, 0 };
+    /* biases: uniform within 1 / sqrt(fan-in) */
+    static const double variance[7] = { 1 / (0.5 * 9 * 60), 1 / (3.0 * 9 * 20), 0, 4 / (0.5 * 70), 1 / (3.0 * 40), 0, 1 / (3.0 * 9 * 30) };
     CHECK_OK(ctx, drl_net_create(ctx, init_build, NULL, NULL, &net));
     if (!net) { drl_ctx_destroy(ctx); return; }
     n = drl_net_params_size(net);

@@ -202,7 +202,7 @@ static void gaussian(void)
     static const struct { double b2; int steps; float noise_scale; const char *name; } runs[3] = {
         { 2e-4, 30, 0, "T6" }, { 2e-4, 30, 0.9f, "T6, less noise" }, { 5e-3, 12, 0, "large steps" }
     };
-    enum { N = 10000 };
+#define N 10000
     double memory[28];
     drl_schedule s;
     int r, i, j;
@@ -253,7 +253,9 @@ static void gaussian(void)
  * step moves by step^2 / s^2 = c_t b2, c_t = 1 .. 2.2. After K steps a chain remembers at most exp(-K b2 / 2) of its start, and the
  * discretisation makes variances too large by c_t b2 / 4 or less. With b2 = 0.03 and K = 500 the first is 0.0006 and the second at most 0.017;
  * standard errors with 2000 chains are 0.022 of a mean (in standard deviations) and 0.032 of a variance. */
-enum { MIX_LEVELS = 4, MIX_STEPS = 500, MIX_CHAINS = 2000 };
+#define MIX_LEVELS 4
+#define MIX_STEPS  500
+#define MIX_CHAINS 2000
 static double mix_memory[4 * (MIX_LEVELS + 1)];
 
 static drl_schedule mix_schedule(void)
@@ -508,7 +510,9 @@ static void sums(void)
 
 /* -- the sampler as an object -- */
 
-enum { OBJ_COUNT = 5, OBJ_SIZE = 19, OBJ_STEPS = 5 };
+#define OBJ_COUNT 5
+#define OBJ_SIZE  19
+#define OBJ_STEPS 5
 static const int obj_labels[OBJ_COUNT] = { 0, 3, 1, 2, 5 };
 
 static drl_sample_desc obj_desc(void)

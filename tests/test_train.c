@@ -37,7 +37,13 @@ static drl_ctx *context(drl_isa isa, int threads, check_heap *heap)
 
 #define REFUSED(ctx, call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_status(ctx) == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
 
-enum { H = 4, W = 6, C = 2, IMAGE = H * W * C, BATCH = 5, LEVELS = 3, STEPS = 4 };
+#define H 4
+#define W 6
+#define C 2
+#define IMAGE  (H * W * C)
+#define BATCH  5
+#define LEVELS 3
+#define STEPS  4
 
 static drl_model_desc tiny(void)
 {
@@ -122,11 +128,11 @@ static void step_by_step(int variant)
     const drl_schedule *sc;
     float x0[BATCH * IMAGE], x_t[BATCH * IMAGE], x_next[BATCH * IMAGE], y[BATCH * IMAGE], gradient[BATCH * IMAGE], work[IMAGE], f_pos[BATCH], f_neg[BATCH];
     double *m, *v, *ema, *p, images[LEVELS] = { 0, 0, 0 }, pos[LEVELS] = { 0, 0, 0 }, neg[LEVELS] = { 0, 0, 0 }, moved[LEVELS] = { 0, 0, 0 }, ratio[LEVELS] = { 0, 0, 0 };
-    double rate0, beta1, beta2, clip, ema_max;
+    double rate0, beta1, beta2, clip, ema_max, data_noise;
     size_t n, k;
     int step, i, j, warmup, mirrored = 0;
-    if (variant == 1) { td.clip = -1; td.beta1 = -1; td.warmup = -1; td.ema = -1; td.steps = 2; td.flip = 0; td.learning_rate = 1e-3f; }
-    if (variant == 2) { td.clip = 0.05f; td.beta2 = 0.9f; td.ema = 0.3f; md.no_spectral = 1; }
+    if (variant == 1) { td.clip = -1; td.beta1 = -1; td.warmup = -1; td.ema = -1; td.steps = 2; td.flip = 0; td.learning_rate = 1e-3f; td.data_noise = -1; }
+    if (variant == 2) { td.clip = 0.05f; td.beta2 = 0.9f; td.ema = 0.3f; md.no_spectral = 1; td.data_noise = 0.1f; }
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     twin = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);       /* stays one step behind: its net gives the gradient of the next step */
     sc = drl_model_schedule(s.m);
@@ -136,6 +142,7 @@ static void step_by_step(int variant)
     rate0 = (double)td.learning_rate; warmup = td.warmup > 0 ? td.warmup : 0;
     beta1 = td.beta1 < 0 ? 0.0 : (double)td.beta1; beta2 = td.beta2 > 0 ? (double)td.beta2 : (double)0.999f;
     clip = td.clip < 0 ? HUGE_VAL : td.clip > 0 ? (double)td.clip : 1.0;
+    data_noise = td.data_noise < 0 ? 0.0 : td.data_noise > 0 ? (double)td.data_noise : 0.02;
     ema_max = td.ema < 0 ? 0.0 : td.ema > 0 ? (double)td.ema : (double)0.999f;
     for (step = 0; step < 7; ++step) {
         drl_train_report r;
@@ -158,7 +165,8 @@ static void step_by_step(int variant)
             drl__train_noise(twin.tr, twin.ctx, i, 1, e1, IMAGE);
             for (j = 0; j < IMAGE; ++j) {
                 int row = j / C / W, col = j / C % W, from = (row * W + (mirror[i] ? W - 1 - col : col)) * C + j % C;
-                double xt = sc->abar[t[i]] * (double)x0[i * IMAGE + from] + sc->sbar[t[i]] * (double)e0[j];
+                double noise = sqrt(sc->sbar[t[i]] * sc->sbar[t[i]] + data_noise * data_noise * sc->abar[t[i]] * sc->abar[t[i]]);
+                double xt = sc->abar[t[i]] * (double)x0[i * IMAGE + from] + noise * (double)e0[j];
                 x_t[i * IMAGE + j] = (float)xt;
                 x_next[i * IMAGE + j] = (float)(sc->a[t[i] + 1] * xt + sc->s[t[i] + 1] * (double)e1[j]);
             }
@@ -346,7 +354,7 @@ static void resume(void)
 
             CHECK_OK(b.ctx, drl_checkpoint_describe(b.ctx, path, &got_md, &got_td));
             CHECK(got_md.height == H && got_md.width == W && got_md.channels == C && got_md.base == 6 && got_md.levels == LEVELS && got_md.steps == STEPS && got_md.trainable == 1 && got_md.batch >= BATCH && got_md.no_spectral == !spectral, "the model's description");
-            CHECK(got_td.seed == td.seed && got_td.batch == td.batch && got_td.learning_rate == td.learning_rate && got_td.warmup == td.warmup && got_td.flip == td.flip && got_td.snapshot == td.snapshot, "the training's description");
+            CHECK(got_td.seed == td.seed && got_td.batch == td.batch && got_td.learning_rate == td.learning_rate && got_td.warmup == td.warmup && got_td.flip == td.flip && got_td.snapshot == td.snapshot && got_td.data_noise > 0, "the training's description");
 
             c = make(context(DRL_ISA_AUTO, 1, NULL), &got_md, &got_td, 77);         /* another process, with other first weights */
             steps(&c, 2);                                                           /* and a past of its own */
@@ -700,10 +708,12 @@ static void descriptions(void)
     BAD(d.beta1 = (float)NAN);
     BAD(d.ema = 1);
     BAD(d.clip = (float)NAN);
+    BAD(d.data_noise = 1);
+    BAD(d.data_noise = (float)NAN);
     REFUSED(ctx, drl_trainer_create(m, &d, NULL), DRL_E_ARGUMENT);
     CHECK(drl_trainer_create(NULL, NULL, &tr) == DRL_E_ARGUMENT && drl_trainer_steps(NULL) == 0, "no model");
     CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));            /* defaults */
-    CHECK(tr->desc.batch == BATCH && tr->desc.learning_rate == 3e-4f && tr->desc.beta1 == 0.5f && tr->desc.beta2 == 0.999f && tr->desc.warmup == 200 && tr->desc.ema == 0.999f &&
+    CHECK(tr->desc.batch == BATCH && tr->desc.learning_rate == 3e-4f && tr->desc.beta1 == 0.5f && tr->desc.beta2 == 0.999f && tr->desc.warmup == 1000 && tr->desc.data_noise == 0.02f && tr->desc.ema == 0.999f &&
           tr->desc.clip == 1.0f && tr->desc.steps == STEPS && !tr->desc.flip && tr->desc.snapshot == 100, "defaults");
     drl_trainer_destroy(tr);
     drl_trainer_destroy(NULL);
