@@ -4024,9 +4024,10 @@ typedef struct drl__op {
     float scale;
     drl_conv2d_desc conv;
     drl_spectral spectral;
-    size_t u, v;                            /* offsets of the power iteration's vectors in the state block */
+    size_t u, v, norm;                      /* offsets in the state block: the power iteration's vectors, and the norm found with them */
     size_t packed, packed_transposed;       /* offsets in the packed block */
-    float sigma, weight_scale;              /* last norm; effective weight = weight_scale * weight */
+    float sigma, weight_scale;              /* the norm in use; effective weight = weight_scale * weight */
+    int normalised;                         /* the norm divides: always but where DRL_SPECTRAL_CAP leaves a small weight alone */
     /* while compiling one mode: */
     int readers;                            /* instructions still to read the result */
     int value, gradient, bits;              /* buffers, -1 for none yet */
@@ -4179,8 +4180,8 @@ DRL_API drl_value drl_net_level(drl_net *net, int c)
     drl__op scratch;
     drl_value y;
     if (!net || net->status != DRL_OK) return drl__value_none();
-    if (c < 4 || c % 2) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_level: %d channels; it takes an even number from 4 up", c);
+    if (c < 4 || c % 2 || !net->op_count) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_level: %d channels as operator %d; it takes an even number from 4 up, and comes after the input", c, net->op_count);
         return drl__build_fail(net, DRL_E_ARGUMENT);
     }
     net->has_level = 1;
@@ -4223,6 +4224,8 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
         net->state_size += drl__round_up((size_t)shape[0], DRL__ALIGN / sizeof(float));
         op->v = net->state_size;
         net->state_size += drl__round_up((size_t)x.c * (size_t)(conv.kernel * conv.kernel), DRL__ALIGN / sizeof(float));
+        op->norm = net->state_size;
+        net->state_size += DRL__ALIGN / sizeof(float);
     }
     op->packed = net->packed_size;
     net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 0), DRL__ALIGN / sizeof(float));
@@ -4239,6 +4242,10 @@ DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act)
     drl__op scratch;
     drl_value y;
     if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_act")) return drl__value_none();
+    if ((int)act < DRL_ACT_NONE || act > DRL_ACT_SILU) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)act);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
     drl__op_next(net, &scratch, DRL__OP_ACT, x, drl__value_none(), x.h, x.w, x.c, &y)->act = act;
     return y;
 }
@@ -4600,6 +4607,7 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
         if (!(net->desc.modes >> mode & 1)) continue;
         p->instr = (drl__instr *)(void *)(block + at_instr[mode]);
         p->buffer = (drl__buffer *)(void *)(block + at_buffer[mode]);
+        p->buffer[DRL__BUFFER_X].first = p->buffer[DRL__BUFFER_DX].first = -1;
         p->buffer_count = 2;
         drl__compile_forward(net, p, (drl_net_mode)mode);
         if (mode != DRL_NET_FORWARD) drl__compile_backward(net, p, (drl_net_mode)mode);
@@ -4716,33 +4724,55 @@ DRL_API void drl_net_init(drl_net *net, uint64_t seed)
     drl_net_refresh(net, 15);
 }
 
+#define DRL__NORM_KEPT      -1              /* "iterations": the norm stays the one in the state block, to the bit */
+#define DRL__NORM_CONVERGED -2              /* until it no longer grows by 1e-4 in ten of them */
+
 static void drl__op_shape(const drl_net *net, const drl__op *op, int *rows, int *cols)
 {
     *rows = net->param[op->weight].shape[0];
     *cols = (int)(net->param[op->weight].count / (size_t)*rows);
 }
 
-DRL_API void drl_net_refresh(drl_net *net, int iterations)
+static float drl__net_norm(drl_net *net, const drl__op *op, const float *w, int iterations)
+{
+    float *u = net->state + op->u, *v = net->state + op->v, sigma, last;
+    int rows, cols, i;
+    drl__op_shape(net, op, &rows, &cols);
+    if (iterations == DRL__NORM_KEPT) return net->state[op->norm];
+    if (iterations >= 0) return drl_spectral_norm(net->ctx, w, rows, cols, u, v, iterations);
+    sigma = drl_spectral_norm(net->ctx, w, rows, cols, u, v, 20);
+    for (i = 0; i < 100; ++i) {
+        last = sigma;
+        sigma = drl_spectral_norm(net->ctx, w, rows, cols, u, v, 10);
+        if (!(sigma > last * 1.0001f)) break;
+    }
+    return sigma;
+}
+
+/* Norms, scales and packed weights of all layers. */
+static void drl__net_prepare(drl_net *net, int iterations)
 {
     int i;
-    if (!net) return;
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         const float *w;
         if (op->kind != DRL__OP_CONV) continue;
         w = net->params + net->param[op->weight].offset;
-        op->weight_scale = 1.0f;
         if (op->spectral) {
-            int rows, cols;
-            drl__op_shape(net, op, &rows, &cols);
-            op->sigma = drl_spectral_norm(net->ctx, w, rows, cols, net->state + op->u, net->state + op->v, iterations);
-            if (op->sigma > 0 && !(op->spectral == DRL_SPECTRAL_CAP && op->sigma < 1)) op->weight_scale = 1.0f / op->sigma;
+            op->sigma = net->state[op->norm] = drl__net_norm(net, op, w, iterations);
+            op->normalised = op->sigma > 0 && !(op->spectral == DRL_SPECTRAL_CAP && op->sigma < 1);
         }
+        op->weight_scale = op->normalised ? 1.0f / op->sigma : 1.0f;
         drl_conv2d_pack(net->ctx, &op->conv, 0, w, op->weight_scale, net->packed + op->packed);
         if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (op->by_input || net->op[op->a].by_param))
             drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
     }
     net->n = 0;
+}
+
+DRL_API void drl_net_refresh(drl_net *net, int iterations)
+{
+    if (net) drl__net_prepare(net, iterations < 0 ? 0 : iterations);
 }
 
 DRL_API void drl_net_spectral_grads(drl_net *net)
@@ -4752,7 +4782,7 @@ DRL_API void drl_net_spectral_grads(drl_net *net)
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         int rows, cols;
-        if (!op->spectral || op->weight_scale == 1.0f) continue;
+        if (!op->normalised) continue;
         drl__op_shape(net, op, &rows, &cols);
         drl_spectral_norm_grad(net->ctx, net->params + net->param[op->weight].offset, rows, cols, net->state + op->u, net->state + op->v, op->sigma,
                                net->grads + net->param[op->weight].offset);
@@ -4927,6 +4957,8 @@ DRL_API drl_status drl_net_backward(drl_net *net, const float *dout, float *dx)
     r.net = net; r.p = &net->program[net->mode]; r.x = net->x; r.dx = dx; r.n = net->n;
     last = &net->op[net->op_count - 1];
     memcpy(drl__at(&r, r.p->dout), dout, (size_t)r.n * (size_t)last->h * (size_t)last->w * (size_t)last->c * sizeof(float));
+    if (net->mode == DRL_NET_INPUT_GRAD && r.p->buffer[DRL__BUFFER_DX].first < 0)            /* the output does not depend on the images */
+        memset(dx, 0, (size_t)r.n * (size_t)net->op[0].h * (size_t)net->op[0].w * (size_t)net->op[0].c * sizeof(float));
     for (i = r.p->forward_count; i < r.p->instr_count && status == DRL_OK; ++i) {
         const drl__instr *in = &r.p->instr[i];
         status = in->code == DRL__DX ? drl__run_dx(&r, in) : in->code == DRL__DW ? drl__run_dw(&r, in) : drl__run_copy(&r, in);
@@ -5312,24 +5344,38 @@ DRL_API drl_status drl_sampler_image(const drl_sampler *s, int i, float *out)
     return DRL_OK;
 }
 
-/* State: magic, a fingerprint of what the sampler was made from, position, y, x_next. All little-endian. */
-#define DRL__STATE_WORDS 12
+/* State: magic, what the sampler was made from, position, y, x_next. All little-endian. */
+#define DRL__STATE_WORDS 16
+#define DRL__STATE_LEVEL 14                 /* words from here on are the position, those before must agree */
 
 static void drl__put_u32(unsigned char *p, uint32_t v) { p[0] = (unsigned char)v; p[1] = (unsigned char)(v >> 8); p[2] = (unsigned char)(v >> 16); p[3] = (unsigned char)(v >> 24); }
 static uint32_t drl__get_u32(const unsigned char *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
 
+static uint32_t drl__hash_double(uint32_t hash, double v)      /* FNV-1a over the number's bits, low byte first */
+{
+    uint64_t u = drl__bits64(v);
+    int i;
+    for (i = 0; i < 64; i += 8) hash = (hash ^ (uint32_t)(u >> i & 255)) * 16777619u;
+    return hash;
+}
+
 static void drl__state_words(const drl_sampler *s, uint32_t *w)
 {
-    float scale[2];
+    const drl_schedule *sc = &s->schedule;
+    uint32_t hash = drl__hash_double(2166136261u, sc->b2);
+    int i;
+    for (i = 0; i <= sc->levels; ++i) hash = drl__hash_double(drl__hash_double(drl__hash_double(hash, sc->a[i]), sc->s[i]), sc->sbar[i]);
+    hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
     w[0] = 0x534C5244u;                     /* "DRLS" */
     w[1] = 1;                               /* version */
-    w[2] = (uint32_t)s->count; w[3] = (uint32_t)s->size;
-    w[4] = (uint32_t)s->seed;  w[5] = (uint32_t)(s->seed >> 32);
-    w[6] = (uint32_t)s->first; w[7] = (uint32_t)s->steps;
-    w[8] = (uint32_t)s->schedule.levels << 16 | (uint32_t)s->from_level;
-    scale[0] = (float)s->step_scale; scale[1] = (float)s->noise_scale;
-    memcpy(&w[9], scale, 8);
-    w[11] = (uint32_t)(s->level + 1) << 16 | (uint32_t)s->step;
+    w[2] = (uint32_t)s->count;         w[3] = (uint32_t)s->size;
+    w[4] = (uint32_t)s->seed;          w[5] = (uint32_t)(s->seed >> 32);
+    w[6] = (uint32_t)s->first;         w[7] = (uint32_t)s->steps;
+    w[8] = (uint32_t)sc->levels;       w[9] = (uint32_t)s->from_level;
+    w[10] = hash;                      w[11] = s->labels ? 1 : 0;
+    for (i = 0, hash = 2166136261u; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
+    w[12] = hash;                      w[13] = 0;
+    w[14] = (uint32_t)(s->level + 1);  w[15] = (uint32_t)s->step;
 }
 
 DRL_API size_t drl_sampler_state_size(const drl_sampler *s) { return s ? 4 * (DRL__STATE_WORDS + 2 * (size_t)s->count * s->size) : 0; }
@@ -5358,12 +5404,13 @@ DRL_API drl_status drl_sampler_restore(drl_sampler *s, const void *bytes, size_t
     if (!s || !bytes) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_restore: no sampler or no bytes");
     if (size != drl_sampler_state_size(s)) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: %z bytes given, this sampler's state has %z", size, drl_sampler_state_size(s));
     drl__state_words(s, w);
-    for (i = 0; i + 1 < DRL__STATE_WORDS; ++i)
+    for (i = 0; i < DRL__STATE_LEVEL; ++i)
         if (drl__get_u32(p + 4 * i) != w[i]) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: word %z of the state belongs to another sampler", i);
-    v = drl__get_u32(p + 4 * i);
-    level = (int)(v >> 16) - 1;
-    step = (int)(v & 0xffff);
-    if (level >= s->from_level || step >= s->steps || (level < 0 && step)) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: level %d, step %d", level, step);
+    if (drl__get_u32(p + 4 * i) > (uint32_t)s->from_level || drl__get_u32(p + 4 * i + 4) >= (uint32_t)s->steps)
+        return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: the state's position is not one of this sampler's");
+    level = (int)drl__get_u32(p + 4 * i) - 1;
+    step = (int)drl__get_u32(p + 4 * i + 4);
+    if (level < 0 && step) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: done, and at step %d", step);
     p += 4 * DRL__STATE_WORDS;
     floats = (size_t)s->count * s->size;
     for (i = 0; i < 2 * floats; ++i)
@@ -5573,7 +5620,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     return DRL_OK;
 }
 
-static drl_value drl__energy_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, drl_spectral spectral, float init_scale)
+static drl_value drl__energy_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, drl_spectral spectral, float init_scale)
 {
     char text[64];
     drl_layer_desc l;
@@ -5581,6 +5628,7 @@ static drl_value drl__energy_layer(drl_net *net, drl_value x, const char *prefix
     drl__text(text, sizeof text, "%s.%s", prefix, name);
     l.name = text;
     l.out_channels = out_channels;
+    l.kernel = kernel;
     l.spectral = spectral;
     l.init_scale = init_scale;
     return drl_net_conv2d(net, x, &l);
@@ -5592,28 +5640,28 @@ static void drl__energy_build(drl_net *net, void *user)
     const drl_model_desc *d = (const drl_model_desc *)user;
     drl_spectral unit = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT, cap = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_CAP;
     drl_value x = drl_net_input(net, d->height, d->width, d->channels), e, h;
-    int i, j;
-    e = drl__energy_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, unit, 0);
-    e = drl__energy_layer(net, drl_net_act(net, e, DRL_ACT_LEAKY_RELU), "energy", "temb_map2", 4 * d->base, unit, 0);
+    int side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;       /* vectors: dense layers in place of convolutions */
+    e = drl__energy_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, unit, 0);
+    e = drl__energy_layer(net, drl_net_act(net, e, DRL_ACT_LEAKY_RELU), "energy", "temb_map2", 4 * d->base, 1, unit, 0);
     e = drl_net_act(net, e, DRL_ACT_LEAKY_RELU);                /* every reader of e wants act(e) */
-    x = drl__energy_layer(net, x, "energy", "conv_in", d->base, unit, 0);
+    x = drl__energy_layer(net, x, "energy", "conv_in", d->base, side, unit, 0);
     for (i = 0; i < d->resolutions; ++i) {
         int c = d->base * d->mult[i];
         for (j = 0; j < d->blocks; ++j) {
             char block[48], gain[64];
             drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
             drl__text(gain, sizeof gain, "%s.g", block);
-            h = drl__energy_layer(net, drl_net_act(net, x, DRL_ACT_LEAKY_RELU), block, "conv1", c, unit, 0);
-            h = drl_net_shift(net, h, drl__energy_layer(net, e, block, "temb_map", c, unit, 0));
-            h = drl__energy_layer(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), block, "conv2", c, cap, 1e-10f);
+            h = drl__energy_layer(net, drl_net_act(net, x, DRL_ACT_LEAKY_RELU), block, "conv1", c, side, unit, 0);
+            h = drl_net_shift(net, h, drl__energy_layer(net, e, block, "temb_map", c, 1, unit, 0));
+            h = drl__energy_layer(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), block, "conv2", c, side, cap, 1e-10f);
             h = drl_net_gain(net, h, gain);
-            if (x.c != c) x = drl__energy_layer(net, x, block, "short_cut", c, unit, 0);
+            if (x.c != c) x = drl__energy_layer(net, x, block, "short_cut", c, side, unit, 0);
             x = drl_net_add(net, h, x);
         }
         if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
     }
     h = drl_net_spatial_sum(net, drl_net_act(net, x, DRL_ACT_RELU), 1.0f);
-    drl_net_dot(net, h, drl__energy_layer(net, e, "energy", "temb_final", h.c, DRL_SPECTRAL_NONE, 0));
+    drl_net_dot(net, h, drl__energy_layer(net, e, "energy", "temb_final", h.c, 1, DRL_SPECTRAL_NONE, 0));
 }
 
 static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
@@ -5852,16 +5900,16 @@ DRL_API drl_status drl_model_save_memory(drl_model *m, void *dst, size_t capacit
 static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use, drl_model **out)
 {
     const char *text = drl_safetensors_meta(st, "drl.model");
-    drl_model_desc d;
+    drl_model_desc read, d;
     drl_model *m = NULL;
     drl_net count;
     drl_status status;
     size_t i, elements = 0;
-    memset(&d, 0, sizeof d);
-    if (!text || !drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), text, &d))
+    memset(&read, 0, sizeof read);
+    if (!text || !drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), text, &read))
         return drl__fail(ctx, DRL_E_FORMAT, "model file: its metadata has %s \"drl.model\"", text ? "a malformed" : "no");
-    if (use) { d.batch = use->batch; d.trainable = use->trainable; }
-    status = drl__model_resolve(ctx, &d, &d);
+    if (use) { read.batch = use->batch; read.trainable = use->trainable; }
+    status = drl__model_resolve(ctx, &read, &d);
     if (status != DRL_OK) return status;
     memset(&count, 0, sizeof count);
     count.ctx = ctx;
@@ -6293,11 +6341,9 @@ DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
     tr->now = tr->good;
     tr->now.rollbacks = rollbacks;
     tr->now.rate_scale = rate_scale;
-    drl_net_refresh(net, 0);
+    drl__net_prepare(net, DRL__NORM_KEPT);
     return DRL_OK;
 }
-
-#define DRL__AVERAGE_ITERATIONS 20          /* of the power method, from the training's vectors: the average is a small step away */
 
 DRL_API drl_status drl_trainer_swap_average(drl_trainer *tr)
 {
@@ -6313,7 +6359,7 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *tr)
     tr->averaged = !tr->averaged;
     if (tr->averaged) memcpy(tr->kept_state, net->state, tr->state * sizeof(float));
     else memcpy(net->state, tr->kept_state, tr->state * sizeof(float));
-    drl_net_refresh(net, tr->averaged ? DRL__AVERAGE_ITERATIONS : 0);
+    drl__net_prepare(net, tr->averaged ? DRL__NORM_CONVERGED : DRL__NORM_KEPT);
     return DRL_OK;
 }
 
@@ -6389,7 +6435,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     }
     for (i = 0; i < DRL__COUNT(array); ++i) drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
     tr->now = now;
-    drl_net_refresh(tr->model->net, 0);
+    drl__net_prepare(tr->model->net, DRL__NORM_KEPT);
     drl__trainer_keep(tr);
     return DRL_OK;
 }

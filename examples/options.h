@@ -86,14 +86,15 @@ static inline double seconds_now(void)
 #endif
 }
 
-/* A context for --threads N and --isa NAME; exits with a sentence when there is none. */
-static inline drl_ctx *options_context(options *o)
+/* A context for --threads N and --isa NAME, otherwise as in desc (NULL: all defaults); exits with a sentence when there is none. */
+static inline drl_ctx *options_context_in(options *o, const drl_ctx_desc *desc)
 {
     drl_ctx_desc d;
     drl_ctx *ctx = NULL;
     const char *name = option_text(o, "--isa", "auto");
     int isa;
     memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
     d.threads = option_int(o, "--threads", 1);
 #ifndef DRL_THREADS
     if (d.threads > 1) { fprintf(stderr, "--threads %d: this program was compiled without -DDRL_THREADS, so it has one thread\n", d.threads); exit(2); }
@@ -107,4 +108,6 @@ static inline drl_ctx *options_context(options *o)
     }
     return ctx;
 }
+
+static inline drl_ctx *options_context(options *o) { return options_context_in(o, NULL); }
 #endif

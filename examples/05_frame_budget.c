@@ -1,0 +1,97 @@
+/* 05_frame_budget.c - images that grow a little each frame of a game: a time budget, one fixed block of memory, no allocation in the loop.
+ *
+ * Shows: a context inside the program's own block, sizes in numbers, a sampler advanced step by step until the frame's time is spent.
+ *
+ *     cc -O2 examples/05_frame_budget.c -o frame_budget -lm
+ *     ./frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *
+ * Without a model file (examples/02_train_images.c and `make demo` write one) it takes random weights: the times are the same, the image is
+ * noise. Prints the milliseconds of each frame and what the block holds. A step that does not fit the budget is a frame of its own.
+ */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "options.h"
+#include "picture.h"
+
+static unsigned char block[48 << 20];       /* all memory that the library gets */
+
+static int fail(drl_ctx *ctx, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx));
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static float image[64 * 64 * 4];
+    options o = options_of(argc, argv);
+    drl_ctx_desc where;
+    drl_ctx *ctx;
+    drl_model_desc d;
+    drl_sample_desc how;
+    drl_model *model = NULL;
+    drl_sampler *sampler = NULL;
+    drl_status status = DRL_RUNNING;
+    picture p;
+    const char *prefix;
+    double budget, step_ms = 0, total = 0, worst = 0;
+    int frame, words, i;
+
+    memset(&where, 0, sizeof where);
+    where.memory = block;
+    where.memory_size = sizeof block;
+    ctx = options_context_in(&o, &where);
+    memset(&how, 0, sizeof how);
+    memset(&d, 0, sizeof d);
+    how.count = option_int(&o, "--count", 1);
+    how.steps = option_int(&o, "--k", 0);
+    how.seed = (uint64_t)option_int(&o, "--seed", 1);
+    budget = option_number(&o, "--budget", 4);
+    prefix = option_text(&o, "--out", "frame");
+    words = options_rest(&o, "frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n");
+    if (words > 1 || how.count < 1) { fprintf(stderr, "one model file at most, and --count 1 or more\n"); return 2; }
+
+    d.height = 16;
+    d.channels = 4;
+    d.batch = 1;                            /* the arena of the network is for one image; more images take turns */
+    if (words) {
+        void *data = NULL;
+        size_t size = 0;
+        if (drl_file_read(ctx, argv[1], &data, &size) != DRL_OK || drl_model_load_memory(ctx, data, size, &d, &model) != DRL_OK) return fail(ctx, argv[1]);
+        drl_file_free(ctx, data);
+    } else if (drl_model_create(ctx, &d, 1, &model) != DRL_OK) return fail(ctx, "model");
+    drl_model_describe(model, &d);
+    if ((size_t)d.height * (size_t)d.width * (size_t)d.channels > sizeof image / sizeof *image) { fprintf(stderr, "images of %d x %d x %d are too large for this program\n", d.height, d.width, d.channels); return 1; }
+    if (drl_sampler_create(model, &how, &sampler) != DRL_OK) return fail(ctx, "sampler");
+    printf("%d image(s) of %d x %d x %d: %d Langevin steps, %.2f MB of %.0f in use, %s\n", how.count, d.height, d.width, d.channels, drl_sampler_steps_left(sampler),
+           (double)drl_ctx_bytes_used(ctx) * 1e-6, (double)sizeof block * 1e-6, drl_isa_name(drl_ctx_isa(ctx)));
+
+    for (frame = 0; status == DRL_RUNNING; ++frame) {           /* one turn of a game's main loop */
+        double start = seconds_now(), spent;
+        int steps = 0;
+        do {
+            status = drl_sampler_run(sampler, 1);
+            ++steps;
+            spent = (seconds_now() - start) * 1000;
+            if (spent / steps > step_ms || frame + steps < 3) step_ms = spent / steps;          /* the slowest so far, cold caches apart */
+        } while (status == DRL_RUNNING && spent + step_ms <= budget);
+        /* here the game would draw drl_sampler_image(sampler, i, image) as it is by now */
+        printf("frame %3d: %2d steps, %6.2f ms, level %d\n", frame, steps, spent, drl_sampler_level(sampler));
+        total += spent;
+        if (spent > worst) worst = spent;
+    }
+    if (status != DRL_OK) return fail(ctx, "sampling");
+    printf("%d frames, %.2f ms each, %.2f at most, budget %.2f; %.1f ms in all; peak %.2f MB\n", frame, total / frame, worst, budget, total, (double)drl_ctx_bytes_peak(ctx) * 1e-6);
+
+    p = picture_create(how.count * (d.width * 8 + 4) + 4, d.height * 8 + 8, 0xffffffffu);
+    for (i = 0; i < how.count; ++i) {
+        if (drl_sampler_image(sampler, i, image) != DRL_OK) return fail(ctx, "image");
+        picture_image(&p, 4 + i * (d.width * 8 + 4), 4, image, d.height, d.width, d.channels, 8);
+    }
+    i = picture_save(ctx, &p, prefix, 0);
+    picture_destroy(&p);
+    drl_sampler_destroy(sampler);
+    drl_model_destroy(model);
+    drl_ctx_destroy(ctx);
+    return !i;
+}
