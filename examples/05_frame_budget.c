@@ -73,7 +73,7 @@ int main(int argc, char **argv)
             status = drl_sampler_run(sampler, 1);
             ++steps;
             spent = (seconds_now() - start) * 1000;
-            if (spent / steps > step_ms || frame + steps < 3) step_ms = spent / steps;          /* the slowest so far, cold caches apart */
+            step_ms += 0.2 * (spent / steps - step_ms);         /* what a step costs lately: one slow frame is soon forgotten */
         } while (status == DRL_RUNNING && spent + step_ms <= budget);
         /* here the game would draw drl_sampler_image(sampler, i, image) as it is by now */
         printf("frame %3d: %2d steps, %6.2f ms, level %d\n", frame, steps, spent, drl_sampler_level(sampler));

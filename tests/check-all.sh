@@ -6,7 +6,7 @@ out=build/check-all
 mkdir -p $out
 : > $out/table
 WARN="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wdouble-promotion -Wcast-align -Werror"
-TESTS="test_rng test_ops test_io test_net test_sample test_model test_train"
+TESTS="test_context test_rng test_ops test_io test_net test_sample test_model test_train"
 failed=0
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -78,7 +78,7 @@ windows() {     # compiles and links, pool included
 
 for c in gcc clang; do for s in c99 c11 c17; do check warnings-$c-$s $c header $c c $s; done; done
 for c in g++ clang++; do for s in c++11 c++20; do check warnings-$c-$s $c header $c c++ $s; done; done
-for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_THREADS; do check option-$o gcc option $o; done
+for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS; do check option-$o gcc option $o; done
 check two-units gcc two_units
 check examples-plain cc examples
 check parity gcc parity

@@ -1,0 +1,155 @@
+/* test_context.c - contexts: creation, first error and its text, allocation from a heap and from a caller's block, jobs and the pool. */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "check.h"
+
+static void creation(void)
+{
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    check_heap heap;
+    int isa;
+    CHECK(drl_ctx_create(NULL, NULL) == DRL_E_ARGUMENT, "no place for the result");
+    CHECK(drl_ctx_create(NULL, &ctx) == DRL_OK && ctx, "all defaults");
+    CHECK(drl_ctx_threads(ctx) == 1 && drl_ctx_isa(ctx) != DRL_ISA_AUTO && drl_ctx_status(ctx) == DRL_OK && !drl_ctx_message(ctx)[0], "a fresh context");
+    drl_ctx_destroy(ctx);
+    drl_ctx_destroy(NULL);
+
+    memset(&heap, 0, sizeof heap);
+    memset(&d, 0, sizeof d);
+    ctx = NULL;
+    d.threads = -1;                     CHECK(drl_ctx_create(&d, &ctx) == DRL_E_ARGUMENT && !ctx, "negative threads");
+    d.threads = 65;                     CHECK(drl_ctx_create(&d, &ctx) == DRL_E_ARGUMENT && !ctx, "65 threads");
+    d.threads = 0;
+    d.allocator.alloc_fn = check_alloc; CHECK(drl_ctx_create(&d, &ctx) == DRL_E_ARGUMENT && !ctx, "half an allocator");
+    d.allocator.free_fn = check_free;
+    d.allocator.user = &heap;
+    d.memory = &heap;                   CHECK(drl_ctx_create(&d, &ctx) == DRL_E_ARGUMENT && !ctx, "memory without a size");
+    d.memory_size = sizeof heap;        CHECK(drl_ctx_create(&d, &ctx) == DRL_E_ARGUMENT && !ctx, "memory and an allocator");
+    d.memory = NULL; d.memory_size = 0;
+    heap.fail_at = 1;                   CHECK(drl_ctx_create(&d, &ctx) == DRL_E_MEMORY && !ctx && !heap.live, "no memory");
+    d.isa = (drl_isa)99;                CHECK(drl_ctx_create(&d, &ctx) == DRL_E_UNSUPPORTED && !ctx && !heap.live, "no such set");
+    for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON; ++isa) {
+        d.isa = (drl_isa)isa;
+        if (drl_ctx_create(&d, &ctx) != DRL_OK) continue;
+        CHECK(drl_ctx_isa(ctx) == d.isa && drl_isa_name(d.isa)[0], "forced set %d", isa);
+        drl_ctx_destroy(ctx);
+        ctx = NULL;
+    }
+    CHECK(!heap.live && !heap.bytes, "%ld blocks, %lu bytes left", heap.live, (unsigned long)heap.bytes);
+    for (isa = -1; isa < 20; ++isa) CHECK(drl_status_text((drl_status)isa)[0], "status %d has a text", isa);
+}
+
+static void errors(void)
+{
+    static const struct { double v; const char *text; } number[] = {
+        { 0, "0" }, { 1, "1" }, { -1.5, "-1.5" }, { 0.1, "0.1" }, { 0.99, "0.99" }, { 2e-4, "0.0002" }, { 1e-5, "1e-5" }, { 123456, "123456" }, { 1234567, "1.23457e6" },
+        { 999999.9, "1e6" }, { 0.000123456789, "0.000123457" }, { 1e300, "1e300" }, { 3.14159265, "3.14159" }, { 100, "100" }, { 1e-300, "1e-300" } };
+    drl_ctx *ctx = NULL;
+    char text[64];
+    size_t i;
+    drl_ctx_create(NULL, &ctx);
+    CHECK(drl__fail(ctx, DRL_E_SHAPE, "%d of %z, %s%c %u", -7, (size_t)12, "yes", '!', (uint64_t)18446744073709551615u) == DRL_E_SHAPE, "status");
+    CHECK(!strcmp(drl_ctx_message(ctx), "-7 of 12, yes! 18446744073709551615"), "'%s'", drl_ctx_message(ctx));
+    drl__fail(ctx, DRL_E_MEMORY, "second");
+    CHECK(drl_ctx_status(ctx) == DRL_E_SHAPE && drl_ctx_message(ctx)[0] == '-', "the first failure stays");
+    drl_ctx_clear(ctx);
+    CHECK(drl_ctx_status(ctx) == DRL_OK && !drl_ctx_message(ctx)[0], "cleared");
+    for (i = 0; i < sizeof number / sizeof number[0]; ++i) {
+        drl__text(text, sizeof text, "%g", number[i].v);
+        CHECK(!strcmp(text, number[i].text), "%s, not %s", text, number[i].text);
+    }
+    drl__text(text, 8, "%s", "longer than that");
+    CHECK(!strcmp(text, "longer "), "cut at '%s'", text);
+    CHECK(!drl__alloc(ctx, SIZE_MAX) && drl_ctx_status(ctx) == DRL_E_MEMORY, "SIZE_MAX bytes");
+    drl_ctx_destroy(ctx);
+}
+
+static void block(void)
+{
+    static unsigned char memory[20000];
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    void *p[8];
+    size_t start;
+    int i;
+    memset(&d, 0, sizeof d);
+    d.memory = memory + 3;                                      /* any alignment */
+    d.memory_size = 100;
+    CHECK(drl_ctx_create(&d, &ctx) == DRL_E_MEMORY && !ctx, "100 bytes are too few");
+    d.memory_size = sizeof memory - 4;
+    memory[sizeof memory - 1] = 0x5A;
+    CHECK(drl_ctx_create(&d, &ctx) == DRL_OK, "in a block");
+    start = drl_ctx_bytes_used(ctx);
+    for (i = 0; i < 8; ++i) {
+        p[i] = drl__alloc(ctx, 1000 + (size_t)i);
+        CHECK(p[i] && (uintptr_t)p[i] % DRL__ALIGN == 0 && (unsigned char *)p[i] >= memory && (unsigned char *)p[i] + 1000 + i <= memory + sizeof memory, "part %d", i);
+        if (p[i]) memset(p[i], i, 1000 + (size_t)i);
+    }
+    for (i = 0; i < 8; ++i) CHECK(((unsigned char *)p[i])[0] == i && ((unsigned char *)p[i])[999 + i] == i, "part %d is overwritten", i);
+    CHECK(!drl__alloc(ctx, 20000) && drl_ctx_status(ctx) == DRL_E_MEMORY && drl_ctx_message(ctx)[0], "full");
+    drl_ctx_clear(ctx);
+    for (i = 0; i < 8; i += 2) drl__free(ctx, p[i]);            /* out of order: comes back when what is above is free */
+    for (i = 7; i > 0; i -= 2) drl__free(ctx, p[i]);
+    CHECK(drl_ctx_bytes_used(ctx) == start, "%lu bytes held after all is freed", (unsigned long)(drl_ctx_bytes_used(ctx) - start));
+    p[0] = drl__alloc(ctx, 15000);
+    CHECK(p[0] != NULL, "the block is whole again: %s", drl_ctx_message(ctx));
+    CHECK(drl_ctx_bytes_peak(ctx) >= 15000 && memory[sizeof memory - 1] == 0x5A, "peak, and the byte behind the block");
+    drl_ctx_destroy(ctx);
+}
+
+/* Every index once, also when jobs start jobs: those run inside. */
+static int job_counts[64], nested_counts[64];
+static drl_ctx *job_ctx;
+static void inner(void *arg, int index) { ((int *)arg)[index] += 1; }
+static void outer(void *arg, int index)
+{
+    int mine[4] = { 0, 0, 0, 0 };
+    drl__parallel(job_ctx, 3, inner, mine);
+    nested_counts[index] += mine[0] + mine[1] + mine[2] + mine[3];
+    ((int *)arg)[index] += 1;
+}
+
+static void jobs(void)
+{
+    int threads, i, round;
+#ifdef DRL_THREADS
+    const int most = 7;
+#else
+    const int most = 1;
+#endif
+    for (threads = 1; threads <= most; ++threads) {
+        drl_ctx_desc d;
+        memset(&d, 0, sizeof d);
+        memset(job_counts, 0, sizeof job_counts);
+        memset(nested_counts, 0, sizeof nested_counts);
+        d.threads = threads;
+        job_ctx = NULL;
+        CHECK(drl_ctx_create(&d, &job_ctx) == DRL_OK, "%d threads", threads);
+        if (!job_ctx) continue;
+        for (round = 0; round < 500; ++round) drl__parallel(job_ctx, 1 + round % threads, outer, job_counts);
+        for (i = 0; i < threads; ++i) {
+            int want = 0;
+            for (round = 0; round < 500; ++round) want += i < 1 + round % threads;
+            CHECK(job_counts[i] == want && nested_counts[i] == 3 * want, "%d threads, job %d: ran %d times, %d inside, not %d", threads, i, job_counts[i], nested_counts[i], want);
+        }
+        drl_ctx_destroy(job_ctx);
+    }
+#ifndef DRL_THREADS
+    {
+        drl_ctx_desc d;
+        memset(&d, 0, sizeof d);
+        d.threads = 2;
+        CHECK(drl_ctx_create(&d, &job_ctx) == DRL_E_UNSUPPORTED, "2 threads without a pool or a hook");
+    }
+#endif
+}
+
+int main(void)
+{
+    creation();
+    errors();
+    block();
+    jobs();
+    return check_report("test_context");
+}
