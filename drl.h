@@ -1397,6 +1397,7 @@ typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job)
 
 #define DRL__LANES    16            /* every reduction of a contiguous vector uses this many partial sums, whatever the vectors */
 #define DRL__MR_MAX   6             /* most rows of a tile */
+#define DRL__GRAIN 65536            /* elements: less is not worth waking a thread for; a multiple of DRL__LANES */
 #define DRL__CHUNK    96            /* pixels that share one pass over the weights; a multiple of every tile's rows */
 #define DRL__DW_CHUNK 128           /* pixels in one chain of the parameter gradient */
 #define DRL__MAX_WEIGHTS 8192       /* floats of weights that a pass over a chunk keeps in the first-level cache */
@@ -1802,7 +1803,7 @@ DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transpo
     a.to = packed;
     a.scale = scale;
     a.add = 0;
-    drl__split(ctx, (size_t)a.v.in, 8, drl__pack_span, &a);
+    drl__split(ctx, (size_t)a.v.in, 1 + DRL__GRAIN / ((size_t)a.v.taps * (size_t)a.v.out), drl__pack_span, &a);
 }
 
 /* Scratch of each pass, in floats; every part begins on a multiple of 16. */
@@ -1975,7 +1976,7 @@ static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const flo
     k.images = images;
     k.scale = scale;
     k.accumulate = accumulate;
-    drl__split(ctx, images * ((c + 63) / 64), 1, ctx->kernels->columns, &k);
+    drl__split(ctx, images * ((c + 63) / 64), 1 + DRL__GRAIN / (rows * 64), ctx->kernels->columns, &k);
 }
 
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work)
@@ -2005,7 +2006,7 @@ DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
     p.to = dweight;
     p.scale = 1;
     p.add = 1;
-    drl__split(ctx, (size_t)p.v.in, 8, drl__pack_span, &p);
+    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
     if (dbias) {
         drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, partial, 0);
         drl__columns(ctx, partial, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
@@ -2016,7 +2017,6 @@ DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [ops.impl] - checks, then one kernel each, split over threads by elements, pixels, rows or columns; never inside a sum.
  * ------------------------------------------------------------------------------------------------------------------------------ */
-#define DRL__GRAIN 4096             /* elements: less is not worth a job; a multiple of DRL__LANES */
 
 /* Rows of c floats for about DRL__GRAIN elements. */
 static size_t drl__row_grain(size_t c) { return (DRL__GRAIN + c - 1) / c; }
@@ -2313,7 +2313,7 @@ static double drl__dot(drl_ctx *ctx, size_t n, const float *a, const float *b)
     d.each = drl__round_up((n + DRL__SEGMENTS - 1) / DRL__SEGMENTS, 1024);
     d.sums = sums;
     segments = (n + d.each - 1) / d.each;
-    drl__split(ctx, segments, 4, drl__dot_span, &d);
+    drl__split(ctx, segments, 1 + DRL__GRAIN / d.each, drl__dot_span, &d);
     for (i = 0; i < segments; ++i) sum += sums[i];
     return sum;
 }
