@@ -26,7 +26,7 @@ build/%: bench/%.c $(HEADERS)
 	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
 
 demo: build/02_train_images
-	build/02_train_images --minutes 4.5 --warmup 200 --k 15 --b2 4e-4 --threads $(THREADS) --out build/demo
+	build/02_train_images --minutes 4 --lr 1e-3 --warmup 300 --noise 0.05 --k 15 --b2 4e-4 --threads $(THREADS) --out build/demo
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
 test: $(TESTS) build/parity

@@ -8,7 +8,7 @@
  *
  * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
  *   --k N (Langevin steps)  --b2 X (their size)  --noise X (on the data)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
- *   --resume (go on from PREFIX.checkpoint, bit for bit)  --threads N  --isa NAME
+ *   --resume (go on from PREFIX.checkpoint with the same --data, bit for bit)  --threads N  --isa NAME
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors. Ctrl-C finishes the step, saves all three and ends.
  */
 #define DRL_IMPLEMENTATION
@@ -147,6 +147,11 @@ int main(int argc, char **argv)
 
     path_of(checkpoint, sizeof checkpoint, prefix, ".checkpoint");
     if (resume && drl_checkpoint_describe(ctx, checkpoint, &md, &td) != DRL_OK) return fail(ctx, "--resume");
+    if (data->channels != md.channels || data->height > md.height || data->width > md.width) {
+        fprintf(stderr, "the data has images of %d x %d x %d, the model takes up to %d x %d x %d; with --resume, give the same --data\n",
+                data->height, data->width, data->channels, md.height, md.width, md.channels);
+        return 2;
+    }
     if (drl_model_create(ctx, &md, seed, &model) != DRL_OK || drl_trainer_create(model, &td, &trainer) != DRL_OK) return fail(ctx, "model");
     if (resume && drl_trainer_resume(trainer, checkpoint) != DRL_OK) return fail(ctx, "--resume");
     x0 = (float *)malloc((size_t)td.batch * (size_t)md.height * (size_t)md.width * (size_t)md.channels * sizeof *x0);

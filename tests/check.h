@@ -73,4 +73,16 @@ CHECK_MAYBE_UNUSED static void check_free(void *user, void *p, size_t bytes)
     if (p) { --h->live; h->bytes -= bytes; }
     free(p);
 }
+
+/* Where a test may write the file `name`: in build/ when run from the repository root, else here. */
+CHECK_MAYBE_UNUSED static const char *check_path(const char *name)
+{
+    static char path[128];
+    FILE *f;
+    snprintf(path, sizeof path, "build/%s", name);
+    f = fopen(path, "wb");
+    if (f) { fclose(f); remove(path); }
+    else snprintf(path, sizeof path, "%s", name);
+    return path;
+}
 #endif

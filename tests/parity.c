@@ -37,13 +37,13 @@ static void line(const parity *p, const char *what, double error, double bound, 
 {
     int ok = error <= bound;
     if (ok) ++check_passed; else ++check_failed;
-    printf("%s %-8s %-44s %9.2e  bound %7.1e  %s%s\n", p->file, drl_isa_name(drl_ctx_isa(p->ctx)), what, error, bound, ok ? "ok" : "FAILED", note);
+    printf("%s %-8s %-47s %9.2e  bound %7.1e  %s%s\n", p->file, drl_isa_name(drl_ctx_isa(p->ctx)), what, error, bound, ok ? "ok" : "FAILED", note);
 }
 
 static int problem(const parity *p, const char *what, const char *sentence)
 {
     ++check_failed;
-    printf("%s %-8s %-44s FAILED: %s\n", p->file, p->ctx ? drl_isa_name(drl_ctx_isa(p->ctx)) : "-", what, sentence);
+    printf("%s %-8s %-47s FAILED: %s\n", p->file, p->ctx ? drl_isa_name(drl_ctx_isa(p->ctx)) : "-", what, sentence);
     return 0;
 }
 
@@ -168,7 +168,7 @@ static void chain_compare(const parity *p, const char *name, chain_fn run, void 
 {
     size_t count = (size_t)n * p->size, weights_size = drl_net_params_size(p->net);
     float *out = (float *)malloc(count * sizeof *out), *moved = (float *)malloc(count * sizeof *moved), *weights = (float *)malloc(weights_size * sizeof *weights);
-    int i, k, image, agree;
+    int k, image, agree;
     char what[80], note[120];
     if (!out || !moved || !weights) problem(p, name, "out of memory");
     else if (!run(p, chain, out)) problem(p, name, drl_ctx_message(p->ctx));
@@ -188,10 +188,10 @@ static void chain_compare(const parity *p, const char *name, chain_fn run, void 
                 if (e < nearest) nearest = e;
             }
             move_weights(p, weights, 0);
-            snprintf(note, sizeof note, "  (a kink: %d of %d runs with weights moved by rounding agree, the nearest to %.1e)", agree, KINK_RUNS, nearest);
+            snprintf(note, sizeof note, "  (%s: %d of %d runs with weights moved by rounding agree, the nearest to %.1e)", agree ? "a kink" : "no kink", agree, KINK_RUNS, nearest);
             line(p, what, error, agree ? BOUND_KINK : BOUND_CHAIN, note);
         }
-    for (i = 0; i < 1; ++i) { free(out); free(moved); free(weights); }
+    free(out); free(moved); free(weights);
 }
 
 /* -- the DRL kind -- */
@@ -319,10 +319,11 @@ static void gradient_compare(const parity *p, const char *prefix)
             if (!(ratio <= worst_ratio)) { worst_ratio = ratio; worst = i; worst_error = num[i] / scale; worst_bound = limit / scale; }
         }
         if (!print_all && !failed && worst >= 0) {
+            char note[64];
             --check_passed;
-            snprintf(name, sizeof name, "%s", drl_net_param(p->net, worst)->name);
-            line(p, name, worst_error, worst_bound, "");
-            printf("%s %-8s ... is the worst of %d single gradient tensors\n", p->file, drl_isa_name(drl_ctx_isa(p->ctx)), n);
+            snprintf(name, sizeof name, "%s%s", prefix, drl_net_param(p->net, worst)->name);
+            snprintf(note, sizeof note, "  (the worst of %d single tensors)", n);
+            line(p, name, worst_error, worst_bound, note);
         }
     }
     free(num); free(den);

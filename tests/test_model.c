@@ -596,7 +596,7 @@ static void memory(void)
 
 static void files(void)
 {
-    static const char path[] = "test_model.safetensors";
+    const char *path = check_path("test_model.safetensors");
     check_heap heap;
     drl_ctx *ctx;
     drl_model_desc d = tiny(), got, use;

@@ -769,7 +769,7 @@ static void wrong_build(drl_net *net, void *user)
     case 21: drl_net_conv2d(net, x, &l); if (wrong_calls % 2) drl_net_act(net, x, DRL_ACT_RELU); break;        /* does not repeat itself */
     case 22: l.out_channels = 2147483647; drl_net_conv2d(net, drl_net_conv2d(net, x, &l), &l); break;
     case 23: for (way = 0, y = x; way < 15; ++way) y = drl_net_upsample2(net, y); drl_net_conv2d(net, drl_net_upsample2(net, y), &l); break;
-    case 25: drl_net_act(net, x, (drl_act)(DRL_ACT_SILU + 1)); break;   /* one beyond the last */
+    case 25: way -= 21; drl_net_act(net, x, (drl_act)way); break;         /* one beyond the last */
     default: break;
     }
     drl_net_act(net, x, DRL_ACT_RELU);              /* after the failure: does nothing */
