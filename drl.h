@@ -527,6 +527,7 @@ DRL_API void       drl_net_refresh(drl_net *net, int iterations);
 DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st);
 
 /* drl_net_forward - run n images x (N,H,W,C) with level values `level` [N] (NULL if the net has none); out [N * size of the output].
+ *   x must stay as it is until drl_net_backward has run.
  * drl_net_backward - after a forward in the same mode, with dout the gradient by the output: DRL_NET_INPUT_GRAD writes dx (N,H,W,C),
  * DRL_NET_PARAM_GRAD adds to drl_net_grads (by the effective, spectrally normalised weights) and leaves dx alone.
  * drl_net_spectral_grads - turns accumulated gradients by effective weights into those by the parameters; once, after all of them. */
@@ -612,7 +613,7 @@ typedef struct drl_sample_desc {
 
 typedef struct drl_sampler drl_sampler;
 
-/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about (2 count + 2 batch) * size floats.
+/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about (3 count + threads) * size floats.
  * drl_sampler_run - advance every image by up to `steps` Langevin steps: DRL_RUNNING, or DRL_OK when x_0 is reached, or DRL_E_NUMERIC
  * when a chain leaves the finite numbers (the sampler stays as it is and cannot go on), or what the energy returned.
  * One step, for x_next = x_{t+1}:
@@ -738,7 +739,8 @@ DRL_API drl_rng    drl_trainer_rng(const drl_trainer *trainer);
 DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
 
 #ifndef DRL_NO_STDIO
-/* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit.
+/* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit, if the
+ * trainer was made from the description in the file (drl_checkpoint_describe) and is given the same images.
  * drl_trainer_resume fails with DRL_E_SHAPE when the file belongs to another model, and changes nothing.
  * drl_checkpoint_describe reads both descriptions. */
 DRL_API drl_status drl_trainer_save(drl_trainer *trainer, const char *path);
@@ -747,7 +749,7 @@ DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_m
 #endif
 
 /* The parts of a step, for those who build their own (and for tests): K Langevin steps of n chains, each at its own level, in place.
- * last_gradient [n * size], if not NULL, receives dF/dy of the last step. Fails as drl_sampler_run. */
+ * gradient [n * size] receives dF/dy of the last step. Fails as drl_sampler_run. */
 typedef struct drl_langevin_desc {
     const drl_energy *energy;
     const drl_schedule *schedule;
@@ -5240,7 +5242,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (!d.count) d.count = 1;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0)
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps > (0x7fffffff - 1) / schedule->levels)
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g: one of them is out of range, or `start` is missing",
                          d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale);
     if (!energy->eval || !energy->size || energy->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
@@ -5911,6 +5913,9 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
     if (use) { read.batch = use->batch; read.trainable = use->trainable; }
     status = drl__model_resolve(ctx, &read, &d);
     if (status != DRL_OK) return status;
+    /* the weights do not tell the size of the images, so it has a bound of its own: 2^24 floats an image */
+    if ((uint64_t)d.height * (uint64_t)d.width * (uint64_t)d.channels > (uint64_t)1 << 24)
+        return drl__fail(ctx, DRL_E_FORMAT, "model file: images of %d x %d x %d are too large", d.height, d.width, d.channels);
     memset(&count, 0, sizeof count);
     count.ctx = ctx;
     count.desc.batch = 1;
