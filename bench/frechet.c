@@ -146,7 +146,10 @@ int main(int argc, char **argv)
     {
         drl_rng rng = { 1, 0, 0 };
         drl_rng_normals(ctx, &rng, x, (size_t)test_count * PIXELS);
-        for (i = 0; i < test_count * PIXELS; ++i) x[i] = y[i] + 0.2f * x[i];
+        for (i = 0; i < test_count * PIXELS; ++i) {
+            x[i] = y[i] + 0.2f * x[i];
+            x[i] = x[i] < -1 ? -1.0f : x[i] > 1 ? 1.0f : x[i];
+        }
     }
     printf("frechet, test images with noise 0.2      %.2f\n", distance(ctx, net, x, test_count, reference, train_count));
 
