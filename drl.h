@@ -526,13 +526,25 @@ DRL_API void       drl_net_refresh(drl_net *net, int iterations);
  * DRL_E_FORMAT (a name is missing), DRL_E_SHAPE, and then changes nothing. Refreshes with the power iterations as they are. */
 DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st);
 
-/* drl_net_forward - run n images x (N,H,W,C) with level values `level` [N] (NULL if the net has none); out [N * size of the output].
- *   x must stay as it is until drl_net_backward has run.
- * drl_net_backward - after a forward in the same mode, with dout the gradient by the output: DRL_NET_INPUT_GRAD writes dx (N,H,W,C),
- * DRL_NET_PARAM_GRAD adds to drl_net_grads (by the effective, spectrally normalised weights) and leaves dx alone.
+/* What a net is run on. */
+typedef struct drl_batch {
+    int n;                      /* images, 1 .. drl_net_desc.batch */
+    const float *x;             /* (N,H,W,C) */
+    const float *level;         /* [N] level values; NULL if the net has none */
+} drl_batch;
+DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level);
+
+/* drl_net_forward - out [N * size of the output], values only.
+ * drl_net_input_grad - the same, and dx (N,H,W,C), the gradient of sum(dout * out) by the images, dout [N * size of the output].
+ * Both take a few images at a time from end to end, so that they stay in the cache; threads take different images, or, when there are
+ * too few of them, share each operator.
+ * drl_net_train_forward - out, and whatever the gradient by the parameters needs is kept; *batch's arrays must stay as they are until
+ * drl_net_train_backward adds that gradient to drl_net_grads (by the effective, spectrally normalised weights).
  * drl_net_spectral_grads - turns accumulated gradients by effective weights into those by the parameters; once, after all of them. */
-DRL_API drl_status drl_net_forward(drl_net *net, drl_net_mode mode, int n, const float *x, const float *level, float *out);
-DRL_API drl_status drl_net_backward(drl_net *net, const float *dout, float *dx);
+DRL_API drl_status drl_net_forward(drl_net *net, const drl_batch *batch, float *out);
+DRL_API drl_status drl_net_input_grad(drl_net *net, const drl_batch *batch, const float *dout, float *out, float *dx);
+DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, float *out);
+DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout);
 DRL_API void       drl_net_spectral_grads(drl_net *net);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -4063,6 +4075,7 @@ typedef struct drl__program {
     drl__buffer *buffer;
     int instr_count, forward_count, buffer_count;
     int out, dout;                          /* buffers */
+    int slice;                              /* images that are run together: the buffers are for so many */
     size_t arena;                           /* bytes */
     int ready;
 } drl__program;
@@ -4083,13 +4096,10 @@ struct drl_net {
     /* second block */
     void *block;
     size_t block_bytes;
-    float *params, *grads, *state, *packed, *work;
-    unsigned char *arena;
-    size_t arena_bytes;
-    /* last run */
-    drl_net_mode mode;
-    int n;                                  /* 0: no forward to go back from */
-    const float *x;
+    float *params, *grads, *state, *packed;
+    unsigned char *arena;                   /* of all threads: arena_bytes of buffers and work_size floats of scratch each */
+    size_t arena_bytes, arena_step, arenas_bytes;
+    drl_batch trained;                      /* last drl_net_train_forward; n 0: none to go back from */
 };
 
 static drl_value drl__value_none(void)
@@ -4234,7 +4244,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     op->packed_transposed = net->packed_size;
     if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (!net->op || op->by_input || net->op[op->a].by_param))
         net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
-    work = drl_conv2d_work_count(net->ctx, &conv, net->desc.batch, x.h, x.w);
+    work = DRL__ROUND16(drl_conv2d_work_count(net->ctx, &conv, net->desc.batch, x.h, x.w));
     if (work > net->work_size) net->work_size = work;
     return y;
 }
@@ -4316,7 +4326,7 @@ DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name)
     op = drl__op_next(net, &scratch, DRL__OP_GAIN, x, drl__value_none(), x.h, x.w, x.c, &y);
     op->by_param = 1;
     op->weight = weight;
-    work = (size_t)net->desc.batch * (size_t)x.c;
+    work = DRL__ROUND16((size_t)net->desc.batch * (size_t)x.c);
     if (work > net->work_size) net->work_size = work;
     return y;
 }
@@ -4345,13 +4355,13 @@ DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b)
 
 /* -- compiling a mode -- */
 
-static int drl__buffer_new(drl_net *net, drl__program *p, int h, int w, int c, int is_bits)
+static int drl__buffer_new(drl__program *p, int h, int w, int c, int is_bits)
 {
     drl__buffer *b = &p->buffer[p->buffer_count];
-    size_t count = (size_t)net->desc.batch * (size_t)h * (size_t)w * (size_t)c;    /* checked in drl__net_plan */
+    size_t count = (size_t)p->slice * (size_t)h * (size_t)w * (size_t)c;    /* checked in drl__net_plan */
     memset(b, 0, sizeof *b);
     b->bytes = drl__round_up(is_bits ? (count + 7) / 8 : count * sizeof(float), DRL__ALIGN);
-    b->bits_each = count / (size_t)net->desc.batch * (is_bits ? 1 : 8 * sizeof(float));
+    b->bits_each = (size_t)h * (size_t)w * (size_t)c * (is_bits ? 1 : 8 * sizeof(float));
     b->first = -1;
     return p->buffer_count++;
 }
@@ -4399,7 +4409,7 @@ static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumul
     int fresh;
     *accumulate = op->gradient >= 0;
     if (op->gradient >= 0 && p->buffer[op->gradient].owners == 1) return op->gradient;
-    fresh = op->kind == DRL__OP_INPUT ? DRL__BUFFER_DX : drl__buffer_new(net, p, op->h, op->w, op->c, 0);
+    fresh = op->kind == DRL__OP_INPUT ? DRL__BUFFER_DX : drl__buffer_new(p, op->h, op->w, op->c, 0);
     if (op->gradient >= 0) {
         drl__emit(p, DRL__COPY, v, op->gradient, -1, -1, fresh);
         --p->buffer[op->gradient].owners;
@@ -4452,8 +4462,8 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
         else if (op->kind == DRL__OP_ADD && !b->readers && b->value != DRL__BUFFER_X)
             op->value = b->value;
         else
-            op->value = drl__buffer_new(net, p, op->h, op->w, op->c, 0);
-        if (drl__saves_bits(op) && drl__wants_gradient(op, mode)) op->bits = drl__buffer_new(net, p, op->h, op->w, op->c, 1);
+            op->value = drl__buffer_new(p, op->h, op->w, op->c, 0);
+        if (drl__saves_bits(op) && drl__wants_gradient(op, mode)) op->bits = drl__buffer_new(p, op->h, op->w, op->c, 1);
         drl__emit(p, DRL__RUN, i, a ? a->value : -1, b ? b->value : -1, op->bits, op->value);
     }
     p->forward_count = p->instr_count;
@@ -4465,7 +4475,7 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
 {
     int i;
     drl__op *last = &net->op[net->op_count - 1];
-    p->dout = last->gradient = drl__buffer_new(net, p, last->h, last->w, last->c, 0);
+    p->dout = last->gradient = drl__buffer_new(p, last->h, last->w, last->c, 0);
     p->buffer[p->dout].owners = 1;
     p->buffer[p->dout].first = p->buffer[p->dout].last = p->instr_count;
     for (i = net->op_count - 1; i > 0; --i) {
@@ -4543,6 +4553,43 @@ static void drl__place(drl__program *p, int *order)
     }
 }
 
+/* Images that one thread takes through the net together. Their largest activations should stay in the second-level cache; but all weights
+ * are read once for every slice, so slices are longer where there are many. Results do not depend on it. */
+#define DRL__SLICE_BYTES   (640u << 10)
+#define DRL__SLICE_WEIGHTS (2u << 20)           /* floats of packed weights that one more image a slice pays for */
+
+static int drl__net_slice(const drl_net *net)
+{
+    size_t most = 1, n;
+    int i;
+    for (i = 0; i < net->op_count; ++i) {
+        size_t bytes = (size_t)net->op[i].h * (size_t)net->op[i].w * (size_t)net->op[i].c * sizeof(float);
+        if (bytes > most) most = bytes;
+    }
+    n = 1 + DRL__SLICE_BYTES / most + net->packed_size / DRL__SLICE_WEIGHTS;
+    return n < (size_t)net->desc.batch ? (int)n : net->desc.batch;
+}
+
+/* Bytes of all threads' arenas: the buffers of a slice, then scratch. The whole-batch program of training runs from the first arena on, its
+ * scratch behind its buffers. */
+static size_t drl__net_arenas(drl_net *net)
+{
+    size_t work = net->work_size, sliced = 0, total = 0;
+    int mode;
+    for (mode = 0; mode < 3; ++mode) if (net->program[mode].ready && mode != DRL_NET_PARAM_GRAD && net->program[mode].arena > sliced) sliced = net->program[mode].arena;
+    net->arena_step = 0;
+    drl__carve(&net->arena_step, sliced, 1);
+    drl__carve(&net->arena_step, work, sizeof(float));
+    if (!drl__mul_fits(net->arena_step, (size_t)net->ctx->threads, &total)) return SIZE_MAX;
+    if (net->program[DRL_NET_PARAM_GRAD].ready) {
+        size_t whole = 0;
+        drl__carve(&whole, net->program[DRL_NET_PARAM_GRAD].arena, 1);
+        drl__carve(&whole, work, sizeof(float));
+        if (whole > total) total = whole;
+    }
+    return total;
+}
+
 /* Bounds on a program's tables: a value, its bits, a gradient and a copy of it for each operator; forward, two gradients by operands with
  * a copy before each, and one by parameters. */
 #define DRL__BUFFERS_PER_OP 4
@@ -4552,7 +4599,7 @@ static void drl__place(drl__program *p, int *order)
 static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **tables)
 {
     drl_net count, *net;
-    size_t total, at_op, at_param, at_init, at_names, at_instr[3], at_buffer[3], at_order, arena = 0;
+    size_t total, at_op, at_param, at_init, at_names, at_instr[3], at_buffer[3], at_order;
     unsigned char *block;
     int mode, i;
     memset(&count, 0, sizeof count);
@@ -4611,11 +4658,12 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
         p->buffer = (drl__buffer *)(void *)(block + at_buffer[mode]);
         p->buffer[DRL__BUFFER_X].first = p->buffer[DRL__BUFFER_DX].first = -1;
         p->buffer_count = 2;
+        p->slice = mode == DRL_NET_PARAM_GRAD ? net->desc.batch : drl__net_slice(net);
         drl__compile_forward(net, p, (drl_net_mode)mode);
         if (mode != DRL_NET_FORWARD) drl__compile_backward(net, p, (drl_net_mode)mode);
         DRL_ASSERT(p->instr_count <= net->op_count * DRL__INSTRS_PER_OP && p->buffer_count <= net->op_count * DRL__BUFFERS_PER_OP + 2);
         drl__place(p, (int *)(void *)(block + at_order));
-        if (p->arena > arena) arena = p->arena;
+        if (p->arena > net->arena_bytes) net->arena_bytes = p->arena;
         p->ready = 1;
     }
     total = 0;
@@ -4623,10 +4671,9 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) drl__carve(&total, net->params_size, sizeof(float));
     drl__carve(&total, net->state_size, sizeof(float));
     drl__carve(&total, net->packed_size, sizeof(float));
-    drl__carve(&total, net->work_size, sizeof(float));
-    drl__carve(&total, arena, 1);
-    net->block_bytes = total;
-    net->arena_bytes = arena;
+    net->arenas_bytes = drl__net_arenas(net);
+    drl__carve(&total, net->arenas_bytes, 1);
+    net->block_bytes = net->arenas_bytes == SIZE_MAX ? SIZE_MAX : total;
     *tables = net;
     return DRL_OK;
 }
@@ -4665,7 +4712,6 @@ DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *us
     if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) net->grads = (float *)(void *)(block + drl__carve(&total, net->params_size, sizeof(float)));
     net->state = (float *)(void *)(block + drl__carve(&total, net->state_size, sizeof(float)));
     net->packed = (float *)(void *)(block + drl__carve(&total, net->packed_size, sizeof(float)));
-    net->work = (float *)(void *)(block + drl__carve(&total, net->work_size, sizeof(float)));
     net->arena = block + total;
     for (i = 0; i < net->param_count; ++i)
         if (net->init_scale[i] < 0) {
@@ -4680,7 +4726,7 @@ DRL_API void drl_net_destroy(drl_net *net)
 {
     if (!net) return;
 #ifdef DRL__ASAN
-    ASAN_UNPOISON_MEMORY_REGION(net->arena, net->arena_bytes);
+    ASAN_UNPOISON_MEMORY_REGION(net->arena, net->arenas_bytes);     /* the allocator gets it back as it was */
 #endif
     drl__free(net->ctx, net->block);
     drl__free(net->ctx, net);
@@ -4769,7 +4815,7 @@ static void drl__net_prepare(drl_net *net, int iterations)
         if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (op->by_input || net->op[op->a].by_param))
             drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
     }
-    net->n = 0;
+    net->trained.n = 0;
 }
 
 DRL_API void drl_net_refresh(drl_net *net, int iterations)
@@ -4815,23 +4861,24 @@ DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st)
 typedef struct drl__run {
     drl_net *net;
     const drl__program *p;
-    const float *x, *level;
+    drl_batch batch;                        /* of this slice */
     float *dx;
-    int n;
+    unsigned char *arena;
+    float *work;
 } drl__run;
 
 static float *drl__at(const drl__run *r, int buffer)
 {
     if (buffer < 0) return NULL;
-    if (buffer == DRL__BUFFER_X) return (float *)(uintptr_t)r->x;      /* read only: no instruction writes it */
+    if (buffer == DRL__BUFFER_X) return (float *)(uintptr_t)r->batch.x;    /* read only: no instruction writes it */
     if (buffer == DRL__BUFFER_DX) return r->dx;
-    return (float *)(void *)(r->net->arena + r->p->buffer[buffer].offset);
+    return (float *)(void *)(r->arena + r->p->buffer[buffer].offset);
 }
 
 static drl_tensor drl__view(const drl__run *r, int op, int buffer)
 {
     const drl__op *o = &r->net->op[op];
-    return drl_tensor_of(drl__at(r, buffer), r->n, o->h, o->w, o->c);
+    return drl_tensor_of(drl__at(r, buffer), r->batch.n, o->h, o->w, o->c);
 }
 
 static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
@@ -4844,8 +4891,8 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     if (op->a >= 0) a = drl__view(r, op->a, in->a);
     if (op->b >= 0) b = drl__view(r, op->b, in->b);
     switch (op->kind) {
-    case DRL__OP_LEVEL:    return drl_level_embedding(ctx, r->level, &y);
-    case DRL__OP_CONV:     return drl_conv2d_forward(ctx, &op->conv, &a, net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &y, net->work);
+    case DRL__OP_LEVEL:    return drl_level_embedding(ctx, r->batch.level, &y);
+    case DRL__OP_CONV:     return drl_conv2d_forward(ctx, &op->conv, &a, net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &y, r->work);
     case DRL__OP_ACT:      return drl_act_forward(ctx, op->act, &a, &y, bits);
     case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
     case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
@@ -4875,9 +4922,9 @@ static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
     drl_tensor dy = drl__view(r, in->op, in->a), x = drl__view(r, op->a, in->b), dg;
     float *dw = net->grads + net->param[op->weight].offset;
     if (op->kind == DRL__OP_CONV)
-        return drl_conv2d_param_grad(net->ctx, &op->conv, &x, &dy, dw, op->bias >= 0 ? net->grads + net->param[op->bias].offset : NULL, net->work);
+        return drl_conv2d_param_grad(net->ctx, &op->conv, &x, &dy, dw, op->bias >= 0 ? net->grads + net->param[op->bias].offset : NULL, r->work);
     dg = drl_tensor_of(dw, 1, 1, 1, op->c);
-    return drl_gain_param_grad(net->ctx, &x, &dy, &dg, 1, net->work);
+    return drl_gain_param_grad(net->ctx, &x, &dy, &dg, 1, r->work);
 }
 
 static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
@@ -4889,7 +4936,7 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     drl_tensor dy = drl__view(r, in->op, in->a), dx = drl__view(r, target, in->y), saved;
     const uint8_t *bits = (const uint8_t *)(const void *)drl__at(r, in->bits);
     switch (op->kind) {
-    case DRL__OP_CONV:     return drl_conv2d_input_grad(ctx, &op->conv, &dy, net->packed + op->packed_transposed, &dx, in->accumulate, net->work);
+    case DRL__OP_CONV:     return drl_conv2d_input_grad(ctx, &op->conv, &dy, net->packed + op->packed_transposed, &dx, in->accumulate, r->work);
     case DRL__OP_ACT:
         saved = drl__view(r, op->a, in->b);
         return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
@@ -4908,65 +4955,183 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
 }
 
 #ifdef DRL__ASAN
-static void drl__arena_guard(drl_net *net, const drl__program *p, int n)
+static void drl__arena_guard(const drl__run *r)
 {
     int i;
-    ASAN_UNPOISON_MEMORY_REGION(net->arena, net->arena_bytes);
-    for (i = 2; i < p->buffer_count; ++i) {
-        const drl__buffer *b = &p->buffer[i];
-        size_t used = (b->bits_each * (size_t)n + 7) / 8;
-        if (b->first >= 0) ASAN_POISON_MEMORY_REGION(net->arena + b->offset + used, b->bytes - used + DRL__ALIGN);
+    ASAN_UNPOISON_MEMORY_REGION(r->arena, (size_t)((unsigned char *)r->work - r->arena));
+    for (i = 2; i < r->p->buffer_count; ++i) {
+        const drl__buffer *b = &r->p->buffer[i];
+        size_t used = (b->bits_each * (size_t)r->batch.n + 7) / 8;
+        if (b->first >= 0) ASAN_POISON_MEMORY_REGION(r->arena + b->offset + used, b->bytes - used + DRL__ALIGN);
     }
 }
 #endif
 
-DRL_API drl_status drl_net_forward(drl_net *net, drl_net_mode mode, int n, const float *x, const float *level, float *out)
+/* Forgets the gaps that an earlier run has marked. */
+static void drl__arena_open(drl_net *net)
+{
+#ifdef DRL__ASAN
+    ASAN_UNPOISON_MEMORY_REGION(net->arena, net->arenas_bytes);
+#else
+    (void)net;
+#endif
+}
+
+static size_t drl__out_size(const drl_net *net)
+{
+    const drl__op *last = &net->op[net->op_count - 1];
+    return (size_t)last->h * (size_t)last->w * (size_t)last->c;
+}
+
+static size_t drl__in_size(const drl_net *net) { return (size_t)net->op[0].h * (size_t)net->op[0].w * (size_t)net->op[0].c; }
+
+DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level)
+{
+    drl_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = n;
+    b.x = x;
+    b.level = level;
+    return b;
+}
+
+/* Images [first, first + n) of a batch, in the given arena. */
+static drl__run drl__run_of(drl_net *net, drl_net_mode mode, const drl_batch *batch, int first, int n, unsigned char *arena)
 {
     drl__run r;
-    const drl__op *last;
+    size_t work = 0;
+    memset(&r, 0, sizeof r);
+    r.net = net;
+    r.p = &net->program[mode];
+    r.batch = *batch;
+    r.batch.n = n;
+    r.batch.x += (size_t)first * drl__in_size(net);
+    if (r.batch.level) r.batch.level += first;
+    r.arena = arena;
+    drl__carve(&work, mode == DRL_NET_PARAM_GRAD ? r.p->arena : net->arena_step - drl__round_up(net->work_size * sizeof(float), DRL__ALIGN), 1);
+    r.work = (float *)(void *)(arena + work);
+    return r;
+}
+
+static drl_status drl__run_first_half(const drl__run *r, float *out)
+{
     drl_status status = DRL_OK;
     int i;
-    if (!net || !x || !out) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_forward: a net, images and a place for the result are needed");
-    if ((int)mode < 0 || (int)mode > 2 || !net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: the net was not planned for mode %d", (int)mode);
-    if (n < 1 || n > net->desc.batch) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: %d images; 1 to %d were planned", n, net->desc.batch);
-    if (net->has_level && !level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: the net takes level values, none were given");
-    memset(&r, 0, sizeof r);
-    r.net = net; r.p = &net->program[mode]; r.x = x; r.level = level; r.n = n;
-    net->n = 0;
 #ifdef DRL__ASAN
-    drl__arena_guard(net, r.p, n);
+    drl__arena_guard(r);
 #endif
-    for (i = 0; i < r.p->forward_count && status == DRL_OK; ++i) status = drl__run_forward(&r, &r.p->instr[i]);
-    if (status != DRL_OK) return status;
-    last = &net->op[net->op_count - 1];
-    memcpy(out, drl__at(&r, r.p->out), (size_t)n * (size_t)last->h * (size_t)last->w * (size_t)last->c * sizeof(float));
-    net->mode = mode;
-    net->n = n;
-    net->x = x;
+    for (i = 0; i < r->p->forward_count && status == DRL_OK; ++i) status = drl__run_forward(r, &r->p->instr[i]);
+    if (status == DRL_OK && out) memcpy(out, drl__at(r, r->p->out), (size_t)r->batch.n * drl__out_size(r->net) * sizeof(float));
+    return status;
+}
+
+static drl_status drl__run_second_half(const drl__run *r, const float *dout)
+{
+    drl_status status = DRL_OK;
+    int i;
+    memcpy(drl__at(r, r->p->dout), dout, (size_t)r->batch.n * drl__out_size(r->net) * sizeof(float));
+    if (r->dx && r->p->buffer[DRL__BUFFER_DX].first < 0)        /* the output does not depend on the images */
+        memset(r->dx, 0, (size_t)r->batch.n * drl__in_size(r->net) * sizeof(float));
+    for (i = r->p->forward_count; i < r->p->instr_count && status == DRL_OK; ++i) {
+        const drl__instr *in = &r->p->instr[i];
+        status = in->code == DRL__DX ? drl__run_dx(r, in) : in->code == DRL__DW ? drl__run_dw(r, in) : drl__run_copy(r, in);
+    }
+    return status;
+}
+
+typedef struct drl__slices_args {
+    drl_net *net;
+    drl_net_mode mode;
+    const drl_batch *batch;
+    const float *dout;
+    float *out, *dx;
+    int jobs;
+    drl_status status[DRL__THREADS_MAX];
+} drl__slices_args;
+
+/* Job j takes its share of the images through the net, a slice at a time. */
+static void drl__slices_job(void *arg, int job)
+{
+    drl__slices_args *a = (drl__slices_args *)arg;
+    drl_net *net = a->net;
+    size_t in = drl__in_size(net), out = drl__out_size(net);
+    int first = (int)((int64_t)a->batch->n * job / a->jobs), end = (int)((int64_t)a->batch->n * (job + 1) / a->jobs), n;
+    for (; first < end && a->status[job] == DRL_OK; first += n) {
+        drl__run r;
+        n = drl__min(net->program[a->mode].slice, end - first);
+        r = drl__run_of(net, a->mode, a->batch, first, n, net->arena + (size_t)job * net->arena_step);
+        if (a->dx) r.dx = a->dx + (size_t)first * in;
+        a->status[job] = drl__run_first_half(&r, a->out ? a->out + (size_t)first * out : NULL);
+        if (a->status[job] == DRL_OK && a->dx) a->status[job] = drl__run_second_half(&r, a->dout + (size_t)first * out);
+    }
+}
+
+/* Common to all runs: what is asked for was planned. */
+static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_mode mode, const drl_batch *batch)
+{
+    if (!net || !batch || !batch->x) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed", function);
+    if (!net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net was not planned for mode %d", function, (int)mode);
+    if (batch->n < 1 || batch->n > net->desc.batch) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: %d images; 1 to %d were planned", function, batch->n, net->desc.batch);
+    if (net->has_level && !batch->level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net takes level values, none were given", function);
     return DRL_OK;
 }
 
-DRL_API drl_status drl_net_backward(drl_net *net, const float *dout, float *dx)
+static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *batch, const float *dout, float *out, float *dx)
+{
+    drl__slices_args a;
+    int i;
+    memset(&a, 0, sizeof a);
+    a.net = net;
+    a.mode = mode;
+    a.batch = batch;
+    a.dout = dout;
+    a.out = out;
+    a.dx = dx;
+    a.jobs = drl__min(net->ctx->threads, batch->n);
+    if (batch->n * 2 < net->ctx->threads) a.jobs = 1;           /* each operator is split instead */
+    net->trained.n = 0;
+    drl__arena_open(net);
+    drl__parallel(net->ctx, a.jobs, drl__slices_job, &a);
+    for (i = 0; i < a.jobs; ++i) if (a.status[i] != DRL_OK) return a.status[i];
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_net_forward(drl_net *net, const drl_batch *batch, float *out)
+{
+    drl_status status = drl__batch_check(net, "drl_net_forward", DRL_NET_FORWARD, batch);
+    if (status == DRL_OK && !out) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: no place for the result");
+    return status == DRL_OK ? drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL) : status;
+}
+
+DRL_API drl_status drl_net_input_grad(drl_net *net, const drl_batch *batch, const float *dout, float *out, float *dx)
+{
+    drl_status status = drl__batch_check(net, "drl_net_input_grad", DRL_NET_INPUT_GRAD, batch);
+    if (status == DRL_OK && (!dout || !dx)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no place for that by the images");
+    return status == DRL_OK ? drl__net_slices(net, DRL_NET_INPUT_GRAD, batch, dout, out, dx) : status;
+}
+
+DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, float *out)
+{
+    drl_status status = drl__batch_check(net, "drl_net_train_forward", DRL_NET_PARAM_GRAD, batch);
+    drl__run r;
+    if (status == DRL_OK && !out) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_forward: no place for the result");
+    if (status != DRL_OK) return status;
+    net->trained.n = 0;
+    drl__arena_open(net);
+    r = drl__run_of(net, DRL_NET_PARAM_GRAD, batch, 0, batch->n, net->arena);
+    status = drl__run_first_half(&r, out);
+    if (status == DRL_OK) net->trained = *batch;
+    return status;
+}
+
+DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
 {
     drl__run r;
-    const drl__op *last;
-    drl_status status = DRL_OK;
-    int i;
-    if (!net || !dout) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_backward: a net and the gradient by its output are needed");
-    if (!net->n || net->mode == DRL_NET_FORWARD) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_backward: no forward run in a mode with gradients came before");
-    if (net->mode == DRL_NET_INPUT_GRAD && !dx) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_backward: no place for the gradient by the input");
-    memset(&r, 0, sizeof r);
-    r.net = net; r.p = &net->program[net->mode]; r.x = net->x; r.dx = dx; r.n = net->n;
-    last = &net->op[net->op_count - 1];
-    memcpy(drl__at(&r, r.p->dout), dout, (size_t)r.n * (size_t)last->h * (size_t)last->w * (size_t)last->c * sizeof(float));
-    if (net->mode == DRL_NET_INPUT_GRAD && r.p->buffer[DRL__BUFFER_DX].first < 0)            /* the output does not depend on the images */
-        memset(dx, 0, (size_t)r.n * (size_t)net->op[0].h * (size_t)net->op[0].w * (size_t)net->op[0].c * sizeof(float));
-    for (i = r.p->forward_count; i < r.p->instr_count && status == DRL_OK; ++i) {
-        const drl__instr *in = &r.p->instr[i];
-        status = in->code == DRL__DX ? drl__run_dx(&r, in) : in->code == DRL__DW ? drl__run_dw(&r, in) : drl__run_copy(&r, in);
-    }
-    net->n = 0;
-    return status;
+    if (!net || !dout) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_train_backward: a net and the gradient by its output are needed");
+    if (!net->trained.n) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_backward: no drl_net_train_forward came before, or the weights have changed since");
+    r = drl__run_of(net, DRL_NET_PARAM_GRAD, &net->trained, 0, net->trained.n, net->arena);
+    net->trained.n = 0;
+    return drl__run_second_half(&r, dout);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -5754,11 +5919,11 @@ DRL_API const drl_schedule *drl_model_schedule(const drl_model *m) { return m ? 
 /* n <= batch points at level values v; *scale (NULL: 1) multiplies the gradient of each. */
 static drl_status drl__model_eval(drl_model *m, int n, const float *y, const float *v, const float *scale, float *f, float *gradient)
 {
-    drl_status status = drl_net_forward(m->net, gradient ? DRL_NET_INPUT_GRAD : DRL_NET_FORWARD, n, y, v, f);
+    drl_batch b = drl_batch_of(n, y, v);
     int i;
-    if (status != DRL_OK || !gradient) return status;
+    if (!gradient) return drl_net_forward(m->net, &b, f);
     for (i = 0; i < n; ++i) m->df[i] = scale ? scale[i] : 1.0f;
-    return drl_net_backward(m->net, m->df, gradient);
+    return drl_net_input_grad(m->net, &b, m->df, f, gradient);
 }
 
 DRL_API drl_status drl_model_f(drl_model *m, int n, const float *y, const float *level, float *f, float *gradient)
@@ -6191,14 +6356,15 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
 {
     const drl_schedule *sc = &tr->model->schedule;
     drl_net *net = tr->model->net;
+    drl_batch b = drl_batch_of(tr->desc.batch, y, tr->v);
     drl_status status;
     int i, n = tr->desc.batch;
     for (i = 0; i < n; ++i) {
         tr->v[i] = (float)tr->t[i];
         tr->df[i] = (float)((double)sign * sc->s[1] / sc->s[tr->t[i] + 1] / n);
     }
-    status = drl_net_forward(net, DRL_NET_PARAM_GRAD, n, y, tr->v, f);
-    return status == DRL_OK ? drl_net_backward(net, tr->df, NULL) : status;
+    status = drl_net_train_forward(net, &b, f);
+    return status == DRL_OK ? drl_net_train_backward(net, tr->df) : status;
 }
 
 static void drl__level_average(double *average, double value, double rate) { *average += rate * (value - *average); }

@@ -44,8 +44,10 @@ static int fail(drl_ctx *ctx, const char *what)
 static void features(drl_net *net, const float *images, int n, float *out)
 {
     int i;
-    for (i = 0; i < n; i += BATCH)
-        drl_net_forward(net, DRL_NET_FORWARD, n - i < BATCH ? n - i : BATCH, images + (size_t)i * PIXELS, NULL, out + (size_t)i * FEATURES);
+    for (i = 0; i < n; i += BATCH) {
+        drl_batch b = drl_batch_of(n - i < BATCH ? n - i : BATCH, images + (size_t)i * PIXELS, NULL);
+        drl_net_forward(net, &b, out + (size_t)i * FEATURES);
+    }
 }
 
 static double distance(drl_ctx *ctx, drl_net *net, const float *images, int n, const float *reference, int reference_count)

@@ -269,6 +269,7 @@ static double drl_loss_half(const parity *p, int n, const int *t, const float *x
 {
     float *y = (float *)malloc((size_t)n * p->size * sizeof *y), *f = (float *)malloc((size_t)n * 3 * sizeof *f), *df = f + n, *level = df + n;
     double sum = 0;
+    drl_batch b;
     size_t j;
     int i;
     for (i = 0; y && f && i < n; ++i) {
@@ -276,7 +277,8 @@ static double drl_loss_half(const parity *p, int n, const int *t, const float *x
         level[i] = (float)t[i];
         for (j = 0; j < p->size; ++j) y[(size_t)i * p->size + j] = (float)(drl_schedule_scale(p->schedule, t[i]) * (double)x[(size_t)i * p->size + j]);
     }
-    if (!y || !f || drl_net_forward(p->net, DRL_NET_PARAM_GRAD, n, y, level, f) != DRL_OK || drl_net_backward(p->net, df, NULL) != DRL_OK) *ok = 0;
+    if (y && f) b = drl_batch_of(n, y, level);
+    if (!y || !f || drl_net_train_forward(p->net, &b, f) != DRL_OK || drl_net_train_backward(p->net, df) != DRL_OK) *ok = 0;
     else for (i = 0; i < n; ++i) sum += sign * (double)f[i] * p->schedule->s[1] / p->schedule->s[t[i] + 1] / n;
     free(y); free(f);
     return sum;

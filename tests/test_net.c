@@ -312,6 +312,17 @@ static void set_params(drl_net *net, const data *d)
     drl_net_refresh(net, 0);
 }
 
+/* One run of a mode; gradients by parameters are added to the net's. */
+static drl_status run_mode(drl_net *net, drl_net_mode mode, int n, const float *x, const float *level, const float *dout, float *out, float *dx)
+{
+    drl_batch b = drl_batch_of(n, x, level);
+    drl_status status;
+    if (mode == DRL_NET_FORWARD) return drl_net_forward(net, &b, out);
+    if (mode == DRL_NET_INPUT_GRAD) return drl_net_input_grad(net, &b, dout, out, dx);
+    status = drl_net_train_forward(net, &b, out);
+    return status == DRL_OK ? drl_net_train_backward(net, dout) : status;
+}
+
 /* Images first .. first + n - 1 in all three modes on a net planned for `batch`; a second pass must add to the gradients. */
 static int run(const data *d, drl_isa isa, int threads, int batch, int first, int n, result *r)
 {
@@ -321,9 +332,9 @@ static int run(const data *d, drl_isa isa, int threads, int batch, int first, in
     drl_net *net = NULL;
     drl_net_desc nd;
     size_t in = node_size(&g->n[0]), out = node_size(&g->n[g->count - 1]), j;
-    float *x = floats(in * BATCH), *dout = floats(out * BATCH), level[BATCH], *scratch = floats(in * BATCH);
+    float *x = floats(in * BATCH), *dout = floats(out * BATCH), level[BATCH];
     memset(r, 0, sizeof *r);
-    if (!ctx) { free(x); free(dout); free(scratch); return 0; }
+    if (!ctx) { free(x); free(dout); return 0; }
     memset(&nd, 0, sizeof nd);
     nd.batch = batch;
     nd.modes = 7;
@@ -342,14 +353,7 @@ static int run(const data *d, drl_isa isa, int threads, int batch, int first, in
 #ifndef DRL__ASAN      /* there, gaps between buffers may not be written */
                 if (!k && mode == DRL_NET_FORWARD) memset(net->arena, 0xff, net->block_bytes - (size_t)(net->arena - (unsigned char *)net->block));   /* NaN */
 #endif
-                CHECK_OK(ctx, drl_net_forward(net, (drl_net_mode)mode, n, x, has_level(g) ? level : NULL, r->out[mode]));
-                if (mode == DRL_NET_INPUT_GRAD) CHECK_OK(ctx, drl_net_backward(net, dout, r->dx));
-                if (mode == DRL_NET_PARAM_GRAD) {
-                    for (j = 0; j < in * (size_t)n; ++j) scratch[j] = 12345;
-                    CHECK_OK(ctx, drl_net_backward(net, dout, scratch));
-                    for (j = 0; j < in * (size_t)n; ++j) ok &= scratch[j] == 12345.0f;
-                    CHECK(ok, "a pass for parameters has written dx");
-                }
+                CHECK_OK(ctx, run_mode(net, (drl_net_mode)mode, n, x, has_level(g) ? level : NULL, dout, r->out[mode], r->dx));
             }
         drl_net_spectral_grads(net);
         for (i = 0; i < d->tensors; ++i) {
@@ -359,7 +363,7 @@ static int run(const data *d, drl_isa isa, int threads, int batch, int first, in
     }
     drl_net_destroy(net);
     drl_ctx_destroy(ctx);
-    free(x); free(dout); free(scratch);
+    free(x); free(dout);
     return net != NULL;
 }
 
@@ -587,8 +591,7 @@ static void spectral_one(void)
         drl_net_params(net)[drl_net_param(net, 0)->offset] = 1;
         net->state[net->op[v].u] = net->state[net->op[v].v] = 1;
         drl_net_refresh(net, 0);
-        CHECK_OK(ctx, drl_net_forward(net, DRL_NET_PARAM_GRAD, 1, &x, NULL, &out));
-        CHECK_OK(ctx, drl_net_backward(net, &dout, NULL));
+        CHECK_OK(ctx, run_mode(net, DRL_NET_PARAM_GRAD, 1, &x, NULL, &dout, &out, NULL));
         drl_net_spectral_grads(net);
         CHECK(out == 3 && drl_net_grads(net)[drl_net_param(net, 0)->offset] == 0, "sigma 1: output %g, gradient %g instead of 3 and 0", (double)out, (double)drl_net_grads(net)[drl_net_param(net, 0)->offset]);
         drl_net_destroy(net);
@@ -660,6 +663,7 @@ static void gradients_accumulate(void)
     drl_net *net = NULL;
     drl_net_desc nd;
     float x[2][32], out[2], dout[2] = { 1, -0.5f }, dx[32], *once;
+    drl_batch b;
     size_t k, n;
     int i, equal = 1, good = 1;
     int v = g_act(&g, g_conv(&g, g_input(&g, 4, 4, 2), 3, 3), DRL_ACT_LEAKY_RELU);
@@ -677,8 +681,7 @@ static void gradients_accumulate(void)
         once = floats(n);
         for (i = 0; i < 2; ++i) {
             if (i) for (k = 0; k < n; ++k) once[k] = drl_net_grads(net)[k];
-            CHECK_OK(ctx, drl_net_forward(net, DRL_NET_PARAM_GRAD, 2, x[0], NULL, out));
-            CHECK_OK(ctx, drl_net_backward(net, dout, NULL));
+            CHECK_OK(ctx, run_mode(net, DRL_NET_PARAM_GRAD, 2, x[0], NULL, dout, out, NULL));
         }
         for (k = 0; k < n; ++k) good &= fabsf(drl_net_grads(net)[k] - 2 * once[k]) <= 1e-5f * fabsf(once[k]);
         CHECK(good, "two passes do not add up to twice the gradient");
@@ -689,30 +692,40 @@ static void gradients_accumulate(void)
         /* misuse: a status, a sentence, nothing changed */
 #define REFUSED(call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
         out[0] = 77;
-        REFUSED(drl_net_backward(net, dout, dx), DRL_E_ARGUMENT);               /* the forward has been used up */
-        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 0, x[0], NULL, out), DRL_E_ARGUMENT);
-        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 3, x[0], NULL, out), DRL_E_ARGUMENT);
-        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, -1, x[0], NULL, out), DRL_E_ARGUMENT);
-        REFUSED(drl_net_forward(net, (drl_net_mode)3, 1, x[0], NULL, out), DRL_E_ARGUMENT);
-        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 1, NULL, NULL, out), DRL_E_ARGUMENT);
-        REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 1, x[0], NULL, NULL), DRL_E_ARGUMENT);
-        CHECK(out[0] == 77, "a refused forward has written %g", (double)out[0]);
-        CHECK_OK(ctx, drl_net_forward(net, DRL_NET_FORWARD, 1, x[0], NULL, out));
-        REFUSED(drl_net_backward(net, dout, dx), DRL_E_ARGUMENT);               /* values only */
-        CHECK_OK(ctx, drl_net_forward(net, DRL_NET_INPUT_GRAD, 1, x[0], NULL, out));
-        REFUSED(drl_net_backward(net, dout, NULL), DRL_E_ARGUMENT);
-        REFUSED(drl_net_backward(net, NULL, dx), DRL_E_ARGUMENT);
-        CHECK_OK(ctx, drl_net_backward(net, dout, dx));
-        CHECK_OK(ctx, drl_net_forward(net, DRL_NET_INPUT_GRAD, 1, x[0], NULL, out));
+        REFUSED(drl_net_train_backward(net, dout), DRL_E_ARGUMENT);             /* the forward has been used up */
+        for (i = -1; i < 4; i += i ? 1 : 3) {                                  /* -1, 0, 3 images of 2 */
+            b = drl_batch_of(i, x[0], NULL);
+            REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
+            REFUSED(drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
+            REFUSED(drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
+        }
+        b = drl_batch_of(1, NULL, NULL);
+        REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
+        b.x = x[0];
+        REFUSED(drl_net_forward(net, &b, NULL), DRL_E_ARGUMENT);
+        REFUSED(drl_net_forward(net, NULL, out), DRL_E_ARGUMENT);
+        REFUSED(drl_net_input_grad(net, &b, NULL, out, dx), DRL_E_ARGUMENT);
+        REFUSED(drl_net_input_grad(net, &b, dout, out, NULL), DRL_E_ARGUMENT);
+        REFUSED(drl_net_train_forward(net, &b, NULL), DRL_E_ARGUMENT);
+        CHECK(out[0] == 77, "a refused run has written %g", (double)out[0]);
+        CHECK_OK(ctx, drl_net_train_forward(net, &b, out));
+        REFUSED(drl_net_train_backward(net, NULL), DRL_E_ARGUMENT);
+        CHECK_OK(ctx, drl_net_train_backward(net, dout));
+        CHECK_OK(ctx, drl_net_train_forward(net, &b, out));
+        CHECK_OK(ctx, drl_net_forward(net, &b, out));                           /* shares the arena */
+        REFUSED(drl_net_train_backward(net, dout), DRL_E_ARGUMENT);
+        CHECK_OK(ctx, drl_net_train_forward(net, &b, out));
         drl_net_refresh(net, 0);
-        REFUSED(drl_net_backward(net, dout, dx), DRL_E_ARGUMENT);               /* the weights have changed since */
+        REFUSED(drl_net_train_backward(net, dout), DRL_E_ARGUMENT);             /* the weights have changed since */
         drl_net_destroy(net);
     }
     net = NULL;
     nd.modes = 1;
     CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
     CHECK(net && !drl_net_grads(net), "gradients without having asked for them");
-    if (net) REFUSED(drl_net_forward(net, DRL_NET_PARAM_GRAD, 1, x[0], NULL, out), DRL_E_ARGUMENT);
+    b = drl_batch_of(1, x[0], NULL);
+    if (net) REFUSED(drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
+    if (net) REFUSED(drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
     drl_net_destroy(net);
     drl_net_destroy(NULL);
     data_free(&d);
@@ -720,7 +733,7 @@ static void gradients_accumulate(void)
     g_shift(&g, v, g_conv(&g, g_level(&g, 4), 2, 0));
     net = NULL;
     CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
-    if (net) REFUSED(drl_net_forward(net, DRL_NET_FORWARD, 1, x[0], NULL, out), DRL_E_ARGUMENT);
+    if (net) REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
     drl_net_destroy(net);
     drl_ctx_destroy(ctx);
 }
@@ -861,8 +874,7 @@ static void memory(void)
                 drl_net_init(net, 3);
                 for (mode = 0; mode < 3; ++mode)
                     if (modes >> mode & 1) {
-                        CHECK_OK(ctx, drl_net_forward(net, (drl_net_mode)mode, 2, in, level, out));
-                        if (mode) CHECK_OK(ctx, drl_net_backward(net, dout, dx));
+                        CHECK_OK(ctx, run_mode(net, (drl_net_mode)mode, 2, in, level, dout, out, dx));
                     }
                 drl_net_refresh(net, 2);
                 drl_net_spectral_grads(net);

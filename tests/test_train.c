@@ -150,6 +150,7 @@ static void step_by_step(int variant)
         drl_energy e = drl_model_energy(twin.m);
         drl_rng rng;
         float level[BATCH], df[BATCH], f[BATCH];
+        drl_batch batch;
         int t[BATCH], mirror[BATCH], wrong = 0;
         double loss = 0, norm = 0, rate, decay, worst = 0;
         pictures(s.tr, x0, BATCH);
@@ -185,8 +186,9 @@ static void step_by_step(int variant)
         for (i = 0; i < BATCH; ++i) level[i] = (float)t[i];
         for (j = 0; j < 2; ++j) {
             for (i = 0; i < BATCH; ++i) df[i] = (float)((j ? 1.0 : -1.0) * sc->s[1] / sc->s[t[i] + 1] / BATCH);
-            CHECK_OK(twin.ctx, drl_net_forward(twin.m->net, DRL_NET_PARAM_GRAD, BATCH, j ? y : x_t, level, f));
-            CHECK_OK(twin.ctx, drl_net_backward(twin.m->net, df, NULL));
+            batch = drl_batch_of(BATCH, j ? y : x_t, level);
+            CHECK_OK(twin.ctx, drl_net_train_forward(twin.m->net, &batch, f));
+            CHECK_OK(twin.ctx, drl_net_train_backward(twin.m->net, df));
             memcpy(j ? f_neg : f_pos, f, sizeof f);
         }
         drl_net_spectral_grads(twin.m->net);
