@@ -1,10 +1,11 @@
 /* bench.c - speed of the convolution passes, layer by layer, on every instruction set of the machine.
  *
  *   cc -O2 bench.c -o bench -lm            (-DDRL_THREADS -pthread for --threads)
- *   ./bench [--isa NAME] [--threads N] [--json] [--all] [FILTER]
+ *   ./bench [--isa NAME] [--threads N] [--json] [--all] [--direct] [FILTER]
  *
  * GFLOP/s counts the nominal 2 N Ci Co 9 H W, also for taps that fall on padding. The peak is a register-only loop of the set's own
  * multiply-add, timed beside each layer on one thread (times the threads); both are the best of several runs.
+ * A layer runs as a net would run it, by Winograd's algorithm where that pays, which can pass the peak; --direct: never so.
  * FILTER keeps the lines whose name contains it: `fwd-128-128-32-b8`, `dx-...`, `dw-...` is pass-in-out-size-batch. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -35,7 +36,7 @@ static const layer layers[] = {
     { 64, 64, 4, 1, 0 },    { 64, 64, 4, 16, 1 },   { 64, 64, 4, 64, 0 }
 };
 
-static int option_json, option_all, option_threads = 1;
+static int option_json, option_all, option_direct, option_threads = 1;
 static const char *option_filter = "", *option_isa = "";
 
 static float *floats(size_t n, drl_ctx *ctx, uint64_t stream)
@@ -80,6 +81,7 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     d.in_channels = l->c;
     d.out_channels = l->k;
     d.kernel = 3;
+    d.winograd = !option_direct && drl__winograd_pays(l->size, l->size, l->c, l->k);     /* as a net decides */
     x = drl_tensor_of(NULL, l->batch, l->size, l->size, l->c);
     y = drl_tensor_of(NULL, l->batch, l->size, l->size, l->k);
     x.data = floats(drl_tensor_count(&x), ctx, 1);
@@ -119,10 +121,11 @@ int main(int argc, char **argv)
     for (i = 1; i < argc; ++i) {
         if (!strcmp(argv[i], "--json")) option_json = 1;
         else if (!strcmp(argv[i], "--all")) option_all = 1;
+        else if (!strcmp(argv[i], "--direct")) option_direct = 1;
         else if (!strcmp(argv[i], "--isa") && i + 1 < argc) option_isa = argv[++i];
         else if (!strcmp(argv[i], "--threads") && i + 1 < argc) option_threads = atoi(argv[++i]);
         else if (argv[i][0] != '-') option_filter = argv[i];
-        else { printf("usage: bench [--isa NAME] [--threads N] [--json] [--all] [FILTER]\n"); return 1; }
+        else { printf("usage: bench [--isa NAME] [--threads N] [--json] [--all] [--direct] [FILTER]\n"); return 1; }
     }
     for (isa = DRL_ISA_NEON; isa >= DRL_ISA_PORTABLE; --isa) {
         drl_ctx_desc desc;

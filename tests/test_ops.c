@@ -165,7 +165,22 @@ static double conv_value(void *env)
     return sum;
 }
 
-static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side)
+/* |got - want| over |want|, Euclidean */
+static double relative_error(const float *got, const double *want, size_t n)
+{
+    double error = 0, whole = 0;
+    size_t i;
+    for (i = 0; i < n; ++i) {
+        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        whole += want[i] * want[i];
+    }
+    return sqrt(error / whole);
+}
+
+/* Winograd's transforms multiply the rounding of a chain of C products by about this. */
+#define WINOGRAD_ERROR 8
+
+static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side, int winograd)
 {
     size_t nx = (size_t)n * (size_t)h * (size_t)w * (size_t)c, ny = nx / (size_t)c * (size_t)k, nw = (size_t)c * (size_t)k * (size_t)(side * side), i, most;
     size_t nwork, np, npt;
@@ -174,14 +189,15 @@ static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side)
     drl_tensor x, y, dy, dx;
     float *weight, *bias, *packed, *packed_t, *work, *dx0, *dw, *dw0, *db, *db0;
     conv_env e;
-    double terms = (double)c * side * side, cost = terms * (double)ny;
-    sprintf(name, "conv %dx%d %dx%dx%d %d->%d", side, side, n, h, w, c, k);
+    double terms = (double)c * side * side, cost = terms * (double)ny, loose = winograd ? WINOGRAD_ERROR : 1;
+    sprintf(name, "%sconv %dx%d %dx%dx%d %d->%d", winograd ? "Winograd " : "", side, side, n, h, w, c, k);
     what = name;
     lcg_state = (uint64_t)(n + 10 * h + 100 * w + 1000 * c + 10000 * k + side);
     memset(&d, 0, sizeof d);
     d.in_channels = c;
     d.out_channels = k;
     d.kernel = side == 3 ? 0 : 1;
+    d.winograd = winograd;
     x = drl_tensor_of(noise(nx), n, h, w, c);
     weight = noise(nw);
     bias = noise((size_t)k);
@@ -212,14 +228,18 @@ static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side)
 
     CHECK_OK(ctx, drl_conv2d_forward(ctx, &d, &x, packed, bias, &y, work));
     if (checking) conv_double(&e);
-    near_all("forward", y.data, e.y, ny, (terms + 8) * EPS);
+    near_all("forward", y.data, e.y, ny, loose * (terms + 8) * EPS);
+    if (checking && ny > 1000) {
+        double error = relative_error(y.data, e.y, ny);
+        CHECK(error < (winograd ? 4 : 1) * sqrt(terms) * 3e-8 + 1e-7, "%s, %s: relative error %g", what, set_name, error);
+    }
     record(y.data, ny);
     CHECK_OK(ctx, drl_conv2d_input_grad(ctx, &d, &dy, packed_t, &dx, 0, work));
-    gradient("dx", conv_value, &e, e.x, dx.data, NULL, nx, (9.0 * k + 8) * EPS + 1e-9, most);
+    gradient("dx", conv_value, &e, e.x, dx.data, NULL, nx, loose * (9.0 * k + 8) * EPS + 1e-9, most);
     record(dx.data, nx);
     memcpy(dx.data, dx0, nx * sizeof(float));
     CHECK_OK(ctx, drl_conv2d_input_grad(ctx, &d, &dy, packed_t, &dx, 1, work));
-    gradient("dx added", conv_value, &e, e.x, dx.data, dx0, nx, (9.0 * k + 8) * EPS + 1e-9, most);
+    gradient("dx added", conv_value, &e, e.x, dx.data, dx0, nx, loose * (9.0 * k + 8) * EPS + 1e-9, most);
     record(dx.data, nx);
     CHECK_OK(ctx, drl_conv2d_param_grad(ctx, &d, &x, &dy, dw, db, work));
     gradient("dweight", conv_value, &e, e.weight, dw, dw0, nw, ((double)n * h * w + 8) * EPS + 1e-9, most);
@@ -229,7 +249,7 @@ static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side)
     memset(e.bias, 0, (size_t)k * sizeof(double));
     CHECK_OK(ctx, drl_conv2d_forward(ctx, &d, &x, packed, NULL, &y, work));
     if (checking) conv_double(&e);
-    near_all("forward, no bias", y.data, e.y, ny, (terms + 8) * EPS);
+    near_all("forward, no bias", y.data, e.y, ny, loose * (terms + 8) * EPS);
     free(e.x); free(e.weight); free(e.bias); free(e.dy); free(e.y);
     release();
 }
@@ -661,7 +681,11 @@ static void run_all(drl_ctx *ctx)
         { 2, 3, 3, 65 }, { 2, 2, 2, 127 }, { 3, 8, 8, 128 }, { 1, 16, 16, 1 } };
     size_t i;
     int act;
-    for (i = 0; i < sizeof convs / sizeof convs[0]; ++i) test_conv(ctx, convs[i][0], convs[i][1], convs[i][2], convs[i][3], convs[i][4], convs[i][5]);
+    for (i = 0; i < sizeof convs / sizeof convs[0]; ++i) {
+        const int *v = convs[i];
+        test_conv(ctx, v[0], v[1], v[2], v[3], v[4], v[5], 0);
+        if (v[5] == 3) test_conv(ctx, v[0], v[1], v[2], v[3], v[4], 3, 1);
+    }
     for (i = 0; i < sizeof counts / sizeof counts[0]; ++i) for (act = DRL_ACT_NONE; act <= DRL_ACT_SILU; ++act) test_act(ctx, (drl_act)act, counts[i]);
     for (i = 0; i < sizeof counts / sizeof counts[0]; ++i) test_updates(ctx, counts[i]);
     test_updates(ctx, 70001);
@@ -708,6 +732,8 @@ static void test_errors(void)
     drl_ctx_clear(ctx);
     d.kernel = 5;
     CHECK(drl_conv2d_forward(ctx, &d, &x, data, NULL, &y, data) == DRL_E_ARGUMENT, "kernel 5");
+    d.kernel = d.winograd = 1;
+    CHECK(drl_conv2d_forward(ctx, &d, &x, data, NULL, &y, data) == DRL_E_ARGUMENT, "Winograd, kernel 1");
     CHECK(drl_add_forward(ctx, &x, &y, &x) == DRL_E_SHAPE, "add");
     CHECK(drl_avgpool2_forward(ctx, &x, &y) == DRL_E_SHAPE, "pool");
     CHECK(drl_act_input_grad(ctx, DRL_ACT_RELU, NULL, NULL, &x, &x, 0) == DRL_E_ARGUMENT, "no bits");
