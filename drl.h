@@ -554,14 +554,26 @@ typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
     double b2;                              /* Langevin step size: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2        [Gao21] */
+    const double *logsnr;                   /* [T + 1] log(abar^2 / sbar^2), of which [Zhu24] makes its level values; NULL: those are t */
 } drl_schedule;
 
 /* drl_schedule_drl - the published cut of 1000 linear betas (1e-4 .. 0.02) into T levels, 2..500; T = 6 is "T6". b2 = 2e-4.
  * memory: 4 * (levels + 1) doubles of the caller, which the schedule points into. */
 DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule);
+/* drl_schedule_cdrl - cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to -5.1, 2..500 levels. b2 = 4e-4.   [Zhu24]
+ * As in the published code l is rounded to float at every operation; the rest follows from it in double: abar^2 = sigmoid(l).
+ * memory: 5 * (levels + 1) doubles. */
+DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule);
 /* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
+/* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
+ * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. */
+DRL_API float  drl_schedule_level(const drl_schedule *schedule, int level);
+DRL_API float  drl_level_of_logsnr(float logsnr);
+/* Standard deviation of the noise on a proposal of y_t from x_{t+1}, that of x_t given x_0 and x_{t+1}, scaled as y_t:
+ * a sqrt(btilde), btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2.                                                                  [Zhu24] */
+DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [energy] - what samplers know: unnormalised log densities F(y, t) (negative energies) and their gradient. A network is one of them,
@@ -1300,7 +1312,7 @@ DRL_API void drl_ctx_destroy(drl_ctx *ctx)
 
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [elementary] - exp, log, sin, cos in double from + - * / alone: about 1e-15 accurate, and the same on every machine.
+ * [elementary] - exp, log, sin, cos, tan, atan in double from + - * / and square roots: about 1e-15 accurate, and the same on every machine.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #define DRL__PI 3.14159265358979323846
 
@@ -1362,6 +1374,18 @@ static void drl__sincos(double x, double *sine, double *cosine)
 
 static double drl__sin(double x) { double s, c; drl__sincos(x, &s, &c); return s; }
 static double drl__cos(double x) { double s, c; drl__sincos(x, &s, &c); return c; }
+static double drl__tan(double x) { double s, c; drl__sincos(x, &s, &c); return s / c; }
+
+/* atan x = pi/2 - atan(1/x) above 1, and atan x = 2 atan(x / (1 + sqrt(1 + x^2))) twice: then |x| <= 0.2, Taylor. */
+static double drl__atan(double x)
+{
+    static const double c[13] = { 1.0, -1.0/3, 1.0/5, -1.0/7, 1.0/9, -1.0/11, 1.0/13, -1.0/15, 1.0/17, -1.0/19, 1.0/21, -1.0/23, 1.0/25 };
+    if (x < 0) return -drl__atan(-x);
+    if (x > 1) return 0.5 * DRL__PI - drl__atan(1 / x);
+    x = x / (1 + sqrt(1 + x * x));
+    x = x / (1 + sqrt(1 + x * x));
+    return 4 * (x * drl__poly(c, 13, x * x));
+}
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [rng.impl] - Philox 4x32-10 one block at a time; the normals are a vector kernel, see [simd].
@@ -5135,7 +5159,7 @@ DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [schedule.impl] - arithmetic in double with + - * / and square roots only, so every machine gets the same bits.
+ * [schedule.impl] - arithmetic with + - * /, square roots and our own elementary functions only, so every machine gets the same bits.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule)
 {
@@ -5161,6 +5185,39 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
     schedule->abar = abar;
     schedule->sbar = sbar;
     schedule->b2 = 2e-4;
+    schedule->logsnr = NULL;
+    return DRL_OK;
+}
+
+/* Stores and loads the float: no processor keeps more digits of an intermediate result. */
+static float drl__rounded(double x) { volatile float f = (float)x; return f; }
+
+DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule)
+{
+    const double low = drl__atan(drl__exp(-0.5 * 9.8)), span = drl__atan(drl__exp(0.5 * 5.1)) - low;
+    double *a = memory, *s, *abar, *sbar, *logsnr;
+    int i;
+    if (!memory || !schedule || levels < 2 || levels > 500) return DRL_E_ARGUMENT;
+    s = a + levels + 1;
+    abar = s + levels + 1;
+    sbar = abar + levels + 1;
+    logsnr = sbar + levels + 1;
+    for (i = 0; i <= levels; ++i) {
+        float u = drl__rounded((double)i / levels), turn = drl__rounded((double)drl__rounded((double)(float)span * (double)u) + (double)(float)low);
+        float l = -2 * drl__rounded(drl__log((double)drl__rounded(drl__tan((double)turn))));
+        logsnr[i] = (double)l;
+        abar[i] = sqrt(1 / (1 + drl__exp(-(double)l)));
+        sbar[i] = sqrt(1 / (1 + drl__exp((double)l)));
+        a[i] = i ? abar[i] / abar[i - 1] : abar[0];
+        s[i] = sqrt(1 - a[i] * a[i]);
+    }
+    schedule->levels = levels;
+    schedule->a = a;
+    schedule->s = s;
+    schedule->abar = abar;
+    schedule->sbar = sbar;
+    schedule->b2 = 4e-4;
+    schedule->logsnr = logsnr;
     return DRL_OK;
 }
 
@@ -5169,6 +5226,23 @@ DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level) { ret
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level)
 {
     return sqrt(schedule->sbar[level] / schedule->sbar[0] * schedule->b2) * schedule->s[level + 1];
+}
+
+DRL_API float drl_level_of_logsnr(float logsnr)
+{
+    float l = logsnr < -20 ? -20 : logsnr > 20 ? 20 : logsnr;
+    float angle = drl__rounded(drl__atan((double)drl__rounded(drl__exp((double)(-0.5f * l)))));
+    return drl__rounded(1000 * (double)drl__rounded((double)angle / (double)(float)(0.5 * DRL__PI)));
+}
+
+DRL_API float drl_schedule_level(const drl_schedule *schedule, int level)
+{
+    return schedule->logsnr ? drl_level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
+}
+
+DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level)
+{
+    return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
