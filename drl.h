@@ -478,6 +478,7 @@ typedef struct drl_layer_desc {
 
 DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c);                  /* the images; exactly one, first */
 DRL_API drl_value drl_net_level(drl_net *net, int c);                                /* sinusoidal embedding of the level values, c even */
+DRL_API drl_value drl_net_label(drl_net *net, int classes);                          /* 1 x 1 x (classes + 1): one for the image's label, else zero */
 DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc);     /* on 1x1 images: a dense layer */
 DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act);
 DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
@@ -531,8 +532,10 @@ typedef struct drl_batch {
     int n;                      /* images, 1 .. drl_net_desc.batch */
     const float *x;             /* (N,H,W,C) */
     const float *level;         /* [N] level values; NULL if the net has none */
+    const int *label;           /* [N] classes 1 .. the net's, 0 meaning no class; NULL: all 0 */
+    const drl_rng *dropout;     /* drl_net_train_forward only: what dropout draws from, by seed and stream; NULL: no dropout */
 } drl_batch;
-DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level);
+DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level);             /* all else zero */
 
 /* drl_net_forward - out [N * size of the output], values only.
  * drl_net_input_grad - the same, and dx (N,H,W,C), the gradient of sum(dout * out) by the images, dout [N * size of the output].
@@ -4049,7 +4052,7 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl__op_kind {
     DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
-    DRL__OP_SUM, DRL__OP_DOT
+    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL
 } drl__op_kind;
 
 typedef struct drl__op {
@@ -4117,6 +4120,7 @@ struct drl_net {
     int op_count, param_count;
     size_t names_size, params_size, state_size, packed_size, work_size;
     int has_level;
+    int classes;                            /* labels go so far; 0: the net has none */
     /* second block */
     void *block;
     size_t block_bytes;
@@ -4222,6 +4226,21 @@ DRL_API drl_value drl_net_level(drl_net *net, int c)
     }
     net->has_level = 1;
     drl__op_next(net, &scratch, DRL__OP_LEVEL, drl__value_none(), drl__value_none(), 1, 1, c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_label(drl_net *net, int classes)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || net->status != DRL_OK) return drl__value_none();
+    if (classes < 1 || classes == INT32_MAX || !net->op_count || (net->classes && net->classes != classes)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_label: %d classes as operator %d, %d before; it takes at least 1, the same number each time, and comes after the input",
+                  classes, net->op_count, net->classes);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    net->classes = classes;
+    drl__op_next(net, &scratch, DRL__OP_LABEL, drl__value_none(), drl__value_none(), 1, 1, classes + 1, &y);
     return y;
 }
 
@@ -4905,6 +4924,13 @@ static drl_tensor drl__view(const drl__run *r, int op, int buffer)
     return drl_tensor_of(drl__at(r, buffer), r->batch.n, o->h, o->w, o->c);
 }
 
+static void drl__run_label(const int *label, drl_tensor *y)
+{
+    int i;
+    memset(y->data, 0, drl_tensor_count(y) * sizeof *y->data);
+    for (i = 0; i < y->n; ++i) y->data[(size_t)i * (size_t)y->c + (size_t)(label ? label[i] : 0)] = 1;
+}
+
 static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
 {
     drl_net *net = r->net;
@@ -4927,6 +4953,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
         return drl_gain_forward(ctx, &a, &g, &y);
     case DRL__OP_SUM:      return drl_spatial_sum_forward(ctx, &a, op->scale, &y);
     case DRL__OP_DOT:      return drl_dot_forward(ctx, &a, &b, &y);
+    case DRL__OP_LABEL:    drl__run_label(r->batch.label, &y); return DRL_OK;
     default:               return DRL_OK;
     }
 }
@@ -5031,6 +5058,7 @@ static drl__run drl__run_of(drl_net *net, drl_net_mode mode, const drl_batch *ba
     r.batch.n = n;
     r.batch.x += (size_t)first * drl__in_size(net);
     if (r.batch.level) r.batch.level += first;
+    if (r.batch.label) r.batch.label += first;
     r.arena = arena;
     drl__carve(&work, mode == DRL_NET_PARAM_GRAD ? r.p->arena : net->arena_step - drl__round_up(net->work_size * sizeof(float), DRL__ALIGN), 1);
     r.work = (float *)(void *)(arena + work);
@@ -5093,10 +5121,14 @@ static void drl__slices_job(void *arg, int job)
 /* Common to all runs: what is asked for was planned. */
 static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_mode mode, const drl_batch *batch)
 {
+    int i;
     if (!net || !batch || !batch->x) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed", function);
     if (!net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net was not planned for mode %d", function, (int)mode);
     if (batch->n < 1 || batch->n > net->desc.batch) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: %d images; 1 to %d were planned", function, batch->n, net->desc.batch);
     if (net->has_level && !batch->level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net takes level values, none were given", function);
+    for (i = 0; net->classes && batch->label && i < batch->n; ++i)
+        if (batch->label[i] < 0 || batch->label[i] > net->classes)
+            return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: label %d of image %d; 0 to %d are possible", function, batch->label[i], i, net->classes);
     return DRL_OK;
 }
 
