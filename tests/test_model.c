@@ -256,10 +256,10 @@ static void network(void)
         }
         CHECK(drl_safetensors_count(w.st) == (size_t)drl_net_param_count(drl_model_net(m)), "%d tensors in the file", (int)drl_safetensors_count(w.st));
 
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, f, df));      /* more than a batch */
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, f2, NULL));
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, NULL, f, df));      /* more than a batch */
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, NULL, f2, NULL));
         CHECK(!memcmp(f, f2, sizeof f), "f alone differs");
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, NULL, dF));
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, NULL, NULL, dF));
         CHECK(!memcmp(df, dF, 7 * n * sizeof *df), "the gradient alone differs");
         e = drl_model_energy(m);
         CHECK(e.size == n && e.batch == d.batch, "energy of size %d, batch %d", (int)e.size, e.batch);
@@ -289,9 +289,9 @@ static void network(void)
         REFUSED(ctx, e.eval(e.user, 1, x, t, NULL, F, NULL), DRL_E_ARGUMENT);
         t[0] = -1;
         REFUSED(ctx, e.eval(e.user, 1, x, t, NULL, F, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 0, x, level, f, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 1, NULL, level, f, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 1, x, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 0, x, level, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 1, NULL, level, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 1, x, NULL, NULL, f, NULL), DRL_E_ARGUMENT);
         drl_safetensors_close(w.st);
         free(bytes); free(x); free(df); free(dF);
         drl_model_destroy(m);
@@ -637,8 +637,8 @@ static void files(void)
         CHECK(got.no_spectral && got.batch == (i ? i : 32) && got.trainable == (i == 2), "batch %d, trainable %d", got.batch, got.trainable);
         CHECK_OK(ctx, drl_sample(again, &how, out));
         CHECK(!memcmp(want, out, sizeof want), "loaded from memory: other samples");
-        CHECK_OK(ctx, drl_model_f(m, 2, want, level, f, NULL));
-        CHECK_OK(ctx, drl_model_f(again, 2, want, level, f_again, NULL));
+        CHECK_OK(ctx, drl_model_f(m, 2, want, level, NULL, f, NULL));
+        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, f_again, NULL));
         CHECK(!memcmp(f, f_again, sizeof f), "loaded from memory: other energies");
         second = saved(ctx, again, &second_size);
         if (i) memcpy(copy, bytes, size);
