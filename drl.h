@@ -4911,7 +4911,9 @@ static void drl__net_prepare(drl_net *net, int iterations)
         if (op->kind != DRL__OP_CONV) continue;
         w = net->params + net->param[op->weight].offset;
         if (op->spectral) {
-            op->sigma = net->state[op->norm] = drl__net_norm(net, op, w, iterations);
+            op->sigma = drl__net_norm(net, op, w, iterations);
+            if (op->keep_norm) op->sigma = drl__net_norm(net, op, w, 0);    /* files have no norm: it is u' W v of the stored vectors, to the bit */
+            net->state[op->norm] = op->sigma;
             op->normalised = op->sigma > 0 && !(op->spectral == DRL_SPECTRAL_CAP && op->sigma < 1);
         }
         op->weight_scale = op->normalised ? 1.0f / op->sigma : 1.0f;
