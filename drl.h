@@ -477,10 +477,13 @@ typedef struct drl_layer_desc {
     int no_bias;
     drl_spectral spectral;
     float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means 1, negative means zero weights */
+    int keep_norm;              /* nonzero, with spectral: files hold what PyTorch's do, the weight before the norm "name.weight_orig" and the
+                                 * power iteration's vectors "name.weight_u" [K], "name.weight_v" [C*R*S] */
 } drl_layer_desc;
 
 DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c);                  /* the images; exactly one, first */
 DRL_API drl_value drl_net_level(drl_net *net, int c);                                /* sinusoidal embedding of the level values, c even */
+DRL_API drl_value drl_net_label(drl_net *net, int classes);                          /* 1 x 1 x (classes + 1): one for the image's label, else zero */
 DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc);     /* on 1x1 images: a dense layer */
 DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act);
 DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
@@ -525,8 +528,9 @@ DRL_API void       drl_net_init(drl_net *net, uint64_t seed);       /* random fi
 /* drl_net_refresh - after the parameters have changed: `iterations` power iterations of every spectral norm, and all packed weights. */
 DRL_API void       drl_net_refresh(drl_net *net, int iterations);
 
-/* drl_net_load - every parameter by its name from an open file, converted to float; other tensors of the file are left alone. Fails with
- * DRL_E_FORMAT (a name is missing), DRL_E_SHAPE, and then changes nothing. Refreshes with the power iterations as they are. */
+/* drl_net_load - every parameter by its name from an open file, converted to float, and the power iterations' vectors of keep_norm layers;
+ * other tensors of the file are left alone. Fails with DRL_E_FORMAT (a name is missing), DRL_E_SHAPE, and then changes nothing.
+ * Refreshes without a power iteration: norms are u' W v. */
 DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st);
 
 /* What a net is run on. */
@@ -534,8 +538,10 @@ typedef struct drl_batch {
     int n;                      /* images, 1 .. drl_net_desc.batch */
     const float *x;             /* (N,H,W,C) */
     const float *level;         /* [N] level values; NULL if the net has none */
+    const int *label;           /* [N] classes 1 .. the net's, 0 meaning no class; NULL: all 0 */
+    const drl_rng *dropout;     /* drl_net_train_forward only: what dropout draws from, by seed and stream; NULL: no dropout */
 } drl_batch;
-DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level);
+DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level);             /* all else zero */
 
 /* drl_net_forward - out [N * size of the output], values only.
  * drl_net_input_grad - the same, and dx (N,H,W,C), the gradient of sum(dout * out) by the images, dout [N * size of the output].
@@ -557,14 +563,26 @@ typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
     double b2;                              /* Langevin step size: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2        [Gao21] */
+    const double *logsnr;                   /* [T + 1] log(abar^2 / sbar^2), of which [Zhu24] makes its level values; NULL: those are t */
 } drl_schedule;
 
 /* drl_schedule_drl - the published cut of 1000 linear betas (1e-4 .. 0.02) into T levels, 2..500; T = 6 is "T6". b2 = 2e-4.
  * memory: 4 * (levels + 1) doubles of the caller, which the schedule points into. */
 DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule);
+/* drl_schedule_cdrl - cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to -5.1, 2..500 levels. b2 = 4e-4.   [Zhu24]
+ * As in the published code l is rounded to float at every operation; the rest follows from it in double: abar^2 = sigmoid(l).
+ * memory: 5 * (levels + 1) doubles. */
+DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule);
 /* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
+/* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
+ * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. */
+DRL_API float  drl_schedule_level(const drl_schedule *schedule, int level);
+DRL_API float  drl_level_of_logsnr(float logsnr);
+/* Standard deviation of the noise on a proposal of y_t from x_{t+1}, that of x_t given x_0 and x_{t+1}, scaled as y_t:
+ * a sqrt(btilde), btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2.                                                                  [Zhu24] */
+DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [energy] - what samplers know: unnormalised log densities F(y, t) (negative energies) and their gradient. A network is one of them,
@@ -651,6 +669,11 @@ DRL_API drl_status drl_sampler_restore(drl_sampler *sampler, const void *bytes, 
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #define DRL_RESOLUTIONS_MAX 8
 
+typedef enum drl_form {
+    DRL_FORM_DRL = 0,           /* [Gao21]: chains start at x_{t+1} */
+    DRL_FORM_CDRL               /* [Zhu24]: schedule and energy network of its own, and an initializer network that draws where chains start */
+} drl_form;
+
 typedef struct drl_model_desc {
     int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
     int base;                               /* width of the network; zero means 32 (128 in the paper); even, >= 4 */
@@ -658,12 +681,16 @@ typedef struct drl_model_desc {
     int resolutions;                        /* zero: by size: 1 for 1x1, 4 up to 32, 5 up to 64, 6 above */
     int mult[DRL_RESOLUTIONS_MAX];          /* width of each resolution over base; zero means 1,2,2,2 / 1,2,2,2,4 / 1,2,2,2,4,4 */
     int levels;                             /* T; zero means 6 */
-    int steps;                              /* K, Langevin steps a level in training; zero means 30 */
-    double b2;                              /* zero means 2e-4 */
-    float noise_scale;                      /* when sampling; zero means 0.99 */
+    int steps;                              /* K, Langevin steps a level in training; zero means 30, 15 for CDRL */
+    double b2;                              /* zero means 2e-4, 4e-4 for CDRL */
+    float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL */
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
     int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
+    drl_form form;                          /* with CDRL, an `initializer` of zero means 32 and a negative one none: chains then start at x_{t+1} */
+    int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper); zero: none, plain DRL */
+    int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the paper) */
+    int classes;                            /* labels 1..classes; zero: unconditional */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -674,23 +701,28 @@ DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, ui
 DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size_t *bytes);
 DRL_API drl_status drl_model_describe(const drl_model *model, drl_model_desc *desc);
 DRL_API void       drl_model_destroy(drl_model *model);
-DRL_API drl_net   *drl_model_net(drl_model *model);
+DRL_API drl_net   *drl_model_net(drl_model *model);             /* the energy's */
+DRL_API drl_net   *drl_model_initializer(drl_model *model);     /* NULL if there is none */
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *model);
 /* F(y, t) = f(y, t) / step_t^2 with the network's f: log p(y_t) up to a constant.                                   SPEC of [Gao21] */
 DRL_API drl_energy drl_model_energy(drl_model *model);
-/* f (and df/dy) itself, at any real level value: what the published networks return. NULL where not wanted. */
-DRL_API drl_status drl_model_f(drl_model *model, int n, const float *y, const float *level, float *f, float *gradient);
+/* f (and df/dy) itself, at any real level value (drl_schedule_level) and label (NULL: no class): what the published networks return.
+ * NULL where not wanted. */
+DRL_API drl_status drl_model_f(drl_model *model, int n, const float *y, const float *level, const int *label, float *f, float *gradient);
 
 DRL_API drl_status drl_sampler_create(drl_model *model, const drl_sample_desc *desc, drl_sampler **sampler);
 /* drl_sample - all of it at once: pixels [count * height * width * channels], NHWC, values about [-1, 1], not clamped. */
 DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, float *pixels);
 
-/* Files (.safetensors): effective weights (spectral norm folded in) by name, and the description in __metadata__ as "drl.model". batch
- * and trainable come from `use` (NULL: defaults), all else from the file. The file must
- * hold exactly the described network's tensors. Memory that a model is loaded from may be read-only, and can go afterwards. */
+/* Files (.safetensors): weights by name, and the description in __metadata__ as "drl.model". Plain DRL's are effective weights (spectral norm
+ * folded in), named as here; CDRL's have the names and shapes of the published networks in PyTorch, norms apart, so that weights can be
+ * exchanged. batch and trainable come from `use` (NULL: defaults), all else from the file. The file must
+ * hold exactly the described networks' tensors. Memory that a model is loaded from may be read-only, and can go afterwards.
+ * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own. Fails as drl_net_load. */
 DRL_API drl_status drl_model_save_memory(drl_model *model, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_model_save_size(drl_model *model, size_t *bytes);
 DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size, const drl_model_desc *use, drl_model **model);
+DRL_API drl_status drl_model_load_weights(drl_model *model, const drl_safetensors *st);
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_model_save(drl_model *model, const char *path);
 DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, drl_model **model);
@@ -1306,7 +1338,7 @@ DRL_API void drl_ctx_destroy(drl_ctx *ctx)
 
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [elementary] - exp, log, sin, cos in double from + - * / alone: about 1e-15 accurate, and the same on every machine.
+ * [elementary] - exp, log, sin, cos, tan, atan in double from + - * / and square roots: about 1e-15 accurate, and the same on every machine.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #define DRL__PI 3.14159265358979323846
 
@@ -1368,6 +1400,18 @@ static void drl__sincos(double x, double *sine, double *cosine)
 
 static double drl__sin(double x) { double s, c; drl__sincos(x, &s, &c); return s; }
 static double drl__cos(double x) { double s, c; drl__sincos(x, &s, &c); return c; }
+static double drl__tan(double x) { double s, c; drl__sincos(x, &s, &c); return s / c; }
+
+/* atan x = pi/2 - atan(1/x) above 1, and atan x = 2 atan(x / (1 + sqrt(1 + x^2))) twice: then |x| <= 0.2, Taylor. */
+static double drl__atan(double x)
+{
+    static const double c[13] = { 1.0, -1.0/3, 1.0/5, -1.0/7, 1.0/9, -1.0/11, 1.0/13, -1.0/15, 1.0/17, -1.0/19, 1.0/21, -1.0/23, 1.0/25 };
+    if (x < 0) return -drl__atan(-x);
+    if (x > 1) return 0.5 * DRL__PI - drl__atan(1 / x);
+    x = x / (1 + sqrt(1 + x * x));
+    x = x / (1 + sqrt(1 + x * x));
+    return 4 * (x * drl__poly(c, 13, x * x));
+}
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [rng.impl] - Philox 4x32-10 one block at a time; the normals are a vector kernel, see [simd].
@@ -4119,7 +4163,7 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl__op_kind {
     DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
-    DRL__OP_SUM, DRL__OP_DOT
+    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL
 } drl__op_kind;
 
 typedef struct drl__op {
@@ -4132,6 +4176,7 @@ typedef struct drl__op {
     float scale;
     drl_conv2d_desc conv;
     drl_spectral spectral;
+    int keep_norm;
     size_t u, v, norm;                      /* offsets in the state block: the power iteration's vectors, and the norm found with them */
     size_t packed, packed_transposed;       /* offsets in the packed block */
     float sigma, weight_scale;              /* the norm in use; effective weight = weight_scale * weight */
@@ -4181,13 +4226,15 @@ struct drl_net {
     /* tables, in this struct's block; NULL while counting */
     drl__op *op;
     drl_param *param;
+    drl_param *vector;                      /* of the power iterations that files hold: slices of the state block */
     float *init_scale;                      /* [params], NaN: constant one */
     char *names;
     drl__program program[3];
-    int op_count, param_count;
+    int op_count, param_count, vector_count;
     size_t names_size, params_size, state_size, packed_size;
     size_t work_one, work_all;              /* floats of scratch when an operator runs inside of one job, and when it is shared by all */
     int has_level;
+    int classes;                            /* labels go so far; 0: the net has none */
     /* second block */
     void *block;
     size_t block_bytes;
@@ -4239,10 +4286,42 @@ static drl__op *drl__op_next(drl_net *net, drl__op *scratch, drl__op_kind kind, 
     return op;
 }
 
+/* Keeps "name.suffix"; NULL while counting. */
+static const char *drl__name_next(drl_net *net, const char *name, const char *suffix)
+{
+    size_t a = strlen(name), b = strlen(suffix) + 1;
+    char *text = net->names ? net->names + net->names_size : NULL;
+    if (text) {
+        memcpy(text, name, a);
+        memcpy(text + a, suffix, b);
+    }
+    net->names_size += a + b;
+    return text;
+}
+
+/* Records a vector of the state block that files hold as "name.suffix"; returns its offset. */
+static size_t drl__vector_next(drl_net *net, const char *name, const char *suffix, int count)
+{
+    size_t offset = net->state_size;
+    const char *text = drl__name_next(net, name, suffix);
+    if (net->vector) {
+        drl_param *p = &net->vector[net->vector_count];
+        p->name = text;
+        p->rank = 1;
+        p->shape[0] = count;
+        p->offset = offset;
+        p->count = (size_t)count;
+    }
+    ++net->vector_count;
+    net->state_size += drl__round_up((size_t)count, DRL__ALIGN / sizeof(float));
+    return offset;
+}
+
 /* Records a parameter "name.suffix" (suffix may be empty) of the given shape; returns its number. */
 static int drl__param_next(drl_net *net, const char *name, const char *suffix, int rank, const int *shape, float init_scale)
 {
-    size_t length = strlen(name) + strlen(suffix) + 1, count = 1;
+    size_t count = 1;
+    const char *text;
     int i, number = net->param_count;
     for (i = 0; i < rank; ++i)
         if (!drl__mul_fits(count, (size_t)shape[i], &count)) count = SIZE_MAX;
@@ -4251,11 +4330,9 @@ static int drl__param_next(drl_net *net, const char *name, const char *suffix, i
         drl__build_fail(net, DRL_E_SHAPE);
         return -1;
     }
+    text = drl__name_next(net, name, suffix);
     if (net->param) {
         drl_param *p = &net->param[number];
-        char *text = net->names + net->names_size;
-        memcpy(text, name, strlen(name));
-        memcpy(text + strlen(name), suffix, strlen(suffix) + 1);
         p->name = text;
         p->rank = rank;
         for (i = 0; i < rank; ++i) p->shape[i] = shape[i];
@@ -4264,7 +4341,6 @@ static int drl__param_next(drl_net *net, const char *name, const char *suffix, i
         net->init_scale[number] = init_scale;
     }
     ++net->param_count;
-    net->names_size += length;
     net->params_size += drl__round_up(count, DRL__ALIGN / sizeof(float));
     return number;
 }
@@ -4293,6 +4369,21 @@ DRL_API drl_value drl_net_level(drl_net *net, int c)
     }
     net->has_level = 1;
     drl__op_next(net, &scratch, DRL__OP_LEVEL, drl__value_none(), drl__value_none(), 1, 1, c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_label(drl_net *net, int classes)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || net->status != DRL_OK) return drl__value_none();
+    if (classes < 1 || classes == INT32_MAX || !net->op_count || (net->classes && net->classes != classes)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_label: %d classes as operator %d, %d before; it takes at least 1, the same number each time, and comes after the input",
+                  classes, net->op_count, net->classes);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    net->classes = classes;
+    drl__op_next(net, &scratch, DRL__OP_LABEL, drl__value_none(), drl__value_none(), 1, 1, classes + 1, &y);
     return y;
 }
 
@@ -4326,7 +4417,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     }
     rank = x.h == 1 && x.w == 1 && conv.kernel == 1 ? 2 : 4;
     shape[0] = conv.out_channels; shape[1] = x.c; shape[2] = shape[3] = conv.kernel;
-    weight = drl__param_next(net, desc->name, ".weight", rank, shape, desc->init_scale < 0 ? 0.0f : desc->init_scale > 0 ? desc->init_scale : 1.0f);
+    weight = drl__param_next(net, desc->name, desc->spectral && desc->keep_norm ? ".weight_orig" : ".weight", rank, shape, desc->init_scale < 0 ? 0.0f : desc->init_scale > 0 ? desc->init_scale : 1.0f);
     if (!desc->no_bias) bias = drl__param_next(net, desc->name, ".bias", 1, shape, 0.0f);
     if (net->status != DRL_OK) return drl__value_none();
     op = drl__op_next(net, &scratch, DRL__OP_CONV, x, drl__value_none(), x.h, x.w, conv.out_channels, &y);
@@ -4335,11 +4426,17 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     op->bias = bias;
     op->conv = conv;
     op->spectral = desc->spectral;
-    if (desc->spectral) {
+    op->keep_norm = desc->spectral && desc->keep_norm;
+    if (op->keep_norm) {
+        op->u = drl__vector_next(net, desc->name, ".weight_u", shape[0]);
+        op->v = drl__vector_next(net, desc->name, ".weight_v", x.c * conv.kernel * conv.kernel);
+    } else if (desc->spectral) {
         op->u = net->state_size;
         net->state_size += drl__round_up((size_t)shape[0], DRL__ALIGN / sizeof(float));
         op->v = net->state_size;
         net->state_size += drl__round_up((size_t)x.c * (size_t)(conv.kernel * conv.kernel), DRL__ALIGN / sizeof(float));
+    }
+    if (desc->spectral) {
         op->norm = net->state_size;
         net->state_size += DRL__ALIGN / sizeof(float);
     }
@@ -4416,18 +4513,21 @@ DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
     return y;
 }
 
-DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name)
+/* The gain's parameter has the shape [c], or [1,c,1,1] for rank 4. */
+static drl_value drl__net_gain(drl_net *net, drl_value x, const char *name, int rank)
 {
     drl__op scratch, *op;
     drl_value y;
-    int weight;
+    int weight, shape[4];
     size_t work;
     if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_gain")) return drl__value_none();
     if (!name) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
         return drl__build_fail(net, DRL_E_ARGUMENT);
     }
-    weight = drl__param_next(net, name, "", 1, &x.c, -1.0f);
+    shape[0] = shape[2] = shape[3] = 1;
+    shape[rank == 4] = x.c;
+    weight = drl__param_next(net, name, "", rank, shape, -1.0f);
     if (net->status != DRL_OK) return drl__value_none();
     op = drl__op_next(net, &scratch, DRL__OP_GAIN, x, drl__value_none(), x.h, x.w, x.c, &y);
     op->by_param = 1;
@@ -4436,6 +4536,8 @@ DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name)
     if (work > net->work_all) net->work_all = work;
     return y;
 }
+
+DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name) { return drl__net_gain(net, x, name, 1); }
 
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale)
 {
@@ -4707,7 +4809,7 @@ static size_t drl__net_arenas(drl_net *net)
 static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **tables)
 {
     drl_net count, *net;
-    size_t total, at_op, at_param, at_init, at_names, at_instr[3], at_buffer[3], at_order;
+    size_t total, at_op, at_param, at_vector, at_init, at_names, at_instr[3], at_buffer[3], at_order;
     unsigned char *block;
     int mode, i;
     memset(&count, 0, sizeof count);
@@ -4726,6 +4828,7 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     drl__carve(&total, 1, sizeof(drl_net));
     at_op = drl__carve(&total, (size_t)count.op_count, sizeof(drl__op));
     at_param = drl__carve(&total, (size_t)count.param_count, sizeof(drl_param));
+    at_vector = drl__carve(&total, (size_t)count.vector_count, sizeof(drl_param));
     at_init = drl__carve(&total, (size_t)count.param_count, sizeof(float));
     at_names = drl__carve(&total, count.names_size, 1);
     at_order = drl__carve(&total, (size_t)count.op_count * DRL__BUFFERS_PER_OP + 2, sizeof(int));
@@ -4742,6 +4845,7 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     net->desc = count.desc;
     net->op = (drl__op *)(void *)(block + at_op);
     net->param = (drl_param *)(void *)(block + at_param);
+    net->vector = (drl_param *)(void *)(block + at_vector);
     net->init_scale = (float *)(void *)(block + at_init);
     net->names = (char *)(block + at_names);
     build(net, user);
@@ -4914,7 +5018,9 @@ static void drl__net_prepare(drl_net *net, int iterations)
         if (op->kind != DRL__OP_CONV) continue;
         w = net->params + net->param[op->weight].offset;
         if (op->spectral) {
-            op->sigma = net->state[op->norm] = drl__net_norm(net, op, w, iterations);
+            op->sigma = drl__net_norm(net, op, w, iterations);
+            if (op->keep_norm) op->sigma = drl__net_norm(net, op, w, 0);    /* files have no norm: it is u' W v of the stored vectors, to the bit */
+            net->state[op->norm] = op->sigma;
             op->normalised = op->sigma > 0 && !(op->spectral == DRL_SPECTRAL_CAP && op->sigma < 1);
         }
         op->weight_scale = op->normalised ? 1.0f / op->sigma : 1.0f;
@@ -4944,23 +5050,46 @@ DRL_API void drl_net_spectral_grads(drl_net *net)
     }
 }
 
-DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st)
+/* Tensor i of a net's file, and where it lies: first the parameters, then the vectors of the power iterations. */
+static int drl__net_tensors(const drl_net *net) { return net->param_count + net->vector_count; }
+
+static float *drl__net_tensor(const drl_net *net, int i, const drl_param **param)
+{
+    const drl_param *p = *param = i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count];
+    return (i < net->param_count ? net->params : net->state) + p->offset;
+}
+
+/* Whether the file has every tensor of the net in its shape. */
+static drl_status drl__net_fits(const drl_net *net, const drl_safetensors *st)
 {
     int i, k;
-    if (!net || !st) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_load: a net and an open file are needed");
-    for (i = 0; i < net->param_count; ++i) {
-        const drl_param *p = &net->param[i];
-        const drl_array *a = drl_safetensors_find(st, p->name);
+    for (i = 0; i < drl__net_tensors(net); ++i) {
+        const drl_param *p;
+        const drl_array *a;
+        drl__net_tensor(net, i, &p);
+        a = drl_safetensors_find(st, p->name);
         if (!a) return drl__fail(net->ctx, DRL_E_FORMAT, "drl_net_load: the file has no tensor '%s'", p->name);
         if (a->rank != p->rank) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: '%s' has %d axes, the net expects %d", p->name, a->rank, p->rank);
         for (k = 0; k < p->rank; ++k)
             if (a->shape[k] != (size_t)p->shape[k])
                 return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: axis %d of '%s' has %z entries, the net expects %d", k, p->name, a->shape[k], p->shape[k]);
     }
-    for (i = 0; i < net->param_count; ++i)
-        drl_array_to_float(net->ctx, drl_safetensors_find(st, net->param[i].name), net->params + net->param[i].offset);
-    drl_net_refresh(net, 0);
     return DRL_OK;
+}
+
+DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st)
+{
+    drl_status status;
+    int i;
+    if (!net || !st) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_load: a net and an open file are needed");
+    status = drl__net_fits(net, st);
+    for (i = 0; i < drl__net_tensors(net) && status == DRL_OK; ++i) {
+        const drl_param *p;
+        float *to = drl__net_tensor(net, i, &p);
+        status = drl_array_to_float(net->ctx, drl_safetensors_find(st, p->name), to);
+    }
+    if (status == DRL_OK) drl_net_refresh(net, 0);
+    return status;
 }
 
 /* -- running -- */
@@ -4988,6 +5117,13 @@ static drl_tensor drl__view(const drl__run *r, int op, int buffer)
     return drl_tensor_of(drl__at(r, buffer), r->batch.n, o->h, o->w, o->c);
 }
 
+static void drl__run_label(const int *label, drl_tensor *y)
+{
+    int i;
+    memset(y->data, 0, drl_tensor_count(y) * sizeof *y->data);
+    for (i = 0; i < y->n; ++i) y->data[(size_t)i * (size_t)y->c + (size_t)(label ? label[i] : 0)] = 1;
+}
+
 static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
 {
     drl_net *net = r->net;
@@ -5010,6 +5146,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
         return drl_gain_forward(ctx, &a, &g, &y);
     case DRL__OP_SUM:      return drl_spatial_sum_forward(ctx, &a, op->scale, &y);
     case DRL__OP_DOT:      return drl_dot_forward(ctx, &a, &b, &y);
+    case DRL__OP_LABEL:    drl__run_label(r->batch.label, &y); return DRL_OK;
     default:               return DRL_OK;
     }
 }
@@ -5113,6 +5250,7 @@ static drl__run drl__run_of(drl_net *net, drl_net_mode mode, const drl_batch *ba
     r.batch.n = n;
     r.batch.x += (size_t)first * drl__in_size(net);
     if (r.batch.level) r.batch.level += first;
+    if (r.batch.label) r.batch.label += first;
     r.arena = arena;
     r.work = (float *)(void *)(arena + (mode == DRL_NET_PARAM_GRAD ? drl__round_up(r.p->arena, DRL__ALIGN) : net->sliced_bytes));
     return r;
@@ -5174,10 +5312,14 @@ static void drl__slices_job(void *arg, int job)
 /* Common to all runs: what is asked for was planned. */
 static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_mode mode, const drl_batch *batch)
 {
+    int i;
     if (!net || !batch || !batch->x) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed", function);
     if (!net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net was not planned for mode %d", function, (int)mode);
     if (batch->n < 1 || batch->n > net->desc.batch) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: %d images; 1 to %d were planned", function, batch->n, net->desc.batch);
     if (net->has_level && !batch->level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net takes level values, none were given", function);
+    for (i = 0; net->classes && batch->label && i < batch->n; ++i)
+        if (batch->label[i] < 0 || batch->label[i] > net->classes)
+            return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: label %d of image %d; 0 to %d are possible", function, batch->label[i], i, net->classes);
     return DRL_OK;
 }
 
@@ -5240,7 +5382,7 @@ DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [schedule.impl] - arithmetic in double with + - * / and square roots only, so every machine gets the same bits.
+ * [schedule.impl] - arithmetic with + - * /, square roots and our own elementary functions only, so every machine gets the same bits.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule)
 {
@@ -5266,6 +5408,39 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
     schedule->abar = abar;
     schedule->sbar = sbar;
     schedule->b2 = 2e-4;
+    schedule->logsnr = NULL;
+    return DRL_OK;
+}
+
+/* Stores and loads the float: no processor keeps more digits of an intermediate result. */
+static float drl__rounded(double x) { volatile float f = (float)x; return f; }
+
+DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule)
+{
+    const double low = drl__atan(drl__exp(-0.5 * 9.8)), span = drl__atan(drl__exp(0.5 * 5.1)) - low;
+    double *a = memory, *s, *abar, *sbar, *logsnr;
+    int i;
+    if (!memory || !schedule || levels < 2 || levels > 500) return DRL_E_ARGUMENT;
+    s = a + levels + 1;
+    abar = s + levels + 1;
+    sbar = abar + levels + 1;
+    logsnr = sbar + levels + 1;
+    for (i = 0; i <= levels; ++i) {
+        float u = drl__rounded((double)i / levels), turn = drl__rounded((double)drl__rounded((double)(float)span * (double)u) + (double)(float)low);
+        float l = -2 * drl__rounded(drl__log((double)drl__rounded(drl__tan((double)turn))));
+        logsnr[i] = (double)l;
+        abar[i] = sqrt(1 / (1 + drl__exp(-(double)l)));
+        sbar[i] = sqrt(1 / (1 + drl__exp((double)l)));
+        a[i] = i ? abar[i] / abar[i - 1] : abar[0];
+        s[i] = sqrt(1 - a[i] * a[i]);
+    }
+    schedule->levels = levels;
+    schedule->a = a;
+    schedule->s = s;
+    schedule->abar = abar;
+    schedule->sbar = sbar;
+    schedule->b2 = 4e-4;
+    schedule->logsnr = logsnr;
     return DRL_OK;
 }
 
@@ -5274,6 +5449,23 @@ DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level) { ret
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level)
 {
     return sqrt(schedule->sbar[level] / schedule->sbar[0] * schedule->b2) * schedule->s[level + 1];
+}
+
+DRL_API float drl_level_of_logsnr(float logsnr)
+{
+    float l = logsnr < -20 ? -20 : logsnr > 20 ? 20 : logsnr;
+    float angle = drl__rounded(drl__atan((double)drl__rounded(drl__exp((double)(-0.5f * l)))));
+    return drl__rounded(1000 * (double)drl__rounded((double)angle / (double)(float)(0.5 * DRL__PI)));
+}
+
+DRL_API float drl_schedule_level(const drl_schedule *schedule, int level)
+{
+    return schedule->logsnr ? drl_level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
+}
+
+DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level)
+{
+    return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -5836,12 +6028,12 @@ static int drl__undescribe(const drl__field *field, size_t fields, const char *t
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [model.impl] - the energy network of [Gao21], its schedule and its files.
+ * [model.impl] - the energy networks of [Gao21] and [Zhu24], the latter's initializer, schedules and files.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 struct drl_model {
     drl_ctx *ctx;
     drl_model_desc desc;
-    drl_net *net;
+    drl_net *net, *initializer;             /* initializer NULL: none */
     drl_schedule schedule;
     double *schedule_memory;
     size_t size;                            /* floats of an image */
@@ -5854,14 +6046,28 @@ static const drl__field drl__model_fields[] = {
     { "blocks", DRL__INT, offsetof(drl_model_desc, blocks) },           { "resolutions", DRL__INT, offsetof(drl_model_desc, resolutions) },
     { "mult", DRL__MULT, offsetof(drl_model_desc, mult) },              { "levels", DRL__INT, offsetof(drl_model_desc, levels) },
     { "steps", DRL__INT, offsetof(drl_model_desc, steps) },             { "b2", DRL__DOUBLE, offsetof(drl_model_desc, b2) },
-    { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) }
+    { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) },
+    { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
+    { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) }
 };
+#define DRL__MODEL_FIELDS_DRL 12            /* plain DRL's descriptions end here */
+
+static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
+{
+    drl__describe(drl__model_fields, d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__COUNT(drl__model_fields), d, text, capacity);
+}
+
+static int drl__model_untext(const char *text, drl_model_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    return drl__undescribe(drl__model_fields, strstr(text, "form=") ? DRL__COUNT(drl__model_fields) : DRL__MODEL_FIELDS_DRL, text, d);
+}
 
 /* Fills in defaults and checks ranges; *d is complete on success. */
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
-    int i, side;
+    int i, side, cdrl;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
     if (!d->height) d->height = 32;
@@ -5872,9 +6078,13 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     side = drl__max(d->height, d->width);
     if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
     if (!d->levels) d->levels = 6;
-    if (!d->steps) d->steps = 30;
-    if (!(d->b2 > 0)) d->b2 = d->b2 < 0 ? d->b2 : 2e-4;
-    if (!(d->noise_scale > 0)) d->noise_scale = d->noise_scale < 0 ? d->noise_scale : 0.99f;
+    cdrl = (int)d->form == DRL_FORM_CDRL;
+    if (!d->steps) d->steps = cdrl ? 15 : 30;
+    if (!(d->b2 > 0)) d->b2 = d->b2 < 0 ? d->b2 : cdrl ? 4e-4 : 2e-4;
+    if (!(d->noise_scale > 0)) d->noise_scale = d->noise_scale < 0 ? d->noise_scale : cdrl ? 1.0f : 0.99f;
+    if (d->initializer < 0) d->initializer = -1;
+    if (cdrl && !d->initializer) d->initializer = 32;
+    if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->batch) d->batch = 32;
     if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
         d->levels < 2 || d->levels > 500 || d->steps < 1 || d->b2 < 0 || d->noise_scale < 0 || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
@@ -5889,52 +6099,75 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->height % (1 << (d->resolutions - 1)) || d->width % (1 << (d->resolutions - 1)))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask for fewer",
                          d->height, d->width, d->resolutions - 1, d->resolutions);
+    if ((int)d->form < DRL_FORM_DRL || d->form > DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
+        (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1 || d->initializer_blocks > 4096)))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
+                         (int)d->form, d->initializer, d->initializer_blocks, d->classes);
+    if (d->initializer > 0 && (d->height % 4 || d->width % 4))
+        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as the initializer needs; pad the images or ask for none (-1)", d->height, d->width);
     return DRL_OK;
 }
 
-static drl_value drl__energy_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, drl_spectral spectral, float init_scale)
+/* like: everything but name, channels and kernel. */
+static drl_value drl__energy_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, const drl_layer_desc *like)
 {
     char text[64];
-    drl_layer_desc l;
-    memset(&l, 0, sizeof l);
+    drl_layer_desc l = *like;
     drl__text(text, sizeof text, "%s.%s", prefix, name);
     l.name = text;
     l.out_channels = out_channels;
     l.kernel = kernel;
-    l.spectral = spectral;
-    l.init_scale = init_scale;
     return drl_net_conv2d(net, x, &l);
 }
 
-/* f(x, t) of [Gao21]: wide residual blocks without normalisation, the level added in each, and an inner product at the end. */
+/* f(x, t) of [Gao21]: wide residual blocks without normalisation, the level added in each, and an inner product at the end. [Zhu24] differs
+ * in the first weights and norm of conv2, an activation behind temb_map, the class, a head without bias, and in all names: its blocks and
+ * poolings are numbered through. */
 static void drl__energy_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
-    drl_spectral unit = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT, cap = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_CAP;
-    drl_value x = drl_net_input(net, d->height, d->width, d->channels), e, h;
-    int side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;       /* vectors: dense layers in place of convolutions */
-    e = drl__energy_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, unit, 0);
-    e = drl__energy_layer(net, drl_net_act(net, e, DRL_ACT_LEAKY_RELU), "energy", "temb_map2", 4 * d->base, 1, unit, 0);
+    int cdrl = d->form == DRL_FORM_CDRL, side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;     /* vectors: dense layers in place of convolutions */
+    drl_layer_desc unit, cap, head;
+    drl_value x = drl_net_input(net, d->height, d->width, d->channels), e, h, p;
+    memset(&unit, 0, sizeof unit);
+    unit.spectral = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT;
+    unit.keep_norm = cdrl;
+    cap = unit;
+    /* [Gao21] starts conv2 near zero (variance 1e-10); short runs then spend most of their steps on growing it */
+    if (!cdrl && !d->no_spectral) cap.spectral = DRL_SPECTRAL_CAP;
+    memset(&head, 0, sizeof head);
+    head.no_bias = cdrl;
+    e = drl__energy_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
+    e = drl__energy_layer(net, drl_net_act(net, e, DRL_ACT_LEAKY_RELU), "energy", "temb_map2", 4 * d->base, 1, &unit);
+    if (d->classes) e = drl_net_add(net, e, drl__energy_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
     e = drl_net_act(net, e, DRL_ACT_LEAKY_RELU);                /* every reader of e wants act(e) */
-    x = drl__energy_layer(net, x, "energy", "conv_in", d->base, side, unit, 0);
+    x = drl__energy_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
     for (i = 0; i < d->resolutions; ++i) {
         int c = d->base * d->mult[i];
         for (j = 0; j < d->blocks; ++j) {
             char block[48], gain[64];
-            drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
+            if (cdrl) drl__text(block, sizeof block, "energy.module_list.%d", 1 + i * (d->blocks + 1) + j);
+            else drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
             drl__text(gain, sizeof gain, "%s.g", block);
-            h = drl__energy_layer(net, drl_net_act(net, x, DRL_ACT_LEAKY_RELU), block, "conv1", c, side, unit, 0);
-            h = drl_net_shift(net, h, drl__energy_layer(net, e, block, "temb_map", c, 1, unit, 0));
-            /* the paper starts conv2 near zero (variance 1e-10); short runs then spend most of their steps on growing it */
-            h = drl__energy_layer(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), block, "conv2", c, side, cap, 0);
-            h = drl_net_gain(net, h, gain);
-            if (x.c != c) x = drl__energy_layer(net, x, block, "short_cut", c, side, unit, 0);
+            h = drl__energy_layer(net, drl_net_act(net, x, DRL_ACT_LEAKY_RELU), block, "conv1", c, side, &unit);
+            p = drl__energy_layer(net, e, block, "temb_map", c, 1, &unit);
+            h = drl_net_shift(net, h, cdrl ? drl_net_act(net, p, DRL_ACT_LEAKY_RELU) : p);
+            h = drl__energy_layer(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), block, "conv2", c, side, &cap);
+            h = drl__net_gain(net, h, gain, cdrl ? 4 : 1);
+            if (x.c != c) x = drl__energy_layer(net, x, block, "short_cut", c, side, &unit);
             x = drl_net_add(net, h, x);
         }
         if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
     }
     h = drl_net_spatial_sum(net, drl_net_act(net, x, DRL_ACT_RELU), 1.0f);
-    drl_net_dot(net, h, drl__energy_layer(net, e, "energy", "temb_final", h.c, 1, DRL_SPECTRAL_NONE, 0));
+    drl_net_dot(net, h, drl__energy_layer(net, e, "energy", "temb_final", h.c, 1, &head));
+}
+
+static void drl__initializer_build(drl_net *net, void *user)
+{
+    (void)user;
+    drl__fail(net->ctx, DRL_E_UNSUPPORTED, "model: this version has no initializer network");
+    drl__build_fail(net, DRL_E_UNSUPPORTED);
 }
 
 static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
@@ -5944,11 +6177,18 @@ static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
     n->modes = 1 << DRL_NET_FORWARD | 1 << DRL_NET_INPUT_GRAD | (d->trainable ? 1 << DRL_NET_PARAM_GRAD : 0);
 }
 
+/* The initializer has the same batch; nobody asks for its gradient by the images. */
+static void drl__initializer_net_desc(const drl_model_desc *d, drl_net_desc *n)
+{
+    drl__model_net_desc(d, n);
+    n->modes &= ~(1 << DRL_NET_INPUT_GRAD);
+}
+
 static size_t drl__model_carve(const drl_model_desc *d, size_t *at_schedule, size_t *at_floats)
 {
     size_t total = 0;
     drl__carve(&total, 1, sizeof(drl_model));
-    *at_schedule = drl__carve(&total, 4 * ((size_t)d->levels + 1), sizeof(double));
+    *at_schedule = drl__carve(&total, 5 * ((size_t)d->levels + 1), sizeof(double));
     *at_floats = drl__carve(&total, 3 * (size_t)d->batch, sizeof(float));
     return total;
 }
@@ -5958,15 +6198,26 @@ DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size
     drl_model_desc d;
     drl_net_desc n;
     drl_status status;
-    size_t net_bytes = 0, total, at[2];
+    size_t net_bytes = 0, more = 0, total, at[2];
     if (!ctx || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_size: a context and a place for the result are needed");
     status = drl__model_resolve(ctx, desc, &d);
     if (status != DRL_OK) return status;
     drl__model_net_desc(&d, &n);
     status = drl_net_size(ctx, drl__energy_build, &d, &n, &net_bytes);
+    drl__initializer_net_desc(&d, &n);
+    if (status == DRL_OK && d.initializer > 0) status = drl_net_size(ctx, drl__initializer_build, &d, &n, &more);
     total = drl__model_carve(&d, &at[0], &at[1]);
-    if (status == DRL_OK) *bytes = net_bytes + total + sizeof(drl__head) + DRL__ALIGN;
+    if (status == DRL_OK && net_bytes > SIZE_MAX / 2 - more) status = drl__fail(ctx, DRL_E_MEMORY, "drl_model_size: the nets do not fit the address space");
+    if (status == DRL_OK) *bytes = net_bytes + more + total + sizeof(drl__head) + DRL__ALIGN;
     return status;
+}
+
+DRL_API void drl_model_destroy(drl_model *m)
+{
+    if (!m) return;
+    drl_net_destroy(m->initializer);
+    drl_net_destroy(m->net);
+    drl__free(m->ctx, m);
 }
 
 DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **out)
@@ -5992,24 +6243,21 @@ DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, ui
     m->level = (float *)(void *)(block + at_floats);
     m->f = m->level + d.batch;
     m->df = m->f + d.batch;
-    drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
+    if (d.form == DRL_FORM_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
+    else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
     m->schedule.b2 = d.b2;
     drl__model_net_desc(&d, &n);
     status = drl_net_create(ctx, drl__energy_build, &m->desc, &n, &m->net);
+    drl__initializer_net_desc(&d, &n);
+    if (status == DRL_OK && d.initializer > 0) status = drl_net_create(ctx, drl__initializer_build, &m->desc, &n, &m->initializer);
     if (status != DRL_OK) {
-        drl__free(ctx, m);
+        drl_model_destroy(m);
         return status;
     }
     drl_net_init(m->net, seed);
+    drl_net_init(m->initializer, ~seed);                        /* other draws than the energy's */
     *out = m;
     return DRL_OK;
-}
-
-DRL_API void drl_model_destroy(drl_model *m)
-{
-    if (!m) return;
-    drl_net_destroy(m->net);
-    drl__free(m->ctx, m);
 }
 
 DRL_API drl_status drl_model_describe(const drl_model *m, drl_model_desc *desc)
@@ -6020,19 +6268,21 @@ DRL_API drl_status drl_model_describe(const drl_model *m, drl_model_desc *desc)
 }
 
 DRL_API drl_net            *drl_model_net(drl_model *m) { return m ? m->net : NULL; }
+DRL_API drl_net            *drl_model_initializer(drl_model *m) { return m ? m->initializer : NULL; }
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *m) { return m ? &m->schedule : NULL; }
 
 /* n <= batch points at level values v; *scale (NULL: 1) multiplies the gradient of each. */
-static drl_status drl__model_eval(drl_model *m, int n, const float *y, const float *v, const float *scale, float *f, float *gradient)
+static drl_status drl__model_eval(drl_model *m, int n, const float *y, const float *v, const int *label, const float *scale, float *f, float *gradient)
 {
     drl_batch b = drl_batch_of(n, y, v);
     int i;
+    b.label = label;
     if (!gradient) return drl_net_forward(m->net, &b, f);
     for (i = 0; i < n; ++i) m->df[i] = scale ? scale[i] : 1.0f;
     return drl_net_input_grad(m->net, &b, m->df, f, gradient);
 }
 
-DRL_API drl_status drl_model_f(drl_model *m, int n, const float *y, const float *level, float *f, float *gradient)
+DRL_API drl_status drl_model_f(drl_model *m, int n, const float *y, const float *level, const int *label, float *f, float *gradient)
 {
     drl_status status = DRL_OK;
     int i, k;
@@ -6040,7 +6290,7 @@ DRL_API drl_status drl_model_f(drl_model *m, int n, const float *y, const float 
     for (i = 0; i < n && status == DRL_OK; i += k) {
         size_t at = (size_t)i * m->size;
         k = drl__min(n - i, m->desc.batch);
-        status = drl__model_eval(m, k, y + at, level + i, NULL, m->f, gradient ? gradient + at : NULL);
+        status = drl__model_eval(m, k, y + at, level + i, label ? label + i : NULL, NULL, m->f, gradient ? gradient + at : NULL);
         if (f && status == DRL_OK) memcpy(f + i, m->f, (size_t)k * sizeof(float));
     }
     return status;
@@ -6051,15 +6301,14 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     drl_model *m = (drl_model *)user;
     drl_status status;
     int i;
-    (void)label;                                                /* this form of the network has no classes */
     for (i = 0; i < n; ++i) {
         double step;
         if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
         step = drl_schedule_step(&m->schedule, level[i]);
-        m->level[i] = (float)level[i];                          /* DRL feeds the level's number to the embedding */
+        m->level[i] = drl_schedule_level(&m->schedule, level[i]);
         m->df[i] = (float)(1.0 / (step * step));
     }
-    status = drl__model_eval(m, n, y, m->level, m->df, m->f, gradient);
+    status = drl__model_eval(m, n, y, m->level, label, m->df, m->f, gradient);
     if (status != DRL_OK) return status;
     if (f) for (i = 0; i < n; ++i) f[i] = m->f[i] * m->df[i];
     return DRL_OK;
@@ -6105,40 +6354,49 @@ typedef struct drl__model_file {
     void *block;
 } drl__model_file;
 
+/* Tensors of one net into array; weights whose norm is not kept apart are scaled by it, in `scaled` [params_size]. */
+static void drl__model_file_net(const drl_net *net, drl_array *array, float *scaled)
+{
+    size_t k;
+    int i, j;
+    memcpy(scaled, net->params, net->params_size * sizeof(float));
+    for (i = 0; i < net->op_count; ++i) {
+        const drl__op *op = &net->op[i];
+        const drl_param *p = op->kind == DRL__OP_CONV && !op->keep_norm ? &net->param[op->weight] : NULL;
+        if (p) for (k = 0; k < p->count; ++k) scaled[p->offset + k] *= op->weight_scale;
+    }
+    for (i = 0; i < drl__net_tensors(net); ++i) {
+        const drl_param *p;
+        const float *data = drl__net_tensor(net, i, &p);
+        size_t shape[4];
+        for (j = 0; j < p->rank; ++j) shape[j] = (size_t)p->shape[j];
+        array[i] = drl_array_of(p->name, DRL_DTYPE_F32, p->rank, shape, i < net->param_count ? scaled + p->offset : data);
+    }
+}
+
 static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
 {
-    drl_net *net = m->net;
+    const drl_net *net = m->net, *init = m->initializer;
     drl_model_desc d = m->desc;
     drl_array *array;
     float *scaled;
     unsigned char *block;
-    size_t total = 0, at_arrays, at_scaled, k;
-    int i, j;
-    at_arrays = drl__carve(&total, (size_t)net->param_count, sizeof *array);
-    at_scaled = drl__carve(&total, net->params_size, sizeof(float));
+    size_t total = 0, at_arrays, at_scaled, arrays = (size_t)drl__net_tensors(net) + (init ? (size_t)drl__net_tensors(init) : 0);
+    at_arrays = drl__carve(&total, arrays, sizeof *array);
+    at_scaled = drl__carve(&total, net->params_size + (init ? init->params_size : 0), sizeof(float));
     block = (unsigned char *)drl__alloc(m->ctx, total);
     if (!block) return DRL_E_MEMORY;
     array = (drl_array *)(void *)(block + at_arrays);
     scaled = (float *)(void *)(block + at_scaled);
-    memcpy(scaled, net->params, net->params_size * sizeof(float));
-    for (i = 0; i < net->op_count; ++i) {
-        const drl__op *op = &net->op[i];
-        const drl_param *p = op->kind == DRL__OP_CONV ? &net->param[op->weight] : NULL;
-        if (p) for (k = 0; k < p->count; ++k) scaled[p->offset + k] *= op->weight_scale;
-    }
-    for (i = 0; i < net->param_count; ++i) {
-        const drl_param *p = &net->param[i];
-        size_t shape[4];
-        for (j = 0; j < p->rank; ++j) shape[j] = (size_t)p->shape[j];
-        array[i] = drl_array_of(p->name, DRL_DTYPE_F32, p->rank, shape, scaled + p->offset);
-    }
-    d.no_spectral = 1;                                          /* the norm is in the weights now */
-    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), &d, file->text, sizeof file->text);
+    drl__model_file_net(net, array, scaled);
+    if (init) drl__model_file_net(init, array + drl__net_tensors(net), scaled + net->params_size);
+    if (d.form == DRL_FORM_DRL) d.no_spectral = 1;              /* the norm is in the weights now */
+    drl__model_text(&d, file->text, sizeof file->text);
     memset(&file->desc, 0, sizeof file->desc);
     file->meta[0] = "drl.model";
     file->meta[1] = file->text;
     file->desc.arrays = array;
-    file->desc.count = (size_t)net->param_count;
+    file->desc.count = arrays;
     file->desc.meta = file->meta;
     file->desc.meta_count = 1;
     file->block = block;
@@ -6169,17 +6427,25 @@ DRL_API drl_status drl_model_save_memory(drl_model *m, void *dst, size_t capacit
     return status;
 }
 
+DRL_API drl_status drl_model_load_weights(drl_model *m, const drl_safetensors *st)
+{
+    drl_status status;
+    if (!m || !st) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_load_weights: a model and an open file are needed");
+    status = m->initializer ? drl__net_fits(m->initializer, st) : DRL_OK;
+    if (status == DRL_OK) status = drl_net_load(m->net, st);
+    return status == DRL_OK && m->initializer ? drl_net_load(m->initializer, st) : status;
+}
+
 /* Counts before it allocates: a description in a hostile file can ask for any network, but the file must hold its weights. */
 static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use, drl_model **out)
 {
     const char *text = drl_safetensors_meta(st, "drl.model");
     drl_model_desc read, d;
     drl_model *m = NULL;
-    drl_net count;
+    drl_net count, more;
     drl_status status;
-    size_t i, elements = 0;
-    memset(&read, 0, sizeof read);
-    if (!text || !drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), text, &read))
+    size_t i, elements = 0, tensors;
+    if (!text || !drl__model_untext(text, &read))
         return drl__fail(ctx, DRL_E_FORMAT, "model file: its metadata has %s \"drl.model\"", text ? "a malformed" : "no");
     if (use) { read.batch = use->batch; read.trainable = use->trainable; }
     status = drl__model_resolve(ctx, &read, &d);
@@ -6190,13 +6456,17 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
     memset(&count, 0, sizeof count);
     count.ctx = ctx;
     count.desc.batch = 1;
+    more = count;
     drl__energy_build(&count, &d);
+    if (d.initializer > 0) drl__initializer_build(&more, &d);
+    tensors = (size_t)drl__net_tensors(&count) + (size_t)drl__net_tensors(&more);
     for (i = 0; i < drl_safetensors_count(st); ++i) elements += drl_array_count(drl_safetensors_at(st, i));
-    if (count.status != DRL_OK || (size_t)count.param_count != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements)
-        return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors of %z elements, its description needs %d tensors and other sizes", drl_safetensors_count(st), elements, count.param_count);
+    if (count.status != DRL_OK || more.status != DRL_OK || tensors != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements ||
+        more.params_size / (DRL__ALIGN / sizeof(float)) > elements)
+        return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors of %z elements, its description needs %z tensors and other sizes", drl_safetensors_count(st), elements, tensors);
     status = drl_model_create(ctx, &d, 0, &m);
     if (status != DRL_OK) return status;
-    status = drl_net_load(m->net, st);
+    status = drl_model_load_weights(m, st);
     if (status != DRL_OK) {
         drl_model_destroy(m);
         return status;
@@ -6303,6 +6573,7 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (!d->snapshot) d->snapshot = 100;
     if (d->data_noise == 0) d->data_noise = 0.02f;
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
+    if (m->desc.form != DRL_FORM_DRL) return drl__fail(m->ctx, DRL_E_UNSUPPORTED, "drl_trainer: form %d of the model; only plain DRL can be trained", (int)m->desc.form);
     if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
         !(d->ema < 1) || !(d->clip == d->clip) || !(d->data_noise < 1))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
@@ -6676,7 +6947,7 @@ DRL_API drl_status drl_trainer_save(drl_trainer *tr, const char *path)
     if (!tr || !path) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_save: a trainer and a path are needed");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_save: the model holds the averaged weights; call drl_trainer_swap_average first");
     drl__checkpoint_arrays(tr, array);
-    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), &tr->model->desc, model, sizeof model);
+    drl__model_text(&tr->model->desc, model, sizeof model);
     drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &tr->desc, train, sizeof train);
     drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &tr->now, state, sizeof state);
     meta[0] = "drl.model"; meta[1] = model;
@@ -6709,7 +6980,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     memset(&now, 0, sizeof now);
     if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || now.rollbacks < 0)
         return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
-    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), &tr->model->desc, own, sizeof own);
+    drl__model_text(&tr->model->desc, own, sizeof own);
     if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
     drl__checkpoint_arrays(tr, array);
     if (drl_safetensors_count(st) != DRL__COUNT(array)) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: %z tensors, a checkpoint has %d", drl_safetensors_count(st), DRL__CHECKPOINT_ARRAYS);
@@ -6753,7 +7024,7 @@ DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_m
     memset(&td, 0, sizeof td);
     m = drl_safetensors_meta(st, "drl.model");
     t = drl_safetensors_meta(st, "drl.train");
-    if (!m || !t || !drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), m, &md) || !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
+    if (!m || !t || !drl__model_untext(m, &md) || !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
         status = drl__fail(ctx, DRL_E_FORMAT, "'%s' is no checkpoint: descriptions of model and training are missing or malformed", path);
     drl_safetensors_close(st);
     if (status != DRL_OK) return status;

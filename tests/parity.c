@@ -3,7 +3,8 @@
  *     cc -O2 tests/parity.c -o parity -lm
  *     ./parity [--isa NAME] [--all] FILE...
  *
- * A file of the DRL kind has the metadata "base", "blocks" and "mult"; every other size is taken from the shapes of its tensors. It is
+ * A file of the DRL kind has the metadata "base", "blocks" and "mult"; one of the CDRL kind "ebm_dim", "ebm_blocks", "unet_dim",
+ * "unet_blocks", "classes", "steps" and "guide". Every other size is taken from the shapes of its tensors. It is
  * compared on every instruction set of this machine, or on the named one. Each compared quantity is printed with its relative error
  * and its bound; of the gradient's single tensors the worst one, or with --all each. Exits with 0 when everything is within bounds. */
 #define DRL_IMPLEMENTATION
@@ -12,6 +13,7 @@
 
 /* Relative errors that are fair to an implementation in float32. */
 #define BOUND_SCHEDULE  1e-6
+#define BOUND_LOGSNR    5e-8        /* the log-SNR of CDRL's schedule: all but a last bit or two */
 #define BOUND_VALUE     5e-5        /* energies, losses, a gradient as one vector */
 #define BOUND_WHOLE     3e-8        /* a single gradient tensor: BOUND_VALUE of itself and this of the whole gradient */
 #define BOUND_CHAIN     1e-4        /* one image at the end of a chain */
@@ -28,6 +30,8 @@ typedef struct parity {
     drl_net *net;
     const drl_schedule *schedule;
     int h, w, c, levels;
+    int classes, steps;             /* CDRL: labels 1..classes (0: none), and K */
+    double guide;                   /* CDRL: weight of the guidance */
     size_t size;                    /* of an image */
 } parity;
 
@@ -226,9 +230,9 @@ static void drl_energy_part(const parity *p)
     float *dx = (float *)malloc(((size_t)n * p->size + 1) * sizeof *dx);
     if (f_record && level && f && dx) {
         for (i = 0; i < n; ++i) level[i] = (float)t[i];
-        if (drl_model_f(p->model, n, x, level, f, NULL) != DRL_OK) problem(p, "out.energy", drl_ctx_message(p->ctx));
+        if (drl_model_f(p->model, n, x, level, NULL, f, NULL) != DRL_OK) problem(p, "out.energy", drl_ctx_message(p->ctx));
         else line(p, "out.energy", relative(f, f_record, (size_t)n), BOUND_VALUE, "");
-        if (drl_model_f(p->model, n, x, level, f, dx) != DRL_OK) problem(p, "out.energy_grad_x", drl_ctx_message(p->ctx));
+        if (drl_model_f(p->model, n, x, level, NULL, f, dx) != DRL_OK) problem(p, "out.energy_grad_x", drl_ctx_message(p->ctx));
         else {
             line(p, "out.energy beside its gradient", relative(f, f_record, (size_t)n), BOUND_VALUE, "");
             line(p, "out.energy_grad_x", relative(dx, dx_record, (size_t)n * p->size), BOUND_VALUE, "");
@@ -449,10 +453,108 @@ static void drl_file(parity *p)
     drl_sample_part(p);
 }
 
+/* -- the CDRL kind -- */
+
+/* What the nets are given: images, the level values of their log-SNR, and labels. */
+typedef struct cdrl_inputs { int n; float *x, *level; int *label; } cdrl_inputs;
+
+static int cdrl_inputs_read(const parity *p, cdrl_inputs *in)
+{
+    const drl_array *l = find(p, "in.logsnr", 1);
+    float *label = NULL;
+    int i;
+    memset(in, 0, sizeof *in);
+    if (!l) return 0;
+    in->n = (int)drl_array_count(l);
+    in->level = floats_of(p, l);
+    in->x = in->level ? images(p, "in.x", 0, in->n, NULL) : NULL;
+    if (in->x && p->classes) {
+        label = vector(p, "in.label", (size_t)in->n);
+        in->label = label ? (int *)malloc((size_t)in->n * sizeof *in->label) : NULL;
+    }
+    for (i = 0; in->x && i < in->n; ++i) {
+        in->level[i] = drl_level_of_logsnr(in->level[i]);
+        if (in->label) in->label[i] = (int)label[i];
+    }
+    free(label);
+    return in->x && (in->label || !p->classes);
+}
+
+static void cdrl_schedule_part(const parity *p)
+{
+    float *record = vector(p, "out.logsnr_schedule", (size_t)p->levels + 1), *ours = record ? (float *)malloc(((size_t)p->levels + 1) * sizeof *ours) : NULL;
+    int i;
+    for (i = 0; ours && i <= p->levels; ++i) ours[i] = (float)p->schedule->logsnr[i];
+    if (ours) line(p, "out.logsnr_schedule", relative(ours, record, (size_t)p->levels + 1), BOUND_LOGSNR, "");
+    free(record); free(ours);
+}
+
+static void cdrl_energy_part(const parity *p, const cdrl_inputs *in)
+{
+    size_t n = (size_t)in->n;
+    float *dx_record = images(p, "out.energy_grad_x", 0, in->n, NULL), *f_record = dx_record ? vector(p, "out.energy", n) : NULL;
+    float *f = (float *)malloc((2 * n + 1) * sizeof *f), *df = f + n, *dx = (float *)malloc((n * p->size + 1) * sizeof *dx);
+    drl_batch b;
+    int i;
+    if (f_record && f && dx) {
+        if (drl_model_f(p->model, in->n, in->x, in->level, in->label, f, NULL) != DRL_OK) problem(p, "out.energy", drl_ctx_message(p->ctx));
+        else line(p, "out.energy", relative(f, f_record, n), BOUND_VALUE, "");
+        if (drl_model_f(p->model, in->n, in->x, in->level, in->label, f, dx) != DRL_OK) problem(p, "out.energy_grad_x", drl_ctx_message(p->ctx));
+        else {
+            line(p, "out.energy beside its gradient", relative(f, f_record, n), BOUND_VALUE, "");
+            line(p, "out.energy_grad_x", relative(dx, dx_record, n * p->size), BOUND_VALUE, "");
+        }
+        for (i = 0; i < in->n; ++i) df[i] = 1.0f / (float)in->n;
+        b = drl_batch_of(in->n, in->x, in->level);
+        b.label = in->label;
+        memset(drl_net_grads(p->net), 0, drl_net_params_size(p->net) * sizeof(float));
+        if (drl_net_train_forward(p->net, &b, f) != DRL_OK || drl_net_train_backward(p->net, df) != DRL_OK) problem(p, "grad.energy", drl_ctx_message(p->ctx));
+        else {
+            drl_net_spectral_grads(p->net);
+            gradient_compare(p, "grad.");
+        }
+    }
+    free(dx_record); free(f_record); free(f); free(dx);
+}
+
+static void cdrl_file(parity *p)
+{
+    drl_model_desc d;
+    cdrl_inputs in;
+    const drl_array *x = find(p, "in.x", 4), *l = find(p, "out.logsnr_schedule", 1);
+    const char *classes = drl_safetensors_meta(p->st, "classes"), *guide = drl_safetensors_meta(p->st, "guide");
+    size_t i, weights = 0;
+    memset(&d, 0, sizeof d);
+    if (!x || !l) return;
+    d.form = DRL_FORM_CDRL;
+    d.channels = (int)x->shape[1]; d.height = (int)x->shape[2]; d.width = (int)x->shape[3];
+    if (int_list(drl_safetensors_meta(p->st, "ebm_dim"), &d.base, 1) != 1 || int_list(drl_safetensors_meta(p->st, "ebm_blocks"), &d.blocks, 1) != 1 ||
+        int_list(drl_safetensors_meta(p->st, "steps"), &d.steps, 1) != 1 || !classes || (strcmp(classes, "0") && int_list(classes, &d.classes, 1) != 1) || !guide) {
+        problem(p, "metadata", "a size is missing or not a positive integer");
+        return;
+    }
+    p->guide = strtod(guide, NULL);
+    d.initializer = -1;
+    d.levels = (int)l->shape[0] - 1;
+    d.trainable = 1;
+    d.batch = (int)x->shape[0];
+    if (drl_model_create(p->ctx, &d, 1, &p->model) != DRL_OK) { problem(p, "model", drl_ctx_message(p->ctx)); return; }
+    p->net = drl_model_net(p->model);
+    p->schedule = drl_model_schedule(p->model);
+    p->h = d.height; p->w = d.width; p->c = d.channels; p->levels = d.levels; p->classes = d.classes; p->steps = d.steps;
+    p->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
+    for (i = 0; i < drl_safetensors_count(p->st); ++i) weights += !strncmp(drl_safetensors_at(p->st, i)->name, "energy.", 7);
+    if (weights != (size_t)drl__net_tensors(p->net)) problem(p, "energy.*", "the file has more or fewer weights than the described network");
+    if (drl_model_load_weights(p->model, p->st) != DRL_OK) { problem(p, "weights", drl_ctx_message(p->ctx)); return; }
+    cdrl_schedule_part(p);
+    if (cdrl_inputs_read(p, &in)) cdrl_energy_part(p, &in);
+    free(in.x); free(in.level); free(in.label);
+}
+
 /* -- files -- */
 
 /* The kinds of reference files, told apart by a key of their metadata. */
-static const struct { const char *key; void (*compare)(parity *p); } kinds[] = { { "base", drl_file } };
+static const struct { const char *key; void (*compare)(parity *p); } kinds[] = { { "base", drl_file }, { "ebm_dim", cdrl_file } };
 
 static void compare_file(const char *path, drl_isa isa, int *runs)
 {

@@ -89,9 +89,26 @@ static double *tensor(const weights *w, const char *name, const char *suffix, si
     return d;
 }
 
+/* The weights of a layer: as they are, or over u' W v where files keep the norm apart. */
+static double *layer_weights(const weights *w, const char *name, int rows, int cols)
+{
+    char full[96];
+    double *weight, *u, *v, sigma = 0;
+    int i, j;
+    snprintf(full, sizeof full, "%s.weight_orig", name);
+    if (!drl_safetensors_find(w->st, full)) return tensor(w, name, ".weight", (size_t)(rows * cols));
+    weight = tensor(w, name, ".weight_orig", (size_t)(rows * cols));
+    u = tensor(w, name, ".weight_u", (size_t)rows);
+    v = tensor(w, name, ".weight_v", (size_t)cols);
+    for (i = 0; i < rows; ++i) for (j = 0; j < cols; ++j) sigma += u[i] * weight[i * cols + j] * v[j];
+    for (i = 0; i < rows * cols; ++i) weight[i] /= sigma;
+    free(u); free(v);
+    return weight;
+}
+
 static double *layer(const weights *w, const char *name, const double *x, int h, int wd, int in, int out, int kernel)
 {
-    double *weight = tensor(w, name, ".weight", (size_t)(out * in * kernel * kernel)), *bias = tensor(w, name, ".bias", (size_t)out), *y = doubles((size_t)(h * wd * out));
+    double *weight = layer_weights(w, name, out, in * kernel * kernel), *bias = tensor(w, name, ".bias", (size_t)out), *y = doubles((size_t)(h * wd * out));
     int i, j, k, c, r, s, pad = kernel / 2;
     for (i = 0; i < h; ++i) for (j = 0; j < wd; ++j) for (k = 0; k < out; ++k) {
         double sum = bias[k];
@@ -106,10 +123,10 @@ static double *layer(const weights *w, const char *name, const double *x, int h,
 
 static void leaky(double *x, size_t n, double slope) { while (n--) { if (*x < 0) *x *= slope; ++x; } }
 
-/* f(x, t): input layer, residual blocks, pooling, head. */
-static double energy_in_double(const weights *w, const drl_model_desc *d, const float *x, double t)
+/* f(x, t): input layer, residual blocks, pooling, head; v the level value. */
+static double energy_in_double(const weights *w, const drl_model_desc *d, const float *x, double t, int label)
 {
-    int kernel = d->height * d->width == 1 ? 1 : 3, h = d->height, wd = d->width, c = d->base, i, j, k, half = d->base / 2;
+    int cdrl = d->form == DRL_FORM_CDRL, kernel = d->height * d->width == 1 ? 1 : 3, h = d->height, wd = d->width, c = d->base, i, j, k, half = d->base / 2;
     double *emb = doubles((size_t)d->base), *e, *v, *a, *y, *p, *g, *u, f = 0;
     char name[64], part[80];
     size_t n, size = (size_t)(h * wd * d->channels);
@@ -123,10 +140,17 @@ static double energy_in_double(const weights *w, const drl_model_desc *d, const 
     v = layer(w, "energy.temb_map2", e, 1, 1, 4 * d->base, 4 * d->base, 1);
     free(e); free(emb);
     e = v;
+    if (d->classes) {
+        u = doubles((size_t)d->classes + 1);
+        u[label] = 1;
+        v = layer(w, "energy.y_map", u, 1, 1, d->classes + 1, 4 * d->base, 1);
+        for (k = 0; k < 4 * d->base; ++k) e[k] += v[k];
+        free(u); free(v);
+    }
     leaky(e, (size_t)(4 * d->base), 0.2);
     u = doubles(size);
     for (n = 0; n < size; ++n) u[n] = (double)x[n];
-    v = layer(w, "energy.conv_in", u, h, wd, d->channels, c, kernel);
+    v = layer(w, cdrl ? "energy.module_list.0" : "energy.conv_in", u, h, wd, d->channels, c, kernel);
     free(u);
     for (i = 0; i < d->resolutions; ++i) {
         int out = d->base * d->mult[i];
@@ -135,12 +159,14 @@ static double energy_in_double(const weights *w, const drl_model_desc *d, const 
             a = doubles(size);
             memcpy(a, v, size * sizeof *a);
             leaky(a, size, 0.2);
-            snprintf(name, sizeof name, "energy.level%d.block%d", i, j);
+            if (cdrl) snprintf(name, sizeof name, "energy.module_list.%d", 1 + i * (d->blocks + 1) + j);
+            else snprintf(name, sizeof name, "energy.level%d.block%d", i, j);
             snprintf(part, sizeof part, "%s.conv1", name);
             y = layer(w, part, a, h, wd, c, out, kernel);
             free(a);
             snprintf(part, sizeof part, "%s.temb_map", name);
             p = layer(w, part, e, 1, 1, 4 * d->base, out, 1);
+            if (cdrl) leaky(p, (size_t)out, 0.2);
             size = (size_t)(h * wd * out);
             for (n = 0; n < size; ++n) y[n] += p[n % (size_t)out];
             leaky(y, size, 0.2);
@@ -165,7 +191,13 @@ static double energy_in_double(const weights *w, const drl_model_desc *d, const 
             h /= 2; wd /= 2;
         }
     }
-    p = layer(w, "energy.temb_final", e, 1, 1, 4 * d->base, c, 1);
+    if (cdrl) {                                         /* no bias */
+        CHECK(!drl_safetensors_find(w->st, "energy.temb_final.bias"), "a head with bias");
+        g = tensor(w, "energy.temb_final", ".weight", (size_t)(c * 4 * d->base));
+        p = doubles((size_t)c);
+        for (i = 0; i < c; ++i) for (j = 0; j < 4 * d->base; ++j) p[i] += g[i * 4 * d->base + j] * e[j];
+        free(g);
+    } else p = layer(w, "energy.temb_final", e, 1, 1, 4 * d->base, c, 1);
     for (n = 0; n < (size_t)(h * wd * c); ++n) if (v[n] > 0) f += v[n] * p[n % (size_t)c];
     free(p); free(v); free(e);
     return f;
@@ -210,7 +242,8 @@ static double singular(const float *w, int rows, int cols)
 static void network(void)
 {
     int k, i, j, levels;
-    for (k = 0; k < 4; ++k) {
+    static const int labels[7] = { 1, 0, 2, 2, 1, 0, 1 };
+    for (k = 0; k < 7; ++k) {
         drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
         drl_model_desc d = tiny();
         drl_model *m;
@@ -224,13 +257,18 @@ static void network(void)
         if (k == 1) d.no_spectral = 1;
         if (k == 2) { d.height = d.width = 1; d.channels = 2; d.resolutions = 0; d.mult[0] = d.mult[1] = 0; }
         if (k == 3) { d.height = 8; d.width = 8; d.channels = 1; d.resolutions = 0; d.mult[0] = d.mult[1] = 0; d.blocks = 1; }    /* down to one pixel */
+        if (k >= 4) { d.form = DRL_FORM_CDRL; d.initializer = -1; }
+        if (k == 4) d.classes = 2;
+        if (k == 5) { d.no_spectral = 1; d.classes = 3; }
+        if (k == 6) { d.height = d.width = 1; d.channels = 2; d.resolutions = 0; d.mult[0] = d.mult[1] = 0; }
         m = make(ctx, &d, 1);
         drl_model_describe(m, &d);
         randomize(m, k ? 1.0 : 0.2);                            /* sigma of conv2 below 1, then above */
         n = (size_t)(d.height * d.width * d.channels);
         x = floats(7 * n); df = floats(7 * n); dF = floats(7 * n);
         for (i = 0; i < (int)(7 * n); ++i) x[i] = (float)real(-1.5, 1.5);
-        for (i = 0; i < 7; ++i) { t[i] = i % d.levels; level[i] = (float)t[i]; }
+        for (i = 0; i < 7; ++i) { t[i] = i % d.levels; level[i] = k < 4 ? (float)t[i] : (float)drl_schedule_level(drl_model_schedule(m), t[i]); }
+        CHECK(drl_net_param_count(drl_model_net(m)) == (k == 4 || k == 5 ? 39 : k == 6 ? 21 : k == 2 ? 22 : 38), "case %d: %d parameters", k, drl_net_param_count(drl_model_net(m)));
         bytes = saved(ctx, m, &size);
         w.ctx = ctx;
         w.st = NULL;
@@ -240,9 +278,15 @@ static void network(void)
             const drl_array *a = drl_safetensors_find(w.st, p->name);
             const float *before = drl_net_params(drl_model_net(m)) + p->offset;
             float *after = floats(p->count);
-            int is_conv = strstr(p->name, "conv") || strstr(p->name, "short_cut");
+            int is_conv = strstr(p->name, "conv") || strstr(p->name, "short_cut") || strstr(p->name, "list.0");
             CHECK(a && drl_array_to_float(ctx, a, after) == DRL_OK, "%s is not in the file", p->name);
-            if (p->rank > 1) {
+            if (k >= 4) {                                       /* as PyTorch holds them */
+                size_t length = strlen(p->name);
+                int normed = length > 12 && !strcmp(p->name + length - 12, ".weight_orig"), is_gain = !strcmp(p->name + length - 2, ".g");
+                CHECK(!memcmp(before, after, p->count * sizeof(float)), "case %d: %s has changed in the file", k, p->name);
+                CHECK(p->rank == (is_gain ? 4 : strstr(p->name, "bias") ? 1 : is_conv && k != 6 ? 4 : 2) && (!is_gain || p->shape[1] == (int)p->count), "case %d: %s has %d axes", k, p->name, p->rank);
+                CHECK(normed == (p->rank > 1 && !is_gain && k != 5 && strcmp(p->name, "energy.temb_final.weight")), "case %d: %s", k, p->name);
+            } else if (p->rank > 1) {
                 CHECK(p->rank == (is_conv && k != 2 ? 4 : 2), "case %d: %s has %d axes: convolutions of images are [out, in, 3, 3] in files", k, p->name, p->rank);
                 if (!d.no_spectral && strcmp(p->name, "energy.temb_final.weight")) {
                     double sigma = singular(before, p->shape[0], (int)(p->count / (size_t)p->shape[0]));
@@ -254,18 +298,19 @@ static void network(void)
             } else CHECK(!memcmp(before, after, p->count * sizeof(float)), "case %d: %s has changed in the file", k, p->name);
             free(after);
         }
-        CHECK(drl_safetensors_count(w.st) == (size_t)drl_net_param_count(drl_model_net(m)), "%d tensors in the file", (int)drl_safetensors_count(w.st));
+        for (i = 0, j = 0; i < drl_net_param_count(drl_model_net(m)); ++i) j += strstr(drl_net_param(drl_model_net(m), i)->name, "_orig") ? 3 : 1;
+        CHECK(drl_safetensors_count(w.st) == (size_t)j, "%d tensors in the file", (int)drl_safetensors_count(w.st));
 
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, f, df));      /* more than a batch */
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, f2, NULL));
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, labels, f, df));    /* more than a batch */
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, labels, f2, NULL));
         CHECK(!memcmp(f, f2, sizeof f), "f alone differs");
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, NULL, dF));
+        CHECK_OK(ctx, drl_model_f(m, 7, x, level, labels, NULL, dF));
         CHECK(!memcmp(df, dF, 7 * n * sizeof *df), "the gradient alone differs");
         e = drl_model_energy(m);
         CHECK(e.size == n && e.batch == d.batch, "energy of size %d, batch %d", (int)e.size, e.batch);
-        for (i = 0; i < 7; i += 4) CHECK_OK(ctx, e.eval(e.user, i ? 3 : 4, x + (size_t)i * n, t + i, NULL, F + i, dF + (size_t)i * n));
+        for (i = 0; i < 7; i += 4) CHECK_OK(ctx, e.eval(e.user, i ? 3 : 4, x + (size_t)i * n, t + i, labels + i, F + i, dF + (size_t)i * n));
         for (i = 0; i < 7 && check_failed == failed; ++i) {
-            double want = energy_in_double(&w, &d, x + (size_t)i * n, (double)level[i]), step = drl_schedule_step(drl_model_schedule(m), t[i]), worst = 0, most = 0;
+            double want = energy_in_double(&w, &d, x + (size_t)i * n, (double)level[i], labels[i]), step = drl_schedule_step(drl_model_schedule(m), t[i]), worst = 0, most = 0;
             CHECK(fabs((double)f[i] - want) <= 2e-5 * (1 + fabs(want)), "case %d: f is %g, should be %g", k, (double)f[i], want);
             CHECK(fabs((double)F[i] - want / (step * step)) <= 3e-5 * (1 + fabs(want)) / (step * step), "case %d: F is %g, should be %g", k, (double)F[i], want / (step * step));
             for (j = 0; j < (int)n; ++j) {
@@ -279,19 +324,29 @@ static void network(void)
             size_t at = (size_t)real(0, (double)n * 0.999);
             float keep = x[at];
             double up, down, h;
-            x[at] = keep + 1e-3f; h = (double)x[at]; up = energy_in_double(&w, &d, x, (double)level[0]);
-            x[at] = keep - 1e-3f; h -= (double)x[at]; down = energy_in_double(&w, &d, x, (double)level[0]);
+            x[at] = keep + 1e-3f; h = (double)x[at]; up = energy_in_double(&w, &d, x, (double)level[0], labels[0]);
+            x[at] = keep - 1e-3f; h -= (double)x[at]; down = energy_in_double(&w, &d, x, (double)level[0], labels[0]);
             x[at] = keep;
             CHECK(fabs((up - down) / h - (double)df[at]) <= 0.02 * (fabs((double)df[at]) + 0.05), "case %d: df/dx is %g, by differences %g", k, (double)df[at], (up - down) / h);
+        }
+        if (d.classes) {                                        /* no label is class 0; others are refused */
+            static const int zeros[2] = { 0, 0 };
+            int beyond[2];
+            beyond[0] = 0; beyond[1] = d.classes + 1;
+            CHECK_OK(ctx, drl_model_f(m, 2, x, level, NULL, f, NULL));
+            CHECK_OK(ctx, drl_model_f(m, 2, x, level, zeros, f2, NULL));
+            CHECK(!memcmp(f, f2, 2 * sizeof *f), "no labels and labels 0 differ");
+            REFUSED(ctx, drl_model_f(m, 2, x, level, beyond, f, NULL), DRL_E_ARGUMENT);
+            REFUSED(ctx, e.eval(e.user, 2, x, t, beyond, F, NULL), DRL_E_ARGUMENT);
         }
         levels = d.levels;
         t[0] = levels;
         REFUSED(ctx, e.eval(e.user, 1, x, t, NULL, F, NULL), DRL_E_ARGUMENT);
         t[0] = -1;
         REFUSED(ctx, e.eval(e.user, 1, x, t, NULL, F, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 0, x, level, f, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 1, NULL, level, f, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 1, x, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 0, x, level, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 1, NULL, level, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_model_f(m, 1, x, NULL, NULL, f, NULL), DRL_E_ARGUMENT);
         drl_safetensors_close(w.st);
         free(bytes); free(x); free(df); free(dF);
         drl_model_destroy(m);
@@ -315,6 +370,12 @@ static void descriptions(void)
           got.mult[2] == 2 && got.mult[3] == 2 && got.levels == 6 && got.steps == 30 && got.b2 == 2e-4 && got.noise_scale == 0.99f && !got.no_spectral && got.batch == 1 && !got.trainable, "defaults");
     CHECK(drl_model_schedule(m)->levels == 6 && drl_model_schedule(m)->b2 == 2e-4, "schedule");
     CHECK(drl_net_grads(drl_model_net(m)) == NULL, "gradients without `trainable`");
+    drl_model_destroy(m);
+    d.form = DRL_FORM_CDRL; d.initializer = -7;
+    m = make(ctx, &d, 0);
+    CHECK_OK(ctx, drl_model_describe(m, &got));
+    CHECK(got.steps == 15 && got.b2 == 4e-4 && got.noise_scale == 1 && got.initializer == -1 && !got.initializer_blocks && !got.classes && drl_model_schedule(m)->logsnr && drl_model_schedule(m)->b2 == 4e-4 &&
+          !drl_model_initializer(m), "defaults of CDRL");
     drl_model_destroy(m);
     for (side = 1; side <= 128; side *= 2) {
         static const int want[8] = { 1, 4, 4, 4, 4, 4, 5, 6 };
@@ -351,6 +412,13 @@ static void descriptions(void)
     BAD(d.height = 5, DRL_E_SHAPE);
     BAD(d.width = 7, DRL_E_SHAPE);
     BAD(d.resolutions = 4, DRL_E_SHAPE);
+    BAD(d.classes = 1, DRL_E_ARGUMENT);
+    BAD(d.initializer = 8, DRL_E_ARGUMENT);
+    BAD(d.form = (drl_form)2, DRL_E_ARGUMENT);
+    BAD((d.form = DRL_FORM_CDRL, d.initializer = -1, d.classes = -1), DRL_E_ARGUMENT);
+    BAD((d.form = DRL_FORM_CDRL, d.initializer = 7), DRL_E_ARGUMENT);
+    BAD((d.form = DRL_FORM_CDRL, d.initializer_blocks = -1), DRL_E_ARGUMENT);
+    BAD(d.form = DRL_FORM_CDRL, DRL_E_SHAPE);           /* 4 x 6 is not for an initializer */
     d = tiny();
     REFUSED(ctx, drl_model_create(ctx, &d, 0, NULL), DRL_E_ARGUMENT);
     CHECK(drl_model_create(NULL, &d, 0, &m) == DRL_E_ARGUMENT && !m, "no context");
@@ -594,7 +662,7 @@ static void memory(void)
 
 /* -- files -- */
 
-static void files(void)
+static void files(int cdrl)
 {
     const char *path = check_path("test_model.safetensors");
     check_heap heap;
@@ -611,6 +679,7 @@ static void files(void)
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, &heap);
     d.b2 = 3.1e-4; d.noise_scale = 0.95f;
+    if (cdrl) { d.form = DRL_FORM_CDRL; d.initializer = -1; d.classes = 2; }
     m = make(ctx, &d, 1);
     randomize(m, 1);
     memset(&how, 0, sizeof how);
@@ -634,11 +703,12 @@ static void files(void)
         CHECK_OK(ctx, drl_model_describe(again, &got));
         CHECK(got.height == d.height && got.width == d.width && got.channels == d.channels && got.base == d.base && got.blocks == d.blocks && got.resolutions == d.resolutions &&
               !memcmp(got.mult, d.mult, sizeof d.mult) && got.levels == d.levels && got.steps == d.steps && got.b2 == d.b2 && got.noise_scale == d.noise_scale, "the description has changed");
-        CHECK(got.no_spectral && got.batch == (i ? i : 32) && got.trainable == (i == 2), "batch %d, trainable %d", got.batch, got.trainable);
+        CHECK(got.form == d.form && got.initializer == d.initializer && !got.initializer_blocks && got.classes == d.classes, "the description's form has changed");
+        CHECK(got.no_spectral == !cdrl && got.batch == (i ? i : 32) && got.trainable == (i == 2), "batch %d, trainable %d", got.batch, got.trainable);
         CHECK_OK(ctx, drl_sample(again, &how, out));
         CHECK(!memcmp(want, out, sizeof want), "loaded from memory: other samples");
-        CHECK_OK(ctx, drl_model_f(m, 2, want, level, f, NULL));
-        CHECK_OK(ctx, drl_model_f(again, 2, want, level, f_again, NULL));
+        CHECK_OK(ctx, drl_model_f(m, 2, want, level, NULL, f, NULL));
+        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, f_again, NULL));
         CHECK(!memcmp(f, f_again, sizeof f), "loaded from memory: other energies");
         second = saved(ctx, again, &second_size);
         if (i) memcpy(copy, bytes, size);
@@ -676,6 +746,32 @@ static void files(void)
     REFUSED(ctx, drl_model_save_memory(m, copy, size - 1, &second_size), DRL_E_SHAPE);
     REFUSED(ctx, drl_model_load_memory(ctx, NULL, size, NULL, &again), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_model_load_memory(ctx, bytes, size, NULL, NULL), DRL_E_ARGUMENT);
+
+    /* weights alone, into a model of the same description: the same f; into another one: refused, unchanged */
+    {
+        drl_safetensors *st = NULL;
+        drl_model_desc other = d;
+        float before[2], after[2];
+        if (!cdrl) other.no_spectral = 1;               /* the norm is in the file's weights */
+        again = make(ctx, &other, 77);
+        CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &st));
+        CHECK_OK(ctx, drl_model_load_weights(again, st));
+        CHECK_OK(ctx, drl_model_f(m, 2, want, level, NULL, f, NULL));
+        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, f_again, NULL));
+        CHECK(!memcmp(f, f_again, sizeof f), "weights loaded into a model: other energies");
+        drl_model_destroy(again);
+        other.mult[1] = 3;
+        again = make(ctx, &other, 77);
+        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, before, NULL));
+        REFUSED(ctx, drl_model_load_weights(again, st), DRL_E_SHAPE);
+        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, after, NULL));
+        CHECK(!memcmp(before, after, sizeof before), "a refused file has changed weights");
+        REFUSED(ctx, drl_model_load_weights(again, NULL), DRL_E_ARGUMENT);
+        CHECK(drl_model_load_weights(NULL, st) == DRL_E_ARGUMENT, "no model");
+        drl_model_destroy(again);
+        drl_safetensors_close(st);
+        again = NULL;
+    }
 
     /* every allocation of loading and saving fails once */
     live = heap.live;
@@ -719,7 +815,7 @@ static void files(void)
         size_t header = 8 + (size_t)bytes[0] + ((size_t)bytes[1] << 8), bit;
         long refused = 0, taken = 0;
         CHECK(header < size && bytes[2] == 0, "header of %d bytes", (int)header);
-        for (bit = 0; bit < header * 8; bit += 3) {
+        for (bit = 0; bit < header * 8; bit += cdrl ? 13 : 3) {
             drl_status status;
             memcpy(copy, bytes, size);
             copy[bit / 8] = (unsigned char)(copy[bit / 8] ^ (1 << bit % 8));
@@ -742,18 +838,19 @@ static void files(void)
     /* one tensor too few, too many, of another shape, type or name; descriptions that do not fit */
     {
         drl_safetensors *st = NULL;
-        drl_array arrays[64];
+        drl_array arrays[160];
         drl_safetensors_desc w;
         const char *meta[2];
         char text[DRL__DESCRIBE_MAX];
         int n, way;
         CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &st));
         n = (int)drl_safetensors_count(st);
-        CHECK(n < 60 && drl_safetensors_meta(st, "drl.model") != NULL, "%d tensors", n);
-        for (way = 0; way < 16; ++way) {
+        CHECK(n < 150 && drl_safetensors_meta(st, "drl.model") != NULL, "%d tensors", n);
+        for (way = 0; way < (cdrl ? 22 : 16); ++way) {
             static const char *const fields[][2] = {
                 { "height=4", "height=8" }, { "base=6", "base=8" }, { "base=6", "base=65536" }, { "blocks=2", "blocks=1" }, { "levels=3", "levels=-3" }, { "levels=3", "level=3" },
-                { "steps=4", "steps=-4" }, { "resolutions=2", "resolutions=30" }, { "channels=3", "channels=3 channels=3" }, { "width=6", "width=6.5" }, { "height=4 ", "" }
+                { "steps=4", "steps=-4" }, { "resolutions=2", "resolutions=30" }, { "channels=3", "channels=3 channels=3" }, { "width=6", "width=6.5" }, { "height=4 ", "" },
+                { "form=1", "form=0" }, { "form=1 ", "" }, { "form=1", "form=2" }, { "initializer=-1", "initializer=8" }, { "classes=2", "classes=3" }, { "classes=2", "classes=-2" }
             };
             drl_status want_status = DRL_E_FORMAT, status;
             unsigned char *file;
@@ -834,6 +931,7 @@ int main(void)
     by_hand();
     large_image();
     memory();
-    files();
+    files(0);
+    files(1);
     return check_report("test_model");
 }

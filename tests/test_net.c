@@ -16,7 +16,7 @@ static int below(int n) { return (int)real(0, n); }
 
 /* -- a graph, as both sides read it -- */
 
-enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT };
+enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL };
 #define NODES 32
 typedef struct node {
     int kind, a, b;
@@ -40,6 +40,7 @@ static int put(graph *g, int kind, int a, int b)
 }
 static int g_input(graph *g, int h, int w, int c) { int i; g->count = 0; i = put(g, N_INPUT, -1, -1); g->n[i].h = h; g->n[i].w = w; g->n[i].c = c; return i; }
 static int g_level(graph *g, int c) { int i = put(g, N_LEVEL, -1, -1); g->n[i].h = g->n[i].w = 1; g->n[i].c = c; return i; }
+static int g_label(graph *g, int classes) { int i = put(g, N_LABEL, -1, -1); g->n[i].h = g->n[i].w = 1; g->n[i].c = classes + 1; return i; }
 static int g_conv(graph *g, int a, int out, int kernel) { int i = put(g, N_CONV, a, -1); g->n[i].c = out; g->n[i].kernel = kernel; g->n[i].scale = 1; return i; }
 static int g_act(graph *g, int a, drl_act act) { int i = put(g, N_ACT, a, -1); g->n[i].act = act; return i; }
 static int g_pool(graph *g, int a) { int i = put(g, N_POOL, a, -1); g->n[i].h /= 2; g->n[i].w /= 2; return i; }
@@ -71,6 +72,7 @@ static void build(drl_net *net, void *user)
         switch (n->kind) {
         case N_INPUT: v[i] = drl_net_input(net, n->h, n->w, n->c); break;
         case N_LEVEL: v[i] = drl_net_level(net, n->c); break;
+        case N_LABEL: v[i] = drl_net_label(net, n->c - 1); break;
         case N_CONV:  v[i] = drl_net_conv2d(net, a, &l); break;
         case N_ACT:   v[i] = drl_net_act(net, a, n->act); break;
         case N_POOL:  v[i] = drl_net_avgpool2(net, a); break;
@@ -88,6 +90,7 @@ static void build(drl_net *net, void *user)
 
 #define TENSORS 64
 #define BATCH   4
+#define CLASSES 3                           /* of every graph with labels */
 typedef struct data {
     const graph *g;
     int tensors, owner[TENSORS];            /* parameters in the order of creation; whose they are */
@@ -96,6 +99,7 @@ typedef struct data {
     int rows[TENSORS];
     double *u[NODES], *v[NODES];            /* power vectors of spectral nodes */
     double *x, level[BATCH], *dout;         /* for BATCH images */
+    int label[BATCH];
     double *value[NODES];
 } data;
 
@@ -156,7 +160,7 @@ static void data_make(data *d, const graph *g)
     for (j = 0; j < node_size(&g->n[0]) * BATCH; ++j) d->x[j] = rounded(real(-2, 2));
     d->dout = doubles(node_size(&g->n[g->count - 1]) * BATCH);
     for (j = 0; j < node_size(&g->n[g->count - 1]) * BATCH; ++j) d->dout[j] = rounded(real(-1, 1));
-    for (i = 0; i < BATCH; ++i) d->level[i] = rounded(real(0, 6));
+    for (i = 0; i < BATCH; ++i) { d->level[i] = rounded(real(0, 6)); d->label[i] = i ? below(CLASSES + 1) : CLASSES; }
 }
 
 static void data_free(data *d)
@@ -198,6 +202,7 @@ static void evaluate(const data *d, int m)
                 out[n->c / 2 + k] = cos(d->level[m] * w);
             }
             break;
+        case N_LABEL: for (k = 0; k < n->c; ++k) out[k] = d->label[m] == k; break;
         case N_CONV: {
             int kernel = node_kernel(g, n), pad = kernel / 2;
             double scale = 1, sigma;
@@ -313,14 +318,19 @@ static void set_params(drl_net *net, const data *d)
 }
 
 /* One run of a mode; gradients by parameters are added to the net's. */
+static drl_status run_batch(drl_net *net, drl_net_mode mode, const drl_batch *b, const float *dout, float *out, float *dx)
+{
+    drl_status status;
+    if (mode == DRL_NET_FORWARD) return drl_net_forward(net, b, out);
+    if (mode == DRL_NET_INPUT_GRAD) return drl_net_input_grad(net, b, dout, out, dx);
+    status = drl_net_train_forward(net, b, out);
+    return status == DRL_OK ? drl_net_train_backward(net, dout) : status;
+}
+
 static drl_status run_mode(drl_net *net, drl_net_mode mode, int n, const float *x, const float *level, const float *dout, float *out, float *dx)
 {
     drl_batch b = drl_batch_of(n, x, level);
-    drl_status status;
-    if (mode == DRL_NET_FORWARD) return drl_net_forward(net, &b, out);
-    if (mode == DRL_NET_INPUT_GRAD) return drl_net_input_grad(net, &b, dout, out, dx);
-    status = drl_net_train_forward(net, &b, out);
-    return status == DRL_OK ? drl_net_train_backward(net, dout) : status;
+    return run_batch(net, mode, &b, dout, out, dx);
 }
 
 /* Images first .. first + n - 1 in all three modes on a net planned for `batch`; a second pass must add to the gradients. */
@@ -333,6 +343,7 @@ static int run(const data *d, drl_isa isa, int threads, int batch, int first, in
     drl_net_desc nd;
     size_t in = node_size(&g->n[0]), out = node_size(&g->n[g->count - 1]), j;
     float *x = floats(in * BATCH), *dout = floats(out * BATCH), level[BATCH];
+    drl_batch b;
     memset(r, 0, sizeof *r);
     if (!ctx) { free(x); free(dout); return 0; }
     memset(&nd, 0, sizeof nd);
@@ -341,6 +352,8 @@ static int run(const data *d, drl_isa isa, int threads, int batch, int first, in
     for (j = 0; j < in * (size_t)n; ++j) x[j] = (float)d->x[(size_t)first * in + j];
     for (j = 0; j < out * (size_t)n; ++j) dout[j] = (float)d->dout[(size_t)first * out + j];
     for (i = 0; i < n; ++i) level[i] = (float)d->level[first + i];
+    b = drl_batch_of(n, x, has_level(g) ? level : NULL);
+    b.label = d->label + first;
     CHECK_OK(ctx, drl_net_create(ctx, build, (void *)(uintptr_t)g, &nd, &net));
     if (net) {
         set_params(net, d);
@@ -353,7 +366,7 @@ static int run(const data *d, drl_isa isa, int threads, int batch, int first, in
 #ifndef DRL__ASAN      /* there, gaps between buffers may not be written */
                 if (!k && mode == DRL_NET_FORWARD) memset(net->arena, 0xff, net->block_bytes - (size_t)(net->arena - (unsigned char *)net->block));   /* NaN */
 #endif
-                CHECK_OK(ctx, run_mode(net, (drl_net_mode)mode, n, x, has_level(g) ? level : NULL, dout, r->out[mode], r->dx));
+                CHECK_OK(ctx, run_batch(net, (drl_net_mode)mode, &b, dout, r->out[mode], r->dx));
             }
         drl_net_spectral_grads(net);
         for (i = 0; i < d->tensors; ++i) {
@@ -545,6 +558,12 @@ static void hand_made(void)
     g_act(&g, x, DRL_ACT_LEAKY_RELU);
     check_graph("no parameters", &g, 400, 1e-5);
 
+    x = g_input(&g, 3, 4, 2);                                   /* classes, beside the level and alone */
+    e = g_add(&g, g_conv(&g, g_level(&g, 4), 5, 0), g_conv(&g, g_label(&g, CLASSES), 5, 0));
+    v = g_shift(&g, g_conv(&g, x, 5, 3), g_act(&g, e, DRL_ACT_SILU));
+    g_dot(&g, g_sum(&g, v, 1), g_conv(&g, g_label(&g, CLASSES), 5, 0));
+    check_graph("labels", &g, 400, 1e-5);
+
     x = g_input(&g, 2, 2, 2);                                   /* the output does not depend on the images: its gradient is zero */
     g_conv(&g, g_level(&g, 4), 3, 0);
     check_graph("output without input", &g, 400, 1e-5);
@@ -620,7 +639,7 @@ static void random_graphs(int count)
             else if (below(3)) a = g.count - 1 - below(g.count < 3 ? g.count : 3);   /* mostly recent ones, or few values matter in the end */
             na = &g.n[a];
             switch (g.count == NODES - 1 ? 9 : below(11)) {
-            case 0: g_level(&g, 4 + 2 * below(3)); break;
+            case 0: if (below(2)) g_label(&g, CLASSES); else g_level(&g, 4 + 2 * below(3)); break;
             case 1: case 2:
                 if ((conv_cost += na->h * na->w * na->c) > 600) break;
                 k = g_conv(&g, a, 1 + below(6), below(2) ? 0 : 1 + 2 * below(2));
@@ -735,6 +754,30 @@ static void gradients_accumulate(void)
     CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
     if (net) REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
     drl_net_destroy(net);
+    v = g_input(&g, 4, 4, 2);                       /* labels must be among the classes; none at all means class 0 */
+    g_sum(&g, g_shift(&g, v, g_conv(&g, g_label(&g, 3), 2, 0)), 1);
+    net = NULL;
+    nd.modes = 7;
+    CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+    if (net) {
+        int label = 3;
+        float none[2];
+        drl_net_init(net, 1);
+        b = drl_batch_of(1, x[0], NULL);
+        CHECK_OK(ctx, drl_net_forward(net, &b, none));
+        b.label = &label;
+        CHECK_OK(ctx, drl_net_forward(net, &b, out));
+        CHECK(out[0] != none[0], "class 3 is as none");
+        label = 0;
+        CHECK_OK(ctx, drl_net_forward(net, &b, out));
+        CHECK(out[0] == none[0], "label 0 is not as none: %g, %g", (double)out[0], (double)none[0]);
+        for (label = -1; label < 5; label += 5) {
+            REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
+            REFUSED(drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
+            REFUSED(drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
+        }
+        drl_net_destroy(net);
+    }
     drl_ctx_destroy(ctx);
 }
 
@@ -783,6 +826,8 @@ static void wrong_build(drl_net *net, void *user)
     case 22: l.out_channels = 2147483647; drl_net_conv2d(net, drl_net_conv2d(net, x, &l), &l); break;
     case 23: for (way = 0, y = x; way < 15; ++way) y = drl_net_upsample2(net, y); drl_net_conv2d(net, drl_net_upsample2(net, y), &l); break;
     case 25: way -= 21; drl_net_act(net, x, (drl_act)way); break;         /* one beyond the last */
+    case 26: drl_net_label(net, 0); break;
+    case 27: drl_net_label(net, 2); drl_net_label(net, 3); break;
     default: break;
     }
     drl_net_act(net, x, DRL_ACT_RELU);              /* after the failure: does nothing */
@@ -799,7 +844,7 @@ static void wrong_builders(void)
     graph g;
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, NULL, &heap);
-    for (way = 0; way <= 25; ++way) {
+    for (way = 0; way <= 27; ++way) {
         long live = heap.live;
         drl_status status, size_status;
         drl_ctx_clear(ctx);

@@ -620,7 +620,7 @@ static void test_updates(drl_ctx *ctx, int count)
 static void test_elementary(void)
 {
     int i;
-    double worst[4] = { 0, 0, 0, 0 };
+    double worst[6] = { 0, 0, 0, 0, 0, 0 };
     lcg_state = 1;
     for (i = 0; i < 200000; ++i) {
         double u = uniform() + uniform() * 1e-8, e, x = u * (i % 2 ? 1000 : 3);
@@ -628,9 +628,12 @@ static void test_elementary(void)
         e = exp(u * 300); e = fabs(drl__log(e) - log(e)) / (fabs(log(e)) + 1e-300); if (e > worst[1]) worst[1] = e;
         e = fabs(drl__sin(x) - sin(x)); if (e > worst[2]) worst[2] = e;
         e = fabs(drl__cos(x) - cos(x)); if (e > worst[3]) worst[3] = e;
+        e = fabs(drl__tan(x) / tan(x) - 1); if (e > worst[4] && fabs(tan(x)) > 1e-6 && fabs(tan(x)) < 1e6) worst[4] = e;
+        e = exp(u * (i % 2 ? 40 : 2)); e = fabs(drl__atan(e) / atan(e) - 1); if (e > worst[5]) worst[5] = e;
     }
-    for (i = 0; i < 4; ++i) CHECK(worst[i] < 2e-15, "function %d: error %g", i, worst[i]);
-    CHECK(drl__exp(0) == 1 && drl__log(1) == 0 && drl__sin(0) == 0 && drl__cos(0) == 1, "exact points");
+    for (i = 0; i < 6; ++i) CHECK(worst[i] < 2e-15, "function %d: error %g", i, worst[i]);
+    CHECK(drl__exp(0) == 1 && drl__log(1) == 0 && drl__sin(0) == 0 && drl__cos(0) == 1 && drl__tan(0) == 0 && drl__atan(0) == 0, "exact points");
+    CHECK(drl__atan(-0.75) == -drl__atan(0.75) && drl__atan(HUGE_VAL) == 0.5 * DRL__PI && drl__atan((double)NAN) != drl__atan((double)NAN), "atan");
     CHECK(drl__exp(1000) == HUGE_VAL && drl__exp(-1000) == 0 && drl__log(0) == -HUGE_VAL, "ends");
 }
 

@@ -70,9 +70,36 @@ static void schedule(void)
         }
         free(memory);
     }
-    {
-        double memory[28];
+    for (k = 0; k < 5; ++k) {                           /* [Zhu24]: the cosine in log-SNR, rounded to float */
+        int T = levels[k];
+        double *memory = (double *)malloc(5 * ((size_t)T + 1) * sizeof(double)), B = atan(exp(-4.9)), A = atan(exp(2.55)) - B;
         drl_schedule s;
+        CHECK(memory && drl_schedule_cdrl(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4 && s.logsnr, "T %d", T);
+        for (i = 0; i <= T; ++i) {
+            double l = -2 * log(tan(A * i / T + B)), a2, step, v;
+            CHECK(fabs(s.logsnr[i] - l) < 1e-5 && s.logsnr[i] == (double)(float)s.logsnr[i], "T %d: log-SNR %d is %.9g, not %.9g", T, i, s.logsnr[i], l);
+            l = s.logsnr[i];
+            CHECK(fabs(s.abar[i] - sqrt(1 / (1 + exp(-l)))) < 1e-15 && fabs(s.sbar[i] - sqrt(1 / (1 + exp(l)))) < 1e-15, "T %d: abar[%d] %.17g", T, i, s.abar[i]);
+            a2 = i ? (1 + exp(-s.logsnr[i - 1])) / (1 + exp(-l)) : 1 / (1 + exp(-l));
+            CHECK(fabs(s.a[i] - sqrt(a2)) < 1e-14 && fabs(s.s[i] * s.s[i] - (1 - a2)) < 1e-14, "T %d: a[%d] %.17g", T, i, s.a[i]);
+            v = 1000 * atan(exp(-l / 2)) / atan2(1, 0);
+            CHECK(fabs((double)drl_schedule_level(&s, i) - v) < 2e-4 && (!i || drl_schedule_level(&s, i) > drl_schedule_level(&s, i - 1)), "T %d: level value %.9g of %d, not %.9g", T, (double)drl_schedule_level(&s, i), i, v);
+            if (i == T) break;
+            a2 = s.a[i + 1] * s.a[i + 1];
+            step = (1 - s.abar[i] * s.abar[i]) / (1 - s.abar[i + 1] * s.abar[i + 1]) * (1 - a2) * (i == T - 1 ? 1 : a2);
+            CHECK(fabs(drl_schedule_proposal(&s, i) - sqrt(step)) < 1e-12, "T %d: noise of the proposal at level %d", T, i);
+            step = sqrt(s.sbar[i] / s.sbar[0] * 4e-4) * s.s[i + 1];
+            CHECK(fabs(drl_schedule_step(&s, i) - step) < 1e-14, "T %d: step of level %d", T, i);
+        }
+        free(memory);
+    }
+    CHECK(drl_level_of_logsnr(1e9f) == drl_level_of_logsnr(20.0f) && drl_level_of_logsnr(-1e9f) == drl_level_of_logsnr(-20.0f) && drl_level_of_logsnr(0.0f) == 500.0f, "level values at the ends");
+    {
+        double memory[35];
+        drl_schedule s;
+        CHECK(drl_schedule_cdrl(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_cdrl(501, memory, &s) == DRL_E_ARGUMENT, "levels out of range");
+        CHECK(drl_schedule_cdrl(6, NULL, &s) == DRL_E_ARGUMENT && drl_schedule_cdrl(6, memory, NULL) == DRL_E_ARGUMENT, "arguments that are missing");
+        CHECK(drl_schedule_drl(6, memory, &s) == DRL_OK && !s.logsnr && drl_schedule_level(&s, 5) == 5.0f, "DRL's level values");
         CHECK(drl_schedule_drl(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_drl(501, memory, &s) == DRL_E_ARGUMENT, "levels out of range");
         CHECK(drl_schedule_drl(6, NULL, &s) == DRL_E_ARGUMENT && drl_schedule_drl(6, memory, NULL) == DRL_E_ARGUMENT, "arguments that are missing");
     }
@@ -270,6 +297,7 @@ static drl_schedule mix_schedule(void)
         a[i] = i ? ab[i] / ab[i - 1] : ab[0];
         sd[i] = sqrt(1 - a[i] * a[i]);
     }
+    memset(&s, 0, sizeof s);
     s.levels = MIX_LEVELS; s.a = a; s.s = sd; s.abar = ab; s.sbar = sb; s.b2 = 0.03;
     return s;
 }
