@@ -745,9 +745,13 @@ typedef struct drl_train_desc {
     int   steps;                /* Langevin steps; zero means the model's */
     int   flip;                 /* nonzero: half of the images are mirrored left-right */
     int   snapshot;             /* the last good state is kept every so many steps; zero means 100, negative never (saves memory) */
-    float data_noise;           /* standard deviation of noise added to the images; zero means 0.02, negative none (as in the paper). A chain
-                                 * ends about one step from where it should; where data is sharper than that, as flat backgrounds are, the
+    float data_noise;           /* standard deviation of noise added to the images; zero means 0.02, none for CDRL; negative none (as in the papers).
+                                 * A chain ends about one step from where it should; where data is sharper than that, as flat backgrounds are, the
                                  * energies of level 0 are driven ever steeper and the step overshoots ever more: this is how runs diverge */
+    /* CDRL: */
+    float initializer_rate;     /* the initializer's learning rate; zero means 1e-3 (1e-5 in the paper, at batch 256) */
+    float label_drop;           /* probability that an image trains without its class; zero means 0.1, negative never */
+    int   own_noise;            /* nonzero: x_{t+1} gets a noise of its own, as in DRL; zero: that of x_t again, which lowers the variance */
 } drl_train_desc;
 
 typedef struct drl_level_report {
@@ -760,6 +764,7 @@ typedef struct drl_level_report {
 typedef struct drl_train_report {
     uint64_t step;              /* steps done */
     double loss, grad_norm;     /* of this step, before clipping */
+    double initializer_loss, initializer_grad_norm;     /* zero without an initializer */
     double learning_rate;
     int rollbacks;
     int levels;
@@ -772,10 +777,12 @@ DRL_API drl_status drl_trainer_create(drl_model *model, const drl_train_desc *de
 DRL_API drl_status drl_trainer_size(drl_model *model, const drl_train_desc *desc, size_t *bytes);
 DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
 
-/* drl_trainer_step - one step on `batch` images x0 (N,H,W,C) in [-1, 1]. Fails with DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
+/* drl_trainer_step - one step on `batch` images x0 (N,H,W,C) in [-1, 1] with labels [N] (1..classes, 0 for none; NULL: all 0). With an
+ * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end, minimising |y_K - y_0|^2 [Zhu24]; then
+ * both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
  * drl_trainer_rollback - back to the last good state, with half the learning rate and fresh noise. */
-DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, drl_train_report *report);
+DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
 DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
 /* From the next step on, the learning rate is `factor` (0..1) times that of the description: for runs that end with a falling rate, which
@@ -6526,19 +6533,27 @@ typedef struct drl__train_state {           /* with the blocks below, all that a
     double grad_average;
 } drl__train_state;
 
+/* What training keeps for one of the networks: blocks of `params` or `state` floats. */
+typedef struct drl__part {
+    drl_net *net;
+    size_t params, state;
+    float *ema, *adam_m, *adam_v;
+    float *kept_state;                      /* the power iterations of training while the average is in */
+    float *good_params, *good_ema, *good_m, *good_v, *good_state;
+} drl__part;
+
 struct drl_trainer {
     drl_ctx *ctx;
     drl_model *model;
     drl_train_desc desc;
     drl__train_state now, good;             /* good: at the snapshot */
     int averaged;                           /* the model holds the average: see drl_trainer_swap_average */
-    size_t params, state;                   /* floats in each block */
-    float *ema, *adam_m, *adam_v;
-    float *kept_state;                      /* the power iterations of training while the average is in */
-    float *good_params, *good_ema, *good_m, *good_v, *good_state;
+    drl__part part[2];                      /* the energy's, the initializer's */
+    int parts;
     drl_level_report *level, *good_level;
-    int *t;
+    int *t, *label;
     float *x_t, *y, *x_next, *gradient, *work;      /* [batch * size], and noise */
+    float *y_0;                             /* [batch * size], with an initializer */
     float *v, *f_pos, *f_neg, *df;          /* [batch] */
 };
 
@@ -6548,7 +6563,9 @@ static const drl__field drl__train_fields[] = {
     { "beta2", DRL__FLOAT, offsetof(drl_train_desc, beta2) },                { "warmup", DRL__INT, offsetof(drl_train_desc, warmup) },
     { "ema", DRL__FLOAT, offsetof(drl_train_desc, ema) },                    { "clip", DRL__FLOAT, offsetof(drl_train_desc, clip) },
     { "steps", DRL__INT, offsetof(drl_train_desc, steps) },                  { "flip", DRL__INT, offsetof(drl_train_desc, flip) },
-    { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) },            { "data_noise", DRL__FLOAT, offsetof(drl_train_desc, data_noise) }
+    { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) },            { "data_noise", DRL__FLOAT, offsetof(drl_train_desc, data_noise) },
+    { "initializer_rate", DRL__FLOAT, offsetof(drl_train_desc, initializer_rate) }, { "label_drop", DRL__FLOAT, offsetof(drl_train_desc, label_drop) },
+    { "own_noise", DRL__INT, offsetof(drl_train_desc, own_noise) }
 };
 
 static const drl__field drl__state_fields[] = {
@@ -6571,48 +6588,59 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (d->clip == 0) d->clip = 1.0f;
     if (!d->steps) d->steps = m->desc.steps;
     if (!d->snapshot) d->snapshot = 100;
-    if (d->data_noise == 0) d->data_noise = 0.02f;
+    if (d->data_noise == 0) d->data_noise = m->desc.form == DRL_FORM_DRL ? 0.02f : -1.0f;
+    if (d->initializer_rate == 0) d->initializer_rate = 1e-3f;
+    if (d->label_drop == 0) d->label_drop = 0.1f;
+    if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
     if (m->desc.form != DRL_FORM_DRL) return drl__fail(m->ctx, DRL_E_UNSUPPORTED, "drl_trainer: form %d of the model; only plain DRL can be trained", (int)m->desc.form);
     if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
-        !(d->ema < 1) || !(d->clip == d->clip) || !(d->data_noise < 1))
+        !(d->ema < 1) || !(d->clip == d->clip) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
                          d->batch, m->desc.batch, d->steps, (double)d->learning_rate, (double)d->beta1, (double)d->beta2, (double)d->ema);
     return DRL_OK;
 }
 
-/* All of a trainer's parts in one block; tr NULL: only counts. */
-static size_t drl__trainer_carve(const drl_model *m, const drl_train_desc *d, unsigned char *block, drl_trainer *tr)
+/* All of a trainer's blocks in one; tr NULL: only counts. */
+static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned char *block, drl_trainer *tr)
 {
-    size_t total = 0, at, i, p = m->net->params_size, s = m->net->state_size, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
-    struct { float **to; size_t count; } part[18];
+    struct { float **to; size_t count; } block_of[28];
     drl_trainer none;
-    int snap = d->snapshot > 0;
+    size_t total = 0, at, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
+    int i, k = 0, snap = d->snapshot > 0;
+    memset(&none, 0, sizeof none);
     if (!tr) tr = &none;
     if (!drl__mul_fits(batch, m->size, &images)) return SIZE_MAX;
-    i = 0;
-    part[i].to = &tr->ema;         part[i++].count = p;
-    part[i].to = &tr->adam_m;      part[i++].count = p;
-    part[i].to = &tr->adam_v;      part[i++].count = p;
-    part[i].to = &tr->kept_state;  part[i++].count = s;
-    part[i].to = &tr->good_params; part[i++].count = snap ? p : 0;
-    part[i].to = &tr->good_ema;    part[i++].count = snap ? p : 0;
-    part[i].to = &tr->good_m;      part[i++].count = snap ? p : 0;
-    part[i].to = &tr->good_v;      part[i++].count = snap ? p : 0;
-    part[i].to = &tr->good_state;  part[i++].count = snap ? s : 0;
-    part[i].to = &tr->x_t;         part[i++].count = images;
-    part[i].to = &tr->y;           part[i++].count = images;
-    part[i].to = &tr->x_next;      part[i++].count = images;
-    part[i].to = &tr->gradient;    part[i++].count = images;
-    part[i].to = &tr->work;        part[i++].count = drl_langevin_work_count(m->ctx, m->size);
-    part[i].to = &tr->v;           part[i++].count = batch;
-    part[i].to = &tr->f_pos;       part[i++].count = batch;
-    part[i].to = &tr->f_neg;       part[i++].count = batch;
-    part[i].to = &tr->df;          part[i++].count = batch;
+    tr->part[0].net = m->net;
+    tr->part[1].net = m->initializer;
+    tr->parts = m->initializer ? 2 : 1;
+    for (i = 0; i < tr->parts; ++i) {
+        drl__part *part = &tr->part[i];
+        size_t p = part->params = part->net->params_size, s = part->state = part->net->state_size;
+        block_of[k].to = &part->ema;         block_of[k++].count = p;
+        block_of[k].to = &part->adam_m;      block_of[k++].count = p;
+        block_of[k].to = &part->adam_v;      block_of[k++].count = p;
+        block_of[k].to = &part->kept_state;  block_of[k++].count = s;
+        block_of[k].to = &part->good_params; block_of[k++].count = snap ? p : 0;
+        block_of[k].to = &part->good_ema;    block_of[k++].count = snap ? p : 0;
+        block_of[k].to = &part->good_m;      block_of[k++].count = snap ? p : 0;
+        block_of[k].to = &part->good_v;      block_of[k++].count = snap ? p : 0;
+        block_of[k].to = &part->good_state;  block_of[k++].count = snap ? s : 0;
+    }
+    block_of[k].to = &tr->x_t;      block_of[k++].count = images;
+    block_of[k].to = &tr->y;        block_of[k++].count = images;
+    block_of[k].to = &tr->x_next;   block_of[k++].count = images;
+    block_of[k].to = &tr->gradient; block_of[k++].count = images;
+    block_of[k].to = &tr->y_0;      block_of[k++].count = m->initializer ? images : 0;
+    block_of[k].to = &tr->work;     block_of[k++].count = drl_langevin_work_count(m->ctx, m->size);
+    block_of[k].to = &tr->v;        block_of[k++].count = batch;
+    block_of[k].to = &tr->f_pos;    block_of[k++].count = batch;
+    block_of[k].to = &tr->f_neg;    block_of[k++].count = batch;
+    block_of[k].to = &tr->df;       block_of[k++].count = batch;
     drl__carve(&total, 1, sizeof *tr);
-    for (i = 0; i < DRL__COUNT(part); ++i) {
-        at = drl__carve(&total, part[i].count, sizeof(float));
-        if (block) *part[i].to = (float *)(void *)(block + at);
+    for (i = 0; i < k; ++i) {
+        at = drl__carve(&total, block_of[i].count, sizeof(float));
+        if (block) *block_of[i].to = (float *)(void *)(block + at);
     }
     at = drl__carve(&total, levels, sizeof(drl_level_report));
     if (block) tr->level = (drl_level_report *)(void *)(block + at);
@@ -6620,6 +6648,8 @@ static size_t drl__trainer_carve(const drl_model *m, const drl_train_desc *d, un
     if (block) tr->good_level = (drl_level_report *)(void *)(block + at);
     at = drl__carve(&total, batch, sizeof(int));
     if (block) tr->t = (int *)(void *)(block + at);
+    at = drl__carve(&total, batch, sizeof(int));
+    if (block) tr->label = (int *)(void *)(block + at);
     return total;
 }
 
@@ -6633,15 +6663,24 @@ DRL_API drl_status drl_trainer_size(drl_model *m, const drl_train_desc *desc, si
     return status;
 }
 
+/* Copies a network's weights, average, moments and power iterations to its snapshot (back 0), or back from there. */
+static void drl__part_copy(drl__part *part, int back)
+{
+    struct { float *now, *good; size_t count; } pair[5];
+    int i;
+    pair[0].now = part->net->params; pair[0].good = part->good_params; pair[0].count = part->params;
+    pair[1].now = part->ema;         pair[1].good = part->good_ema;    pair[1].count = part->params;
+    pair[2].now = part->adam_m;      pair[2].good = part->good_m;      pair[2].count = part->params;
+    pair[3].now = part->adam_v;      pair[3].good = part->good_v;      pair[3].count = part->params;
+    pair[4].now = part->net->state;  pair[4].good = part->good_state;  pair[4].count = part->state;
+    for (i = 0; i < 5; ++i) memcpy(back ? pair[i].now : pair[i].good, back ? pair[i].good : pair[i].now, pair[i].count * sizeof(float));
+}
+
 static void drl__trainer_keep(drl_trainer *tr)
 {
-    drl_net *net = tr->model->net;
+    int i;
     if (tr->desc.snapshot < 0) return;
-    memcpy(tr->good_params, net->params, tr->params * sizeof(float));
-    memcpy(tr->good_ema, tr->ema, tr->params * sizeof(float));
-    memcpy(tr->good_m, tr->adam_m, tr->params * sizeof(float));
-    memcpy(tr->good_v, tr->adam_v, tr->params * sizeof(float));
-    memcpy(tr->good_state, net->state, tr->state * sizeof(float));
+    for (i = 0; i < tr->parts; ++i) drl__part_copy(&tr->part[i], 0);
     memcpy(tr->good_level, tr->level, (size_t)tr->model->desc.levels * sizeof *tr->level);
     tr->good = tr->now;
 }
@@ -6653,6 +6692,7 @@ DRL_API drl_status drl_trainer_create(drl_model *m, const drl_train_desc *desc, 
     drl_status status;
     unsigned char *block;
     size_t total;
+    int i;
     if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_create: a model and a place for the result are needed");
     status = drl__train_resolve(m, desc, &d);
     if (status != DRL_OK) return status;
@@ -6664,10 +6704,8 @@ DRL_API drl_status drl_trainer_create(drl_model *m, const drl_train_desc *desc, 
     tr->ctx = m->ctx;
     tr->model = m;
     tr->desc = d;
-    tr->params = m->net->params_size;
-    tr->state = m->net->state_size;
     drl__trainer_carve(m, &d, block, tr);
-    memcpy(tr->ema, m->net->params, tr->params * sizeof(float));
+    for (i = 0; i < tr->parts; ++i) memcpy(tr->part[i].ema, tr->part[i].net->params, tr->part[i].params * sizeof(float));
     tr->now.rate_scale = tr->now.rate_factor = tr->now.beta1_power = tr->now.beta2_power = 1;
     drl__trainer_keep(tr);
     *out = tr;
@@ -6696,8 +6734,11 @@ static drl_rng drl__train_rng(const drl_trainer *tr, uint64_t what)
     return rng;
 }
 
-#define DRL__DRAW_DATA  0xfffffffu          /* beyond every image << 12 | draw */
-#define DRL__DRAW_LEVEL 0xffffffeu
+#define DRL__DRAW_DATA    0xfffffffu        /* beyond every image << 12 | draw */
+#define DRL__DRAW_LEVEL   0xffffffeu
+#define DRL__DRAW_LABEL   0xffffffdu
+#define DRL__DRAW_DROPOUT 0xffffffcu
+#define DRL__DRAW_PROPOSAL 4095             /* of an image, beyond its Langevin draws */
 
 DRL_API drl_rng drl_trainer_rng(const drl_trainer *tr)
 {
@@ -6711,30 +6752,75 @@ static void drl__train_noise(void *user, drl_ctx *ctx, int image, int draw, floa
     drl_rng_normals(ctx, &rng, out, n);
 }
 
-/* x_t = abar (x_0 + data noise) + sbar eps, both noises in one draw; x_{t+1} = a x_t + s eps', each image at its level; the chain starts at x_{t+1}. */
-static void drl__diffuse(drl_trainer *tr, const float *x0)
+/* x_t = abar (x_0 + data noise) + sbar eps, both noises in one draw, and x_{t+1} = a x_t + s eps' [Gao21] or the same with level t + 1
+ * and the same draw [Zhu24]; each image at its level. Chains start at x_{t+1} if nothing better is proposed. */
+static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
 {
     const drl_schedule *sc = &tr->model->schedule;
     size_t size = tr->model->size;
-    drl_rng rng = drl__train_rng(tr, DRL__DRAW_LEVEL);
+    drl_rng rng = drl__train_rng(tr, DRL__DRAW_LEVEL), drop = drl__train_rng(tr, DRL__DRAW_LABEL);
     double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
     int i, row, col, c;
     for (i = 0; i < tr->desc.batch; ++i) {
-        float *x_t = tr->x_t + (size_t)i * size, *x_next = tr->x_next + (size_t)i * size;
+        float *x_t = tr->x_t + (size_t)i * size, *x_next = tr->x_next + (size_t)i * size, *y = tr->y + (size_t)i * size;
         int t = tr->t[i] = drl_rng_below(&rng, sc->levels), mirror = drl_rng_below(&rng, 2) && tr->desc.flip;
         const drl_model_desc *d = &tr->model->desc;
         const float *x = x0 + (size_t)i * size;
-        float *to = x_next;
-        for (row = 0; row < d->height; ++row)                   /* x_next serves as the mirrored copy until it is filled */
+        float *to = y;                                          /* the mirrored copy lies here meanwhile */
+        double noise = sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra * sc->abar[t] * sc->abar[t]), a = sc->abar[t + 1];
+        tr->label[i] = drl_rng_uniform(&drop) < tr->desc.label_drop || !labels ? 0 : labels[i];
+        for (row = 0; row < d->height; ++row)
             for (col = 0; col < d->width; ++col)
                 for (c = 0; c < d->channels; ++c)
                     *to++ = x[((size_t)row * (size_t)d->width + (size_t)(mirror ? d->width - 1 - col : col)) * (size_t)d->channels + (size_t)c];
         drl__train_noise(tr, tr->ctx, i, 0, x_t, size);
-        drl__axpby(tr->ctx, size, (float)sc->abar[t], x_next, (float)sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra * sc->abar[t] * sc->abar[t]), x_t, x_t);
-        drl__train_noise(tr, tr->ctx, i, 1, x_next, size);
-        drl__axpby(tr->ctx, size, (float)sc->a[t + 1], x_t, (float)sc->s[t + 1], x_next, x_next);
-        memcpy(tr->y + (size_t)i * size, x_next, size * sizeof(float));
+        if (!tr->desc.own_noise)
+            drl__axpby(tr->ctx, size, (float)a, y, (float)sqrt(sc->sbar[t + 1] * sc->sbar[t + 1] + extra * extra * a * a), x_t, x_next);
+        drl__axpby(tr->ctx, size, (float)sc->abar[t], y, (float)noise, x_t, x_t);
+        if (tr->desc.own_noise) {
+            drl__train_noise(tr, tr->ctx, i, 1, x_next, size);
+            drl__axpby(tr->ctx, size, (float)sc->a[t + 1], x_t, (float)sc->s[t + 1], x_next, x_next);
+        }
+        memcpy(y, x_next, size * sizeof(float));
     }
+}
+
+/* y_0 = g(x_{t+1}) + noise, where chains start; the initializer keeps what its gradient needs. */
+static drl_status drl__train_propose(drl_trainer *tr)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    drl_rng dropout = drl__train_rng(tr, DRL__DRAW_DROPOUT);
+    drl_batch b = drl_batch_of(tr->desc.batch, tr->x_next, tr->v);
+    size_t size = tr->model->size;
+    drl_status status;
+    int i;
+    for (i = 0; i < b.n; ++i) tr->v[i] = drl_schedule_level(sc, tr->t[i] + 1);
+    b.label = tr->label;
+    b.dropout = &dropout;
+    status = drl_net_train_forward(tr->model->initializer, &b, tr->y_0);
+    for (i = 0; i < b.n && status == DRL_OK; ++i) {
+        float *y = tr->y + (size_t)i * size, *y_0 = tr->y_0 + (size_t)i * size;
+        drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, y, size);
+        drl__axpby(tr->ctx, size, 1.0f, y_0, (float)drl_schedule_proposal(sc, tr->t[i]), y, y_0);
+        memcpy(y, y_0, size * sizeof(float));
+    }
+    return status;
+}
+
+/* The initializer's loss, batch mean of |y_K - y_0|^2, and its gradient; y_0 is overwritten by that by the initializer's output. */
+static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
+{
+    drl_net *net = tr->model->initializer;
+    size_t j, count = (size_t)tr->desc.batch * tr->model->size;
+    double sum = 0;
+    for (j = 0; j < count; ++j) {
+        float d = tr->y_0[j] - tr->y[j];
+        sum += (double)d * (double)d;
+        tr->y_0[j] = d * (float)(2.0 / tr->desc.batch);
+    }
+    *loss = sum / tr->desc.batch;
+    memset(net->grads, 0, net->params_size * sizeof(float));
+    return drl_net_train_backward(net, tr->y_0);
 }
 
 /* Adds the gradient of sum_i weight_i f(y_i, t_i) to the net's; f receives the energies. */
@@ -6745,8 +6831,9 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
     drl_batch b = drl_batch_of(tr->desc.batch, y, tr->v);
     drl_status status;
     int i, n = tr->desc.batch;
+    b.label = tr->label;
     for (i = 0; i < n; ++i) {
-        tr->v[i] = (float)tr->t[i];
+        tr->v[i] = drl_schedule_level(sc, tr->t[i]);
         tr->df[i] = (float)((double)sign * sc->s[1] / sc->s[tr->t[i] + 1] / n);
     }
     status = drl_net_train_forward(net, &b, f);
@@ -6795,32 +6882,51 @@ static drl_status drl__diverged(drl_trainer *tr, drl_status before, const char *
                      tr->now.step + 1, what, value, tr->good.step);
 }
 
-DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, drl_train_report *report)
+/* Clip, Adam, average: one pass over a network's blocks. */
+static void drl__part_update(drl_trainer *tr, drl__part *part, double norm, double rate)
+{
+    double beta1 = tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0, beta2 = tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
+    double scale = tr->desc.clip > 0 && norm > (double)tr->desc.clip ? (double)tr->desc.clip / norm : 1.0;
+    double decay = (1.0 + (double)tr->now.step) / (10.0 + (double)tr->now.step);
+    if (decay > (double)tr->desc.ema) decay = tr->desc.ema > 0 ? (double)tr->desc.ema : 0.0;
+    drl__adam_update(tr->ctx, part->params, part->net->params, part->net->grads, part->adam_m, part->adam_v, part->ema, (float)scale, (float)beta1, (float)beta2,
+                     (float)(rate / (1 - tr->now.beta1_power)), (float)(1 / sqrt(1 - tr->now.beta2_power)), 1e-8f, (float)decay);
+    drl_net_refresh(part->net, 1);
+}
+
+DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int *labels, drl_train_report *report)
 {
     drl_langevin_desc chain;
     drl_energy energy;
-    drl_net *net;
+    drl_model *m;
     drl_status status, before;
-    double loss = 0, norm, rate, scale, largest = 0, moved = 0, decay;
+    double loss = 0, norm, rate, warm = 1, warm_initializer = 1, largest = 0, moved = 0, initializer_loss = 0, initializer_norm = 0;
     size_t size;
     int i;
     if (!tr || !x0) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
-    net = tr->model->net;
-    size = tr->model->size;
+    m = tr->model;
+    size = m->size;
     before = tr->ctx->status;
-    for (i = 0; i < tr->desc.batch; ++i)
+    for (i = 0; i < tr->desc.batch; ++i) {
         if (!(drl__sum_squares(tr->ctx, size, x0 + (size_t)i * size) < 1e12)) return drl__fail(tr->ctx, DRL_E_NUMERIC, "drl_trainer_step: image %d has pixels that are not finite, or huge", i);
+        if (labels && (labels[i] < 0 || labels[i] > m->desc.classes)) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: label %d of image %d; 0 to %d are possible", labels[i], i, m->desc.classes);
+    }
 
-    drl__diffuse(tr, x0);
-    energy = drl_model_energy(tr->model);
+    drl__diffuse(tr, x0, labels);
+    if (m->initializer) {
+        status = drl__train_propose(tr);
+        if (status != DRL_OK) return status;
+    }
+    energy = drl_model_energy(m);
     memset(&chain, 0, sizeof chain);
     chain.energy = &energy;
-    chain.schedule = &tr->model->schedule;
+    chain.schedule = &m->schedule;
     chain.level = tr->t;
+    chain.label = tr->label;
     chain.steps = tr->desc.steps;
     chain.first_draw = 2;
-    chain.step_scale = tr->desc.steps == tr->model->desc.steps ? 1.0 : sqrt((double)tr->model->desc.steps / tr->desc.steps);
+    chain.step_scale = tr->desc.steps == m->desc.steps ? 1.0 : sqrt((double)m->desc.steps / tr->desc.steps);
     chain.noise.fill = drl__train_noise;
     chain.noise.user = tr;
     status = drl_langevin(tr->ctx, &chain, tr->desc.batch, tr->y, tr->x_next, tr->gradient, tr->work);
@@ -6831,38 +6937,37 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, drl_train_
 
     /* y_pos = a_{t+1} x_t, in place: x_t is not needed again */
     for (i = 0; i < tr->desc.batch; ++i)
-        drl__axpby(tr->ctx, size, (float)drl_schedule_scale(&tr->model->schedule, tr->t[i]), tr->x_t + (size_t)i * size, 0.0f, NULL, tr->x_t + (size_t)i * size);
-    memset(net->grads, 0, tr->params * sizeof(float));
+        drl__axpby(tr->ctx, size, (float)drl_schedule_scale(&m->schedule, tr->t[i]), tr->x_t + (size_t)i * size, 0.0f, NULL, tr->x_t + (size_t)i * size);
+    memset(m->net->grads, 0, tr->part[0].params * sizeof(float));
     status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
     if (status == DRL_OK) status = drl__train_pass(tr, tr->y, 1.0f, tr->f_neg);
+    if (status == DRL_OK && m->initializer) status = drl__train_initializer(tr, &initializer_loss);
     if (status != DRL_OK) return status;
     for (i = 0; i < tr->desc.batch; ++i) {
         double f = fabs((double)tr->f_pos[i]) > fabs((double)tr->f_neg[i]) ? fabs((double)tr->f_pos[i]) : fabs((double)tr->f_neg[i]);
-        loss -= ((double)tr->f_pos[i] - (double)tr->f_neg[i]) * tr->model->schedule.s[1] / tr->model->schedule.s[tr->t[i] + 1] / tr->desc.batch;
+        loss -= ((double)tr->f_pos[i] - (double)tr->f_neg[i]) * m->schedule.s[1] / m->schedule.s[tr->t[i] + 1] / tr->desc.batch;
         if (!(f <= largest)) largest = f;
     }
     if (!(largest <= DRL__EXPLODED_F) || !(loss == loss)) return drl__diverged(tr, before, "an energy is not finite or explodes", largest);
-    drl_net_spectral_grads(net);
-    norm = sqrt(drl__sum_squares(tr->ctx, tr->params, net->grads));
+    drl_net_spectral_grads(m->net);
+    norm = sqrt(drl__sum_squares(tr->ctx, tr->part[0].params, m->net->grads));
     if (!(norm < 1e30) || (tr->now.step >= 100 && norm > DRL__EXPLODED_RATIO * tr->now.grad_average && norm > 1))
         return drl__diverged(tr, before, "the gradient is not finite or explodes, norm", norm);
+    if (m->initializer) initializer_norm = sqrt(drl__sum_squares(tr->ctx, tr->part[1].params, m->initializer->grads));
+    if (!(initializer_norm < 1e30)) return drl__diverged(tr, before, "the initializer's gradient is not finite, norm", initializer_norm);
 
     /* nothing can fail from here on */
     drl__train_watch(tr);
     drl__level_average(&tr->now.grad_average, norm, tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
-    rate = (double)tr->desc.learning_rate * tr->now.rate_scale * tr->now.rate_factor;
-    if (tr->desc.warmup > 0 && tr->now.step < (uint64_t)tr->desc.warmup) rate *= ((double)tr->now.step + 1) / tr->desc.warmup;
-    scale = tr->desc.clip > 0 && norm > (double)tr->desc.clip ? (double)tr->desc.clip / norm : 1.0;
-    decay = (1.0 + (double)tr->now.step) / (10.0 + (double)tr->now.step);
-    if (decay > (double)tr->desc.ema) decay = tr->desc.ema > 0 ? (double)tr->desc.ema : 0.0;
-    {
-        double beta1 = tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0, beta2 = tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
-        tr->now.beta1_power *= beta1;
-        tr->now.beta2_power *= beta2;
-        drl__adam_update(tr->ctx, tr->params, net->params, net->grads, tr->adam_m, tr->adam_v, tr->ema, (float)scale, (float)beta1, (float)beta2,
-                         (float)(rate / (1 - tr->now.beta1_power)), (float)(1 / sqrt(1 - tr->now.beta2_power)), 1e-8f, (float)decay);
+    rate = tr->now.rate_scale * tr->now.rate_factor;
+    if (tr->desc.warmup > 0 && tr->now.step < (uint64_t)tr->desc.warmup) {      /* the initializer's begins at a twentieth [Zhu24] */
+        warm = ((double)tr->now.step + 1) / tr->desc.warmup;
+        warm_initializer = warm + 0.05 < 1 ? warm + 0.05 : 1;
     }
-    drl_net_refresh(net, 1);
+    tr->now.beta1_power *= tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0;
+    tr->now.beta2_power *= tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
+    drl__part_update(tr, &tr->part[0], norm, rate * warm * (double)tr->desc.learning_rate);
+    if (m->initializer) drl__part_update(tr, &tr->part[1], initializer_norm, rate * warm_initializer * (double)tr->desc.initializer_rate);
     ++tr->now.step;
     if (tr->desc.snapshot > 0 && tr->now.step % (uint64_t)tr->desc.snapshot == 0) drl__trainer_keep(tr);
     if (report) {
@@ -6870,9 +6975,11 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, drl_train_
         report->step = tr->now.step;
         report->loss = loss;
         report->grad_norm = norm;
-        report->learning_rate = rate;
+        report->initializer_loss = initializer_loss;
+        report->initializer_grad_norm = initializer_norm;
+        report->learning_rate = rate * warm * (double)tr->desc.learning_rate;
         report->rollbacks = tr->now.rollbacks;
-        report->levels = tr->model->desc.levels;
+        report->levels = m->desc.levels;
         report->level = tr->level;
     }
     return DRL_OK;
@@ -6880,62 +6987,67 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, drl_train_
 
 DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
 {
-    drl_net *net;
-    int rollbacks;
+    int rollbacks, i;
     double rate_scale;
     if (!tr) return DRL_E_ARGUMENT;
     if (tr->desc.snapshot < 0) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: no good state is kept, `snapshot` is negative");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: the model holds the averaged weights; call drl_trainer_swap_average first");
-    net = tr->model->net;
-    memcpy(net->params, tr->good_params, tr->params * sizeof(float));
-    memcpy(tr->ema, tr->good_ema, tr->params * sizeof(float));
-    memcpy(tr->adam_m, tr->good_m, tr->params * sizeof(float));
-    memcpy(tr->adam_v, tr->good_v, tr->params * sizeof(float));
-    memcpy(net->state, tr->good_state, tr->state * sizeof(float));
+    for (i = 0; i < tr->parts; ++i) {
+        drl__part_copy(&tr->part[i], 1);
+        drl__net_prepare(tr->part[i].net, DRL__NORM_KEPT);
+    }
     memcpy(tr->level, tr->good_level, (size_t)tr->model->desc.levels * sizeof *tr->level);
     rollbacks = tr->now.rollbacks + 1;
     rate_scale = tr->now.rate_scale * 0.5;
     tr->now = tr->good;
     tr->now.rollbacks = rollbacks;
     tr->now.rate_scale = rate_scale;
-    drl__net_prepare(net, DRL__NORM_KEPT);
     return DRL_OK;
 }
 
 DRL_API drl_status drl_trainer_swap_average(drl_trainer *tr)
 {
-    drl_net *net;
-    size_t i;
+    size_t k;
+    int i;
     if (!tr) return DRL_E_ARGUMENT;
-    net = tr->model->net;
-    for (i = 0; i < tr->params; ++i) {
-        float p = net->params[i];
-        net->params[i] = tr->ema[i];
-        tr->ema[i] = p;
-    }
     tr->averaged = !tr->averaged;
-    if (tr->averaged) memcpy(tr->kept_state, net->state, tr->state * sizeof(float));
-    else memcpy(net->state, tr->kept_state, tr->state * sizeof(float));
-    drl__net_prepare(net, tr->averaged ? DRL__NORM_CONVERGED : DRL__NORM_KEPT);
+    for (i = 0; i < tr->parts; ++i) {
+        drl__part *part = &tr->part[i];
+        for (k = 0; k < part->params; ++k) {
+            float p = part->net->params[k];
+            part->net->params[k] = part->ema[k];
+            part->ema[k] = p;
+        }
+        if (tr->averaged) memcpy(part->kept_state, part->net->state, part->state * sizeof(float));
+        else memcpy(part->net->state, part->kept_state, part->state * sizeof(float));
+        drl__net_prepare(part->net, tr->averaged ? DRL__NORM_CONVERGED : DRL__NORM_KEPT);
+    }
     return DRL_OK;
 }
 
 #ifndef DRL_NO_STDIO
-/* A checkpoint's arrays, in this order: weights, average, both moments, power iterations, level reports. */
-#define DRL__CHECKPOINT_ARRAYS 6
+/* A checkpoint's arrays: level reports, then of each network weights, average, both moments, power iterations (if it has any). */
+#define DRL__CHECKPOINT_ARRAYS 11
 
-static void drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
+static int drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
 {
-    size_t p = tr->params, s = tr->state, levels[2];
-    drl_net *net = tr->model->net;
+    static const char *const names[2][5] = {
+        { "train.params", "train.ema", "train.adam_m", "train.adam_v", "train.power" },
+        { "train.initializer.params", "train.initializer.ema", "train.initializer.adam_m", "train.initializer.adam_v", "train.initializer.power" } };
+    size_t levels[2];
+    int i, k = 0;
     levels[0] = (size_t)tr->model->desc.levels;
     levels[1] = sizeof(drl_level_report) / sizeof(double);
-    array[0] = drl_array_of("train.params", DRL_DTYPE_F32, 1, &p, net->params);
-    array[1] = drl_array_of("train.ema", DRL_DTYPE_F32, 1, &p, tr->ema);
-    array[2] = drl_array_of("train.adam_m", DRL_DTYPE_F32, 1, &p, tr->adam_m);
-    array[3] = drl_array_of("train.adam_v", DRL_DTYPE_F32, 1, &p, tr->adam_v);
-    array[4] = drl_array_of("train.power", DRL_DTYPE_F32, 1, &s, net->state);
-    array[5] = drl_array_of("train.levels", DRL_DTYPE_F64, 2, levels, tr->level);
+    array[k++] = drl_array_of("train.levels", DRL_DTYPE_F64, 2, levels, tr->level);
+    for (i = 0; i < tr->parts; ++i) {
+        drl__part *part = &tr->part[i];
+        array[k++] = drl_array_of(names[i][0], DRL_DTYPE_F32, 1, &part->params, part->net->params);
+        array[k++] = drl_array_of(names[i][1], DRL_DTYPE_F32, 1, &part->params, part->ema);
+        array[k++] = drl_array_of(names[i][2], DRL_DTYPE_F32, 1, &part->params, part->adam_m);
+        array[k++] = drl_array_of(names[i][3], DRL_DTYPE_F32, 1, &part->params, part->adam_v);
+        if (part->state) array[k++] = drl_array_of(names[i][4], DRL_DTYPE_F32, 1, &part->state, part->net->state);
+    }
+    return k;
 }
 
 DRL_API drl_status drl_trainer_save(drl_trainer *tr, const char *path)
@@ -6944,9 +7056,10 @@ DRL_API drl_status drl_trainer_save(drl_trainer *tr, const char *path)
     drl_safetensors_desc desc;
     char model[DRL__DESCRIBE_MAX], train[DRL__DESCRIBE_MAX], state[DRL__DESCRIBE_MAX];
     const char *meta[6];
+    int count;
     if (!tr || !path) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_save: a trainer and a path are needed");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_save: the model holds the averaged weights; call drl_trainer_swap_average first");
-    drl__checkpoint_arrays(tr, array);
+    count = drl__checkpoint_arrays(tr, array);
     drl__model_text(&tr->model->desc, model, sizeof model);
     drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &tr->desc, train, sizeof train);
     drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &tr->now, state, sizeof state);
@@ -6954,7 +7067,7 @@ DRL_API drl_status drl_trainer_save(drl_trainer *tr, const char *path)
     meta[2] = "drl.train"; meta[3] = train;
     meta[4] = "drl.state"; meta[5] = state;
     memset(&desc, 0, sizeof desc);
-    desc.arrays = array; desc.count = DRL__COUNT(array);
+    desc.arrays = array; desc.count = (size_t)count;
     desc.meta = meta;    desc.meta_count = 3;
     return drl_safetensors_write_file(tr->ctx, path, &desc);
 }
@@ -6975,24 +7088,23 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     char own[DRL__DESCRIBE_MAX];
     const char *model = drl_safetensors_meta(st, "drl.model"), *state = drl_safetensors_meta(st, "drl.state");
     drl__train_state now;
-    size_t i;
-    int k;
+    int i, k, count;
     memset(&now, 0, sizeof now);
     if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || now.rollbacks < 0)
         return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
     drl__model_text(&tr->model->desc, own, sizeof own);
     if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
-    drl__checkpoint_arrays(tr, array);
-    if (drl_safetensors_count(st) != DRL__COUNT(array)) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: %z tensors, a checkpoint has %d", drl_safetensors_count(st), DRL__CHECKPOINT_ARRAYS);
-    for (i = 0; i < DRL__COUNT(array); ++i) {
+    count = drl__checkpoint_arrays(tr, array);
+    if (drl_safetensors_count(st) != (size_t)count) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: %z tensors, this checkpoint would have %d", drl_safetensors_count(st), count);
+    for (i = 0; i < count; ++i) {
         const drl_array *a = drl_safetensors_find(st, array[i].name);
         int fits = a && a->dtype == array[i].dtype && a->rank == array[i].rank;
         for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == array[i].shape[k];
         if (!fits) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: '%s' is missing, or of another type or shape", array[i].name);
     }
-    for (i = 0; i < DRL__COUNT(array); ++i) drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
+    for (i = 0; i < count; ++i) drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
     tr->now = now;
-    drl__net_prepare(tr->model->net, DRL__NORM_KEPT);
+    for (i = 0; i < tr->parts; ++i) drl__net_prepare(tr->part[i].net, DRL__NORM_KEPT);
     drl__trainer_keep(tr);
     return DRL_OK;
 }

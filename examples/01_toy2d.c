@@ -108,7 +108,7 @@ static drl_status train(drl_model *model, const char *name, void (*draw)(drl_rng
             drl_rng rng = drl_trainer_rng(trainer);             /* fresh points each step */
             float x0[2 * BATCH];
             for (k = 0; k < BATCH; ++k) draw(&rng, x0 + 2 * k);
-            status = drl_trainer_step(trainer, x0, &report);
+            status = drl_trainer_step(trainer, x0, NULL, &report);
             if (status == DRL_OK && (i + 1) % 1000 == 0) {
                 printf("\r%s: round %d of %d, step %d of %d, loss %+.4f, %.0f s ", name, round + 1, ROUNDS, i + 1, steps / ROUNDS, report.loss, seconds_now() - start);
                 fflush(stdout);

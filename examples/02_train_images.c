@@ -169,7 +169,7 @@ int main(int argc, char **argv)
         drl_status status = drl_dataset_batch(ctx, data, &rng, td.batch, md.height, md.width, x0, NULL);
         double done = steps ? (double)drl_trainer_steps(trainer) / steps : (now - start) / (minutes * 60);
         drl_trainer_set_rate(trainer, done < 0.5 ? 1 : done < 1 ? 2 - 2 * done : 0);       /* constant, then falling to zero */
-        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, &report);
+        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
         if (status == DRL_E_DIVERGED && report.rollbacks < ROLLBACKS) {
             fprintf(stderr, "\n%s\ngoing back, with half the learning rate\n", drl_ctx_message(ctx));
             drl_ctx_clear(ctx);

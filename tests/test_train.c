@@ -96,12 +96,12 @@ static size_t state_of(const setup *s, float **out)
 {
     drl_trainer *tr = s->tr;
     drl_net *net = s->m->net;
-    size_t p = tr->params, q = tr->state, levels = (size_t)LEVELS * sizeof(drl_level_report) / sizeof(float), n = 4 * p + q + levels + 2;
+    size_t p = tr->part[0].params, q = tr->part[0].state, levels = (size_t)LEVELS * sizeof(drl_level_report) / sizeof(float), n = 4 * p + q + levels + 2;
     float *f = floats(n);
     memcpy(f, net->params, p * sizeof(float));
-    memcpy(f + p, tr->ema, p * sizeof(float));
-    memcpy(f + 2 * p, tr->adam_m, p * sizeof(float));
-    memcpy(f + 3 * p, tr->adam_v, p * sizeof(float));
+    memcpy(f + p, tr->part[0].ema, p * sizeof(float));
+    memcpy(f + 2 * p, tr->part[0].adam_m, p * sizeof(float));
+    memcpy(f + 3 * p, tr->part[0].adam_v, p * sizeof(float));
     memcpy(f + 4 * p, net->state, q * sizeof(float));
     memcpy(f + 4 * p + q, tr->level, levels * sizeof(float));
     f[n - 2] = (float)tr->now.step;
@@ -207,7 +207,7 @@ static void step_by_step(int variant)
         norm = sqrt(norm);
 
         memset(&r, 0, sizeof r);
-        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, &r));
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, &r));
         for (k = 0; k < BATCH * IMAGE; ++k) if (!(fabs((double)s.tr->x_next[k] - (double)x_next[k]) <= 1e-6)) ++wrong;
         CHECK(!wrong, "variant %d, step %d: %d pixels of x_{t+1} differ", variant, step, wrong);
         CHECK(fabs(r.loss - loss) <= 2e-5 * (fabs(loss) + fabs((double)f_pos[0])), "variant %d, step %d: loss %g, should be %g", variant, step, r.loss, loss);
@@ -237,13 +237,13 @@ static void step_by_step(int variant)
             if (fabs(got - w) > worst) worst = fabs(got - w);
             if (fabs(got - p[k]) > 2.1 * rate + 1e-6) ++wrong;
             ema[k] += (1 - decay) * (got - p[k]);                   /* follow what it really averages */
-            if (fabs((double)s.tr->ema[k] - ema[k]) > 2e-6) ++wrong;
+            if (fabs((double)s.tr->part[0].ema[k] - ema[k]) > 2e-6) ++wrong;
         }
         CHECK(!wrong, "variant %d, step %d: %d weights or averages are wrong", variant, step, wrong);
         CHECK(worst > 0.5 * rate, "variant %d, step %d: the largest move is %g at rate %g", variant, step, worst, rate);
 
         /* the twin follows */
-        CHECK_OK(twin.ctx, drl_trainer_step(twin.tr, x0, NULL));
+        CHECK_OK(twin.ctx, drl_trainer_step(twin.tr, x0, NULL, NULL));
         CHECK(!memcmp(twin.m->net->params, s.m->net->params, n * sizeof(float)), "variant %d, step %d: twins differ", variant, step);
     }
     CHECK(td.flip ? mirrored > 5 && mirrored < 30 : mirrored == 0, "%d of 35 images were mirrored", mirrored);
@@ -269,7 +269,7 @@ static size_t train_with(drl_isa isa, int threads, int batch, uint64_t seed, flo
     s = make(ctx, &md, &td, 5);
     for (i = 0; i < 5; ++i) {
         pictures(s.tr, x0, BATCH);
-        CHECK_OK(ctx, drl_trainer_step(s.tr, x0, NULL));
+        CHECK_OK(ctx, drl_trainer_step(s.tr, x0, NULL, NULL));
     }
     n = state_of(&s, out);
     unmake(&s);
@@ -301,7 +301,7 @@ static void steps(setup *s, int count)
     float x0[BATCH * IMAGE];
     while (count-- > 0) {
         pictures(s->tr, x0, BATCH);
-        CHECK_OK(s->ctx, drl_trainer_step(s->tr, x0, NULL));
+        CHECK_OK(s->ctx, drl_trainer_step(s->tr, x0, NULL, NULL));
     }
 }
 
@@ -335,12 +335,12 @@ static void resume(void)
                     CHECK_OK(b.ctx, drl_sample(b.m, &how, out));
                     CHECK_OK(b.ctx, drl_trainer_swap_average(b.tr));
                     state_of(&b, &swapped);
-                    CHECK(!memcmp(swapped, before + b.tr->params, b.tr->params * sizeof(float)) && !memcmp(swapped + b.tr->params, before, b.tr->params * sizeof(float)), "the average is not exchanged");
-                    CHECK(memcmp(swapped, before, b.tr->params * sizeof(float)) != 0, "average and weights are the same");
+                    CHECK(!memcmp(swapped, before + b.tr->part[0].params, b.tr->part[0].params * sizeof(float)) && !memcmp(swapped + b.tr->part[0].params, before, b.tr->part[0].params * sizeof(float)), "the average is not exchanged");
+                    CHECK(memcmp(swapped, before, b.tr->part[0].params * sizeof(float)) != 0, "average and weights are the same");
                     CHECK_OK(b.ctx, drl_sample(b.m, &how, out2));
                     CHECK(memcmp(out, out2, sizeof out) != 0, "the average gives the same samples");
                     pictures(b.tr, x0, BATCH);
-                    REFUSED(b.ctx, drl_trainer_step(b.tr, x0, &r), DRL_E_ARGUMENT);
+                    REFUSED(b.ctx, drl_trainer_step(b.tr, x0, NULL, &r), DRL_E_ARGUMENT);
                     REFUSED(b.ctx, drl_trainer_rollback(b.tr), DRL_E_ARGUMENT);
                     REFUSED(b.ctx, drl_trainer_save(b.tr, path), DRL_E_ARGUMENT);
                     REFUSED(b.ctx, drl_trainer_resume(b.tr, path), DRL_E_ARGUMENT);
@@ -374,7 +374,7 @@ static void resume(void)
             CHECK_OK(c.ctx, drl_trainer_resume(c.tr, path));
             CHECK_OK(c.ctx, drl_trainer_rollback(c.tr));
             state_of(&c, &random);
-            CHECK(!memcmp(random, at_save, c.tr->params * sizeof(float)) && drl_trainer_steps(c.tr) == 6, "rolled back to another state than the checkpoint's");
+            CHECK(!memcmp(random, at_save, c.tr->part[0].params * sizeof(float)) && drl_trainer_steps(c.tr) == 6, "rolled back to another state than the checkpoint's");
             free(want); free(at_save); free(random);
             remove(path);
             unmake(&a); unmake(&b); unmake(&c);
@@ -590,12 +590,12 @@ static void bad_data(void)
         x0[(i + 1) * IMAGE - 1] = bad[i];
         r.loss = 4711;
         drl_ctx_clear(s.ctx);
-        CHECK(drl_trainer_step(s.tr, x0, &r) == DRL_E_NUMERIC && strlen(drl_ctx_message(s.ctx)) > 20, "pixel %g: '%s'", (double)bad[i], drl_ctx_message(s.ctx));
+        CHECK(drl_trainer_step(s.tr, x0, NULL, &r) == DRL_E_NUMERIC && strlen(drl_ctx_message(s.ctx)) > 20, "pixel %g: '%s'", (double)bad[i], drl_ctx_message(s.ctx));
         CHECK(r.loss == 4711, "a failed step has written its report");
         expect_state(&s, before, n, "bad pixels");
     }
-    REFUSED(s.ctx, drl_trainer_step(s.tr, NULL, &r), DRL_E_ARGUMENT);
-    CHECK(drl_trainer_step(NULL, x0, &r) == DRL_E_ARGUMENT && drl_trainer_rollback(NULL) == DRL_E_ARGUMENT && drl_trainer_swap_average(NULL) == DRL_E_ARGUMENT, "no trainer");
+    REFUSED(s.ctx, drl_trainer_step(s.tr, NULL, NULL, &r), DRL_E_ARGUMENT);
+    CHECK(drl_trainer_step(NULL, x0, NULL, &r) == DRL_E_ARGUMENT && drl_trainer_rollback(NULL) == DRL_E_ARGUMENT && drl_trainer_swap_average(NULL) == DRL_E_ARGUMENT, "no trainer");
     steps(&s, 2);
     steps(&clean, 5);
     free(before);
@@ -626,7 +626,7 @@ static void divergence(void)
         pictures(s.tr, x0, BATCH);
         state_of(&s, &before);
         drl_ctx_clear(s.ctx);
-        status = drl_trainer_step(s.tr, x0, &r);
+        status = drl_trainer_step(s.tr, x0, NULL, &r);
         if (status == DRL_OK) {
             ++good_steps;
             CHECK(r.rollbacks == rollbacks && fabs(r.learning_rate - 0.5 * pow(0.5, rollbacks)) < 1e-9, "rate %g after %d rollbacks", r.learning_rate, r.rollbacks);
@@ -661,7 +661,7 @@ static void divergence(void)
         drl_net_params(s.m->net)[drl_net_param(s.m->net, i)->offset] = k ? 1e30f : (float)NAN;
         drl_net_refresh(s.m->net, 0);
         pictures(s.tr, x0, BATCH);
-        REFUSED(s.ctx, drl_trainer_step(s.tr, x0, NULL), DRL_E_DIVERGED);
+        REFUSED(s.ctx, drl_trainer_step(s.tr, x0, NULL, NULL), DRL_E_DIVERGED);
         CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
         kept[n - 1] = (float)(k + 1);
         expect_state(&s, kept, n, "rolled back to step 4");
@@ -760,7 +760,7 @@ static void memory(void)
         int i;
         for (i = 0; i < 9; ++i) {
             pictures(tr, x0, BATCH);
-            CHECK_OK(ctx, drl_trainer_step(tr, x0, NULL));
+            CHECK_OK(ctx, drl_trainer_step(tr, x0, NULL, NULL));
         }
         CHECK_OK(ctx, drl_trainer_swap_average(tr));
         CHECK_OK(ctx, drl_trainer_swap_average(tr));
@@ -825,7 +825,7 @@ static void learns_points(void)
             x0[2 * i] = point[k][0] + 0.05f * (drl_rng_uniform(&rng) - 0.5f);
             x0[2 * i + 1] = point[k][1] + 0.05f * (drl_rng_uniform(&rng) - 0.5f);
         }
-        CHECK_OK(ctx, drl_trainer_step(tr, x0, NULL));
+        CHECK_OK(ctx, drl_trainer_step(tr, x0, NULL, NULL));
     }
     CHECK_OK(ctx, drl_trainer_swap_average(tr));
     after = distance_to_points(ctx, m, point, seen);
@@ -878,7 +878,7 @@ static void learns_images(void)
     for (step = 0; step < 400; ++step) {
         drl_rng rng = drl_trainer_rng(tr);
         for (i = 0; i < 16; ++i) memcpy(x0 + i * 64, pattern + 64 * drl_rng_below(&rng, 2), 64 * sizeof(float));
-        CHECK_OK(ctx, drl_trainer_step(tr, x0, NULL));
+        CHECK_OK(ctx, drl_trainer_step(tr, x0, NULL, NULL));
     }
     CHECK_OK(ctx, drl_trainer_swap_average(tr));
     after = distance_to_patterns(ctx, m, pattern, seen);
