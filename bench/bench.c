@@ -1,4 +1,4 @@
-/* bench.c - speed of the convolution passes, layer by layer, on every instruction set of the machine.
+/* bench.c - speed of the convolution passes, layer by layer, and of whole models, on every instruction set of the machine.
  *
  *   cc -O2 bench.c -o bench -lm            (-DDRL_THREADS -pthread for --threads)
  *   ./bench [--isa NAME] [--threads N] [--json] [--all] [--direct] [FILTER]
@@ -114,6 +114,97 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     fflush(stdout);
 }
 
+/* Whole models, the energy and initializer networks of [Zhu24] at 32x32: one Langevin step of a batch, and one training step of K = 15. */
+typedef struct whole { const char *name; int base, blocks, initializer, initializer_blocks, channels, batch; } whole;
+
+static const whole wholes[] = {
+    { "small",    32,  1, 32, 1, 1, 32 },
+    { "medium",   64,  2, 32, 3, 3, 16 },
+    { "official", 128, 8, 64, 3, 3, 4 }
+};
+
+/* Nominal floating-point operations of the convolutions and dense layers of one image, forward. */
+static double net_flop(const drl_net *net)
+{
+    double sum = 0;
+    int i;
+    for (i = 0; i < net->op_count; ++i) {
+        const drl__op *op = &net->op[i];
+        if (op->kind == DRL__OP_CONV) sum += 2.0 * (double)net->param[op->weight].count * op->h * op->w;
+    }
+    return sum;
+}
+
+static void model_line(drl_ctx *ctx, const char *name, double flop, double seconds, double peak, int images, double steps)
+{
+    double rate = flop / seconds * 1e-9;
+    if (option_json)
+        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.3f,\"gflops\":%.2f,\"peak_share\":%.3f,\"bytes\":%.0f}\n", name, drl_ctx_threads(ctx),
+            drl_isa_name(drl_ctx_isa(ctx)), seconds * 1e3, rate, rate / peak, (double)drl_ctx_bytes_peak(ctx));
+    else
+        printf("%-22s %-8s %d thread%s %9.1f ms %8.1f GFLOP/s %5.0f %% of %.0f, %.1f images/s, %.0f MB\n", name, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx),
+            drl_ctx_threads(ctx) > 1 ? "s" : " ", seconds * 1e3, rate, 100 * rate / peak, peak, images / (seconds * steps), (double)drl_ctx_bytes_peak(ctx) * 1e-6);
+    fflush(stdout);
+}
+
+static int by_value(const void *a, const void *b) { double x = *(const double *)a, y = *(const double *)b; return x < y ? -1 : x > y; }
+
+/* training 0: images/s are whole samples of 6 levels and K = 15; 1: images trained on. Median of the runs. */
+static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
+{
+    char name[64];
+    drl_ctx *ctx = NULL;
+    drl_model *m = NULL;
+    drl_trainer *tr = NULL;
+    drl_model_desc d;
+    drl_train_desc td;
+    double t[101], spent = 0, flop, peak = 0, p, t0;
+    drl_sample_desc how;
+    drl_sampler *s = NULL;
+    int runs;
+    float *x;
+    sprintf(name, "%s-%s-b%d", training ? "train" : "langevin", w->name, w->batch);
+    if (!strstr(name, option_filter)) return;
+    memset(&d, 0, sizeof d);
+    d.form = DRL_FORM_CDRL;
+    d.channels = w->channels;
+    d.base = w->base;
+    d.blocks = w->blocks;
+    d.initializer = training ? w->initializer : -1;
+    d.initializer_blocks = w->initializer_blocks;
+    d.batch = w->batch;
+    d.trainable = training;
+    memset(&td, 0, sizeof td);
+    td.batch = w->batch;
+    if (drl_ctx_create(desc, &ctx) != DRL_OK) return;
+    x = floats((size_t)w->batch * 32 * 32 * (size_t)w->channels, ctx, 1);
+    memset(&how, 0, sizeof how);
+    how.count = w->batch;
+    how.steps = 1000;
+    if (drl_model_create(ctx, &d, 1, &m) != DRL_OK || (training ? drl_trainer_create(m, &td, &tr) : drl_sampler_create(m, &how, &s)) != DRL_OK) {
+        printf("%s: %s\n", name, drl_ctx_message(ctx));
+        drl_ctx_destroy(ctx);
+        return;
+    }
+    flop = 2 * net_flop(drl_model_net(m));
+    if (training) flop = 15 * flop + 3 * flop + 3 * net_flop(drl_model_initializer(m));     /* K gradients by images, two by parameters */
+    for (runs = 0; runs < 101 && (runs < 3 || spent < (training ? 6 : 2)); ++runs) {
+        p = peak_gflops(ctx);
+        if (p > peak) peak = p;
+        t0 = now();
+        if (training) drl_trainer_step(tr, x, NULL, NULL);
+        else drl_sampler_run(s, 1);
+        t[runs] = now() - t0;
+        spent += t[runs];
+    }
+    qsort(t, (size_t)runs, sizeof *t, by_value);
+    drl_sampler_destroy(s);
+    drl_trainer_destroy(tr);
+    drl_model_destroy(m);
+    model_line(ctx, name, flop * w->batch, t[runs / 2], peak * drl_ctx_threads(ctx), w->batch, training ? 1 : 90);
+    drl_ctx_destroy(ctx);
+}
+
 int main(int argc, char **argv)
 {
     int i, isa, pass;
@@ -138,6 +229,7 @@ int main(int argc, char **argv)
         if (drl_ctx_create(&desc, &ctx) != DRL_OK) continue;
         for (l = 0; l < sizeof layers / sizeof layers[0]; ++l) for (pass = 0; pass < 3; ++pass) bench_layer(ctx, &layers[l], pass);
         drl_ctx_destroy(ctx);
+        for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l) for (pass = 0; pass < 2; ++pass) bench_whole(&desc, &wholes[l], pass);
     }
     return 0;
 }
