@@ -592,6 +592,9 @@ typedef struct drl_energy {
     void *user;
     size_t size;                /* floats of one point */
     int batch;                  /* most points a call */
+    /* NULL, or where chains start: mean [n * size] of the draw of y at level[n] that goes with x_next = x_{t+1}; the noise around it is
+     * drl_schedule_proposal's and comes from the sampler. Without it chains start at x_{t+1} itself. */
+    drl_status (*propose)(void *user, int n, const float *x_next, const int *level, const int *label, float *mean);
 } drl_energy;
 
 /* A diagonal Gaussian mixture diffused along a schedule, in closed form: x_0 ~ sum_k weight_k N(mean_k, diag variance_k), so
@@ -605,7 +608,10 @@ typedef struct drl_mixture {
 } drl_mixture;
 DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch */
 
-/* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). */
+/* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). Terms of one energy (the same functions
+ * and user) are evaluated as one batch, as far as the energy's goes, every point once for each of them; all points have labels there, 0
+ * where the caller has none. A proposal is the sum of the terms' proposals by the same weights; terms without one are left out, so
+ * the weights of those that have one should add up to 1, as those of guidance and composition do. */
 typedef struct drl_sum_term {
     drl_energy energy;
     float weight;
@@ -639,16 +645,26 @@ typedef struct drl_sample_desc {
     int from_level;             /* with `start`: begin at x_{from_level} = start instead of x_T; 1..T, zero means T */
     const float *start;         /* [count * size], copied */
     drl_noise noise;            /* zero: counter-based draws from seed */
+    float guidance;             /* w, with labels: (w + 1) F(y; label) - w F(y; 0), and proposals alike; zero: none */
+    float denoise;              /* factor of the score in the denoising step at the end: zero means the model's (2 for CDRL, none for DRL), none
+                                 * without a model; negative none */
+    const drl_energy *energy;   /* with a model: sampled in place of its energy, for sums and the like; NULL: the model's. Its user must outlive
+                                 * the sampler */
 } drl_sample_desc;
 
 typedef struct drl_sampler drl_sampler;
 
-/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about (3 count + threads) * size floats.
+/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about (3 count + threads) * size floats, with
+ * guidance up to (7 count + threads) * size.
  * drl_sampler_run - advance every image by up to `steps` Langevin steps: DRL_RUNNING, or DRL_OK when x_0 is reached, or DRL_E_NUMERIC
  * when a chain leaves the finite numbers (the sampler stays as it is and cannot go on), or what the energy returned.
  * One step, for x_next = x_{t+1}:
  *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps     (no quadratic term at the last level)   [Gao21] (9)
- * and after K of them x_t = y / a_{t+1}. */
+ * and after K of them x_t = y / a_{t+1}. Chains of an energy that proposes start at its mean + drl_schedule_proposal * eps, else at x_{t+1}.
+ * A denoising step, if asked for, goes with the last Langevin step:
+ *   x_0 = (x + denoise sbar_0^2 score(x)) / abar_0,  x = y / a_1,  score(x) = a_1 grad F(y)
+ * denoise = 1 is the posterior mean; the published code of [Zhu24] has the effect of 2 (its b^2 is 2e-4 there, 4e-4 everywhere else).
+ * Draw 0 of an image is x_T; then each level has one for the proposal, if there is one, and one for each of its steps. */
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **sampler);
 DRL_API drl_status drl_sampler_run(drl_sampler *sampler, int steps);
 DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);
@@ -5413,70 +5429,147 @@ DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture)
     e.user = (void *)(uintptr_t)mixture;                        /* read only */
     e.size = mixture ? mixture->size : 0;
     e.batch = 0x7fffffff;
+    e.propose = NULL;
     return e;
 }
 
 struct drl_sum {
     drl_ctx *ctx;
-    drl_sum_term *term;
+    drl_sum_term *term;                     /* terms of one energy stand side by side */
     int count, batch;
+    int repeat;                             /* most points an evaluation */
+    int proposes;
     size_t size;
-    float *f, *gradient;                    /* of one term */
-    int *label;
+    float *f, *gradient, *points;           /* of one evaluation */
+    int *level, *label;
 };
 
 #define DRL__SUM_BATCH_MAX 256              /* bounds the scratch of sums over energies that take any batch */
 
-DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **out)
+static int drl__sum_same(const drl_sum_term *a, const drl_sum_term *b)
 {
-    drl_sum *sum;
-    unsigned char *block;
-    size_t total = 0, at_term, at_f, at_label, at_gradient, floats;
-    int i, batch = DRL__SUM_BATCH_MAX;
-    if (!ctx || !terms || count < 1 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: a context, at least one term (%d given) and a place for the result are needed", count);
+    return a->energy.eval == b->energy.eval && a->energy.user == b->energy.user && a->energy.propose == b->energy.propose;
+}
+
+static drl_status drl__sum_check(drl_ctx *ctx, const drl_sum_term *terms, int count)
+{
+    int i;
     for (i = 0; i < count; ++i) {
         const drl_energy *e = &terms[i].energy;
         if (!e->eval || !e->size || e->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
         if (e->size != terms[0].energy.size) return drl__fail(ctx, DRL_E_SHAPE, "drl_sum_create: term %d has points of %z floats, term 0 of %z", i, e->size, terms[0].energy.size);
-        batch = drl__min(batch, e->batch);
     }
-    drl__carve(&total, 1, sizeof *sum);
+    return DRL_OK;
+}
+
+/* Bytes of a sum that takes at most `most` points a call; block, unless NULL, becomes it. */
+static size_t drl__sum_place(drl_ctx *ctx, const drl_sum_term *terms, int count, int most, unsigned char *block)
+{
+    size_t total = 0, at_term, at_f, at_level, at_label, at_gradient, at_points, floats = 0, repeated = 0, size = terms[0].energy.size;
+    int i, j, k = 0, batch = drl__min(most, DRL__SUM_BATCH_MAX), repeat, shared = 0;
+    for (i = 0; i < count; ++i) batch = drl__min(batch, terms[i].energy.batch);
+    repeat = batch;
+    for (i = 0; i < count; ++i) {
+        int64_t same = 0;
+        for (j = 0; j < count; ++j) same += drl__sum_same(&terms[i], &terms[j]);
+        if (same < 2) continue;
+        shared = 1;
+        if (same * batch > terms[i].energy.batch) same = terms[i].energy.batch; else same *= batch;
+        repeat = drl__max(repeat, (int)same);
+    }
+    drl__carve(&total, 1, sizeof(drl_sum));
     at_term = drl__carve(&total, (size_t)count, sizeof *terms);
-    at_f = drl__carve(&total, (size_t)batch, sizeof(float));
-    at_label = drl__carve(&total, (size_t)batch, sizeof(int));
-    if (!drl__mul_fits((size_t)batch, terms[0].energy.size, &floats)) total = SIZE_MAX;
+    at_f = drl__carve(&total, (size_t)repeat, sizeof(float));
+    at_level = drl__carve(&total, (size_t)repeat, sizeof(int));
+    at_label = drl__carve(&total, (size_t)repeat, sizeof(int));
+    if (!drl__mul_fits((size_t)repeat, size, &floats)) total = SIZE_MAX;
+    if (shared) repeated = floats;
     at_gradient = drl__carve(&total, floats, sizeof(float));
-    block = (unsigned char *)drl__alloc(ctx, total);
+    at_points = drl__carve(&total, repeated, sizeof(float));
+    if (block) {
+        drl_sum *sum = (drl_sum *)(void *)block;
+        memset(sum, 0, sizeof *sum);
+        sum->ctx = ctx;
+        sum->term = (drl_sum_term *)(void *)(block + at_term);
+        for (i = 0; i < count; ++i) {                           /* each energy's first term, then its others */
+            for (j = 0; j < i && !drl__sum_same(&terms[j], &terms[i]); ++j) { }
+            if (j < i) continue;
+            for (; j < count; ++j) if (drl__sum_same(&terms[i], &terms[j])) sum->term[k++] = terms[j];
+        }
+        for (i = 0; i < count; ++i) sum->proposes |= terms[i].energy.propose != NULL;
+        sum->count = count;
+        sum->batch = batch;
+        sum->repeat = repeat;
+        sum->size = size;
+        sum->f = (float *)(void *)(block + at_f);
+        sum->level = (int *)(void *)(block + at_level);
+        sum->label = (int *)(void *)(block + at_label);
+        sum->gradient = (float *)(void *)(block + at_gradient);
+        sum->points = (float *)(void *)(block + at_points);
+    }
+    return total;
+}
+
+DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **out)
+{
+    drl_status status;
+    unsigned char *block;
+    if (!ctx || !terms || count < 1 || count > 65536 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: a context, 1 to 65536 terms (%d given) and a place for the result are needed", count);
+    status = drl__sum_check(ctx, terms, count);
+    if (status != DRL_OK) return status;
+    block = (unsigned char *)drl__alloc(ctx, drl__sum_place(ctx, terms, count, DRL__SUM_BATCH_MAX, NULL));
     if (!block) return DRL_E_MEMORY;
-    sum = (drl_sum *)(void *)block;
-    sum->ctx = ctx;
-    sum->term = (drl_sum_term *)(void *)(block + at_term);
-    memcpy(sum->term, terms, (size_t)count * sizeof *terms);
-    sum->count = count;
-    sum->batch = batch;
-    sum->size = terms[0].energy.size;
-    sum->f = (float *)(void *)(block + at_f);
-    sum->label = (int *)(void *)(block + at_label);
-    sum->gradient = (float *)(void *)(block + at_gradient);
-    *out = sum;
+    drl__sum_place(ctx, terms, count, DRL__SUM_BATCH_MAX, block);
+    *out = (drl_sum *)(void *)block;
+    return DRL_OK;
+}
+
+/* The sum's values (f, may be NULL) and gradients (out, may be NULL), or its proposals (propose; into out). Terms of one energy, m of
+ * them, are m * n points, one term after the other; pieces of them are evaluated together. */
+static drl_status drl__sum_run(drl_sum *sum, int propose, int n, const float *y, const int *level, const int *label, float *f, float *out)
+{
+    int k, m, at, piece, r, len, started = 0;
+    for (k = 0; k < sum->count; k += m) {
+        const drl_sum_term *t = &sum->term[k];
+        const drl_energy *e = &t->energy;
+        for (m = 1; k + m < sum->count && drl__sum_same(t, t + m); ++m) { }
+        if (propose && !e->propose) continue;
+        for (at = 0; at < m * n; at += piece) {
+            const float *points = m > 1 ? sum->points : y;
+            const int *levels = m > 1 ? sum->level : level, *labels = m > 1 || t->use_label ? sum->label : label;
+            drl_status status;
+            piece = drl__min(m * n - at, drl__min(sum->repeat, e->batch));
+            for (r = 0; r < piece; ++r) {
+                const drl_sum_term *own = t + (at + r) / n;
+                int i = (at + r) % n;
+                if (m > 1) memcpy(sum->points + (size_t)r * sum->size, y + (size_t)i * sum->size, sum->size * sizeof(float));
+                sum->level[r] = level[i];
+                sum->label[r] = own->use_label ? own->label : label ? label[i] : 0;
+            }
+            status = propose ? e->propose(e->user, piece, points, levels, labels, sum->gradient)
+                             : e->eval(e->user, piece, points, levels, labels, f ? sum->f : NULL, out ? sum->gradient : NULL);
+            if (status != DRL_OK) return status;
+            for (r = 0; r < piece; r += len) {                  /* the part of the piece that belongs to one term */
+                int j = (at + r) / n, i = (at + r) % n, before = started || j > 0;
+                float *to_f = f ? f + i : NULL, *to = out ? out + (size_t)i * sum->size : NULL;
+                len = drl__min(n - i, piece - r);
+                if (f) drl__axpby(sum->ctx, (size_t)len, t[j].weight, sum->f + r, 1.0f, before ? to_f : NULL, to_f);
+                if (out) drl__axpby(sum->ctx, (size_t)len * sum->size, t[j].weight, sum->gradient + (size_t)r * sum->size, 1.0f, before ? to : NULL, to);
+            }
+        }
+        started = 1;
+    }
     return DRL_OK;
 }
 
 static drl_status drl__sum_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
 {
-    drl_sum *sum = (drl_sum *)user;
-    size_t count = (size_t)n * sum->size;
-    int i, k;
-    for (k = 0; k < sum->count; ++k) {
-        const drl_sum_term *t = &sum->term[k];
-        drl_status status;
-        for (i = 0; i < n; ++i) sum->label[i] = t->label;
-        status = t->energy.eval(t->energy.user, n, y, level, t->use_label ? sum->label : label, f ? sum->f : NULL, gradient ? sum->gradient : NULL);
-        if (status != DRL_OK) return status;
-        if (f) drl__axpby(sum->ctx, (size_t)n, t->weight, sum->f, 1.0f, k ? f : NULL, f);
-        if (gradient) drl__axpby(sum->ctx, count, t->weight, sum->gradient, 1.0f, k ? gradient : NULL, gradient);
-    }
-    return DRL_OK;
+    return drl__sum_run((drl_sum *)user, 0, n, y, level, label, f, gradient);
+}
+
+static drl_status drl__sum_propose(void *user, int n, const float *x_next, const int *level, const int *label, float *mean)
+{
+    return drl__sum_run((drl_sum *)user, 1, n, x_next, level, label, NULL, mean);
 }
 
 DRL_API drl_energy drl_sum_energy(drl_sum *sum)
@@ -5486,6 +5579,7 @@ DRL_API drl_energy drl_sum_energy(drl_sum *sum)
     e.user = sum;
     e.size = sum ? sum->size : 0;
     e.batch = sum ? sum->batch : 0;
+    e.propose = sum && sum->proposes ? drl__sum_propose : NULL;
     return e;
 }
 
@@ -5579,6 +5673,7 @@ struct drl_sampler {
     uint64_t seed;
     int count, first, steps;                /* K of this run */
     double step_scale, noise_scale;
+    double guidance, denoise;               /* 0: none */
     int from_level;
     size_t size;
     int level, step;                        /* under way: step of 0..steps-1 at level; -1 when done */
@@ -5587,21 +5682,25 @@ struct drl_sampler {
     int *levels, *labels;                   /* labels NULL: none */
 };
 
-static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, int train_steps, float noise_scale, drl_sampler **out)
+static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, int train_steps, float noise_scale, float denoise,
+                                   drl_sampler **out)
 {
     drl_sampler *s;
     drl_sample_desc d;
     unsigned char *block;
-    size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0;
-    int i;
+    size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0, at_sum = 0;
+    drl_sum_term term[2];                   /* of guidance */
+    int i, guided;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
     if (!d.count) d.count = 1;
+    if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps > (0x7fffffff - 1) / schedule->levels)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g: one of them is out of range, or `start` is missing",
-                         d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale);
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps >= (0x7fffffff - 1) / schedule->levels ||
+        !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
+                         d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
     if (!energy->eval || !energy->size || energy->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
     if (d.start)
         for (i = 0; i < d.count; ++i)
@@ -5615,12 +5714,25 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     at_work = drl__carve(&total, drl_langevin_work_count(ctx, energy->size), sizeof(float));
     at_levels = drl__carve(&total, (size_t)d.count, sizeof(int));
     if (d.labels) at_labels = drl__carve(&total, (size_t)d.count, sizeof(int));
+    guided = d.labels && d.guidance != 0;
+    memset(term, 0, sizeof term);
+    term[0].energy = term[1].energy = *energy;
+    term[0].weight = d.guidance + 1;
+    term[1].weight = -d.guidance;
+    term[1].use_label = 1;
+    if (guided) at_sum = drl__carve(&total, drl__sum_place(ctx, term, 2, d.count, NULL), 1);
     block = (unsigned char *)drl__alloc(ctx, total);
     if (!block) return DRL_E_MEMORY;
     s = (drl_sampler *)(void *)block;
     memset(s, 0, sizeof *s);
     s->ctx = ctx;
     s->energy = *energy;
+    if (guided) {
+        drl__sum_place(ctx, term, 2, d.count, block + at_sum);
+        s->energy = drl_sum_energy((drl_sum *)(void *)(block + at_sum));
+        s->guidance = (double)d.guidance;
+    }
+    s->denoise = d.denoise > 0 ? (double)d.denoise : 0.0;
     s->schedule = *schedule;
     s->seed = d.seed;
     s->noise = d.noise;
@@ -5642,15 +5754,55 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     s->level = d.from_level - 1;
     if (d.start) memcpy(s->y, d.start, floats * sizeof(float));
     else for (i = 0; i < d.count; ++i) s->noise.fill(s->noise.user, ctx, d.first + i, 0, s->y + (size_t)i * s->size, s->size);
-    memcpy(s->x_next, s->y, floats * sizeof(float));            /* DRL's chains start at x_{t+1} */
+    memcpy(s->x_next, s->y, floats * sizeof(float));            /* chains start at x_{t+1}, unless there is a proposal */
     *out = s;
     return DRL_OK;
 }
 
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **out)
 {
-    if (!ctx || !energy || !schedule || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL");
-    return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, out);
+    if (!ctx || !energy || !schedule || !desc || !out || desc->energy) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL, or the description has an energy, too");
+    return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, 0.0f, out);
+}
+
+/* y <- a draw around the proposal for x_{t+1}. */
+static drl_status drl__sampler_propose(drl_sampler *s, int draw)
+{
+    const drl_energy *e = &s->energy;
+    float noise = (float)drl_schedule_proposal(&s->schedule, s->level);
+    int base, i, n;
+    for (base = 0; base < s->count; base += n) {
+        drl_status status;
+        n = drl__min(s->count - base, e->batch);
+        status = e->propose(e->user, n, s->x_next + (size_t)base * s->size, s->levels + base, s->labels ? s->labels + base : NULL, s->y + (size_t)base * s->size);
+        if (status != DRL_OK) return status;
+        for (i = base; i < base + n; ++i) {
+            float *y = s->y + (size_t)i * s->size;
+            s->noise.fill(s->noise.user, s->ctx, s->first + i, draw, s->work, s->size);
+            drl__axpby(s->ctx, s->size, noise, s->work, 1.0f, y, y);
+            if (!(drl__sum_squares(s->ctx, s->size, y) < 1e30)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: the proposal for image %d at level %d is not finite", i, s->level);
+        }
+    }
+    return DRL_OK;
+}
+
+/* y <- x_0 = (x + denoise sbar_0^2 score(x)) / abar_0 with x = y / a_1, score(x) = a_1 grad F(y). */
+static drl_status drl__sampler_denoise(drl_sampler *s)
+{
+    const drl_energy *e = &s->energy;
+    double a = drl_schedule_scale(&s->schedule, 0), abar = s->schedule.abar[0], sbar = s->schedule.sbar[0];
+    int base, i, n;
+    for (base = 0; base < s->count; base += n) {
+        size_t at = (size_t)base * s->size;
+        drl_status status;
+        n = drl__min(s->count - base, e->batch);
+        status = e->eval(e->user, n, s->y + at, s->levels + base, s->labels ? s->labels + base : NULL, NULL, s->gradient + at);
+        if (status != DRL_OK) return status;
+        drl__axpby(s->ctx, (size_t)n * s->size, (float)(1 / (a * abar)), s->y + at, (float)(s->denoise * sbar * sbar * a / abar), s->gradient + at, s->y + at);
+        for (i = base; i < base + n; ++i)
+            if (!(drl__sum_squares(s->ctx, s->size, s->y + (size_t)i * s->size) < 1e30)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: image %d is not finite after the denoising step", i);
+    }
+    return DRL_OK;
 }
 
 DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
@@ -5659,9 +5811,9 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
     if (s->failed) return s->failed;
     while (steps > 0 && s->level >= 0) {
         drl_langevin_desc d;
-        drl_status status;
+        drl_status status = DRL_OK;
         size_t j, floats = (size_t)s->count * s->size;
-        int i;
+        int i, proposes = s->energy.propose != NULL, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);
         for (i = 0; i < s->count; ++i) s->levels[i] = s->level;
         memset(&d, 0, sizeof d);
         d.energy = &s->energy;
@@ -5670,17 +5822,20 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
         d.label = s->labels;
         d.steps = drl__min(steps, s->steps - s->step);
         d.first_image = s->first;
-        d.first_draw = 1 + (s->from_level - 1 - s->level) * s->steps + s->step;
+        d.first_draw = draw + proposes + s->step;
         d.step_scale = s->step_scale;
         d.noise_scale = s->noise_scale;
         d.noise = s->noise;
-        status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+        if (proposes && !s->step) status = drl__sampler_propose(s, draw);
+        if (status == DRL_OK) status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+        if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + d.steps == s->steps) status = drl__sampler_denoise(s);
         if (status != DRL_OK) return s->failed = status;
         steps -= d.steps;
         s->step += d.steps;
         if (s->step == s->steps) {
             float inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
-            for (j = 0; j < floats; ++j) s->y[j] *= inverse;    /* x_t = y_t / a_{t+1}: the next chain starts there */
+            if (s->level || !(s->denoise > 0))
+                for (j = 0; j < floats; ++j) s->y[j] *= inverse;        /* x_t = y_t / a_{t+1}: the next chain starts there */
             memcpy(s->x_next, s->y, floats * sizeof(float));
             --s->level;
             s->step = 0;
@@ -5725,6 +5880,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     int i;
     for (i = 0; i <= sc->levels; ++i) hash = drl__hash_double(drl__hash_double(drl__hash_double(hash, sc->a[i]), sc->s[i]), sc->sbar[i]);
     hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
+    if (s->guidance < 0 || s->guidance > 0 || s->denoise > 0) hash = drl__hash_double(drl__hash_double(hash, s->guidance), s->denoise);
     w[0] = 0x534C5244u;                     /* "DRLS" */
     w[1] = 1;                               /* version */
     w[2] = (uint32_t)s->count;         w[3] = (uint32_t)s->size;
@@ -5733,7 +5889,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     w[8] = (uint32_t)sc->levels;       w[9] = (uint32_t)s->from_level;
     w[10] = hash;                      w[11] = s->labels ? 1 : 0;
     for (i = 0, hash = 2166136261u; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
-    w[12] = hash;                      w[13] = 0;
+    w[12] = hash;                      w[13] = s->energy.propose ? 1 : 0;
     w[14] = (uint32_t)(s->level + 1);  w[15] = (uint32_t)s->step;
 }
 
@@ -6211,6 +6367,20 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     return DRL_OK;
 }
 
+/* g(x_{t+1}, t + 1) of the initializer. */
+static drl_status drl__model_energy_propose(void *user, int n, const float *x_next, const int *level, const int *label, float *mean)
+{
+    drl_model *m = (drl_model *)user;
+    drl_batch b = drl_batch_of(n, x_next, m->level);
+    int i;
+    for (i = 0; i < n; ++i) {
+        if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
+        m->level[i] = drl_schedule_level(&m->schedule, level[i] + 1);
+    }
+    b.label = label;
+    return drl_net_forward(m->initializer, &b, mean);
+}
+
 DRL_API drl_energy drl_model_energy(drl_model *m)
 {
     drl_energy e;
@@ -6218,6 +6388,7 @@ DRL_API drl_energy drl_model_energy(drl_model *m)
     e.user = m;
     e.size = m ? m->size : 0;
     e.batch = m ? m->desc.batch : 0;
+    e.propose = m && m->initializer ? drl__model_energy_propose : NULL;
     return e;
 }
 
@@ -6225,8 +6396,10 @@ DRL_API drl_status drl_sampler_create(drl_model *m, const drl_sample_desc *desc,
 {
     drl_energy e;
     if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_create: a model and a place for the result are needed");
-    e = drl_model_energy(m);
-    return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, out);
+    e = desc && desc->energy ? *desc->energy : drl_model_energy(m);
+    if (e.size != m->size) return drl__fail(m->ctx, DRL_E_SHAPE, "drl_sampler_create: the energy has points of %z floats, the model images of %z", e.size, m->size);
+    if (desc && desc->guidance != 0 && !desc->energy && !m->desc.classes) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_sampler_create: guidance %g, but the model has no classes", (double)desc->guidance);
+    return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, m->desc.form == DRL_FORM_CDRL ? 2.0f : 0.0f, out);
 }
 
 DRL_API drl_status drl_sample(drl_model *m, const drl_sample_desc *desc, float *pixels)
