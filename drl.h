@@ -291,6 +291,15 @@ DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const d
 DRL_API drl_status drl_dot_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
 DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate);
 
+/* Group normalisation over groups of neighbouring channels, image by image: y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and
+ * (biased) variance over all pixels of a group's channels, weight and bias [C]; groups divide C. moments (N,1,1,2*groups) receives mean
+ * and 1 / sqrt(variance + eps) of each group, which the gradients read; NULL where none follows. dweight, dbias [C] are added to.
+ * work: drl_group_norm_work_count floats. */
+DRL_API size_t     drl_group_norm_work_count(const drl_ctx *ctx, int n, int c);
+DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work);
+DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work);
+DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work);
+
 /* Sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2; C even, >= 4.
  * v [N] is the level number (DRL) or a function of its log-SNR (CDRL). Products are rounded to float as in the published code. */
 DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y);
@@ -473,7 +482,7 @@ typedef struct drl_layer_desc {
     int kernel;                 /* 3 or 1; zero means 3, and 1 on images of 1x1, where the other taps would see only padding */
     int no_bias;
     drl_spectral spectral;
-    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means 1, negative means zero weights */
+    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means 1, negative: all zero, bias too */
 } drl_layer_desc;
 
 DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c);                  /* the images; exactly one, first */
@@ -486,6 +495,8 @@ DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b);
 DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift);         /* shift: 1 x 1 x c, one per image */
 DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name);         /* a learned gain a channel, ones at first */
+/* Normalised over groups of neighbouring channels (groups divide c); learned name.weight, ones at first, and name.bias, zeros at first. */
+DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps);
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
 DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* the last value of the list is the output */
 
@@ -507,7 +518,7 @@ typedef struct drl_param {
     size_t offset, count;       /* floats, from drl_net_params */
 } drl_param;
 
-/* drl_net_create - build, plan, allocate (two blocks), parameters zero, gains one. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (the sentence of
+/* drl_net_create - build, plan, allocate (two blocks), parameters zero, gains and weights of norms one. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (the sentence of
  * the first operator that did not fit), DRL_E_MEMORY. drl_net_size: bytes the same call will hold; uses the allocator while it counts. */
 DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **net);
 DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes);
@@ -1484,6 +1495,17 @@ typedef struct drl__conv_args {
     int columns;                    /* nonzero: pixels are first unrolled into rows of `columns` floats (few channels) */
 } drl__conv_args;
 
+/* Per channel, the pixels of one image.
+ * moments:   y[c] = sum over rows of (x[row][c] - mean[c]) * (dy ? dy[row][c] : x[row][c] - mean[c]); items are channels from the first on.
+ * normalize: y[row][c] = (accumulate ? y[row][c] : 0) + (x[row][c] - mean[c]) * gain[c] + shift[c] + (dy ? dy[row][c] * dy_gain[c] : 0);
+ *            items are rows. */
+typedef struct drl__norm_args {
+    const float *x, *dy, *mean, *gain, *shift, *dy_gain;
+    float *y;
+    size_t rows, c;
+    int accumulate;
+} drl__norm_args;
+
 typedef struct drl__normals_args {
     uint64_t seed, stream, position;
     float *out;
@@ -1495,6 +1517,7 @@ typedef struct drl__kernels {
     drl__span_fn conv, conv_dw, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
+    drl__span_fn moments, normalize;
 } drl__kernels;
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -2238,6 +2261,211 @@ DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const d
     a.gain = b->data;
     a.gain_step = (size_t)b->c;
     drl__affine(ctx, &a, da, accumulate);
+    return DRL_OK;
+}
+
+/* One image after the other, each several times while it is in the cache. */
+typedef struct drl__group_norm_args {
+    const drl_ctx *ctx;
+    int groups;
+    float eps;
+    const float *x, *dy, *weight, *bias;
+    float *y;                               /* or dx */
+    float *moments;                         /* [images][groups][2], or NULL */
+    float *sums;                            /* parameter gradient: [images][2][c], of (x - mean) / std * dy and of dy */
+    float *scratch;                         /* 4 * each floats a job */
+    size_t rows, c, each;
+    int accumulate;
+} drl__group_norm_args;
+
+/* out[c] = sum over the rows of one image. */
+static void drl__norm_sums(const drl__group_norm_args *a, const float *x, float *out)
+{
+    drl__columns_args k;
+    memset(&k, 0, sizeof k);
+    k.a = x;
+    k.out = out;
+    k.rows = a->rows;
+    k.c = a->c;
+    k.images = 1;
+    k.scale = 1;
+    a->ctx->kernels->columns(&k, 0, (a->c + 63) / 64, 0);
+}
+
+/* The channels of group g: sum of weight * sums in double; weight NULL stands for ones. */
+static double drl__norm_group(const drl__group_norm_args *a, int g, const float *weight, const float *sums)
+{
+    size_t each = a->c / (size_t)a->groups, first = (size_t)g * each, i;
+    double sum = 0;
+    for (i = first; i < first + each; ++i) sum += weight ? (double)weight[i] * (double)sums[i] : (double)sums[i];
+    return sum;
+}
+
+static void drl__norm_fill(const drl__group_norm_args *a, int g, float *out, float value)
+{
+    size_t each = a->c / (size_t)a->groups, i;
+    for (i = 0; i < each; ++i) out[(size_t)g * each + i] = value;
+}
+
+static drl__norm_args drl__norm_image(const drl__group_norm_args *a, size_t image, const float *mean, float *y)
+{
+    drl__norm_args k;
+    memset(&k, 0, sizeof k);
+    k.x = a->x + image * a->rows * a->c;
+    if (a->dy) k.dy = a->dy + image * a->rows * a->c;
+    k.mean = mean;
+    k.y = y;
+    k.rows = a->rows;
+    k.c = a->c;
+    k.accumulate = a->accumulate;
+    return k;
+}
+
+static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *sums = mean + a->each, *gain = sums + a->each;
+    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
+    size_t image, i;
+    int g;
+    for (image = begin; image < end; ++image) {
+        drl__norm_args k = drl__norm_image(a, image, mean, sums);
+        drl__norm_sums(a, k.x, sums);
+        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, (float)(drl__norm_group(a, g, NULL, sums) / count));
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        for (g = 0; g < a->groups; ++g) {
+            float scale = (float)(1 / sqrt(drl__norm_group(a, g, NULL, sums) / count + (double)a->eps));
+            drl__norm_fill(a, g, gain, scale);
+            if (a->moments) {
+                float *m = a->moments + (image * (size_t)a->groups + (size_t)g) * 2;
+                m[0] = mean[(size_t)g * (a->c / (size_t)a->groups)];
+                m[1] = scale;
+            }
+        }
+        for (i = 0; i < a->c; ++i) gain[i] = gain[i] * a->weight[i];
+        k.gain = gain;
+        k.shift = a->bias;
+        k.y = a->y + image * a->rows * a->c;
+        a->ctx->kernels->normalize(&k, 0, a->rows, job);
+    }
+}
+
+/* With s = 1 / std, w = weight and sums over the n pixels of a group:
+ * dx = s w dy - s / n sum(w dy) - (x - mean) s^3 / n sum(w dy (x - mean)) */
+static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each, *dy_gain = shift + a->each;
+    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
+    size_t image, i;
+    int g;
+    for (image = begin; image < end; ++image) {
+        const float *m = a->moments + image * (size_t)a->groups * 2;
+        drl__norm_args k = drl__norm_image(a, image, mean, gain);
+        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, m[2 * g]);
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        drl__norm_sums(a, k.dy, shift);
+        for (g = 0; g < a->groups; ++g) {
+            double s = (double)m[2 * g + 1], with_x = drl__norm_group(a, g, a->weight, gain), plain = drl__norm_group(a, g, a->weight, shift);
+            drl__norm_fill(a, g, gain, (float)(-s * s * s * with_x / count));
+            drl__norm_fill(a, g, shift, (float)(-s * plain / count));
+            drl__norm_fill(a, g, dy_gain, m[2 * g + 1]);
+        }
+        for (i = 0; i < a->c; ++i) dy_gain[i] = dy_gain[i] * a->weight[i];
+        k.gain = gain;
+        k.shift = shift;
+        k.dy_gain = dy_gain;
+        k.y = a->y + image * a->rows * a->c;
+        a->ctx->kernels->normalize(&k, 0, a->rows, job);
+    }
+}
+
+static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *scale = mean + a->each;
+    size_t image, i;
+    int g;
+    for (image = begin; image < end; ++image) {
+        const float *m = a->moments + image * (size_t)a->groups * 2;
+        float *with_x = a->sums + image * 2 * a->c;
+        drl__norm_args k = drl__norm_image(a, image, mean, with_x);
+        for (g = 0; g < a->groups; ++g) {
+            drl__norm_fill(a, g, mean, m[2 * g]);
+            drl__norm_fill(a, g, scale, m[2 * g + 1]);
+        }
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        for (i = 0; i < a->c; ++i) with_x[i] = with_x[i] * scale[i];
+        drl__norm_sums(a, k.dy, with_x + a->c);
+    }
+}
+
+DRL_API size_t drl_group_norm_work_count(const drl_ctx *ctx, int n, int c)
+{
+    return (size_t)ctx->threads * 4 * DRL__ROUND16(c) + (2 * (size_t)n + 2) * (size_t)c;
+}
+
+static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups, const drl_tensor *x, const drl_tensor *y, float *work, drl__span_fn fn, drl__group_norm_args *a)
+{
+    drl_status status = drl__expect_like(ctx, function, "the result or its gradient", y, x);
+    if (status != DRL_OK) return status;
+    if (groups < 1 || x->c % groups) return drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels in %d groups", function, x->c, groups);
+    if (!work) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    a->ctx = ctx;
+    a->groups = groups;
+    a->x = x->data;
+    a->scratch = work;
+    a->rows = (size_t)x->h * (size_t)x->w;
+    a->c = (size_t)x->c;
+    a->each = DRL__ROUND16(x->c);
+    drl__split(ctx, (size_t)x->n, drl__row_grain(a->rows * a->c), fn, a);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work)
+{
+    drl__group_norm_args a;
+    if (!weight || !bias) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: weight or bias is missing");
+    memset(&a, 0, sizeof a);
+    a.eps = eps;
+    a.weight = weight;
+    a.bias = bias;
+    a.y = y ? y->data : NULL;
+    a.moments = moments;
+    return drl__group_norm(ctx, "drl_group_norm_forward", groups, x, y, work, drl__group_norm_span, &a);
+}
+
+DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work)
+{
+    drl_status status = drl__expect_like(ctx, "drl_group_norm_input_grad", "dx", dx, dy);
+    drl__group_norm_args a;
+    if (status != DRL_OK) return status;
+    if (!weight || !moments) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_input_grad: weight or moments are missing");
+    memset(&a, 0, sizeof a);
+    a.weight = weight;
+    a.dy = dy->data;
+    a.y = dx->data;
+    a.moments = (float *)(uintptr_t)moments;        /* read only here */
+    a.accumulate = accumulate;
+    return drl__group_norm(ctx, "drl_group_norm_input_grad", groups, x, dy, work, drl__group_norm_dx_span, &a);
+}
+
+DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work)
+{
+    drl_status status;
+    drl__group_norm_args a;
+    float *total;
+    size_t i;
+    if (!moments || !dweight || !dbias) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing");
+    memset(&a, 0, sizeof a);
+    a.dy = dy ? dy->data : NULL;
+    a.moments = (float *)(uintptr_t)moments;
+    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x ? x->c : 0) : NULL;
+    status = drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
+    if (status != DRL_OK) return status;
+    total = a.sums + (size_t)x->n * 2 * a.c;
+    drl__columns(ctx, a.sums, NULL, NULL, 1, (size_t)x->n, 2 * a.c, 1, total, 0);
+    for (i = 0; i < a.c; ++i) { dweight[i] += total[i]; dbias[i] += total[a.c + i]; }
     return DRL_OK;
 }
 
@@ -4028,7 +4256,7 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl__op_kind {
     DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
-    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL
+    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM
 } drl__op_kind;
 
 typedef struct drl__op {
@@ -4038,7 +4266,9 @@ typedef struct drl__op {
     int by_input, by_param;                 /* the result depends on the images; on parameters */
     int weight, bias;                       /* parameter numbers, -1 for none; a gain is a weight */
     drl_act act;
-    float scale;
+    float scale;                            /* of a sum */
+    float eps;                              /* of a norm, and its groups */
+    int groups;
     drl_conv2d_desc conv;
     drl_spectral spectral;
     size_t u, v, norm;                      /* offsets in the state block: the power iteration's vectors, and the norm found with them */
@@ -4047,7 +4277,7 @@ typedef struct drl__op {
     int normalised;                         /* the norm divides: always but where DRL_SPECTRAL_CAP leaves a small weight alone */
     /* while compiling one mode: */
     int readers;                            /* instructions still to read the result */
-    int value, gradient, bits;              /* buffers, -1 for none yet */
+    int value, gradient, bits;              /* buffers, -1 for none yet; bits: what else going back needs, see drl__extra_new */
 } drl__op;
 
 typedef enum drl__code { DRL__RUN, DRL__DX, DRL__DW, DRL__COPY } drl__code;
@@ -4090,7 +4320,7 @@ struct drl_net {
     /* tables, in this struct's block; NULL while counting */
     drl__op *op;
     drl_param *param;
-    float *init_scale;                      /* [params], NaN: constant one */
+    float *init_scale;                      /* [params], or DRL__INIT_... */
     char *names;
     drl__program program[3];
     int op_count, param_count;
@@ -4147,6 +4377,10 @@ static drl__op *drl__op_next(drl_net *net, drl__op *scratch, drl__op_kind kind, 
     y->h = h; y->w = w; y->c = c;
     return op;
 }
+
+/* First values that are no weights of a given variance; a scale of 0 means zeros. */
+#define DRL__INIT_ONES -1.0f
+#define DRL__INIT_BIAS -2.0f                /* uniform within 1 / sqrt(fan-in) of the weight before it */
 
 /* Records a parameter "name.suffix" (suffix may be empty) of the given shape; returns its number. */
 static int drl__param_next(drl_net *net, const char *name, const char *suffix, int rank, const int *shape, float init_scale)
@@ -4242,7 +4476,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     rank = x.h == 1 && x.w == 1 && conv.kernel == 1 ? 2 : 4;
     shape[0] = conv.out_channels; shape[1] = x.c; shape[2] = shape[3] = conv.kernel;
     weight = drl__param_next(net, desc->name, ".weight", rank, shape, desc->init_scale < 0 ? 0.0f : desc->init_scale > 0 ? desc->init_scale : 1.0f);
-    if (!desc->no_bias) bias = drl__param_next(net, desc->name, ".bias", 1, shape, 0.0f);
+    if (!desc->no_bias) bias = drl__param_next(net, desc->name, ".bias", 1, shape, desc->init_scale < 0 ? 0.0f : DRL__INIT_BIAS);
     if (net->status != DRL_OK) return drl__value_none();
     op = drl__op_next(net, &scratch, DRL__OP_CONV, x, drl__value_none(), x.h, x.w, conv.out_channels, &y);
     op->by_param = 1;
@@ -4340,12 +4574,38 @@ DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name)
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
         return drl__build_fail(net, DRL_E_ARGUMENT);
     }
-    weight = drl__param_next(net, name, "", 1, &x.c, -1.0f);
+    weight = drl__param_next(net, name, "", 1, &x.c, DRL__INIT_ONES);
     if (net->status != DRL_OK) return drl__value_none();
     op = drl__op_next(net, &scratch, DRL__OP_GAIN, x, drl__value_none(), x.h, x.w, x.c, &y);
     op->by_param = 1;
     op->weight = weight;
     work = DRL__ROUND16((size_t)net->desc.batch * (size_t)x.c);
+    if (work > net->work_size) net->work_size = work;
+    return y;
+}
+
+DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps)
+{
+    drl__op scratch, *op;
+    drl_value y;
+    int weight, bias;
+    size_t work;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_group_norm")) return drl__value_none();
+    if (!name || groups < 1 || x.c % groups || !(eps >= 0)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, eps %g; a name, groups that divide the channels and eps from 0 up are needed",
+                  name ? name : "", groups, x.c, (double)eps);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    weight = drl__param_next(net, name, ".weight", 1, &x.c, DRL__INIT_ONES);
+    bias = drl__param_next(net, name, ".bias", 1, &x.c, 0.0f);
+    if (net->status != DRL_OK) return drl__value_none();
+    op = drl__op_next(net, &scratch, DRL__OP_NORM, x, drl__value_none(), x.h, x.w, x.c, &y);
+    op->by_param = 1;
+    op->weight = weight;
+    op->bias = bias;
+    op->groups = groups;
+    op->eps = eps;
+    work = DRL__ROUND16(drl_group_norm_work_count(net->ctx, net->desc.batch, x.c));
     if (work > net->work_size) net->work_size = work;
     return y;
 }
@@ -4402,18 +4662,31 @@ static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int
     return in;
 }
 
-/* What going back through an operator reads again: the operand a, the operand b, the bits. */
+/* What going back through an operator reads again: the operand a, the operand b, something else. */
 static int drl__saves_a(const drl__op *op, drl_net_mode mode)
 {
     switch (op->kind) {
     case DRL__OP_CONV: case DRL__OP_GAIN: return mode == DRL_NET_PARAM_GRAD;
     case DRL__OP_ACT: return op->act == DRL_ACT_SILU;
-    case DRL__OP_DOT: return 1;
+    case DRL__OP_DOT: case DRL__OP_NORM: return 1;
     default: return 0;
     }
 }
 static int drl__saves_b(const drl__op *op) { return op->kind == DRL__OP_DOT; }
-static int drl__saves_bits(const drl__op *op) { return op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU); }
+
+/* That something, -1 where there is none: the signs of a ReLU's operand, the moments of a norm. */
+static int drl__extra_new(drl__program *p, const drl__op *op)
+{
+    if (op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU)) return drl__buffer_new(p, op->h, op->w, op->c, 1);
+    if (op->kind == DRL__OP_NORM) return drl__buffer_new(p, 1, 2, op->groups, 0);
+    return -1;
+}
+
+/* Operators whose result may lie where their operand did, if nobody else reads that; and likewise their gradients. */
+static int drl__in_place(const drl__op *op)
+{
+    return op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN || op->kind == DRL__OP_NORM;
+}
 
 static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
 {
@@ -4476,13 +4749,13 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
         if (op->kind == DRL__OP_INPUT) { op->value = DRL__BUFFER_X; continue; }
         if (a) --a->readers;
         if (b) --b->readers;
-        if ((op->kind == DRL__OP_ACT || op->kind == DRL__OP_ADD || op->kind == DRL__OP_SHIFT || op->kind == DRL__OP_GAIN) && !a->readers && a->value != DRL__BUFFER_X)
+        if ((drl__in_place(op) || op->kind == DRL__OP_ADD || op->kind == DRL__OP_SHIFT) && !a->readers && a->value != DRL__BUFFER_X)
             op->value = a->value;
         else if (op->kind == DRL__OP_ADD && !b->readers && b->value != DRL__BUFFER_X)
             op->value = b->value;
         else
             op->value = drl__buffer_new(p, op->h, op->w, op->c, 0);
-        if (drl__saves_bits(op) && drl__wants_gradient(op, mode)) op->bits = drl__buffer_new(p, op->h, op->w, op->c, 1);
+        if (drl__wants_gradient(op, mode)) op->bits = drl__extra_new(p, op);
         drl__emit(p, DRL__RUN, i, a ? a->value : -1, b ? b->value : -1, op->bits, op->value);
     }
     p->forward_count = p->instr_count;
@@ -4500,9 +4773,9 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
     for (i = net->op_count - 1; i > 0; --i) {
         drl__op *op = &net->op[i];
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
-        int g = op->gradient, wants_a = a && drl__wants_gradient(a, mode), wants_b = b && drl__wants_gradient(b, mode), slot, accumulate;
+        int g = op->gradient, wants_a = a && drl__wants_gradient(a, mode), wants_b = b && drl__wants_gradient(b, mode), slot, saved, accumulate;
         if (g < 0) continue;
-        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) drl__emit(p, DRL__DW, i, g, a->value, -1, -1);
+        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) drl__emit(p, DRL__DW, i, g, a->value, op->bits, -1);
         switch (op->kind) {
         case DRL__OP_ADD:
             drl__gradient_pass(net, p, op->a, g, mode);
@@ -4528,13 +4801,14 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
             break;
         default:
             if (!wants_a) break;
-            if ((op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN) && a->gradient < 0 && a->kind != DRL__OP_INPUT && p->buffer[g].owners == 1) {
+            if (drl__in_place(op) && a->gradient < 0 && a->kind != DRL__OP_INPUT && p->buffer[g].owners == 1) {
                 a->gradient = slot = g;                         /* in place */
                 ++p->buffer[g].owners;
                 accumulate = 0;
             } else
                 slot = drl__gradient_slot(net, p, op->a, &accumulate);
-            drl__emit(p, DRL__DX, i, g, drl__saves_a(op, mode) && op->kind == DRL__OP_ACT ? a->value : -1, op->bits, slot)->accumulate = accumulate;
+            saved = op->kind == DRL__OP_CONV || op->kind == DRL__OP_GAIN ? -1 : drl__saves_a(op, mode) ? a->value : -1;    /* those two for the parameters only */
+            drl__emit(p, DRL__DX, i, g, saved, op->bits, slot)->accumulate = accumulate;
         }
         --p->buffer[g].owners;                                  /* this operator's gradient is used up */
     }
@@ -4733,7 +5007,7 @@ DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *us
     net->packed = (float *)(void *)(block + drl__carve(&total, net->packed_size, sizeof(float)));
     net->arena = block + total;
     for (i = 0; i < net->param_count; ++i)
-        if (net->init_scale[i] < 0) {
+        if (net->init_scale[i] == DRL__INIT_ONES) {
             size_t k;
             for (k = 0; k < net->param[i].count; ++k) net->params[net->param[i].offset + k] = 1.0f;
         }
@@ -4764,7 +5038,7 @@ DRL_API size_t           drl_net_params_size(const drl_net *net) { return net ? 
 
 /* Weights uniform with variance init_scale / mean(fan-in, fan-out); biases uniform within 1 / sqrt(fan-in), so that the kinks of the ReLUs lie
  * in many places: with zero biases the energy is nearly linear around a flat background, and its slope overshoots before it bends. Gains
- * one. Power iterations start from random vectors. */
+ * and norms one, biases of norms zero. Power iterations start from random vectors. */
 DRL_API void drl_net_init(drl_net *net, uint64_t seed)
 {
     int i;
@@ -4776,10 +5050,10 @@ DRL_API void drl_net_init(drl_net *net, uint64_t seed)
         double area = p->rank == 4 ? p->shape[2] * p->shape[3] : 1, limit = 0;
         drl_rng rng;
         if (p->rank > 1 && net->init_scale[i] > 0) limit = sqrt(3.0 * (double)net->init_scale[i] / (0.5 * area * (p->shape[0] + p->shape[1])));
-        if (p->rank == 1 && i) limit = sqrt((double)net->param[i - 1].shape[0] / (double)net->param[i - 1].count);     /* of the weight before it */
+        if (net->init_scale[i] == DRL__INIT_BIAS) limit = sqrt((double)net->param[i - 1].shape[0] / (double)net->param[i - 1].count);
         rng.seed = seed; rng.stream = DRL__STREAM_INIT + (uint64_t)i; rng.position = 0;
         for (k = 0; k < p->count; ++k)
-            w[k] = net->init_scale[i] < 0 ? 1.0f : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
+            w[k] = net->init_scale[i] == DRL__INIT_ONES ? 1.0f : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
     }
     for (i = 0; i < net->op_count; ++i) {
         const drl__op *op = &net->op[i];
@@ -4927,6 +5201,9 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_GAIN:
         g = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
         return drl_gain_forward(ctx, &a, &g, &y);
+    case DRL__OP_NORM:
+        return drl_group_norm_forward(ctx, op->groups, op->eps, &a, net->params + net->param[op->weight].offset, net->params + net->param[op->bias].offset, &y,
+                                      drl__at(r, in->bits), r->work);
     case DRL__OP_SUM:      return drl_spatial_sum_forward(ctx, &a, op->scale, &y);
     case DRL__OP_DOT:      return drl_dot_forward(ctx, &a, &b, &y);
     case DRL__OP_LABEL:    drl__run_label(r->batch.label, &y); return DRL_OK;
@@ -4950,6 +5227,8 @@ static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
     float *dw = net->grads + net->param[op->weight].offset;
     if (op->kind == DRL__OP_CONV)
         return drl_conv2d_param_grad(net->ctx, &op->conv, &x, &dy, dw, op->bias >= 0 ? net->grads + net->param[op->bias].offset : NULL, r->work);
+    if (op->kind == DRL__OP_NORM)
+        return drl_group_norm_param_grad(net->ctx, op->groups, &x, drl__at(r, in->bits), &dy, dw, net->grads + net->param[op->bias].offset, r->work);
     dg = drl_tensor_of(dw, 1, 1, 1, op->c);
     return drl_gain_param_grad(net->ctx, &x, &dy, &dg, 1, r->work);
 }
@@ -4973,6 +5252,9 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     case DRL__OP_GAIN:
         saved = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
         return drl_gain_input_grad(ctx, &saved, &dy, &dx, in->accumulate);
+    case DRL__OP_NORM:
+        saved = drl__view(r, op->a, in->b);
+        return drl_group_norm_input_grad(ctx, op->groups, &saved, drl__at(r, in->bits), net->params + net->param[op->weight].offset, &dy, &dx, in->accumulate, r->work);
     case DRL__OP_SUM:      return drl_spatial_sum_input_grad(ctx, op->scale, &dy, &dx, in->accumulate);
     case DRL__OP_DOT:
         saved = drl__view(r, op->a, in->b);                     /* both operands have the same shape */
@@ -7612,6 +7894,51 @@ DRL__TARGET static float DRL__FN(drl__dot16)(const float *a, const float *b, siz
     return t[0];
 }
 
+/* nv vectors of channels from c on, n floats of them real; each channel is one chain down the rows. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__moments_strip)(const int nv, const drl__norm_args *a, size_t c, size_t n)
+{
+    drl__v acc[4], mean[4], x;
+    const float *px = a->x + c, *pd = a->dy ? a->dy + c : NULL;
+    size_t row, left = nv == 1 ? n : DRL__VL;
+    int j;
+    DRL__EACH(j, 4) if (j < nv) {
+        acc[j] = drl__vset(0.0f);
+        mean[j] = drl__vload_n(a->mean + c + j * DRL__VL, left);
+    }
+    for (row = 0; row < a->rows; ++row, px += a->c) {
+        DRL__EACH(j, 4) if (j < nv) {
+            x = drl__vsub(drl__vload_n(px + j * DRL__VL, left), mean[j]);
+            acc[j] = drl__vfma(x, pd ? drl__vload_n(pd + j * DRL__VL, left) : x, acc[j]);
+        }
+        if (pd) pd += a->c;
+    }
+    DRL__EACH(j, 4) if (j < nv) drl__vstore_n(a->y + c + j * DRL__VL, left, acc[j]);
+}
+
+DRL__TARGET static void DRL__FN(drl__moments)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__norm_args *a = (const drl__norm_args *)arg;
+    size_t c = begin;
+    (void)job;
+    for (; c + 4 * DRL__VL <= end; c += 4 * DRL__VL) DRL__FN(drl__moments_strip)(4, a, c, 4 * DRL__VL);
+    for (; c < end; c += DRL__VL) DRL__FN(drl__moments_strip)(1, a, c, end - c);
+}
+
+DRL__TARGET static void DRL__FN(drl__normalize)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__norm_args *a = (const drl__norm_args *)arg;
+    size_t row, c;
+    (void)job;
+    for (row = begin; row < end; ++row) for (c = 0; c < a->c; c += DRL__VL) {
+        size_t at = row * a->c + c, n = a->c - c;
+        drl__v v = drl__vload_n(a->shift + c, n);
+        if (a->accumulate) v = drl__vadd(v, drl__vload_n(a->y + at, n));
+        v = drl__vfma(drl__vsub(drl__vload_n(a->x + at, n), drl__vload_n(a->mean + c, n)), drl__vload_n(a->gain + c, n), v);
+        if (a->dy) v = drl__vfma(drl__vload_n(a->dy + at, n), drl__vload_n(a->dy_gain + c, n), v);
+        drl__vstore_n(a->y + at, n, v);
+    }
+}
+
 DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 {
     drl__v acc[DRL__MR][DRL__NV], x = drl__vset(0.999f), y = drl__vset(0.001f);
@@ -7629,7 +7956,8 @@ static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
     DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
-    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__dot16), DRL__FN(drl__peak)
+    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__dot16), DRL__FN(drl__peak),
+    DRL__FN(drl__moments), DRL__FN(drl__normalize)
 };
 
 #if defined(__GNUC__) && !defined(__clang__)

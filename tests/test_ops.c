@@ -476,6 +476,93 @@ static void test_small(drl_ctx *ctx, int n, int h, int w, int c)
     release();
 }
 
+/* --- group normalisation ------------------------------------------------------------------------------------------------------------ */
+typedef struct norm_env { int n, rows, c, groups; double eps, *x, *weight, *bias, *dy, *y; } norm_env;
+
+static void norm_double(const norm_env *e)
+{
+    int n, g, p, c, each = e->c / e->groups;
+    for (n = 0; n < e->n; ++n) for (g = 0; g < e->groups; ++g) {
+        const double *x = e->x + n * e->rows * e->c;
+        double mean = 0, variance = 0;
+        for (p = 0; p < e->rows; ++p) for (c = g * each; c < (g + 1) * each; ++c) mean += x[p * e->c + c];
+        mean /= e->rows * each;
+        for (p = 0; p < e->rows; ++p) for (c = g * each; c < (g + 1) * each; ++c) variance += (x[p * e->c + c] - mean) * (x[p * e->c + c] - mean);
+        variance /= e->rows * each;
+        for (p = 0; p < e->rows; ++p) for (c = g * each; c < (g + 1) * each; ++c)
+            e->y[(n * e->rows + p) * e->c + c] = (x[p * e->c + c] - mean) / sqrt(variance + e->eps) * e->weight[c] + e->bias[c];
+    }
+}
+
+static double norm_value(void *env)
+{
+    norm_env *e = (norm_env *)env;
+    int i;
+    double sum = 0;
+    norm_double(e);
+    for (i = 0; i < e->n * e->rows * e->c; ++i) sum += e->y[i] * e->dy[i];
+    return sum;
+}
+
+/* far: the images lie so far from zero, in units of their spread */
+static void test_norm(drl_ctx *ctx, int n, int h, int w, int c, int groups, float far)
+{
+    size_t count = (size_t)n * (size_t)h * (size_t)w * (size_t)c, nc = (size_t)c, nm = (size_t)(2 * n * groups), i, most = count < 400 ? 400 : 12;
+    float eps = 0.03125f, *moments, *work, *weight, *bias, *dw, *dw0, *db, *db0, *dx0;
+    double tolerance = (64 + 4 * sqrt((double)h * w * c / groups) + 8 * fabs((double)far)) * EPS + 1e-7;     /* the last: of the differences */
+    drl_tensor x, y, dy, dx;
+    char name[80];
+    norm_env e;
+    int accumulate;
+    sprintf(name, "group norm %dx%dx%dx%d in %d", n, h, w, c, groups);
+    what = name;
+    lcg_state = (uint64_t)(n + 10 * h + 100 * w + 1000 * c + groups);
+    x = drl_tensor_of(noise(count), n, h, w, c);
+    for (i = 0; i < count; ++i) x.data[i] = x.data[i] + far;
+    dy = drl_tensor_of(noise(count), n, h, w, c);
+    y = drl_tensor_of(fresh(count), n, h, w, c);
+    dx = drl_tensor_of(fresh(count), n, h, w, c);
+    dx0 = noise(count);
+    weight = noise(nc);
+    bias = noise(nc);
+    dw0 = noise(nc);
+    db0 = noise(nc);
+    dw = copy(dw0, nc);
+    db = copy(db0, nc);
+    moments = fresh(nm);
+    work = fresh(drl_group_norm_work_count(ctx, n, c));
+    e.n = n; e.rows = h * w; e.c = c; e.groups = groups; e.eps = (double)eps;
+    e.x = doubles(x.data, count);
+    e.dy = doubles(dy.data, count);
+    e.weight = doubles(weight, nc);
+    e.bias = doubles(bias, nc);
+    e.y = doubles(x.data, count);
+    CHECK_OK(ctx, drl_group_norm_forward(ctx, groups, eps, &x, weight, bias, &y, moments, work));
+    if (checking) norm_double(&e);
+    near_all("forward", y.data, e.y, count, tolerance);
+    record(y.data, count);
+    record(moments, nm);
+    memcpy(dx.data, x.data, count * sizeof(float));
+    CHECK_OK(ctx, drl_group_norm_forward(ctx, groups, eps, &dx, weight, bias, &dx, NULL, work));
+    CHECK(!memcmp(dx.data, y.data, count * sizeof(float)), "%s: in place", name);
+    for (accumulate = 0; accumulate < 2; ++accumulate) {
+        memcpy(dx.data, dx0, count * sizeof(float));
+        CHECK_OK(ctx, drl_group_norm_input_grad(ctx, groups, &x, moments, weight, &dy, &dx, accumulate, work));
+        gradient("dx", norm_value, &e, e.x, dx.data, accumulate ? dx0 : NULL, count, 4 * tolerance + 1e-5, most);
+        record(dx.data, count);
+    }
+    CHECK_OK(ctx, drl_group_norm_param_grad(ctx, groups, &x, moments, &dy, dw, db, work));
+    gradient("dweight", norm_value, &e, e.weight, dw, dw0, nc, tolerance * n * h * w, most);
+    gradient("dbias", norm_value, &e, e.bias, db, db0, nc, ((double)n * h * w + 8) * EPS + 1e-9, most);
+    record(dw, nc);
+    record(db, nc);
+    memcpy(dx.data, dy.data, count * sizeof(float));
+    CHECK_OK(ctx, drl_group_norm_input_grad(ctx, groups, &x, moments, weight, &dx, &dx, 0, work));
+    gradient("dx in place", norm_value, &e, e.x, dx.data, NULL, count, 4 * tolerance + 1e-5, most);
+    free(e.x); free(e.dy); free(e.weight); free(e.bias); free(e.y);
+    release();
+}
+
 static void test_embedding(drl_ctx *ctx)
 {
     float v[3] = { 0.0f, 5.0f, 873.25f };
@@ -659,6 +746,8 @@ static void run_all(drl_ctx *ctx)
     static const int counts[] = { 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 127, 1031 };
     static const int smalls[][4] = { { 1, 1, 1, 1 }, { 2, 1, 3, 2 }, { 1, 2, 2, 3 }, { 2, 3, 1, 7 }, { 1, 2, 2, 8 }, { 3, 2, 2, 15 }, { 1, 3, 3, 16 }, { 2, 2, 3, 17 }, { 1, 2, 2, 31 }, { 2, 4, 4, 64 },
         { 2, 3, 3, 65 }, { 2, 2, 2, 127 }, { 3, 8, 8, 128 }, { 1, 16, 16, 1 } };
+    static const int norms[][5] = { { 1, 1, 1, 1, 1 }, { 2, 1, 1, 6, 2 }, { 1, 3, 2, 7, 7 }, { 3, 2, 2, 15, 5 }, { 2, 3, 3, 16, 1 }, { 1, 4, 3, 17, 1 }, { 2, 2, 5, 31, 31 }, { 2, 4, 4, 66, 33 },
+        { 1, 8, 8, 127, 127 }, { 3, 16, 16, 64, 32 }, { 5, 8, 8, 128, 32 } };
     size_t i;
     int act;
     for (i = 0; i < sizeof convs / sizeof convs[0]; ++i) test_conv(ctx, convs[i][0], convs[i][1], convs[i][2], convs[i][3], convs[i][4], convs[i][5]);
@@ -672,6 +761,7 @@ static void run_all(drl_ctx *ctx)
     test_spectral(ctx, 7, 13);
     test_spectral(ctx, 64, 576);
     test_spectral(ctx, 130, 65);
+    for (i = 0; i < sizeof norms / sizeof norms[0]; ++i) test_norm(ctx, norms[i][0], norms[i][1], norms[i][2], norms[i][3], norms[i][4], i % 3 == 2 ? 100.0f : 0.25f);
 }
 
 /* A job system that runs everything on the caller's thread, last job first. */
