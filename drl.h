@@ -283,6 +283,12 @@ DRL_API drl_status drl_gain_forward(drl_ctx *ctx, const drl_tensor *x, const drl
 DRL_API drl_status drl_gain_input_grad(drl_ctx *ctx, const drl_tensor *gain, const drl_tensor *dy, drl_tensor *dx, int accumulate);
 DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dgain, int accumulate, float *work);
 
+/* y = x * (1 + scale) + shift, scale_shift (N,1,1,2C) holding scale, then shift, of each image. Gradient by x: dy * (1 + scale); by
+ * scale_shift the sums of x * dy and of dy over space. All need 2 * N * C floats of work. */
+DRL_API drl_status drl_scale_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *scale_shift, drl_tensor *y, float *work);
+DRL_API drl_status drl_scale_shift_input_grad(drl_ctx *ctx, const drl_tensor *scale_shift, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work);
+DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dscale_shift, int accumulate, float *work);
+
 /* y (N,1,1,C) = scale * sum of x over space; its gradient spreads scale * dy. Not in place. */
 DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y);
 DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate);
@@ -494,6 +500,7 @@ DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b);
 DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift);         /* shift: 1 x 1 x c, one per image */
+DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale_shift);     /* x * (1 + scale) + shift; 1 x 1 x 2c, scale first */
 DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name);         /* a learned gain a channel, ones at first */
 /* Normalised over groups of neighbouring channels (groups divide c); learned name.weight, ones at first, and name.bias, zeros at first. */
 DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps);
@@ -2209,6 +2216,52 @@ DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const 
     out = shared ? work : dgain->data;
     drl__columns(ctx, x->data, dy->data, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, 1, out, shared ? 0 : accumulate);
     if (shared) drl__columns(ctx, work, NULL, NULL, 1, (size_t)x->n, (size_t)x->c, 1, dgain->data, accumulate);
+    return DRL_OK;
+}
+
+/* y (+)= x * (1 + scale) + (shift, if with_shift) */
+static drl_status drl__scale_shift(drl_ctx *ctx, const char *function, const drl_tensor *x, const drl_tensor *scale_shift, int with_shift, const drl_tensor *y, int accumulate, float *work)
+{
+    drl_status status = drl__expect_like(ctx, function, "the result", y, x);
+    drl__affine_args a;
+    size_t i, k, n, c;
+    if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, x->c);
+    if (status == DRL_OK) status = drl__expect(ctx, function, "scale_shift", scale_shift, x->n, 1, 1, 2 * x->c);
+    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (status != DRL_OK) return status;
+    n = (size_t)x->n;
+    c = (size_t)x->c;
+    for (i = 0; i < n; ++i) for (k = 0; k < c; ++k) work[i * c + k] = 1.0f + scale_shift->data[i * 2 * c + k];
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.gain = work;
+    a.gain_step = c;
+    if (with_shift) a.shift = scale_shift->data + c;
+    a.shift_step = 2 * c;
+    drl__affine(ctx, &a, y, accumulate);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_scale_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *scale_shift, drl_tensor *y, float *work) { return drl__scale_shift(ctx, "drl_scale_shift_forward", x, scale_shift, 1, y, 0, work); }
+DRL_API drl_status drl_scale_shift_input_grad(drl_ctx *ctx, const drl_tensor *scale_shift, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work) { return drl__scale_shift(ctx, "drl_scale_shift_input_grad", dy, scale_shift, 0, dx, accumulate, work); }
+
+DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dscale_shift, int accumulate, float *work)
+{
+    drl_status status = drl__expect_like(ctx, "drl_scale_shift_param_grad", "dy", dy, x);
+    size_t i, k, n, c;
+    if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "drl_scale_shift_param_grad: %d channels are too many", x->c);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_scale_shift_param_grad", "dscale_shift", dscale_shift, x->n, 1, 1, 2 * x->c);
+    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_scale_shift_param_grad: work is missing");
+    if (status != DRL_OK) return status;
+    n = (size_t)x->n;
+    c = (size_t)x->c;
+    drl__columns(ctx, x->data, dy->data, NULL, n, (size_t)x->h * (size_t)x->w, c, 1, work, 0);
+    drl__columns(ctx, dy->data, NULL, NULL, n, (size_t)x->h * (size_t)x->w, c, 1, work + n * c, 0);
+    for (i = 0; i < n; ++i) for (k = 0; k < c; ++k) {
+        float *d = dscale_shift->data + i * 2 * c + k;
+        d[0] = accumulate ? d[0] + work[i * c + k] : work[i * c + k];
+        d[c] = accumulate ? d[c] + work[(n + i) * c + k] : work[(n + i) * c + k];
+    }
     return DRL_OK;
 }
 
@@ -4256,7 +4309,7 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl__op_kind {
     DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
-    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM
+    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM, DRL__OP_SCALE_SHIFT
 } drl__op_kind;
 
 typedef struct drl__op {
@@ -4563,6 +4616,22 @@ DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
     return y;
 }
 
+DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale_shift)
+{
+    drl__op scratch;
+    drl_value y;
+    size_t work;
+    if (!net || !drl__build_ok(net, x, scale_shift, "drl_net_scale_shift")) return drl__value_none();
+    if (scale_shift.h != 1 || scale_shift.w != 1 || scale_shift.c % 2 || scale_shift.c / 2 != x.c) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", scale_shift.h, scale_shift.w, scale_shift.c, x.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_SCALE_SHIFT, x, scale_shift, x.h, x.w, x.c, &y);
+    work = DRL__ROUND16(2 * (size_t)net->desc.batch * (size_t)x.c);
+    if (work > net->work_size) net->work_size = work;
+    return y;
+}
+
 DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name)
 {
     drl__op scratch, *op;
@@ -4662,17 +4731,27 @@ static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int
     return in;
 }
 
+static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
+{
+    return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
+}
+
 /* What going back through an operator reads again: the operand a, the operand b, something else. */
-static int drl__saves_a(const drl__op *op, drl_net_mode mode)
+static int drl__saves_a(const drl_net *net, const drl__op *op, drl_net_mode mode)
 {
     switch (op->kind) {
     case DRL__OP_CONV: case DRL__OP_GAIN: return mode == DRL_NET_PARAM_GRAD;
     case DRL__OP_ACT: return op->act == DRL_ACT_SILU;
     case DRL__OP_DOT: case DRL__OP_NORM: return 1;
+    case DRL__OP_SCALE_SHIFT: return drl__wants_gradient(&net->op[op->b], mode);
     default: return 0;
     }
 }
-static int drl__saves_b(const drl__op *op) { return op->kind == DRL__OP_DOT; }
+
+static int drl__saves_b(const drl_net *net, const drl__op *op, drl_net_mode mode)
+{
+    return op->kind == DRL__OP_DOT || (op->kind == DRL__OP_SCALE_SHIFT && drl__wants_gradient(&net->op[op->a], mode));
+}
 
 /* That something, -1 where there is none: the signs of a ReLU's operand, the moments of a norm. */
 static int drl__extra_new(drl__program *p, const drl__op *op)
@@ -4685,12 +4764,7 @@ static int drl__extra_new(drl__program *p, const drl__op *op)
 /* Operators whose result may lie where their operand did, if nobody else reads that; and likewise their gradients. */
 static int drl__in_place(const drl__op *op)
 {
-    return op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN || op->kind == DRL__OP_NORM;
-}
-
-static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
-{
-    return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
+    return op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN || op->kind == DRL__OP_NORM || op->kind == DRL__OP_SCALE_SHIFT;
 }
 
 /* Where a gradient by value v may be written: *accumulate says whether something is there already. A buffer that another value's gradient
@@ -4709,6 +4783,17 @@ static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumul
     op->gradient = fresh;
     p->buffer[fresh].owners = 1;
     return fresh;
+}
+
+/* The same for operand a of operator i, whose own gradient is used up by it: in its place if that is possible. */
+static int drl__gradient_reuse(drl_net *net, drl__program *p, int i, int *accumulate)
+{
+    drl__op *op = &net->op[i], *a = &net->op[op->a];
+    if (!drl__in_place(op) || a->gradient >= 0 || a->kind == DRL__OP_INPUT || p->buffer[op->gradient].owners != 1) return drl__gradient_slot(net, p, op->a, accumulate);
+    a->gradient = op->gradient;
+    ++p->buffer[op->gradient].owners;
+    *accumulate = 0;
+    return op->gradient;
 }
 
 /* Adds the gradient in buffer g to that of value v where g is passed on unchanged: shares the buffer when v has none yet. */
@@ -4739,8 +4824,8 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         int back = drl__wants_gradient(op, mode);
-        if (op->a >= 0) net->op[op->a].readers += 1 + (back && drl__saves_a(op, mode));
-        if (op->b >= 0) net->op[op->b].readers += 1 + (back && drl__saves_b(op));
+        if (op->a >= 0) net->op[op->a].readers += 1 + (back && drl__saves_a(net, op, mode));
+        if (op->b >= 0) net->op[op->b].readers += 1 + (back && drl__saves_b(net, op, mode));
     }
     net->op[net->op_count - 1].readers += 1;                    /* the caller */
     for (i = 0; i < net->op_count; ++i) {
@@ -4799,15 +4884,20 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
                 drl__emit(p, DRL__DX, i, g, a->value, -1, slot)->accumulate = accumulate;
             }
             break;
+        case DRL__OP_SCALE_SHIFT:
+            if (wants_b) {
+                slot = drl__gradient_slot(net, p, op->b, &accumulate);
+                drl__emit(p, DRL__DX, i, g, a->value, -1, slot)->accumulate = accumulate;
+                p->instr[p->instr_count - 1].second = 1;
+            }
+            if (!wants_a) break;
+            slot = drl__gradient_reuse(net, p, i, &accumulate);
+            drl__emit(p, DRL__DX, i, g, b->value, -1, slot)->accumulate = accumulate;
+            break;
         default:
             if (!wants_a) break;
-            if (drl__in_place(op) && a->gradient < 0 && a->kind != DRL__OP_INPUT && p->buffer[g].owners == 1) {
-                a->gradient = slot = g;                         /* in place */
-                ++p->buffer[g].owners;
-                accumulate = 0;
-            } else
-                slot = drl__gradient_slot(net, p, op->a, &accumulate);
-            saved = op->kind == DRL__OP_CONV || op->kind == DRL__OP_GAIN ? -1 : drl__saves_a(op, mode) ? a->value : -1;    /* those two for the parameters only */
+            slot = drl__gradient_reuse(net, p, i, &accumulate);
+            saved = op->kind == DRL__OP_CONV || op->kind == DRL__OP_GAIN ? -1 : drl__saves_a(net, op, mode) ? a->value : -1;    /* those two for the parameters only */
             drl__emit(p, DRL__DX, i, g, saved, op->bits, slot)->accumulate = accumulate;
         }
         --p->buffer[g].owners;                                  /* this operator's gradient is used up */
@@ -5198,6 +5288,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
     case DRL__OP_ADD:      return drl_add_forward(ctx, &a, &b, &y);
     case DRL__OP_SHIFT:    return drl_shift_forward(ctx, &a, &b, &y);
+    case DRL__OP_SCALE_SHIFT: return drl_scale_shift_forward(ctx, &a, &b, &y, r->work);
     case DRL__OP_GAIN:
         g = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
         return drl_gain_forward(ctx, &a, &g, &y);
@@ -5249,6 +5340,10 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     case DRL__OP_AVGPOOL:  return drl_avgpool2_input_grad(ctx, &dy, &dx, in->accumulate);
     case DRL__OP_UPSAMPLE: return drl_upsample2_input_grad(ctx, &dy, &dx, in->accumulate);
     case DRL__OP_SHIFT:    return drl_shift_param_grad(ctx, &dy, &dx, in->accumulate);
+    case DRL__OP_SCALE_SHIFT:
+        saved = drl__view(r, in->second ? op->a : op->b, in->b);
+        if (in->second) return drl_scale_shift_param_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
+        return drl_scale_shift_input_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
     case DRL__OP_GAIN:
         saved = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
         return drl_gain_input_grad(ctx, &saved, &dy, &dx, in->accumulate);

@@ -16,7 +16,7 @@ static int below(int n) { return (int)real(0, n); }
 
 /* -- a graph, as both sides read it -- */
 
-enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL, N_NORM };
+enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL, N_NORM, N_SCALE_SHIFT };
 #define NODES 32
 typedef struct node {
     int kind, a, b;
@@ -48,6 +48,7 @@ static int g_pool(graph *g, int a) { int i = put(g, N_POOL, a, -1); g->n[i].h /=
 static int g_up(graph *g, int a) { int i = put(g, N_UP, a, -1); g->n[i].h *= 2; g->n[i].w *= 2; return i; }
 static int g_add(graph *g, int a, int b) { return put(g, N_ADD, a, b); }
 static int g_shift(graph *g, int a, int b) { return put(g, N_SHIFT, a, b); }
+static int g_scale_shift(graph *g, int a, int b) { return put(g, N_SCALE_SHIFT, a, b); }
 static int g_gain(graph *g, int a) { return put(g, N_GAIN, a, -1); }
 static int g_norm(graph *g, int a, int groups) { int i = put(g, N_NORM, a, -1); g->n[i].groups = groups; g->n[i].scale = 0.0625; return i; }
 static int g_sum(graph *g, int a, double scale) { int i = put(g, N_SUM, a, -1); g->n[i].h = g->n[i].w = 1; g->n[i].scale = scale; return i; }
@@ -81,6 +82,7 @@ static void build(drl_net *net, void *user)
         case N_UP:    v[i] = drl_net_upsample2(net, a); break;
         case N_ADD:   v[i] = drl_net_add(net, a, b); break;
         case N_SHIFT: v[i] = drl_net_shift(net, a, b); break;
+        case N_SCALE_SHIFT: v[i] = drl_net_scale_shift(net, a, b); break;
         case N_GAIN:  v[i] = drl_net_gain(net, a, name); break;
         case N_NORM:  v[i] = drl_net_group_norm(net, a, name, n->groups, (float)n->scale); break;
         case N_SUM:   v[i] = drl_net_spatial_sum(net, a, (float)n->scale); break;
@@ -236,6 +238,7 @@ static void evaluate(const data *d, int m)
             break;
         case N_ADD:   for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] + b[k]; break;
         case N_SHIFT: for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] + b[k % n->c]; break;
+        case N_SCALE_SHIFT: for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] * (1 + b[k % n->c]) + b[n->c + k % n->c]; break;
         case N_GAIN:  for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] * d->p[t][k % n->c]; break;
         case N_NORM:
             for (r = 0; r < n->groups; ++r) {
@@ -580,6 +583,14 @@ static void hand_made(void)
     g_dot(&g, g_sum(&g, g_norm(&g, v, 1), 1), g_conv(&g, g_norm(&g, g_conv(&g, g_level(&g, 4), 6, 0), 3), 8, 0));
     check_graph("norms", &g, 400, 2e-5);
 
+    x = g_input(&g, 4, 3, 3);                                   /* scale and shift: from the level, from the images, of the input */
+    e = g_conv(&g, g_act(&g, g_conv(&g, g_level(&g, 6), 5, 0), DRL_ACT_SILU), 12, 0);
+    v = g_scale_shift(&g, g_norm(&g, g_conv(&g, x, 6, 3), 3), e);
+    v = g_add(&g, v, g_scale_shift(&g, v, g_conv(&g, g_sum(&g, x, 0.1), 12, 0)));
+    a = g_scale_shift(&g, x, g_sum(&g, v, 0.1));
+    g_dot(&g, g_conv(&g, g_sum(&g, a, 1), 6, 0), g_sum(&g, g_scale_shift(&g, v, e), 1));
+    check_graph("scale and shift", &g, 400, 2e-5);
+
     x = g_input(&g, 3, 4, 2);                                   /* classes, beside the level and alone */
     e = g_add(&g, g_conv(&g, g_level(&g, 4), 5, 0), g_conv(&g, g_label(&g, CLASSES), 5, 0));
     v = g_shift(&g, g_conv(&g, x, 5, 3), g_act(&g, e, DRL_ACT_SILU));
@@ -676,8 +687,9 @@ static void random_graphs(int count)
                 if (k < g.count) g_add(&g, a, b);
                 break;
             case 8:
-                for (k = 0; k < g.count && (g.n[b].h * g.n[b].w != 1 || g.n[b].c != na->c); ++k) b = (b + 1) % g.count;
-                if (k < g.count) g_shift(&g, a, b);
+                for (k = 0; k < g.count && (g.n[b].h * g.n[b].w != 1 || (g.n[b].c != na->c && g.n[b].c != 2 * na->c)); ++k) b = (b + 1) % g.count;
+                if (k < g.count && g.n[b].c == na->c) g_shift(&g, a, b);
+                else if (k < g.count) g_scale_shift(&g, a, b);
                 break;
             case 9: if (below(2)) g_norm(&g, a, na->c % 3 == 0 ? 3 : na->c % 2 ? 1 : 2); else g_gain(&g, a); break;
             default:
@@ -854,6 +866,8 @@ static void wrong_build(drl_net *net, void *user)
     case 29: drl_net_group_norm(net, x, NULL, 2, 1e-6f); break;
     case 30: drl_net_group_norm(net, x, "n", 0, 1e-6f); break;
     case 31: drl_net_group_norm(net, x, "n", 2, -1e-6f); break;
+    case 32: drl_net_scale_shift(net, x, drl_net_spatial_sum(net, x, 1)); break;
+    case 33: drl_net_scale_shift(net, x, drl_net_conv2d(net, x, &l)); break;
     default: break;
     }
     drl_net_act(net, x, DRL_ACT_RELU);              /* after the failure: does nothing */
@@ -870,7 +884,7 @@ static void wrong_builders(void)
     graph g;
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, NULL, &heap);
-    for (way = 0; way <= 31; ++way) {
+    for (way = 0; way <= 33; ++way) {
         long live = heap.live;
         drl_status status, size_status;
         drl_ctx_clear(ctx);
