@@ -306,6 +306,16 @@ DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, c
 DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work);
 DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work);
 
+/* y = x * mask / (1 - p): each element is zero with probability p (0 <= p < 1, to a multiple of 2^-16), a function of (rng's seed and stream,
+ * number, image, element) alone; draws of the same stream by drl_rng_... are others. bits as in drl_act_forward: what is kept. The gradient
+ * is dy treated alike. */
+DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits);
+DRL_API drl_status drl_dropout_input_grad(drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate);
+
+/* y = channels of a, then channels of b. The gradient by either: channels first, first + 1, ... of dy, as many as da has. Not in place. */
+DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
+DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate);
+
 /* Sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2; C even, >= 4.
  * v [N] is the level number (DRL) or a function of its log-SNR (CDRL). Products are rounded to float as in the published code. */
 DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y);
@@ -499,11 +509,13 @@ DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act);
 DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b);
+DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b);             /* channels of a, then of b */
 DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift);         /* shift: 1 x 1 x c, one per image */
 DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale_shift);     /* x * (1 + scale) + shift; 1 x 1 x 2c, scale first */
 DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name);         /* a learned gain a channel, ones at first */
 /* Normalised over groups of neighbouring channels (groups divide c); learned name.weight, ones at first, and name.bias, zeros at first. */
 DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps);
+DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p);                /* 0 <= p < 1; see drl_batch.dropout */
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
 DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* the last value of the list is the output */
 
@@ -1455,6 +1467,7 @@ typedef struct drl__act_args {
     uint8_t *bits_out;
     drl_act act;
     int accumulate;
+    float kept;                     /* gradients: the factor where the bit is set */
 } drl__act_args;
 
 /* y[p][c] = (gain ? x[p][c] * gain[c] : x[p][c]) + (shift ? shift[c] : 0) + (accumulate ? y[p][c] : 0); x NULL stands for x0. */
@@ -2103,6 +2116,7 @@ DRL_API drl_status drl_act_input_grad(drl_ctx *ctx, drl_act act, const drl_tenso
     a.act = act;
     a.x = x ? x->data : NULL;
     a.bits = act == DRL_ACT_NONE ? NULL : bits;
+    a.kept = 1;
     a.dy = dy->data;
     a.y = dx->data;
     a.accumulate = accumulate;
@@ -2519,6 +2533,115 @@ DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl
     total = a.sums + (size_t)x->n * 2 * a.c;
     drl__columns(ctx, a.sums, NULL, NULL, 1, (size_t)x->n, 2 * a.c, 1, total, 0);
     for (i = 0; i < a.c; ++i) { dweight[i] += total[i]; dbias[i] += total[a.c + i]; }
+    return DRL_OK;
+}
+
+/* 16 bits an element: eight elements a block of the generator. The top bits of the counter keep away from all draws of drl_rng_...,
+ * whose positions are four times a block's number. */
+typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t image, count; uint8_t *bits; } drl__dropout_args;
+
+static void drl__dropout_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__dropout_args *a = (const drl__dropout_args *)arg;
+    uint32_t word[4] = { 0, 0, 0, 0 };
+    size_t e;
+    (void)job;
+    for (e = begin; e < end; ++e) {
+        size_t image = e / a->image, i = e % a->image;
+        if (i % 8 == 0 || e == begin) {
+            word[0] = (uint32_t)(i / 8);
+            word[1] = (uint32_t)1 << 31 | ((uint32_t)a->number & 2047) << 20 | ((uint32_t)image & 0xFFFFF);
+            word[2] = (uint32_t)a->rng->stream;
+            word[3] = (uint32_t)(a->rng->stream >> 32);
+            drl__philox(word, (uint32_t)a->rng->seed, (uint32_t)(a->rng->seed >> 32));
+        }
+        if (e % 8 == 0) a->bits[e / 8] = 0;
+        if ((word[i / 2 % 4] >> (i % 2 * 16) & 0xFFFF) >= a->drop) a->bits[e / 8] = (uint8_t)(a->bits[e / 8] | 1u << (e % 8));
+    }
+}
+
+static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
+
+DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
+{
+    drl_status status = drl__expect_like(ctx, "drl_dropout_forward", "y", y, x);
+    drl__dropout_args a;
+    if (status != DRL_OK) return status;
+    if (!rng || !bits || !(p >= 0 && p < 1)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dropout_forward: p is %g; it must be in [0, 1), and rng and bits are needed", (double)p);
+    a.rng = rng;
+    a.number = number;
+    a.drop = drl__dropout_share(p);
+    a.count = drl_tensor_count(x);
+    a.image = a.count / (size_t)x->n;
+    a.bits = bits;
+    drl__split(ctx, a.count, DRL__GRAIN / 8, drl__dropout_span, &a);
+    return drl_dropout_input_grad(ctx, p, bits, x, y, 0);
+}
+
+DRL_API drl_status drl_dropout_input_grad(drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, "drl_dropout_input_grad", "dx", dx, dy);
+    drl__act_args a;
+    if (status != DRL_OK) return status;
+    if (!bits || !(p >= 0 && p < 1)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dropout_input_grad: p is %g; it must be in [0, 1), and bits are needed", (double)p);
+    memset(&a, 0, sizeof a);
+    a.act = DRL_ACT_RELU;
+    a.bits = bits;
+    a.kept = (float)(65536.0 / (65536.0 - (double)drl__dropout_share(p)));
+    a.dy = dy->data;
+    a.y = dx->data;
+    a.accumulate = accumulate;
+    drl__split(ctx, drl_tensor_count(dy), DRL__GRAIN, ctx->kernels->act_grad, &a);
+    return DRL_OK;
+}
+
+/* Items are pixels: c channels from x to y, or added there, with x_step and y_step floats from pixel to pixel. */
+typedef struct drl__slice_args { const float *x; float *y; size_t c, x_step, y_step; int accumulate; } drl__slice_args;
+
+static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__slice_args *a = (const drl__slice_args *)arg;
+    size_t p, k;
+    (void)job;
+    for (p = begin; p < end; ++p) {
+        const float *x = a->x + p * a->x_step;
+        float *y = a->y + p * a->y_step;
+        if (!a->accumulate) memcpy(y, x, a->c * sizeof *y);
+        else for (k = 0; k < a->c; ++k) y[k] = y[k] + x[k];
+    }
+}
+
+static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, size_t x_step, float *y, size_t y_step, int accumulate)
+{
+    drl__slice_args a;
+    a.x = x;
+    a.y = y;
+    a.c = c;
+    a.x_step = x_step;
+    a.y_step = y_step;
+    a.accumulate = accumulate;
+    drl__split(ctx, pixels, drl__row_grain(c), drl__slice_span, &a);
+}
+
+DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y)
+{
+    drl_status status = drl__expect_like(ctx, "drl_concat_forward", "a", a, a);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "b", b, a->n, a->h, a->w, b ? b->c : 1);
+    if (status == DRL_OK && a->c > INT32_MAX - b->c) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_forward: %d and %d channels are too many", a->c, b->c);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "y", y, a->n, a->h, a->w, a->c + b->c);
+    if (status != DRL_OK) return status;
+    drl__slice(ctx, drl__pixels(a), (size_t)a->c, a->data, (size_t)a->c, y->data, (size_t)y->c, 0);
+    drl__slice(ctx, drl__pixels(a), (size_t)b->c, b->data, (size_t)b->c, y->data + a->c, (size_t)y->c, 0);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, "drl_concat_input_grad", "dy", dy, dy);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_input_grad", "da", da, dy->n, dy->h, dy->w, da ? da->c : 1);
+    if (status == DRL_OK && (first < 0 || first > dy->c - da->c)) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_input_grad: %d channels from %d on, of %d", da->c, first, dy->c);
+    if (status != DRL_OK) return status;
+    drl__slice(ctx, drl__pixels(dy), (size_t)da->c, dy->data + first, (size_t)dy->c, da->data, (size_t)da->c, accumulate);
     return DRL_OK;
 }
 
@@ -4309,7 +4432,7 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl__op_kind {
     DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
-    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM, DRL__OP_SCALE_SHIFT
+    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM, DRL__OP_SCALE_SHIFT, DRL__OP_DROPOUT, DRL__OP_CONCAT
 } drl__op_kind;
 
 typedef struct drl__op {
@@ -4319,7 +4442,7 @@ typedef struct drl__op {
     int by_input, by_param;                 /* the result depends on the images; on parameters */
     int weight, bias;                       /* parameter numbers, -1 for none; a gain is a weight */
     drl_act act;
-    float scale;                            /* of a sum */
+    float scale;                            /* of a sum; share that a dropout drops */
     float eps;                              /* of a norm, and its groups */
     int groups;
     drl_conv2d_desc conv;
@@ -4603,6 +4726,19 @@ DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b)
     return y;
 }
 
+DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, a, b, "drl_net_concat")) return drl__value_none();
+    if (a.h != b.h || a.w != b.w || a.c > INT32_MAX - b.c) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_CONCAT, a, b, a.h, a.w, a.c + b.c, &y);
+    return y;
+}
+
 DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
 {
     drl__op scratch;
@@ -4676,6 +4812,19 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
     op->eps = eps;
     work = DRL__ROUND16(drl_group_norm_work_count(net->ctx, net->desc.batch, x.c));
     if (work > net->work_size) net->work_size = work;
+    return y;
+}
+
+DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_dropout")) return drl__value_none();
+    if (!(p >= 0 && p < 1)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is %g, not in [0, 1)", (double)p);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    drl__op_next(net, &scratch, DRL__OP_DROPOUT, x, drl__value_none(), x.h, x.w, x.c, &y)->scale = p;
     return y;
 }
 
@@ -4753,9 +4902,10 @@ static int drl__saves_b(const drl_net *net, const drl__op *op, drl_net_mode mode
     return op->kind == DRL__OP_DOT || (op->kind == DRL__OP_SCALE_SHIFT && drl__wants_gradient(&net->op[op->a], mode));
 }
 
-/* That something, -1 where there is none: the signs of a ReLU's operand, the moments of a norm. */
-static int drl__extra_new(drl__program *p, const drl__op *op)
+/* That something, -1 where there is none: the signs of a ReLU's operand, the moments of a norm, what a dropout keeps. */
+static int drl__extra_new(drl__program *p, const drl__op *op, drl_net_mode mode)
 {
+    if (op->kind == DRL__OP_DROPOUT && mode == DRL_NET_PARAM_GRAD) return drl__buffer_new(p, op->h, op->w, op->c, 1);
     if (op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU)) return drl__buffer_new(p, op->h, op->w, op->c, 1);
     if (op->kind == DRL__OP_NORM) return drl__buffer_new(p, 1, 2, op->groups, 0);
     return -1;
@@ -4764,7 +4914,7 @@ static int drl__extra_new(drl__program *p, const drl__op *op)
 /* Operators whose result may lie where their operand did, if nobody else reads that; and likewise their gradients. */
 static int drl__in_place(const drl__op *op)
 {
-    return op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN || op->kind == DRL__OP_NORM || op->kind == DRL__OP_SCALE_SHIFT;
+    return op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN || op->kind == DRL__OP_NORM || op->kind == DRL__OP_SCALE_SHIFT || op->kind == DRL__OP_DROPOUT;
 }
 
 /* Where a gradient by value v may be written: *accumulate says whether something is there already. A buffer that another value's gradient
@@ -4840,7 +4990,7 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
             op->value = b->value;
         else
             op->value = drl__buffer_new(p, op->h, op->w, op->c, 0);
-        if (drl__wants_gradient(op, mode)) op->bits = drl__extra_new(p, op);
+        if (drl__wants_gradient(op, mode) || (op->kind == DRL__OP_DROPOUT && mode == DRL_NET_PARAM_GRAD)) op->bits = drl__extra_new(p, op, mode);
         drl__emit(p, DRL__RUN, i, a ? a->value : -1, b ? b->value : -1, op->bits, op->value);
     }
     p->forward_count = p->instr_count;
@@ -4893,6 +5043,17 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
             if (!wants_a) break;
             slot = drl__gradient_reuse(net, p, i, &accumulate);
             drl__emit(p, DRL__DX, i, g, b->value, -1, slot)->accumulate = accumulate;
+            break;
+        case DRL__OP_CONCAT:
+            if (wants_a) {
+                slot = drl__gradient_slot(net, p, op->a, &accumulate);
+                drl__emit(p, DRL__DX, i, g, -1, -1, slot)->accumulate = accumulate;
+            }
+            if (wants_b) {
+                slot = drl__gradient_slot(net, p, op->b, &accumulate);
+                drl__emit(p, DRL__DX, i, g, -1, -1, slot)->accumulate = accumulate;
+                p->instr[p->instr_count - 1].second = 1;
+            }
             break;
         default:
             if (!wants_a) break;
@@ -5264,6 +5425,14 @@ static drl_tensor drl__view(const drl__run *r, int op, int buffer)
     return drl_tensor_of(drl__at(r, buffer), r->batch.n, o->h, o->w, o->c);
 }
 
+/* y (+)= x, where they are not the same */
+static drl_status drl__run_identity(const drl__run *r, const drl_tensor *x, drl_tensor *y, int accumulate)
+{
+    if (accumulate) return drl_add_forward(r->net->ctx, y, x, y);
+    if (y->data != x->data) memcpy(y->data, x->data, drl_tensor_count(x) * sizeof *x->data);
+    return DRL_OK;
+}
+
 static void drl__run_label(const int *label, drl_tensor *y)
 {
     int i;
@@ -5287,6 +5456,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
     case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
     case DRL__OP_ADD:      return drl_add_forward(ctx, &a, &b, &y);
+    case DRL__OP_CONCAT:   return drl_concat_forward(ctx, &a, &b, &y);
     case DRL__OP_SHIFT:    return drl_shift_forward(ctx, &a, &b, &y);
     case DRL__OP_SCALE_SHIFT: return drl_scale_shift_forward(ctx, &a, &b, &y, r->work);
     case DRL__OP_GAIN:
@@ -5295,6 +5465,9 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_NORM:
         return drl_group_norm_forward(ctx, op->groups, op->eps, &a, net->params + net->param[op->weight].offset, net->params + net->param[op->bias].offset, &y,
                                       drl__at(r, in->bits), r->work);
+    case DRL__OP_DROPOUT:
+        if (!r->batch.dropout) return drl__run_identity(r, &a, &y, 0);
+        return drl_dropout_forward(ctx, r->batch.dropout, in->op, op->scale, &a, &y, bits);
     case DRL__OP_SUM:      return drl_spatial_sum_forward(ctx, &a, op->scale, &y);
     case DRL__OP_DOT:      return drl_dot_forward(ctx, &a, &b, &y);
     case DRL__OP_LABEL:    drl__run_label(r->batch.label, &y); return DRL_OK;
@@ -5305,9 +5478,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
 static drl_status drl__run_copy(const drl__run *r, const drl__instr *in)
 {
     drl_tensor from = drl__view(r, in->op, in->a), to = drl__view(r, in->op, in->y);
-    if (in->accumulate) return drl_add_forward(r->net->ctx, &to, &from, &to);
-    memcpy(to.data, from.data, drl_tensor_count(&to) * sizeof(float));
-    return DRL_OK;
+    return drl__run_identity(r, &from, &to, in->accumulate);
 }
 
 static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
@@ -5339,6 +5510,7 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
         return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
     case DRL__OP_AVGPOOL:  return drl_avgpool2_input_grad(ctx, &dy, &dx, in->accumulate);
     case DRL__OP_UPSAMPLE: return drl_upsample2_input_grad(ctx, &dy, &dx, in->accumulate);
+    case DRL__OP_CONCAT:   return drl_concat_input_grad(ctx, &dy, in->second ? net->op[op->a].c : 0, &dx, in->accumulate);
     case DRL__OP_SHIFT:    return drl_shift_param_grad(ctx, &dy, &dx, in->accumulate);
     case DRL__OP_SCALE_SHIFT:
         saved = drl__view(r, in->second ? op->a : op->b, in->b);
@@ -5350,6 +5522,9 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     case DRL__OP_NORM:
         saved = drl__view(r, op->a, in->b);
         return drl_group_norm_input_grad(ctx, op->groups, &saved, drl__at(r, in->bits), net->params + net->param[op->weight].offset, &dy, &dx, in->accumulate, r->work);
+    case DRL__OP_DROPOUT:
+        if (!r->batch.dropout) return drl__run_identity(r, &dy, &dx, in->accumulate);
+        return drl_dropout_input_grad(ctx, op->scale, bits, &dy, &dx, in->accumulate);
     case DRL__OP_SUM:      return drl_spatial_sum_input_grad(ctx, op->scale, &dy, &dx, in->accumulate);
     case DRL__OP_DOT:
         saved = drl__view(r, op->a, in->b);                     /* both operands have the same shape */
@@ -5412,6 +5587,7 @@ static drl__run drl__run_of(drl_net *net, drl_net_mode mode, const drl_batch *ba
     r.batch.x += (size_t)first * drl__in_size(net);
     if (r.batch.level) r.batch.level += first;
     if (r.batch.label) r.batch.label += first;
+    if (mode != DRL_NET_PARAM_GRAD) r.batch.dropout = NULL;
     r.arena = arena;
     drl__carve(&work, mode == DRL_NET_PARAM_GRAD ? r.p->arena : net->arena_step - drl__round_up(net->work_size * sizeof(float), DRL__ALIGN), 1);
     r.work = (float *)(void *)(arena + work);
@@ -7771,14 +7947,14 @@ DRL__TARGET static void DRL__FN(drl__act)(const void *arg, size_t begin, size_t 
 DRL__TARGET static void DRL__FN(drl__act_grad)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v one = drl__vset(1.0f), slope = drl__vset(a->act == DRL_ACT_NONE ? 1.0f : a->act == DRL_ACT_RELU ? 0.0f : 0.2f);
+    const drl__v kept = drl__vset(a->kept), slope = drl__vset(a->act == DRL_ACT_NONE ? 1.0f : a->act == DRL_ACT_RELU ? 0.0f : 0.2f);
     size_t e, i;
     (void)job;
     for (e = begin; e < end; e += DRL__LANES) {
         unsigned bits = a->bits ? a->bits[e / 8] : 0;
         if (a->bits && e + 8 < end) bits |= (unsigned)a->bits[e / 8 + 1] << 8;
         for (i = 0; i < DRL__LANES && e + i < end; i += DRL__VL) {
-            drl__v d = drl__vpick(bits >> i, one, slope), dy = drl__vload_n(a->dy + e + i, end - e - i);
+            drl__v d = drl__vpick(bits >> i, kept, slope), dy = drl__vload_n(a->dy + e + i, end - e - i);
             if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e + i, end - e - i));
             else d = drl__vmul(d, dy);
             drl__vstore_n(a->y + e + i, end - e - i, d);

@@ -16,14 +16,14 @@ static int below(int n) { return (int)real(0, n); }
 
 /* -- a graph, as both sides read it -- */
 
-enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL, N_NORM, N_SCALE_SHIFT };
+enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL, N_NORM, N_SCALE_SHIFT, N_DROPOUT, N_CONCAT };
 #define NODES 32
 typedef struct node {
     int kind, a, b;
     int out, kernel, no_bias;           /* conv; out also of N_LEVEL */
     drl_spectral spectral;
     drl_act act;
-    double scale;                       /* of a sum; times 1/4 .. 4 of a spectral weight; eps of a norm */
+    double scale;                       /* of a sum; times 1/4 .. 4 of a spectral weight; eps of a norm; p of a dropout */
     int groups;
     int h, w, c;                        /* of the result */
 } node;
@@ -47,6 +47,8 @@ static int g_act(graph *g, int a, drl_act act) { int i = put(g, N_ACT, a, -1); g
 static int g_pool(graph *g, int a) { int i = put(g, N_POOL, a, -1); g->n[i].h /= 2; g->n[i].w /= 2; return i; }
 static int g_up(graph *g, int a) { int i = put(g, N_UP, a, -1); g->n[i].h *= 2; g->n[i].w *= 2; return i; }
 static int g_add(graph *g, int a, int b) { return put(g, N_ADD, a, b); }
+static int g_concat(graph *g, int a, int b) { int i = put(g, N_CONCAT, a, b); g->n[i].c = g->n[a].c + g->n[b].c; return i; }
+static int g_dropout(graph *g, int a, double p) { int i = put(g, N_DROPOUT, a, -1); g->n[i].scale = p; return i; }
 static int g_shift(graph *g, int a, int b) { return put(g, N_SHIFT, a, b); }
 static int g_scale_shift(graph *g, int a, int b) { return put(g, N_SCALE_SHIFT, a, b); }
 static int g_gain(graph *g, int a) { return put(g, N_GAIN, a, -1); }
@@ -82,6 +84,8 @@ static void build(drl_net *net, void *user)
         case N_UP:    v[i] = drl_net_upsample2(net, a); break;
         case N_ADD:   v[i] = drl_net_add(net, a, b); break;
         case N_SHIFT: v[i] = drl_net_shift(net, a, b); break;
+        case N_DROPOUT: v[i] = drl_net_dropout(net, a, (float)n->scale); break;
+        case N_CONCAT: v[i] = drl_net_concat(net, a, b); break;
         case N_SCALE_SHIFT: v[i] = drl_net_scale_shift(net, a, b); break;
         case N_GAIN:  v[i] = drl_net_gain(net, a, name); break;
         case N_NORM:  v[i] = drl_net_group_norm(net, a, name, n->groups, (float)n->scale); break;
@@ -105,6 +109,7 @@ typedef struct data {
     double *u[NODES], *v[NODES];            /* power vectors of spectral nodes */
     double *x, level[BATCH], *dout;         /* for BATCH images */
     int label[BATCH];
+    const drl_rng *dropout;                 /* NULL: off */
     double *value[NODES];
 } data;
 
@@ -186,6 +191,19 @@ static double act_value(drl_act act, double x)
     }
 }
 
+/* 16 bits of Philox: counter = element / 8, 1 | number | image in 1 + 11 + 20 bits, stream; key = seed. */
+static int kept(const drl_rng *rng, int number, int image, int element, double p)
+{
+    uint32_t w[4];
+    w[0] = (uint32_t)element / 8;
+    w[1] = 0x80000000u + (uint32_t)number * 0x100000u + (uint32_t)image;
+    w[2] = (uint32_t)rng->stream;
+    w[3] = (uint32_t)(rng->stream >> 32);
+    drl__philox(w, (uint32_t)rng->seed, (uint32_t)(rng->seed >> 32));
+    w[0] = w[element % 8 / 2];
+    return (element % 2 ? w[0] >> 16 : w[0] & 65535u) >= (uint32_t)floor(p * 65536 + 0.5);
+}
+
 /* Evaluates image m; the last node's value is the output. */
 static void evaluate(const data *d, int m)
 {
@@ -238,6 +256,10 @@ static void evaluate(const data *d, int m)
             break;
         case N_ADD:   for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] + b[k]; break;
         case N_SHIFT: for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] + b[k % n->c]; break;
+        case N_DROPOUT:
+            for (k = 0; k < pixels * n->c; ++k) out[k] = !d->dropout ? a[k] : kept(d->dropout, i, m, k, n->scale) ? a[k] / (1 - floor(n->scale * 65536 + 0.5) / 65536) : 0.0;
+            break;
+        case N_CONCAT: for (k = 0; k < pixels * n->c; ++k) out[k] = k % n->c < na->c ? a[k / n->c * na->c + k % n->c] : b[k / n->c * (n->c - na->c) + k % n->c - na->c]; break;
         case N_SCALE_SHIFT: for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] * (1 + b[k % n->c]) + b[n->c + k % n->c]; break;
         case N_GAIN:  for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] * d->p[t][k % n->c]; break;
         case N_NORM:
@@ -370,6 +392,7 @@ static int run(const data *d, drl_isa isa, int threads, int batch, int first, in
     for (i = 0; i < n; ++i) level[i] = (float)d->level[first + i];
     b = drl_batch_of(n, x, has_level(g) ? level : NULL);
     b.label = d->label + first;
+    b.dropout = d->dropout;
     CHECK_OK(ctx, drl_net_create(ctx, build, (void *)(uintptr_t)g, &nd, &net));
     if (net) {
         set_params(net, d);
@@ -468,6 +491,78 @@ static void check_graph(const char *name, const graph *g, size_t most, double to
     }
     if (have_exact) result_free(&exact);
     data_free(&d);
+}
+
+/* The training pass of a graph with dropout against the interpreter with the same masks, on every set and with threads; the other two modes
+ * take no notice. */
+static void check_dropout(const char *name, const graph *g, double tolerance)
+{
+    data d;
+    result exact, r;
+    drl_rng rng;
+    int have_exact = 0, s, m, t, i, n = 3, drops = 0, values = 0;
+    size_t out = node_size(&g->n[g->count - 1]), k;
+    memset(&exact, 0, sizeof exact);
+    data_make(&d, g);
+    rng.seed = 77; rng.stream = ((uint64_t)5 << 40) + 3; rng.position = 9;
+    d.dropout = &rng;
+    for (s = 0; s < 8; ++s) {
+        double error = 0, size = 0, e, whole = 0, te[TENSORS], ts[TENSORS];
+        if (!run(&d, s < 5 ? sets[s] : DRL_ISA_AUTO, s < 5 ? 1 : s - 3, s < 6 ? n : 7, 0, n, &r)) continue;
+        if (!have_exact || (s < 5 && sets[s] == DRL_ISA_SSE2)) {
+            for (m = 0; m < n; ++m) {
+                evaluate(&d, m);
+                for (k = 0; k < out; ++k) {
+                    e = (double)r.out[2][(size_t)m * out + k] - d.value[g->count - 1][k];
+                    error += e * e;
+                    size += d.value[g->count - 1][k] * d.value[g->count - 1][k];
+                }
+                for (i = 0; i < g->count; ++i)
+                    if (g->n[i].kind == N_DROPOUT)
+                        for (k = 0; k < node_size(&g->n[i]); ++k)
+                            if ((g->n[i].a ? d.value[g->n[i].a][k] : 1.0) != 0) { ++values; drops += d.value[i][k] == 0; }
+            }
+            CHECK(sqrt(error) <= tolerance * sqrt(size), "%s, set %d: output is off by %g of %g", name, s, sqrt(error), sqrt(size));
+            for (t = 0; t < d.tensors; ++t) {
+                difference_norms(&d, r.grad[t], d.p[t], d.count[t], 100, 0, n, &te[t], &ts[t]);
+                whole += ts[t] * ts[t];
+            }
+            for (t = 0; t < d.tensors; ++t)
+                CHECK(te[t] <= tolerance * (ts[t] + 0.1 * sqrt(whole)), "%s, set %d: gradient by parameter %d of node %d is off by %g of %g", name, s, t, d.owner[t], te[t], ts[t]);
+            d.dropout = NULL;
+            for (m = 0, error = size = 0; m < n; ++m) {
+                evaluate(&d, m);
+                for (k = 0; k < out; ++k) {
+                    e = (double)r.out[0][(size_t)m * out + k] - d.value[g->count - 1][k];
+                    error += e * e;
+                    size += d.value[g->count - 1][k] * d.value[g->count - 1][k];
+                }
+            }
+            d.dropout = &rng;
+            CHECK(sqrt(error) <= tolerance * sqrt(size) && bits_equal(r.out[0], r.out[1], out * 3), "%s, set %d: without training it is no identity, off by %g of %g", name, s, sqrt(error), sqrt(size));
+        }
+        if (s < 5 && sets[s] == DRL_ISA_SSE2) { result_free(&r); continue; }
+        if (!have_exact) { exact = r; have_exact = 1; continue; }
+        for (t = 0, i = bits_equal(r.out[2], exact.out[2], out * 3); t < d.tensors; ++t) i &= bits_equal(r.grad[t], exact.grad[t], d.count[t]);
+        CHECK(i, "%s: other bits in run %d", name, s);
+        result_free(&r);
+    }
+    CHECK(values > 500 && fabs((double)drops / values - 0.25) < 4 * sqrt(0.25 * 0.75 / values), "%s: %d of %d values are dropped, a quarter is wanted", name, drops, values);
+    if (have_exact) result_free(&exact);
+    data_free(&d);
+}
+
+static void dropout(void)
+{
+    graph g;
+    int x = g_input(&g, 5, 4, 3), v, a;                         /* of the input, in place, of a value used again; an odd number of elements */
+    v = g_conv(&g, g_dropout(&g, x, 0.25), 7, 3);
+    a = g_dropout(&g, g_act(&g, v, DRL_ACT_SILU), 0.25);
+    v = g_add(&g, g_dropout(&g, a, 0.25), a);
+    v = g_conv(&g, g_dropout(&g, v, 0.25), 3, 3);
+    g_sum(&g, g_concat(&g, v, g_dropout(&g, x, 0.25)), 1);
+    check_dropout("dropout", &g, 2e-5);
+    check_graph("dropout, off", &g, 400, 2e-5);
 }
 
 /* -- graphs made by hand -- */
@@ -591,6 +686,15 @@ static void hand_made(void)
     g_dot(&g, g_conv(&g, g_sum(&g, a, 1), 6, 0), g_sum(&g, g_scale_shift(&g, v, e), 1));
     check_graph("scale and shift", &g, 400, 2e-5);
 
+    x = g_input(&g, 4, 4, 3);                                   /* concatenation: with the input, with itself, of vectors */
+    v = g_conv(&g, x, 5, 3);
+    v = g_concat(&g, g_act(&g, v, DRL_ACT_SILU), v);
+    a = g_concat(&g, x, v);
+    b = g_add(&g, g_conv(&g, a, 13, 1), a);
+    b = g_concat(&g, b, b);
+    g_dot(&g, g_sum(&g, b, 0.3), g_conv(&g, g_concat(&g, g_level(&g, 4), g_sum(&g, x, 0.2)), 26, 0));
+    check_graph("concatenation", &g, 400, 1e-5);
+
     x = g_input(&g, 3, 4, 2);                                   /* classes, beside the level and alone */
     e = g_add(&g, g_conv(&g, g_level(&g, 4), 5, 0), g_conv(&g, g_label(&g, CLASSES), 5, 0));
     v = g_shift(&g, g_conv(&g, x, 5, 3), g_act(&g, e, DRL_ACT_SILU));
@@ -679,7 +783,12 @@ static void random_graphs(int count)
                 if (below(4) == 0) g.n[k].no_bias = 1;
                 if (below(4) == 0) { g.n[k].spectral = below(2) ? DRL_SPECTRAL_UNIT : DRL_SPECTRAL_CAP; g.n[k].scale = below(2) ? 2.5 : 0.3; }
                 break;
-            case 3: case 4: g_act(&g, a, (drl_act)(1 + below(3))); break;
+            case 3: if (below(3) == 0) g_dropout(&g, a, 0.5); else g_act(&g, a, (drl_act)(1 + below(3))); break;
+            case 4:
+                for (k = 0; k < g.count && (g.n[b].h != na->h || g.n[b].w != na->w || g.n[b].c + na->c > 12); ++k) b = (b + 1) % g.count;
+                if (k < g.count && below(2)) g_concat(&g, a, b);
+                else g_act(&g, a, (drl_act)(1 + below(3)));
+                break;
             case 5: if (na->h % 2 == 0 && na->w % 2 == 0) g_pool(&g, a); break;
             case 6: if (na->h <= 4 && na->w <= 4 && na->h * na->w > 1) g_up(&g, a); break;
             case 7:
@@ -868,6 +977,9 @@ static void wrong_build(drl_net *net, void *user)
     case 31: drl_net_group_norm(net, x, "n", 2, -1e-6f); break;
     case 32: drl_net_scale_shift(net, x, drl_net_spatial_sum(net, x, 1)); break;
     case 33: drl_net_scale_shift(net, x, drl_net_conv2d(net, x, &l)); break;
+    case 34: drl_net_dropout(net, x, 1); break;
+    case 35: drl_net_dropout(net, x, -0.1f); break;
+    case 36: drl_net_concat(net, x, drl_net_spatial_sum(net, x, 1)); break;
     default: break;
     }
     drl_net_act(net, x, DRL_ACT_RELU);              /* after the failure: does nothing */
@@ -884,7 +996,7 @@ static void wrong_builders(void)
     graph g;
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, NULL, &heap);
-    for (way = 0; way <= 33; ++way) {
+    for (way = 0; way <= 36; ++way) {
         long live = heap.live;
         drl_status status, size_status;
         drl_ctx_clear(ctx);
@@ -1066,6 +1178,7 @@ static void init(void)
 int main(void)
 {
     hand_made();
+    dropout();
     spectral();
     spectral_one();
     random_graphs(150);

@@ -586,6 +586,83 @@ static void test_norm(drl_ctx *ctx, int n, int h, int w, int c, int groups, floa
     release();
 }
 
+/* --- dropout and concatenation ------------------------------------------------------------------------------------------------------ */
+static void test_dropout(drl_ctx *ctx, int n, int each, float p)
+{
+    size_t count = (size_t)n * (size_t)each, i, k, same = 0, dropped = 0;
+    drl_tensor x = drl_tensor_of(noise(count), n, 1, 1, each), y = drl_tensor_of(fresh(count), n, 1, 1, each), dx = drl_tensor_of(fresh(count), n, 1, 1, each), one;
+    float *dx0 = noise(count), factor = (float)(65536 / (65536 - floor((double)p * 65536 + 0.5)));
+    uint8_t *bits = (uint8_t *)malloc(count / 8 + 2);
+    double *want = doubles(x.data, count);
+    drl_rng rng;
+    char name[48];
+    int other;
+    sprintf(name, "dropout of %dx%d, %g", n, each, (double)p);
+    what = name;
+    rng.seed = 3; rng.stream = 4; rng.position = 5;
+    bits[(count + 7) / 8] = 0xA5;
+    CHECK_OK(ctx, drl_dropout_forward(ctx, &rng, 7, p, &x, &y, bits));
+    CHECK(bits[(count + 7) / 8] == 0xA5 && rng.position == 5, "%s: bits written too far, or rng moved", name);
+    for (i = 0; i < count; ++i) {
+        want[i] *= bits[i / 8] >> (i % 8) & 1 ? (double)factor : 0.0;
+        dropped += !(bits[i / 8] >> (i % 8) & 1);
+    }
+    near_all("forward", y.data, want, count, 2 * EPS * (double)factor);
+    record(y.data, count);
+    CHECK(fabs((double)dropped - (double)p * (double)count) <= 5 * sqrt((double)p * (double)count) + 0.1, "%s: %d of %d dropped", name, (int)dropped, (int)count);
+    for (i = 0; i < count; ++i) want[i] += (double)dx0[i];
+    memcpy(dx.data, dx0, count * sizeof(float));
+    CHECK_OK(ctx, drl_dropout_input_grad(ctx, p, bits, &x, &dx, 1));
+    near_all("gradient added", dx.data, want, count, 4 * EPS * (double)factor);
+    memcpy(dx.data, x.data, count * sizeof(float));
+    CHECK_OK(ctx, drl_dropout_forward(ctx, &rng, 7, p, &dx, &dx, bits));
+    CHECK(!memcmp(dx.data, y.data, count * sizeof(float)), "%s: in place", name);
+    one = drl_tensor_of(x.data, 1, 1, 1, each);                 /* the first image alone, then other numbers, streams and seeds */
+    dx.n = 1;
+    CHECK_OK(ctx, drl_dropout_forward(ctx, &rng, 7, p, &one, &dx, bits));
+    CHECK(!memcmp(dx.data, y.data, (size_t)each * sizeof(float)), "%s: an image alone", name);
+    for (other = 0; other < 3; ++other) {
+        rng.stream = other == 1 ? 5 : 4;
+        rng.seed = other == 2 ? 4 : 3;
+        CHECK_OK(ctx, drl_dropout_forward(ctx, &rng, other ? 7 : 8, p, &one, &dx, bits));
+        for (k = 0, same = 0; k < (size_t)each; ++k) same += (dx.data[k] == 0) == (y.data[k] == 0);
+        CHECK(same < (size_t)each || p <= 0 || p > 0.9f || each < 100, "%s: the same mask for another number, stream or seed", name);
+    }
+    if (n > 1) {
+        for (k = 0, same = 0; k < (size_t)each; ++k) same += (y.data[(size_t)each + k] == 0) == (y.data[k] == 0);
+        CHECK(same < (size_t)each || p <= 0 || p > 0.9f || each < 100, "%s: the same mask for two images", name);
+    }
+    free(bits);
+    free(want);
+    release();
+}
+
+static void test_concat(drl_ctx *ctx, int n, int h, int w, int ca, int cb)
+{
+    size_t pixels = (size_t)n * (size_t)h * (size_t)w, c = (size_t)(ca + cb), i, k;
+    drl_tensor a = drl_tensor_of(noise(pixels * (size_t)ca), n, h, w, ca), b = drl_tensor_of(noise(pixels * (size_t)cb), n, h, w, cb);
+    drl_tensor y = drl_tensor_of(fresh(pixels * c), n, h, w, ca + cb), db = drl_tensor_of(fresh(pixels * (size_t)cb), n, h, w, cb);
+    float *before = noise(pixels * (size_t)cb);
+    char name[48];
+    int accumulate, good = 1;
+    sprintf(name, "concat %dx%dx%dx%d+%d", n, h, w, ca, cb);
+    what = name;
+    CHECK_OK(ctx, drl_concat_forward(ctx, &a, &b, &y));
+    for (i = 0; i < pixels; ++i) for (k = 0; k < c; ++k)
+        good &= y.data[i * c + k] == (k < (size_t)ca ? a.data[i * (size_t)ca + k] : b.data[i * (size_t)cb + k - (size_t)ca]);
+    for (accumulate = 0; accumulate < 2; ++accumulate) {
+        memcpy(db.data, before, pixels * (size_t)cb * sizeof(float));
+        CHECK_OK(ctx, drl_concat_input_grad(ctx, &y, ca, &db, accumulate));
+        for (i = 0; i < pixels * (size_t)cb; ++i) good &= db.data[i] == (accumulate ? before[i] + b.data[i] : b.data[i]);
+    }
+    CHECK_OK(ctx, drl_concat_input_grad(ctx, &y, 0, &a, 0));
+    for (i = 0; i < pixels * (size_t)ca; ++i) good &= a.data[i] == y.data[i / (size_t)ca * c + i % (size_t)ca];
+    CHECK(good, "%s: a wrong value", name);
+    record(y.data, pixels * c);
+    record(db.data, pixels * (size_t)cb);
+    release();
+}
+
 static void test_embedding(drl_ctx *ctx)
 {
     float v[3] = { 0.0f, 5.0f, 873.25f };
@@ -771,6 +848,7 @@ static void run_all(drl_ctx *ctx)
         { 2, 3, 3, 65 }, { 2, 2, 2, 127 }, { 3, 8, 8, 128 }, { 1, 16, 16, 1 } };
     static const int norms[][5] = { { 1, 1, 1, 1, 1 }, { 2, 1, 1, 6, 2 }, { 1, 3, 2, 7, 7 }, { 3, 2, 2, 15, 5 }, { 2, 3, 3, 16, 1 }, { 1, 4, 3, 17, 1 }, { 2, 2, 5, 31, 31 }, { 2, 4, 4, 66, 33 },
         { 1, 8, 8, 127, 127 }, { 3, 16, 16, 64, 32 }, { 5, 8, 8, 128, 32 } };
+    static const int cats[][5] = { { 1, 1, 1, 1, 1 }, { 2, 3, 2, 3, 17 }, { 1, 4, 4, 16, 5 }, { 3, 8, 8, 64, 128 } };
     size_t i;
     int act;
     for (i = 0; i < sizeof convs / sizeof convs[0]; ++i) test_conv(ctx, convs[i][0], convs[i][1], convs[i][2], convs[i][3], convs[i][4], convs[i][5]);
@@ -784,6 +862,11 @@ static void run_all(drl_ctx *ctx)
     test_spectral(ctx, 7, 13);
     test_spectral(ctx, 64, 576);
     test_spectral(ctx, 130, 65);
+    for (i = 0; i < sizeof cats / sizeof cats[0]; ++i) test_concat(ctx, cats[i][0], cats[i][1], cats[i][2], cats[i][3], cats[i][4]);
+    for (i = 0; i < sizeof counts / sizeof counts[0]; ++i) test_dropout(ctx, i % 2 ? 3 : 1, counts[i], 0.1f);
+    test_dropout(ctx, 2, 40001, 0.5f);
+    test_dropout(ctx, 2, 128, 0);
+    test_dropout(ctx, 2, 128, 0.99999f);
     for (i = 0; i < sizeof norms / sizeof norms[0]; ++i) test_norm(ctx, norms[i][0], norms[i][1], norms[i][2], norms[i][3], norms[i][4], i % 3 == 2 ? 100.0f : 0.25f);
 }
 
