@@ -316,6 +316,13 @@ DRL_API drl_status drl_dropout_input_grad(drl_ctx *ctx, float p, const uint8_t *
 DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
 DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate);
 
+/* Attention with one head, every pixel of an image to every other: y_i = sum_j p_ij v_j, p_ij = softmax over j of (q_i' k_j / sqrt(C));
+ * qkv (N,H,W,3C) holds q, then k, then v of each pixel, y is (N,H,W,C). The gradient finds p again rather than keeping it.
+ * work: drl_attention_work_count floats. */
+DRL_API size_t     drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c);
+DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, drl_tensor *y, float *work);
+DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv, const drl_tensor *dy, drl_tensor *dqkv, int accumulate, float *work);
+
 /* Sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2; C even, >= 4.
  * v [N] is the level number (DRL) or a function of its log-SNR (CDRL). Products are rounded to float as in the published code. */
 DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y);
@@ -515,6 +522,7 @@ DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale
 DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name);         /* a learned gain a channel, ones at first */
 /* Normalised over groups of neighbouring channels (groups divide c); learned name.weight, ones at first, and name.bias, zeros at first. */
 DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps);
+DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv);                    /* h x w x 3c: q, k, v; one head, all pixels; h x w x c */
 DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p);                /* 0 <= p < 1; see drl_batch.dropout */
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
 DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* the last value of the list is the output */
@@ -1526,6 +1534,18 @@ typedef struct drl__norm_args {
     int accumulate;
 } drl__norm_args;
 
+#define DRL__QUERIES 32             /* pixels whose attention to all others is found together, so that it stays in the cache */
+
+/* Forward: items are [image][block of DRL__QUERIES pixels]; gradient: images. */
+typedef struct drl__attention_args {
+    const float *qkv, *dy;
+    float *y;                       /* or dqkv */
+    float *scratch;                 /* scratch_each floats a job: keys and values by channel, two blocks of scores */
+    size_t scratch_each, tokens, c;
+    float scale;
+    int accumulate;
+} drl__attention_args;
+
 typedef struct drl__normals_args {
     uint64_t seed, stream, position;
     float *out;
@@ -1537,7 +1557,7 @@ typedef struct drl__kernels {
     drl__span_fn conv, conv_dw, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
-    drl__span_fn moments, normalize;
+    drl__span_fn moments, normalize, attention, attention_grad;
 } drl__kernels;
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -2642,6 +2662,53 @@ DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int
     if (status == DRL_OK && (first < 0 || first > dy->c - da->c)) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_input_grad: %d channels from %d on, of %d", da->c, first, dy->c);
     if (status != DRL_OK) return status;
     drl__slice(ctx, drl__pixels(dy), (size_t)da->c, dy->data + first, (size_t)dy->c, da->data, (size_t)da->c, accumulate);
+    return DRL_OK;
+}
+
+static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16(2 * tokens * (c + DRL__QUERIES)); }
+
+DRL_API size_t drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c)
+{
+    return (size_t)ctx->threads * drl__attention_each((size_t)h * (size_t)w, (size_t)c);
+}
+
+static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, const drl_tensor *qkv, const drl_tensor *y, float *work, drl__attention_args *a)
+{
+    drl_status status = drl__expect_like(ctx, function, "y or its gradient", y, y);
+    if (status == DRL_OK && y->c > INT32_MAX / 3) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, y->c);
+    if (status == DRL_OK) status = drl__expect(ctx, function, "qkv", qkv, y->n, y->h, y->w, 3 * y->c);
+    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (status != DRL_OK) return status;
+    memset(a, 0, sizeof *a);
+    a->qkv = qkv->data;
+    a->tokens = (size_t)y->h * (size_t)y->w;
+    a->c = (size_t)y->c;
+    a->scale = (float)(1 / sqrt((double)y->c));
+    a->scratch = work;
+    a->scratch_each = drl__attention_each(a->tokens, a->c);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, drl_tensor *y, float *work)
+{
+    drl__attention_args a;
+    drl_status status = drl__attention_args_of(ctx, "drl_attention_forward", qkv, y, work, &a);
+    if (status != DRL_OK) return status;
+    a.y = y->data;
+    drl__split(ctx, (size_t)y->n * ((a.tokens + DRL__QUERIES - 1) / DRL__QUERIES), 1 + DRL__GRAIN / DRL__QUERIES / a.tokens / a.c, ctx->kernels->attention, &a);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv, const drl_tensor *dy, drl_tensor *dqkv, int accumulate, float *work)
+{
+    drl__attention_args a;
+    drl_status status = drl__attention_args_of(ctx, "drl_attention_input_grad", qkv, dy, work, &a);
+    if (status == DRL_OK) status = drl__expect_like(ctx, "drl_attention_input_grad", "dqkv", dqkv, qkv);
+    if (status != DRL_OK) return status;
+    a.dy = dy->data;
+    a.y = dqkv->data;
+    a.accumulate = accumulate;
+    drl__split(ctx, (size_t)dy->n, 1 + DRL__GRAIN / a.tokens / a.tokens / a.c, ctx->kernels->attention_grad, &a);
     return DRL_OK;
 }
 
@@ -4432,7 +4499,8 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl__op_kind {
     DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
-    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM, DRL__OP_SCALE_SHIFT, DRL__OP_DROPOUT, DRL__OP_CONCAT
+    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM, DRL__OP_SCALE_SHIFT, DRL__OP_DROPOUT, DRL__OP_CONCAT,
+    DRL__OP_ATTENTION
 } drl__op_kind;
 
 typedef struct drl__op {
@@ -4815,6 +4883,22 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
     return y;
 }
 
+DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv)
+{
+    drl__op scratch;
+    drl_value y;
+    size_t work;
+    if (!net || !drl__build_ok(net, qkv, drl__value_none(), "drl_net_attention")) return drl__value_none();
+    if (qkv.c % 3 || qkv.h > 65536 / qkv.w) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels", qkv.h, qkv.w, qkv.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_ATTENTION, qkv, drl__value_none(), qkv.h, qkv.w, qkv.c / 3, &y);
+    work = DRL__ROUND16(drl_attention_work_count(net->ctx, qkv.h, qkv.w, qkv.c / 3));
+    if (work > net->work_size) net->work_size = work;
+    return y;
+}
+
 DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p)
 {
     drl__op scratch;
@@ -4891,7 +4975,7 @@ static int drl__saves_a(const drl_net *net, const drl__op *op, drl_net_mode mode
     switch (op->kind) {
     case DRL__OP_CONV: case DRL__OP_GAIN: return mode == DRL_NET_PARAM_GRAD;
     case DRL__OP_ACT: return op->act == DRL_ACT_SILU;
-    case DRL__OP_DOT: case DRL__OP_NORM: return 1;
+    case DRL__OP_DOT: case DRL__OP_NORM: case DRL__OP_ATTENTION: return 1;
     case DRL__OP_SCALE_SHIFT: return drl__wants_gradient(&net->op[op->b], mode);
     default: return 0;
     }
@@ -5465,6 +5549,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_NORM:
         return drl_group_norm_forward(ctx, op->groups, op->eps, &a, net->params + net->param[op->weight].offset, net->params + net->param[op->bias].offset, &y,
                                       drl__at(r, in->bits), r->work);
+    case DRL__OP_ATTENTION: return drl_attention_forward(ctx, &a, &y, r->work);
     case DRL__OP_DROPOUT:
         if (!r->batch.dropout) return drl__run_identity(r, &a, &y, 0);
         return drl_dropout_forward(ctx, r->batch.dropout, in->op, op->scale, &a, &y, bits);
@@ -5522,6 +5607,9 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     case DRL__OP_NORM:
         saved = drl__view(r, op->a, in->b);
         return drl_group_norm_input_grad(ctx, op->groups, &saved, drl__at(r, in->bits), net->params + net->param[op->weight].offset, &dy, &dx, in->accumulate, r->work);
+    case DRL__OP_ATTENTION:
+        saved = drl__view(r, op->a, in->b);
+        return drl_attention_input_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
     case DRL__OP_DROPOUT:
         if (!r->batch.dropout) return drl__run_identity(r, &dy, &dx, in->accumulate);
         return drl_dropout_input_grad(ctx, op->scale, bits, &dy, &dx, in->accumulate);
@@ -8210,6 +8298,131 @@ DRL__TARGET static void DRL__FN(drl__normalize)(const void *arg, size_t begin, s
     }
 }
 
+/* y[rows <= MR][nv vectors, the last n floats long] = (accumulate ? y : 0) + sum over k < depth of a[row][k] * b[k][column]. The steps are
+ * floats from one index to the next; a is read by single numbers, b by vectors. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__matmul_tile)(const int nv, size_t n, int rows, size_t depth, const float *a, size_t a_row, size_t a_k,
+    const float *b, size_t b_k, float *y, size_t y_row, int accumulate)
+{
+    drl__v acc[DRL__MR][DRL__NV], bv[DRL__NV], ai;
+    const float *p[DRL__MR];
+    size_t k, left = nv == 1 ? n : DRL__VL;
+    int i, j;
+    DRL__EACH(i, DRL__MR) {                                         /* rows that there are not repeat the last one, and are not stored */
+        size_t row = (size_t)(i < rows ? i : rows - 1);
+        p[i] = a + row * a_row;
+        DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = accumulate ? drl__vload_n(y + row * y_row + j * DRL__VL, left) : drl__vset(0.0f);
+    }
+    for (k = 0; k < depth; ++k, b += b_k) {
+        DRL__EACH(j, DRL__NV) if (j < nv) bv[j] = drl__vload_n(b + j * DRL__VL, left);
+        DRL__EACH(i, DRL__MR) {
+            ai = drl__vset(p[i][k * a_k]);
+            DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(ai, bv[j], acc[i][j]);
+        }
+    }
+    DRL__EACH(i, DRL__MR) if (i < rows) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore_n(y + (size_t)i * y_row + j * DRL__VL, left, acc[i][j]);
+}
+
+DRL__TARGET static void DRL__FN(drl__matmul)(size_t rows, size_t columns, size_t depth, const float *a, size_t a_row, size_t a_k,
+    const float *b, size_t b_k, float *y, size_t y_row, int accumulate)
+{
+    const size_t full = DRL__NV * DRL__VL;
+    size_t i, j = 0;
+    for (; j + full <= columns; j += full) for (i = 0; i < rows; i += DRL__MR)
+        DRL__FN(drl__matmul_tile)(DRL__NV, full, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+    for (; j < columns; j += DRL__VL) for (i = 0; i < rows; i += DRL__MR)
+        DRL__FN(drl__matmul_tile)(1, columns - j, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+}
+
+/* s <- softmax of scale * s, scale > 0: the largest is taken off first. Sums as in drl__dot16. */
+DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
+{
+    drl__v top[DRL__LANES / DRL__VL], sum[DRL__LANES / DRL__VL], x;
+    const drl__v first = drl__vset(s[0]), zero = drl__vset(0.0f), factor = drl__vset(scale);
+    float t[DRL__LANES];
+    size_t e, at;
+    int j, half;
+#define DRL__THOSE(at) (n - (at) >= DRL__VL ? 0xFFFFu : (1u << (n - (at))) - 1u)       /* bits of the lanes from `at` that there are */
+    DRL__EACH(j, DRL__LANES / DRL__VL) { top[j] = first; sum[j] = zero; }
+    for (e = 0; e < n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
+        at = e + (size_t)(j * DRL__VL);
+        if (at < n) top[j] = drl__vmax(top[j], drl__vpick(DRL__THOSE(at), drl__vload_n(s + at, n - at), first));
+    }
+    DRL__EACH(j, DRL__LANES / DRL__VL) drl__vstore(t + j * DRL__VL, top[j]);
+    for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] > t[j + half] ? t[j] : t[j + half];
+    top[0] = drl__vset(t[0]);
+    for (e = 0; e < n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
+        at = e + (size_t)(j * DRL__VL);
+        if (at < n) {
+            x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload_n(s + at, n - at), top[0]), factor));
+            sum[j] = drl__vadd(sum[j], drl__vpick(DRL__THOSE(at), x, zero));
+            drl__vstore_n(s + at, n - at, x);
+        }
+    }
+#undef DRL__THOSE
+    DRL__EACH(j, DRL__LANES / DRL__VL) drl__vstore(t + j * DRL__VL, sum[j]);
+    for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] + t[j + half];
+    sum[0] = drl__vset(t[0]);
+    for (e = 0; e < n; e += DRL__VL) drl__vstore_n(s + e, n - e, drl__vdiv(drl__vload_n(s + e, n - e), sum[0]));
+}
+
+/* out[c][tokens] from x[tokens][3 c] */
+DRL__TARGET static void DRL__FN(drl__by_channel)(const float *x, size_t tokens, size_t c, float *out)
+{
+    size_t t, k;
+    for (k = 0; k < c; ++k) for (t = 0; t < tokens; ++t) out[k * tokens + t] = x[t * 3 * c + k];
+}
+
+DRL__TARGET static void DRL__FN(drl__attention)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__attention_args *a = (const drl__attention_args *)arg;
+    size_t tokens = a->tokens, c = a->c, blocks = (tokens + DRL__QUERIES - 1) / DRL__QUERIES, prepared = SIZE_MAX, item, i;
+    float *keys = a->scratch + (size_t)job * a->scratch_each, *scores = keys + c * tokens;
+    for (item = begin; item < end; ++item) {
+        size_t image = item / blocks, first = item % blocks * DRL__QUERIES, rows = tokens - first < DRL__QUERIES ? tokens - first : DRL__QUERIES;
+        const float *q = a->qkv + image * tokens * 3 * c, *k = q + c, *v = k + c;
+        if (image != prepared) DRL__FN(drl__by_channel)(k, tokens, c, keys);
+        prepared = image;
+        DRL__FN(drl__matmul)(rows, tokens, c, q + first * 3 * c, 3 * c, 1, keys, tokens, scores, tokens, 0);
+        for (i = 0; i < rows; ++i) DRL__FN(drl__softmax)(scores + i * tokens, tokens, a->scale);
+        DRL__FN(drl__matmul)(rows, c, tokens, scores, tokens, 1, v, 3 * c, a->y + (image * tokens + first) * c, c, 0);
+    }
+}
+
+/* With P the probabilities and D = dY V': dV = P' dY, dS = scale * P * (D - sum over keys of P * D), dQ = dS K, dK = dS' Q. The sums over
+ * queries go on from block to block. */
+DRL__TARGET static void DRL__FN(drl__attention_grad)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__attention_args *a = (const drl__attention_args *)arg;
+    size_t tokens = a->tokens, c = a->c, image, first, i, e;
+    float *keys = a->scratch + (size_t)job * a->scratch_each, *values = keys + c * tokens, *p = values + c * tokens, *ds = p + DRL__QUERIES * tokens;
+    const drl__v scale = drl__vset(a->scale);
+    for (image = begin; image < end; ++image) {
+        const float *q = a->qkv + image * tokens * 3 * c, *k = q + c, *v = k + c, *dy = a->dy + image * tokens * c;
+        float *dq = a->y + image * tokens * 3 * c, *dk = dq + c, *dv = dk + c;
+        DRL__FN(drl__by_channel)(k, tokens, c, keys);
+        DRL__FN(drl__by_channel)(v, tokens, c, values);
+        for (first = 0; first < tokens; first += DRL__QUERIES) {
+            size_t rows = tokens - first < DRL__QUERIES ? tokens - first : DRL__QUERIES;
+            int go_on = a->accumulate || first;
+            DRL__FN(drl__matmul)(rows, tokens, c, q + first * 3 * c, 3 * c, 1, keys, tokens, p, tokens, 0);
+            DRL__FN(drl__matmul)(rows, tokens, c, dy + first * c, c, 1, values, tokens, ds, tokens, 0);
+            for (i = 0; i < rows; ++i) {
+                float *pi = p + i * tokens, *di = ds + i * tokens;
+                drl__v mean;
+                DRL__FN(drl__softmax)(pi, tokens, a->scale);
+                mean = drl__vset(DRL__FN(drl__dot16)(pi, di, tokens));
+                for (e = 0; e < tokens; e += DRL__VL) {
+                    size_t n = tokens - e;
+                    drl__vstore_n(di + e, n, drl__vmul(drl__vmul(scale, drl__vload_n(pi + e, n)), drl__vsub(drl__vload_n(di + e, n), mean)));
+                }
+            }
+            DRL__FN(drl__matmul)(rows, c, tokens, ds, tokens, 1, k, 3 * c, dq + first * 3 * c, 3 * c, a->accumulate);
+            DRL__FN(drl__matmul)(tokens, c, rows, ds, 1, tokens, q + first * 3 * c, 3 * c, dk, 3 * c, go_on);
+            DRL__FN(drl__matmul)(tokens, c, rows, p, 1, tokens, dy + first * c, c, dv, 3 * c, go_on);
+        }
+    }
+}
+
 DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 {
     drl__v acc[DRL__MR][DRL__NV], x = drl__vset(0.999f), y = drl__vset(0.001f);
@@ -8228,7 +8441,7 @@ static const drl__kernels DRL__FN(drl__table) = {
     DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
     DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__dot16), DRL__FN(drl__peak),
-    DRL__FN(drl__moments), DRL__FN(drl__normalize)
+    DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad)
 };
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -16,7 +16,7 @@ static int below(int n) { return (int)real(0, n); }
 
 /* -- a graph, as both sides read it -- */
 
-enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL, N_NORM, N_SCALE_SHIFT, N_DROPOUT, N_CONCAT };
+enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL, N_NORM, N_SCALE_SHIFT, N_DROPOUT, N_CONCAT, N_ATTENTION };
 #define NODES 32
 typedef struct node {
     int kind, a, b;
@@ -49,6 +49,7 @@ static int g_up(graph *g, int a) { int i = put(g, N_UP, a, -1); g->n[i].h *= 2; 
 static int g_add(graph *g, int a, int b) { return put(g, N_ADD, a, b); }
 static int g_concat(graph *g, int a, int b) { int i = put(g, N_CONCAT, a, b); g->n[i].c = g->n[a].c + g->n[b].c; return i; }
 static int g_dropout(graph *g, int a, double p) { int i = put(g, N_DROPOUT, a, -1); g->n[i].scale = p; return i; }
+static int g_attention(graph *g, int a) { int i = put(g, N_ATTENTION, a, -1); g->n[i].c = g->n[a].c / 3; return i; }
 static int g_shift(graph *g, int a, int b) { return put(g, N_SHIFT, a, b); }
 static int g_scale_shift(graph *g, int a, int b) { return put(g, N_SCALE_SHIFT, a, b); }
 static int g_gain(graph *g, int a) { return put(g, N_GAIN, a, -1); }
@@ -86,6 +87,7 @@ static void build(drl_net *net, void *user)
         case N_SHIFT: v[i] = drl_net_shift(net, a, b); break;
         case N_DROPOUT: v[i] = drl_net_dropout(net, a, (float)n->scale); break;
         case N_CONCAT: v[i] = drl_net_concat(net, a, b); break;
+        case N_ATTENTION: v[i] = drl_net_attention(net, a); break;
         case N_SCALE_SHIFT: v[i] = drl_net_scale_shift(net, a, b); break;
         case N_GAIN:  v[i] = drl_net_gain(net, a, name); break;
         case N_NORM:  v[i] = drl_net_group_norm(net, a, name, n->groups, (float)n->scale); break;
@@ -260,6 +262,17 @@ static void evaluate(const data *d, int m)
             for (k = 0; k < pixels * n->c; ++k) out[k] = !d->dropout ? a[k] : kept(d->dropout, i, m, k, n->scale) ? a[k] / (1 - floor(n->scale * 65536 + 0.5) / 65536) : 0.0;
             break;
         case N_CONCAT: for (k = 0; k < pixels * n->c; ++k) out[k] = k % n->c < na->c ? a[k / n->c * na->c + k % n->c] : b[k / n->c * (n->c - na->c) + k % n->c - na->c]; break;
+        case N_ATTENTION:
+            for (k = 0; k < pixels; ++k) {
+                double p[64], sum = 0, top = -HUGE_VAL;
+                for (r = 0; r < pixels; ++r) {
+                    for (c = 0, p[r] = 0; c < n->c; ++c) p[r] += a[k * na->c + c] * a[r * na->c + n->c + c] / sqrt((double)n->c);
+                    if (p[r] > top) top = p[r];
+                }
+                for (r = 0; r < pixels; ++r) sum += p[r] = exp(p[r] - top);
+                for (c = 0; c < n->c; ++c) for (r = 0, out[k * n->c + c] = 0; r < pixels; ++r) out[k * n->c + c] += p[r] / sum * a[r * na->c + 2 * n->c + c];
+            }
+            break;
         case N_SCALE_SHIFT: for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] * (1 + b[k % n->c]) + b[n->c + k % n->c]; break;
         case N_GAIN:  for (k = 0; k < pixels * n->c; ++k) out[k] = a[k] * d->p[t][k % n->c]; break;
         case N_NORM:
@@ -695,6 +708,13 @@ static void hand_made(void)
     g_dot(&g, g_sum(&g, b, 0.3), g_conv(&g, g_concat(&g, g_level(&g, 4), g_sum(&g, x, 0.2)), 26, 0));
     check_graph("concatenation", &g, 400, 1e-5);
 
+    x = g_input(&g, 4, 6, 6);                                   /* attention: as in a network, of the input, of what is used again */
+    v = g_conv(&g, g_norm(&g, x, 3), 24, 1);
+    v = g_add(&g, g_conv(&g, g_attention(&g, v), 24, 1), v);
+    a = g_conv(&g, g_attention(&g, x), 24, 3);
+    g_attention(&g, g_add(&g, v, a));
+    check_graph("attention", &g, 400, 3e-5);
+
     x = g_input(&g, 3, 4, 2);                                   /* classes, beside the level and alone */
     e = g_add(&g, g_conv(&g, g_level(&g, 4), 5, 0), g_conv(&g, g_label(&g, CLASSES), 5, 0));
     v = g_shift(&g, g_conv(&g, x, 5, 3), g_act(&g, e, DRL_ACT_SILU));
@@ -789,7 +809,7 @@ static void random_graphs(int count)
                 if (k < g.count && below(2)) g_concat(&g, a, b);
                 else g_act(&g, a, (drl_act)(1 + below(3)));
                 break;
-            case 5: if (na->h % 2 == 0 && na->w % 2 == 0) g_pool(&g, a); break;
+            case 5: if (na->c % 3 == 0 && below(2)) g_attention(&g, a); else if (na->h % 2 == 0 && na->w % 2 == 0) g_pool(&g, a); break;
             case 6: if (na->h <= 4 && na->w <= 4 && na->h * na->w > 1) g_up(&g, a); break;
             case 7:
                 for (k = 0; k < g.count && (g.n[b].h != na->h || g.n[b].w != na->w || g.n[b].c != na->c); ++k) b = (b + 1) % g.count;
@@ -980,6 +1000,7 @@ static void wrong_build(drl_net *net, void *user)
     case 34: drl_net_dropout(net, x, 1); break;
     case 35: drl_net_dropout(net, x, -0.1f); break;
     case 36: drl_net_concat(net, x, drl_net_spatial_sum(net, x, 1)); break;
+    case 37: drl_net_attention(net, x); break;
     default: break;
     }
     drl_net_act(net, x, DRL_ACT_RELU);              /* after the failure: does nothing */
@@ -996,7 +1017,7 @@ static void wrong_builders(void)
     graph g;
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, NULL, &heap);
-    for (way = 0; way <= 36; ++way) {
+    for (way = 0; way <= 37; ++way) {
         long live = heap.live;
         drl_status status, size_status;
         drl_ctx_clear(ctx);

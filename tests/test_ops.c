@@ -663,6 +663,92 @@ static void test_concat(drl_ctx *ctx, int n, int h, int w, int ca, int cb)
     release();
 }
 
+/* --- attention -------------------------------------------------------------------------------------------------------------------------- */
+typedef struct attention_env { int n, tokens, c, image; double *qkv, *dy, *y, *p; } attention_env;
+
+static void attention_double(const attention_env *e, int image)
+{
+    int i, j, k, C = e->c;
+    const double *q = e->qkv + image * e->tokens * 3 * C;
+    double *y = e->y + image * e->tokens * C;
+    for (i = 0; i < e->tokens; ++i) {
+        double top = -HUGE_VAL, sum = 0;
+        for (j = 0; j < e->tokens; ++j) {
+            double s = 0;
+            for (k = 0; k < C; ++k) s += q[i * 3 * C + k] * q[j * 3 * C + C + k];
+            e->p[j] = s / sqrt((double)C);
+            if (e->p[j] > top) top = e->p[j];
+        }
+        for (j = 0; j < e->tokens; ++j) sum += e->p[j] = exp(e->p[j] - top);
+        for (k = 0; k < C; ++k) y[i * C + k] = 0;
+        for (j = 0; j < e->tokens; ++j) for (k = 0; k < C; ++k) y[i * C + k] += e->p[j] / sum * q[j * 3 * C + 2 * C + k];
+    }
+}
+
+static double attention_value(void *env)        /* of one image: the others do not change */
+{
+    attention_env *e = (attention_env *)env;
+    int i, first = e->image * e->tokens * e->c;
+    double sum = 0;
+    attention_double(e, e->image);
+    for (i = first; i < first + e->tokens * e->c; ++i) sum += e->y[i] * e->dy[i];
+    return sum;
+}
+
+/* sharp: factor of queries and keys */
+static void test_attention(drl_ctx *ctx, int n, int h, int w, int c, float sharp)
+{
+    size_t pixels = (size_t)n * (size_t)h * (size_t)w, ny = pixels * (size_t)c, nq = 3 * ny, each = nq / (size_t)n, i, most;
+    double tolerance = ((double)c + (double)h * w + 32) * EPS * (1 + (double)(sharp * sharp)), cost = (double)h * w * h * w * c;
+    drl_tensor qkv = drl_tensor_of(noise(nq), n, h, w, 3 * c), y = drl_tensor_of(fresh(ny), n, h, w, c), dy, dqkv;
+    float *before = noise(nq), *work = fresh(drl_attention_work_count(ctx, h, w, c));
+    attention_env e;
+    char name[64];
+    int accumulate;
+    sprintf(name, "attention %dx%dx%dx%d, %g", n, h, w, c, (double)sharp);
+    what = name;
+    most = cost < 1e4 ? 400 : cost < 1e6 ? 24 : 6;
+    for (i = 0; i < nq; ++i) if (i % (size_t)(3 * c) < (size_t)(2 * c)) qkv.data[i] = qkv.data[i] * sharp;
+    dy = drl_tensor_of(noise(ny), n, h, w, c);
+    dqkv = drl_tensor_of(fresh(nq), n, h, w, 3 * c);
+    e.n = n; e.tokens = h * w; e.c = c;
+    e.qkv = doubles(qkv.data, nq);
+    e.dy = doubles(dy.data, ny);
+    e.y = doubles(dy.data, ny);
+    e.p = doubles(dy.data, ny);
+    free(e.p);
+    e.p = (double *)malloc(pixels * sizeof(double));
+    CHECK_OK(ctx, drl_attention_forward(ctx, &qkv, &y, work));
+    if (checking) for (e.image = 0; e.image < n; ++e.image) attention_double(&e, e.image);
+    near_all("forward", y.data, e.y, ny, tolerance);
+    record(y.data, ny);
+    for (accumulate = 0; accumulate < 2; ++accumulate) {
+        memcpy(dqkv.data, before, nq * sizeof(float));
+        CHECK_OK(ctx, drl_attention_input_grad(ctx, &qkv, &dy, &dqkv, accumulate, work));
+        for (e.image = 0; e.image < n; ++e.image) {
+            size_t at = (size_t)e.image * each;
+            gradient("dqkv", attention_value, &e, e.qkv + at, dqkv.data + at, accumulate ? before + at : NULL, each, 4 * tolerance * (1 + (double)sharp) + 1e-6 * (1 + (double)(sharp * sharp)), most + 1);
+        }
+        record(dqkv.data, nq);
+    }
+    free(e.qkv); free(e.dy); free(e.y); free(e.p);
+    release();
+}
+
+/* One pixel's query far along one key: the softmax picks that key's value, without overflow. */
+static void test_attention_far(drl_ctx *ctx)
+{
+    float in[3 * 9], out[3], *work = fresh(drl_attention_work_count(ctx, 1, 3, 3));
+    drl_tensor qkv = drl_tensor_of(in, 1, 1, 3, 9), y = drl_tensor_of(fresh(9), 1, 1, 3, 3);
+    int i;
+    what = "attention, far";
+    for (i = 0; i < 27; ++i) in[i] = i % 9 < 3 ? 1e6f : i % 9 < 6 ? (float)(i / 9) * 1e6f : (float)i;
+    CHECK_OK(ctx, drl_attention_forward(ctx, &qkv, &y, work));
+    for (i = 0; i < 3; ++i) out[i] = y.data[i];
+    CHECK(out[0] == 24 && out[1] == 25 && out[2] == 26, "%s: %g %g %g, not 24 25 26", what, (double)out[0], (double)out[1], (double)out[2]);
+    release();
+}
+
 static void test_embedding(drl_ctx *ctx)
 {
     float v[3] = { 0.0f, 5.0f, 873.25f };
@@ -849,6 +935,7 @@ static void run_all(drl_ctx *ctx)
     static const int norms[][5] = { { 1, 1, 1, 1, 1 }, { 2, 1, 1, 6, 2 }, { 1, 3, 2, 7, 7 }, { 3, 2, 2, 15, 5 }, { 2, 3, 3, 16, 1 }, { 1, 4, 3, 17, 1 }, { 2, 2, 5, 31, 31 }, { 2, 4, 4, 66, 33 },
         { 1, 8, 8, 127, 127 }, { 3, 16, 16, 64, 32 }, { 5, 8, 8, 128, 32 } };
     static const int cats[][5] = { { 1, 1, 1, 1, 1 }, { 2, 3, 2, 3, 17 }, { 1, 4, 4, 16, 5 }, { 3, 8, 8, 64, 128 } };
+    static const int attentions[][4] = { { 1, 1, 1, 1 }, { 2, 1, 3, 2 }, { 1, 3, 5, 7 }, { 3, 4, 4, 16 }, { 1, 1, 17, 5 }, { 2, 3, 11, 17 }, { 1, 5, 13, 65 }, { 2, 8, 8, 64 }, { 1, 16, 16, 32 } };
     size_t i;
     int act;
     for (i = 0; i < sizeof convs / sizeof convs[0]; ++i) test_conv(ctx, convs[i][0], convs[i][1], convs[i][2], convs[i][3], convs[i][4], convs[i][5]);
@@ -862,6 +949,8 @@ static void run_all(drl_ctx *ctx)
     test_spectral(ctx, 7, 13);
     test_spectral(ctx, 64, 576);
     test_spectral(ctx, 130, 65);
+    for (i = 0; i < sizeof attentions / sizeof attentions[0]; ++i) test_attention(ctx, attentions[i][0], attentions[i][1], attentions[i][2], attentions[i][3], i % 2 ? 1.0f : 4.0f);
+    test_attention_far(ctx);
     for (i = 0; i < sizeof cats / sizeof cats[0]; ++i) test_concat(ctx, cats[i][0], cats[i][1], cats[i][2], cats[i][3], cats[i][4]);
     for (i = 0; i < sizeof counts / sizeof counts[0]; ++i) test_dropout(ctx, i % 2 ? 3 : 1, counts[i], 0.1f);
     test_dropout(ctx, 2, 40001, 0.5f);
