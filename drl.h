@@ -702,6 +702,9 @@ typedef struct drl_model_desc {
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
     int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
+    int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper); zero: none, plain DRL */
+    int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the paper) */
+    int classes;                            /* labels 1..classes; zero: unconditional */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -6504,8 +6507,107 @@ static void drl__energy_build(drl_net *net, void *user)
     drl_net_dot(net, h, drl__energy_layer(net, e, "energy", "temb_final", h.c, 1, DRL_SPECTRAL_NONE, 0));
 }
 
+/* -- the initializer network of [Zhu24] -- */
+
+#define DRL__UNET_RESOLUTIONS 3
+#define DRL__UNET_BLOCKS_MAX  64
+
+typedef struct drl__unet {
+    drl_net *net;
+    drl_value e;                            /* level and class, 1 x 1 x 4 width; act(e), which is what every block reads */
+    int width, groups;
+} drl__unet;
+
+static drl_value drl__unet_norm(const drl__unet *u, drl_value x, const char *prefix, const char *name)
+{
+    char text[64];
+    drl__text(text, sizeof text, "%s.%s", prefix, name);
+    return drl_net_group_norm(u->net, x, text, u->groups, 1e-6f);
+}
+
+static drl_value drl__unet_resample(const drl__unet *u, drl_value x, int resample)
+{
+    return resample < 0 ? drl_net_avgpool2(u->net, x) : resample > 0 ? drl_net_upsample2(u->net, x) : x;
+}
+
+/* x + conv(dropout(act(scale_shift(norm(conv(act(norm(x)))))))), x through a 1x1 convolution where channels change; resample: -1 halves h and x
+ * before the first convolution, 1 doubles them. */
+static drl_value drl__unet_block(const drl__unet *u, drl_value x, const char *prefix, int resample)
+{
+    drl_net *net = u->net;
+    drl_value h = drl_net_act(net, drl__unet_norm(u, x, prefix, "norm1"), DRL_ACT_SILU);
+    h = drl__energy_layer(net, drl__unet_resample(u, h, resample), prefix, "conv1", u->width, 3, DRL_SPECTRAL_NONE, 0);
+    x = drl__unet_resample(u, x, resample);
+    h = drl__unet_norm(u, h, prefix, "norm2");
+    h = drl_net_scale_shift(net, h, drl__energy_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, DRL_SPECTRAL_NONE, 0));
+    h = drl_net_dropout(net, drl_net_act(net, h, DRL_ACT_SILU), 0.1f);
+    h = drl__energy_layer(net, h, prefix, "conv2", u->width, 3, DRL_SPECTRAL_NONE, -1);
+    if (x.c != u->width) x = drl__energy_layer(net, x, prefix, "res_conv", u->width, 1, DRL_SPECTRAL_NONE, 0);
+    return drl_net_add(net, h, x);
+}
+
+static drl_value drl__unet_attention(const drl__unet *u, drl_value x, const char *prefix)
+{
+    drl_value h = drl__unet_norm(u, x, prefix, "norm");
+    h = drl_net_attention(u->net, drl__energy_layer(u->net, h, prefix, "to_qkv", 3 * u->width, 1, DRL_SPECTRAL_NONE, 0));
+    return drl_net_add(u->net, drl__energy_layer(u->net, h, prefix, "to_out", u->width, 1, DRL_SPECTRAL_NONE, -1), x);
+}
+
+/* Block number *m of a resolution, then attention where the map is 16x16 or 8x8. */
+static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *prefix, int resolution, int *m)
+{
+    char name[48];
+    drl__text(name, sizeof name, "%s.%d.%d", prefix, resolution, (*m)++);
+    x = drl__unet_block(u, x, name, 0);
+    if (x.h != x.w || (x.h != 16 && x.h != 8)) return x;
+    drl__text(name, sizeof name, "%s.%d.%d", prefix, resolution, (*m)++);
+    return drl__unet_attention(u, x, name);
+}
+
+/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x. user is a drl_model_desc; the level value is that of x. */
+static void drl__initializer_build(drl_net *net, void *user)
+{
+    const drl_model_desc *d = (const drl_model_desc *)user;
+    const int blocks = d->initializer_blocks ? d->initializer_blocks : 1, width = d->initializer;
+    drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x = drl_net_input(net, d->height, d->width, d->channels), h;
+    char name[48];
+    int skips = 0, i, j, m;
+    drl__unet u;
+    if (blocks < 1 || blocks > DRL__UNET_BLOCKS_MAX || width < 4 || width % 2 || width > 65536) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "model: initializer of width %d with %d blocks; an even width from 4 to 65536 and 1 to %d blocks are possible", width, blocks, DRL__UNET_BLOCKS_MAX);
+        drl__build_fail(net, DRL_E_ARGUMENT);
+        return;
+    }
+    u.net = net;
+    u.width = width;
+    for (u.groups = 32; width % u.groups; ) --u.groups;         /* 32, or else the largest divisor of the width below */
+    u.e = drl__energy_layer(net, drl_net_level(net, width), "initializer", "time_mlp.1", 4 * width, 1, DRL_SPECTRAL_NONE, 0);
+    u.e = drl__energy_layer(net, drl_net_act(net, u.e, DRL_ACT_SILU), "initializer", "time_mlp.3", 4 * width, 1, DRL_SPECTRAL_NONE, 0);
+    if (d->classes) u.e = drl_net_add(net, u.e, drl__energy_layer(net, drl_net_label(net, d->classes), "initializer", "y_mlp.0", 4 * width, 1, DRL_SPECTRAL_NONE, 0));
+    u.e = drl_net_act(net, u.e, DRL_ACT_SILU);
+    h = skip[skips++] = drl__energy_layer(net, x, "initializer", "init_conv", width, 3, DRL_SPECTRAL_NONE, 0);
+    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
+        for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(&u, h, "initializer.downs", i, &m);
+        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
+        drl__text(name, sizeof name, "initializer.downs.%d.%d", i, m);
+        h = skip[skips++] = drl__unet_block(&u, h, name, -1);
+    }
+    h = drl__unet_block(&u, h, "initializer.mid_block1", 0);
+    h = drl__unet_attention(&u, h, "initializer.mid_attn");
+    h = drl__unet_block(&u, h, "initializer.mid_block2", 0);
+    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
+        for (j = m = 0; j < blocks + 1; ++j) h = drl__unet_stage(&u, drl_net_concat(net, h, skip[--skips]), "initializer.ups", i, &m);
+        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
+        drl__text(name, sizeof name, "initializer.ups.%d.%d", i, m);
+        h = drl__unet_block(&u, h, name, 1);
+    }
+    h = drl_net_act(net, drl__unet_norm(&u, h, "initializer", "norm"), DRL_ACT_SILU);
+    drl_net_add(net, drl__energy_layer(net, h, "initializer", "final_conv", d->channels, 3, DRL_SPECTRAL_NONE, -1), x);
+}
+
 static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
 {
+    (void)drl__initializer_build;           /* until models hold one */
     memset(n, 0, sizeof *n);
     n->batch = d->batch;
     n->modes = 1 << DRL_NET_FORWARD | 1 << DRL_NET_INPUT_GRAD | (d->trainable ? 1 << DRL_NET_PARAM_GRAD : 0);

@@ -3,7 +3,7 @@
  *     cc -O2 tests/parity.c -o parity -lm
  *     ./parity [--isa NAME] [--all] FILE...
  *
- * A file of the DRL kind has the metadata "base", "blocks" and "mult"; every other size is taken from the shapes of its tensors. It is
+ * A file of the DRL kind has the metadata "base", "blocks" and "mult", one of the CDRL kind "unet_dim" and others; every other size is taken from the shapes of its tensors. It is
  * compared on every instruction set of this machine, or on the named one. Each compared quantity is printed with its relative error
  * and its bound; of the gradient's single tensors the worst one, or with --all each. Exits with 0 when everything is within bounds. */
 #define DRL_IMPLEMENTATION
@@ -449,10 +449,70 @@ static void drl_file(parity *p)
     drl_sample_part(p);
 }
 
+/* -- the CDRL kind -- */
+
+/* out.initializer and, of the batch mean of its sum of squares, grad.initializer.* */
+static void parity_initializer(const parity *whole)
+{
+    parity p = *whole;
+    const drl_array *a = find(&p, "in.x", 4);
+    int n = a ? (int)a->shape[0] : 0, i, classes = int_list(drl_safetensors_meta(p.st, "classes"), &i, 1) == 1 ? i : 0;
+    float *x = a ? images(&p, "in.x", 0, n, NULL) : NULL, *record = x ? images(&p, "out.initializer", 0, n, NULL) : NULL;
+    float *logsnr = record ? vector(&p, "in.logsnr", (size_t)n) : NULL, *label_record = logsnr && classes ? vector(&p, "in.label", (size_t)n) : NULL;
+    size_t count = (size_t)n * p.size, weights = 0, k;
+    float *out = (float *)malloc((count + 1) * sizeof *out);
+    int *label = (int *)malloc(((size_t)n + 1) * sizeof *label);
+    drl_model_desc d;
+    drl_net_desc nd;
+    drl_batch b;
+    drl_net *net = NULL;
+    memset(&d, 0, sizeof d);
+    memset(&nd, 0, sizeof nd);
+    d.height = p.h; d.width = p.w; d.channels = p.c; d.classes = classes;
+    nd.batch = n;
+    nd.modes = 7;
+    for (k = 0; k < drl_safetensors_count(p.st); ++k) weights += !strncmp(drl_safetensors_at(p.st, k)->name, "initializer.", 12);
+    if (int_list(drl_safetensors_meta(p.st, "unet_dim"), &d.initializer, 1) != 1 || int_list(drl_safetensors_meta(p.st, "unet_blocks"), &d.initializer_blocks, 1) != 1)
+        problem(&p, "metadata", "\"unet_dim\" or \"unet_blocks\" is missing or not a positive integer");
+    else if (!logsnr || !out || !label || (classes && !label_record)) { }
+    else if (drl_net_create(p.ctx, drl__initializer_build, &d, &nd, &net) != DRL_OK || drl_net_load(net, p.st) != DRL_OK) problem(&p, "initializer.*", drl_ctx_message(p.ctx));
+    else {
+        if (weights != (size_t)drl_net_param_count(net)) problem(&p, "initializer.*", "the file has more or fewer weights than the described network");
+        for (i = 0; i < n; ++i) {
+            double l = (double)logsnr[i] < -20 ? -20 : (double)logsnr[i] > 20 ? 20 : (double)logsnr[i];
+            logsnr[i] = (float)(1000 * atan(exp(-l / 2)) / (DRL__PI / 2));
+            label[i] = classes ? (int)label_record[i] : 0;
+        }
+        b = drl_batch_of(n, x, logsnr);
+        b.label = label;
+        p.net = net;
+        if (drl_net_forward(net, &b, out) != DRL_OK) problem(&p, "out.initializer", drl_ctx_message(p.ctx));
+        else line(&p, "out.initializer", relative(out, record, count), BOUND_VALUE, "");
+        if (drl_net_train_forward(net, &b, out) != DRL_OK) problem(&p, "out.initializer, training", drl_ctx_message(p.ctx));
+        else {
+            line(&p, "out.initializer, training", relative(out, record, count), BOUND_VALUE, "");
+            for (k = 0; k < count; ++k) out[k] = 2 * out[k] / (float)n;
+            if (drl_net_train_backward(net, out) != DRL_OK) problem(&p, "grad.initializer", drl_ctx_message(p.ctx));
+            else gradient_compare(&p, "grad.");
+        }
+    }
+    drl_net_destroy(net);
+    free(x); free(record); free(logsnr); free(label_record); free(out); free(label);
+}
+
+static void cdrl_file(parity *p)
+{
+    const drl_array *x = find(p, "in.x", 4);
+    if (!x) return;
+    p->c = (int)x->shape[1]; p->h = (int)x->shape[2]; p->w = (int)x->shape[3];
+    p->size = (size_t)p->h * (size_t)p->w * (size_t)p->c;
+    parity_initializer(p);
+}
+
 /* -- files -- */
 
 /* The kinds of reference files, told apart by a key of their metadata. */
-static const struct { const char *key; void (*compare)(parity *p); } kinds[] = { { "base", drl_file } };
+static const struct { const char *key; void (*compare)(parity *p); } kinds[] = { { "base", drl_file }, { "unet_dim", cdrl_file } };
 
 static void compare_file(const char *path, drl_isa isa, int *runs)
 {

@@ -1196,10 +1196,88 @@ static void init(void)
     drl_ctx_destroy(ctx);
 }
 
+/* The initializer network: the identity at first; with other weights the same bits on every exact set and for any threads, in all modes, with
+ * dropout too; its input gradient against differences of itself in float, along one direction. Its values: see parity.c. */
+static void initializer(void)
+{
+    static const struct { drl_isa isa; int threads, batch; } runs[] = { { DRL_ISA_AVX512, 1, 2 }, { DRL_ISA_PORTABLE, 1, 2 }, { DRL_ISA_AVX2, 1, 2 }, { DRL_ISA_NEON, 1, 2 }, { DRL_ISA_AUTO, 2, 2 }, { DRL_ISA_AUTO, 7, 5 } };
+    enum { COUNT = 2 * 8 * 8 * 2 };
+    float x[COUNT], dout[COUNT], out[COUNT], first[COUNT], dx[COUNT], dx_first[COUNT], train[COUNT], train_first[COUNT], level[2] = { 12.5f, 871 };
+    float *grads = NULL;
+    int label[2] = { 2, 0 }, have = 0, r, i, t;
+    drl_rng rng;
+    rng.seed = 5; rng.stream = 6; rng.position = 0;
+    test_seed = 4;
+    for (i = 0; i < COUNT; ++i) { x[i] = (float)real(-1, 1); dout[i] = (float)real(-1, 1); }
+    for (r = 0; r < (int)(sizeof runs / sizeof runs[0]); ++r) {
+        int jobs = 0;
+        drl_ctx *ctx = context(runs[r].isa, runs[r].threads, &jobs, NULL);
+        drl_net *net = NULL;
+        drl_net_desc nd;
+        drl_model_desc d;
+        drl_batch b = drl_batch_of(2, x, level);
+        if (!ctx) continue;
+        memset(&d, 0, sizeof d);
+        memset(&nd, 0, sizeof nd);
+        d.height = d.width = 8; d.channels = 2; d.initializer = 12; d.initializer_blocks = 2; d.classes = 2;
+        nd.batch = runs[r].batch;
+        nd.modes = 7;
+        b.label = label;
+        CHECK_OK(ctx, drl_net_create(ctx, drl__initializer_build, &d, &nd, &net));
+        if (!net) { drl_ctx_destroy(ctx); continue; }
+        drl_net_init(net, 3);
+        CHECK_OK(ctx, drl_net_forward(net, &b, out));
+        CHECK(bits_equal(out, x, COUNT), "the initializer is not the identity at first");
+        for (t = 0; t < drl_net_param_count(net); ++t) {
+            const drl_param *p = drl_net_param(net, t);
+            size_t k;
+            drl_rng weights;
+            weights.seed = 1; weights.stream = (uint64_t)t; weights.position = 0;
+            for (k = 0; k < p->count; ++k)
+                drl_net_params(net)[p->offset + k] = (p->rank == 1 ? 0.5f : 2 / sqrtf((float)(p->count / (size_t)p->shape[0]))) * (2 * drl_rng_uniform(&weights) - (p->rank == 1 && strstr(p->name, "norm") ? 0.5f : 1));
+        }
+        drl_net_refresh(net, 0);
+        CHECK_OK(ctx, drl_net_forward(net, &b, out));
+        CHECK(!bits_equal(out, x, COUNT), "the initializer is still the identity");
+        CHECK_OK(ctx, drl_net_input_grad(net, &b, dout, train, dx));
+        CHECK(bits_equal(train, out, COUNT), "modes differ");
+        CHECK_OK(ctx, drl_net_train_forward(net, &b, train));
+        CHECK(bits_equal(train, out, COUNT), "modes differ without dropout");
+        b.dropout = &rng;
+        CHECK_OK(ctx, drl_net_train_forward(net, &b, train));
+        CHECK(!bits_equal(train, out, COUNT), "dropout changes nothing");
+        CHECK_OK(ctx, drl_net_train_backward(net, dout));
+        if (!have) {
+            float moved[COUNT], high[COUNT], low[COUNT];
+            double slope = 0, want = 0, size = 0;
+            memcpy(first, out, sizeof first);
+            memcpy(dx_first, dx, sizeof dx);
+            memcpy(train_first, train, sizeof train);
+            grads = floats(drl_net_params_size(net));
+            memcpy(grads, drl_net_grads(net), drl_net_params_size(net) * sizeof *grads);
+            have = 1;
+            b.x = moved;
+            for (i = 0; i < COUNT; ++i) size += (double)dx[i] * (double)dx[i];
+            for (i = 0; i < COUNT; ++i) moved[i] = x[i] + 0.01f * dx[i] / (float)sqrt(size);
+            CHECK_OK(ctx, drl_net_forward(net, &b, high));
+            for (i = 0; i < COUNT; ++i) moved[i] = x[i] - 0.01f * dx[i] / (float)sqrt(size);
+            CHECK_OK(ctx, drl_net_forward(net, &b, low));
+            for (i = 0; i < COUNT; ++i) { slope += (double)dout[i] * ((double)high[i] - (double)low[i]) / 0.02; want += (double)dx[i] * (double)dx[i] / sqrt(size); }
+            CHECK(fabs(slope - want) < 1e-2 * want, "the slope along the gradient is %g, not %g", slope, want);
+        } else
+            CHECK(bits_equal(out, first, COUNT) && bits_equal(dx, dx_first, COUNT) && bits_equal(train, train_first, COUNT) && bits_equal(drl_net_grads(net), grads, drl_net_params_size(net)),
+                  "initializer: other bits with %s and %d threads", drl_isa_name(drl_ctx_isa(ctx)), runs[r].threads);
+        drl_net_destroy(net);
+        drl_ctx_destroy(ctx);
+    }
+    free(grads);
+}
+
 int main(void)
 {
     hand_made();
     dropout();
+    initializer();
     spectral();
     spectral_one();
     random_graphs(150);
