@@ -286,6 +286,12 @@ DRL_API drl_status drl_gain_forward(drl_ctx *ctx, const drl_tensor *x, const drl
 DRL_API drl_status drl_gain_input_grad(drl_ctx *ctx, const drl_tensor *gain, const drl_tensor *dy, drl_tensor *dx, int accumulate);
 DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dgain, int accumulate, float *work);
 
+/* y = x * (1 + scale) + shift, scale_shift (N,1,1,2C) holding scale, then shift, of each image. Gradient by x: dy * (1 + scale); by
+ * scale_shift the sums of x * dy and of dy over space. All need 2 * N * C floats of work. */
+DRL_API drl_status drl_scale_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *scale_shift, drl_tensor *y, float *work);
+DRL_API drl_status drl_scale_shift_input_grad(drl_ctx *ctx, const drl_tensor *scale_shift, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work);
+DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dscale_shift, int accumulate, float *work);
+
 /* y (N,1,1,C) = scale * sum of x over space; its gradient spreads scale * dy. Not in place. */
 DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y);
 DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate);
@@ -293,6 +299,32 @@ DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const d
 /* y (N,1,1,1) = inner product of a and b, both (N,1,1,C); da = dy * b (call again with a and b exchanged for db). */
 DRL_API drl_status drl_dot_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
 DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate);
+
+/* Group normalisation over groups of neighbouring channels, image by image: y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and
+ * (biased) variance over all pixels of a group's channels, weight and bias [C]; groups divide C. moments (N,1,1,2*groups) receives mean
+ * and 1 / sqrt(variance + eps) of each group, which the gradients read; NULL where none follows. dweight, dbias [C] are added to.
+ * work: drl_group_norm_work_count floats. */
+DRL_API size_t     drl_group_norm_work_count(const drl_ctx *ctx, int n, int c);
+DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work);
+DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work);
+DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work);
+
+/* y = x * mask / (1 - p): each element is zero with probability p (0 <= p < 1, to a multiple of 2^-16), a function of (rng's seed and stream,
+ * number, image, element) alone; draws of the same stream by drl_rng_... are others. bits as in drl_act_forward: what is kept. The gradient
+ * is dy treated alike. */
+DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits);
+DRL_API drl_status drl_dropout_input_grad(drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate);
+
+/* y = channels of a, then channels of b. The gradient by either: channels first, first + 1, ... of dy, as many as da has. Not in place. */
+DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
+DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate);
+
+/* Attention with one head, every pixel of an image to every other: y_i = sum_j p_ij v_j, p_ij = softmax over j of (q_i' k_j / sqrt(C));
+ * qkv (N,H,W,3C) holds q, then k, then v of each pixel, y is (N,H,W,C). The gradient finds p again rather than keeping it.
+ * work: drl_attention_work_count floats. */
+DRL_API size_t     drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c);
+DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, drl_tensor *y, float *work);
+DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv, const drl_tensor *dy, drl_tensor *dqkv, int accumulate, float *work);
 
 /* Sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2; C even, >= 4.
  * v [N] is the level number (DRL) or a function of its log-SNR (CDRL). Products are rounded to float as in the published code. */
@@ -476,7 +508,7 @@ typedef struct drl_layer_desc {
     int kernel;                 /* 3 or 1; zero means 3, and 1 on images of 1x1, where the other taps would see only padding */
     int no_bias;
     drl_spectral spectral;
-    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means 1, negative means zero weights */
+    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means 1, negative: all zero, bias too */
     int keep_norm;              /* nonzero, with spectral: files hold what PyTorch's do, the weight before the norm "name.weight_orig" and the
                                  * power iteration's vectors "name.weight_u" [K], "name.weight_v" [C*R*S] */
 } drl_layer_desc;
@@ -489,8 +521,14 @@ DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act);
 DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b);
+DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b);             /* channels of a, then of b */
 DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift);         /* shift: 1 x 1 x c, one per image */
+DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale_shift);     /* x * (1 + scale) + shift; 1 x 1 x 2c, scale first */
 DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name);         /* a learned gain a channel, ones at first */
+/* Normalised over groups of neighbouring channels (groups divide c); learned name.weight, ones at first, and name.bias, zeros at first. */
+DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps);
+DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv);                    /* h x w x 3c: q, k, v; one head, all pixels; h x w x c */
+DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p);                /* 0 <= p < 1; see drl_batch.dropout */
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
 DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* the last value of the list is the output */
 
@@ -512,7 +550,7 @@ typedef struct drl_param {
     size_t offset, count;       /* floats, from drl_net_params */
 } drl_param;
 
-/* drl_net_create - build, plan, allocate (two blocks), parameters zero, gains one. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (the sentence of
+/* drl_net_create - build, plan, allocate (two blocks), parameters zero, gains and weights of norms one. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (the sentence of
  * the first operator that did not fit), DRL_E_MEMORY. drl_net_size: bytes the same call will hold; uses the allocator while it counts. */
 DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **net);
 DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes);
@@ -595,6 +633,9 @@ typedef struct drl_energy {
     void *user;
     size_t size;                /* floats of one point */
     int batch;                  /* most points a call */
+    /* NULL, or where chains start: mean [n * size] of the draw of y at level[n] that goes with x_next = x_{t+1}; the noise around it is
+     * drl_schedule_proposal's and comes from the sampler. Without it chains start at x_{t+1} itself. */
+    drl_status (*propose)(void *user, int n, const float *x_next, const int *level, const int *label, float *mean);
 } drl_energy;
 
 /* A diagonal Gaussian mixture diffused along a schedule, in closed form: x_0 ~ sum_k weight_k N(mean_k, diag variance_k), so
@@ -608,7 +649,10 @@ typedef struct drl_mixture {
 } drl_mixture;
 DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch */
 
-/* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). */
+/* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). Terms of one energy (the same functions
+ * and user) are evaluated as one batch, as far as the energy's goes, every point once for each of them; all points have labels there, 0
+ * where the caller has none. A proposal is the sum of the terms' proposals by the same weights; terms without one are left out, so
+ * the weights of those that have one should add up to 1, as those of guidance and composition do. */
 typedef struct drl_sum_term {
     drl_energy energy;
     float weight;
@@ -642,16 +686,26 @@ typedef struct drl_sample_desc {
     int from_level;             /* with `start`: begin at x_{from_level} = start instead of x_T; 1..T, zero means T */
     const float *start;         /* [count * size], copied */
     drl_noise noise;            /* zero: counter-based draws from seed */
+    float guidance;             /* w, with labels: (w + 1) F(y; label) - w F(y; 0), and proposals alike; zero: none */
+    float denoise;              /* factor of the score in the denoising step at the end: zero means the model's (2 for CDRL, none for DRL), none
+                                 * without a model; negative none */
+    const drl_energy *energy;   /* with a model: sampled in place of its energy, for sums and the like; NULL: the model's. Its user must outlive
+                                 * the sampler */
 } drl_sample_desc;
 
 typedef struct drl_sampler drl_sampler;
 
-/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about (3 count + threads) * size floats.
+/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about (3 count + threads) * size floats, with
+ * guidance up to (7 count + threads) * size.
  * drl_sampler_run - advance every image by up to `steps` Langevin steps: DRL_RUNNING, or DRL_OK when x_0 is reached, or DRL_E_NUMERIC
  * when a chain leaves the finite numbers (the sampler stays as it is and cannot go on), or what the energy returned.
  * One step, for x_next = x_{t+1}:
  *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps     (no quadratic term at the last level)   [Gao21] (9)
- * and after K of them x_t = y / a_{t+1}. */
+ * and after K of them x_t = y / a_{t+1}. Chains of an energy that proposes start at its mean + drl_schedule_proposal * eps, else at x_{t+1}.
+ * A denoising step, if asked for, goes with the last Langevin step:
+ *   x_0 = (x + denoise sbar_0^2 score(x)) / abar_0,  x = y / a_1,  score(x) = a_1 grad F(y)
+ * denoise = 1 is the posterior mean; the published code of [Zhu24] has the effect of 2 (its b^2 is 2e-4 there, 4e-4 everywhere else).
+ * Draw 0 of an image is x_T; then each level has one for the proposal, if there is one, and one for each of its steps. */
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **sampler);
 DRL_API drl_status drl_sampler_run(drl_sampler *sampler, int steps);
 DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);
@@ -1491,6 +1545,7 @@ typedef struct drl__act_args {
     uint8_t *bits_out;
     drl_act act;
     int accumulate;
+    float kept;                     /* gradients: the factor where the bit is set */
 } drl__act_args;
 
 /* y[p][c] = (gain ? x[p][c] * gain[c] : x[p][c]) + (shift ? shift[c] : 0) + (accumulate ? y[p][c] : 0); x NULL stands for x0. */
@@ -1554,6 +1609,29 @@ typedef struct drl__winograd_pack_args {
     int out, in, transposed, channels;      /* channels: C */
 } drl__winograd_pack_args;
 
+/* Per channel, the pixels of one image.
+ * moments:   y[c] = sum over rows of (x[row][c] - mean[c]) * (dy ? dy[row][c] : x[row][c] - mean[c]); items are channels from the first on.
+ * normalize: y[row][c] = (accumulate ? y[row][c] : 0) + (x[row][c] - mean[c]) * gain[c] + shift[c] + (dy ? dy[row][c] * dy_gain[c] : 0);
+ *            items are rows. */
+typedef struct drl__norm_args {
+    const float *x, *dy, *mean, *gain, *shift, *dy_gain;
+    float *y;
+    size_t rows, c;
+    int accumulate;
+} drl__norm_args;
+
+#define DRL__QUERIES 32             /* pixels whose attention to all others is found together, so that it stays in the cache */
+
+/* Forward: items are [image][block of DRL__QUERIES pixels]; gradient: images. */
+typedef struct drl__attention_args {
+    const float *qkv, *dy;
+    float *y;                       /* or dqkv */
+    float *scratch;                 /* scratch_each floats a job: keys and values by channel, two blocks of scores */
+    size_t scratch_each, tokens, c;
+    float scale;
+    int accumulate;
+} drl__attention_args;
+
 typedef struct drl__normals_args {
     uint64_t seed, stream, position;
     float *out;
@@ -1565,6 +1643,7 @@ typedef struct drl__kernels {
     drl__span_fn conv, conv_dw, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
+    drl__span_fn moments, normalize, attention, attention_grad;
 } drl__kernels;
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -2215,6 +2294,7 @@ DRL_API drl_status drl_act_input_grad(drl_ctx *ctx, drl_act act, const drl_tenso
     a.act = act;
     a.x = x ? x->data : NULL;
     a.bits = act == DRL_ACT_NONE ? NULL : bits;
+    a.kept = 1;
     a.dy = dy->data;
     a.y = dx->data;
     a.accumulate = accumulate;
@@ -2331,6 +2411,52 @@ DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const 
     return DRL_OK;
 }
 
+/* y (+)= x * (1 + scale) + (shift, if with_shift) */
+static drl_status drl__scale_shift(drl_ctx *ctx, const char *function, const drl_tensor *x, const drl_tensor *scale_shift, int with_shift, const drl_tensor *y, int accumulate, float *work)
+{
+    drl_status status = drl__expect_like(ctx, function, "the result", y, x);
+    drl__affine_args a;
+    size_t i, k, n, c;
+    if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, x->c);
+    if (status == DRL_OK) status = drl__expect(ctx, function, "scale_shift", scale_shift, x->n, 1, 1, 2 * x->c);
+    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (status != DRL_OK) return status;
+    n = (size_t)x->n;
+    c = (size_t)x->c;
+    for (i = 0; i < n; ++i) for (k = 0; k < c; ++k) work[i * c + k] = 1.0f + scale_shift->data[i * 2 * c + k];
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.gain = work;
+    a.gain_step = c;
+    if (with_shift) a.shift = scale_shift->data + c;
+    a.shift_step = 2 * c;
+    drl__affine(ctx, &a, y, accumulate);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_scale_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *scale_shift, drl_tensor *y, float *work) { return drl__scale_shift(ctx, "drl_scale_shift_forward", x, scale_shift, 1, y, 0, work); }
+DRL_API drl_status drl_scale_shift_input_grad(drl_ctx *ctx, const drl_tensor *scale_shift, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work) { return drl__scale_shift(ctx, "drl_scale_shift_input_grad", dy, scale_shift, 0, dx, accumulate, work); }
+
+DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dscale_shift, int accumulate, float *work)
+{
+    drl_status status = drl__expect_like(ctx, "drl_scale_shift_param_grad", "dy", dy, x);
+    size_t i, k, n, c;
+    if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "drl_scale_shift_param_grad: %d channels are too many", x->c);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_scale_shift_param_grad", "dscale_shift", dscale_shift, x->n, 1, 1, 2 * x->c);
+    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_scale_shift_param_grad: work is missing");
+    if (status != DRL_OK) return status;
+    n = (size_t)x->n;
+    c = (size_t)x->c;
+    drl__columns(ctx, x->data, dy->data, NULL, n, (size_t)x->h * (size_t)x->w, c, 1, work, 0);
+    drl__columns(ctx, dy->data, NULL, NULL, n, (size_t)x->h * (size_t)x->w, c, 1, work + n * c, 0);
+    for (i = 0; i < n; ++i) for (k = 0; k < c; ++k) {
+        float *d = dscale_shift->data + i * 2 * c + k;
+        d[0] = accumulate ? d[0] + work[i * c + k] : work[i * c + k];
+        d[c] = accumulate ? d[c] + work[(n + i) * c + k] : work[(n + i) * c + k];
+    }
+    return DRL_OK;
+}
+
 DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y)
 {
     drl_status status = drl__expect_like(ctx, "drl_spatial_sum_forward", "x", x, x);
@@ -2380,6 +2506,367 @@ DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const d
     a.gain = b->data;
     a.gain_step = (size_t)b->c;
     drl__affine(ctx, &a, da, accumulate);
+    return DRL_OK;
+}
+
+/* One image after the other, each several times while it is in the cache. */
+typedef struct drl__group_norm_args {
+    const drl_ctx *ctx;
+    int groups;
+    float eps;
+    const float *x, *dy, *weight, *bias;
+    float *y;                               /* or dx */
+    float *moments;                         /* [images][groups][2], or NULL */
+    float *sums;                            /* parameter gradient: [images][2][c], of (x - mean) / std * dy and of dy */
+    float *scratch;                         /* 4 * each floats a job */
+    size_t rows, c, each;
+    int accumulate;
+} drl__group_norm_args;
+
+/* out[c] = sum over the rows of one image. */
+static void drl__norm_sums(const drl__group_norm_args *a, const float *x, float *out)
+{
+    drl__columns_args k;
+    memset(&k, 0, sizeof k);
+    k.a = x;
+    k.out = out;
+    k.rows = a->rows;
+    k.c = a->c;
+    k.images = 1;
+    k.scale = 1;
+    a->ctx->kernels->columns(&k, 0, (a->c + 63) / 64, 0);
+}
+
+/* The channels of group g: sum of weight * sums in double; weight NULL stands for ones. */
+static double drl__norm_group(const drl__group_norm_args *a, int g, const float *weight, const float *sums)
+{
+    size_t each = a->c / (size_t)a->groups, first = (size_t)g * each, i;
+    double sum = 0;
+    for (i = first; i < first + each; ++i) sum += weight ? (double)weight[i] * (double)sums[i] : (double)sums[i];
+    return sum;
+}
+
+static void drl__norm_fill(const drl__group_norm_args *a, int g, float *out, float value)
+{
+    size_t each = a->c / (size_t)a->groups, i;
+    for (i = 0; i < each; ++i) out[(size_t)g * each + i] = value;
+}
+
+static drl__norm_args drl__norm_image(const drl__group_norm_args *a, size_t image, const float *mean, float *y)
+{
+    drl__norm_args k;
+    memset(&k, 0, sizeof k);
+    k.x = a->x + image * a->rows * a->c;
+    if (a->dy) k.dy = a->dy + image * a->rows * a->c;
+    k.mean = mean;
+    k.y = y;
+    k.rows = a->rows;
+    k.c = a->c;
+    k.accumulate = a->accumulate;
+    return k;
+}
+
+static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *sums = mean + a->each, *gain = sums + a->each;
+    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
+    size_t image, i;
+    int g;
+    for (image = begin; image < end; ++image) {
+        drl__norm_args k = drl__norm_image(a, image, mean, sums);
+        drl__norm_sums(a, k.x, sums);
+        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, (float)(drl__norm_group(a, g, NULL, sums) / count));
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        for (g = 0; g < a->groups; ++g) {
+            float scale = (float)(1 / sqrt(drl__norm_group(a, g, NULL, sums) / count + (double)a->eps));
+            drl__norm_fill(a, g, gain, scale);
+            if (a->moments) {
+                float *m = a->moments + (image * (size_t)a->groups + (size_t)g) * 2;
+                m[0] = mean[(size_t)g * (a->c / (size_t)a->groups)];
+                m[1] = scale;
+            }
+        }
+        for (i = 0; i < a->c; ++i) gain[i] = gain[i] * a->weight[i];
+        k.gain = gain;
+        k.shift = a->bias;
+        k.y = a->y + image * a->rows * a->c;
+        a->ctx->kernels->normalize(&k, 0, a->rows, job);
+    }
+}
+
+/* With s = 1 / std, w = weight and sums over the n pixels of a group:
+ * dx = s w dy - s / n sum(w dy) - (x - mean) s^3 / n sum(w dy (x - mean)) */
+static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each, *dy_gain = shift + a->each;
+    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
+    size_t image, i;
+    int g;
+    for (image = begin; image < end; ++image) {
+        const float *m = a->moments + image * (size_t)a->groups * 2;
+        drl__norm_args k = drl__norm_image(a, image, mean, gain);
+        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, m[2 * g]);
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        drl__norm_sums(a, k.dy, shift);
+        for (g = 0; g < a->groups; ++g) {
+            double s = (double)m[2 * g + 1], with_x = drl__norm_group(a, g, a->weight, gain), plain = drl__norm_group(a, g, a->weight, shift);
+            drl__norm_fill(a, g, gain, (float)(-s * s * s * with_x / count));
+            drl__norm_fill(a, g, shift, (float)(-s * plain / count));
+            drl__norm_fill(a, g, dy_gain, m[2 * g + 1]);
+        }
+        for (i = 0; i < a->c; ++i) dy_gain[i] = dy_gain[i] * a->weight[i];
+        k.gain = gain;
+        k.shift = shift;
+        k.dy_gain = dy_gain;
+        k.y = a->y + image * a->rows * a->c;
+        a->ctx->kernels->normalize(&k, 0, a->rows, job);
+    }
+}
+
+static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *scale = mean + a->each;
+    size_t image, i;
+    int g;
+    for (image = begin; image < end; ++image) {
+        const float *m = a->moments + image * (size_t)a->groups * 2;
+        float *with_x = a->sums + image * 2 * a->c;
+        drl__norm_args k = drl__norm_image(a, image, mean, with_x);
+        for (g = 0; g < a->groups; ++g) {
+            drl__norm_fill(a, g, mean, m[2 * g]);
+            drl__norm_fill(a, g, scale, m[2 * g + 1]);
+        }
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        for (i = 0; i < a->c; ++i) with_x[i] = with_x[i] * scale[i];
+        drl__norm_sums(a, k.dy, with_x + a->c);
+    }
+}
+
+DRL_API size_t drl_group_norm_work_count(const drl_ctx *ctx, int n, int c)
+{
+    return (size_t)ctx->threads * 4 * DRL__ROUND16(c) + (2 * (size_t)n + 2) * (size_t)c;
+}
+
+static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups, const drl_tensor *x, const drl_tensor *y, float *work, drl__span_fn fn, drl__group_norm_args *a)
+{
+    drl_status status = drl__expect_like(ctx, function, "the result or its gradient", y, x);
+    if (status != DRL_OK) return status;
+    if (groups < 1 || x->c % groups) return drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels in %d groups", function, x->c, groups);
+    if (!work) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    a->ctx = ctx;
+    a->groups = groups;
+    a->x = x->data;
+    a->scratch = work;
+    a->rows = (size_t)x->h * (size_t)x->w;
+    a->c = (size_t)x->c;
+    a->each = DRL__ROUND16(x->c);
+    drl__split(ctx, (size_t)x->n, drl__row_grain(a->rows * a->c), fn, a);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work)
+{
+    drl__group_norm_args a;
+    if (!weight || !bias) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: weight or bias is missing");
+    memset(&a, 0, sizeof a);
+    a.eps = eps;
+    a.weight = weight;
+    a.bias = bias;
+    a.y = y ? y->data : NULL;
+    a.moments = moments;
+    return drl__group_norm(ctx, "drl_group_norm_forward", groups, x, y, work, drl__group_norm_span, &a);
+}
+
+DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work)
+{
+    drl_status status = drl__expect_like(ctx, "drl_group_norm_input_grad", "dx", dx, dy);
+    drl__group_norm_args a;
+    if (status != DRL_OK) return status;
+    if (!weight || !moments) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_input_grad: weight or moments are missing");
+    memset(&a, 0, sizeof a);
+    a.weight = weight;
+    a.dy = dy->data;
+    a.y = dx->data;
+    a.moments = (float *)(uintptr_t)moments;        /* read only here */
+    a.accumulate = accumulate;
+    return drl__group_norm(ctx, "drl_group_norm_input_grad", groups, x, dy, work, drl__group_norm_dx_span, &a);
+}
+
+DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work)
+{
+    drl_status status;
+    drl__group_norm_args a;
+    float *total;
+    size_t i;
+    if (!moments || !dweight || !dbias) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing");
+    memset(&a, 0, sizeof a);
+    a.dy = dy ? dy->data : NULL;
+    a.moments = (float *)(uintptr_t)moments;
+    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x ? x->c : 0) : NULL;
+    status = drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
+    if (status != DRL_OK) return status;
+    total = a.sums + (size_t)x->n * 2 * a.c;
+    drl__columns(ctx, a.sums, NULL, NULL, 1, (size_t)x->n, 2 * a.c, 1, total, 0);
+    for (i = 0; i < a.c; ++i) { dweight[i] += total[i]; dbias[i] += total[a.c + i]; }
+    return DRL_OK;
+}
+
+/* 16 bits an element: eight elements a block of the generator. The top bits of the counter keep away from all draws of drl_rng_...,
+ * whose positions are four times a block's number. */
+typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t image, count; uint8_t *bits; } drl__dropout_args;
+
+static void drl__dropout_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__dropout_args *a = (const drl__dropout_args *)arg;
+    uint32_t word[4] = { 0, 0, 0, 0 };
+    size_t e;
+    (void)job;
+    for (e = begin; e < end; ++e) {
+        size_t image = e / a->image, i = e % a->image;
+        if (i % 8 == 0 || e == begin) {
+            word[0] = (uint32_t)(i / 8);
+            word[1] = (uint32_t)1 << 31 | ((uint32_t)a->number & 2047) << 20 | ((uint32_t)image & 0xFFFFF);
+            word[2] = (uint32_t)a->rng->stream;
+            word[3] = (uint32_t)(a->rng->stream >> 32);
+            drl__philox(word, (uint32_t)a->rng->seed, (uint32_t)(a->rng->seed >> 32));
+        }
+        if (e % 8 == 0) a->bits[e / 8] = 0;
+        if ((word[i / 2 % 4] >> (i % 2 * 16) & 0xFFFF) >= a->drop) a->bits[e / 8] = (uint8_t)(a->bits[e / 8] | 1u << (e % 8));
+    }
+}
+
+static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
+
+DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
+{
+    drl_status status = drl__expect_like(ctx, "drl_dropout_forward", "y", y, x);
+    drl__dropout_args a;
+    if (status != DRL_OK) return status;
+    if (!rng || !bits || !(p >= 0 && p < 1)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dropout_forward: p is %g; it must be in [0, 1), and rng and bits are needed", (double)p);
+    a.rng = rng;
+    a.number = number;
+    a.drop = drl__dropout_share(p);
+    a.count = drl_tensor_count(x);
+    a.image = a.count / (size_t)x->n;
+    a.bits = bits;
+    drl__split(ctx, a.count, DRL__GRAIN / 8, drl__dropout_span, &a);
+    return drl_dropout_input_grad(ctx, p, bits, x, y, 0);
+}
+
+DRL_API drl_status drl_dropout_input_grad(drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, "drl_dropout_input_grad", "dx", dx, dy);
+    drl__act_args a;
+    if (status != DRL_OK) return status;
+    if (!bits || !(p >= 0 && p < 1)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dropout_input_grad: p is %g; it must be in [0, 1), and bits are needed", (double)p);
+    memset(&a, 0, sizeof a);
+    a.act = DRL_ACT_RELU;
+    a.bits = bits;
+    a.kept = (float)(65536.0 / (65536.0 - (double)drl__dropout_share(p)));
+    a.dy = dy->data;
+    a.y = dx->data;
+    a.accumulate = accumulate;
+    drl__split(ctx, drl_tensor_count(dy), DRL__GRAIN, ctx->kernels->act_grad, &a);
+    return DRL_OK;
+}
+
+/* Items are pixels: c channels from x to y, or added there, with x_step and y_step floats from pixel to pixel. */
+typedef struct drl__slice_args { const float *x; float *y; size_t c, x_step, y_step; int accumulate; } drl__slice_args;
+
+static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__slice_args *a = (const drl__slice_args *)arg;
+    size_t p, k;
+    (void)job;
+    for (p = begin; p < end; ++p) {
+        const float *x = a->x + p * a->x_step;
+        float *y = a->y + p * a->y_step;
+        if (!a->accumulate) memcpy(y, x, a->c * sizeof *y);
+        else for (k = 0; k < a->c; ++k) y[k] = y[k] + x[k];
+    }
+}
+
+static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, size_t x_step, float *y, size_t y_step, int accumulate)
+{
+    drl__slice_args a;
+    a.x = x;
+    a.y = y;
+    a.c = c;
+    a.x_step = x_step;
+    a.y_step = y_step;
+    a.accumulate = accumulate;
+    drl__split(ctx, pixels, drl__row_grain(c), drl__slice_span, &a);
+}
+
+DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y)
+{
+    drl_status status = drl__expect_like(ctx, "drl_concat_forward", "a", a, a);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "b", b, a->n, a->h, a->w, b ? b->c : 1);
+    if (status == DRL_OK && a->c > INT32_MAX - b->c) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_forward: %d and %d channels are too many", a->c, b->c);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "y", y, a->n, a->h, a->w, a->c + b->c);
+    if (status != DRL_OK) return status;
+    drl__slice(ctx, drl__pixels(a), (size_t)a->c, a->data, (size_t)a->c, y->data, (size_t)y->c, 0);
+    drl__slice(ctx, drl__pixels(a), (size_t)b->c, b->data, (size_t)b->c, y->data + a->c, (size_t)y->c, 0);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate)
+{
+    drl_status status = drl__expect_like(ctx, "drl_concat_input_grad", "dy", dy, dy);
+    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_input_grad", "da", da, dy->n, dy->h, dy->w, da ? da->c : 1);
+    if (status == DRL_OK && (first < 0 || first > dy->c - da->c)) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_input_grad: %d channels from %d on, of %d", da->c, first, dy->c);
+    if (status != DRL_OK) return status;
+    drl__slice(ctx, drl__pixels(dy), (size_t)da->c, dy->data + first, (size_t)dy->c, da->data, (size_t)da->c, accumulate);
+    return DRL_OK;
+}
+
+static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16(2 * tokens * (c + DRL__QUERIES)); }
+
+DRL_API size_t drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c)
+{
+    return (size_t)ctx->threads * drl__attention_each((size_t)h * (size_t)w, (size_t)c);
+}
+
+static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, const drl_tensor *qkv, const drl_tensor *y, float *work, drl__attention_args *a)
+{
+    drl_status status = drl__expect_like(ctx, function, "y or its gradient", y, y);
+    if (status == DRL_OK && y->c > INT32_MAX / 3) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, y->c);
+    if (status == DRL_OK) status = drl__expect(ctx, function, "qkv", qkv, y->n, y->h, y->w, 3 * y->c);
+    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (status != DRL_OK) return status;
+    memset(a, 0, sizeof *a);
+    a->qkv = qkv->data;
+    a->tokens = (size_t)y->h * (size_t)y->w;
+    a->c = (size_t)y->c;
+    a->scale = (float)(1 / sqrt((double)y->c));
+    a->scratch = work;
+    a->scratch_each = drl__attention_each(a->tokens, a->c);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, drl_tensor *y, float *work)
+{
+    drl__attention_args a;
+    drl_status status = drl__attention_args_of(ctx, "drl_attention_forward", qkv, y, work, &a);
+    if (status != DRL_OK) return status;
+    a.y = y->data;
+    drl__split(ctx, (size_t)y->n * ((a.tokens + DRL__QUERIES - 1) / DRL__QUERIES), 1 + DRL__GRAIN / DRL__QUERIES / a.tokens / a.c, ctx->kernels->attention, &a);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv, const drl_tensor *dy, drl_tensor *dqkv, int accumulate, float *work)
+{
+    drl__attention_args a;
+    drl_status status = drl__attention_args_of(ctx, "drl_attention_input_grad", qkv, dy, work, &a);
+    if (status == DRL_OK) status = drl__expect_like(ctx, "drl_attention_input_grad", "dqkv", dqkv, qkv);
+    if (status != DRL_OK) return status;
+    a.dy = dy->data;
+    a.y = dqkv->data;
+    a.accumulate = accumulate;
+    drl__split(ctx, (size_t)dy->n, 1 + DRL__GRAIN / a.tokens / a.tokens / a.c, ctx->kernels->attention_grad, &a);
     return DRL_OK;
 }
 
@@ -4170,7 +4657,8 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl__op_kind {
     DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
-    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL
+    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM, DRL__OP_SCALE_SHIFT, DRL__OP_DROPOUT, DRL__OP_CONCAT,
+    DRL__OP_ATTENTION
 } drl__op_kind;
 
 typedef struct drl__op {
@@ -4180,7 +4668,9 @@ typedef struct drl__op {
     int by_input, by_param;                 /* the result depends on the images; on parameters */
     int weight, bias;                       /* parameter numbers, -1 for none; a gain is a weight */
     drl_act act;
-    float scale;
+    float scale;                            /* of a sum; share that a dropout drops */
+    float eps;                              /* of a norm, and its groups */
+    int groups;
     drl_conv2d_desc conv;
     drl_spectral spectral;
     int keep_norm;
@@ -4190,7 +4680,7 @@ typedef struct drl__op {
     int normalised;                         /* the norm divides: always but where DRL_SPECTRAL_CAP leaves a small weight alone */
     /* while compiling one mode: */
     int readers;                            /* instructions still to read the result */
-    int value, gradient, bits;              /* buffers, -1 for none yet */
+    int value, gradient, bits;              /* buffers, -1 for none yet; bits: what else going back needs, see drl__extra_new */
 } drl__op;
 
 typedef enum drl__code { DRL__RUN, DRL__DX, DRL__DW, DRL__COPY } drl__code;
@@ -4234,7 +4724,7 @@ struct drl_net {
     drl__op *op;
     drl_param *param;
     drl_param *vector;                      /* of the power iterations that files hold: slices of the state block */
-    float *init_scale;                      /* [params], NaN: constant one */
+    float *init_scale;                      /* [params], or DRL__INIT_... */
     char *names;
     drl__program program[3];
     int op_count, param_count, vector_count;
@@ -4292,6 +4782,10 @@ static drl__op *drl__op_next(drl_net *net, drl__op *scratch, drl__op_kind kind, 
     y->h = h; y->w = w; y->c = c;
     return op;
 }
+
+/* First values that are no weights of a given variance; a scale of 0 means zeros. */
+#define DRL__INIT_ONES -1.0f
+#define DRL__INIT_BIAS -2.0f                /* uniform within 1 / sqrt(fan-in) of the weight before it */
 
 /* Keeps "name.suffix"; NULL while counting. */
 static const char *drl__name_next(drl_net *net, const char *name, const char *suffix)
@@ -4352,6 +4846,13 @@ static int drl__param_next(drl_net *net, const char *name, const char *suffix, i
     return number;
 }
 
+/* Scratch that an operator needs inside of one job, and when all threads share it; in floats. */
+static void drl__work_for(drl_net *net, size_t one, size_t all)
+{
+    if (DRL__ROUND16(one) > net->work_one) net->work_one = DRL__ROUND16(one);
+    if (DRL__ROUND16(all) > net->work_all) net->work_all = DRL__ROUND16(all);
+}
+
 DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c)
 {
     drl__op scratch;
@@ -4408,7 +4909,6 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     drl_value y;
     drl_conv2d_desc conv;
     int shape[4], rank, weight, bias = -1;
-    size_t work;
     if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_conv2d")) return drl__value_none();
     memset(&conv, 0, sizeof conv);
     if (desc) {
@@ -4425,7 +4925,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     rank = x.h == 1 && x.w == 1 && conv.kernel == 1 ? 2 : 4;
     shape[0] = conv.out_channels; shape[1] = x.c; shape[2] = shape[3] = conv.kernel;
     weight = drl__param_next(net, desc->name, desc->spectral && desc->keep_norm ? ".weight_orig" : ".weight", rank, shape, desc->init_scale < 0 ? 0.0f : desc->init_scale > 0 ? desc->init_scale : 1.0f);
-    if (!desc->no_bias) bias = drl__param_next(net, desc->name, ".bias", 1, shape, 0.0f);
+    if (!desc->no_bias) bias = drl__param_next(net, desc->name, ".bias", 1, shape, desc->init_scale < 0 ? 0.0f : DRL__INIT_BIAS);
     if (net->status != DRL_OK) return drl__value_none();
     op = drl__op_next(net, &scratch, DRL__OP_CONV, x, drl__value_none(), x.h, x.w, conv.out_channels, &y);
     op->by_param = 1;
@@ -4452,10 +4952,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     op->packed_transposed = net->packed_size;
     if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (!net->op || op->by_input || net->op[op->a].by_param))
         net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
-    work = DRL__ROUND16(drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1));
-    if (work > net->work_one) net->work_one = work;
-    work = DRL__ROUND16(drl_conv2d_work_count(net->ctx, &conv, net->desc.batch, x.h, x.w));
-    if (work > net->work_all) net->work_all = work;
+    drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1), drl_conv2d_work_count(net->ctx, &conv, net->desc.batch, x.h, x.w));
     return y;
 }
 
@@ -4507,6 +5004,19 @@ DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b)
     return y;
 }
 
+DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, a, b, "drl_net_concat")) return drl__value_none();
+    if (a.h != b.h || a.w != b.w || a.c > INT32_MAX - b.c) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_CONCAT, a, b, a.h, a.w, a.c + b.c, &y);
+    return y;
+}
+
 DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
 {
     drl__op scratch;
@@ -4517,6 +5027,22 @@ DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
         return drl__build_fail(net, DRL_E_SHAPE);
     }
     drl__op_next(net, &scratch, DRL__OP_SHIFT, x, shift, x.h, x.w, x.c, &y);
+    return y;
+}
+
+DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale_shift)
+{
+    drl__op scratch;
+    drl_value y;
+    size_t work;
+    if (!net || !drl__build_ok(net, x, scale_shift, "drl_net_scale_shift")) return drl__value_none();
+    if (scale_shift.h != 1 || scale_shift.w != 1 || scale_shift.c % 2 || scale_shift.c / 2 != x.c) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", scale_shift.h, scale_shift.w, scale_shift.c, x.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_SCALE_SHIFT, x, scale_shift, x.h, x.w, x.c, &y);
+    work = 2 * (size_t)net->desc.batch * (size_t)x.c;
+    drl__work_for(net, work, work);
     return y;
 }
 
@@ -4534,17 +5060,70 @@ static drl_value drl__net_gain(drl_net *net, drl_value x, const char *name, int 
     }
     shape[0] = shape[2] = shape[3] = 1;
     shape[rank == 4] = x.c;
-    weight = drl__param_next(net, name, "", rank, shape, -1.0f);
+    weight = drl__param_next(net, name, "", rank, shape, DRL__INIT_ONES);
     if (net->status != DRL_OK) return drl__value_none();
     op = drl__op_next(net, &scratch, DRL__OP_GAIN, x, drl__value_none(), x.h, x.w, x.c, &y);
     op->by_param = 1;
     op->weight = weight;
-    work = DRL__ROUND16((size_t)net->desc.batch * (size_t)x.c);
-    if (work > net->work_all) net->work_all = work;
+    work = (size_t)net->desc.batch * (size_t)x.c;
+    drl__work_for(net, work, work);
     return y;
 }
 
 DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name) { return drl__net_gain(net, x, name, 1); }
+
+DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps)
+{
+    drl__op scratch, *op;
+    drl_value y;
+    int weight, bias;
+    size_t work;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_group_norm")) return drl__value_none();
+    if (!name || groups < 1 || x.c % groups || !(eps >= 0)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, eps %g; a name, groups that divide the channels and eps from 0 up are needed",
+                  name ? name : "", groups, x.c, (double)eps);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    weight = drl__param_next(net, name, ".weight", 1, &x.c, DRL__INIT_ONES);
+    bias = drl__param_next(net, name, ".bias", 1, &x.c, 0.0f);
+    if (net->status != DRL_OK) return drl__value_none();
+    op = drl__op_next(net, &scratch, DRL__OP_NORM, x, drl__value_none(), x.h, x.w, x.c, &y);
+    op->by_param = 1;
+    op->weight = weight;
+    op->bias = bias;
+    op->groups = groups;
+    op->eps = eps;
+    work = drl_group_norm_work_count(net->ctx, net->desc.batch, x.c);
+    drl__work_for(net, work, work);
+    return y;
+}
+
+DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, qkv, drl__value_none(), "drl_net_attention")) return drl__value_none();
+    if (qkv.c % 3 || qkv.h > 65536 / qkv.w) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels", qkv.h, qkv.w, qkv.c);
+        return drl__build_fail(net, DRL_E_SHAPE);
+    }
+    drl__op_next(net, &scratch, DRL__OP_ATTENTION, qkv, drl__value_none(), qkv.h, qkv.w, qkv.c / 3, &y);
+    drl__work_for(net, drl__attention_each((size_t)qkv.h * (size_t)qkv.w, (size_t)y.c), drl_attention_work_count(net->ctx, qkv.h, qkv.w, y.c));
+    return y;
+}
+
+DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p)
+{
+    drl__op scratch;
+    drl_value y;
+    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_dropout")) return drl__value_none();
+    if (!(p >= 0 && p < 1)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is %g, not in [0, 1)", (double)p);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
+    drl__op_next(net, &scratch, DRL__OP_DROPOUT, x, drl__value_none(), x.h, x.w, x.c, &y)->scale = p;
+    return y;
+}
 
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale)
 {
@@ -4598,22 +5177,41 @@ static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int
     return in;
 }
 
-/* What going back through an operator reads again: the operand a, the operand b, the bits. */
-static int drl__saves_a(const drl__op *op, drl_net_mode mode)
+static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
+{
+    return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
+}
+
+/* What going back through an operator reads again: the operand a, the operand b, something else. */
+static int drl__saves_a(const drl_net *net, const drl__op *op, drl_net_mode mode)
 {
     switch (op->kind) {
     case DRL__OP_CONV: case DRL__OP_GAIN: return mode == DRL_NET_PARAM_GRAD;
     case DRL__OP_ACT: return op->act == DRL_ACT_SILU;
-    case DRL__OP_DOT: return 1;
+    case DRL__OP_DOT: case DRL__OP_NORM: case DRL__OP_ATTENTION: return 1;
+    case DRL__OP_SCALE_SHIFT: return drl__wants_gradient(&net->op[op->b], mode);
     default: return 0;
     }
 }
-static int drl__saves_b(const drl__op *op) { return op->kind == DRL__OP_DOT; }
-static int drl__saves_bits(const drl__op *op) { return op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU); }
 
-static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
+static int drl__saves_b(const drl_net *net, const drl__op *op, drl_net_mode mode)
 {
-    return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
+    return op->kind == DRL__OP_DOT || (op->kind == DRL__OP_SCALE_SHIFT && drl__wants_gradient(&net->op[op->a], mode));
+}
+
+/* That something, -1 where there is none: the signs of a ReLU's operand, the moments of a norm, what a dropout keeps. */
+static int drl__extra_new(drl__program *p, const drl__op *op, drl_net_mode mode)
+{
+    if (op->kind == DRL__OP_DROPOUT && mode == DRL_NET_PARAM_GRAD) return drl__buffer_new(p, op->h, op->w, op->c, 1);
+    if (op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU)) return drl__buffer_new(p, op->h, op->w, op->c, 1);
+    if (op->kind == DRL__OP_NORM) return drl__buffer_new(p, 1, 2, op->groups, 0);
+    return -1;
+}
+
+/* Operators whose result may lie where their operand did, if nobody else reads that; and likewise their gradients. */
+static int drl__in_place(const drl__op *op)
+{
+    return op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN || op->kind == DRL__OP_NORM || op->kind == DRL__OP_SCALE_SHIFT || op->kind == DRL__OP_DROPOUT;
 }
 
 /* Where a gradient by value v may be written: *accumulate says whether something is there already. A buffer that another value's gradient
@@ -4632,6 +5230,17 @@ static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumul
     op->gradient = fresh;
     p->buffer[fresh].owners = 1;
     return fresh;
+}
+
+/* The same for operand a of operator i, whose own gradient is used up by it: in its place if that is possible. */
+static int drl__gradient_reuse(drl_net *net, drl__program *p, int i, int *accumulate)
+{
+    drl__op *op = &net->op[i], *a = &net->op[op->a];
+    if (!drl__in_place(op) || a->gradient >= 0 || a->kind == DRL__OP_INPUT || p->buffer[op->gradient].owners != 1) return drl__gradient_slot(net, p, op->a, accumulate);
+    a->gradient = op->gradient;
+    ++p->buffer[op->gradient].owners;
+    *accumulate = 0;
+    return op->gradient;
 }
 
 /* Adds the gradient in buffer g to that of value v where g is passed on unchanged: shares the buffer when v has none yet. */
@@ -4662,8 +5271,8 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         int back = drl__wants_gradient(op, mode);
-        if (op->a >= 0) net->op[op->a].readers += 1 + (back && drl__saves_a(op, mode));
-        if (op->b >= 0) net->op[op->b].readers += 1 + (back && drl__saves_b(op));
+        if (op->a >= 0) net->op[op->a].readers += 1 + (back && drl__saves_a(net, op, mode));
+        if (op->b >= 0) net->op[op->b].readers += 1 + (back && drl__saves_b(net, op, mode));
     }
     net->op[net->op_count - 1].readers += 1;                    /* the caller */
     for (i = 0; i < net->op_count; ++i) {
@@ -4672,13 +5281,13 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
         if (op->kind == DRL__OP_INPUT) { op->value = DRL__BUFFER_X; continue; }
         if (a) --a->readers;
         if (b) --b->readers;
-        if ((op->kind == DRL__OP_ACT || op->kind == DRL__OP_ADD || op->kind == DRL__OP_SHIFT || op->kind == DRL__OP_GAIN) && !a->readers && a->value != DRL__BUFFER_X)
+        if ((drl__in_place(op) || op->kind == DRL__OP_ADD || op->kind == DRL__OP_SHIFT) && !a->readers && a->value != DRL__BUFFER_X)
             op->value = a->value;
         else if (op->kind == DRL__OP_ADD && !b->readers && b->value != DRL__BUFFER_X)
             op->value = b->value;
         else
             op->value = drl__buffer_new(p, op->h, op->w, op->c, 0);
-        if (drl__saves_bits(op) && drl__wants_gradient(op, mode)) op->bits = drl__buffer_new(p, op->h, op->w, op->c, 1);
+        if (drl__wants_gradient(op, mode) || (op->kind == DRL__OP_DROPOUT && mode == DRL_NET_PARAM_GRAD)) op->bits = drl__extra_new(p, op, mode);
         drl__emit(p, DRL__RUN, i, a ? a->value : -1, b ? b->value : -1, op->bits, op->value);
     }
     p->forward_count = p->instr_count;
@@ -4696,9 +5305,9 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
     for (i = net->op_count - 1; i > 0; --i) {
         drl__op *op = &net->op[i];
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
-        int g = op->gradient, wants_a = a && drl__wants_gradient(a, mode), wants_b = b && drl__wants_gradient(b, mode), slot, accumulate;
+        int g = op->gradient, wants_a = a && drl__wants_gradient(a, mode), wants_b = b && drl__wants_gradient(b, mode), slot, saved, accumulate;
         if (g < 0) continue;
-        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) drl__emit(p, DRL__DW, i, g, a->value, -1, -1);
+        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) drl__emit(p, DRL__DW, i, g, a->value, op->bits, -1);
         switch (op->kind) {
         case DRL__OP_ADD:
             drl__gradient_pass(net, p, op->a, g, mode);
@@ -4722,15 +5331,32 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
                 drl__emit(p, DRL__DX, i, g, a->value, -1, slot)->accumulate = accumulate;
             }
             break;
+        case DRL__OP_SCALE_SHIFT:
+            if (wants_b) {
+                slot = drl__gradient_slot(net, p, op->b, &accumulate);
+                drl__emit(p, DRL__DX, i, g, a->value, -1, slot)->accumulate = accumulate;
+                p->instr[p->instr_count - 1].second = 1;
+            }
+            if (!wants_a) break;
+            slot = drl__gradient_reuse(net, p, i, &accumulate);
+            drl__emit(p, DRL__DX, i, g, b->value, -1, slot)->accumulate = accumulate;
+            break;
+        case DRL__OP_CONCAT:
+            if (wants_a) {
+                slot = drl__gradient_slot(net, p, op->a, &accumulate);
+                drl__emit(p, DRL__DX, i, g, -1, -1, slot)->accumulate = accumulate;
+            }
+            if (wants_b) {
+                slot = drl__gradient_slot(net, p, op->b, &accumulate);
+                drl__emit(p, DRL__DX, i, g, -1, -1, slot)->accumulate = accumulate;
+                p->instr[p->instr_count - 1].second = 1;
+            }
+            break;
         default:
             if (!wants_a) break;
-            if ((op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN) && a->gradient < 0 && a->kind != DRL__OP_INPUT && p->buffer[g].owners == 1) {
-                a->gradient = slot = g;                         /* in place */
-                ++p->buffer[g].owners;
-                accumulate = 0;
-            } else
-                slot = drl__gradient_slot(net, p, op->a, &accumulate);
-            drl__emit(p, DRL__DX, i, g, drl__saves_a(op, mode) && op->kind == DRL__OP_ACT ? a->value : -1, op->bits, slot)->accumulate = accumulate;
+            slot = drl__gradient_reuse(net, p, i, &accumulate);
+            saved = op->kind == DRL__OP_CONV || op->kind == DRL__OP_GAIN ? -1 : drl__saves_a(net, op, mode) ? a->value : -1;    /* those two for the parameters only */
+            drl__emit(p, DRL__DX, i, g, saved, op->bits, slot)->accumulate = accumulate;
         }
         --p->buffer[g].owners;                                  /* this operator's gradient is used up */
     }
@@ -4932,7 +5558,7 @@ DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *us
     net->packed = (float *)(void *)(block + drl__carve(&total, net->packed_size, sizeof(float)));
     net->arena = block + total;
     for (i = 0; i < net->param_count; ++i)
-        if (net->init_scale[i] < 0) {
+        if (net->init_scale[i] == DRL__INIT_ONES) {
             size_t k;
             for (k = 0; k < net->param[i].count; ++k) net->params[net->param[i].offset + k] = 1.0f;
         }
@@ -4963,7 +5589,7 @@ DRL_API size_t           drl_net_params_size(const drl_net *net) { return net ? 
 
 /* Weights uniform with variance init_scale / mean(fan-in, fan-out); biases uniform within 1 / sqrt(fan-in), so that the kinks of the ReLUs lie
  * in many places: with zero biases the energy is nearly linear around a flat background, and its slope overshoots before it bends. Gains
- * one. Power iterations start from random vectors. */
+ * and norms one, biases of norms zero. Power iterations start from random vectors. */
 DRL_API void drl_net_init(drl_net *net, uint64_t seed)
 {
     int i;
@@ -4975,10 +5601,10 @@ DRL_API void drl_net_init(drl_net *net, uint64_t seed)
         double area = p->rank == 4 ? p->shape[2] * p->shape[3] : 1, limit = 0;
         drl_rng rng;
         if (p->rank > 1 && net->init_scale[i] > 0) limit = sqrt(3.0 * (double)net->init_scale[i] / (0.5 * area * (p->shape[0] + p->shape[1])));
-        if (p->rank == 1 && i) limit = sqrt((double)net->param[i - 1].shape[0] / (double)net->param[i - 1].count);     /* of the weight before it */
+        if (net->init_scale[i] == DRL__INIT_BIAS) limit = sqrt((double)net->param[i - 1].shape[0] / (double)net->param[i - 1].count);
         rng.seed = seed; rng.stream = DRL__STREAM_INIT + (uint64_t)i; rng.position = 0;
         for (k = 0; k < p->count; ++k)
-            w[k] = net->init_scale[i] < 0 ? 1.0f : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
+            w[k] = net->init_scale[i] == DRL__INIT_ONES ? 1.0f : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
     }
     for (i = 0; i < net->op_count; ++i) {
         const drl__op *op = &net->op[i];
@@ -5124,6 +5750,14 @@ static drl_tensor drl__view(const drl__run *r, int op, int buffer)
     return drl_tensor_of(drl__at(r, buffer), r->batch.n, o->h, o->w, o->c);
 }
 
+/* y (+)= x, where they are not the same */
+static drl_status drl__run_identity(const drl__run *r, const drl_tensor *x, drl_tensor *y, int accumulate)
+{
+    if (accumulate) return drl_add_forward(r->net->ctx, y, x, y);
+    if (y->data != x->data) memcpy(y->data, x->data, drl_tensor_count(x) * sizeof *x->data);
+    return DRL_OK;
+}
+
 static void drl__run_label(const int *label, drl_tensor *y)
 {
     int i;
@@ -5147,10 +5781,19 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
     case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
     case DRL__OP_ADD:      return drl_add_forward(ctx, &a, &b, &y);
+    case DRL__OP_CONCAT:   return drl_concat_forward(ctx, &a, &b, &y);
     case DRL__OP_SHIFT:    return drl_shift_forward(ctx, &a, &b, &y);
+    case DRL__OP_SCALE_SHIFT: return drl_scale_shift_forward(ctx, &a, &b, &y, r->work);
     case DRL__OP_GAIN:
         g = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
         return drl_gain_forward(ctx, &a, &g, &y);
+    case DRL__OP_NORM:
+        return drl_group_norm_forward(ctx, op->groups, op->eps, &a, net->params + net->param[op->weight].offset, net->params + net->param[op->bias].offset, &y,
+                                      drl__at(r, in->bits), r->work);
+    case DRL__OP_ATTENTION: return drl_attention_forward(ctx, &a, &y, r->work);
+    case DRL__OP_DROPOUT:
+        if (!r->batch.dropout) return drl__run_identity(r, &a, &y, 0);
+        return drl_dropout_forward(ctx, r->batch.dropout, in->op, op->scale, &a, &y, bits);
     case DRL__OP_SUM:      return drl_spatial_sum_forward(ctx, &a, op->scale, &y);
     case DRL__OP_DOT:      return drl_dot_forward(ctx, &a, &b, &y);
     case DRL__OP_LABEL:    drl__run_label(r->batch.label, &y); return DRL_OK;
@@ -5161,9 +5804,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
 static drl_status drl__run_copy(const drl__run *r, const drl__instr *in)
 {
     drl_tensor from = drl__view(r, in->op, in->a), to = drl__view(r, in->op, in->y);
-    if (in->accumulate) return drl_add_forward(r->net->ctx, &to, &from, &to);
-    memcpy(to.data, from.data, drl_tensor_count(&to) * sizeof(float));
-    return DRL_OK;
+    return drl__run_identity(r, &from, &to, in->accumulate);
 }
 
 static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
@@ -5174,6 +5815,8 @@ static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
     float *dw = net->grads + net->param[op->weight].offset;
     if (op->kind == DRL__OP_CONV)
         return drl_conv2d_param_grad(net->ctx, &op->conv, &x, &dy, dw, op->bias >= 0 ? net->grads + net->param[op->bias].offset : NULL, r->work);
+    if (op->kind == DRL__OP_NORM)
+        return drl_group_norm_param_grad(net->ctx, op->groups, &x, drl__at(r, in->bits), &dy, dw, net->grads + net->param[op->bias].offset, r->work);
     dg = drl_tensor_of(dw, 1, 1, 1, op->c);
     return drl_gain_param_grad(net->ctx, &x, &dy, &dg, 1, r->work);
 }
@@ -5193,10 +5836,24 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
         return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
     case DRL__OP_AVGPOOL:  return drl_avgpool2_input_grad(ctx, &dy, &dx, in->accumulate);
     case DRL__OP_UPSAMPLE: return drl_upsample2_input_grad(ctx, &dy, &dx, in->accumulate);
+    case DRL__OP_CONCAT:   return drl_concat_input_grad(ctx, &dy, in->second ? net->op[op->a].c : 0, &dx, in->accumulate);
     case DRL__OP_SHIFT:    return drl_shift_param_grad(ctx, &dy, &dx, in->accumulate);
+    case DRL__OP_SCALE_SHIFT:
+        saved = drl__view(r, in->second ? op->a : op->b, in->b);
+        if (in->second) return drl_scale_shift_param_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
+        return drl_scale_shift_input_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
     case DRL__OP_GAIN:
         saved = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
         return drl_gain_input_grad(ctx, &saved, &dy, &dx, in->accumulate);
+    case DRL__OP_NORM:
+        saved = drl__view(r, op->a, in->b);
+        return drl_group_norm_input_grad(ctx, op->groups, &saved, drl__at(r, in->bits), net->params + net->param[op->weight].offset, &dy, &dx, in->accumulate, r->work);
+    case DRL__OP_ATTENTION:
+        saved = drl__view(r, op->a, in->b);
+        return drl_attention_input_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
+    case DRL__OP_DROPOUT:
+        if (!r->batch.dropout) return drl__run_identity(r, &dy, &dx, in->accumulate);
+        return drl_dropout_input_grad(ctx, op->scale, bits, &dy, &dx, in->accumulate);
     case DRL__OP_SUM:      return drl_spatial_sum_input_grad(ctx, op->scale, &dy, &dx, in->accumulate);
     case DRL__OP_DOT:
         saved = drl__view(r, op->a, in->b);                     /* both operands have the same shape */
@@ -5258,6 +5915,7 @@ static drl__run drl__run_of(drl_net *net, drl_net_mode mode, const drl_batch *ba
     r.batch.x += (size_t)first * drl__in_size(net);
     if (r.batch.level) r.batch.level += first;
     if (r.batch.label) r.batch.label += first;
+    if (mode != DRL_NET_PARAM_GRAD) r.batch.dropout = NULL;
     r.arena = arena;
     r.work = (float *)(void *)(arena + (mode == DRL_NET_PARAM_GRAD ? drl__round_up(r.p->arena, DRL__ALIGN) : net->sliced_bytes));
     return r;
@@ -5525,70 +6183,147 @@ DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture)
     e.user = (void *)(uintptr_t)mixture;                        /* read only */
     e.size = mixture ? mixture->size : 0;
     e.batch = 0x7fffffff;
+    e.propose = NULL;
     return e;
 }
 
 struct drl_sum {
     drl_ctx *ctx;
-    drl_sum_term *term;
+    drl_sum_term *term;                     /* terms of one energy stand side by side */
     int count, batch;
+    int repeat;                             /* most points an evaluation */
+    int proposes;
     size_t size;
-    float *f, *gradient;                    /* of one term */
-    int *label;
+    float *f, *gradient, *points;           /* of one evaluation */
+    int *level, *label;
 };
 
 #define DRL__SUM_BATCH_MAX 256              /* bounds the scratch of sums over energies that take any batch */
 
-DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **out)
+static int drl__sum_same(const drl_sum_term *a, const drl_sum_term *b)
 {
-    drl_sum *sum;
-    unsigned char *block;
-    size_t total = 0, at_term, at_f, at_label, at_gradient, floats;
-    int i, batch = DRL__SUM_BATCH_MAX;
-    if (!ctx || !terms || count < 1 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: a context, at least one term (%d given) and a place for the result are needed", count);
+    return a->energy.eval == b->energy.eval && a->energy.user == b->energy.user && a->energy.propose == b->energy.propose;
+}
+
+static drl_status drl__sum_check(drl_ctx *ctx, const drl_sum_term *terms, int count)
+{
+    int i;
     for (i = 0; i < count; ++i) {
         const drl_energy *e = &terms[i].energy;
         if (!e->eval || !e->size || e->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
         if (e->size != terms[0].energy.size) return drl__fail(ctx, DRL_E_SHAPE, "drl_sum_create: term %d has points of %z floats, term 0 of %z", i, e->size, terms[0].energy.size);
-        batch = drl__min(batch, e->batch);
     }
-    drl__carve(&total, 1, sizeof *sum);
+    return DRL_OK;
+}
+
+/* Bytes of a sum that takes at most `most` points a call; block, unless NULL, becomes it. */
+static size_t drl__sum_place(drl_ctx *ctx, const drl_sum_term *terms, int count, int most, unsigned char *block)
+{
+    size_t total = 0, at_term, at_f, at_level, at_label, at_gradient, at_points, floats = 0, repeated = 0, size = terms[0].energy.size;
+    int i, j, k = 0, batch = drl__min(most, DRL__SUM_BATCH_MAX), repeat, shared = 0;
+    for (i = 0; i < count; ++i) batch = drl__min(batch, terms[i].energy.batch);
+    repeat = batch;
+    for (i = 0; i < count; ++i) {
+        int64_t same = 0;
+        for (j = 0; j < count; ++j) same += drl__sum_same(&terms[i], &terms[j]);
+        if (same < 2) continue;
+        shared = 1;
+        if (same * batch > terms[i].energy.batch) same = terms[i].energy.batch; else same *= batch;
+        repeat = drl__max(repeat, (int)same);
+    }
+    drl__carve(&total, 1, sizeof(drl_sum));
     at_term = drl__carve(&total, (size_t)count, sizeof *terms);
-    at_f = drl__carve(&total, (size_t)batch, sizeof(float));
-    at_label = drl__carve(&total, (size_t)batch, sizeof(int));
-    if (!drl__mul_fits((size_t)batch, terms[0].energy.size, &floats)) total = SIZE_MAX;
+    at_f = drl__carve(&total, (size_t)repeat, sizeof(float));
+    at_level = drl__carve(&total, (size_t)repeat, sizeof(int));
+    at_label = drl__carve(&total, (size_t)repeat, sizeof(int));
+    if (!drl__mul_fits((size_t)repeat, size, &floats)) total = SIZE_MAX;
+    if (shared) repeated = floats;
     at_gradient = drl__carve(&total, floats, sizeof(float));
-    block = (unsigned char *)drl__alloc(ctx, total);
+    at_points = drl__carve(&total, repeated, sizeof(float));
+    if (block) {
+        drl_sum *sum = (drl_sum *)(void *)block;
+        memset(sum, 0, sizeof *sum);
+        sum->ctx = ctx;
+        sum->term = (drl_sum_term *)(void *)(block + at_term);
+        for (i = 0; i < count; ++i) {                           /* each energy's first term, then its others */
+            for (j = 0; j < i && !drl__sum_same(&terms[j], &terms[i]); ++j) { }
+            if (j < i) continue;
+            for (; j < count; ++j) if (drl__sum_same(&terms[i], &terms[j])) sum->term[k++] = terms[j];
+        }
+        for (i = 0; i < count; ++i) sum->proposes |= terms[i].energy.propose != NULL;
+        sum->count = count;
+        sum->batch = batch;
+        sum->repeat = repeat;
+        sum->size = size;
+        sum->f = (float *)(void *)(block + at_f);
+        sum->level = (int *)(void *)(block + at_level);
+        sum->label = (int *)(void *)(block + at_label);
+        sum->gradient = (float *)(void *)(block + at_gradient);
+        sum->points = (float *)(void *)(block + at_points);
+    }
+    return total;
+}
+
+DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **out)
+{
+    drl_status status;
+    unsigned char *block;
+    if (!ctx || !terms || count < 1 || count > 65536 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: a context, 1 to 65536 terms (%d given) and a place for the result are needed", count);
+    status = drl__sum_check(ctx, terms, count);
+    if (status != DRL_OK) return status;
+    block = (unsigned char *)drl__alloc(ctx, drl__sum_place(ctx, terms, count, DRL__SUM_BATCH_MAX, NULL));
     if (!block) return DRL_E_MEMORY;
-    sum = (drl_sum *)(void *)block;
-    sum->ctx = ctx;
-    sum->term = (drl_sum_term *)(void *)(block + at_term);
-    memcpy(sum->term, terms, (size_t)count * sizeof *terms);
-    sum->count = count;
-    sum->batch = batch;
-    sum->size = terms[0].energy.size;
-    sum->f = (float *)(void *)(block + at_f);
-    sum->label = (int *)(void *)(block + at_label);
-    sum->gradient = (float *)(void *)(block + at_gradient);
-    *out = sum;
+    drl__sum_place(ctx, terms, count, DRL__SUM_BATCH_MAX, block);
+    *out = (drl_sum *)(void *)block;
+    return DRL_OK;
+}
+
+/* The sum's values (f, may be NULL) and gradients (out, may be NULL), or its proposals (propose; into out). Terms of one energy, m of
+ * them, are m * n points, one term after the other; pieces of them are evaluated together. */
+static drl_status drl__sum_run(drl_sum *sum, int propose, int n, const float *y, const int *level, const int *label, float *f, float *out)
+{
+    int k, m, at, piece, r, len, started = 0;
+    for (k = 0; k < sum->count; k += m) {
+        const drl_sum_term *t = &sum->term[k];
+        const drl_energy *e = &t->energy;
+        for (m = 1; k + m < sum->count && drl__sum_same(t, t + m); ++m) { }
+        if (propose && !e->propose) continue;
+        for (at = 0; at < m * n; at += piece) {
+            const float *points = m > 1 ? sum->points : y;
+            const int *levels = m > 1 ? sum->level : level, *labels = m > 1 || t->use_label ? sum->label : label;
+            drl_status status;
+            piece = drl__min(m * n - at, drl__min(sum->repeat, e->batch));
+            for (r = 0; r < piece; ++r) {
+                const drl_sum_term *own = t + (at + r) / n;
+                int i = (at + r) % n;
+                if (m > 1) memcpy(sum->points + (size_t)r * sum->size, y + (size_t)i * sum->size, sum->size * sizeof(float));
+                sum->level[r] = level[i];
+                sum->label[r] = own->use_label ? own->label : label ? label[i] : 0;
+            }
+            status = propose ? e->propose(e->user, piece, points, levels, labels, sum->gradient)
+                             : e->eval(e->user, piece, points, levels, labels, f ? sum->f : NULL, out ? sum->gradient : NULL);
+            if (status != DRL_OK) return status;
+            for (r = 0; r < piece; r += len) {                  /* the part of the piece that belongs to one term */
+                int j = (at + r) / n, i = (at + r) % n, before = started || j > 0;
+                float *to_f = f ? f + i : NULL, *to = out ? out + (size_t)i * sum->size : NULL;
+                len = drl__min(n - i, piece - r);
+                if (f) drl__axpby(sum->ctx, (size_t)len, t[j].weight, sum->f + r, 1.0f, before ? to_f : NULL, to_f);
+                if (out) drl__axpby(sum->ctx, (size_t)len * sum->size, t[j].weight, sum->gradient + (size_t)r * sum->size, 1.0f, before ? to : NULL, to);
+            }
+        }
+        started = 1;
+    }
     return DRL_OK;
 }
 
 static drl_status drl__sum_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
 {
-    drl_sum *sum = (drl_sum *)user;
-    size_t count = (size_t)n * sum->size;
-    int i, k;
-    for (k = 0; k < sum->count; ++k) {
-        const drl_sum_term *t = &sum->term[k];
-        drl_status status;
-        for (i = 0; i < n; ++i) sum->label[i] = t->label;
-        status = t->energy.eval(t->energy.user, n, y, level, t->use_label ? sum->label : label, f ? sum->f : NULL, gradient ? sum->gradient : NULL);
-        if (status != DRL_OK) return status;
-        if (f) drl__axpby(sum->ctx, (size_t)n, t->weight, sum->f, 1.0f, k ? f : NULL, f);
-        if (gradient) drl__axpby(sum->ctx, count, t->weight, sum->gradient, 1.0f, k ? gradient : NULL, gradient);
-    }
-    return DRL_OK;
+    return drl__sum_run((drl_sum *)user, 0, n, y, level, label, f, gradient);
+}
+
+static drl_status drl__sum_propose(void *user, int n, const float *x_next, const int *level, const int *label, float *mean)
+{
+    return drl__sum_run((drl_sum *)user, 1, n, x_next, level, label, NULL, mean);
 }
 
 DRL_API drl_energy drl_sum_energy(drl_sum *sum)
@@ -5598,6 +6333,7 @@ DRL_API drl_energy drl_sum_energy(drl_sum *sum)
     e.user = sum;
     e.size = sum ? sum->size : 0;
     e.batch = sum ? sum->batch : 0;
+    e.propose = sum && sum->proposes ? drl__sum_propose : NULL;
     return e;
 }
 
@@ -5691,6 +6427,7 @@ struct drl_sampler {
     uint64_t seed;
     int count, first, steps;                /* K of this run */
     double step_scale, noise_scale;
+    double guidance, denoise;               /* 0: none */
     int from_level;
     size_t size;
     int level, step;                        /* under way: step of 0..steps-1 at level; -1 when done */
@@ -5699,21 +6436,25 @@ struct drl_sampler {
     int *levels, *labels;                   /* labels NULL: none */
 };
 
-static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, int train_steps, float noise_scale, drl_sampler **out)
+static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, int train_steps, float noise_scale, float denoise,
+                                   drl_sampler **out)
 {
     drl_sampler *s;
     drl_sample_desc d;
     unsigned char *block;
-    size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0;
-    int i;
+    size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0, at_sum = 0;
+    drl_sum_term term[2];                   /* of guidance */
+    int i, guided;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
     if (!d.count) d.count = 1;
+    if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps > (0x7fffffff - 1) / schedule->levels)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g: one of them is out of range, or `start` is missing",
-                         d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale);
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps >= (0x7fffffff - 1) / schedule->levels ||
+        !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
+                         d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
     if (!energy->eval || !energy->size || energy->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
     if (d.start)
         for (i = 0; i < d.count; ++i)
@@ -5727,12 +6468,25 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     at_work = drl__carve(&total, drl_langevin_work_count(ctx, energy->size), sizeof(float));
     at_levels = drl__carve(&total, (size_t)d.count, sizeof(int));
     if (d.labels) at_labels = drl__carve(&total, (size_t)d.count, sizeof(int));
+    guided = d.labels && d.guidance != 0;
+    memset(term, 0, sizeof term);
+    term[0].energy = term[1].energy = *energy;
+    term[0].weight = d.guidance + 1;
+    term[1].weight = -d.guidance;
+    term[1].use_label = 1;
+    if (guided) at_sum = drl__carve(&total, drl__sum_place(ctx, term, 2, d.count, NULL), 1);
     block = (unsigned char *)drl__alloc(ctx, total);
     if (!block) return DRL_E_MEMORY;
     s = (drl_sampler *)(void *)block;
     memset(s, 0, sizeof *s);
     s->ctx = ctx;
     s->energy = *energy;
+    if (guided) {
+        drl__sum_place(ctx, term, 2, d.count, block + at_sum);
+        s->energy = drl_sum_energy((drl_sum *)(void *)(block + at_sum));
+        s->guidance = (double)d.guidance;
+    }
+    s->denoise = d.denoise > 0 ? (double)d.denoise : 0.0;
     s->schedule = *schedule;
     s->seed = d.seed;
     s->noise = d.noise;
@@ -5754,15 +6508,55 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     s->level = d.from_level - 1;
     if (d.start) memcpy(s->y, d.start, floats * sizeof(float));
     else for (i = 0; i < d.count; ++i) s->noise.fill(s->noise.user, ctx, d.first + i, 0, s->y + (size_t)i * s->size, s->size);
-    memcpy(s->x_next, s->y, floats * sizeof(float));            /* DRL's chains start at x_{t+1} */
+    memcpy(s->x_next, s->y, floats * sizeof(float));            /* chains start at x_{t+1}, unless there is a proposal */
     *out = s;
     return DRL_OK;
 }
 
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **out)
 {
-    if (!ctx || !energy || !schedule || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL");
-    return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, out);
+    if (!ctx || !energy || !schedule || !desc || !out || desc->energy) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL, or the description has an energy, too");
+    return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, 0.0f, out);
+}
+
+/* y <- a draw around the proposal for x_{t+1}. */
+static drl_status drl__sampler_propose(drl_sampler *s, int draw)
+{
+    const drl_energy *e = &s->energy;
+    float noise = (float)drl_schedule_proposal(&s->schedule, s->level);
+    int base, i, n;
+    for (base = 0; base < s->count; base += n) {
+        drl_status status;
+        n = drl__min(s->count - base, e->batch);
+        status = e->propose(e->user, n, s->x_next + (size_t)base * s->size, s->levels + base, s->labels ? s->labels + base : NULL, s->y + (size_t)base * s->size);
+        if (status != DRL_OK) return status;
+        for (i = base; i < base + n; ++i) {
+            float *y = s->y + (size_t)i * s->size;
+            s->noise.fill(s->noise.user, s->ctx, s->first + i, draw, s->work, s->size);
+            drl__axpby(s->ctx, s->size, noise, s->work, 1.0f, y, y);
+            if (!(drl__sum_squares(s->ctx, s->size, y) < 1e30)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: the proposal for image %d at level %d is not finite", i, s->level);
+        }
+    }
+    return DRL_OK;
+}
+
+/* y <- x_0 = (x + denoise sbar_0^2 score(x)) / abar_0 with x = y / a_1, score(x) = a_1 grad F(y). */
+static drl_status drl__sampler_denoise(drl_sampler *s)
+{
+    const drl_energy *e = &s->energy;
+    double a = drl_schedule_scale(&s->schedule, 0), abar = s->schedule.abar[0], sbar = s->schedule.sbar[0];
+    int base, i, n;
+    for (base = 0; base < s->count; base += n) {
+        size_t at = (size_t)base * s->size;
+        drl_status status;
+        n = drl__min(s->count - base, e->batch);
+        status = e->eval(e->user, n, s->y + at, s->levels + base, s->labels ? s->labels + base : NULL, NULL, s->gradient + at);
+        if (status != DRL_OK) return status;
+        drl__axpby(s->ctx, (size_t)n * s->size, (float)(1 / (a * abar)), s->y + at, (float)(s->denoise * sbar * sbar * a / abar), s->gradient + at, s->y + at);
+        for (i = base; i < base + n; ++i)
+            if (!(drl__sum_squares(s->ctx, s->size, s->y + (size_t)i * s->size) < 1e30)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: image %d is not finite after the denoising step", i);
+    }
+    return DRL_OK;
 }
 
 DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
@@ -5771,9 +6565,9 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
     if (s->failed) return s->failed;
     while (steps > 0 && s->level >= 0) {
         drl_langevin_desc d;
-        drl_status status;
+        drl_status status = DRL_OK;
         size_t j, floats = (size_t)s->count * s->size;
-        int i;
+        int i, proposes = s->energy.propose != NULL, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);
         for (i = 0; i < s->count; ++i) s->levels[i] = s->level;
         memset(&d, 0, sizeof d);
         d.energy = &s->energy;
@@ -5782,17 +6576,20 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
         d.label = s->labels;
         d.steps = drl__min(steps, s->steps - s->step);
         d.first_image = s->first;
-        d.first_draw = 1 + (s->from_level - 1 - s->level) * s->steps + s->step;
+        d.first_draw = draw + proposes + s->step;
         d.step_scale = s->step_scale;
         d.noise_scale = s->noise_scale;
         d.noise = s->noise;
-        status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+        if (proposes && !s->step) status = drl__sampler_propose(s, draw);
+        if (status == DRL_OK) status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+        if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + d.steps == s->steps) status = drl__sampler_denoise(s);
         if (status != DRL_OK) return s->failed = status;
         steps -= d.steps;
         s->step += d.steps;
         if (s->step == s->steps) {
             float inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
-            for (j = 0; j < floats; ++j) s->y[j] *= inverse;    /* x_t = y_t / a_{t+1}: the next chain starts there */
+            if (s->level || !(s->denoise > 0))
+                for (j = 0; j < floats; ++j) s->y[j] *= inverse;        /* x_t = y_t / a_{t+1}: the next chain starts there */
             memcpy(s->x_next, s->y, floats * sizeof(float));
             --s->level;
             s->step = 0;
@@ -5837,6 +6634,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     int i;
     for (i = 0; i <= sc->levels; ++i) hash = drl__hash_double(drl__hash_double(drl__hash_double(hash, sc->a[i]), sc->s[i]), sc->sbar[i]);
     hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
+    if (s->guidance < 0 || s->guidance > 0 || s->denoise > 0) hash = drl__hash_double(drl__hash_double(hash, s->guidance), s->denoise);
     w[0] = 0x534C5244u;                     /* "DRLS" */
     w[1] = 1;                               /* version */
     w[2] = (uint32_t)s->count;         w[3] = (uint32_t)s->size;
@@ -5845,7 +6643,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     w[8] = (uint32_t)sc->levels;       w[9] = (uint32_t)s->from_level;
     w[10] = hash;                      w[11] = s->labels ? 1 : 0;
     for (i = 0, hash = 2166136261u; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
-    w[12] = hash;                      w[13] = 0;
+    w[12] = hash;                      w[13] = s->energy.propose ? 1 : 0;
     w[14] = (uint32_t)(s->level + 1);  w[15] = (uint32_t)s->step;
 }
 
@@ -6107,7 +6905,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask for fewer",
                          d->height, d->width, d->resolutions - 1, d->resolutions);
     if ((int)d->form < DRL_FORM_DRL || d->form > DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
-        (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1 || d->initializer_blocks > 4096)))
+        (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
     if (d->initializer > 0 && (d->height % 4 || d->width % 4))
@@ -6116,7 +6914,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
 }
 
 /* like: everything but name, channels and kernel. */
-static drl_value drl__energy_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, const drl_layer_desc *like)
+static drl_value drl__model_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, const drl_layer_desc *like)
 {
     char text[64];
     drl_layer_desc l = *like;
@@ -6144,11 +6942,11 @@ static void drl__energy_build(drl_net *net, void *user)
     if (!cdrl && !d->no_spectral) cap.spectral = DRL_SPECTRAL_CAP;
     memset(&head, 0, sizeof head);
     head.no_bias = cdrl;
-    e = drl__energy_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
-    e = drl__energy_layer(net, drl_net_act(net, e, DRL_ACT_LEAKY_RELU), "energy", "temb_map2", 4 * d->base, 1, &unit);
-    if (d->classes) e = drl_net_add(net, e, drl__energy_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
+    e = drl__model_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
+    e = drl__model_layer(net, drl_net_act(net, e, DRL_ACT_LEAKY_RELU), "energy", "temb_map2", 4 * d->base, 1, &unit);
+    if (d->classes) e = drl_net_add(net, e, drl__model_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
     e = drl_net_act(net, e, DRL_ACT_LEAKY_RELU);                /* every reader of e wants act(e) */
-    x = drl__energy_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
+    x = drl__model_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
     for (i = 0; i < d->resolutions; ++i) {
         int c = d->base * d->mult[i];
         for (j = 0; j < d->blocks; ++j) {
@@ -6156,25 +6954,124 @@ static void drl__energy_build(drl_net *net, void *user)
             if (cdrl) drl__text(block, sizeof block, "energy.module_list.%d", 1 + i * (d->blocks + 1) + j);
             else drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
             drl__text(gain, sizeof gain, "%s.g", block);
-            h = drl__energy_layer(net, drl_net_act(net, x, DRL_ACT_LEAKY_RELU), block, "conv1", c, side, &unit);
-            p = drl__energy_layer(net, e, block, "temb_map", c, 1, &unit);
+            h = drl__model_layer(net, drl_net_act(net, x, DRL_ACT_LEAKY_RELU), block, "conv1", c, side, &unit);
+            p = drl__model_layer(net, e, block, "temb_map", c, 1, &unit);
             h = drl_net_shift(net, h, cdrl ? drl_net_act(net, p, DRL_ACT_LEAKY_RELU) : p);
-            h = drl__energy_layer(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), block, "conv2", c, side, &cap);
+            h = drl__model_layer(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), block, "conv2", c, side, &cap);
             h = drl__net_gain(net, h, gain, cdrl ? 4 : 1);
-            if (x.c != c) x = drl__energy_layer(net, x, block, "short_cut", c, side, &unit);
+            if (x.c != c) x = drl__model_layer(net, x, block, "short_cut", c, side, &unit);
             x = drl_net_add(net, h, x);
         }
         if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
     }
     h = drl_net_spatial_sum(net, drl_net_act(net, x, DRL_ACT_RELU), 1.0f);
-    drl_net_dot(net, h, drl__energy_layer(net, e, "energy", "temb_final", h.c, 1, &head));
+    drl_net_dot(net, h, drl__model_layer(net, e, "energy", "temb_final", h.c, 1, &head));
 }
 
+/* -- the initializer network of [Zhu24] -- */
+
+#define DRL__UNET_RESOLUTIONS 3
+#define DRL__UNET_BLOCKS_MAX  64
+
+typedef struct drl__unet {
+    drl_net *net;
+    drl_value e;                            /* level and class, 1 x 1 x 4 width; act(e), which is what every block reads */
+    int width, groups;
+} drl__unet;
+
+static drl_value drl__unet_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, float init_scale)
+{
+    drl_layer_desc like;
+    memset(&like, 0, sizeof like);
+    like.init_scale = init_scale;
+    return drl__model_layer(net, x, prefix, name, out_channels, kernel, &like);
+}
+
+static drl_value drl__unet_norm(const drl__unet *u, drl_value x, const char *prefix, const char *name)
+{
+    char text[64];
+    drl__text(text, sizeof text, "%s.%s", prefix, name);
+    return drl_net_group_norm(u->net, x, text, u->groups, 1e-6f);
+}
+
+static drl_value drl__unet_resample(const drl__unet *u, drl_value x, int resample)
+{
+    return resample < 0 ? drl_net_avgpool2(u->net, x) : resample > 0 ? drl_net_upsample2(u->net, x) : x;
+}
+
+/* x + conv(dropout(act(scale_shift(norm(conv(act(norm(x)))))))), x through a 1x1 convolution where channels change; resample: -1 halves h and x
+ * before the first convolution, 1 doubles them. */
+static drl_value drl__unet_block(const drl__unet *u, drl_value x, const char *prefix, int resample)
+{
+    drl_net *net = u->net;
+    drl_value h = drl_net_act(net, drl__unet_norm(u, x, prefix, "norm1"), DRL_ACT_SILU);
+    h = drl__unet_layer(net, drl__unet_resample(u, h, resample), prefix, "conv1", u->width, 3, 0);
+    x = drl__unet_resample(u, x, resample);
+    h = drl__unet_norm(u, h, prefix, "norm2");
+    h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, 0));
+    h = drl_net_dropout(net, drl_net_act(net, h, DRL_ACT_SILU), 0.1f);
+    h = drl__unet_layer(net, h, prefix, "conv2", u->width, 3, -1);
+    if (x.c != u->width) x = drl__unet_layer(net, x, prefix, "res_conv", u->width, 1, 0);
+    return drl_net_add(net, h, x);
+}
+
+static drl_value drl__unet_attention(const drl__unet *u, drl_value x, const char *prefix)
+{
+    drl_value h = drl__unet_norm(u, x, prefix, "norm");
+    h = drl_net_attention(u->net, drl__unet_layer(u->net, h, prefix, "to_qkv", 3 * u->width, 1, 0));
+    return drl_net_add(u->net, drl__unet_layer(u->net, h, prefix, "to_out", u->width, 1, -1), x);
+}
+
+/* Block number *m of a resolution, then attention where the map is 16x16 or 8x8. */
+static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *prefix, int resolution, int *m)
+{
+    char name[48];
+    drl__text(name, sizeof name, "%s.%d.%d", prefix, resolution, (*m)++);
+    x = drl__unet_block(u, x, name, 0);
+    if (x.h != x.w || (x.h != 16 && x.h != 8)) return x;
+    drl__text(name, sizeof name, "%s.%d.%d", prefix, resolution, (*m)++);
+    return drl__unet_attention(u, x, name);
+}
+
+/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x. user is a drl_model_desc; the level value is that of x. */
 static void drl__initializer_build(drl_net *net, void *user)
 {
-    (void)user;
-    drl__fail(net->ctx, DRL_E_UNSUPPORTED, "model: this version has no initializer network");
-    drl__build_fail(net, DRL_E_UNSUPPORTED);
+    const drl_model_desc *d = (const drl_model_desc *)user;
+    const int blocks = d->initializer_blocks ? d->initializer_blocks : 1, width = d->initializer;
+    drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x = drl_net_input(net, d->height, d->width, d->channels), h;
+    char name[48];
+    int skips = 0, i, j, m;
+    drl__unet u;
+    if (blocks < 1 || blocks > DRL__UNET_BLOCKS_MAX || width < 4 || width % 2 || width > 65536) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "model: initializer of width %d with %d blocks; an even width from 4 to 65536 and 1 to %d blocks are possible", width, blocks, DRL__UNET_BLOCKS_MAX);
+        drl__build_fail(net, DRL_E_ARGUMENT);
+        return;
+    }
+    u.net = net;
+    u.width = width;
+    for (u.groups = 32; width % u.groups; ) --u.groups;         /* 32, or else the largest divisor of the width below */
+    u.e = drl__unet_layer(net, drl_net_level(net, width), "initializer", "time_mlp.1", 4 * width, 1, 0);
+    u.e = drl__unet_layer(net, drl_net_act(net, u.e, DRL_ACT_SILU), "initializer", "time_mlp.3", 4 * width, 1, 0);
+    if (d->classes) u.e = drl_net_add(net, u.e, drl__unet_layer(net, drl_net_label(net, d->classes), "initializer", "y_mlp.0", 4 * width, 1, 0));
+    u.e = drl_net_act(net, u.e, DRL_ACT_SILU);
+    h = skip[skips++] = drl__unet_layer(net, x, "initializer", "init_conv", width, 3, 0);
+    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
+        for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(&u, h, "initializer.downs", i, &m);
+        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
+        drl__text(name, sizeof name, "initializer.downs.%d.%d", i, m);
+        h = skip[skips++] = drl__unet_block(&u, h, name, -1);
+    }
+    h = drl__unet_block(&u, h, "initializer.mid_block1", 0);
+    h = drl__unet_attention(&u, h, "initializer.mid_attn");
+    h = drl__unet_block(&u, h, "initializer.mid_block2", 0);
+    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
+        for (j = m = 0; j < blocks + 1; ++j) h = drl__unet_stage(&u, drl_net_concat(net, h, skip[--skips]), "initializer.ups", i, &m);
+        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
+        drl__text(name, sizeof name, "initializer.ups.%d.%d", i, m);
+        h = drl__unet_block(&u, h, name, 1);
+    }
+    h = drl_net_act(net, drl__unet_norm(&u, h, "initializer", "norm"), DRL_ACT_SILU);
+    drl_net_add(net, drl__unet_layer(net, h, "initializer", "final_conv", d->channels, 3, -1), x);
 }
 
 static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
@@ -6321,6 +7218,20 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     return DRL_OK;
 }
 
+/* g(x_{t+1}, t + 1) of the initializer. */
+static drl_status drl__model_energy_propose(void *user, int n, const float *x_next, const int *level, const int *label, float *mean)
+{
+    drl_model *m = (drl_model *)user;
+    drl_batch b = drl_batch_of(n, x_next, m->level);
+    int i;
+    for (i = 0; i < n; ++i) {
+        if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
+        m->level[i] = drl_schedule_level(&m->schedule, level[i] + 1);
+    }
+    b.label = label;
+    return drl_net_forward(m->initializer, &b, mean);
+}
+
 DRL_API drl_energy drl_model_energy(drl_model *m)
 {
     drl_energy e;
@@ -6328,6 +7239,7 @@ DRL_API drl_energy drl_model_energy(drl_model *m)
     e.user = m;
     e.size = m ? m->size : 0;
     e.batch = m ? m->desc.batch : 0;
+    e.propose = m && m->initializer ? drl__model_energy_propose : NULL;
     return e;
 }
 
@@ -6335,8 +7247,10 @@ DRL_API drl_status drl_sampler_create(drl_model *m, const drl_sample_desc *desc,
 {
     drl_energy e;
     if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_create: a model and a place for the result are needed");
-    e = drl_model_energy(m);
-    return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, out);
+    e = desc && desc->energy ? *desc->energy : drl_model_energy(m);
+    if (e.size != m->size) return drl__fail(m->ctx, DRL_E_SHAPE, "drl_sampler_create: the energy has points of %z floats, the model images of %z", e.size, m->size);
+    if (desc && desc->guidance != 0 && !desc->energy && !m->desc.classes) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_sampler_create: guidance %g, but the model has no classes", (double)desc->guidance);
+    return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, m->desc.form == DRL_FORM_CDRL ? 2.0f : 0.0f, out);
 }
 
 DRL_API drl_status drl_sample(drl_model *m, const drl_sample_desc *desc, float *pixels)
@@ -8035,14 +8949,14 @@ DRL__TARGET static void DRL__FN(drl__act)(const void *arg, size_t begin, size_t 
 DRL__TARGET static void DRL__FN(drl__act_grad)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v one = drl__vset(1.0f), slope = drl__vset(a->act == DRL_ACT_NONE ? 1.0f : a->act == DRL_ACT_RELU ? 0.0f : 0.2f);
+    const drl__v kept = drl__vset(a->kept), slope = drl__vset(a->act == DRL_ACT_NONE ? 1.0f : a->act == DRL_ACT_RELU ? 0.0f : 0.2f);
     size_t e, i;
     (void)job;
     for (e = begin; e < end; e += DRL__LANES) {
         unsigned bits = a->bits ? a->bits[e / 8] : 0;
         if (a->bits && e + 8 < end) bits |= (unsigned)a->bits[e / 8 + 1] << 8;
         for (i = 0; i < DRL__LANES && e + i < end; i += DRL__VL) {
-            drl__v d = drl__vpick(bits >> i, one, slope), dy = drl__vload_n(a->dy + e + i, end - e - i);
+            drl__v d = drl__vpick(bits >> i, kept, slope), dy = drl__vload_n(a->dy + e + i, end - e - i);
             if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e + i, end - e - i));
             else d = drl__vmul(d, dy);
             drl__vstore_n(a->y + e + i, end - e - i, d);
@@ -8253,6 +9167,176 @@ DRL__TARGET static float DRL__FN(drl__dot16)(const float *a, const float *b, siz
     return t[0];
 }
 
+/* nv vectors of channels from c on, n floats of them real; each channel is one chain down the rows. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__moments_strip)(const int nv, const drl__norm_args *a, size_t c, size_t n)
+{
+    drl__v acc[4], mean[4], x;
+    const float *px = a->x + c, *pd = a->dy ? a->dy + c : NULL;
+    size_t row, left = nv == 1 ? n : DRL__VL;
+    int j;
+    DRL__EACH(j, 4) if (j < nv) {
+        acc[j] = drl__vset(0.0f);
+        mean[j] = drl__vload_n(a->mean + c + j * DRL__VL, left);
+    }
+    for (row = 0; row < a->rows; ++row, px += a->c) {
+        DRL__EACH(j, 4) if (j < nv) {
+            x = drl__vsub(drl__vload_n(px + j * DRL__VL, left), mean[j]);
+            acc[j] = drl__vfma(x, pd ? drl__vload_n(pd + j * DRL__VL, left) : x, acc[j]);
+        }
+        if (pd) pd += a->c;
+    }
+    DRL__EACH(j, 4) if (j < nv) drl__vstore_n(a->y + c + j * DRL__VL, left, acc[j]);
+}
+
+DRL__TARGET static void DRL__FN(drl__moments)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__norm_args *a = (const drl__norm_args *)arg;
+    size_t c = begin;
+    (void)job;
+    for (; c + 4 * DRL__VL <= end; c += 4 * DRL__VL) DRL__FN(drl__moments_strip)(4, a, c, 4 * DRL__VL);
+    for (; c < end; c += DRL__VL) DRL__FN(drl__moments_strip)(1, a, c, end - c);
+}
+
+DRL__TARGET static void DRL__FN(drl__normalize)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__norm_args *a = (const drl__norm_args *)arg;
+    size_t row, c;
+    (void)job;
+    for (row = begin; row < end; ++row) for (c = 0; c < a->c; c += DRL__VL) {
+        size_t at = row * a->c + c, n = a->c - c;
+        drl__v v = drl__vload_n(a->shift + c, n);
+        if (a->accumulate) v = drl__vadd(v, drl__vload_n(a->y + at, n));
+        v = drl__vfma(drl__vsub(drl__vload_n(a->x + at, n), drl__vload_n(a->mean + c, n)), drl__vload_n(a->gain + c, n), v);
+        if (a->dy) v = drl__vfma(drl__vload_n(a->dy + at, n), drl__vload_n(a->dy_gain + c, n), v);
+        drl__vstore_n(a->y + at, n, v);
+    }
+}
+
+/* y[rows <= MR][nv vectors, the last n floats long] = (accumulate ? y : 0) + sum over k < depth of a[row][k] * b[k][column]. The steps are
+ * floats from one index to the next; a is read by single numbers, b by vectors. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__matmul_tile)(const int nv, size_t n, int rows, size_t depth, const float *a, size_t a_row, size_t a_k,
+    const float *b, size_t b_k, float *y, size_t y_row, int accumulate)
+{
+    drl__v acc[DRL__MR][DRL__NV], bv[DRL__NV], ai;
+    const float *p[DRL__MR];
+    size_t k, left = nv == 1 ? n : DRL__VL;
+    int i, j;
+    DRL__EACH(i, DRL__MR) {                                         /* rows that there are not repeat the last one, and are not stored */
+        size_t row = (size_t)(i < rows ? i : rows - 1);
+        p[i] = a + row * a_row;
+        DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = accumulate ? drl__vload_n(y + row * y_row + j * DRL__VL, left) : drl__vset(0.0f);
+    }
+    for (k = 0; k < depth; ++k, b += b_k) {
+        DRL__EACH(j, DRL__NV) if (j < nv) bv[j] = drl__vload_n(b + j * DRL__VL, left);
+        DRL__EACH(i, DRL__MR) {
+            ai = drl__vset(p[i][k * a_k]);
+            DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(ai, bv[j], acc[i][j]);
+        }
+    }
+    DRL__EACH(i, DRL__MR) if (i < rows) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore_n(y + (size_t)i * y_row + j * DRL__VL, left, acc[i][j]);
+}
+
+DRL__TARGET static void DRL__FN(drl__matmul)(size_t rows, size_t columns, size_t depth, const float *a, size_t a_row, size_t a_k,
+    const float *b, size_t b_k, float *y, size_t y_row, int accumulate)
+{
+    const size_t full = DRL__NV * DRL__VL;
+    size_t i, j = 0;
+    for (; j + full <= columns; j += full) for (i = 0; i < rows; i += DRL__MR)
+        DRL__FN(drl__matmul_tile)(DRL__NV, full, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+    for (; j < columns; j += DRL__VL) for (i = 0; i < rows; i += DRL__MR)
+        DRL__FN(drl__matmul_tile)(1, columns - j, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+}
+
+/* s <- softmax of scale * s, scale > 0: the largest is taken off first. Sums as in drl__dot16. */
+DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
+{
+    drl__v top[DRL__LANES / DRL__VL], sum[DRL__LANES / DRL__VL], x;
+    const drl__v first = drl__vset(s[0]), zero = drl__vset(0.0f), factor = drl__vset(scale);
+    float t[DRL__LANES];
+    size_t e, at;
+    int j, half;
+#define DRL__THOSE(at) (n - (at) >= DRL__VL ? 0xFFFFu : (1u << (n - (at))) - 1u)       /* bits of the lanes from `at` that there are */
+    DRL__EACH(j, DRL__LANES / DRL__VL) { top[j] = first; sum[j] = zero; }
+    for (e = 0; e < n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
+        at = e + (size_t)(j * DRL__VL);
+        if (at < n) top[j] = drl__vmax(top[j], drl__vpick(DRL__THOSE(at), drl__vload_n(s + at, n - at), first));
+    }
+    DRL__EACH(j, DRL__LANES / DRL__VL) drl__vstore(t + j * DRL__VL, top[j]);
+    for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] > t[j + half] ? t[j] : t[j + half];
+    top[0] = drl__vset(t[0]);
+    for (e = 0; e < n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
+        at = e + (size_t)(j * DRL__VL);
+        if (at < n) {
+            x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload_n(s + at, n - at), top[0]), factor));
+            sum[j] = drl__vadd(sum[j], drl__vpick(DRL__THOSE(at), x, zero));
+            drl__vstore_n(s + at, n - at, x);
+        }
+    }
+#undef DRL__THOSE
+    DRL__EACH(j, DRL__LANES / DRL__VL) drl__vstore(t + j * DRL__VL, sum[j]);
+    for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] + t[j + half];
+    sum[0] = drl__vset(t[0]);
+    for (e = 0; e < n; e += DRL__VL) drl__vstore_n(s + e, n - e, drl__vdiv(drl__vload_n(s + e, n - e), sum[0]));
+}
+
+/* out[c][tokens] from x[tokens][3 c] */
+DRL__TARGET static void DRL__FN(drl__by_channel)(const float *x, size_t tokens, size_t c, float *out)
+{
+    size_t t, k;
+    for (k = 0; k < c; ++k) for (t = 0; t < tokens; ++t) out[k * tokens + t] = x[t * 3 * c + k];
+}
+
+DRL__TARGET static void DRL__FN(drl__attention)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__attention_args *a = (const drl__attention_args *)arg;
+    size_t tokens = a->tokens, c = a->c, blocks = (tokens + DRL__QUERIES - 1) / DRL__QUERIES, prepared = SIZE_MAX, item, i;
+    float *keys = a->scratch + (size_t)job * a->scratch_each, *scores = keys + c * tokens;
+    for (item = begin; item < end; ++item) {
+        size_t image = item / blocks, first = item % blocks * DRL__QUERIES, rows = tokens - first < DRL__QUERIES ? tokens - first : DRL__QUERIES;
+        const float *q = a->qkv + image * tokens * 3 * c, *k = q + c, *v = k + c;
+        if (image != prepared) DRL__FN(drl__by_channel)(k, tokens, c, keys);
+        prepared = image;
+        DRL__FN(drl__matmul)(rows, tokens, c, q + first * 3 * c, 3 * c, 1, keys, tokens, scores, tokens, 0);
+        for (i = 0; i < rows; ++i) DRL__FN(drl__softmax)(scores + i * tokens, tokens, a->scale);
+        DRL__FN(drl__matmul)(rows, c, tokens, scores, tokens, 1, v, 3 * c, a->y + (image * tokens + first) * c, c, 0);
+    }
+}
+
+/* With P the probabilities and D = dY V': dV = P' dY, dS = scale * P * (D - sum over keys of P * D), dQ = dS K, dK = dS' Q. The sums over
+ * queries go on from block to block. */
+DRL__TARGET static void DRL__FN(drl__attention_grad)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__attention_args *a = (const drl__attention_args *)arg;
+    size_t tokens = a->tokens, c = a->c, image, first, i, e;
+    float *keys = a->scratch + (size_t)job * a->scratch_each, *values = keys + c * tokens, *p = values + c * tokens, *ds = p + DRL__QUERIES * tokens;
+    const drl__v scale = drl__vset(a->scale);
+    for (image = begin; image < end; ++image) {
+        const float *q = a->qkv + image * tokens * 3 * c, *k = q + c, *v = k + c, *dy = a->dy + image * tokens * c;
+        float *dq = a->y + image * tokens * 3 * c, *dk = dq + c, *dv = dk + c;
+        DRL__FN(drl__by_channel)(k, tokens, c, keys);
+        DRL__FN(drl__by_channel)(v, tokens, c, values);
+        for (first = 0; first < tokens; first += DRL__QUERIES) {
+            size_t rows = tokens - first < DRL__QUERIES ? tokens - first : DRL__QUERIES;
+            int go_on = a->accumulate || first;
+            DRL__FN(drl__matmul)(rows, tokens, c, q + first * 3 * c, 3 * c, 1, keys, tokens, p, tokens, 0);
+            DRL__FN(drl__matmul)(rows, tokens, c, dy + first * c, c, 1, values, tokens, ds, tokens, 0);
+            for (i = 0; i < rows; ++i) {
+                float *pi = p + i * tokens, *di = ds + i * tokens;
+                drl__v mean;
+                DRL__FN(drl__softmax)(pi, tokens, a->scale);
+                mean = drl__vset(DRL__FN(drl__dot16)(pi, di, tokens));
+                for (e = 0; e < tokens; e += DRL__VL) {
+                    size_t n = tokens - e;
+                    drl__vstore_n(di + e, n, drl__vmul(drl__vmul(scale, drl__vload_n(pi + e, n)), drl__vsub(drl__vload_n(di + e, n), mean)));
+                }
+            }
+            DRL__FN(drl__matmul)(rows, c, tokens, ds, tokens, 1, k, 3 * c, dq + first * 3 * c, 3 * c, a->accumulate);
+            DRL__FN(drl__matmul)(tokens, c, rows, ds, 1, tokens, q + first * 3 * c, 3 * c, dk, 3 * c, go_on);
+            DRL__FN(drl__matmul)(tokens, c, rows, p, 1, tokens, dy + first * c, c, dv, 3 * c, go_on);
+        }
+    }
+}
+
 DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 {
     drl__v acc[DRL__MR][DRL__NV], x = drl__vset(0.999f), y = drl__vset(0.001f);
@@ -8270,7 +9354,8 @@ static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
     DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
-    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__dot16), DRL__FN(drl__peak)
+    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__dot16), DRL__FN(drl__peak),
+    DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad)
 };
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -432,7 +432,7 @@ static void one_level(void)
 /* -- energies of the test's own -- */
 
 /* F = -(y - label)^2 / 2 + cos(3 y + level) / 5 in each coordinate; counts calls and broken promises, and fails on demand. */
-typedef struct own { int batch, calls, fail_at, nan_at, broken; size_t size; int seen_label; } own;
+typedef struct own { int batch, calls, fail_at, nan_at, broken; size_t size; int seen_label; int proposals, most; } own;
 
 static drl_status own_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
 {
@@ -441,6 +441,7 @@ static drl_status own_eval(void *user, int n, const float *y, const int *level, 
     size_t j;
     ++o->calls;
     if (n < 1 || n > o->batch || !level) ++o->broken;
+    if (n > o->most) o->most = n;
     if (o->calls == o->fail_at) return DRL_E_IO;
     for (i = 0; i < n; ++i) {
         double sum = 0, c = label ? label[i] : 0;
@@ -456,10 +457,24 @@ static drl_status own_eval(void *user, int n, const float *y, const int *level, 
     return DRL_OK;
 }
 
+/* Where its chains start, when asked to: 0.8 x + label / 10 - level / 20. */
+static drl_status own_propose(void *user, int n, const float *x_next, const int *level, const int *label, float *mean)
+{
+    own *o = (own *)user;
+    int i;
+    size_t j;
+    ++o->proposals;
+    if (n < 1 || n > o->batch || !level) ++o->broken;
+    for (i = 0; i < n; ++i)
+        for (j = 0; j < o->size; ++j) mean[(size_t)i * o->size + j] = (float)(0.8 * (double)x_next[(size_t)i * o->size + j] + 0.1 * (label ? label[i] : 0) - 0.05 * level[i]);
+    return DRL_OK;
+}
+
 static drl_energy own_energy(own *o, size_t size, int batch)
 {
     drl_energy e;
     memset(o, 0, sizeof *o);
+    memset(&e, 0, sizeof e);
     o->size = size;
     o->batch = batch;
     e.eval = own_eval;
@@ -480,6 +495,8 @@ static void sums(void)
     drl_sum *sum = NULL, *outer = NULL;
     float y[6], fa[3], ga[6], fb[3], gb[6], f[3], grad[6], alone[3];
     int level[3] = { 0, 2, 1 }, labels[3] = { 1, 2, 3 }, none[3] = { 0, 0, 0 }, i;
+    float many[14] = { 0 }, many_f[7];
+    int many_levels[7] = { 0 }, many_labels[7] = { 0 };
     for (i = 0; i < 6; ++i) y[i] = (float)real(-1, 1);
 
     /* composition with a negative weight: 1.5 F_a - 0.5 F_b */
@@ -520,8 +537,9 @@ static void sums(void)
     for (i = 0; i < 6; ++i) CHECK(fabs((double)grad[i] - (2.5 * (double)ga[i] - 1.5 * (double)gb[i])) < 1e-5, "guided gradient %g", (double)grad[i]);
     for (i = 0; i < 3; ++i) CHECK(fabs((double)f[i] - (2.5 * (double)fa[i] - 1.5 * (double)fb[i])) < 1e-5, "guided F %g", (double)f[i]);
     CHECK(e.eval(e.user, 1, y, level, NULL, NULL, grad) == DRL_OK && o1.seen_label == 0, "label %d without one from the caller", o1.seen_label);
+    CHECK(o1.most == 6 && !o1.broken, "both terms of 3 points are one batch of 6, not of %d", o1.most);
     o1.fail_at = o1.calls + 2;
-    CHECK(e.eval(e.user, 3, y, level, labels, f, grad) == DRL_E_IO, "the second term fails");
+    CHECK(e.eval(e.user, 7, many, many_levels, many_labels, many_f, NULL) == DRL_E_IO, "the second piece of 14 points fails");
     drl_sum_destroy(sum);
     drl_sum_destroy(NULL);
 
@@ -536,6 +554,84 @@ static void sums(void)
     drl_ctx_destroy(ctx);
 }
 
+/* Five terms, of them three of one energy and one without a proposal, against each evaluated alone: any batch, every number of points,
+ * every instruction set. */
+#define SUM_POINTS 9
+#define SUM_SIZE   5
+static void shared_terms(void)
+{
+    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2 };
+    static const float weights[5] = { 1.25f, 0.5f, -0.75f, 2.0f, -1.5f };
+    static const int batches[6] = { 9, 10, 13, 18, 27, 1000 };
+    drl_schedule s = mix_schedule();
+    target g = { 2, SUM_SIZE, { 0.4, 0.6 }, { 0 }, { 0 } };
+    float first_f[SUM_POINTS], first_gradient[SUM_POINTS * SUM_SIZE];
+    int set, b, n, i, k, have_first = 0;
+    for (i = 0; i < 2 * SUM_SIZE; ++i) { g.mean[i] = real(-1, 1); g.variance[i] = real(0.1, 1); }
+    for (set = 0; set < 5; ++set) for (b = 0; b < 6; ++b) {
+        drl_ctx *ctx = context(sets[set], 1, NULL);
+        drl_mixture m;
+        own o1, o2;
+        drl_energy guided, other, mix, e;
+        drl_sum_term terms[5];
+        drl_sum *sum = NULL;
+        float y[SUM_POINTS * SUM_SIZE], f[SUM_POINTS], gradient[SUM_POINTS * SUM_SIZE], mean[SUM_POINTS * SUM_SIZE];
+        int level[SUM_POINTS], label[SUM_POINTS];
+        if (!ctx) continue;
+        guided = own_energy(&o1, SUM_SIZE, batches[b]);
+        other = own_energy(&o2, SUM_SIZE, 9);
+        mix = energy_of(&g, &s, &m);
+        guided.propose = other.propose = own_propose;
+        memset(terms, 0, sizeof terms);
+        terms[0].energy = guided; terms[1].energy = mix; terms[2].energy = guided; terms[3].energy = other; terms[4].energy = guided;
+        terms[2].use_label = 1; terms[2].label = 4; terms[4].use_label = 1; terms[3].use_label = 1; terms[3].label = 2;
+        for (k = 0; k < 5; ++k) terms[k].weight = weights[k];
+        test_seed = 5;
+        for (i = 0; i < SUM_POINTS * SUM_SIZE; ++i) y[i] = (float)real(-1, 1);
+        for (i = 0; i < SUM_POINTS; ++i) { level[i] = i % MIX_LEVELS; label[i] = i % 4; }
+        CHECK_OK(ctx, drl_sum_create(ctx, terms, 5, &sum));
+        if (!sum) exit(3);
+        e = drl_sum_energy(sum);
+        CHECK(e.batch == 9 && e.propose, "batch %d", e.batch);
+        for (n = 1; n <= SUM_POINTS; ++n) {
+            float part_f[SUM_POINTS], part[SUM_POINTS * SUM_SIZE];
+            double want_f[SUM_POINTS] = { 0 }, want[SUM_POINTS * SUM_SIZE] = { 0 }, want_mean[SUM_POINTS * SUM_SIZE] = { 0 }, size_f[SUM_POINTS] = { 0 };
+            int own_label[SUM_POINTS], calls;
+            for (k = 0; k < 5; ++k) {
+                drl_energy *t = &terms[k].energy;
+                for (i = 0; i < n; ++i) own_label[i] = terms[k].use_label ? terms[k].label : label[i];
+                t->eval(t->user, n, y, level, own_label, part_f, part);
+                for (i = 0; i < n; ++i) { want_f[i] += (double)weights[k] * (double)part_f[i]; size_f[i] += fabs((double)weights[k] * (double)part_f[i]); }
+                for (i = 0; i < n * SUM_SIZE; ++i) want[i] += (double)weights[k] * (double)part[i];
+                if (t->propose) t->propose(t->user, n, y, level, own_label, part);
+                for (i = 0; i < n * SUM_SIZE && t->propose; ++i) want_mean[i] += (double)weights[k] * (double)part[i];
+            }
+            calls = o1.calls;
+            o1.most = 0;
+            CHECK(e.eval(e.user, n, y, level, label, f, gradient) == DRL_OK && e.propose(e.user, n, y, level, label, mean) == DRL_OK, "%d points", n);
+            CHECK(o1.calls - calls == (3 * n + batches[b] - 1) / batches[b] && o1.most == (3 * n < batches[b] ? 3 * n : batches[b]), "%d points thrice, batch %d: %d calls of at most %d", n, batches[b], o1.calls - calls, o1.most);
+            for (i = 0; i < n; ++i) CHECK(fabs((double)f[i] - want_f[i]) <= 1e-6 * size_f[i] + 1e-6, "F %g, should be %g", (double)f[i], want_f[i]);
+            for (i = 0; i < n * SUM_SIZE; ++i) CHECK(fabs((double)gradient[i] - want[i]) <= 3e-6 * (10 + fabs(want[i])), "gradient %g, should be %g", (double)gradient[i], want[i]);
+            for (i = 0; i < n * SUM_SIZE; ++i) CHECK(fabs((double)mean[i] - want_mean[i]) <= 1e-5, "proposal %g, should be %g", (double)mean[i], want_mean[i]);
+            memset(part_f, 0xff, sizeof part_f);
+            CHECK(e.eval(e.user, n, y, level, label, part_f, NULL) == DRL_OK && !memcmp(part_f, f, (size_t)n * sizeof *f), "the value alone");
+            CHECK(e.eval(e.user, n, y, level, label, NULL, part) == DRL_OK && !memcmp(part, gradient, (size_t)(n * SUM_SIZE) * sizeof *part), "the gradient alone");
+        }
+        if (sets[set] != DRL_ISA_SSE2) {            /* the same bits, whatever the batch and the set */
+            if (!have_first) { memcpy(first_f, f, sizeof f); memcpy(first_gradient, gradient, sizeof gradient); have_first = 1; }
+            CHECK(!memcmp(first_f, f, sizeof f) && !memcmp(first_gradient, gradient, sizeof gradient), "%s, batch %d: other bits", drl_isa_name(sets[set]), batches[b]);
+        }
+        CHECK(e.eval(e.user, 1, y, level, NULL, f, gradient) == DRL_OK && !o1.broken && !o2.broken, "no labels");
+        drl_sum_destroy(sum);
+        sum = NULL;                                 /* no term proposes: neither does the sum */
+        for (k = 0; k < 5; ++k) if (k != 1) terms[k].energy.propose = NULL;
+        CHECK_OK(ctx, drl_sum_create(ctx, terms, 5, &sum));
+        CHECK(!drl_sum_energy(sum).propose, "a proposal from nowhere");
+        drl_sum_destroy(sum);
+        drl_ctx_destroy(ctx);
+    }
+}
+
 /* -- the sampler as an object -- */
 
 #define OBJ_COUNT 5
@@ -543,11 +639,21 @@ static void sums(void)
 #define OBJ_STEPS 5
 static const int obj_labels[OBJ_COUNT] = { 0, 3, 1, 2, 5 };
 
+static int cooperative;                             /* nonzero: the tests below use guidance, proposals and the denoising step */
+
+static drl_energy obj_energy(own *o, size_t size, int batch)
+{
+    drl_energy e = own_energy(o, size, batch);
+    if (cooperative) e.propose = own_propose;
+    return e;
+}
+
 static drl_sample_desc obj_desc(void)
 {
     drl_sample_desc how;
     memset(&how, 0, sizeof how);
     how.count = OBJ_COUNT; how.seed = 77; how.steps = OBJ_STEPS; how.labels = obj_labels;
+    if (cooperative) { how.guidance = 1.5f; how.denoise = 2; }
     return how;
 }
 
@@ -570,14 +676,14 @@ static void slices(void)
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_schedule s = mix_schedule(), longer;
     own o;
-    drl_energy e = own_energy(&o, OBJ_SIZE, 1000);
+    drl_energy e = obj_energy(&o, OBJ_SIZE, 1000), changed;
     drl_sample_desc how = obj_desc();
     drl_sampler *at_once = obj_new(ctx, &e, &s, &how), *sliced, *other;
     float want[OBJ_COUNT * OBJ_SIZE], got[OBJ_COUNT * OBJ_SIZE], before[OBJ_COUNT * OBJ_SIZE], bad[OBJ_SIZE];
     unsigned char *state, *wrong;
     size_t bytes = drl_sampler_state_size(at_once), k;
     int total = MIX_LEVELS * OBJ_STEPS, slice, done, i;
-    static const int flips[] = { 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40 };
+    static const int flips[] = { 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 52 };
     state = (unsigned char *)malloc(bytes + 8); wrong = (unsigned char *)malloc(bytes + 8);
     if (!state || !wrong) exit(3);
 
@@ -648,7 +754,7 @@ static void slices(void)
     drl_sampler_destroy(sliced);
 
     /* samplers from other descriptions */
-    for (i = 0; i < 7; ++i) {
+    for (i = 0; i < 10; ++i) {
         static const int other_labels[OBJ_COUNT] = { 0, 3, 1, 2, 4 };
         longer = s;
         how = obj_desc();
@@ -659,7 +765,11 @@ static void slices(void)
         if (i == 4) how.labels = NULL;
         if (i == 5) longer.b2 *= 2;
         if (i == 6) how.steps = OBJ_STEPS + 1;
-        other = obj_new(ctx, &e, &longer, &how);
+        if (i == 7) how.guidance += 0.25f;
+        if (i == 8) how.denoise += 1;
+        changed = e;
+        if (i == 9) changed.propose = e.propose ? NULL : own_propose;
+        other = obj_new(ctx, &changed, &longer, &how);
         drl_ctx_clear(ctx);
         CHECK(drl_sampler_state_size(other) != bytes || drl_sampler_restore(other, state, bytes) == DRL_E_FORMAT, "a sampler of another description (%d) takes the state", i);
         drl_ctx_clear(ctx);
@@ -700,7 +810,7 @@ static int whole_run(drl_isa isa, int threads, int batch, size_t size, int count
     drl_ctx *ctx = context(isa, threads, NULL);
     drl_schedule s = mix_schedule();
     own o;
-    drl_energy e = own_energy(&o, size, batch);
+    drl_energy e = obj_energy(&o, size, batch);
     drl_sample_desc how = obj_desc();
     drl_sampler *sampler;
     if (!ctx) return 0;
@@ -753,7 +863,7 @@ static void one_by_one(void)
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_schedule s = mix_schedule();
     own o;
-    drl_energy e = own_energy(&o, OBJ_SIZE, 4);
+    drl_energy e = obj_energy(&o, OBJ_SIZE, 4);
     drl_sample_desc how = obj_desc();
     drl_sampler *sampler = obj_new(ctx, &e, &s, &how);
     float want[OBJ_COUNT * OBJ_SIZE], got[2 * OBJ_SIZE];
@@ -773,7 +883,7 @@ static void one_by_one(void)
         drl_sampler_destroy(sampler);
     }
     /* labels matter, and reach the energy: without them and with zeros is the same here, with others it is not */
-    for (i = 0; i < 2; ++i) {
+    for (i = 0; i < 2 && !cooperative; ++i) {          /* guidance needs labels */
         static const int zeros[OBJ_COUNT] = { 0, 0, 0, 0, 0 };
         how = obj_desc();
         how.labels = i ? zeros : NULL;
@@ -801,7 +911,7 @@ static void starts(void)
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_schedule s = mix_schedule();
     own o;
-    drl_energy e = own_energy(&o, OBJ_SIZE, 4);
+    drl_energy e = obj_energy(&o, OBJ_SIZE, 4);
     drl_sample_desc how = obj_desc();
     drl_sampler *sampler;
     float want[OBJ_COUNT * OBJ_SIZE], got[OBJ_COUNT * OBJ_SIZE], x[OBJ_COUNT * OBJ_SIZE];
@@ -819,7 +929,7 @@ static void starts(void)
         drl_sampler_run(sampler, (MIX_LEVELS - from) * OBJ_STEPS);
         obj_images(sampler, OBJ_COUNT, OBJ_SIZE, x);
         drl_sampler_destroy(sampler);
-        shift = (MIX_LEVELS - from) * OBJ_STEPS;
+        shift = (MIX_LEVELS - from) * (OBJ_STEPS + cooperative);
         how.noise.user = &shift;
         how.start = x;
         how.from_level = from == MIX_LEVELS ? 0 : from;
@@ -861,11 +971,118 @@ static void starts(void)
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, NULL, &how, &sampler), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, NULL, &sampler), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, NULL), DRL_E_ARGUMENT);
+    how.guidance = (float)NAN;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how = obj_desc(); how.denoise = (float)HUGE_VAL;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how = obj_desc(); how.energy = &e;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how = obj_desc(); how.guidance = 1;
     e.size = (size_t)1 << 60;
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_MEMORY);
     e.size = 0;
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
     CHECK(!sampler, "a refused sampler was returned");
+    drl_ctx_destroy(ctx);
+}
+
+/* All of it by hand, in double: x_T, then at each level the proposal and its draw, K steps on the guided energy, y / a; at the end the
+ * denoising step. Draws are numbered through. */
+static void cooperative_by_hand(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    double memory[35];
+    drl_schedule s;
+    int k, c, shift = 3;
+    for (k = 0; k < 8; ++k) {
+        int proposes = k & 1, guided = k >> 1 & 1, denoised = k >> 2 & 1, t, i, draw = 0, step;
+        own o;
+        drl_energy e = own_energy(&o, OBJ_SIZE, 3);
+        drl_sample_desc how = obj_desc();
+        drl_sampler *sampler;
+        float got[OBJ_COUNT * OBJ_SIZE], eps[OBJ_SIZE];
+        double x[OBJ_SIZE], y[OBJ_SIZE], w = guided ? 1.5 : 0.0, worst = 0;
+        drl_schedule_cdrl(6, memory, &s);
+        if (k == 7) s.b2 *= 9;
+        if (proposes) e.propose = own_propose;
+        how.guidance = (float)w; how.denoise = denoised ? 2.0f : k == 3 ? -1.0f : 0.0f;
+        how.noise.fill = shifted_noise; how.noise.user = &shift;
+        sampler = obj_new(ctx, &e, &s, &how);
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK && !o.broken, "%s", drl_ctx_message(ctx));
+        obj_images(sampler, OBJ_COUNT, OBJ_SIZE, got);
+        drl_sampler_destroy(sampler);
+        for (c = 0; c < OBJ_COUNT; ++c) {
+            double label = obj_labels[c];
+            shifted_noise(&shift, ctx, c, 0, eps, OBJ_SIZE);
+            for (i = 0; i < OBJ_SIZE; ++i) x[i] = (double)eps[i];
+            for (t = 5, draw = 1; t >= 0; --t) {
+                double a2 = s.a[t + 1] * s.a[t + 1], a = t == 5 ? 1.0 : s.a[t + 1], s2 = 1 - a2, h = s.sbar[t] / s.sbar[0] * s.b2 * s2;
+                double btilde = (1 - s.abar[t] * s.abar[t]) / (1 - s.abar[t + 1] * s.abar[t + 1]) * (1 - a2);
+                if (proposes) shifted_noise(&shift, ctx, c, draw++, eps, OBJ_SIZE);
+                for (i = 0; i < OBJ_SIZE; ++i)
+                    y[i] = proposes ? 0.8 * x[i] + ((w + 1) * label) * 0.1 - 0.05 * t + sqrt(btilde * a * a) * (double)eps[i] : x[i];
+                for (step = 0; step < OBJ_STEPS; ++step) {
+                    shifted_noise(&shift, ctx, c, draw++, eps, OBJ_SIZE);
+                    for (i = 0; i < OBJ_SIZE; ++i) {
+                        double grad = (w + 1) * label - y[i] - 0.6 * sin(3 * y[i] + t);
+                        y[i] += h / 2 * (grad - (t == 5 ? 0.0 : (y[i] - x[i]) / s2)) + sqrt(h) * (double)eps[i];
+                    }
+                }
+                for (i = 0; i < OBJ_SIZE; ++i) {
+                    double grad = (w + 1) * label - y[i] - 0.6 * sin(3 * y[i]);
+                    x[i] = y[i] / a;
+                    if (!t && denoised) x[i] = (x[i] + s.sbar[0] * s.sbar[0] * 2 * a * grad) / s.abar[0];
+                }
+            }
+            for (i = 0; i < OBJ_SIZE; ++i) if (!(fabs(x[i] - (double)got[c * OBJ_SIZE + i]) <= worst)) worst = fabs(x[i] - (double)got[c * OBJ_SIZE + i]);
+        }
+        CHECK(worst < 3e-5, "case %d: by hand differs by %g", k, worst);
+        CHECK(o.proposals == (proposes ? 6 * (guided ? 4 : 2) : 0), "case %d: %d proposals were asked for", k, o.proposals);
+    }
+    drl_ctx_destroy(ctx);
+}
+
+/* A sampler with guidance against one of the same sum made outside: the same bits; without labels there is none. */
+static void guidance(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    float want[OBJ_COUNT * OBJ_SIZE], got[OBJ_COUNT * OBJ_SIZE];
+    int batch, k;
+    for (batch = 1; batch <= 12; ++batch) {
+        own o;
+        drl_energy e, sum_energy;
+        drl_sum_term terms[2];
+        drl_sum *sum = NULL;
+        drl_sample_desc how;
+        drl_sampler *sampler;
+        cooperative = 1;
+        e = obj_energy(&o, OBJ_SIZE, batch);
+        how = obj_desc();
+        cooperative = 0;
+        memset(terms, 0, sizeof terms);
+        terms[0].energy = terms[1].energy = e;
+        terms[0].weight = 2.5f; terms[1].weight = -1.5f; terms[1].use_label = 1;
+        CHECK_OK(ctx, drl_sum_create(ctx, terms, 2, &sum));
+        sum_energy = drl_sum_energy(sum);
+        for (k = 0; k < 2; ++k) {
+            if (k) how.guidance = 0;
+            sampler = obj_new(ctx, k ? &sum_energy : &e, &s, &how);
+            CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK && !o.broken, "%s", drl_ctx_message(ctx));
+            obj_images(sampler, OBJ_COUNT, OBJ_SIZE, k ? got : want);
+            drl_sampler_destroy(sampler);
+        }
+        CHECK(!memcmp(want, got, sizeof got), "batch %d: guidance is not the sum", batch);
+        drl_sum_destroy(sum);
+        for (k = 0; k < 2; ++k) {
+            how.labels = NULL; how.guidance = k ? 0 : 1.5f;
+            sampler = obj_new(ctx, &e, &s, &how);
+            CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK && o.seen_label == -1, "%s", drl_ctx_message(ctx));
+            obj_images(sampler, OBJ_COUNT, OBJ_SIZE, k ? got : want);
+            drl_sampler_destroy(sampler);
+        }
+        CHECK(!memcmp(want, got, sizeof got), "batch %d: guidance without labels", batch);
+    }
     drl_ctx_destroy(ctx);
 }
 
@@ -892,14 +1109,14 @@ static void failures(void)
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, &heap);
 
-    e = own_energy(&o, OBJ_SIZE, 1000);             /* what the energy returns comes back, and again */
+    e = obj_energy(&o, OBJ_SIZE, 1000);             /* what the energy returns comes back, and again */
     o.fail_at = 8;
     sampler = obj_new(ctx, &e, &s, &how);
     CHECK(drl_sampler_run(sampler, 7) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
     CHECK(drl_sampler_run(sampler, 5) == DRL_E_IO && drl_sampler_run(sampler, 5) == DRL_E_IO, "the energy's failure");
     drl_sampler_destroy(sampler);
 
-    e = own_energy(&o, OBJ_SIZE, 2);                /* a gradient that is not a number, in one image of the second batch */
+    e = obj_energy(&o, OBJ_SIZE, 2);                /* a gradient that is not a number, in one image of the second batch */
     o.nan_at = 20;
     sampler = obj_new(ctx, &e, &s, &how);
     drl_ctx_clear(ctx);
@@ -907,13 +1124,29 @@ static void failures(void)
     CHECK(drl_sampler_run(sampler, 1) == DRL_E_NUMERIC, "the failure stays");
     drl_sampler_destroy(sampler);
 
-    e.eval = huge_eval; e.user = &size;             /* finite gradients that carry the chain away */
+    if (cooperative) {                              /* in the denoising step, and a proposal that is not finite */
+        e = obj_energy(&o, OBJ_SIZE, 1000);
+        o.nan_at = MIX_LEVELS * OBJ_STEPS + 1;
+        sampler = obj_new(ctx, &e, &s, &how);
+        drl_ctx_clear(ctx);
+        CHECK(drl_sampler_run(sampler, MIX_LEVELS * OBJ_STEPS - 1) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
+        CHECK(drl_sampler_run(sampler, 1) == DRL_E_NUMERIC && strstr(drl_ctx_message(ctx), "denoising"), "NaN: '%s'", drl_ctx_message(ctx));
+        drl_sampler_destroy(sampler);
+        how.guidance = 3e38f;
+        sampler = obj_new(ctx, &e, &s, &how);
+        drl_ctx_clear(ctx);
+        CHECK(drl_sampler_run(sampler, 1) == DRL_E_NUMERIC && strstr(drl_ctx_message(ctx), "proposal"), "NaN: '%s'", drl_ctx_message(ctx));
+        drl_sampler_destroy(sampler);
+        how = obj_desc();
+    }
+
+    e.eval = huge_eval; e.user = &size; e.propose = NULL;             /* finite gradients that carry the chain away */
     sampler = obj_new(ctx, &e, &s, &how);
     drl_ctx_clear(ctx);
     CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_E_NUMERIC && drl_ctx_message(ctx)[0], "overflow: '%s'", drl_ctx_message(ctx));
     drl_sampler_destroy(sampler);
 
-    e = own_energy(&o, OBJ_SIZE, 2);                /* every allocation failing; nothing allocated while running */
+    e = obj_energy(&o, OBJ_SIZE, 2);                /* every allocation failing; nothing allocated while running */
     drl_ctx_clear(ctx);
     for (fail = 1; fail < 9 && !ok; ++fail) {
         long live = heap.live, calls;
@@ -1016,10 +1249,16 @@ int main(void)
     progressive();
     one_level();
     sums();
-    slices();
-    same_bits();
-    one_by_one();
-    starts();
-    failures();
+    shared_terms();
+    for (cooperative = 0; cooperative < 2; ++cooperative) {
+        slices();
+        same_bits();
+        one_by_one();
+        starts();
+        failures();
+    }
+    cooperative = 0;
+    cooperative_by_hand();
+    guidance();
     return check_report("test_sample");
 }
