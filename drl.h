@@ -7507,7 +7507,6 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (d->label_drop == 0) d->label_drop = 0.1f;
     if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
-    if (m->desc.form != DRL_FORM_DRL) return drl__fail(m->ctx, DRL_E_UNSUPPORTED, "drl_trainer: form %d of the model; only plain DRL can be trained", (int)m->desc.form);
     if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
         !(d->ema < 1) || !(d->clip == d->clip) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",

@@ -8,6 +8,7 @@
  *
  * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
  *   --k N (Langevin steps)  --b2 X (their size)  --noise X (on the data)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
+ *   --cdrl (the cooperative form, with an initializer network)  --initializer N (its width)  --initializer-lr X  --classes (learn the labels, too)
  *   --resume (go on from PREFIX.checkpoint with the same --data, bit for bit)  --threads N  --isa NAME
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors. Ctrl-C finishes the step, saves all three and ends.
  */
@@ -31,6 +32,7 @@ extern int isatty(int);
 
 static const char usage[] =
     "train_images [--data FILE ...] [--size N] [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--k N] [--b2 X] [--noise X] [--steps N | --minutes X]\n"
+    "             [--cdrl] [--initializer N] [--initializer-lr X] [--classes]\n"
     "             [--every N] [--seed N] [--flip] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n";
 
 static volatile sig_atomic_t stop = 0;
@@ -109,6 +111,7 @@ int main(int argc, char **argv)
     int file_count = 0, size, every, steps, resume;
     uint64_t seed, first;
     double minutes, start, now, paused = 0;
+    int *labels = NULL, classes, i;
     float *x0;
 
     while ((file = option_text(&o, "--data", NULL)) != NULL) {
@@ -124,6 +127,10 @@ int main(int argc, char **argv)
     md.b2 = option_number(&o, "--b2", 0);
     md.batch = td.batch = option_int(&o, "--batch", 32);
     md.trainable = 1;
+    if (option_flag(&o, "--cdrl")) md.form = DRL_FORM_CDRL;
+    md.initializer = option_int(&o, "--initializer", 0);
+    td.initializer_rate = (float)option_number(&o, "--initializer-lr", 0);
+    classes = option_flag(&o, "--classes");
     td.learning_rate = (float)option_number(&o, "--lr", 0);
     td.warmup = option_int(&o, "--warmup", 0);
     td.data_noise = (float)option_number(&o, "--noise", 0);
@@ -144,6 +151,10 @@ int main(int argc, char **argv)
     md.height = size ? size : (data->height + 7) / 8 * 8;       /* three poolings halve it */
     md.width = size ? size : (data->width + 7) / 8 * 8;
     md.channels = data->channels;
+    if (classes) {
+        if (!data->labels) { fprintf(stderr, "--classes: the data has no labels\n"); return 2; }
+        md.classes = data->classes;
+    }
 
     path_of(checkpoint, sizeof checkpoint, prefix, ".checkpoint");
     if (resume && drl_checkpoint_describe(ctx, checkpoint, &md, &td) != DRL_OK) return fail(ctx, "--resume");
@@ -155,10 +166,11 @@ int main(int argc, char **argv)
     if (drl_model_create(ctx, &md, seed, &model) != DRL_OK || drl_trainer_create(model, &td, &trainer) != DRL_OK) return fail(ctx, "model");
     if (resume && drl_trainer_resume(trainer, checkpoint) != DRL_OK) return fail(ctx, "--resume");
     x0 = (float *)malloc((size_t)td.batch * (size_t)md.height * (size_t)md.width * (size_t)md.channels * sizeof *x0);
-    if (!x0) { fprintf(stderr, "out of memory for a batch\n"); return 1; }
+    labels = (int *)malloc((size_t)td.batch * sizeof *labels);
+    if (!x0 || !labels) { fprintf(stderr, "out of memory for a batch\n"); return 1; }
     drl_model_describe(model, &md);
-    printf("%d images of %d x %d x %d, %lu parameters, batch %d, %d Langevin steps, %s, %d threads, %.0f MB\n", data->count, md.height, md.width, md.channels,
-           (unsigned long)drl_net_params_size(drl_model_net(model)), td.batch, md.steps, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), (double)drl_ctx_bytes_used(ctx) * 1e-6);
+    printf("%d images of %d x %d x %d, %lu + %lu parameters, batch %d, %d Langevin steps, %s, %d threads, %.0f MB\n", data->count, md.height, md.width, md.channels,
+           (unsigned long)drl_net_params_size(drl_model_net(model)), (unsigned long)drl_net_params_size(drl_model_initializer(model)), td.batch, md.steps, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), (double)drl_ctx_bytes_used(ctx) * 1e-6);
     signal(SIGINT, on_signal);
 
     memset(&report, 0, sizeof report);
@@ -166,10 +178,11 @@ int main(int argc, char **argv)
     start = now = seconds_now();
     while (!stop && (steps ? drl_trainer_steps(trainer) < (uint64_t)steps : now - start < minutes * 60)) {
         drl_rng rng = drl_trainer_rng(trainer);                 /* a function of seed and step: a resumed run sees the same images */
-        drl_status status = drl_dataset_batch(ctx, data, &rng, td.batch, md.height, md.width, x0, NULL);
+        drl_status status = drl_dataset_batch(ctx, data, &rng, td.batch, md.height, md.width, x0, md.classes ? labels : NULL);
         double done = steps ? (double)drl_trainer_steps(trainer) / steps : (now - start) / (minutes * 60);
         drl_trainer_set_rate(trainer, done < 0.5 ? 1 : done < 1 ? 2 - 2 * done : 0);       /* constant, then falling to zero */
-        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
+        for (i = 0; i < td.batch && md.classes; ++i) ++labels[i];       /* 0 means no class */
+        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, md.classes ? labels : NULL, &report);
         if (status == DRL_E_DIVERGED && report.rollbacks < ROLLBACKS) {
             fprintf(stderr, "\n%s\ngoing back, with half the learning rate\n", drl_ctx_message(ctx));
             drl_ctx_clear(ctx);
@@ -189,6 +202,7 @@ int main(int argc, char **argv)
     printf("\n%s after %lu steps\n", stop ? "stopped" : "done", (unsigned long)drl_trainer_steps(trainer));
     if (!save_all(ctx, model, trainer, prefix, 0)) return 1;
     free(x0);
+    free(labels);
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);
     if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&sprites);
