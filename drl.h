@@ -87,6 +87,7 @@
  *     [Miyato18]  Miyato, Kataoka, Koyama, Yoshida: Spectral Normalization for Generative Adversarial Networks, ICLR 2018
  *     [Lavin15]   Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016 (arXiv 1509.09308)
  *     [Salmon11]  Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011
+ *     [Salimans16] Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen: Improved Techniques for Training GANs, NeurIPS 2016
  *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
  */
 #ifndef DRL__PASS
@@ -691,7 +692,14 @@ typedef struct drl_sample_desc {
                                  * without a model; negative none */
     const drl_energy *energy;   /* with a model: sampled in place of its energy, for sums and the like; NULL: the model's. Its user must outlive
                                  * the sampler */
+    const float *known;         /* inpainting, both or neither, [count * size], copied: where mask is nonzero, the image is held at this one, */
+    const uint8_t *mask;        /* diffused to the level under way by one draw of noise */
 } drl_sample_desc;
+
+/* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to, w = i / (count - 1) * pi/2, the draws
+ * being those of images `from` and `to` of `seed`, of x_T and of every Langevin step. First image 0, last image exactly the other end. */
+typedef struct drl_interpolation { uint64_t seed; int from, to, count; } drl_interpolation;
+DRL_API drl_noise drl_interpolation_noise(drl_interpolation *interpolation);            /* points at *interpolation */
 
 typedef struct drl_sampler drl_sampler;
 
@@ -708,6 +716,8 @@ typedef struct drl_sampler drl_sampler;
  * Draw 0 of an image is x_T; then each level has one for the proposal, if there is one, and one for each of its steps. */
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **sampler);
 DRL_API drl_status drl_sampler_run(drl_sampler *sampler, int steps);
+/* The same until clock(user) has reached `end` (any unit), asking before every step; at least one step is made. */
+DRL_API drl_status drl_sampler_run_until(drl_sampler *sampler, double (*clock)(void *user), void *user, double end);
 DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);
 DRL_API int        drl_sampler_level(const drl_sampler *sampler);           /* T-1 .. 0; -1 when done */
 /* The current image i in the units of x_t (y / a while a level is under way): copies `size` floats. */
@@ -763,6 +773,10 @@ DRL_API drl_energy drl_model_energy(drl_model *model);
 /* f (and df/dy) itself, at any real level value (drl_schedule_level) and label (NULL: no class): what the published networks return.
  * NULL where not wanted. */
 DRL_API drl_status drl_model_f(drl_model *model, int n, const float *y, const float *level, const int *label, float *f, float *gradient);
+
+/* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at the lowest level, at y = a_1 abar_0 x, the mean of the data's diffusion
+ * (label NULL: no class). Larger is more typical; drl_auroc compares two sets. work [N * H * W * C]. */
+DRL_API drl_status drl_model_score(drl_model *model, int n, const float *x, const int *label, float *score, float *work);
 
 DRL_API drl_status drl_sampler_create(drl_model *model, const drl_sample_desc *desc, drl_sampler **sampler);
 /* drl_sample - all of it at once: pixels [count * height * width * channels], NHWC, values about [-1, 1], not clamped. */
@@ -881,6 +895,11 @@ DRL_API size_t     drl_langevin_work_count(const drl_ctx *ctx, size_t size);
 /* drl_frechet - Frechet distance of two sets of feature vectors: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), S with 1/(n-1).  [Heusel17]
  * a [na * dim], b [nb * dim]; work: 5 * dim * dim + 4 * dim doubles. Time O((na + nb) dim^2 + dim^3). */
 DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance);
+/* drl_auroc - the probability that a number of a [na] is larger than one of b [nb], equal ones counting half: the area under the receiver
+ * operating characteristic of telling a from b. Time O(na nb). Fails with DRL_E_NUMERIC on NaN. */
+DRL_API drl_status drl_auroc(drl_ctx *ctx, const float *a, int na, const float *b, int nb, double *area);
+/* drl_inception_score - exp of the mean of KL(p(class | image) || p(class)) over n images; p [n * classes], rows of sum 1.           [Salimans16] */
+DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int classes, double *score);
 
 #ifdef __cplusplus
 }
@@ -6433,8 +6452,27 @@ struct drl_sampler {
     int level, step;                        /* under way: step of 0..steps-1 at level; -1 when done */
     drl_status failed;
     float *y, *x_next, *gradient, *work;
+    float *known;                           /* NULL: nothing is held */
+    uint8_t *mask;
     int *levels, *labels;                   /* labels NULL: none */
 };
+
+#define DRL__DRAW_KNOWN 0x7fffffff          /* of every image, beyond all others */
+
+/* Pixels under the mask become those of the known image at level `level`, times scale; at level -1 the image itself. */
+static void drl__sampler_hold(drl_sampler *s, int level, double scale)
+{
+    float abar = level < 0 ? 1.0f : (float)(scale * s->schedule.abar[level]), sbar = level < 0 ? 0.0f : (float)(scale * s->schedule.sbar[level]);
+    size_t j;
+    int i;
+    if (!s->known) return;
+    for (i = 0; i < s->count; ++i) {
+        size_t at = (size_t)i * s->size;
+        s->noise.fill(s->noise.user, s->ctx, s->first + i, DRL__DRAW_KNOWN, s->work, s->size);
+        drl__axpby(s->ctx, s->size, abar, s->known + at, sbar, s->work, s->work);
+        for (j = 0; j < s->size; ++j) if (s->mask[at + j]) s->y[at + j] = s->work[j];
+    }
+}
 
 static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, int train_steps, float noise_scale, float denoise,
                                    drl_sampler **out)
@@ -6442,7 +6480,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     drl_sampler *s;
     drl_sample_desc d;
     unsigned char *block;
-    size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0, at_sum = 0;
+    size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0, at_sum = 0, at_known = 0, at_mask = 0;
     drl_sum_term term[2];                   /* of guidance */
     int i, guided;
     memset(&d, 0, sizeof d);
@@ -6460,6 +6498,11 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
         for (i = 0; i < d.count; ++i)
             if (!(drl__sum_squares(ctx, energy->size, d.start + (size_t)i * energy->size) < 1e30))
                 return drl__fail(ctx, DRL_E_NUMERIC, "sampler: start image %d has pixels that are not finite", i);
+    if (!d.known != !d.mask) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: a known image and a mask go together");
+    if (d.known)
+        for (i = 0; i < d.count; ++i)
+            if (!(drl__sum_squares(ctx, energy->size, d.known + (size_t)i * energy->size) < 1e30))
+                return drl__fail(ctx, DRL_E_NUMERIC, "sampler: known image %d has pixels that are not finite", i);
     drl__carve(&total, 1, sizeof *s);
     if (!drl__mul_fits((size_t)d.count, energy->size, &floats)) total = SIZE_MAX;
     at_y = drl__carve(&total, floats, sizeof(float));
@@ -6468,6 +6511,10 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     at_work = drl__carve(&total, drl_langevin_work_count(ctx, energy->size), sizeof(float));
     at_levels = drl__carve(&total, (size_t)d.count, sizeof(int));
     if (d.labels) at_labels = drl__carve(&total, (size_t)d.count, sizeof(int));
+    if (d.known) {
+        at_known = drl__carve(&total, floats, sizeof(float));
+        at_mask = drl__carve(&total, floats, 1);
+    }
     guided = d.labels && d.guidance != 0;
     memset(term, 0, sizeof term);
     term[0].energy = term[1].energy = *energy;
@@ -6504,10 +6551,17 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
         s->labels = (int *)(void *)(block + at_labels);
         memcpy(s->labels, d.labels, (size_t)d.count * sizeof(int));
     }
+    if (d.known) {
+        s->known = (float *)(void *)(block + at_known);
+        s->mask = (uint8_t *)(block + at_mask);
+        memcpy(s->known, d.known, floats * sizeof(float));
+        memcpy(s->mask, d.mask, floats);
+    }
     memset(s->gradient, 0, floats * sizeof(float));
     s->level = d.from_level - 1;
     if (d.start) memcpy(s->y, d.start, floats * sizeof(float));
     else for (i = 0; i < d.count; ++i) s->noise.fill(s->noise.user, ctx, d.first + i, 0, s->y + (size_t)i * s->size, s->size);
+    drl__sampler_hold(s, d.from_level, 1.0);
     memcpy(s->x_next, s->y, floats * sizeof(float));            /* chains start at x_{t+1}, unless there is a proposal */
     *out = s;
     return DRL_OK;
@@ -6574,14 +6628,16 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
         d.schedule = &s->schedule;
         d.level = s->levels;
         d.label = s->labels;
-        d.steps = drl__min(steps, s->steps - s->step);
+        d.steps = drl__min(s->known ? 1 : steps, s->steps - s->step);   /* known pixels are put back after every step */
         d.first_image = s->first;
         d.first_draw = draw + proposes + s->step;
         d.step_scale = s->step_scale;
         d.noise_scale = s->noise_scale;
         d.noise = s->noise;
         if (proposes && !s->step) status = drl__sampler_propose(s, draw);
+        if (status == DRL_OK && !s->step) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
         if (status == DRL_OK) status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+        if (status == DRL_OK) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
         if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + d.steps == s->steps) status = drl__sampler_denoise(s);
         if (status != DRL_OK) return s->failed = status;
         steps -= d.steps;
@@ -6590,12 +6646,50 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
             float inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
             if (s->level || !(s->denoise > 0))
                 for (j = 0; j < floats; ++j) s->y[j] *= inverse;        /* x_t = y_t / a_{t+1}: the next chain starts there */
+            if (!s->level) drl__sampler_hold(s, -1, 1.0);
             memcpy(s->x_next, s->y, floats * sizeof(float));
             --s->level;
             s->step = 0;
         }
     }
     return s->level < 0 ? DRL_OK : DRL_RUNNING;
+}
+
+DRL_API drl_status drl_sampler_run_until(drl_sampler *s, double (*clock)(void *user), void *user, double end)
+{
+    drl_status status;
+    if (!clock) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_run_until: no clock");
+    do status = drl_sampler_run(s, 1); while (status == DRL_RUNNING && clock(user) < end);
+    return status;
+}
+
+static void drl__noise_interpolated(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n)
+{
+    const drl_interpolation *p = (const drl_interpolation *)user;
+    double angle = 0.5 * DRL__PI * (p->count > 1 ? (double)image / (p->count - 1) : 0.0), s, c;
+    uint64_t seed = p->seed;
+    float other[64];
+    drl_rng rng;
+    size_t i, k;
+    drl__sincos(angle, &s, &c);
+    if (image == p->count - 1 && image) c = 0;                  /* exactly the other end */
+    drl__noise_counter(&seed, ctx, p->from, draw, out, n);
+    rng.seed = seed;
+    rng.stream = (uint64_t)(uint32_t)p->to << 32 | (uint32_t)draw;
+    rng.position = 0;
+    for (i = 0; i < n; i += k) {
+        k = n - i < DRL__COUNT(other) ? n - i : DRL__COUNT(other);
+        drl_rng_normals(ctx, &rng, other, k);
+        drl__axpby(ctx, k, (float)c, out + i, (float)s, other, out + i);
+    }
+}
+
+DRL_API drl_noise drl_interpolation_noise(drl_interpolation *p)
+{
+    drl_noise noise;
+    noise.fill = drl__noise_interpolated;
+    noise.user = p;
+    return noise;
 }
 
 DRL_API int drl_sampler_steps_left(const drl_sampler *s) { return !s || s->level < 0 ? 0 : (s->level + 1) * s->steps - s->step; }
@@ -6631,6 +6725,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
 {
     const drl_schedule *sc = &s->schedule;
     uint32_t hash = drl__hash_double(2166136261u, sc->b2);
+    size_t j;
     int i;
     for (i = 0; i <= sc->levels; ++i) hash = drl__hash_double(drl__hash_double(drl__hash_double(hash, sc->a[i]), sc->s[i]), sc->sbar[i]);
     hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
@@ -6643,6 +6738,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     w[8] = (uint32_t)sc->levels;       w[9] = (uint32_t)s->from_level;
     w[10] = hash;                      w[11] = s->labels ? 1 : 0;
     for (i = 0, hash = 2166136261u; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
+    for (j = 0; s->known && j < (size_t)s->count * s->size; ++j) if (s->mask[j]) hash = drl__hash_double(hash + (uint32_t)j, (double)s->known[j]);
     w[12] = hash;                      w[13] = s->energy.propose ? 1 : 0;
     w[14] = (uint32_t)(s->level + 1);  w[15] = (uint32_t)s->step;
 }
@@ -7241,6 +7337,15 @@ DRL_API drl_energy drl_model_energy(drl_model *m)
     e.batch = m ? m->desc.batch : 0;
     e.propose = m && m->initializer ? drl__model_energy_propose : NULL;
     return e;
+}
+
+DRL_API drl_status drl_model_score(drl_model *m, int n, const float *x, const int *label, float *score, float *work)
+{
+    int i;
+    if (!m || !x || !score || !work || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_score: a model, %d images, a place for the scores and work are needed", n);
+    drl__axpby(m->ctx, (size_t)n * m->size, (float)(drl_schedule_scale(&m->schedule, 0) * m->schedule.abar[0]), x, 0.0f, NULL, work);
+    for (i = 0; i < n; ++i) score[i] = drl_schedule_level(&m->schedule, 0);
+    return drl_model_f(m, n, work, score, label, score, NULL);
 }
 
 DRL_API drl_status drl_sampler_create(drl_model *m, const drl_sample_desc *desc, drl_sampler **out)
@@ -8153,6 +8258,36 @@ DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float
     for (i = 0; i < dim; ++i) total -= 2 * (s1[i * dim + i] > 0 ? sqrt(s1[i * dim + i]) : 0.0);
     if (!(total == total)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
     *distance = total > 0 ? total : 0;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_auroc(drl_ctx *ctx, const float *a, int na, const float *b, int nb, double *area)
+{
+    double sum = 0;
+    int i, j;
+    if (!a || !b || na < 1 || nb < 1 || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
+    for (i = 0; i < na + nb; ++i)
+        if ((drl__bits32(i < na ? a[i] : b[i - na]) & 0x7fffffff) > 0x7f800000) return drl__fail(ctx, DRL_E_NUMERIC, "drl_auroc: number %d of set %d is not a number", i < na ? i : i - na, i < na ? 1 : 2);
+    for (i = 0; i < na; ++i) for (j = 0; j < nb; ++j) sum += a[i] > b[j] ? 1.0 : a[i] < b[j] ? 0.0 : 0.5;
+    *area = sum / na / nb;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int classes, double *score)
+{
+    double sum = 0;
+    int i, c;
+    if (!p || n < 1 || classes < 1 || !score) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_inception_score: %d images, %d classes, or something is missing", n, classes);
+    for (c = 0; c < classes; ++c) {
+        double mean = 0;
+        for (i = 0; i < n; ++i) mean += (double)p[(size_t)i * (size_t)classes + (size_t)c] / n;
+        for (i = 0; i < n; ++i) {
+            double q = (double)p[(size_t)i * (size_t)classes + (size_t)c];
+            if (!(q >= 0 && q <= 1.0001)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_inception_score: %g is no probability", q);
+            if (q > 0) sum += q * (drl__log(q) - drl__log(mean)) / n;
+        }
+    }
+    *score = drl__exp(sum);
     return DRL_OK;
 }
 
