@@ -6,7 +6,7 @@ CC      = cc
 CXX     = c++
 CFLAGS  = -O2
 THREADS = 2
-REFERENCE = ../shared/reference/drl-t6-16x16x3.safetensors
+REFERENCE = $(wildcard ../shared/reference/drl-*.safetensors ../shared/reference/cdrl-*.safetensors)
 
 EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
 TESTS    = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
@@ -33,8 +33,8 @@ test: $(TESTS) build/parity
 	@rm -f build/test.log
 	@for t in $(TESTS); do echo "$$t"; $$t > build/one.log 2>&1; s=$$?; tail -n 25 build/one.log; cat build/one.log >> build/test.log; \
 	  if [ $$s -ne 0 ] && ! grep -q ' [1-9][0-9]* failed$$' build/one.log; then echo "$$t: 0 passed, 1 failed" | tee -a build/test.log; fi; done
-	@if [ -f $(REFERENCE) ]; then build/parity $(REFERENCE) > build/one.log 2>&1; tail -n 3 build/one.log; cat build/one.log >> build/test.log; \
-	  else echo "parity: no $(REFERENCE), not run"; fi
+	@if [ -n "$(strip $(REFERENCE))" ]; then build/parity $(REFERENCE) > build/one.log 2>&1; tail -n 3 build/one.log; cat build/one.log >> build/test.log; \
+	  else echo "parity: no reference files, not run"; fi
 	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
 
 bench: build/bench

@@ -152,10 +152,10 @@ static void recorded_fill(void *user, drl_ctx *ctx, int image, int draw, float *
 
 /* -- chains, image by image --
  * In correct code, too, a leaky ReLU within rounding of its kink may fall on the other side and bend the rest of that image's chain. An
- * image above BOUND_CHAIN passes, marked as a kink, only if rounding is shown to be the reason: of KINK_RUNS runs with every weight moved
- * by about one unit in the last place, one comes within BOUND_CHAIN of the record (what a mistake never does). */
+ * image above BOUND_CHAIN passes, marked as a kink, only if rounding is shown to be the reason: of at most KINK_RUNS runs with every weight
+ * moved by about one unit in the last place, one comes within BOUND_CHAIN of the record (what a mistake never does). */
 
-typedef int (*chain_fn)(const parity *p, void *chain, float *out);
+typedef int (*chain_fn)(const parity *p, void *chain, int first, int n, float *out);    /* images first .. first + n - 1 */
 
 static void move_weights(const parity *p, const float *weights, uint64_t seed)
 {
@@ -175,7 +175,7 @@ static void chain_compare(const parity *p, const char *name, chain_fn run, void 
     int k, image, agree;
     char what[80], note[120];
     if (!out || !moved || !weights) problem(p, name, "out of memory");
-    else if (!run(p, chain, out)) problem(p, name, drl_ctx_message(p->ctx));
+    else if (!run(p, chain, 0, n, out)) problem(p, name, drl_ctx_message(p->ctx));
     else
         for (image = 0; image < n; ++image) {
             const float *ref = record + (size_t)image * p->size;
@@ -183,16 +183,17 @@ static void chain_compare(const parity *p, const char *name, chain_fn run, void 
             snprintf(what, sizeof what, "%s image %d", name, image);
             if (error <= BOUND_CHAIN || !(error <= BOUND_KINK)) { line(p, what, error, BOUND_CHAIN, ""); continue; }
             memcpy(weights, drl_net_params(p->net), weights_size * sizeof *weights);
-            for (k = 1, agree = 0; k <= KINK_RUNS; ++k) {
+            for (k = 1, agree = 0; k <= KINK_RUNS && !agree; ++k) {
                 double e;
                 move_weights(p, weights, (uint64_t)k);
-                if (!run(p, chain, moved)) break;
-                e = relative(moved + (size_t)image * p->size, ref, p->size);
-                agree += e <= BOUND_CHAIN;
+                if (!run(p, chain, image, 1, moved)) break;
+                e = relative(moved, ref, p->size);
+                agree = e <= BOUND_CHAIN;
                 if (e < nearest) nearest = e;
             }
             move_weights(p, weights, 0);
-            snprintf(note, sizeof note, "  (%s: %d of %d runs with weights moved by rounding agree, the nearest to %.1e)", agree ? "a kink" : "no kink", agree, KINK_RUNS, nearest);
+            if (agree) snprintf(note, sizeof note, "  (a kink: run %d with weights moved by rounding agrees to %.1e)", k - 1, nearest);
+            else snprintf(note, sizeof note, "  (no kink: of %d runs with weights moved by rounding none agrees, the nearest to %.1e)", KINK_RUNS, nearest);
             line(p, what, error, agree ? BOUND_KINK : BOUND_CHAIN, note);
         }
     free(out); free(moved); free(weights);
@@ -244,10 +245,11 @@ static void drl_energy_part(const parity *p)
 typedef struct drl_chain { const int *t; int n, steps; const float *x_next, *noise; } drl_chain;
 
 /* x_neg = y_K / a_{t+1}: K steps from x_{t+1} with the recorded draws. */
-static int drl_chain_run(const parity *p, void *chain, float *out)
+static int drl_chain_run(const parity *p, void *chain, int first, int n, float *out)
 {
     const drl_chain *c = (const drl_chain *)chain;
-    size_t count = (size_t)c->n * p->size, work_count = drl_langevin_work_count(p->ctx, p->size), i;
+    const float *x_next = c->x_next + (size_t)first * p->size;
+    size_t count = (size_t)n * p->size, work_count = drl_langevin_work_count(p->ctx, p->size), i;
     float *gradient = (float *)malloc(count * sizeof *gradient), *work = (float *)malloc(work_count * sizeof *work);
     drl_energy energy = drl_model_energy(p->model);
     drl_langevin_desc d;
@@ -257,13 +259,14 @@ static int drl_chain_run(const parity *p, void *chain, float *out)
     memset(&d, 0, sizeof d);
     d.energy = &energy;
     d.schedule = p->schedule;
-    d.level = c->t;
+    d.level = c->t + first;
+    d.first_image = first;
     d.steps = c->steps;
     d.noise.fill = recorded_fill;
     d.noise.user = &r;
-    memcpy(out, c->x_next, count * sizeof *out);
-    if (gradient && work) status = drl_langevin(p->ctx, &d, c->n, out, c->x_next, gradient, work);
-    for (i = 0; i < count; ++i) out[i] = (float)((double)out[i] / drl_schedule_scale(p->schedule, c->t[i / p->size]));
+    memcpy(out, x_next, count * sizeof *out);
+    if (gradient && work) status = drl_langevin(p->ctx, &d, n, out, x_next, gradient, work);
+    for (i = 0; i < count; ++i) out[i] = (float)((double)out[i] / drl_schedule_scale(p->schedule, d.level[i / p->size]));
     free(gradient); free(work);
     return status == DRL_OK;
 }
@@ -370,15 +373,16 @@ static void drl_train_part(const parity *p)
     free(t); free(x0); free(e0); free(e1); free(draws); free(x_neg); free(loss_record);
 }
 
-typedef struct drl_samples { int n, steps; recorded noise; } drl_samples;
+typedef struct drl_samples { int steps; recorded noise; } drl_samples;
 
 /* Progressive sampling with the recorded x_T and draws; few steps at the unscaled step size. */
-static int drl_samples_run(const parity *p, void *chain, float *out)
+static int drl_samples_run(const parity *p, void *chain, int first, int n, float *out)
 {
     drl_samples *s = (drl_samples *)chain;
     drl_sample_desc how;
     memset(&how, 0, sizeof how);
-    how.count = s->n;
+    how.first = first;
+    how.count = n;
     how.steps = s->steps;
     how.keep_step = 1;
     how.noise_scale = 0.99f;
@@ -396,7 +400,7 @@ static void drl_sample_part(const parity *p)
     if (out) {
         const drl_array *noise = drl_safetensors_find(p->st, "sample.noise");
         drl_samples s;
-        s.n = n; s.steps = (int)noise->shape[1];
+        s.steps = (int)noise->shape[1];
         s.noise.start = start; s.noise.draws = draws; s.noise.size = p->size; s.noise.n = n;
         if (noise->shape[0] != (size_t)p->levels) problem(p, "sample.noise", "not as many levels as the schedule");
         else chain_compare(p, "sample.out", drl_samples_run, &s, n, out);
@@ -517,24 +521,79 @@ static void cdrl_energy_part(const parity *p, const cdrl_inputs *in)
     free(dx_record); free(f_record); free(f); free(dx);
 }
 
+/* out.initializer and, of the batch mean of its sum of squares, grad.initializer.* */
+static void cdrl_initializer_part(const parity *whole, const cdrl_inputs *in)
+{
+    parity p = *whole;
+    size_t count = (size_t)in->n * p.size, k;
+    float *record = images(&p, "out.initializer", 0, in->n, NULL), *out = (float *)malloc((count + 1) * sizeof *out);
+    drl_batch b = drl_batch_of(in->n, in->x, in->level);
+    b.label = in->label;
+    p.net = drl_model_initializer(p.model);
+    if (record && out) {
+        if (drl_net_forward(p.net, &b, out) != DRL_OK) problem(&p, "out.initializer", drl_ctx_message(p.ctx));
+        else line(&p, "out.initializer", relative(out, record, count), BOUND_VALUE, "");
+        memset(drl_net_grads(p.net), 0, drl_net_params_size(p.net) * sizeof(float));
+        if (drl_net_train_forward(p.net, &b, out) != DRL_OK) problem(&p, "out.initializer, training", drl_ctx_message(p.ctx));
+        else {
+            line(&p, "out.initializer, training", relative(out, record, count), BOUND_VALUE, "");
+            for (k = 0; k < count; ++k) out[k] = 2 * out[k] / (float)in->n;
+            if (drl_net_train_backward(p.net, out) != DRL_OK) problem(&p, "grad.initializer", drl_ctx_message(p.ctx));
+            else gradient_compare(&p, "grad.");
+        }
+    }
+    free(record); free(out);
+}
+
+typedef struct cdrl_samples { const int *label; recorded noise; } cdrl_samples;
+
+/* Progressive sampling, guided where there are classes, with the denoising step. */
+static int cdrl_samples_run(const parity *p, void *chain, int first, int n, float *out)
+{
+    cdrl_samples *s = (cdrl_samples *)chain;
+    drl_sample_desc how;
+    memset(&how, 0, sizeof how);
+    how.first = first;
+    how.count = n;
+    how.labels = s->label ? s->label + first : NULL;
+    how.guidance = p->classes ? (float)p->guide : 0.0f;
+    how.noise.fill = recorded_fill;
+    how.noise.user = &s->noise;
+    return drl_sample(p->model, &how, out) == DRL_OK;
+}
+
+static void cdrl_sample_part(const parity *p, const cdrl_inputs *in)
+{
+    size_t draws = 0;
+    float *noise = images(p, "sample.noise", 1, in->n, &draws), *out = noise ? images(p, "sample.out", 0, in->n, NULL) : NULL;
+    if (out) {
+        cdrl_samples s;
+        s.label = in->label;
+        s.noise.start = NULL; s.noise.draws = noise; s.noise.size = p->size; s.noise.n = in->n;
+        if (draws != 1 + (size_t)p->levels * ((size_t)p->steps + 1)) problem(p, "sample.noise", "not as many draws as levels and steps need");
+        else chain_compare(p, "sample.out", cdrl_samples_run, &s, in->n, out);
+    }
+    free(noise); free(out);
+}
+
 static void cdrl_file(parity *p)
 {
     drl_model_desc d;
     cdrl_inputs in;
     const drl_array *x = find(p, "in.x", 4), *l = find(p, "out.logsnr_schedule", 1);
     const char *classes = drl_safetensors_meta(p->st, "classes"), *guide = drl_safetensors_meta(p->st, "guide");
-    size_t i, weights = 0;
+    size_t i, weights = 0, inits = 0;
     memset(&d, 0, sizeof d);
     if (!x || !l) return;
     d.form = DRL_FORM_CDRL;
     d.channels = (int)x->shape[1]; d.height = (int)x->shape[2]; d.width = (int)x->shape[3];
     if (int_list(drl_safetensors_meta(p->st, "ebm_dim"), &d.base, 1) != 1 || int_list(drl_safetensors_meta(p->st, "ebm_blocks"), &d.blocks, 1) != 1 ||
+        int_list(drl_safetensors_meta(p->st, "unet_dim"), &d.initializer, 1) != 1 || int_list(drl_safetensors_meta(p->st, "unet_blocks"), &d.initializer_blocks, 1) != 1 ||
         int_list(drl_safetensors_meta(p->st, "steps"), &d.steps, 1) != 1 || !classes || (strcmp(classes, "0") && int_list(classes, &d.classes, 1) != 1) || !guide) {
         problem(p, "metadata", "a size is missing or not a positive integer");
         return;
     }
     p->guide = strtod(guide, NULL);
-    d.initializer = -1;
     d.levels = (int)l->shape[0] - 1;
     d.trainable = 1;
     d.batch = (int)x->shape[0];
@@ -543,11 +602,19 @@ static void cdrl_file(parity *p)
     p->schedule = drl_model_schedule(p->model);
     p->h = d.height; p->w = d.width; p->c = d.channels; p->levels = d.levels; p->classes = d.classes; p->steps = d.steps;
     p->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
-    for (i = 0; i < drl_safetensors_count(p->st); ++i) weights += !strncmp(drl_safetensors_at(p->st, i)->name, "energy.", 7);
+    for (i = 0; i < drl_safetensors_count(p->st); ++i) {
+        weights += !strncmp(drl_safetensors_at(p->st, i)->name, "energy.", 7);
+        inits += !strncmp(drl_safetensors_at(p->st, i)->name, "initializer.", 12);
+    }
     if (weights != (size_t)drl__net_tensors(p->net)) problem(p, "energy.*", "the file has more or fewer weights than the described network");
+    if (inits != (size_t)drl__net_tensors(drl_model_initializer(p->model))) problem(p, "initializer.*", "the file has more or fewer weights than the described network");
     if (drl_model_load_weights(p->model, p->st) != DRL_OK) { problem(p, "weights", drl_ctx_message(p->ctx)); return; }
     cdrl_schedule_part(p);
-    if (cdrl_inputs_read(p, &in)) cdrl_energy_part(p, &in);
+    if (cdrl_inputs_read(p, &in)) {
+        cdrl_energy_part(p, &in);
+        cdrl_initializer_part(p, &in);
+        cdrl_sample_part(p, &in);
+    }
     free(in.x); free(in.level); free(in.label);
 }
 

@@ -531,6 +531,216 @@ static void by_hand(void)
     drl_ctx_destroy(ctx);
 }
 
+/* -- the cooperative form -- */
+
+#define COOP 4                      /* images */
+#define COOP_SIZE (8 * 4 * 2)
+static const int coop_labels[COOP] = { 2, 1, 0, 2 };
+
+static drl_model_desc coop_desc(void)
+{
+    drl_model_desc d;
+    memset(&d, 0, sizeof d);
+    d.form = DRL_FORM_CDRL;
+    d.height = 8; d.width = 4; d.channels = 2; d.base = 6; d.resolutions = 3; d.levels = 3; d.steps = 4; d.batch = 3;
+    d.initializer = 8; d.initializer_blocks = 1; d.classes = 2;
+    return d;
+}
+
+static drl_sample_desc coop_how(void)
+{
+    drl_sample_desc how;
+    memset(&how, 0, sizeof how);
+    how.count = COOP; how.seed = 21; how.labels = coop_labels; how.guidance = 1.5f;
+    return how;
+}
+
+static drl_model *coop_model(drl_ctx *ctx, const drl_model_desc *d)
+{
+    drl_model *m = make(ctx, d, 6);
+    drl_net *init = drl_model_initializer(m);
+    size_t k;
+    test_seed = 41;
+    randomize(m, 1);
+    for (k = 0; init && k < drl_net_params_size(init); ++k) drl_net_params(init)[k] += (float)real(-0.2, 0.2);      /* its last layers start at zero */
+    if (init) drl_net_refresh(init, 0);
+    return m;
+}
+
+static int coop_sample(drl_isa isa, int threads, int batch, int initializer, float *out)
+{
+    drl_ctx *ctx = context(isa, threads, NULL);
+    drl_model_desc d = coop_desc();
+    drl_sample_desc how = coop_how();
+    drl_model *m;
+    if (!ctx) return 0;
+    d.batch = batch; d.initializer = initializer;
+    m = coop_model(ctx, &d);
+    CHECK_OK(ctx, drl_sample(m, &how, out));
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+    return 1;
+}
+
+static int coop_images(drl_ctx *ctx, drl_sampler *s, float *out)
+{
+    drl_status status;
+    int i;
+    do status = drl_sampler_run(s, 3); while (status == DRL_RUNNING);
+    for (i = 0; i < COOP && status == DRL_OK; ++i) status = drl_sampler_image(s, i, out + i * COOP_SIZE);
+    CHECK(status == DRL_OK, "%s", drl_ctx_message(ctx));
+    drl_sampler_destroy(s);
+    return status == DRL_OK;
+}
+
+static void cooperative(void)
+{
+    static const drl_isa exact[] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    float want[COOP * COOP_SIZE], got[COOP * COOP_SIZE], x[3 * COOP_SIZE], mean[3 * COOP_SIZE], mean2[3 * COOP_SIZE], level[3];
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = coop_desc(), read;
+    drl_sample_desc how = coop_how();
+    drl_model *m = coop_model(ctx, &d), *again = NULL;
+    drl_net *init = drl_model_initializer(m);
+    drl_energy e = drl_model_energy(m);
+    drl_sampler *s = NULL;
+    drl_sum_term terms[3];
+    drl_sum *sum = NULL;
+    drl_batch b;
+    unsigned char *bytes;
+    size_t size, k;
+    int i, t[3];
+    CHECK(init && e.propose && drl_net_param_count(init) > 50, "an initializer");
+    for (i = 0; i < drl_net_param_count(init); ++i) CHECK(!strncmp(drl_net_param(init, i)->name, "initializer.", 12), "'%s'", drl_net_param(init, i)->name);
+
+    /* the proposal is the initializer's at level t + 1 */
+    for (k = 0; k < 3 * COOP_SIZE; ++k) x[k] = (float)real(-1, 1);
+    for (i = 0; i < 3; ++i) { t[i] = 2 - i; level[i] = drl_schedule_level(drl_model_schedule(m), t[i] + 1); }
+    b = drl_batch_of(3, x, level);
+    b.label = coop_labels;
+    CHECK_OK(ctx, drl_net_forward(init, &b, mean));
+    CHECK_OK(ctx, e.propose(e.user, 3, x, t, coop_labels, mean2));
+    CHECK(!memcmp(mean, mean2, sizeof mean) && memcmp(mean, x, sizeof mean), "the proposal is another one");
+    t[1] = 3;
+    REFUSED(ctx, e.propose(e.user, 3, x, t, NULL, mean2), DRL_E_ARGUMENT);
+    t[1] = -1;
+    REFUSED(ctx, e.propose(e.user, 3, x, t, NULL, mean2), DRL_E_ARGUMENT);
+
+    /* drl_sample is the sampler of the model's energy with the form's defaults */
+    CHECK_OK(ctx, drl_sample(m, &how, want));
+    how.steps = 4; how.denoise = 2; how.noise_scale = 1;
+    CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, drl_model_schedule(m), &how, &s));
+    if (s && coop_images(ctx, s, got)) CHECK(!memcmp(want, got, sizeof want), "the model's defaults are others");
+    /* guidance as a sum in place of the model's energy */
+    how = coop_how();
+    how.guidance = 0;
+    memset(terms, 0, sizeof terms);
+    terms[0].energy = terms[1].energy = e;
+    terms[0].weight = 2.5f; terms[1].weight = -1.5f; terms[1].use_label = 1;
+    CHECK_OK(ctx, drl_sum_create(ctx, terms, 2, &sum));
+    e = drl_sum_energy(sum);
+    how.energy = &e;
+    CHECK_OK(ctx, drl_sample(m, &how, got));
+    CHECK(!memcmp(want, got, sizeof want), "a sum in place of the model's energy");
+    drl_sum_destroy(sum);
+    e.size = 5;
+    REFUSED(ctx, drl_sample(m, &how, got), DRL_E_SHAPE);
+    /* composition and negation: f(y;1) + f(y;2) - f(y) */
+    e = drl_model_energy(m);
+    terms[2].energy = e;
+    terms[0].weight = terms[1].weight = 1; terms[2].weight = -1;
+    for (i = 0; i < 3; ++i) { terms[i].use_label = 1; terms[i].label = (i + 1) % 3; }
+    sum = NULL;
+    CHECK_OK(ctx, drl_sum_create(ctx, terms, 3, &sum));
+    {
+        drl_energy composed = drl_sum_energy(sum);
+        float f[3][3], g[3][3 * COOP_SIZE], F[3], G[3 * COOP_SIZE];
+        int label[3], j;
+        for (i = 0; i < 3; ++i) t[i] = i;
+        for (i = 0; i < 3; ++i) {
+            for (j = 0; j < 3; ++j) label[j] = (i + 1) % 3;
+            CHECK_OK(ctx, e.eval(e.user, 3, x, t, label, f[i], g[i]));
+        }
+        CHECK_OK(ctx, composed.eval(composed.user, 3, x, t, NULL, F, G));
+        for (i = 0; i < 3; ++i) CHECK(fabs((double)F[i] - ((double)f[0][i] + (double)f[1][i] - (double)f[2][i])) <= 1e-6 * (fabs((double)f[0][i]) + fabs((double)f[1][i]) + fabs((double)f[2][i])), "F %g", (double)F[i]);
+        for (i = 0; i < 3 * COOP_SIZE; ++i) CHECK(fabs((double)G[i] - ((double)g[0][i] + (double)g[1][i] - (double)g[2][i])) <= 1e-6 * (1 + fabs((double)g[0][i]) + fabs((double)g[1][i]) + fabs((double)g[2][i])), "gradient %g", (double)G[i]);
+        how.energy = &composed;
+        CHECK_OK(ctx, drl_sample(m, &how, got));
+        CHECK(memcmp(want, got, sizeof want), "composition changes nothing");
+    }
+    drl_sum_destroy(sum);
+
+    /* the file holds both nets */
+    bytes = saved(ctx, m, &size);
+    CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
+    if (again) {
+        how = coop_how();
+        CHECK_OK(ctx, drl_model_describe(again, &read));
+        CHECK(read.form == DRL_FORM_CDRL && read.initializer == 8 && read.initializer_blocks == 1 && read.classes == 2, "the description has changed");
+        CHECK_OK(ctx, drl_sample(again, &how, got));
+        CHECK(!memcmp(want, got, sizeof want), "loaded: other samples");
+        drl_model_destroy(again);
+    }
+    {
+        drl_safetensors *st = NULL;
+        drl_model_desc other = d;
+        float before[COOP * COOP_SIZE];
+        CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &st));
+        again = make(ctx, &d, 99);
+        CHECK_OK(ctx, drl_model_load_weights(again, st));
+        how = coop_how();
+        CHECK_OK(ctx, drl_sample(again, &how, got));
+        CHECK(!memcmp(want, got, sizeof want), "weights alone: other samples");
+        drl_model_destroy(again);
+        other.initializer = 16;                     /* the energy would fit, the initializer does not: nothing changes */
+        again = coop_model(ctx, &other);
+        CHECK_OK(ctx, drl_sample(again, &how, before));
+        REFUSED(ctx, drl_model_load_weights(again, st), DRL_E_SHAPE);
+        CHECK_OK(ctx, drl_sample(again, &how, got));
+        CHECK(!memcmp(before, got, sizeof got), "a refused file has changed weights");
+        drl_model_destroy(again);
+        drl_safetensors_close(st);
+    }
+    for (k = 1; k < 6; ++k) {                       /* descriptions that ask for another initializer than the file holds */
+        static const char *const ways[][2] = { { "initializer=8", "initializer=6" }, { "initializer=8", "initializer=4" }, { "initializer_blocks=1", "initializer_blocks=2" },
+                                               { "initializer_blocks=1", "initializer_blocks=4" }, { "classes=2", "classes=9" } };
+        unsigned char *at = bytes + 8;
+        size_t length = strlen(ways[k - 1][0]), more = strlen(ways[k - 1][1]);
+        while (memcmp(at, ways[k - 1][0], length)) ++at;
+        memcpy(at, ways[k - 1][1], more);
+        again = NULL;
+        drl_ctx_clear(ctx);
+        CHECK(drl_model_load_memory(ctx, bytes, size, NULL, &again) != DRL_OK && !again && drl_ctx_message(ctx)[0], "'%s' was taken", ways[k - 1][1]);
+        memcpy(at, ways[k - 1][0], length);
+    }
+    free(bytes);
+
+    how = coop_how();
+    how.labels = NULL;                              /* no labels, no guidance: each image at class 0 */
+    CHECK_OK(ctx, drl_sample(m, &how, got));
+    drl_model_destroy(m);
+    d.classes = 0;
+    m = make(ctx, &d, 1);
+    how = coop_how();
+    REFUSED(ctx, drl_sample(m, &how, got), DRL_E_ARGUMENT);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+
+    /* the same bits on every set, at any batch and number of threads */
+    CHECK(coop_sample(DRL_ISA_PORTABLE, 1, 3, 8, want), "portable code is always there");
+    for (i = 0; i < 3; ++i) if (coop_sample(exact[i], 1, 3, 8, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
+    for (i = 1; i < 9; i += i == 1 ? 1 : 3) if (coop_sample(DRL_ISA_AUTO, 1, i, 8, got)) CHECK(!memcmp(want, got, sizeof want), "batch %d gives other bits", i);
+    jobs_nested = 0;
+    for (i = 2; i < 5; ++i) if (coop_sample(DRL_ISA_AUTO, i, 3, 8, got)) CHECK(!memcmp(want, got, sizeof want), "%d threads give other bits", i);
+    CHECK(!jobs_nested, "the job system was called %d times from inside a job", jobs_nested);
+    if (coop_sample(DRL_ISA_SSE2, 1, 3, 8, got)) {
+        double error = 0, norm = 0;
+        for (k = 0; k < COOP * COOP_SIZE; ++k) { error += ((double)got[k] - (double)want[k]) * ((double)got[k] - (double)want[k]); norm += (double)want[k] * (double)want[k]; }
+        CHECK(sqrt(error / norm) < 1e-3, "sse2 differs by %g", sqrt(error / norm));
+    }
+    CHECK(coop_sample(DRL_ISA_AUTO, 1, 3, -1, got) && memcmp(want, got, sizeof want), "the initializer changes nothing");
+}
+
 /* A larger image on several threads: jobs must not start jobs. */
 static void large_image(void)
 {
@@ -564,9 +774,10 @@ static void memory(void)
     int trainable, fail, done;
     drl_sample_desc how;
     float out[SAMPLES * IMAGE], block_out[SAMPLES * IMAGE];
+    static const int many_labels[SAMPLES] = { 2, 1, 0, 0, 1, 2 };
     memset(&how, 0, sizeof how);
     how.count = SAMPLES;
-    for (trainable = 0; trainable < 2; ++trainable)
+    for (trainable = 0; trainable < 4; ++trainable)             /* 2 and 3: of the cooperative form */
         for (fail = 1, done = 0; fail < 20 && !done; ++fail) {
             check_heap heap;
             drl_ctx *ctx;
@@ -576,7 +787,9 @@ static void memory(void)
             size_t bytes = 0, used, held;
             memset(&heap, 0, sizeof heap);
             ctx = context(DRL_ISA_AUTO, 1, &heap);
-            d.trainable = trainable;
+            how.labels = NULL; how.guidance = 0;
+            if (trainable > 1) { d = coop_desc(); how.labels = many_labels; how.guidance = 0.5f; }
+            d.trainable = trainable & 1;
             CHECK_OK(ctx, drl_model_size(ctx, &d, &bytes));
             used = drl_ctx_bytes_used(ctx);
             held = heap.bytes;
@@ -611,6 +824,8 @@ static void memory(void)
             drl_ctx_destroy(ctx);
             CHECK(heap.live == 0, "%ld blocks are left", heap.live);
         }
+
+    how.labels = NULL; how.guidance = 0;
 
     /* a caller's block: exactly enough for model and sampler, and one byte less */
     {
@@ -929,6 +1144,7 @@ int main(void)
     descriptions();
     same_bits();
     by_hand();
+    cooperative();
     large_image();
     memory();
     files(0);
