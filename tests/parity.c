@@ -242,9 +242,10 @@ static void drl_energy_part(const parity *p)
     free(t); free(x); free(dx_record); free(f_record); free(level); free(f); free(dx);
 }
 
-typedef struct drl_chain { const int *t; int n, steps; const float *x_next, *noise; } drl_chain;
+/* start NULL: x_next; label NULL: none */
+typedef struct drl_chain { const int *t, *label; int n, steps; const float *start, *x_next, *noise; } drl_chain;
 
-/* x_neg = y_K / a_{t+1}: K steps from x_{t+1} with the recorded draws. */
+/* x_neg = y_K / a_{t+1}: K steps with the recorded draws. */
 static int drl_chain_run(const parity *p, void *chain, int first, int n, float *out)
 {
     const drl_chain *c = (const drl_chain *)chain;
@@ -260,11 +261,12 @@ static int drl_chain_run(const parity *p, void *chain, int first, int n, float *
     d.energy = &energy;
     d.schedule = p->schedule;
     d.level = c->t + first;
+    d.label = c->label ? c->label + first : NULL;
     d.first_image = first;
     d.steps = c->steps;
     d.noise.fill = recorded_fill;
     d.noise.user = &r;
-    memcpy(out, x_next, count * sizeof *out);
+    memcpy(out, c->start ? c->start + (size_t)first * p->size : x_next, count * sizeof *out);
     if (gradient && work) status = drl_langevin(p->ctx, &d, n, out, x_next, gradient, work);
     for (i = 0; i < count; ++i) out[i] = (float)((double)out[i] / drl_schedule_scale(p->schedule, d.level[i / p->size]));
     free(gradient); free(work);
@@ -272,19 +274,20 @@ static int drl_chain_run(const parity *p, void *chain, int first, int n, float *
 }
 
 /* Adds the gradient of the mean of sign * f(scale_t x, t) * s_1 / s_{t+1}; returns that mean. */
-static double drl_loss_half(const parity *p, int n, const int *t, const float *x, double sign, int *ok)
+static double drl_loss_half(const parity *p, int n, const int *t, const int *label, const float *x, double sign, int *ok)
 {
     float *y = (float *)malloc((size_t)n * p->size * sizeof *y), *f = (float *)malloc((size_t)n * 3 * sizeof *f), *df = f + n, *level = df + n;
     double sum = 0;
-    drl_batch b;
+    drl_batch b = drl_batch_of(0, NULL, NULL);
     size_t j;
     int i;
     for (i = 0; y && f && i < n; ++i) {
         df[i] = (float)(sign * p->schedule->s[1] / p->schedule->s[t[i] + 1] / n);
-        level[i] = (float)t[i];
+        level[i] = drl_schedule_level(p->schedule, t[i]);
         for (j = 0; j < p->size; ++j) y[(size_t)i * p->size + j] = (float)(drl_schedule_scale(p->schedule, t[i]) * (double)x[(size_t)i * p->size + j]);
     }
     if (y && f) b = drl_batch_of(n, y, level);
+    b.label = label;
     if (!y || !f || drl_net_train_forward(p->net, &b, f) != DRL_OK || drl_net_train_backward(p->net, df) != DRL_OK) *ok = 0;
     else for (i = 0; i < n; ++i) sum += sign * (double)f[i] * p->schedule->s[1] / p->schedule->s[t[i] + 1] / n;
     free(y); free(f);
@@ -357,11 +360,11 @@ static void drl_train_part(const parity *p)
             e0[j] = (float)(sc->abar[i] * (double)x0[j] + sc->sbar[i] * (double)e0[j]);
             e1[j] = (float)(sc->a[i + 1] * (double)e0[j] + sc->s[i + 1] * (double)e1[j]);
         }
-        chain.t = t; chain.n = n; chain.steps = (int)lead; chain.x_next = e1; chain.noise = draws;
+        chain.t = t; chain.label = NULL; chain.n = n; chain.steps = (int)lead; chain.start = NULL; chain.x_next = e1; chain.noise = draws;
         chain_compare(p, "train.x_neg", drl_chain_run, &chain, n, x_neg);
         memset(drl_net_grads(p->net), 0, drl_net_params_size(p->net) * sizeof(float));
-        loss = drl_loss_half(p, n, t, e0, -1.0, &ok);
-        loss += drl_loss_half(p, n, t, x_neg, 1.0, &ok);        /* from the recorded negatives: a_{t+1} x_neg */
+        loss = drl_loss_half(p, n, t, NULL, e0, -1.0, &ok);
+        loss += drl_loss_half(p, n, t, NULL, x_neg, 1.0, &ok);        /* from the recorded negatives: a_{t+1} x_neg */
         drl_net_spectral_grads(p->net);
         loss_float = (float)loss;
         if (!ok) problem(p, "train.loss", drl_ctx_message(p->ctx));
@@ -545,6 +548,60 @@ static void cdrl_initializer_part(const parity *whole, const cdrl_inputs *in)
     free(record); free(out);
 }
 
+/* A step of cooperative training: both levels from one noise, the proposal, the chain, both losses and both gradients, the last four from
+ * the recorded negatives. */
+static void cdrl_train_part(const parity *p, const cdrl_inputs *in)
+{
+    const drl_schedule *sc = p->schedule;
+    parity of_initializer = *p;
+    int n = in->n, i, ok = 1, *t = (int *)malloc((size_t)n * sizeof *t);
+    size_t count = (size_t)n * p->size, j, lead = 0;
+    float *t_next = vector(p, "train.t", (size_t)n), *level = (float *)malloc((size_t)n * sizeof *level), *g = (float *)malloc(count * sizeof *g);
+    float *x0 = images(p, "train.x0", 0, n, NULL), *eps = images(p, "train.noise_data", 0, n, NULL), *x_t = images(p, "train.x_t", 0, n, NULL), *x_next = images(p, "train.x_t1", 0, n, NULL);
+    float *draw = images(p, "train.noise_initializer", 0, n, NULL), *y_0 = images(p, "train.y_init", 0, n, NULL), *draws = images(p, "train.noise_langevin", 1, n, &lead);
+    float *x_neg = images(p, "train.x_neg", 0, n, NULL), *energy_loss = vector(p, "train.energy_loss", 1), *initializer_loss = vector(p, "train.initializer_loss", 1);
+    of_initializer.net = drl_model_initializer(p->model);
+    for (i = 0; t && t_next && i < n; ++i) {
+        t[i] = (int)t_next[i] - 1;                              /* recorded is the level of x_{t+1} */
+        if (t[i] < 0 || t[i] >= p->levels) { problem(p, "train.t", "a level is out of range"); ok = 0; }
+    }
+    if (ok && t && t_next && level && g && x0 && eps && x_t && x_next && draw && y_0 && draws && x_neg && energy_loss && initializer_loss) {
+        float *ours = (float *)malloc(count * sizeof *ours), loss;
+        double sum = 0;
+        drl_chain chain;
+        drl_batch b = drl_batch_of(n, x_next, level);
+        for (j = 0; j < count; ++j) ours[j] = (float)(sc->abar[t[j / p->size]] * (double)x0[j] + sc->sbar[t[j / p->size]] * (double)eps[j]);
+        line(p, "train.x_t", relative(ours, x_t, count), BOUND_VALUE, "");
+        for (j = 0; j < count; ++j) ours[j] = (float)(sc->abar[t[j / p->size] + 1] * (double)x0[j] + sc->sbar[t[j / p->size] + 1] * (double)eps[j]);
+        line(p, "train.x_t1", relative(ours, x_next, count), BOUND_VALUE, "");
+        b.label = in->label;
+        for (i = 0; i < n; ++i) level[i] = drl_schedule_level(sc, t[i] + 1);
+        if (drl_net_train_forward(of_initializer.net, &b, g) != DRL_OK) ok = 0;
+        for (j = 0; j < count; ++j) ours[j] = (float)((double)g[j] + drl_schedule_proposal(sc, t[j / p->size]) * (double)draw[j]);
+        line(p, "train.y_init", relative(ours, y_0, count), BOUND_VALUE, "");
+        chain.t = t; chain.label = in->label; chain.n = n; chain.steps = (int)lead; chain.start = ours; chain.x_next = x_next; chain.noise = draws;
+        chain_compare(p, "train.x_neg", drl_chain_run, &chain, n, x_neg);
+        memset(drl_net_grads(p->net), 0, drl_net_params_size(p->net) * sizeof(float));
+        loss = (float)(drl_loss_half(p, n, t, in->label, x_t, -1.0, &ok) + drl_loss_half(p, n, t, in->label, x_neg, 1.0, &ok));
+        drl_net_spectral_grads(p->net);
+        line(p, "train.energy_loss", relative(&loss, energy_loss, 1), BOUND_VALUE, "");
+        gradient_compare(p, "train.grad.");
+        for (j = 0; j < count; ++j) {                           /* g becomes the gradient by itself */
+            double d = (double)ours[j] - drl_schedule_scale(sc, t[j / p->size]) * (double)x_neg[j];
+            sum += d * d / n;
+            g[j] = (float)(2 * d / n);
+        }
+        loss = (float)sum;
+        line(p, "train.initializer_loss", relative(&loss, initializer_loss, 1), BOUND_VALUE, "");
+        memset(drl_net_grads(of_initializer.net), 0, drl_net_params_size(of_initializer.net) * sizeof(float));
+        if (drl_net_train_backward(of_initializer.net, g) != DRL_OK) ok = 0;
+        gradient_compare(&of_initializer, "train.grad.");
+        if (!ok) problem(p, "train", drl_ctx_message(p->ctx));
+        free(ours);
+    }
+    free(t); free(t_next); free(level); free(g); free(x0); free(eps); free(x_t); free(x_next); free(draw); free(y_0); free(draws); free(x_neg); free(energy_loss); free(initializer_loss);
+}
+
 typedef struct cdrl_samples { const int *label; recorded noise; } cdrl_samples;
 
 /* Progressive sampling, guided where there are classes, with the denoising step. */
@@ -613,6 +670,7 @@ static void cdrl_file(parity *p)
     if (cdrl_inputs_read(p, &in)) {
         cdrl_energy_part(p, &in);
         cdrl_initializer_part(p, &in);
+        cdrl_train_part(p, &in);
         cdrl_sample_part(p, &in);
     }
     free(in.x); free(in.level); free(in.label);
