@@ -2735,25 +2735,30 @@ DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl
 
 /* 16 bits an element: eight elements a block of the generator. The top bits of the counter keep away from all draws of drl_rng_...,
  * whose positions are four times a block's number. */
-typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t image, count; uint8_t *bits; } drl__dropout_args;
+typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t image; uint8_t *bits; } drl__dropout_args;
 
 static void drl__dropout_span(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__dropout_args *a = (const drl__dropout_args *)arg;
-    uint32_t word[4] = { 0, 0, 0, 0 };
-    size_t e;
+    size_t e, image = begin / a->image, i = begin % a->image, n, k;
     (void)job;
-    for (e = begin; e < end; ++e) {
-        size_t image = e / a->image, i = e % a->image;
-        if (i % 8 == 0 || e == begin) {
-            word[0] = (uint32_t)(i / 8);
-            word[1] = (uint32_t)1 << 31 | ((uint32_t)a->number & 2047) << 20 | ((uint32_t)image & 0xFFFFF);
-            word[2] = (uint32_t)a->rng->stream;
-            word[3] = (uint32_t)(a->rng->stream >> 32);
-            drl__philox(word, (uint32_t)a->rng->seed, (uint32_t)(a->rng->seed >> 32));
+    for (e = begin; e < end; e += n, i += n) {
+        uint32_t word[4];
+        unsigned kept = 0;
+        if (i == a->image) { i = 0; ++image; }
+        n = 8 - i % 8 < a->image - i ? 8 - i % 8 : a->image - i;
+        if (n > end - e) n = end - e;
+        word[0] = (uint32_t)(i / 8);
+        word[1] = (uint32_t)1 << 31 | ((uint32_t)a->number & 2047) << 20 | ((uint32_t)image & 0xFFFFF);
+        word[2] = (uint32_t)a->rng->stream;
+        word[3] = (uint32_t)(a->rng->stream >> 32);
+        drl__philox(word, (uint32_t)a->rng->seed, (uint32_t)(a->rng->seed >> 32));
+        for (k = 0; k < 4; ++k) kept |= (unsigned)((word[k] & 0xFFFF) >= a->drop) << (2 * k) | (unsigned)((word[k] >> 16) >= a->drop) << (2 * k + 1);
+        if (n == 8 && e % 8 == 0) { a->bits[e / 8] = (uint8_t)kept; continue; }
+        for (k = 0; k < n; ++k) {
+            if ((e + k) % 8 == 0) a->bits[(e + k) / 8] = 0;
+            a->bits[(e + k) / 8] = (uint8_t)(a->bits[(e + k) / 8] | (kept >> (i % 8 + k) & 1) << ((e + k) % 8));
         }
-        if (e % 8 == 0) a->bits[e / 8] = 0;
-        if ((word[i / 2 % 4] >> (i % 2 * 16) & 0xFFFF) >= a->drop) a->bits[e / 8] = (uint8_t)(a->bits[e / 8] | 1u << (e % 8));
     }
 }
 
@@ -2768,10 +2773,9 @@ DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int num
     a.rng = rng;
     a.number = number;
     a.drop = drl__dropout_share(p);
-    a.count = drl_tensor_count(x);
-    a.image = a.count / (size_t)x->n;
+    a.image = drl_tensor_count(x) / (size_t)x->n;
     a.bits = bits;
-    drl__split(ctx, a.count, DRL__GRAIN / 8, drl__dropout_span, &a);
+    drl__split(ctx, drl_tensor_count(x), DRL__GRAIN / 8, drl__dropout_span, &a);
     return drl_dropout_input_grad(ctx, p, bits, x, y, 0);
 }
 

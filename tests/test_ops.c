@@ -1026,6 +1026,21 @@ static void test_errors(void)
     CHECK(drl_avgpool2_forward(ctx, &x, &y) == DRL_E_SHAPE, "pool");
     CHECK(drl_act_input_grad(ctx, DRL_ACT_RELU, NULL, NULL, &x, &x, 0) == DRL_E_ARGUMENT, "no bits");
     CHECK(drl_add_forward(ctx, NULL, &y, &x) == DRL_E_ARGUMENT, "NULL");
+    {
+        drl_rng rng = { 1, 2, 3 };
+        uint8_t bits[4];
+        drl_ctx_clear(ctx);
+        CHECK(drl_group_norm_forward(ctx, 3, 0, &x, data, data, &x, NULL, data) == DRL_E_SHAPE && strstr(drl_ctx_message(ctx), "4 channels in 3 groups"), "%s", drl_ctx_message(ctx));
+        CHECK(drl_group_norm_forward(ctx, 2, 0, &x, NULL, data, &x, NULL, data) == DRL_E_ARGUMENT, "no weight");
+        CHECK(drl_group_norm_input_grad(ctx, 2, &y, data, data, &x, &x, 0, data) == DRL_E_SHAPE, "norm of other channels");
+        CHECK(drl_group_norm_param_grad(ctx, 2, &x, NULL, &x, data, data, data) == DRL_E_ARGUMENT, "no moments");
+        CHECK(drl_scale_shift_forward(ctx, &x, &y, &x, data) == DRL_E_SHAPE, "scale and shift");
+        CHECK(drl_dropout_forward(ctx, &rng, 1, 1, &x, &x, bits) == DRL_E_ARGUMENT, "all dropped");
+        CHECK(drl_dropout_forward(ctx, NULL, 1, 0.5f, &x, &x, bits) == DRL_E_ARGUMENT, "no rng");
+        CHECK(drl_concat_forward(ctx, &x, &x, &y) == DRL_E_SHAPE && drl_concat_forward(ctx, &x, NULL, &y) == DRL_E_ARGUMENT, "concat");
+        CHECK(drl_concat_input_grad(ctx, &y, 2, &x, 0) == DRL_E_SHAPE, "channels past the last");
+        CHECK(drl_attention_forward(ctx, &x, &y, data) == DRL_E_SHAPE && drl_attention_input_grad(ctx, &x, &x, &x, 0, NULL) == DRL_E_SHAPE, "attention");
+    }
     drl_ctx_destroy(ctx);
 }
 
