@@ -44,7 +44,7 @@
  * energy throughout. One network f serves all levels: F = f / step_t^2, step_t being the Langevin step size.
  *
  * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data augmentation but mirroring.
- * [Gao21] in its T6 form is complete; the cooperative form [Zhu24] and the 1000-level form are not in this version.
+ * The 1000-level form of [Gao21] is not in this version.
  *
  * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones [K,C] as in PyTorch's files. Letters:
  * N images, H rows, W columns, C channels (K of a result), R S taps, T levels, K steps.
@@ -751,10 +751,11 @@ typedef struct drl_model_desc {
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
     int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
-    drl_form form;                          /* with CDRL, an `initializer` of zero means 32 and a negative one none: chains then start at x_{t+1} */
-    int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper); zero: none, plain DRL */
+    drl_form form;
+    int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper), even, >= 4; zero means 32 with CDRL, and
+                                             * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4 */
     int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the paper) */
-    int classes;                            /* labels 1..classes; zero: unconditional */
+    int classes;                            /* labels 1..classes, with CDRL; zero: unconditional */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
