@@ -1,0 +1,106 @@
+/* conformance.c - the same bits everywhere: trains a tiny model of each form, samples from it, saves it, and prints one hash of it all.
+ *
+ *     cc -O2 tests/conformance.c -o conformance -lm
+ *     ./conformance [--isa NAME] [--threads N]
+ *
+ * Only the public interface is used. Portable C, AVX2, AVX-512 and NEON, 32 and 64 bits, little and big endian, any number of threads and
+ * any order of jobs print the same number; SSE2, which has no fused multiply-add, and -ffast-math print others. */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH 6
+#define STEPS 4
+#define SIDE  8
+
+static uint32_t hash = 2166136261u;         /* FNV-1a, byte by byte */
+
+static void hash_bytes(const void *p, size_t n)
+{
+    const unsigned char *b = (const unsigned char *)p;
+    while (n--) hash = (hash ^ *b++) * 16777619u;
+}
+
+static void hash_floats(const float *p, size_t n)       /* low byte first on every machine */
+{
+    uint32_t u;
+    unsigned char b[4];
+    for (; n--; ++p) {
+        memcpy(&u, p, 4);
+        b[0] = (unsigned char)u; b[1] = (unsigned char)(u >> 8); b[2] = (unsigned char)(u >> 16); b[3] = (unsigned char)(u >> 24);
+        hash_bytes(b, 4);
+    }
+}
+
+/* A job system with one thread that runs the last job first. */
+static void backwards(void *user, int count, drl_job_fn job, void *arg) { (void)user; while (count--) job(arg, count); }
+
+static int train_and_sample(drl_ctx *ctx, drl_form form)
+{
+    drl_model_desc d;
+    drl_train_desc td;
+    drl_model *m = NULL;
+    drl_trainer *tr = NULL;
+    drl_sample_desc how;
+    drl_rng rng;
+    float x0[BATCH * SIDE * SIDE * 2];
+    int labels[BATCH], i, step, ok;
+    void *file = NULL;
+    size_t size = 0, written = 0, n = sizeof x0 / sizeof x0[0];
+    memset(&d, 0, sizeof d);
+    d.form = form;
+    d.height = d.width = SIDE;
+    d.channels = 2;
+    d.base = 12;                            /* no multiple of a vector's length */
+    d.resolutions = 2;
+    d.steps = 5;
+    d.batch = BATCH;
+    d.trainable = 1;
+    if (form == DRL_FORM_CDRL) { d.initializer = 24; d.classes = 3; }
+    memset(&td, 0, sizeof td);
+    td.seed = 7;
+    td.batch = BATCH;
+    td.warmup = 2;
+    td.flip = 1;
+    ok = drl_model_create(ctx, &d, 3, &m) == DRL_OK && drl_trainer_create(m, &td, &tr) == DRL_OK;
+    for (step = 0; ok && step < STEPS; ++step) {
+        drl_train_report r;
+        rng = drl_trainer_rng(tr);
+        for (i = 0; i < (int)n; ++i) x0[i] = drl_rng_uniform(&rng) < 0.5f ? -1.0f : 1.0f;
+        for (i = 0; i < BATCH; ++i) labels[i] = form == DRL_FORM_CDRL ? 1 + drl_rng_below(&rng, 3) : 0;
+        ok = drl_trainer_step(tr, x0, labels, &r) == DRL_OK;
+    }
+    if (ok) ok = drl_trainer_swap_average(tr) == DRL_OK && drl_model_save_size(m, &size) == DRL_OK && (file = malloc(size)) != NULL && drl_model_save_memory(m, file, size, &written) == DRL_OK;
+    if (ok) hash_bytes(file, written);      /* files are little-endian everywhere */
+    memset(&how, 0, sizeof how);
+    how.count = BATCH;
+    how.seed = 42;
+    how.labels = form == DRL_FORM_CDRL ? labels : NULL;
+    how.guidance = form == DRL_FORM_CDRL ? 1.5f : 0.0f;
+    if (ok) ok = drl_sample(m, &how, x0) == DRL_OK;
+    if (ok) hash_floats(x0, n);
+    if (!ok) printf("%s\n", drl_ctx_message(ctx));
+    free(file);
+    drl_trainer_destroy(tr);
+    drl_model_destroy(m);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    int i, ok;
+    memset(&d, 0, sizeof d);
+    for (i = 1; i + 1 < argc; i += 2) {
+        if (!strcmp(argv[i], "--threads")) { d.threads = atoi(argv[i + 1]); d.jobs.parallel_for = backwards; }
+        if (!strcmp(argv[i], "--isa")) while (d.isa < DRL_ISA_NEON && strcmp(drl_isa_name(d.isa), argv[i + 1])) d.isa = (drl_isa)(d.isa + 1);
+    }
+    if (drl_ctx_create(&d, &ctx) != DRL_OK) { printf("this instruction set or number of threads is not available\n"); return 1; }
+    ok = train_and_sample(ctx, DRL_FORM_DRL) && train_and_sample(ctx, DRL_FORM_CDRL);
+    if (ok) printf("%08lx\n", (unsigned long)hash);
+    drl_ctx_destroy(ctx);
+    return !ok;
+}
