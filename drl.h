@@ -62,7 +62,8 @@
  *
  * Repeatability. Portable C, AVX2, AVX-512 and NEON give the same bits, at any thread count: every sum has one order, every fused
  * multiply-add is written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index). SSE2 has no
- * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. -ffast-math voids this.
+ * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. -ffast-math voids this, and
+ * on 32-bit x86 say -msse2: its older registers keep digits that no other machine has.
  *
  * Accuracy. float32; a convolution's error is that of one chain of C*R*S fused multiply-adds. Tolerances in the tests follow the length of
  * the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
@@ -935,6 +936,9 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off")
+#if defined(__i386__) && defined(__SSE2__)
+#pragma GCC target("fpmath=sse")            /* x87 registers keep digits that no other machine has */
+#endif
 #elif defined(_MSC_VER)
 #pragma fp_contract(off)
 #endif
