@@ -123,14 +123,18 @@ end:
 /* Saves rows of images under headings, a name beside each row. What is transparent shows grey. */
 static int sheet(const demo *e, const char *kind, int rows, int columns, char (*head)[NAME], char (*row)[NAME])
 {
-    int scale = e->d.height < 24 ? 3 : 2, w = e->d.width * scale + 1, h = e->d.height * scale + 1, left = 0, i, ok;
+    int scale = e->d.height < 24 ? 3 : 2, w = e->d.width * scale + 1, h = e->d.height * scale + 1, left = 0, x[COLUMNS], i, ok;
     char path[1024];
     picture p;
-    for (i = 0; i < rows; ++i) if (left < 8 * (int)strlen(row[i]) + 4) left = 8 * (int)strlen(row[i]) + 4;
+    for (i = 0; i < rows; ++i) if (left < 8 * (int)strlen(row[i])) left = 8 * (int)strlen(row[i]);
+    for (i = 0; i < columns; ++i) {
+        if (head[i][0]) left += 8;                              /* a gap before every heading */
+        x[i] = left + i * w;
+    }
     p = picture_create(left + columns * w, 14 + rows * h, 0u);
-    for (i = 0; i < rows * columns; ++i) picture_image(&p, left + i % columns * w, 14 + i / columns * h, e->images + (size_t)i * e->size, e->d.height, e->d.width, e->d.channels, scale);
+    for (i = 0; i < rows * columns; ++i) picture_image(&p, x[i % columns], 14 + i / columns * h, e->images + (size_t)i * e->size, e->d.height, e->d.width, e->d.channels, scale);
     picture_flatten(&p, 0x606060ff);
-    for (i = 0; i < columns; ++i) picture_text(&p, left + i * w, 2, head[i], 0xffffffff, 2);
+    for (i = 0; i < columns; ++i) picture_text(&p, x[i], 2, head[i], 0xffffffff, 2);
     for (i = 0; i < rows; ++i) picture_text(&p, 2, 14 + i * h + h / 2 - 5, row[i], 0xffffffff, 2);
     snprintf(path, sizeof path, "%s-%s", e->prefix, kind);
     ok = picture_save(e->ctx, &p, path, 0);
@@ -176,7 +180,7 @@ static int draw_inpaint(demo *e)
     if (!known || !mask) { fprintf(stderr, "out of memory for inpainting\n"); failed = 1; }
     for (r = 0; r < ROWS && !failed; ++r) {
         float *out = e->images + (size_t)(r * ACROSS) * e->size;
-        int index = (int)((r + 0.5) * e->data.count / ROWS), given = class_of(e, e->data.labels[index], 0);
+        int index = r * (e->data.count / ROWS + 13) % e->data.count, given = class_of(e, e->data.labels[index], 0);
         drl_dataset_image(e->ctx, &e->data, index, e->d.height, e->d.width, out);
         for (j = 0; j < e->size; ++j) {
             mask[j] = j / c % (size_t)e->d.width < (size_t)e->d.width / 2;                       /* the left half is shown */
@@ -359,6 +363,10 @@ int main(int argc, char **argv)
         if (train(&e, &td, steps, minutes)) return 1;
         if (snprintf(path, sizeof path, "%s.safetensors", e.prefix) >= (int)sizeof path || drl_model_save(e.model, path) != DRL_OK) return fail(e.ctx, e.prefix);
         printf("wrote %s\n", path);
+    }
+    if (e.sprites) {                                            /* half images of sprites that it has not seen */
+        sprites_destroy(&e.data);
+        if (!sprites_create(2, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
     }
     start = seconds_now();
     failed = draw_guidance(&e) || draw_inpaint(&e) || draw_interpolate(&e) || draw_compose(&e);
