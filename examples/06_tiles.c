@@ -180,7 +180,9 @@ static int draw_inpaint(demo *e)
     if (!known || !mask) { fprintf(stderr, "out of memory for inpainting\n"); failed = 1; }
     for (r = 0; r < ROWS && !failed; ++r) {
         float *out = e->images + (size_t)(r * ACROSS) * e->size;
-        int index = r * (e->data.count / ROWS + 13) % e->data.count, given = class_of(e, e->data.labels[index], 0);
+        int index = r * (e->data.count / ROWS) % e->data.count, tries = 0, given;
+        while (e->data.labels[index] % ROWS != r && tries++ < e->data.count) index = (index + 1) % e->data.count;     /* other classes in every row */
+        given = class_of(e, e->data.labels[index], 0);
         drl_dataset_image(e->ctx, &e->data, index, e->d.height, e->d.width, out);
         for (j = 0; j < e->size; ++j) {
             mask[j] = j / c % (size_t)e->d.width < (size_t)e->d.width / 2;                       /* the left half is shown */
