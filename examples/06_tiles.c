@@ -300,7 +300,7 @@ int main(int argc, char **argv)
     const char *files[8], *file, *names, *from;
     uint8_t *shrunk = NULL;
     char path[1024];
-    int file_count = 0, steps, size, failed;
+    int file_count = 0, steps, size, classes, failed;
     double minutes, start;
 
     e.ctx = options_context(&o);
@@ -338,19 +338,20 @@ int main(int argc, char **argv)
         if (!e.data.labels) { fprintf(stderr, "--data: labels are needed, too\n"); return 2; }
         if (size > 0 && size < e.data.height && e.data.height % size == 0 && e.data.width == e.data.height && !(shrunk = shrink(&e.data, e.data.height / size))) { fprintf(stderr, "out of memory for the images\n"); return 1; }
     }
+    classes = e.sprites ? SPRITE_SHAPES + SPRITE_COLOURS : e.data.classes;
     if (from) {
         if (drl_model_load(e.ctx, from, &e.model) != DRL_OK) return fail(e.ctx, from);
     } else {
         e.d.height = size ? size : (e.data.height + 7) / 8 * 8;     /* three poolings halve it */
         e.d.width = size ? size : (e.data.width + 7) / 8 * 8;
         e.d.channels = e.data.channels;
-        e.d.classes = e.sprites ? SPRITE_SHAPES + SPRITE_COLOURS : e.data.classes;
+        e.d.classes = classes;
         if (drl_model_create(e.ctx, &e.d, e.seed, &e.model) != DRL_OK) return fail(e.ctx, "model");
     }
     drl_model_describe(e.model, &e.d);
-    if (e.d.classes < (e.sprites ? SPRITE_SHAPES + SPRITE_COLOURS : e.data.classes) || e.d.channels != e.data.channels || e.d.height < e.data.height || e.d.width < e.data.width) {
+    if (e.d.classes != classes || e.d.channels != e.data.channels || e.d.height < e.data.height || e.d.width < e.data.width) {
         fprintf(stderr, "the model draws %d x %d x %d in %d classes, the data has %d x %d x %d in %d: give the --data and the --size that it was trained with\n",
-                e.d.height, e.d.width, e.d.channels, e.d.classes, e.data.height, e.data.width, e.data.channels, e.data.classes);
+                e.d.height, e.d.width, e.d.channels, e.d.classes, e.data.height, e.data.width, e.data.channels, classes);
         return 2;
     }
     name_classes(&e, names);
