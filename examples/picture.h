@@ -75,6 +75,16 @@ static inline void picture_image(picture *p, int x, int y, const float *image, i
         }
 }
 
+/* Lay the picture over one colour, so that nothing is transparent any more: for pictures to look at rather than to use. */
+static inline void picture_flatten(picture *p, uint32_t colour)
+{
+    size_t i, count = (size_t)p->width * (size_t)p->height * 4;
+    for (i = 0; p->rgba && i < count; ++i) {
+        uint32_t a = p->rgba[i | 3], below = colour >> (24 - 8 * (i % 4)) & 255u;
+        p->rgba[i] = (uint8_t)(i % 4 == 3 ? 255u : (p->rgba[i] * a + below * (255u - a) + 127u) / 255u);
+    }
+}
+
 /* `count` images, `columns` to a row, one pixel of the background between them. */
 static inline picture picture_grid(const float *images, int count, int columns, int height, int width, int channels, int scale)
 {

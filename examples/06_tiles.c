@@ -1,0 +1,383 @@
+/* 06_tiles.c - one model, many questions: train it with classes, then ask for classes, half images, ways between images, and sums.
+ *
+ * Shows: the cooperative form with classes, guidance, inpainting, interpolation, composition and negation.
+ *
+ *     cc -O2 -DDRL_THREADS examples/06_tiles.c -o tiles -lm
+ *     ./tiles --threads 2                                        # embedded sprites: five shapes and five colours, ten classes
+ *     ./tiles --data IMAGES --data LABELS [--names FILE]          # IDX, CIFAR-10 binary or NPY files; FILE has one class name a line
+ *
+ * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N  --size N (pad images to N x N, or average
+ *   them down)  --base N  --k N (Langevin steps)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
+ *   --guidance X (of the other pictures)  --seed N  --out PREFIX  --threads N  --isa NAME
+ * Writes PREFIX.safetensors and four pictures, PNG or PPM:
+ *   PREFIX-guidance     a column a class, a row a weight w of (w + 1) F(y; class) - w F(y): the larger, the clearer and the more alike
+ *   PREFIX-inpaint      an image, the half that is shown, and what the model puts into the other half
+ *   PREFIX-interpolate  from one sample of a class to another, by turning the noise of one into that of the other
+ *   PREFIX-compose      a first class, a second, and both: F(y; c1) + F(y; c2) - F(y); in the last row the first without the second
+ * Trains for 10 minutes; the pictures take about a minute. Shapes and colours of the sprites are never named together in training.
+ */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "options.h"
+#include "picture.h"
+#include "sprites.h"
+
+#define SPRITES   4000
+#define ROLLBACKS 5
+#define COLUMNS   12
+#define ROWS      6
+#define NAME      40
+
+static const char usage[] =
+    "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--size N] [--base N] [--k N] [--batch N] [--lr X] [--initializer-lr X]\n"
+    "      [--warmup N] [--noise X] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+
+typedef struct demo {
+    drl_ctx *ctx;
+    drl_model *model;
+    drl_model_desc d;
+    drl_dataset data;
+    int sprites;                            /* the data are the sprites: classes are shapes, then colours */
+    char name[257][NAME];                   /* of classes 1.. */
+    const char *prefix;
+    uint64_t seed;
+    float guidance;
+    size_t size;                            /* floats of an image */
+    float *images;                          /* [ROWS * COLUMNS] */
+} demo;
+
+static int fail(drl_ctx *ctx, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx));
+    return 1;
+}
+
+/* A class of an image whose label is `label`: label + 1, as 0 means none. Of a sprite it is its shape or its colour, one at a time. */
+static int class_of(const demo *e, int label, int colour)
+{
+    return 1 + (!e->sprites ? label : colour ? SPRITE_SHAPES + label % SPRITE_COLOURS : label / SPRITE_COLOURS);
+}
+
+/* Images averaged down by a whole factor, colours weighted by alpha if there is one. Returns the new pixels, or NULL. */
+static uint8_t *shrink(drl_dataset *data, int factor)
+{
+    int n, i, j, k, u, h = data->height / factor, w = data->width / factor, c = data->channels, alpha = c % 2 ? -1 : c - 1;
+    uint8_t *block = (uint8_t *)malloc((size_t)data->count * (size_t)(h * w * c)), *out = block;
+    for (n = 0; block && n < data->count; ++n)
+        for (i = 0; i < h; ++i)
+            for (j = 0; j < w; ++j)
+                for (k = 0; k < c; ++k) {
+                    unsigned sum = 0, weight = 0, a;
+                    for (u = 0; u < factor * factor; ++u) {
+                        const uint8_t *p = data->pixels + (((size_t)n * (size_t)data->height + (size_t)(i * factor + u / factor)) * (size_t)data->width + (size_t)(j * factor + u % factor)) * (size_t)c;
+                        a = alpha < 0 || k == alpha ? 1 : p[alpha];
+                        sum += a * p[k];
+                        weight += a;
+                    }
+                    *out++ = (uint8_t)(weight ? (sum + weight / 2) / weight : 0);
+                }
+    data->height = h;
+    data->width = w;
+    data->pixels = block;
+    return block;
+}
+
+static int train(demo *e, const drl_train_desc *td, int steps, double minutes)
+{
+    drl_trainer *trainer = NULL;
+    drl_train_report report;
+    float *x0 = (float *)malloc((size_t)td->batch * e->size * sizeof *x0);
+    int *labels = (int *)malloc((size_t)td->batch * sizeof *labels), i, rollbacks = 0, failed = 1;
+    double start = seconds_now(), shown = start, now = start, done = 0;
+    if (!x0 || !labels) { fprintf(stderr, "out of memory for a batch\n"); return 1; }
+    if (drl_trainer_create(e->model, td, &trainer) != DRL_OK) return fail(e->ctx, "trainer");
+    while (done < 1) {
+        drl_rng rng = drl_trainer_rng(trainer);
+        drl_status status = drl_dataset_batch(e->ctx, &e->data, &rng, td->batch, e->d.height, e->d.width, x0, labels);
+        for (i = 0; i < td->batch; ++i) labels[i] = class_of(e, labels[i], drl_rng_below(&rng, 2));
+        drl_trainer_set_rate(trainer, done < 0.5 ? 1 : 2 - 2 * done);       /* constant, then falling to zero */
+        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, labels, &report);
+        if (status == DRL_E_DIVERGED && rollbacks++ < ROLLBACKS) {
+            fprintf(stderr, "%s\ngoing back, with half the learning rate\n", drl_ctx_message(e->ctx));
+            drl_ctx_clear(e->ctx);
+            drl_trainer_rollback(trainer);
+            continue;
+        }
+        if (status != DRL_OK) { fail(e->ctx, "training"); goto end; }
+        now = seconds_now();
+        done = steps ? (double)report.step / steps : (now - start) / (minutes * 60);
+        if (now - shown > 15 || done >= 1) {
+            shown = now;
+            printf("step %lu  loss %+.3f  initializer %.1f  %.2f steps/s  %.0f %%\n", (unsigned long)report.step, report.loss, report.initializer_loss, (double)report.step / (now - start), 100 * done);
+            fflush(stdout);
+        }
+    }
+    failed = drl_trainer_swap_average(trainer) != DRL_OK ? fail(e->ctx, "averaging") : 0;       /* for good: it draws better than the weights */
+end:
+    drl_trainer_destroy(trainer);
+    free(x0);
+    free(labels);
+    return failed;
+}
+
+/* Saves rows of images under headings, a name beside each row. What is transparent shows grey. */
+static int sheet(const demo *e, const char *kind, int rows, int columns, char (*head)[NAME], char (*row)[NAME])
+{
+    int scale = e->d.height < 24 ? 3 : 2, w = e->d.width * scale + 1, h = e->d.height * scale + 1, left = 0, x[COLUMNS], i, ok;
+    char path[1024];
+    picture p;
+    for (i = 0; i < rows; ++i) if (left < 8 * (int)strlen(row[i])) left = 8 * (int)strlen(row[i]);
+    for (i = 0; i < columns; ++i) {
+        if (head[i][0]) left += 8;                              /* a gap before every heading */
+        x[i] = left + i * w;
+    }
+    p = picture_create(left + columns * w, 14 + rows * h, 0u);
+    for (i = 0; i < rows * columns; ++i) picture_image(&p, x[i % columns], 14 + i / columns * h, e->images + (size_t)i * e->size, e->d.height, e->d.width, e->d.channels, scale);
+    picture_flatten(&p, 0x606060ff);
+    for (i = 0; i < columns; ++i) picture_text(&p, x[i], 2, head[i], 0xffffffff, 2);
+    for (i = 0; i < rows; ++i) picture_text(&p, 2, 14 + i * h + h / 2 - 5, row[i], 0xffffffff, 2);
+    snprintf(path, sizeof path, "%s-%s", e->prefix, kind);
+    ok = picture_save(e->ctx, &p, path, 0);
+    picture_destroy(&p);
+    return !ok;
+}
+
+static int draw_guidance(demo *e)
+{
+    static const float weight[] = { 0, 0.5f, 1, 2, 4 };
+    char head[COLUMNS][NAME], row[5][NAME];
+    int label[COLUMNS], columns = e->d.classes < COLUMNS ? e->d.classes : COLUMNS, i;
+    drl_sample_desc how;
+    memset(&how, 0, sizeof how);
+    how.count = columns;
+    how.seed = e->seed;                                         /* the same noise in every row */
+    how.labels = label;
+    for (i = 0; i < columns; ++i) { label[i] = i + 1; strcpy(head[i], e->name[i + 1]); }
+    for (i = 0; i < 5; ++i) {
+        how.guidance = weight[i];
+        snprintf(row[i], NAME, "w = %g", (double)weight[i]);
+        if (drl_sample(e->model, &how, e->images + (size_t)(i * columns) * e->size) != DRL_OK) return fail(e->ctx, "guidance");
+    }
+    return sheet(e, "guidance", 5, columns, head, row);
+}
+
+static int draw_inpaint(demo *e)
+{
+    enum { DRAWS = 6, ACROSS = DRAWS + 2 };
+    char head[ACROSS][NAME] = { "image", "shown", "drawn" }, row[ROWS][NAME];
+    float *known = (float *)malloc(DRAWS * e->size * sizeof *known);
+    uint8_t *mask = (uint8_t *)malloc(DRAWS * e->size);
+    int label[DRAWS], r, i, failed = 0;
+    size_t j, c = (size_t)e->d.channels;
+    drl_sample_desc how;
+    memset(&how, 0, sizeof how);
+    how.count = DRAWS;
+    how.seed = e->seed;
+    how.labels = label;
+    how.guidance = e->guidance;
+    how.known = known;
+    how.mask = mask;
+    if (!known || !mask) { fprintf(stderr, "out of memory for inpainting\n"); failed = 1; }
+    for (r = 0; r < ROWS && !failed; ++r) {
+        float *out = e->images + (size_t)(r * ACROSS) * e->size;
+        int index = r * (e->data.count / ROWS) % e->data.count, tries = 0, given;
+        while (e->data.labels[index] % ROWS != r && tries++ < e->data.count) index = (index + 1) % e->data.count;     /* other classes in every row */
+        given = class_of(e, e->data.labels[index], 0);
+        drl_dataset_image(e->ctx, &e->data, index, e->d.height, e->d.width, out);
+        for (j = 0; j < e->size; ++j) {
+            mask[j] = j / c % (size_t)e->d.width < (size_t)e->d.width / 2;                       /* the left half is shown */
+            out[e->size + j] = mask[j] ? out[j] : c % 2 == 0 && j % c == c - 1 ? 1.0f : -1.0f;     /* black and opaque */
+        }
+        for (i = 0; i < DRAWS; ++i) {
+            memcpy(known + (size_t)i * e->size, out, e->size * sizeof *known);
+            memcpy(mask + (size_t)i * e->size, mask, i ? e->size : 0);
+            label[i] = given;
+        }
+        strcpy(row[r], e->name[given]);
+        if (drl_sample(e->model, &how, out + 2 * e->size) != DRL_OK) failed = fail(e->ctx, "inpainting");
+    }
+    if (!failed) failed = sheet(e, "inpaint", ROWS, ACROSS, head, row);
+    free(known);
+    free(mask);
+    return failed;
+}
+
+static int draw_interpolate(demo *e)
+{
+    enum { ACROSS = 9 };
+    char head[ACROSS][NAME] = { "from", "", "", "", "", "", "", "", "to" }, row[ROWS][NAME];
+    int label[ACROSS], r, i;
+    drl_interpolation between;
+    drl_sample_desc how;
+    memset(&how, 0, sizeof how);
+    how.count = between.count = ACROSS;
+    how.labels = label;
+    how.guidance = e->guidance;
+    how.noise = drl_interpolation_noise(&between);
+    between.seed = e->seed;
+    for (r = 0; r < ROWS; ++r) {
+        between.from = 2 * r;                                   /* sample 2r of the seed, sample 2r + 1 at the other end */
+        between.to = 2 * r + 1;
+        for (i = 0; i < ACROSS; ++i) label[i] = 1 + r % e->d.classes;
+        strcpy(row[r], e->name[label[0]]);
+        if (drl_sample(e->model, &how, e->images + (size_t)(r * ACROSS) * e->size) != DRL_OK) return fail(e->ctx, "interpolation");
+    }
+    return sheet(e, "interpolate", ROWS, ACROSS, head, row);
+}
+
+/* Samples of sum of weight[i] F(y; label[i]), label 0 being no class. The weights add up to 1, so that the initializer's means do, too. */
+static int draw_sum(demo *e, const float *weight, const int *label, int terms, int count, float *out)
+{
+    drl_sum_term term[3];
+    drl_sum *sum = NULL;
+    drl_energy energy;
+    drl_sample_desc how;
+    drl_status status;
+    int i;
+    memset(term, 0, sizeof term);
+    for (i = 0; i < terms; ++i) {
+        term[i].energy = drl_model_energy(e->model);
+        term[i].weight = weight[i];
+        term[i].use_label = 1;
+        term[i].label = label[i];
+    }
+    status = drl_sum_create(e->ctx, term, terms, &sum);
+    energy = drl_sum_energy(sum);
+    memset(&how, 0, sizeof how);
+    how.count = count;
+    how.seed = e->seed;
+    how.energy = &energy;
+    if (status == DRL_OK) status = drl_sample(e->model, &how, out);
+    drl_sum_destroy(sum);
+    return status == DRL_OK ? 0 : fail(e->ctx, "composition");
+}
+
+static int draw_compose(demo *e)
+{
+    enum { EACH = 4, ACROSS = 3 * EACH };
+    char head[ACROSS][NAME] = { "first", "", "", "", "second", "", "", "", "both" }, row[ROWS][NAME];
+    int rows = 5, r;
+    for (r = 0; r < rows; ++r) {
+        int first = 1 + r % e->d.classes, second = e->sprites ? 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS : 1 + (r + 1) % e->d.classes;
+        float sign = r < rows - 1 ? 1.0f : -1.0f, w = e->guidance + 1, *out = e->images + (size_t)(r * ACROSS) * e->size;
+        /* F(y; c1) + (F(y; c2) - F(y)), in the last row minus; guided, each class counts w times: F(y) + w (F(y; c1) - F(y)) + w (...) */
+        float alone[2], both[3];
+        int label[3];
+        alone[0] = both[0] = w;
+        alone[1] = 1 - w;
+        both[1] = sign * w;
+        both[2] = 1 - w - sign * w;
+        label[0] = first; label[1] = 0;
+        if (draw_sum(e, alone, label, 2, EACH, out)) return 1;
+        label[0] = second;
+        if (draw_sum(e, alone, label, 2, EACH, out + EACH * e->size)) return 1;
+        label[0] = first; label[1] = second; label[2] = 0;
+        if (draw_sum(e, both, label, 3, EACH, out + 2 * EACH * e->size)) return 1;
+        snprintf(row[r], NAME, "%.16s %c %.16s", e->name[first], sign > 0 ? '+' : '-', e->name[second]);
+    }
+    return sheet(e, "compose", rows, ACROSS, head, row);
+}
+
+static void name_classes(demo *e, const char *path)
+{
+    FILE *file = path ? fopen(path, "r") : NULL;
+    int i;
+    if (path && !file) { fprintf(stderr, "--names %s: cannot be opened\n", path); exit(2); }
+    for (i = 1; i <= e->d.classes && i < 257; ++i) {
+        if (e->sprites) snprintf(e->name[i], NAME, "%s", i <= SPRITE_SHAPES ? sprite_shape_name(i - 1) : sprite_colour_name(i - 1 - SPRITE_SHAPES));
+        else if (file && fgets(e->name[i], NAME, file)) e->name[i][strcspn(e->name[i], "\r\n")] = 0;
+        else snprintf(e->name[i], NAME, "%d", i);
+    }
+    if (file) fclose(file);
+}
+
+int main(int argc, char **argv)
+{
+    options o = options_of(argc, argv);
+    static demo e;
+    drl_train_desc td;
+    drl_dataset *loaded = NULL;
+    const char *files[8], *file, *names, *from;
+    uint8_t *shrunk = NULL;
+    char path[1024];
+    int file_count = 0, steps, size, classes, failed;
+    double minutes, start;
+
+    e.ctx = options_context(&o);
+    while ((file = option_text(&o, "--data", NULL)) != NULL) {
+        if (file_count == 8) { fprintf(stderr, "--data: at most 8 files\n"); return 2; }
+        files[file_count++] = file;
+    }
+    memset(&td, 0, sizeof td);
+    names = option_text(&o, "--names", NULL);
+    from = option_text(&o, "--model", NULL);
+    steps = option_int(&o, "--steps", 0);
+    minutes = option_number(&o, "--minutes", 10);
+    size = option_int(&o, "--size", 0);
+    e.d.form = DRL_FORM_CDRL;
+    e.d.base = option_int(&o, "--base", 0);
+    e.d.steps = option_int(&o, "--k", 0);
+    e.d.batch = td.batch = option_int(&o, "--batch", 32);
+    e.d.trainable = 1;
+    td.learning_rate = (float)option_number(&o, "--lr", 1e-3);
+    td.initializer_rate = (float)option_number(&o, "--initializer-lr", 0);
+    td.warmup = option_int(&o, "--warmup", 200);
+    td.data_noise = (float)option_number(&o, "--noise", 0.05);
+    e.guidance = (float)option_number(&o, "--guidance", 1);
+    td.seed = e.seed = (uint64_t)option_int(&o, "--seed", 1);
+    e.prefix = option_text(&o, "--out", "tiles");
+    if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
+    if (td.batch < 1 || minutes <= 0) { fprintf(stderr, "--batch %d, --minutes %g: more than 0 is needed\n", td.batch, minutes); return 2; }
+
+    if (!file_count) {
+        if (!sprites_create(1, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
+        e.sprites = 1;
+    } else {
+        if (drl_dataset_load(e.ctx, files, file_count, &loaded) != DRL_OK) return fail(e.ctx, "data");
+        e.data = *loaded;
+        if (!e.data.labels) { fprintf(stderr, "--data: labels are needed, too\n"); return 2; }
+        if (size > 0 && size < e.data.height && e.data.height % size == 0 && e.data.width == e.data.height && !(shrunk = shrink(&e.data, e.data.height / size))) { fprintf(stderr, "out of memory for the images\n"); return 1; }
+    }
+    classes = e.sprites ? SPRITE_SHAPES + SPRITE_COLOURS : e.data.classes;
+    if (from) {
+        if (drl_model_load(e.ctx, from, &e.model) != DRL_OK) return fail(e.ctx, from);
+    } else {
+        e.d.height = size ? size : (e.data.height + 7) / 8 * 8;     /* three poolings halve it */
+        e.d.width = size ? size : (e.data.width + 7) / 8 * 8;
+        e.d.channels = e.data.channels;
+        e.d.classes = classes;
+        if (drl_model_create(e.ctx, &e.d, e.seed, &e.model) != DRL_OK) return fail(e.ctx, "model");
+    }
+    drl_model_describe(e.model, &e.d);
+    if (e.d.classes != classes || e.d.channels != e.data.channels || e.d.height < e.data.height || e.d.width < e.data.width) {
+        fprintf(stderr, "the model draws %d x %d x %d in %d classes, the data has %d x %d x %d in %d: give the --data and the --size that it was trained with\n",
+                e.d.height, e.d.width, e.d.channels, e.d.classes, e.data.height, e.data.width, e.data.channels, classes);
+        return 2;
+    }
+    name_classes(&e, names);
+    e.size = (size_t)e.d.height * (size_t)e.d.width * (size_t)e.d.channels;
+    e.images = (float *)malloc(ROWS * COLUMNS * e.size * sizeof *e.images);
+    if (!e.images) { fprintf(stderr, "out of memory for the pictures\n"); return 1; }
+    printf("%d images of %d x %d x %d in %d classes, %lu + %lu parameters, %d Langevin steps, %s, %d threads\n", e.data.count, e.d.height, e.d.width, e.d.channels, e.d.classes,
+           (unsigned long)drl_net_params_size(drl_model_net(e.model)), e.d.initializer > 0 ? (unsigned long)drl_net_params_size(drl_model_initializer(e.model)) : 0ul, e.d.steps,
+           drl_isa_name(drl_ctx_isa(e.ctx)), drl_ctx_threads(e.ctx));
+
+    if (!from) {
+        if (train(&e, &td, steps, minutes)) return 1;
+        if (snprintf(path, sizeof path, "%s.safetensors", e.prefix) >= (int)sizeof path || drl_model_save(e.model, path) != DRL_OK) return fail(e.ctx, e.prefix);
+        printf("wrote %s\n", path);
+    }
+    if (e.sprites) {                                            /* half images of sprites that it has not seen */
+        sprites_destroy(&e.data);
+        if (!sprites_create(2, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
+    }
+    start = seconds_now();
+    failed = draw_guidance(&e) || draw_inpaint(&e) || draw_interpolate(&e) || draw_compose(&e);
+    printf("four pictures in %.1f s\n", seconds_now() - start);
+    free(e.images);
+    free(shrunk);
+    drl_model_destroy(e.model);
+    if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&e.data);
+    drl_ctx_destroy(e.ctx);
+    return failed;
+}
