@@ -10,7 +10,7 @@ REFERENCE = $(wildcard ../shared/reference/drl-*.safetensors ../shared/reference
 
 EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
 TESTS    = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
-HEADERS  = drl.h $(wildcard examples/*.h) tests/check.h
+HEADERS  = drl.h $(wildcard examples/*.h tests/*.h)
 
 all: examples
 examples: $(EXAMPLES)

@@ -3,39 +3,7 @@
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
-
-static uint64_t test_seed = 3;
-static double real(double low, double high)
-{
-    test_seed = test_seed * 6364136223846793005u + 1442695040888963407u;
-    return low + (high - low) * (double)(test_seed >> 40) / 16777216.0;
-}
-
-static double *doubles(size_t n) { double *p = (double *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
-static float  *floats(size_t n)  { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
-
-static int jobs_running, jobs_nested;
-static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
-{
-    (void)user;
-    if (jobs_running++) ++jobs_nested;
-    while (count-- > 0) job(arg, count);
-    --jobs_running;
-}
-
-static drl_ctx *context(drl_isa isa, int threads, check_heap *heap)
-{
-    drl_ctx_desc d;
-    drl_ctx *ctx = NULL;
-    memset(&d, 0, sizeof d);
-    d.isa = isa;
-    d.threads = threads;
-    if (threads > 1) d.jobs.parallel_for = reverse_for;
-    if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
-    return drl_ctx_create(&d, &ctx) == DRL_OK ? ctx : NULL;
-}
-
-#define REFUSED(ctx, call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_status(ctx) == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
+#include "fixture.h"
 
 /* Two resolutions of two blocks, all layers present. */
 static drl_model_desc tiny(void)
@@ -214,29 +182,6 @@ static unsigned char *saved(drl_ctx *ctx, drl_model *m, size_t *size)
     CHECK_OK(ctx, drl_model_save_memory(m, bytes, *size, &written));
     CHECK(written == *size, "%d bytes announced, %d written", (int)*size, (int)written);
     return bytes;
-}
-
-/* Largest singular value by many rounds of the power method. */
-static double singular(const float *w, int rows, int cols)
-{
-    double *u = doubles((size_t)rows), *v = doubles((size_t)cols), sigma = 0;
-    int i, j, round;
-    for (i = 0; i < rows; ++i) u[i] = real(-1, 1);
-    for (round = 0; round < 3000; ++round) {
-        double norm = 0;
-        for (j = 0; j < cols; ++j) v[j] = 0;
-        for (i = 0; i < rows; ++i) for (j = 0; j < cols; ++j) v[j] += (double)w[i * cols + j] * u[i];
-        for (j = 0; j < cols; ++j) norm += v[j] * v[j];
-        for (j = 0; j < cols; ++j) v[j] /= sqrt(norm);
-        for (i = 0, norm = 0; i < rows; ++i) {
-            for (j = 0, u[i] = 0; j < cols; ++j) u[i] += (double)w[i * cols + j] * v[j];
-            norm += u[i] * u[i];
-        }
-        sigma = sqrt(norm);
-        for (i = 0; i < rows; ++i) u[i] /= sigma;
-    }
-    free(u); free(v);
-    return sigma;
 }
 
 static void network(void)
@@ -741,6 +686,62 @@ static void cooperative(void)
     CHECK(coop_sample(DRL_ISA_AUTO, 1, 3, -1, got) && memcmp(want, got, sizeof want), "the initializer changes nothing");
 }
 
+/* The score of an image is f of the lowest level at a_1 abar_0 x: for more images than a batch takes, with labels and without, on any number
+ * of threads; and what it refuses. */
+static void scores(void)
+{
+    int form, threads, i, k;
+    for (form = 0; form < 2; ++form) {
+        drl_model_desc d = form ? coop_desc() : tiny();
+        float x[7 * COOP_SIZE + 7 * IMAGE], y[7 * COOP_SIZE + 7 * IMAGE], work[7 * COOP_SIZE + 7 * IMAGE], level[7], f[7], score[7], first[7];
+        static const int labels[7] = { 1, 0, 2, 2, 1, 0, 1 };
+        size_t size = (size_t)(d.height * d.width * d.channels), j;
+        const int *given = form ? labels : NULL;
+        for (j = 0; j < 7 * size; ++j) x[j] = (float)real(-1, 1);
+        for (threads = 1; threads <= 3; ++threads) {
+            drl_ctx *ctx = context(DRL_ISA_AUTO, threads, NULL);
+            drl_model *m;
+            const drl_schedule *sc;
+            d.batch = 4 - threads;
+            test_seed = 41;
+            if (form) m = coop_model(ctx, &d);
+            else { m = make(ctx, &d, 6); randomize(m, 1); }
+            sc = drl_model_schedule(m);
+            for (j = 0; j < 7 * size; ++j) y[j] = (float)(sc->a[1] * sc->abar[0] * (double)x[j]);
+            for (i = 0; i < 7; ++i) level[i] = drl_schedule_level(sc, 0);
+            CHECK_OK(ctx, drl_model_f(m, 7, y, level, given, f, NULL));
+            for (j = 0; j < 7 * size; ++j) work[j] = (float)NAN;
+            CHECK_OK(ctx, drl_model_score(m, 7, x, given, score, work));
+            for (i = 0; i < 7; ++i) CHECK(fabs((double)score[i] - (double)f[i]) <= 1e-5 * (0.01 + fabs((double)f[i])), "form %d: score %d is %g, f is %g", form, i, (double)score[i], (double)f[i]);
+            if (threads == 1) memcpy(first, score, sizeof score);
+            CHECK(!memcmp(first, score, sizeof score), "form %d: %d threads and a batch of %d give other bits", form, threads, d.batch);
+            for (i = k = 0; i < 7; ++i) {               /* one by one; energies are of the size of F = f / step^2 */
+                drl_energy e = drl_model_energy(m);
+                float one, F;
+                int lowest = 0;
+                double step = drl_schedule_step(sc, 0);
+                CHECK_OK(ctx, drl_model_score(m, 1, x + (size_t)i * size, given ? given + i : NULL, &one, work));
+                CHECK(!memcmp(&one, score + i, sizeof one), "form %d: score %d alone is another", form, i);
+                CHECK_OK(ctx, e.eval(e.user, 1, work, &lowest, given ? given + i : NULL, &F, NULL));
+                CHECK(fabs((double)F * step * step - (double)one) <= 1e-5 * fabs((double)one), "form %d: F step^2 is %g, the score %g", form, (double)F * step * step, (double)one);
+                if (form && i) k += memcmp(score, score + i, sizeof one) != 0;
+            }
+            CHECK(!form || k == 6, "different images score the same");
+            if (form) {
+                CHECK_OK(ctx, drl_model_score(m, 7, x, NULL, f, work));
+                for (i = 0; i < 7; ++i) CHECK((f[i] < score[i] || f[i] > score[i]) == (labels[i] != 0), "score %d: class %d or none", i, labels[i]);
+            }
+            REFUSED(ctx, drl_model_score(m, 0, x, given, score, work), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_model_score(m, 7, NULL, given, score, work), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_model_score(m, 7, x, given, NULL, work), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_model_score(m, 7, x, given, score, NULL), DRL_E_ARGUMENT);
+            CHECK(drl_model_score(NULL, 7, x, given, score, work) == DRL_E_ARGUMENT, "no model");
+            drl_model_destroy(m);
+            drl_ctx_destroy(ctx);
+        }
+    }
+}
+
 /* A larger image on several threads: jobs must not start jobs. */
 static void large_image(void)
 {
@@ -1145,6 +1146,7 @@ int main(void)
     same_bits();
     by_hand();
     cooperative();
+    scores();
     large_image();
     memory();
     files(0);

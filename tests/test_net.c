@@ -3,15 +3,8 @@
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
+#include "fixture.h"
 
-/* -- random data of the tests' own -- */
-
-static uint64_t test_seed = 1;
-static double real(double low, double high)
-{
-    test_seed = test_seed * 6364136223846793005u + 1442695040888963407u;
-    return low + (high - low) * (double)(test_seed >> 40) / 16777216.0;
-}
 static int below(int n) { return (int)real(0, n); }
 
 /* -- a graph, as both sides read it -- */
@@ -115,8 +108,6 @@ typedef struct data {
     double *value[NODES];
 } data;
 
-static double *doubles(size_t n) { double *p = (double *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
-static float  *floats(size_t n)  { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
 static double  rounded(double v) { return (double)(float)v; }
 
 static int tensor_of(const data *d, int owner)
@@ -330,25 +321,6 @@ static void result_free(result *r)
     free(r->dx);
 }
 
-static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
-{
-    while (count-- > 0) job(arg, count);
-    ++*(int *)user;
-}
-
-static drl_ctx *context(drl_isa isa, int threads, int *jobs, check_heap *heap)
-{
-    drl_ctx_desc d;
-    drl_ctx *ctx = NULL;
-    memset(&d, 0, sizeof d);
-    d.isa = isa;
-    d.threads = threads;
-    if (threads > 1) { d.jobs.parallel_for = reverse_for; d.jobs.user = jobs; }
-    if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
-    if (drl_ctx_create(&d, &ctx) != DRL_OK) return NULL;
-    return ctx;
-}
-
 static void set_params(drl_net *net, const data *d)
 {
     int i, k, t;
@@ -388,8 +360,8 @@ static drl_status run_mode(drl_net *net, drl_net_mode mode, int n, const float *
 static int run(const data *d, drl_isa isa, int threads, int batch, int first, int n, result *r)
 {
     const graph *g = d->g;
-    int jobs = 0, mode, i, k, ok = 1;
-    drl_ctx *ctx = context(isa, threads, &jobs, NULL);
+    int mode, i, k, ok = 1;
+    drl_ctx *ctx = context(isa, threads, NULL);
     drl_net *net = NULL;
     drl_net_desc nd;
     size_t in = node_size(&g->n[0]), out = node_size(&g->n[g->count - 1]), j;
@@ -754,7 +726,7 @@ static void spectral(void)
 static void spectral_one(void)
 {
     graph g;
-    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL, NULL);
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_net *net = NULL;
     drl_net_desc nd;
     float x = 3, out = 0, dout = 1;
@@ -841,7 +813,7 @@ static void gradients_accumulate(void)
 {
     graph g;
     data d;
-    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL, NULL);
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_net *net = NULL;
     drl_net_desc nd;
     float x[2][32], out[2], dout[2] = { 1, -0.5f }, dx[32], *once;
@@ -872,33 +844,32 @@ static void gradients_accumulate(void)
         free(once);
 
         /* misuse: a status, a sentence, nothing changed */
-#define REFUSED(call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
         out[0] = 77;
-        REFUSED(drl_net_train_backward(net, dout), DRL_E_ARGUMENT);             /* the forward has been used up */
+        REFUSED(ctx, drl_net_train_backward(net, dout), DRL_E_ARGUMENT);             /* the forward has been used up */
         for (i = -1; i < 4; i += i ? 1 : 3) {                                  /* -1, 0, 3 images of 2 */
             b = drl_batch_of(i, x[0], NULL);
-            REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
-            REFUSED(drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
-            REFUSED(drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
         }
         b = drl_batch_of(1, NULL, NULL);
-        REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
         b.x = x[0];
-        REFUSED(drl_net_forward(net, &b, NULL), DRL_E_ARGUMENT);
-        REFUSED(drl_net_forward(net, NULL, out), DRL_E_ARGUMENT);
-        REFUSED(drl_net_input_grad(net, &b, NULL, out, dx), DRL_E_ARGUMENT);
-        REFUSED(drl_net_input_grad(net, &b, dout, out, NULL), DRL_E_ARGUMENT);
-        REFUSED(drl_net_train_forward(net, &b, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_net_forward(net, &b, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_net_forward(net, NULL, out), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_net_input_grad(net, &b, NULL, out, dx), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_net_input_grad(net, &b, dout, out, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_net_train_forward(net, &b, NULL), DRL_E_ARGUMENT);
         CHECK(out[0] == 77, "a refused run has written %g", (double)out[0]);
         CHECK_OK(ctx, drl_net_train_forward(net, &b, out));
-        REFUSED(drl_net_train_backward(net, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_net_train_backward(net, NULL), DRL_E_ARGUMENT);
         CHECK_OK(ctx, drl_net_train_backward(net, dout));
         CHECK_OK(ctx, drl_net_train_forward(net, &b, out));
         CHECK_OK(ctx, drl_net_forward(net, &b, out));                           /* shares the arena */
-        REFUSED(drl_net_train_backward(net, dout), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl_net_train_backward(net, dout), DRL_E_ARGUMENT);
         CHECK_OK(ctx, drl_net_train_forward(net, &b, out));
         drl_net_refresh(net, 0);
-        REFUSED(drl_net_train_backward(net, dout), DRL_E_ARGUMENT);             /* the weights have changed since */
+        REFUSED(ctx, drl_net_train_backward(net, dout), DRL_E_ARGUMENT);             /* the weights have changed since */
         drl_net_destroy(net);
     }
     net = NULL;
@@ -906,8 +877,8 @@ static void gradients_accumulate(void)
     CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
     CHECK(net && !drl_net_grads(net), "gradients without having asked for them");
     b = drl_batch_of(1, x[0], NULL);
-    if (net) REFUSED(drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
-    if (net) REFUSED(drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
+    if (net) REFUSED(ctx, drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
+    if (net) REFUSED(ctx, drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
     drl_net_destroy(net);
     drl_net_destroy(NULL);
     data_free(&d);
@@ -915,7 +886,7 @@ static void gradients_accumulate(void)
     g_shift(&g, v, g_conv(&g, g_level(&g, 4), 2, 0));
     net = NULL;
     CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
-    if (net) REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
+    if (net) REFUSED(ctx, drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
     drl_net_destroy(net);
     v = g_input(&g, 4, 4, 2);                       /* labels must be among the classes; none at all means class 0 */
     g_sum(&g, g_shift(&g, v, g_conv(&g, g_label(&g, 3), 2, 0)), 1);
@@ -935,9 +906,9 @@ static void gradients_accumulate(void)
         CHECK_OK(ctx, drl_net_forward(net, &b, out));
         CHECK(out[0] == none[0], "label 0 is not as none: %g, %g", (double)out[0], (double)none[0]);
         for (label = -1; label < 5; label += 5) {
-            REFUSED(drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
-            REFUSED(drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
-            REFUSED(drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_net_forward(net, &b, out), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_net_input_grad(net, &b, dout, out, dx), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_net_train_forward(net, &b, out), DRL_E_ARGUMENT);
         }
         drl_net_destroy(net);
     }
@@ -1016,7 +987,7 @@ static void wrong_builders(void)
     int way;
     graph g;
     memset(&heap, 0, sizeof heap);
-    ctx = context(DRL_ISA_AUTO, 1, NULL, &heap);
+    ctx = context(DRL_ISA_AUTO, 1, &heap);
     for (way = 0; way <= 37; ++way) {
         long live = heap.live;
         drl_status status, size_status;
@@ -1040,14 +1011,14 @@ static void wrong_builders(void)
     g_act(&g, g_input(&g, 2, 2, 2), DRL_ACT_RELU);
     memset(&nd, 0, sizeof nd);
     nd.batch = -1;
-    REFUSED(drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
     nd.batch = 0; nd.modes = 8;
-    REFUSED(drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
     nd.modes = -1;
-    REFUSED(drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
-    REFUSED(drl_net_create(ctx, NULL, &g, NULL, &net), DRL_E_ARGUMENT);
-    REFUSED(drl_net_create(ctx, build, &g, NULL, NULL), DRL_E_ARGUMENT);
-    REFUSED(drl_net_size(ctx, build, &g, NULL, NULL), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_net_create(ctx, build, &g, &nd, &net), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_net_create(ctx, NULL, &g, NULL, &net), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_net_create(ctx, build, &g, NULL, NULL), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_net_size(ctx, build, &g, NULL, NULL), DRL_E_ARGUMENT);
     CHECK(drl_net_create(NULL, build, &g, NULL, &net) == DRL_E_ARGUMENT, "no context");
     CHECK(net == (drl_net *)(void *)&heap, "the result was touched");
     drl_ctx_destroy(ctx);
@@ -1076,7 +1047,7 @@ static void memory(void)
             nd.batch = 2;
             nd.modes = modes;
             memset(&heap, 0, sizeof heap);
-            ctx = context(DRL_ISA_AUTO, 1, NULL, &heap);
+            ctx = context(DRL_ISA_AUTO, 1, &heap);
             CHECK_OK(ctx, drl_net_size(ctx, build, &g, &nd, &bytes));
             used = drl_ctx_bytes_used(ctx);
             heap_bytes = heap.bytes;
@@ -1158,7 +1129,7 @@ static void init_build(drl_net *net, void *user)
 
 static void init(void)
 {
-    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL, NULL);
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_net *net = NULL;
     float *first;
     size_t k, n;
@@ -1210,8 +1181,7 @@ static void initializer(void)
     test_seed = 4;
     for (i = 0; i < COUNT; ++i) { x[i] = (float)real(-1, 1); dout[i] = (float)real(-1, 1); }
     for (r = 0; r < (int)(sizeof runs / sizeof runs[0]); ++r) {
-        int jobs = 0;
-        drl_ctx *ctx = context(runs[r].isa, runs[r].threads, &jobs, NULL);
+        drl_ctx *ctx = context(runs[r].isa, runs[r].threads, NULL);
         drl_net *net = NULL;
         drl_net_desc nd;
         drl_model_desc d;
@@ -1275,6 +1245,7 @@ static void initializer(void)
 
 int main(void)
 {
+    test_seed = 1;
     hand_made();
     dropout();
     initializer();

@@ -4,39 +4,7 @@
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
-
-static uint64_t test_seed = 7;
-static double real(double low, double high)
-{
-    test_seed = test_seed * 6364136223846793005u + 1442695040888963407u;
-    return low + (high - low) * (double)(test_seed >> 40) / 16777216.0;
-}
-
-static float *floats(size_t n) { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
-
-static int jobs_running, jobs_nested, jobs_most;
-static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
-{
-    (void)user;
-    if (jobs_running++) ++jobs_nested;              /* a job system need not stand calls from inside a job */
-    if (count > jobs_most) jobs_most = count;
-    while (count-- > 0) job(arg, count);
-    --jobs_running;
-}
-
-static drl_ctx *context(drl_isa isa, int threads, check_heap *heap)
-{
-    drl_ctx_desc d;
-    drl_ctx *ctx = NULL;
-    memset(&d, 0, sizeof d);
-    d.isa = isa;
-    d.threads = threads;
-    if (threads > 1) d.jobs.parallel_for = reverse_for;
-    if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
-    return drl_ctx_create(&d, &ctx) == DRL_OK ? ctx : NULL;
-}
-
-#define REFUSED(ctx, call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_status(ctx) == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
+#include "fixture.h"
 
 /* got lies within four standard errors of want. */
 static void near(const char *what, double got, double want, double error)
@@ -1242,6 +1210,7 @@ static void one_step(void)
 
 int main(void)
 {
+    test_seed = 7;
     schedule();
     mixture();
     one_step();

@@ -1,41 +1,9 @@
-/* test_train.c - a training step against its recomputation; repeatability over threads and instruction sets; checkpoints; averages;
- * divergence and rollback; memory; whether a small model learns; Frechet distances of known Gaussians. */
+/* test_train.c - training steps against their recomputation, plain and cooperative; repeatability over threads and instruction sets;
+ * checkpoints; averages; rates; divergence and rollback; memory; whether a small model learns; metrics of known answer. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
-
-static uint64_t test_seed = 3;
-static double real(double low, double high)
-{
-    test_seed = test_seed * 6364136223846793005u + 1442695040888963407u;
-    return low + (high - low) * (double)(test_seed >> 40) / 16777216.0;
-}
-
-static double *doubles(size_t n) { double *p = (double *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
-static float  *floats(size_t n)  { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
-
-static int jobs_running, jobs_nested;
-static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
-{
-    (void)user;
-    if (jobs_running++) ++jobs_nested;
-    while (count-- > 0) job(arg, count);
-    --jobs_running;
-}
-
-static drl_ctx *context(drl_isa isa, int threads, check_heap *heap)
-{
-    drl_ctx_desc d;
-    drl_ctx *ctx = NULL;
-    memset(&d, 0, sizeof d);
-    d.isa = isa;
-    d.threads = threads;
-    if (threads > 1) d.jobs.parallel_for = reverse_for;
-    if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
-    return drl_ctx_create(&d, &ctx) == DRL_OK ? ctx : NULL;
-}
-
-#define REFUSED(ctx, call, want) do { drl_status s_; drl_ctx_clear(ctx); s_ = (call); CHECK(s_ == want && drl_ctx_status(ctx) == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); drl_ctx_clear(ctx); } while (0)
+#include "fixture.h"
 
 #define H 4
 #define W 6
@@ -50,6 +18,14 @@ static drl_model_desc tiny(void)
     drl_model_desc d;
     memset(&d, 0, sizeof d);
     d.height = H; d.width = W; d.channels = C; d.base = 6; d.resolutions = 2; d.levels = LEVELS; d.steps = STEPS; d.batch = BATCH; d.trainable = 1;
+    return d;
+}
+
+/* Two networks, and as many floats an image; the middle of the initializer attends over 3 pixels. */
+static drl_model_desc coop(void)
+{
+    drl_model_desc d = tiny();
+    d.form = DRL_FORM_CDRL; d.height = 4; d.width = IMAGE / 4; d.channels = 1; d.initializer = 8; d.classes = 3;
     return d;
 }
 
@@ -68,6 +44,13 @@ static setup make(drl_ctx *ctx, const drl_model_desc *md, const drl_train_desc *
     setup s;
     s.ctx = ctx; s.m = NULL; s.tr = NULL;
     CHECK_OK(ctx, drl_model_create(ctx, md, seed, &s.m));
+    if (s.m && s.m->initializer) {      /* its last layers start at zero, and nothing would be seen of those behind them */
+        drl_rng rng = { 0, 4711, 0 };
+        size_t k;
+        rng.seed = seed;
+        for (k = 0; k < s.m->initializer->params_size; ++k) s.m->initializer->params[k] += 0.2f * (drl_rng_uniform(&rng) - 0.5f);
+        drl_net_refresh(s.m->initializer, 0);
+    }
     if (s.m) CHECK_OK(ctx, drl_trainer_create(s.m, td, &s.tr));
     if (!s.tr) exit(check_report("test_train"));
     return s;
@@ -91,22 +74,36 @@ static void pictures(const drl_trainer *tr, float *x, int n)
     }
 }
 
-/* Everything that a step may change, as one block to compare. */
+/* The labels that go with them, some of them 0; NULL for a model without classes. */
+static const int *labels_of(const drl_trainer *tr, int *label)
+{
+    int i, classes = tr->model->desc.classes;
+    for (i = 0; i < BATCH; ++i) label[i] = (int)((drl_trainer_steps(tr) + 3 * (uint64_t)i) % ((uint64_t)classes + 1));
+    return classes ? label : NULL;
+}
+
+/* Everything that a step may change, as one block to compare: of each network weights, average, moments, power iterations. */
+static size_t part_size(const drl__part *p) { return 4 * p->params + p->state; }
+
 static size_t state_of(const setup *s, float **out)
 {
     drl_trainer *tr = s->tr;
-    drl_net *net = s->m->net;
-    size_t p = tr->part[0].params, q = tr->part[0].state, levels = (size_t)LEVELS * sizeof(drl_level_report) / sizeof(float), n = 4 * p + q + levels + 2;
-    float *f = floats(n);
-    memcpy(f, net->params, p * sizeof(float));
-    memcpy(f + p, tr->part[0].ema, p * sizeof(float));
-    memcpy(f + 2 * p, tr->part[0].adam_m, p * sizeof(float));
-    memcpy(f + 3 * p, tr->part[0].adam_v, p * sizeof(float));
-    memcpy(f + 4 * p, net->state, q * sizeof(float));
-    memcpy(f + 4 * p + q, tr->level, levels * sizeof(float));
-    f[n - 2] = (float)tr->now.step;
-    f[n - 1] = (float)tr->now.rollbacks;
-    *out = f;
+    size_t levels = (size_t)LEVELS * sizeof(drl_level_report) / sizeof(float), n = levels + 2;
+    float *f;
+    int i;
+    for (i = 0; i < tr->parts; ++i) n += part_size(&tr->part[i]);
+    *out = f = floats(n);
+    for (i = 0; i < tr->parts; ++i) {
+        drl__part *part = &tr->part[i];
+        memcpy(f, part->net->params, part->params * sizeof(float)); f += part->params;
+        memcpy(f, part->ema, part->params * sizeof(float));         f += part->params;
+        memcpy(f, part->adam_m, part->params * sizeof(float));      f += part->params;
+        memcpy(f, part->adam_v, part->params * sizeof(float));      f += part->params;
+        memcpy(f, part->net->state, part->state * sizeof(float));   f += part->state;
+    }
+    memcpy(f, tr->level, levels * sizeof(float));
+    f[levels] = (float)tr->now.step;
+    f[levels + 1] = (float)tr->now.rollbacks;
     return n;
 }
 
@@ -120,6 +117,50 @@ static void expect_state(const setup *s, const float *want, size_t n, const char
 
 /* -- one step after another, recomputed -- */
 
+/* Adam and the average of one network in double. */
+typedef struct adam { double *m, *v, *ema; } adam;
+
+static adam adam_of(const drl__part *part)
+{
+    adam a;
+    size_t k;
+    a.m = doubles(part->params); a.v = doubles(part->params); a.ema = doubles(part->params);
+    for (k = 0; k < part->params; ++k) a.ema[k] = (double)part->net->params[k];
+    return a;
+}
+
+static void adam_free(adam *a) { free(a->m); free(a->v); free(a->ema); }
+
+/* One update from the weights and gradient of the twin, against what `got` has made of them. Gradients up to `noise` may be rounding. */
+static void adam_step(adam *a, const drl__part *got, const drl__part *twin, const drl_train_desc *td, int step, double rate, double noise, const char *what)
+{
+    double beta1 = td->beta1 < 0 ? 0.0 : (double)td->beta1, beta2 = td->beta2 > 0 ? (double)td->beta2 : (double)0.999f, norm = 0, worst = 0;
+    double clip = td->clip < 0 ? HUGE_VAL : td->clip > 0 ? (double)td->clip : 1.0, decay = (1.0 + step) / (10.0 + step);
+    double ema_max = td->ema < 0 ? 0.0 : td->ema > 0 ? (double)td->ema : (double)0.999f;
+    size_t n = got->params, k;
+    int wrong = 0, compared = 0;
+    if (decay > ema_max) decay = ema_max;
+    for (k = 0; k < n; ++k) norm += (double)twin->net->grads[k] * (double)twin->net->grads[k];
+    norm = sqrt(norm);
+    for (k = 0; k < n; ++k) {
+        double g = (double)twin->net->grads[k] * (norm > clip ? clip / norm : 1.0), w = (double)twin->net->params[k], now = (double)got->net->params[k], want;
+        a->m[k] = beta1 * a->m[k] + (1 - beta1) * g;
+        a->v[k] = beta2 * a->v[k] + (1 - beta2) * g * g;
+        want = w - rate * (a->m[k] / (1 - pow(beta1, step + 1.0))) / (sqrt(a->v[k] / (1 - pow(beta2, step + 1.0))) + 1e-8);
+        if (fabs(g) > noise) {
+            ++compared;
+            if (fabs(now - want) > 2e-3 * rate + 2e-7 * fabs(w)) ++wrong;
+        }
+        if (fabs(now - w) > worst) worst = fabs(now - w);
+        if (fabs(now - want) > 2.1 * rate * sqrt(step + 1.0) + 1e-6) ++wrong;        /* no update is larger than that, half of it */
+        a->ema[k] = decay * a->ema[k] + (1 - decay) * now;          /* follow what it really averages */
+        if (fabs((double)got->ema[k] - a->ema[k]) > 2e-6) ++wrong;
+    }
+    CHECK(!wrong, "%s: %d weights or averages are wrong", what, wrong);
+    CHECK(worst > 0.5 * rate && 3 * compared > (int)n, "%s: the largest move is %g at rate %g; %d of %d gradients are more than rounding", what, worst, rate, compared, (int)n);
+}
+
+
 static void step_by_step(int variant)
 {
     drl_model_desc md = tiny();
@@ -127,8 +168,10 @@ static void step_by_step(int variant)
     setup s, twin;
     const drl_schedule *sc;
     float x0[BATCH * IMAGE], x_t[BATCH * IMAGE], x_next[BATCH * IMAGE], y[BATCH * IMAGE], gradient[BATCH * IMAGE], work[IMAGE], f_pos[BATCH], f_neg[BATCH];
-    double *m, *v, *ema, *p, images[LEVELS] = { 0, 0, 0 }, pos[LEVELS] = { 0, 0, 0 }, neg[LEVELS] = { 0, 0, 0 }, moved[LEVELS] = { 0, 0, 0 }, ratio[LEVELS] = { 0, 0, 0 };
-    double rate0, beta1, beta2, clip, ema_max, data_noise;
+    double images[LEVELS] = { 0, 0, 0 }, pos[LEVELS] = { 0, 0, 0 }, neg[LEVELS] = { 0, 0, 0 }, moved[LEVELS] = { 0, 0, 0 }, ratio[LEVELS] = { 0, 0, 0 };
+    double rate0, data_noise;
+    adam a;
+    char what[60];
     size_t n, k;
     int step, i, j, warmup, mirrored = 0;
     if (variant == 1) { td.clip = -1; td.beta1 = -1; td.warmup = -1; td.ema = -1; td.steps = 2; td.flip = 0; td.learning_rate = 1e-3f; td.data_noise = -1; }
@@ -137,13 +180,9 @@ static void step_by_step(int variant)
     twin = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);       /* stays one step behind: its net gives the gradient of the next step */
     sc = drl_model_schedule(s.m);
     n = drl_net_params_size(s.m->net);
-    m = doubles(n); v = doubles(n); ema = doubles(n); p = doubles(n);
-    for (k = 0; k < n; ++k) ema[k] = (double)s.m->net->params[k];
+    a = adam_of(&s.tr->part[0]);
     rate0 = (double)td.learning_rate; warmup = td.warmup > 0 ? td.warmup : 0;
-    beta1 = td.beta1 < 0 ? 0.0 : (double)td.beta1; beta2 = td.beta2 > 0 ? (double)td.beta2 : (double)0.999f;
-    clip = td.clip < 0 ? HUGE_VAL : td.clip > 0 ? (double)td.clip : 1.0;
     data_noise = td.data_noise < 0 ? 0.0 : td.data_noise > 0 ? (double)td.data_noise : 0.02;
-    ema_max = td.ema < 0 ? 0.0 : td.ema > 0 ? (double)td.ema : (double)0.999f;
     for (step = 0; step < 7; ++step) {
         drl_train_report r;
         drl_langevin_desc d;
@@ -152,7 +191,7 @@ static void step_by_step(int variant)
         float level[BATCH], df[BATCH], f[BATCH];
         drl_batch batch;
         int t[BATCH], mirror[BATCH], wrong = 0;
-        double loss = 0, norm = 0, rate, decay, worst = 0;
+        double loss = 0, norm = 0, rate;
         pictures(s.tr, x0, BATCH);
 
         /* levels and mirrors, then x_t and x_{t+1}, from the draws that the documentation of the step names */
@@ -223,72 +262,281 @@ static void step_by_step(int variant)
             CHECK(fabs(q->displacement - moved[i] / c) <= 1e-3 * moved[i] / c && fabs(q->gradient - ratio[i] / c) <= 1e-3 * ratio[i] / c, "variant %d, level %d: displacement %g, gradient %g, should be %g, %g", variant, i, q->displacement, q->gradient, moved[i] / c, ratio[i] / c);
         }
 
-        /* Adam in double on the twin's gradient */
-        decay = (1.0 + step) / (10.0 + step);
-        if (decay > ema_max) decay = ema_max;
-        wrong = 0;
-        for (k = 0; k < n; ++k) {
-            double g = (double)twin.m->net->grads[k] * (norm > clip ? clip / norm : 1.0), w = (double)twin.m->net->params[k], got = (double)s.m->net->params[k];
-            m[k] = beta1 * m[k] + (1 - beta1) * g;
-            v[k] = beta2 * v[k] + (1 - beta2) * g * g;
-            p[k] = w - rate * (m[k] / (1 - pow(beta1, step + 1.0))) / (sqrt(v[k] / (1 - pow(beta2, step + 1.0))) + 1e-8);
-            ema[k] = decay * ema[k] + (1 - decay) * p[k];
-            if (fabs(g) > 1e-6 && fabs(got - p[k]) > 2e-3 * rate + 2e-7 * fabs(w)) ++wrong;
-            if (fabs(got - w) > worst) worst = fabs(got - w);
-            if (fabs(got - p[k]) > 2.1 * rate + 1e-6) ++wrong;
-            ema[k] += (1 - decay) * (got - p[k]);                   /* follow what it really averages */
-            if (fabs((double)s.tr->part[0].ema[k] - ema[k]) > 2e-6) ++wrong;
-        }
-        CHECK(!wrong, "variant %d, step %d: %d weights or averages are wrong", variant, step, wrong);
-        CHECK(worst > 0.5 * rate, "variant %d, step %d: the largest move is %g at rate %g", variant, step, worst, rate);
+        snprintf(what, sizeof what, "variant %d, step %d", variant, step);
+        adam_step(&a, &s.tr->part[0], &twin.tr->part[0], &td, step, rate, 1e-6, what);
 
         /* the twin follows */
         CHECK_OK(twin.ctx, drl_trainer_step(twin.tr, x0, NULL, NULL));
         CHECK(!memcmp(twin.m->net->params, s.m->net->params, n * sizeof(float)), "variant %d, step %d: twins differ", variant, step);
     }
     CHECK(td.flip ? mirrored > 5 && mirrored < 30 : mirrored == 0, "%d of 35 images were mirrored", mirrored);
-    free(m); free(v); free(ema); free(p);
+    adam_free(&a);
+    unmake(&s);
+    unmake(&twin);
+}
+
+/* Images that agree up to rounding become the trainer's; returns how many do not, but to half a percent: a leaky ReLU within rounding of
+ * its kink bends the rest of a chain. */
+static int same_images(const char *what, const char *which, const float *got, float *want)
+{
+    int i, j, bent = 0;
+    for (i = 0; i < BATCH; ++i) {
+        double worst = 0;
+        for (j = 0; j < IMAGE; ++j) {
+            double d = fabs((double)got[i * IMAGE + j] - (double)want[i * IMAGE + j]) / (1 + fabs((double)want[i * IMAGE + j]));
+            if (!(d <= worst)) worst = d;
+        }
+        CHECK(worst < 5e-3, "%s: %s: image %d differs by %g", what, which, i, worst);
+        bent += worst > 2e-6;
+    }
+    memcpy(want, got, BATCH * IMAGE * sizeof *want);
+    return bent;
+}
+
+/* The same for two networks: both levels from one draw, labels that are dropped, the initializer's draw with dropout, chains that start
+ * there and are stepped here, both losses and gradients, two updates at rates of their own. */
+static void cooperative_step_by_step(int variant)
+{
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    setup s, twin;
+    const drl_schedule *sc;
+    float x0[BATCH * IMAGE], x_t[BATCH * IMAGE], x_next[BATCH * IMAGE], y_0[BATCH * IMAGE], y[BATCH * IMAGE], gradient[BATCH * IMAGE], e[3][IMAGE], f[2][BATCH];
+    double images[LEVELS] = { 0 }, pos[LEVELS] = { 0 }, neg[LEVELS] = { 0 }, moved[LEVELS] = { 0 }, ratio[LEVELS] = { 0 }, drop_rate, extra, stretch;
+    adam of_energy, of_initializer = { NULL, NULL, NULL };
+    char what[60];
+    size_t n, k;
+    int step, i, j, K, labelled = 0, dropped = 0, mirrored = 0, bent = 0;
+    if (variant == 1) { td.own_noise = 1; td.label_drop = -1; td.clip = -1; td.beta1 = -1; td.warmup = -1; td.ema = -1; td.steps = 2; td.flip = 0; td.initializer_rate = 5e-3f; }
+    if (variant == 2) { td.label_drop = 0.5f; td.data_noise = 0.1f; td.clip = 0.05f; td.beta2 = 0.9f; td.ema = 0.3f; md.no_spectral = 1; md.b2 = 2e-3; }
+    if (variant == 3) md.classes = 0;
+    if (variant == 4) md.initializer = -1;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    twin = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    sc = drl_model_schedule(s.m);
+    CHECK(s.tr->parts == (variant == 4 ? 1 : 2) && sc->logsnr, "variant %d: %d networks", variant, s.tr->parts);
+    of_energy = adam_of(&s.tr->part[0]);
+    if (s.m->initializer) of_initializer = adam_of(&s.tr->part[1]);
+    drop_rate = td.label_drop < 0 ? 0.0 : td.label_drop > 0 ? (double)td.label_drop : (double)0.1f;
+    extra = td.data_noise > 0 ? (double)td.data_noise : 0.0;
+    K = td.steps ? td.steps : STEPS;
+    stretch = sqrt((double)STEPS / K);
+    for (step = 0; step < 7; ++step) {
+        drl_train_report r;
+        drl_energy energy = drl_model_energy(twin.m);
+        drl_rng rng = drl__train_rng(twin.tr, DRL__DRAW_LEVEL), drop = drl__train_rng(twin.tr, DRL__DRAW_LABEL), dropout = drl__train_rng(twin.tr, DRL__DRAW_DROPOUT);
+        float level[BATCH], above[BATCH], df[BATCH];
+        drl_batch batch;
+        drl_langevin_desc chain;
+        float end[BATCH * IMAGE];
+        int t[BATCH], given[BATCH], label[BATCH], wrong = 0;
+        double loss = 0, loss_initializer = 0, norm = 0, norm_initializer = 0, rate, warm;
+        const int *labels;
+        pictures(s.tr, x0, BATCH);
+        labels = labels_of(s.tr, given);
+
+        for (i = 0; i < BATCH; ++i) {
+            int mirror;
+            t[i] = drl_rng_below(&rng, LEVELS);
+            mirror = drl_rng_below(&rng, 2) && td.flip;
+            mirrored += mirror;
+            label[i] = (double)drl_rng_uniform(&drop) < drop_rate || !labels ? 0 : labels[i];
+            labelled += labels && labels[i];
+            dropped += labels && labels[i] && !label[i];
+            level[i] = drl_schedule_level(sc, t[i]);
+            above[i] = drl_schedule_level(sc, t[i] + 1);
+            for (j = 0; j < 2; ++j) drl__train_noise(twin.tr, twin.ctx, i, j, e[j], IMAGE);
+            for (j = 0; j < IMAGE; ++j) {
+                int row = j / md.width, col = j % md.width;
+                double x = (double)x0[i * IMAGE + row * md.width + (mirror ? md.width - 1 - col : col)], a = sc->abar[t[i]], b = sc->abar[t[i] + 1];
+                double xt = a * x + sqrt(1 - a * a + extra * extra * a * a) * (double)e[0][j];
+                x_t[i * IMAGE + j] = (float)xt;
+                x_next[i * IMAGE + j] = (float)(td.own_noise ? b / a * xt + sqrt(1 - b * b / (a * a)) * (double)e[1][j]
+                                                             : b * x + sqrt(1 - b * b + extra * extra * b * b) * (double)e[0][j]);
+            }
+        }
+
+        /* From here on with the trainer's own images, where they are right: an initializer whose norms see a few pixels turns the last bit
+         * of one into the fourth digit of its gradient, and a leaky ReLU may fall on its other side. */
+        memset(&r, 0, sizeof r);
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, labels, &r));
+        snprintf(what, sizeof what, "cooperative variant %d, step %d", variant, step);
+        for (i = 0; i < BATCH; ++i) {
+            if (s.tr->label[i] != label[i]) ++wrong;
+            for (j = 0; j < IMAGE && t[i] < LEVELS - 1; ++j) x_t[i * IMAGE + j] = (float)(sc->a[t[i] + 1] * (double)x_t[i * IMAGE + j]);
+        }
+        CHECK(!wrong, "%s: %d labels differ", what, wrong);
+        wrong = same_images(what, "x_{t+1}", s.tr->x_next, x_next) + same_images(what, "a x_t", s.tr->x_t, x_t);
+
+        /* where chains start */
+        memcpy(y, x_next, sizeof y);
+        if (s.m->initializer) {
+            float mean[BATCH * IMAGE], drawn[BATCH * IMAGE];
+            batch = drl_batch_of(BATCH, x_next, above);
+            batch.label = label;
+            CHECK_OK(twin.ctx, drl_net_forward(twin.m->initializer, &batch, mean));
+            batch.dropout = &dropout;
+            CHECK_OK(twin.ctx, drl_net_train_forward(twin.m->initializer, &batch, y_0));
+            CHECK(memcmp(mean, y_0, sizeof mean) != 0, "dropout changes nothing");
+            for (i = 0; i < BATCH; ++i) {
+                double a2 = sc->a[t[i] + 1] * sc->a[t[i] + 1];
+                double btilde = (1 - sc->abar[t[i]] * sc->abar[t[i]]) / (1 - sc->abar[t[i] + 1] * sc->abar[t[i] + 1]) * (1 - a2);
+                drl__train_noise(twin.tr, twin.ctx, i, DRL__DRAW_PROPOSAL, e[2], IMAGE);
+                drl__axpby(twin.ctx, IMAGE, 1.0f, y_0 + i * IMAGE, (float)drl_schedule_proposal(sc, t[i]), e[2], drawn + i * IMAGE);
+                for (j = 0; j < IMAGE; ++j) y_0[i * IMAGE + j] = (float)((double)y_0[i * IMAGE + j] + sqrt(btilde * (t[i] == LEVELS - 1 ? 1.0 : a2)) * (double)e[2][j]);
+            }
+            wrong += same_images(what, "starts of chains", drawn, y_0);
+            memcpy(y, y_0, sizeof y);
+        }
+        CHECK(!wrong, "%s: %d images differ", what, wrong);
+        /* the chain, by the library's parts and here */
+        memset(&chain, 0, sizeof chain);
+        chain.energy = &energy; chain.schedule = sc; chain.level = t; chain.label = label; chain.steps = K; chain.first_draw = 2; chain.step_scale = stretch;
+        chain.noise.fill = drl__train_noise; chain.noise.user = twin.tr;
+        memcpy(end, y, sizeof end);
+        CHECK_OK(twin.ctx, drl_langevin(twin.ctx, &chain, BATCH, end, x_next, gradient, e[2]));
+        CHECK(!memcmp(end, s.tr->y, sizeof end), "%s: chains end elsewhere", what);
+        for (k = 0; k < (size_t)K; ++k) {
+            CHECK_OK(twin.ctx, energy.eval(energy.user, BATCH, y, t, label, NULL, gradient));
+            for (i = 0; i < BATCH; ++i) {
+                double s2 = 1 - sc->a[t[i] + 1] * sc->a[t[i] + 1], h = stretch * sqrt(sc->sbar[t[i]] / sc->sbar[0] * (md.b2 > 0 ? md.b2 : 4e-4) * s2);
+                drl__train_noise(twin.tr, twin.ctx, i, 2 + (int)k, e[2], IMAGE);
+                for (j = 0; j < IMAGE; ++j) {
+                    double at = (double)y[i * IMAGE + j], pull = t[i] == LEVELS - 1 ? 0.0 : (at - (double)x_next[i * IMAGE + j]) / s2;
+                    y[i * IMAGE + j] = (float)(at + h * h / 2 * ((double)gradient[i * IMAGE + j] - pull) + h * (double)e[2][j]);
+                }
+            }
+        }
+
+        /* losses and gradients: the energy's at a x_t (1 at the last level) and at the chain's end, the initializer's where chains started */
+        bent += same_images(what, "ends of chains", end, y);
+        memset(twin.m->net->grads, 0, twin.m->net->params_size * sizeof(float));
+        for (j = 0; j < 2; ++j) {
+            for (i = 0; i < BATCH; ++i) df[i] = (float)((j ? 1.0 : -1.0) * sc->s[1] / sc->s[t[i] + 1] / BATCH);
+            batch = drl_batch_of(BATCH, j ? y : x_t, level);
+            batch.label = label;
+            CHECK_OK(twin.ctx, drl_net_train_forward(twin.m->net, &batch, f[j]));
+            CHECK_OK(twin.ctx, drl_net_train_backward(twin.m->net, df));
+        }
+        drl_net_spectral_grads(twin.m->net);
+        for (k = 0; k < twin.m->net->params_size; ++k) norm += (double)twin.m->net->grads[k] * (double)twin.m->net->grads[k];
+        norm = sqrt(norm);
+        if (s.m->initializer) {
+            float dout[BATCH * IMAGE];
+            for (k = 0; k < BATCH * IMAGE; ++k) {
+                double d = (double)y_0[k] - (double)y[k];
+                loss_initializer += d * d / BATCH;
+                dout[k] = (float)(2 * d / BATCH);
+            }
+            memset(twin.m->initializer->grads, 0, twin.m->initializer->params_size * sizeof(float));
+            CHECK_OK(twin.ctx, drl_net_train_backward(twin.m->initializer, dout));
+            for (k = 0; k < twin.m->initializer->params_size; ++k) norm_initializer += (double)twin.m->initializer->grads[k] * (double)twin.m->initializer->grads[k];
+            norm_initializer = sqrt(norm_initializer);
+        }
+        for (i = 0; i < BATCH; ++i) {
+            double drift = 0, force = 0;
+            loss -= ((double)f[0][i] - (double)f[1][i]) * sc->s[1] / sc->s[t[i] + 1] / BATCH;
+            for (j = 0; j < IMAGE; ++j) {
+                double d = (double)y[i * IMAGE + j] - (double)x_next[i * IMAGE + j];
+                drift += d * d / IMAGE;
+                force += (double)gradient[i * IMAGE + j] * (double)gradient[i * IMAGE + j] / IMAGE;
+            }
+            pos[t[i]] += (double)f[0][i]; neg[t[i]] += (double)f[1][i]; images[t[i]] += 1;
+            moved[t[i]] += sqrt(drift) / sc->s[t[i] + 1];
+            ratio[t[i]] += 0.5 * drl_schedule_step(sc, t[i]) * sqrt(force);
+        }
+
+        CHECK(fabs(r.loss - loss) <= 2e-5 * (fabs(loss) + fabs((double)f[0][0])), "%s: loss %g, should be %g", what, r.loss, loss);
+        CHECK(fabs(r.grad_norm - norm) <= 1e-4 * norm && norm > 0, "%s: gradient %g, should be %g", what, r.grad_norm, norm);
+        CHECK(fabs(r.initializer_loss - loss_initializer) <= 1e-4 * loss_initializer && (loss_initializer > 0) == (variant != 4), "%s: the initializer's loss %g, should be %g", what, r.initializer_loss, loss_initializer);
+        CHECK(fabs(r.initializer_grad_norm - norm_initializer) <= 1e-4 * norm_initializer, "%s: the initializer's gradient %g, should be %g", what, r.initializer_grad_norm, norm_initializer);
+        for (i = 0; i < LEVELS; ++i) {
+            const drl_level_report *q = &r.level[i];
+            double c = images[i] > 0 ? images[i] : 1;
+            CHECK(q->images == images[i], "%s: %g images of level %d, should be %g", what, q->images, i, images[i]);
+            CHECK(fabs(q->f_pos - pos[i] / c) <= 1e-4 * (fabs(pos[i] / c) + 1e-3) && fabs(q->f_neg - neg[i] / c) <= 1e-4 * (fabs(neg[i] / c) + 1e-3), "%s, level %d: f %g %g, should be %g %g", what, i, q->f_pos, q->f_neg, pos[i] / c, neg[i] / c);
+            CHECK(fabs(q->displacement - moved[i] / c) <= 1e-3 * moved[i] / c && fabs(q->gradient - ratio[i] / c) <= 1e-3 * ratio[i] / c, "%s, level %d: displacement %g, gradient %g, should be %g, %g", what, i, q->displacement, q->gradient, moved[i] / c, ratio[i] / c);
+        }
+        warm = td.warmup > 0 && step < td.warmup ? (step + 1.0) / td.warmup : 1.0;
+        rate = (double)td.learning_rate * warm;
+        CHECK(fabs(r.learning_rate - rate) <= 1e-12 && r.step == (uint64_t)step + 1, "%s: rate %g, should be %g", what, r.learning_rate, rate);
+        adam_step(&of_energy, &s.tr->part[0], &twin.tr->part[0], &td, step, rate, 1e-6, what);
+        if (s.m->initializer) {             /* its warm-up begins at a twentieth; rounding is of the whole gradient */
+            rate = (td.initializer_rate > 0 ? (double)td.initializer_rate : (double)1e-3f) * (warm + 0.05 < 1 ? warm + 0.05 : 1.0);
+            strcat(what, ", initializer");
+            adam_step(&of_initializer, &s.tr->part[1], &twin.tr->part[1], &td, step, rate, 1e-4 * (td.clip < 0 || norm_initializer < (double)(td.clip > 0 ? td.clip : 1) ? norm_initializer : (double)(td.clip > 0 ? td.clip : 1)), what);
+        }
+
+        CHECK_OK(twin.ctx, drl_trainer_step(twin.tr, x0, labels, NULL));                /* the twin follows */
+        n = s.tr->part[0].params * sizeof(float);
+        CHECK(!memcmp(twin.m->net->params, s.m->net->params, n), "%s: twins differ", what);
+        if (s.m->initializer) CHECK(!memcmp(twin.m->initializer->params, s.m->initializer->params, s.tr->part[1].params * sizeof(float)), "%s: twins differ", what);
+    }
+    CHECK(bent <= 2, "%d of 35 chains were bent", bent);
+    CHECK(td.flip ? mirrored > 5 && mirrored < 30 : mirrored == 0, "%d of 35 images were mirrored", mirrored);
+    CHECK(variant == 3 ? !labelled : labelled > 20, "%d of 35 images have labels", labelled);
+    if (variant == 1) CHECK(!dropped, "%d labels were dropped", dropped);
+    if (variant == 2) CHECK(dropped > 5 && dropped < labelled - 5, "%d of %d labels were dropped", dropped, labelled);
+    adam_free(&of_energy);
+    adam_free(&of_initializer);
     unmake(&s);
     unmake(&twin);
 }
 
 /* -- repeatability -- */
 
-static size_t train_with(drl_isa isa, int threads, int batch, uint64_t seed, float **out)
+static void steps(setup *s, int count)
+{
+    float x0[BATCH * IMAGE];
+    int label[BATCH];
+    while (count-- > 0) {
+        pictures(s->tr, x0, BATCH);
+        CHECK_OK(s->ctx, drl_trainer_step(s->tr, x0, labels_of(s->tr, label), NULL));
+    }
+}
+
+static size_t train_with(int cooperative, drl_isa isa, int threads, int batch, uint64_t seed, float **out)
 {
     drl_ctx *ctx = context(isa, threads, NULL);
-    drl_model_desc md = tiny();
+    drl_model_desc md = cooperative ? coop() : tiny();
     drl_train_desc td = plan();
     setup s;
     size_t n;
-    int i;
-    float x0[BATCH * IMAGE];
     if (!ctx) return 0;
     md.batch = batch;
     td.seed = seed;
     s = make(ctx, &md, &td, 5);
-    for (i = 0; i < 5; ++i) {
-        pictures(s.tr, x0, BATCH);
-        CHECK_OK(ctx, drl_trainer_step(s.tr, x0, NULL, NULL));
-    }
+    steps(&s, 5);
     n = state_of(&s, out);
     unmake(&s);
     return n;
 }
 
-static void same_bits(void)
+static void same_bits(int cooperative)
 {
     static const drl_isa exact[] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
     static const int threads[] = { 1, 2, 3, 7 };
     float *want, *got;
-    size_t n = train_with(DRL_ISA_PORTABLE, 1, BATCH, 21, &want);
+    size_t n = train_with(cooperative, DRL_ISA_PORTABLE, 1, BATCH, 21, &want);
     int i;
-    for (i = 0; i < 3; ++i) if (train_with(exact[i], 1, BATCH, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "%s gives other bits", drl_isa_name(exact[i])); free(got); }
+    for (i = 0; i < 3; ++i) if (train_with(cooperative, exact[i], 1, BATCH, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "%s gives other bits", drl_isa_name(exact[i])); free(got); }
     jobs_nested = 0;
-    for (i = 0; i < 4; ++i) if (train_with(DRL_ISA_AUTO, threads[i], BATCH, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "%d threads give other bits", threads[i]); free(got); }
+    for (i = 0; i < 4; ++i) if (train_with(cooperative, DRL_ISA_AUTO, threads[i], BATCH, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "%d threads give other bits", threads[i]); free(got); }
     CHECK(!jobs_nested, "the job system was called %d times from inside a job", jobs_nested);
-    if (train_with(DRL_ISA_AUTO, 2, BATCH + 4, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "a model with a larger batch gives other bits"); free(got); }
-    if (train_with(DRL_ISA_AUTO, 1, BATCH, 22, &got)) { CHECK(memcmp(want, got, n * sizeof *want) != 0, "another seed gives the same bits"); free(got); }
+    if (train_with(cooperative, DRL_ISA_AUTO, 2, BATCH + 4, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "a model with a larger batch gives other bits"); free(got); }
+    if (train_with(cooperative, DRL_ISA_AUTO, 1, BATCH, 22, &got)) { CHECK(memcmp(want, got, n * sizeof *want) != 0, "another seed gives the same bits"); free(got); }
+    if (train_with(cooperative, DRL_ISA_SSE2, 1, BATCH, 21, &got)) {                /* other bits, the same weights up to rounding */
+        drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+        drl_model_desc md = cooperative ? coop() : tiny();
+        drl_train_desc td = plan();
+        setup s = make(ctx, &md, &td, 5);
+        double error = 0, norm = 0;
+        size_t k, p = s.tr->part[0].params;
+        for (k = 0; k < p; ++k) { error += ((double)got[k] - (double)want[k]) * ((double)got[k] - (double)want[k]); norm += (double)want[k] * (double)want[k]; }
+        CHECK(sqrt(error / norm) < 2e-3, "sse2 differs by %g", sqrt(error / norm));
+        free(got);
+        unmake(&s);
+    }
     free(want);
 }
 
@@ -296,37 +544,31 @@ static void same_bits(void)
 
 static const char *path;               /* of the checkpoint that tests write */
 
-static void steps(setup *s, int count)
-{
-    float x0[BATCH * IMAGE];
-    while (count-- > 0) {
-        pictures(s->tr, x0, BATCH);
-        CHECK_OK(s->ctx, drl_trainer_step(s->tr, x0, NULL, NULL));
-    }
-}
-
 static void resume(void)
 {
-    int spectral, visits;
-    for (spectral = 0; spectral < 2; ++spectral)
+    int form, visits;
+    for (form = 0; form < 3; ++form)                    /* without spectral norm, with it, cooperative */
         for (visits = 0; visits < 2; ++visits) {        /* visits: sampling in between, also with the average swapped in */
-            drl_model_desc md = tiny(), got_md;
+            drl_model_desc md = form == 2 ? coop() : tiny(), got_md;
             drl_train_desc td = plan(), got_td;
             setup a, b, c;
             float *want, *at_save, *random = NULL, out[3 * IMAGE], out2[3 * IMAGE], x0[BATCH * IMAGE];
             size_t n, saved;
-            int round;
+            int round, i;
             drl_sample_desc how;
             drl_train_report r;
             memset(&how, 0, sizeof how);
             how.count = 3;
-            md.no_spectral = !spectral;
+            md.no_spectral = !form;
             td.learning_rate = 1.7e-3f;
+            td.initializer_rate = 2e-3f; td.label_drop = 0.3f; td.own_noise = visits;
             a = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+            if (form == 2) CHECK_OK(a.ctx, drl_trainer_set_rate(a.tr, 0.7));
             steps(&a, 9);
             n = state_of(&a, &want);
 
             b = make(context(DRL_ISA_AUTO, 2, NULL), &md, &td, 5);
+            if (form == 2) CHECK_OK(b.ctx, drl_trainer_set_rate(b.tr, 0.7));
             for (round = 0; round < 6; ++round) {
                 steps(&b, 1);
                 if (visits) {
@@ -335,8 +577,11 @@ static void resume(void)
                     CHECK_OK(b.ctx, drl_sample(b.m, &how, out));
                     CHECK_OK(b.ctx, drl_trainer_swap_average(b.tr));
                     state_of(&b, &swapped);
-                    CHECK(!memcmp(swapped, before + b.tr->part[0].params, b.tr->part[0].params * sizeof(float)) && !memcmp(swapped + b.tr->part[0].params, before, b.tr->part[0].params * sizeof(float)), "the average is not exchanged");
-                    CHECK(memcmp(swapped, before, b.tr->part[0].params * sizeof(float)) != 0, "average and weights are the same");
+                    for (i = 0; i < b.tr->parts; ++i) {
+                        size_t at = i ? part_size(&b.tr->part[0]) : 0, p = b.tr->part[i].params;
+                        CHECK(!memcmp(swapped + at, before + at + p, p * sizeof(float)) && !memcmp(swapped + at + p, before + at, p * sizeof(float)), "the average of network %d is not exchanged", i);
+                        CHECK(memcmp(swapped + at, before + at, p * sizeof(float)) != 0, "average and weights of network %d are the same", i);
+                    }
                     CHECK_OK(b.ctx, drl_sample(b.m, &how, out2));
                     CHECK(memcmp(out, out2, sizeof out) != 0, "the average gives the same samples");
                     pictures(b.tr, x0, BATCH);
@@ -355,8 +600,8 @@ static void resume(void)
             saved = state_of(&b, &at_save);
 
             CHECK_OK(b.ctx, drl_checkpoint_describe(b.ctx, path, &got_md, &got_td));
-            CHECK(got_md.height == H && got_md.width == W && got_md.channels == C && got_md.base == 6 && got_md.levels == LEVELS && got_md.steps == STEPS && got_md.trainable == 1 && got_md.batch >= BATCH && got_md.no_spectral == !spectral, "the model's description");
-            CHECK(got_td.seed == td.seed && got_td.batch == td.batch && got_td.learning_rate == td.learning_rate && got_td.warmup == td.warmup && got_td.flip == td.flip && got_td.snapshot == td.snapshot && got_td.data_noise > 0, "the training's description");
+            CHECK(got_md.height == md.height && got_md.width == md.width && got_md.channels == md.channels && got_md.base == 6 && got_md.levels == LEVELS && got_md.steps == STEPS && got_md.trainable == 1 && got_md.batch >= BATCH && got_md.no_spectral == !form && got_md.form == md.form && got_md.initializer == md.initializer && got_md.classes == md.classes, "the model's description");
+            CHECK(got_td.seed == td.seed && got_td.batch == td.batch && got_td.learning_rate == td.learning_rate && got_td.warmup == td.warmup && got_td.flip == td.flip && got_td.snapshot == td.snapshot && (got_td.data_noise > 0) == (form < 2) && got_td.initializer_rate == td.initializer_rate && got_td.label_drop == td.label_drop && got_td.own_noise == (form < 2 || visits), "the training's description");
 
             c = make(context(DRL_ISA_AUTO, 1, NULL), &got_md, &got_td, 77);         /* another process, with other first weights */
             steps(&c, 2);                                                           /* and a past of its own */
@@ -434,6 +679,26 @@ static void wrong_checkpoints(void)
         REFUSED(s.ctx, drl_trainer_resume(s.tr, path), DRL_E_SHAPE);
         expect_state(&s, before, n, "a checkpoint of another model");
         unmake(&other);
+    }
+    for (i = 0; i < 6; ++i) {                               /* the same for two networks, and between the forms */
+        drl_model_desc om = coop();
+        setup two = make(context(DRL_ISA_AUTO, 1, NULL), &om, &td, 5);
+        float *now;
+        size_t count = state_of(&two, &now);
+        if (i == 0) om.initializer = 10;
+        if (i == 1) om.initializer = -1;
+        if (i == 2) om.initializer_blocks = 2;
+        if (i == 3) om.classes = 2;
+        if (i == 4) { om.form = DRL_FORM_DRL; om.initializer = om.classes = 0; }
+        if (i == 5) om.base = 8;
+        other = make(context(DRL_ISA_AUTO, 1, NULL), &om, &td, 5);
+        CHECK_OK(other.ctx, drl_trainer_save(other.tr, path));
+        REFUSED(two.ctx, drl_trainer_resume(two.tr, path), DRL_E_SHAPE);
+        expect_state(&two, now, count, "a checkpoint of another cooperative model");
+        CHECK_OK(two.ctx, drl_trainer_save(two.tr, path));
+        REFUSED(other.ctx, drl_trainer_resume(other.tr, path), DRL_E_SHAPE);
+        free(now);
+        unmake(&two); unmake(&other);
     }
     remove(path);
     REFUSED(s.ctx, drl_trainer_resume(s.tr, path), DRL_E_IO);
@@ -516,32 +781,10 @@ static void wrong_checkpoints(void)
 
 /* -- the average's spectral norms -- */
 
-static double singular(const float *w, int rows, int cols)
+/* After swapping in, every layer is divided by u'Wv, and that is within 1 % of the norm, found from elsewhere. */
+static void average_norms(int cooperative)
 {
-    double *u = doubles((size_t)rows), *v = doubles((size_t)cols), sigma = 0;
-    int i, j, round;
-    for (i = 0; i < rows; ++i) u[i] = real(-1, 1);
-    for (round = 0; round < 2000; ++round) {
-        double norm = 0;
-        for (j = 0; j < cols; ++j) v[j] = 0;
-        for (i = 0; i < rows; ++i) for (j = 0; j < cols; ++j) v[j] += (double)w[i * cols + j] * u[i];
-        for (j = 0; j < cols; ++j) norm += v[j] * v[j];
-        if (norm == 0) break;
-        for (j = 0; j < cols; ++j) v[j] /= sqrt(norm);
-        for (i = 0, norm = 0; i < rows; ++i) {
-            for (j = 0, u[i] = 0; j < cols; ++j) u[i] += (double)w[i * cols + j] * v[j];
-            norm += u[i] * u[i];
-        }
-        sigma = sqrt(norm);
-        for (i = 0; i < rows; ++i) u[i] /= sigma;
-    }
-    free(u); free(v);
-    return sigma;
-}
-
-static void average_norms(void)
-{
-    drl_model_desc md = tiny();
+    drl_model_desc md = cooperative ? coop() : tiny();
     drl_train_desc td = plan();
     setup s;
     int round, i, checked = 0;
@@ -556,11 +799,15 @@ static void average_norms(void)
         for (i = 0; i < s.m->net->op_count; ++i) {
             const drl__op *op = &s.m->net->op[i];
             int rows, cols;
-            double sigma;
+            const float *w = s.m->net->params + s.m->net->param[op->weight].offset, *u = s.m->net->state + op->u, *v = s.m->net->state + op->v;
+            double sigma, product = 0;
+            int row, col;
             if (!op->spectral) continue;
             drl__op_shape(s.m->net, op, &rows, &cols);
-            sigma = singular(s.m->net->params + s.m->net->param[op->weight].offset, rows, cols);
+            sigma = singular(w, rows, cols);
             if (sigma == 0) continue;
+            for (row = 0; row < rows; ++row) for (col = 0; col < cols; ++col) product += (double)u[row] * (double)w[row * cols + col] * (double)v[col];
+            CHECK(fabs(product - (double)op->sigma) <= 1e-5 * sigma && fabs(product / sigma - 1) <= 0.01, "round %d, %s: u'Wv is %g, taken as %g; the norm is %g", round, s.m->net->param[op->weight].name, product, (double)op->sigma, sigma);
             if (fabs((double)op->sigma / sigma - 1) > worst) worst = fabs((double)op->sigma / sigma - 1);
             CHECK(fabs((double)op->sigma / sigma - 1) <= 0.01, "round %d, %s: norm of the average is taken as %g, it is %g", round, s.m->net->param[op->weight].name, (double)op->sigma, sigma);
             ++checked;
@@ -596,6 +843,13 @@ static void bad_data(void)
     }
     REFUSED(s.ctx, drl_trainer_step(s.tr, NULL, NULL, &r), DRL_E_ARGUMENT);
     CHECK(drl_trainer_step(NULL, x0, NULL, &r) == DRL_E_ARGUMENT && drl_trainer_rollback(NULL) == DRL_E_ARGUMENT && drl_trainer_swap_average(NULL) == DRL_E_ARGUMENT, "no trainer");
+    for (i = 0; i < 2; ++i) {                               /* labels are for models that have classes */
+        int label[BATCH] = { 0 };
+        pictures(s.tr, x0, BATCH);
+        label[BATCH - 1] = i ? -1 : 1;
+        REFUSED(s.ctx, drl_trainer_step(s.tr, x0, label, NULL), DRL_E_ARGUMENT);
+        expect_state(&s, before, n, "labels without classes");
+    }
     steps(&s, 2);
     steps(&clean, 5);
     free(before);
@@ -603,6 +857,122 @@ static void bad_data(void)
     expect_state(&s, before, n, "after bad pixels, the run goes on as if nothing had happened");
     free(before);
     unmake(&s); unmake(&clean);
+}
+
+static void bad_labels(void)
+{
+    static const int bad[3] = { 4, -1, 2147483647 };
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    setup s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    float x0[BATCH * IMAGE], *before;
+    size_t n;
+    int i, label[BATCH];
+    steps(&s, 1);
+    n = state_of(&s, &before);
+    for (i = 0; i < 3; ++i) {
+        pictures(s.tr, x0, BATCH);
+        labels_of(s.tr, label);
+        label[2 * i] = bad[i];
+        REFUSED(s.ctx, drl_trainer_step(s.tr, x0, label, NULL), DRL_E_ARGUMENT);
+        expect_state(&s, before, n, "a label that is none");
+    }
+    CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, NULL));
+    free(before);
+    unmake(&s);
+}
+
+/* Half the factor is half the rate of both networks; none at all leaves the weights. */
+static void rates(int cooperative)
+{
+    drl_model_desc md = cooperative ? coop() : tiny();
+    drl_train_desc td = plan(), half;
+    setup a, b;
+    float x0[BATCH * IMAGE], *before, *after;
+    drl_train_report r;
+    int i, label[BATCH];
+    size_t k;
+    td.initializer_rate = 2e-3f;
+    half = td;
+    half.learning_rate *= 0.5f; half.initializer_rate *= 0.5f;
+    a = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    b = make(context(DRL_ISA_AUTO, 1, NULL), &md, &half, 5);
+    CHECK_OK(a.ctx, drl_trainer_set_rate(a.tr, 0.5));
+    REFUSED(a.ctx, drl_trainer_set_rate(a.tr, -1e-9), DRL_E_ARGUMENT);
+    REFUSED(a.ctx, drl_trainer_set_rate(a.tr, 1.0001), DRL_E_ARGUMENT);
+    REFUSED(a.ctx, drl_trainer_set_rate(a.tr, (double)NAN), DRL_E_ARGUMENT);
+    CHECK(drl_trainer_set_rate(NULL, 1) == DRL_E_ARGUMENT, "no trainer");
+    steps(&a, 6);
+    steps(&b, 6);
+    k = state_of(&a, &before);
+    expect_state(&b, before, k, "half the factor or half the rate");
+    pictures(a.tr, x0, BATCH);
+    CHECK_OK(a.ctx, drl_trainer_step(a.tr, x0, labels_of(a.tr, label), &r));
+    CHECK(fabs(r.learning_rate - 0.5 * (double)td.learning_rate) < 1e-12, "half of %g is %g", (double)td.learning_rate, r.learning_rate);
+    free(before);
+    CHECK_OK(a.ctx, drl_trainer_set_rate(a.tr, 0));
+    state_of(&a, &before);
+    steps(&a, 3);
+    state_of(&a, &after);
+    for (i = 0; i < a.tr->parts; ++i) {
+        const float *w0 = before + (i ? part_size(&a.tr->part[0]) : 0), *w1 = after + (w0 - before);
+        int moved = 0;
+        for (k = 0; k < a.tr->part[i].params; ++k) if (w0[k] < w1[k] || w0[k] > w1[k]) ++moved;
+        CHECK(!moved, "%d weights of network %d move at rate 0", moved, i);
+        CHECK(memcmp(w0 + 2 * a.tr->part[i].params, w1 + 2 * a.tr->part[i].params, a.tr->part[i].params * sizeof(float)) != 0, "the moments of network %d stand still", i);
+    }
+    CHECK(drl_trainer_steps(a.tr) == 10, "%d steps", (int)drl_trainer_steps(a.tr));
+    free(before);
+    CHECK_OK(a.ctx, drl_trainer_set_rate(a.tr, 1));
+    steps(&a, 1);
+    state_of(&a, &before);
+    for (i = 0; i < a.tr->parts; ++i) {
+        size_t at = i ? part_size(&a.tr->part[0]) : 0;
+        CHECK(memcmp(before + at, after + at, a.tr->part[i].params * sizeof(float)) != 0, "network %d does not go on", i);
+    }
+    free(before); free(after);
+    unmake(&a); unmake(&b);
+}
+
+/* Both networks go back together, whichever of them was spoiled. */
+static void rollback_both(void)
+{
+    static const struct { const char *name; float value; } spoil[4] = {
+        { "initializer.init_conv.weight", (float)NAN }, { "initializer.final_conv.weight", 1e30f }, { "energy.temb_final.weight", (float)NAN }, { "initializer.mid_attn.to_out.bias", (float)HUGE_VAL }
+    };
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    setup s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    float x0[BATCH * IMAGE], *kept, *before;
+    drl_train_report r;
+    size_t n;
+    int k, i, label[BATCH];
+    steps(&s, 4);
+    n = state_of(&s, &kept);
+    for (k = 0; k < 4; ++k) {
+        drl_net *net = spoil[k].name[0] == 'i' ? s.m->initializer : s.m->net;
+        uint64_t seed = drl_trainer_rng(s.tr).seed;
+        steps(&s, 2);
+        for (i = 0; strcmp(drl_net_param(net, i)->name, spoil[k].name); ++i) { }
+        drl_net_params(net)[drl_net_param(net, i)->offset] = spoil[k].value;
+        drl_net_refresh(net, 0);
+        state_of(&s, &before);
+        pictures(s.tr, x0, BATCH);
+        r.loss = 4711;
+        REFUSED(s.ctx, drl_trainer_step(s.tr, x0, labels_of(s.tr, label), &r), DRL_E_DIVERGED);
+        expect_state(&s, before, n, "a spoiled step");
+        CHECK(r.loss == 4711, "a failed step has written its report");
+        CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
+        kept[n - 1] = (float)(k + 1);
+        expect_state(&s, kept, n, "both networks rolled back to step 4");
+        CHECK(drl_trainer_steps(s.tr) == 4 && drl_trainer_rng(s.tr).seed != seed, "step %d, or the old noise", (int)drl_trainer_steps(s.tr));
+        free(before);
+    }
+    pictures(s.tr, x0, BATCH);
+    CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, labels_of(s.tr, label), &r));
+    CHECK(r.rollbacks == 4 && fabs(r.learning_rate - (double)td.learning_rate / 16) < 1e-12, "rate %g after %d rollbacks", r.learning_rate, r.rollbacks);
+    free(kept);
+    unmake(&s);
 }
 
 /* A learning rate that explodes: a status and a sentence, everything as before the step; rollbacks halve the rate until it works. */
@@ -712,6 +1082,11 @@ static void descriptions(void)
     BAD(d.clip = (float)NAN);
     BAD(d.data_noise = 1);
     BAD(d.data_noise = (float)NAN);
+    BAD(d.initializer_rate = -1e-3f);
+    BAD(d.initializer_rate = 1);
+    BAD(d.initializer_rate = (float)NAN);
+    BAD(d.label_drop = 1.5f);
+    BAD(d.label_drop = (float)NAN);
     REFUSED(ctx, drl_trainer_create(m, &d, NULL), DRL_E_ARGUMENT);
     CHECK(drl_trainer_create(NULL, NULL, &tr) == DRL_E_ARGUMENT && drl_trainer_steps(NULL) == 0, "no model");
     CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));            /* defaults */
@@ -720,6 +1095,14 @@ static void descriptions(void)
     drl_trainer_destroy(tr);
     drl_trainer_destroy(NULL);
     drl_model_destroy(m);
+    md = coop();
+    m = NULL; tr = NULL;
+    CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
+    CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));
+    if (tr) CHECK(tr->desc.initializer_rate == 1e-3f && tr->desc.label_drop == 0.1f && !tr->desc.own_noise && tr->desc.data_noise < 0, "defaults of the cooperative form");
+    drl_trainer_destroy(tr);
+    drl_model_destroy(m);
+    md = tiny();
     md.trainable = 0;
     m = NULL; tr = NULL;
     CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
@@ -728,11 +1111,11 @@ static void descriptions(void)
     drl_ctx_destroy(ctx);
 }
 
-static void memory(void)
+static void memory(int cooperative)
 {
     check_heap heap;
     drl_ctx *ctx;
-    drl_model_desc md = tiny();
+    drl_model_desc md = cooperative ? coop() : tiny();
     drl_train_desc td = plan();
     drl_model *m = NULL;
     drl_trainer *tr = NULL;
@@ -757,10 +1140,11 @@ static void memory(void)
     CHECK(heap.bytes - held == bytes, "%d bytes are held, %d were announced", (int)(heap.bytes - held), (int)bytes);
     if (tr) {
         long calls = heap.calls;
-        int i;
+        int i, label[BATCH];
+        drl_train_report r;
         for (i = 0; i < 9; ++i) {
             pictures(tr, x0, BATCH);
-            CHECK_OK(ctx, drl_trainer_step(tr, x0, NULL, NULL));
+            CHECK_OK(ctx, drl_trainer_step(tr, x0, labels_of(tr, label), &r));
         }
         CHECK_OK(ctx, drl_trainer_swap_average(tr));
         CHECK_OK(ctx, drl_trainer_swap_average(tr));
@@ -949,21 +1333,121 @@ static void frechet(void)
     drl_ctx_destroy(ctx);
 }
 
+/* -- scores of classifiers -- */
+
+static void auroc(void)
+{
+    static const struct { float a[4]; int na; float b[4]; int nb; double want; } cases[] = {
+        { { 1, 2, 3 }, 3, { 0 }, 1, 1 },          { { 1, 2, 3 }, 3, { 4, 5 }, 2, 0 },           { { 1 }, 1, { 1 }, 1, 0.5 },
+        { { 1, 2 }, 2, { 2, 1 }, 2, 0.5 },        { { 0.3f, 0.7f, 0.7f }, 3, { 0.7f, 0.1f }, 2, 4.0 / 6 },
+        { { 1, 1, 1, 0 }, 4, { 1, 0, 0 }, 3, (3 * (0.5 + 2) + 1) / 12 },
+        { { (float)HUGE_VAL }, 1, { (float)HUGE_VAL, 3e38f }, 2, 0.75 },                        { { -(float)HUGE_VAL, 0.0f }, 2, { -0.0f }, 1, 0.25 }
+    };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    float a[300], b[200];
+    double area = 4711, back = 0, ranks = 0;
+    int i, j;
+    for (i = 0; i < (int)(sizeof cases / sizeof cases[0]); ++i) {
+        CHECK_OK(ctx, drl_auroc(ctx, cases[i].a, cases[i].na, cases[i].b, cases[i].nb, &area));
+        CHECK_OK(ctx, drl_auroc(ctx, cases[i].b, cases[i].nb, cases[i].a, cases[i].na, &back));
+        CHECK(fabs(area - cases[i].want) < 1e-15 && fabs(area + back - 1) < 1e-15, "case %d: %g and %g, should be %g", i, area, back, cases[i].want);
+    }
+    /* many, with ties, by ranks: area = (sum of the ranks of a - na (na + 1) / 2) / (na nb), ties having their mean rank */
+    for (i = 0; i < 300; ++i) a[i] = (float)floor(real(0, 40));
+    for (i = 0; i < 200; ++i) b[i] = (float)floor(real(-10, 35));
+    for (i = 0; i < 300; ++i) {
+        ranks += 0.5;
+        for (j = 0; j < 300; ++j) ranks += a[j] < a[i] ? 1.0 : a[j] > a[i] ? 0.0 : 0.5;
+        for (j = 0; j < 200; ++j) ranks += b[j] < a[i] ? 1.0 : b[j] > a[i] ? 0.0 : 0.5;
+    }
+    CHECK_OK(ctx, drl_auroc(ctx, a, 300, b, 200, &area));
+    CHECK(fabs(area - (ranks - 300.0 * 301 / 2) / (300.0 * 200)) < 1e-12 && area > 0.55 && area < 0.9, "%g, by ranks %g", area, (ranks - 300.0 * 301 / 2) / (300.0 * 200));
+    area = 4711;
+    REFUSED(ctx, drl_auroc(ctx, NULL, 3, b, 2, &area), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_auroc(ctx, a, 0, b, 2, &area), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_auroc(ctx, a, 3, NULL, 2, &area), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_auroc(ctx, a, 3, b, -1, &area), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_auroc(ctx, a, 3, b, 2, NULL), DRL_E_ARGUMENT);
+    a[299] = (float)NAN;
+    REFUSED(ctx, drl_auroc(ctx, a, 300, b, 200, &area), DRL_E_NUMERIC);
+    REFUSED(ctx, drl_auroc(ctx, b, 200, a, 300, &area), DRL_E_NUMERIC);
+    CHECK(area == 4711, "a refused area was written");
+    drl_ctx_destroy(ctx);
+}
+
+static void inception(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    float p[50 * 5];
+    double score = 4711, want = 0;
+    int i, c, classes;
+    for (classes = 1; classes <= 5; ++classes) {
+        for (i = 0; i < 10 * classes; ++i) for (c = 0; c < classes; ++c) p[i * classes + c] = i % classes == c ? 1.0f : 0.0f;     /* sure, and of all classes */
+        CHECK_OK(ctx, drl_inception_score(ctx, p, 10 * classes, classes, &score));
+        CHECK(fabs(score - classes) < 1e-12, "%d classes: %g", classes, score);
+        CHECK_OK(ctx, drl_inception_score(ctx, p, 1, classes, &score));
+        CHECK(fabs(score - 1) < 1e-12, "one image: %g", score);
+        for (i = 0; i < 10 * classes; ++i) for (c = 0; c < classes; ++c) p[i * classes + c] = 1.0f / (float)classes;                 /* knows nothing */
+        CHECK_OK(ctx, drl_inception_score(ctx, p, 10 * classes, classes, &score));
+        CHECK(fabs(score - 1) < 1e-12, "%d classes, all alike: %g", classes, score);
+    }
+    p[0] = 0.5f; p[1] = 0.5f; p[2] = 1; p[3] = 0;       /* marginal 3/4, 1/4 */
+    CHECK_OK(ctx, drl_inception_score(ctx, p, 2, 2, &score));
+    want = exp((0.5 * log(0.5 / 0.75) + 0.5 * log(0.5 / 0.25) + log(1 / 0.75)) / 2);
+    CHECK(fabs(score - want) < 1e-12, "two images: %.15f, should be %.15f", score, want);
+    want = 0;
+    for (i = 0; i < 50; ++i) {
+        double row[5], sum = 0;
+        for (c = 0; c < 5; ++c) sum += row[c] = real(0, 1) * (c == i % 7);
+        for (c = 0; c < 5; ++c) p[i * 5 + c] = (float)((row[c] + 0.1) / (sum + 0.5));
+    }
+    for (i = 0; i < 50; ++i) for (c = 0; c < 5; ++c) {
+        double mean = 0;
+        int j;
+        for (j = 0; j < 50; ++j) mean += (double)p[j * 5 + c] / 50;
+        want += (double)p[i * 5 + c] * log((double)p[i * 5 + c] / mean) / 50;
+    }
+    CHECK_OK(ctx, drl_inception_score(ctx, p, 50, 5, &score));
+    CHECK(fabs(score - exp(want)) < 1e-12 && score > 1.01, "50 images: %.15f, should be %.15f", score, exp(want));
+    score = 4711;
+    REFUSED(ctx, drl_inception_score(ctx, NULL, 2, 2, &score), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_inception_score(ctx, p, 0, 2, &score), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_inception_score(ctx, p, 2, 0, &score), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_inception_score(ctx, p, 2, 2, NULL), DRL_E_ARGUMENT);
+    for (i = 0; i < 4; ++i) {
+        static const float bad[4] = { (float)NAN, -1e-3f, 1.5f, (float)HUGE_VAL };
+        float was = p[37 + i];
+        p[37 + i] = bad[i];
+        REFUSED(ctx, drl_inception_score(ctx, p, 50, 5, &score), DRL_E_NUMERIC);
+        p[37 + i] = was;
+    }
+    CHECK(score == 4711, "a refused score was written");
+    drl_ctx_destroy(ctx);
+}
+
 int main(void)
 {
-    int variant;
+    int variant, form;
     path = check_path("test_train.checkpoint.safetensors");
     for (variant = 0; variant < 3; ++variant) step_by_step(variant);
-    same_bits();
+    for (variant = 0; variant < 5; ++variant) cooperative_step_by_step(variant);
     resume();
     wrong_checkpoints();
-    average_norms();
+    for (form = 0; form < 2; ++form) {
+        same_bits(form);
+        average_norms(form);
+        rates(form);
+        memory(form);
+    }
     bad_data();
+    bad_labels();
     divergence();
+    rollback_both();
     descriptions();
-    memory();
     learns_points();
     learns_images();
     frechet();
+    auroc();
+    inception();
     return check_report("test_train");
 }
