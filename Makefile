@@ -29,12 +29,15 @@ demo: build/02_train_images
 	build/02_train_images --minutes 4 --lr 1e-3 --warmup 300 --noise 0.05 --k 15 --b2 4e-4 --threads $(THREADS) --out build/demo
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
-test: $(TESTS) build/parity
+test: $(TESTS) build/parity build/conformance
 	@rm -f build/test.log
 	@for t in $(TESTS); do echo "$$t"; $$t > build/one.log 2>&1; s=$$?; tail -n 25 build/one.log; cat build/one.log >> build/test.log; \
 	  if [ $$s -ne 0 ] && ! grep -q ' [1-9][0-9]* failed$$' build/one.log; then echo "$$t: 0 passed, 1 failed" | tee -a build/test.log; fi; done
 	@if [ -n "$(strip $(REFERENCE))" ]; then build/parity $(REFERENCE) > build/one.log 2>&1; tail -n 3 build/one.log; cat build/one.log >> build/test.log; \
 	  else echo "parity: no reference files, not run"; fi
+	@p=0; f=0; want=`build/conformance --isa portable`; for i in avx2 avx512 neon; do for t in 1 3; do \
+	  got=`build/conformance --isa $$i --threads $$t` || continue; if [ "$$got" = "$$want" ]; then p=$$((p+1)); else f=$$((f+1)); echo "conformance: $$i, $$t threads: $$got, portable: $$want"; fi; done; done; \
+	  echo "conformance: $$p passed, $$f failed" | tee -a build/test.log
 	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
 
 bench: build/bench

@@ -16,6 +16,7 @@ has g++ || want="$want g++"
 has aarch64-linux-gnu-gcc || want="$want gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 has qemu-aarch64 || want="$want qemu-user"
 has x86_64-w64-mingw32-gcc || want="$want gcc-mingw-w64-x86-64"
+[ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"
 [ -z "$want" ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $want; } >/dev/null 2>&1
 
 # check NAME TOOL COMMAND...: runs the command, notes the result and the seconds.
@@ -62,8 +63,20 @@ tests() {       # NAME COMPILER FLAGS...: every test program, built so and run
     done
 }
 parity() {
-    for f in ../shared/reference/drl-*.safetensors; do [ -f "$f" ] || { echo "no $f"; return 1; }; done
-    gcc -O2 tests/parity.c -o $out/parity -lm && $out/parity ../shared/reference/drl-*.safetensors
+    for f in ../shared/reference/drl-*.safetensors ../shared/reference/cdrl-*.safetensors; do [ -f "$f" ] || { echo "no $f"; return 1; }; done
+    gcc -O2 tests/parity.c -o $out/parity -lm && $out/parity ../shared/reference/drl-*.safetensors ../shared/reference/cdrl-*.safetensors
+}
+conformance() { # COMPILER RUN FLAGS...: the hash of portable C on this machine, again
+    [ -x $out/conformance ] || gcc -O2 tests/conformance.c -o $out/conformance -lm || return 1
+    want=$($out/conformance --isa portable)
+    compiler=$1 run=$2
+    shift 2
+    $compiler "$@" tests/conformance.c -o $out/conformance-other -lm || return 1
+    for isa in portable avx2 avx512 neon; do for threads in 1 2 3 7; do
+        got=$($run $out/conformance-other --isa $isa --threads $threads) || { echo "$isa: $got"; continue; }
+        echo "$isa $threads $got"
+        [ "$got" = "$want" ] || { echo "not $want"; return 1; }
+    done; done
 }
 neon() {        # under emulation; the portable set runs beside NEON and must give the same bits
     for t in test_rng test_ops; do
@@ -82,6 +95,11 @@ for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS; do check
 check two-units gcc two_units
 check examples-plain cc examples
 check parity gcc parity
+check conformance gcc conformance gcc "" -O2
+check conformance-clang clang conformance clang "" -O1
+check conformance-O0 gcc conformance gcc "" -O0
+check conformance-32 gcc conformance gcc "" -m32 -msse2 -O2 -I/usr/include/x86_64-linux-gnu
+check conformance-aarch64 qemu-aarch64 conformance aarch64-linux-gnu-gcc qemu-aarch64 -O2 -static
 check tests-O0 gcc tests tests-O0 gcc -O0 -DDRL_THREADS
 check tests-O3-native gcc tests tests-O3-native gcc -O3 -march=native -DDRL_THREADS
 check tests-clang clang tests tests-clang clang -O2 -DDRL_THREADS
