@@ -1,6 +1,6 @@
 /* test_sample.c - schedules, closed-form energies, weighted sums, and whether Langevin and progressive sampling reach what they should:
- * exactly predicted moments for a Gaussian, known means, covariances and weights for mixtures. Then the sampler as an object: slices,
- * save and restore, batches, threads, instruction sets, wrong use. */
+ * exactly predicted moments for a Gaussian, known means, covariances and weights for mixtures; images of which a part is known. Then the
+ * sampler as an object: slices, save and restore, batches, threads, instruction sets, wrong use; a clock's budget; interpolation. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
@@ -253,21 +253,27 @@ static void gaussian(void)
 #define MIX_CHAINS 2000
 static double mix_memory[4 * (MIX_LEVELS + 1)];
 
-static drl_schedule mix_schedule(void)
+/* The schedule with these sbar [levels + 1]; memory [4 * (levels + 1)]. */
+static drl_schedule schedule_of(const double *sbar, int levels, double b2, double *memory)
 {
-    static const double sbar[MIX_LEVELS + 1] = { 0.45, 0.62, 0.80, 0.95, 0.9995 };
     drl_schedule s;
-    double *a = mix_memory, *sd = a + MIX_LEVELS + 1, *ab = sd + MIX_LEVELS + 1, *sb = ab + MIX_LEVELS + 1;
+    double *a = memory, *sd = a + levels + 1, *ab = sd + levels + 1, *sb = ab + levels + 1;
     int i;
-    for (i = 0; i <= MIX_LEVELS; ++i) {
+    for (i = 0; i <= levels; ++i) {
         sb[i] = sbar[i];
         ab[i] = sqrt(1 - sbar[i] * sbar[i]);
         a[i] = i ? ab[i] / ab[i - 1] : ab[0];
         sd[i] = sqrt(1 - a[i] * a[i]);
     }
     memset(&s, 0, sizeof s);
-    s.levels = MIX_LEVELS; s.a = a; s.s = sd; s.abar = ab; s.sbar = sb; s.b2 = 0.03;
+    s.levels = levels; s.a = a; s.s = sd; s.abar = ab; s.sbar = sb; s.b2 = b2;
     return s;
+}
+
+static drl_schedule mix_schedule(void)
+{
+    static const double sbar[MIX_LEVELS + 1] = { 0.45, 0.62, 0.80, 0.95, 0.9995 };
+    return schedule_of(sbar, MIX_LEVELS, 0.03, mix_memory);
 }
 
 /* x [n * size] against the mixture (weight, mean, variance of each component and coordinate). The variance of an estimate is measured on
@@ -608,6 +614,18 @@ static void shared_terms(void)
 static const int obj_labels[OBJ_COUNT] = { 0, 3, 1, 2, 5 };
 
 static int cooperative;                             /* nonzero: the tests below use guidance, proposals and the denoising step */
+static int inpainting;                              /* nonzero: and hold a part of each image */
+static float   obj_known[OBJ_COUNT * OBJ_SIZE];
+static uint8_t obj_mask[OBJ_COUNT * OBJ_SIZE];     /* nothing of image 0, all of image 1, a part of the others */
+
+static void obj_fill(void)
+{
+    int i;
+    for (i = 0; i < OBJ_COUNT * OBJ_SIZE; ++i) {
+        obj_known[i] = (float)real(-1, 1);
+        obj_mask[i] = (uint8_t)(i / OBJ_SIZE == 0 ? 0 : i / OBJ_SIZE == 1 ? 1 : real(0, 1) < 0.4 ? (i % 3 == 0 ? 255 : 2) : 0);
+    }
+}
 
 static drl_energy obj_energy(own *o, size_t size, int batch)
 {
@@ -622,6 +640,7 @@ static drl_sample_desc obj_desc(void)
     memset(&how, 0, sizeof how);
     how.count = OBJ_COUNT; how.seed = 77; how.steps = OBJ_STEPS; how.labels = obj_labels;
     if (cooperative) { how.guidance = 1.5f; how.denoise = 2; }
+    if (inpainting) { how.known = obj_known; how.mask = obj_mask; }
     return how;
 }
 
@@ -722,7 +741,9 @@ static void slices(void)
     drl_sampler_destroy(sliced);
 
     /* samplers from other descriptions */
-    for (i = 0; i < 10; ++i) {
+    for (i = 0; i < 13; ++i) {
+        float other_known[OBJ_COUNT * OBJ_SIZE];
+        uint8_t other_mask[OBJ_COUNT * OBJ_SIZE];
         static const int other_labels[OBJ_COUNT] = { 0, 3, 1, 2, 4 };
         longer = s;
         how = obj_desc();
@@ -737,6 +758,13 @@ static void slices(void)
         if (i == 8) how.denoise += 1;
         changed = e;
         if (i == 9) changed.propose = e.propose ? NULL : own_propose;
+        if (i >= 10) {                      /* another known pixel, one more of them, or (none if there were) some */
+            for (k = 0; k < OBJ_COUNT * OBJ_SIZE; ++k) { other_known[k] = obj_known[k]; other_mask[k] = obj_mask[k]; }
+            if (i == 10) other_known[2 * OBJ_SIZE - 1] += 0.25f;
+            if (i == 11) other_mask[3] = 1;
+            how.known = i == 12 && inpainting ? NULL : other_known;
+            how.mask = i == 12 && inpainting ? NULL : other_mask;
+        }
         other = obj_new(ctx, &changed, &longer, &how);
         drl_ctx_clear(ctx);
         CHECK(drl_sampler_state_size(other) != bytes || drl_sampler_restore(other, state, bytes) == DRL_E_FORMAT, "a sampler of another description (%d) takes the state", i);
@@ -745,7 +773,7 @@ static void slices(void)
     }
     /* more steps a level than 16 bits hold: at every point the state says where it is */
     how = obj_desc();
-    how.count = 1; how.labels = NULL; how.steps = 100000;
+    how.count = 1; how.labels = NULL; how.steps = 100000; how.known = NULL; how.mask = NULL;
     drl_ctx_clear(ctx);
     sliced = NULL;
     if (drl_sampler_create_energy(ctx, &e, &s, &how, &sliced) == DRL_OK) {
@@ -797,7 +825,7 @@ static void same_bits(void)
     static const int threads[] = { 2, 3, 7 };
     static const size_t sizes[] = { OBJ_SIZE, 20011 };              /* the second is large enough to be worth splitting one image */
     int i, k, z;
-    for (z = 0; z < 2; ++z) {
+    for (z = 0; z < (inpainting ? 1 : 2); ++z) {
         size_t size = sizes[z], count = OBJ_COUNT * size, j;
         float *want = floats(count), *got = floats(count);
         double error = 0, norm = 0;
@@ -1208,6 +1236,363 @@ static void one_step(void)
     drl_ctx_destroy(ctx);
 }
 
+/* -- images of which a part is known -- */
+
+/* Coordinates of own_eval do not know of each other: those that are not known get the bits of a run without any, and those that are known
+ * are at every point abar_t known + sbar_t eps with one eps, in the end themselves. */
+static void holding(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    own o;
+    drl_energy e = obj_energy(&o, OBJ_SIZE, 3);
+    drl_sample_desc how;
+    drl_sampler *sampler, *plain;
+    float known[OBJ_COUNT * OBJ_SIZE], got[OBJ_COUNT * OBJ_SIZE], want[OBJ_COUNT * OBJ_SIZE], start[OBJ_COUNT * OBJ_SIZE], eps[OBJ_COUNT * OBJ_SIZE];
+    uint8_t mask[OBJ_COUNT * OBJ_SIZE];
+    uint64_t seed = 77;
+    int from, i, k, done;
+    for (i = 0; i < OBJ_COUNT; ++i) drl__noise_counter(&seed, ctx, 4 + i, DRL__DRAW_KNOWN, eps + i * OBJ_SIZE, OBJ_SIZE);
+    for (i = 0; i < OBJ_COUNT * OBJ_SIZE; ++i) start[i] = (float)real(-1, 1);
+    for (from = MIX_LEVELS; from >= 1; --from) {            /* from the top without a start, else from x_from */
+        how = obj_desc();
+        how.first = 4;
+        how.from_level = from;
+        how.start = from < MIX_LEVELS ? start : NULL;
+        plain = obj_new(ctx, &e, &s, &how);
+        memcpy(known, obj_known, sizeof known);
+        memcpy(mask, obj_mask, sizeof mask);
+        how.known = known; how.mask = mask;
+        sampler = obj_new(ctx, &e, &s, &how);
+        memset(known, 0x7f, sizeof known);                  /* copied at creation */
+        memset(mask, 1, sizeof mask);
+        for (done = 0; done <= from * OBJ_STEPS; ++done) {
+            int t = done ? from - 1 - (done - 1) / OBJ_STEPS : from, wrong = 0, held = 0;
+            obj_images(sampler, OBJ_COUNT, OBJ_SIZE, got);
+            obj_images(plain, OBJ_COUNT, OBJ_SIZE, want);
+            for (k = 0; k < OBJ_COUNT * OBJ_SIZE; ++k) {
+                double at = s.abar[t] * (double)obj_known[k] + s.sbar[t] * (double)eps[k];
+                if (!obj_mask[k]) wrong += memcmp(got + k, want + k, sizeof *got) != 0;
+                else if (done == from * OBJ_STEPS) wrong += got[k] < obj_known[k] || got[k] > obj_known[k];
+                else wrong += !(fabs((double)got[k] - at) <= 1e-6 * (1 + fabs(at)));
+                held += obj_mask[k] != 0;
+            }
+            CHECK(!wrong && held > 2 * OBJ_SIZE, "from %d, step %d: %d of %d known pixels, or others, are wrong", from, done, wrong, held);
+            CHECK(drl_sampler_run(sampler, 1) == drl_sampler_run(plain, 1), "%s", drl_ctx_message(ctx));
+        }
+        CHECK(drl_sampler_level(sampler) == -1, "level %d", drl_sampler_level(sampler));
+        drl_sampler_destroy(sampler);
+        drl_sampler_destroy(plain);
+    }
+    how = obj_desc();
+    how.known = obj_known;
+    sampler = NULL;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    how.known = NULL; how.mask = obj_mask;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
+    memcpy(known, obj_known, sizeof known);
+    known[OBJ_COUNT * OBJ_SIZE - 1] = (float)NAN;
+    how.known = known;
+    REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_NUMERIC);
+    CHECK(!sampler && !o.broken, "a refused sampler was returned");
+    drl_ctx_destroy(ctx);
+}
+
+/* Two coordinates that go together: a mixture of Gaussians with full covariances, diffused; components as mean, variances, covariance. */
+typedef struct pair { int components; double weight[2], mean[2][2], cov[2][3]; const drl_schedule *schedule; } pair;
+
+/* Covariance of component k at level t, without the scale of y. */
+static void pair_cov(const pair *p, int k, int t, double *c)
+{
+    double a2 = p->schedule->abar[t] * p->schedule->abar[t], s2 = p->schedule->sbar[t] * p->schedule->sbar[t];
+    c[0] = a2 * p->cov[k][0] + s2;
+    c[1] = a2 * p->cov[k][1] + s2;
+    c[2] = a2 * p->cov[k][2];
+}
+
+/* Density at x_t = x, and of each component with its gradient by x. */
+static double pair_density(const pair *p, int t, double x0, double x1, double *part, double (*force)[2])
+{
+    double sum = 0;
+    int k;
+    for (k = 0; k < p->components; ++k) {
+        double c[3], det, d0 = x0 - p->schedule->abar[t] * p->mean[k][0], d1 = x1 - p->schedule->abar[t] * p->mean[k][1];
+        pair_cov(p, k, t, c);
+        det = c[0] * c[1] - c[2] * c[2];
+        force[k][0] = -(c[1] * d0 - c[2] * d1) / det;
+        force[k][1] = -(c[0] * d1 - c[2] * d0) / det;
+        part[k] = p->weight[k] * exp(0.5 * (d0 * force[k][0] + d1 * force[k][1])) / (2 * 3.14159265358979323846 * sqrt(det));
+        sum += part[k];
+    }
+    return sum;
+}
+
+static drl_status pair_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    const pair *p = (const pair *)user;
+    int i, j, k;
+    (void)label;
+    for (i = 0; i < n; ++i) {
+        double a = drl_schedule_scale(p->schedule, level[i]), part[2], force[2][2], sum = pair_density(p, level[i], (double)y[2 * i] / a, (double)y[2 * i + 1] / a, part, force);
+        if (f) f[i] = (float)log(sum / (a * a));
+        for (j = 0; j < 2 && gradient; ++j) {
+            double g = 0;
+            for (k = 0; k < p->components; ++k) g += part[k] / sum * force[k][j] / a;
+            gradient[2 * i + j] = (float)g;
+        }
+    }
+    return DRL_OK;
+}
+
+/* n completions of the second coordinate from the first: their mean and variance. */
+static void pair_complete(pair *p, int n, int steps, float known, double *mean, double *var)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_energy e;
+    drl_sample_desc how;
+    drl_sampler *sampler = NULL;
+    float *x = floats(2 * (size_t)n);
+    uint8_t *mask = (uint8_t *)calloc((size_t)n, 2);
+    int i, wrong = 0;
+    if (!mask) exit(3);
+    memset(&e, 0, sizeof e);
+    e.eval = pair_eval; e.user = p; e.size = 2; e.batch = 1 << 20;
+    memset(&how, 0, sizeof how);
+    how.count = n; how.seed = 13; how.steps = steps; how.known = x; how.mask = mask;
+    for (i = 0; i < n; ++i) { x[2 * i] = known; mask[2 * i] = 1; }
+    CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, p->schedule, &how, &sampler));
+    CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+    for (*mean = 0, i = 0; i < n; ++i) {
+        float got[2] = { 0, 0 };
+        drl_sampler_image(sampler, i, got);
+        wrong += got[0] < known || got[0] > known;
+        *mean += (double)(x[2 * i + 1] = got[1]) / n;
+    }
+    CHECK(!wrong, "%d known pixels are others in the end", wrong);
+    for (*var = 0, i = 0; i < n; ++i) *var += ((double)x[2 * i + 1] - *mean) * ((double)x[2 * i + 1] - *mean) / (n - 1);
+    drl_sampler_destroy(sampler);
+    free(x); free(mask);
+    drl_ctx_destroy(ctx);
+}
+
+/* One Gaussian: the unknown y and x_{t+1} are linear in the draw eps of the known one, c eps + rest, so their moments are known exactly,
+ * discretisation included. */
+static void complete_gaussian(void)
+{
+    drl_schedule s = mix_schedule();
+    pair p = { 1, { 1, 0 }, { { 0.3, -0.4 }, { 0, 0 } }, { { 0.8, 0.5, -0.55 }, { 0, 0, 0 } }, NULL };
+    const int n = 8000, steps = 25;
+    const double known = 1.1f;
+    double mx = 0, ex = 0, vx = 1, got_mean, got_var;
+    int t, k;
+    p.schedule = &s;
+    for (t = s.levels - 1; t >= 0; --t) {
+        double a = drl_schedule_scale(&s, t), h = s.sbar[t] / s.sbar[0] * s.b2 * s.s[t + 1] * s.s[t + 1], pull = t == s.levels - 1 ? 0.0 : 1 / (s.s[t + 1] * s.s[t + 1]);
+        double c[3], det, m = a * s.abar[t] * p.mean[0][1], my = mx, ey = ex, vy = vx, cxy = vx, A, C, own_pull, cross;
+        pair_cov(&p, 0, t, c);
+        det = (c[0] * c[1] - c[2] * c[2]) * a * a;
+        own_pull = c[0] / det; cross = -c[2] / det;             /* of the inverse covariance */
+        A = 1 - h / 2 * (own_pull + pull); C = h / 2 * pull;
+        for (k = 0; k < steps; ++k) {
+            my = A * my + C * mx + h / 2 * (own_pull * m - cross * a * s.abar[t] * (known - p.mean[0][0]));
+            ey = A * ey + C * ex - h / 2 * cross * a * s.sbar[t];
+            vy = A * A * vy + C * C * vx + 2 * A * C * cxy + h;
+            cxy = A * cxy + C * vx;
+        }
+        mx = my / a; ex = ey / a; vx = vy / (a * a);
+    }
+    pair_complete(&p, n, steps, (float)known, &got_mean, &got_var);
+    near("completed from a correlated Gaussian: mean", got_mean, mx, sqrt((vx + ex * ex) / n));
+    near("completed from a correlated Gaussian: variance", got_var, vx + ex * ex, (vx + ex * ex) * sqrt(2.0 / (n - 1)));
+}
+
+/* A mixture: where chains that mix perfectly end, by quadrature: at each level p(x_t | known, x_{t+1}), averaged over the level above, for
+ * each value of the known one's draw. Levels above know the known one through its noise only and are not corrected for it, so that mean is
+ * the conditional mean of the data where one large step leads to a level of little noise (the second schedule; there a second mode would
+ * hold the chains that start in it), and is drawn to the data's mean by many small steps, or by noise that stays. */
+static void complete_mixture(void)
+{
+    enum { GRID = 161, DRAWS = 17 };
+    static double q[GRID], above[GRID], at[GRID];
+    static const double known[6] = { -1.1, 1.2, 0.35, 0.8, 1.2, 0.35 }, coarse[3] = { 0.1, 0.9, 0.9995 };
+    double memory[12];
+    pair p = { 2, { 0.4, 0.6 }, { { -0.9, -0.7 }, { 0.9, 0.8 } }, { { 0.20, 0.25, 0.18 }, { 0.30, 0.20, -0.20 } }, NULL };
+    int r, t, i, j, e, k;
+    for (r = 0; r < 6; ++r) {
+        drl_schedule s = r < 3 ? mix_schedule() : schedule_of(coarse, 2, 0.003, memory);
+        double mean = 0, square = 0, conditional = 0, total = 0, weight_sum = 0, got_mean, got_var, part[2], force[2][2];
+        const double held = (double)(float)known[r], bias = r < 3 ? 0.017 : 0.05;          /* of a variance, by the discretisation */
+        p.schedule = &s;
+        for (e = 0; e < DRAWS; ++e) {
+            double eps = (e - DRAWS / 2) * 0.5, weight = exp(-eps * eps / 2);
+            for (t = s.levels - 1; t >= 0; --t) {
+                for (i = 0; i < GRID; ++i) {
+                    above[i] = q[i];
+                    q[i] = 0;
+                    at[i] = pair_density(&p, t, s.abar[t] * held + s.sbar[t] * eps, (i - GRID / 2) * 0.05, part, force);
+                }
+                for (j = 0; j < (t == s.levels - 1 ? 1 : GRID); ++j) {          /* x_{t+1}; the last level has none */
+                    double row[GRID], sum = 0, x_next = (j - GRID / 2) * 0.05;
+                    for (i = 0; i < GRID; ++i) {
+                        double d = (x_next - s.a[t + 1] * (i - GRID / 2) * 0.05) / s.s[t + 1];
+                        sum += row[i] = at[i] * (t == s.levels - 1 ? 1.0 : exp(-d * d / 2));
+                    }
+                    for (i = 0; i < GRID; ++i) q[i] += row[i] / sum * (t == s.levels - 1 ? 1.0 : above[j]);
+                }
+            }
+            for (i = 0; i < GRID; ++i) {
+                double x = (i - GRID / 2) * 0.05;
+                mean += weight * q[i] * x;
+                square += weight * q[i] * x * x;
+            }
+            weight_sum += weight;
+        }
+        mean /= weight_sum; square /= weight_sum;
+        for (k = 0; k < 2; ++k) {                               /* E[second | first] of the data, scaled as x_0 is */
+            double d = held - p.mean[k][0], w = p.weight[k] * exp(-d * d / (2 * p.cov[k][0])) / sqrt(p.cov[k][0]);
+            conditional += w * s.abar[0] * (p.mean[k][1] + p.cov[k][2] / p.cov[k][0] * d);
+            total += w;
+        }
+        conditional /= total;
+        pair_complete(&p, MIX_CHAINS, r < 3 ? MIX_STEPS : 600, (float)held, &got_mean, &got_var);
+        printf("completion, %d levels: known %.2f, mean %.3f, by quadrature %.3f, conditional mean of the data %.3f\n", s.levels, held, got_mean, mean, conditional);
+        near("completed from a mixture: mean", got_mean, mean, sqrt((square - mean * mean) / MIX_CHAINS) * 1.1);
+        near("completed from a mixture: variance", got_var, square - mean * mean, (square - mean * mean) * (sqrt(3.0 / MIX_CHAINS) + bias / 4));
+        if (r >= 3) near("completed from a mixture: conditional mean", got_mean, conditional, sqrt((square - mean * mean) / MIX_CHAINS) + 0.06 / 4);
+    }
+}
+
+/* -- from one image to another -- */
+
+static void interpolation(void)
+{
+    static const size_t sizes[3] = { 1, OBJ_SIZE, 150 };
+    static const int draws[4] = { 0, 1, 17, DRL__DRAW_KNOWN };
+    enum { POINTS = 5, N_DRAW = 20000 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    drl_interpolation path;
+    drl_noise noise;
+    float *x = floats(POINTS * N_DRAW), *ends = floats(2 * N_DRAW);
+    uint64_t seed = 77;
+    int z, i, j, k;
+    path.seed = seed; path.from = 3; path.to = 8; path.count = POINTS;
+    noise = drl_interpolation_noise(&path);
+    for (z = 0; z < 3; ++z) {                       /* samples: the ends are those of images 3 and 8 */
+        own o;
+        drl_energy e = obj_energy(&o, sizes[z], 3);
+        drl_sample_desc how = obj_desc();
+        drl_sampler *sampler;
+        size_t size = sizes[z];
+        how.labels = NULL; how.guidance = 0;
+        for (i = 0; i < 2; ++i) {
+            how.count = 1; how.first = i ? 8 : 3;
+            sampler = obj_new(ctx, &e, &s, &how);
+            CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+            obj_images(sampler, 1, size, ends + (size_t)i * size);
+            drl_sampler_destroy(sampler);
+        }
+        how.seed = 5; how.first = 0; how.count = POINTS; how.noise = noise;
+        sampler = obj_new(ctx, &e, &s, &how);
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+        obj_images(sampler, POINTS, size, x);
+        drl_sampler_destroy(sampler);
+        CHECK(!memcmp(x, ends, size * sizeof *x), "size %d: the first image is not the one it comes from", (int)size);
+        CHECK(!memcmp(x + (POINTS - 1) * size, ends + size, size * sizeof *x), "size %d: the last image is not the one it leads to", (int)size);
+        for (i = 1; i < POINTS; ++i) CHECK(memcmp(x + (size_t)i * size, x + (size_t)(i - 1) * size, size * sizeof *x) != 0, "size %d: images %d and %d are the same", (int)size, i - 1, i);
+        how.first = 2; how.count = 2;               /* a part of the way */
+        sampler = obj_new(ctx, &e, &s, &how);
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+        obj_images(sampler, 2, size, ends);
+        CHECK(!memcmp(x + 2 * size, ends, 2 * size * sizeof *x), "size %d: images 2 and 3 alone are others", (int)size);
+        drl_sampler_destroy(sampler);
+        path.count = 1;                             /* a way of one image stays where it is */
+        how.first = 0; how.count = 1;
+        sampler = obj_new(ctx, &e, &s, &how);
+        CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+        obj_images(sampler, 1, size, ends);
+        CHECK(!memcmp(x, ends, size * sizeof *x), "size %d: a way of one image", (int)size);
+        drl_sampler_destroy(sampler);
+        path.count = POINTS;
+    }
+    for (k = 0; k < 4; ++k) {                       /* draws: normal everywhere, and on a great circle */
+        for (i = 0; i < 2; ++i) drl__noise_counter(&seed, ctx, i ? 8 : 3, draws[k], ends + i * N_DRAW, N_DRAW);
+        for (i = 0; i < POINTS; ++i) {
+            double w = atan2(1, 0) * i / (POINTS - 1), mean = 0, square = 0, with[2] = { 0, 0 }, worst = 0;
+            float *at = x + i * N_DRAW;
+            noise.fill(noise.user, ctx, i, draws[k], at, N_DRAW);
+            for (j = 0; j < N_DRAW; ++j) {
+                double want = cos(w) * (double)ends[j] + sin(w) * (double)ends[N_DRAW + j];
+                mean += (double)at[j] / N_DRAW;
+                square += (double)at[j] * (double)at[j] / N_DRAW;
+                with[0] += (double)at[j] * (double)ends[j] / N_DRAW;
+                with[1] += (double)at[j] * (double)ends[N_DRAW + j] / N_DRAW;
+                if (!(fabs((double)at[j] - want) <= worst)) worst = fabs((double)at[j] - want);
+            }
+            CHECK(worst < 1e-6, "image %d, draw %d: off by %g", i, draws[k], worst);
+            CHECK((i && i < POINTS - 1) || !memcmp(at, ends + (i ? N_DRAW : 0), N_DRAW * sizeof *at), "draw %d: an end has other bits", draws[k]);
+            near("interpolated draw: mean", mean, 0, 1 / sqrt((double)N_DRAW));
+            near("interpolated draw: variance", square, 1, sqrt(2.0 / N_DRAW));
+            near("interpolated draw: with the first", with[0], cos(w), sqrt(2.0 / N_DRAW));
+            near("interpolated draw: with the last", with[1], sin(w), sqrt(2.0 / N_DRAW));
+        }
+    }
+    free(x); free(ends);
+    drl_ctx_destroy(ctx);
+}
+
+/* -- a clock's budget -- */
+
+typedef struct ticks { double now, step; int asked; } ticks;
+static double ticking(void *user)
+{
+    ticks *c = (ticks *)user;
+    ++c->asked;
+    return c->now += c->step;
+}
+
+static void run_until(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    own o;
+    drl_energy e = obj_energy(&o, OBJ_SIZE, 1000);
+    drl_sample_desc how = obj_desc();
+    drl_sampler *sampler = obj_new(ctx, &e, &s, &how), *other;
+    float want[OBJ_COUNT * OBJ_SIZE], got[OBJ_COUNT * OBJ_SIZE];
+    int total = MIX_LEVELS * OBJ_STEPS, left = total, rounds = 0;
+    drl_status status = DRL_RUNNING;
+    ticks c = { 0, 1, 0 };
+    CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK, "%s", drl_ctx_message(ctx));
+    obj_images(sampler, OBJ_COUNT, OBJ_SIZE, want);
+    drl_sampler_destroy(sampler);
+    sampler = obj_new(ctx, &e, &s, &how);
+    CHECK(drl_sampler_run_until(sampler, ticking, &c, -5) == DRL_RUNNING && drl_sampler_steps_left(sampler) == --left, "a time that has passed: %d steps left, not %d", drl_sampler_steps_left(sampler), left);
+    CHECK(drl_sampler_run_until(sampler, ticking, &c, c.now) == DRL_RUNNING && drl_sampler_steps_left(sampler) == --left, "now: %d steps left, not %d", drl_sampler_steps_left(sampler), left);
+    c.now = 0; c.asked = 0;
+    CHECK(drl_sampler_run_until(sampler, ticking, &c, 4) == DRL_RUNNING && drl_sampler_steps_left(sampler) == (left -= 4) && c.asked == 4, "4 ticks: %d steps left, not %d, the clock was asked %d times", drl_sampler_steps_left(sampler), left, c.asked);
+    while (status == DRL_RUNNING && rounds < 100) {         /* frames of 2.5 ticks: 3 steps each, across the ends of levels */
+        c.now = 0;
+        status = drl_sampler_run_until(sampler, ticking, &c, 2.5);
+        left = left > 3 ? left - 3 : 0;
+        CHECK(drl_sampler_steps_left(sampler) == left, "%d steps left, not %d", drl_sampler_steps_left(sampler), left);
+        ++rounds;
+    }
+    CHECK(status == DRL_OK && rounds == (total - 6 + 2) / 3, "status %d after %d rounds", (int)status, rounds);
+    obj_images(sampler, OBJ_COUNT, OBJ_SIZE, got);
+    CHECK(!memcmp(want, got, sizeof got), "a clock's budget changes the result");
+    c.asked = 0;
+    CHECK(drl_sampler_run_until(sampler, ticking, &c, 1e9) == DRL_OK && !c.asked, "done already, and the clock was asked %d times", c.asked);
+    REFUSED(ctx, drl_sampler_run_until(sampler, NULL, &c, 1), DRL_E_ARGUMENT);
+    CHECK(drl_sampler_run_until(NULL, ticking, &c, 1) == DRL_E_ARGUMENT, "no sampler");
+    other = obj_new(ctx, &e, &s, &how);
+    o.fail_at = o.calls + 3;
+    CHECK(drl_sampler_run_until(other, ticking, &c, 1e9) == DRL_E_IO && c.asked == 2, "a failing energy, and the clock was asked %d times", c.asked);
+    drl_sampler_destroy(sampler);
+    drl_sampler_destroy(other);
+    drl_ctx_destroy(ctx);
+}
+
 int main(void)
 {
     test_seed = 7;
@@ -1219,12 +1604,21 @@ int main(void)
     one_level();
     sums();
     shared_terms();
+    complete_gaussian();
+    complete_mixture();
+    obj_fill();
     for (cooperative = 0; cooperative < 2; ++cooperative) {
-        slices();
-        same_bits();
+        for (inpainting = 0; inpainting < 2; ++inpainting) {
+            slices();
+            same_bits();
+        }
+        inpainting = 0;
+        holding();
         one_by_one();
         starts();
         failures();
+        interpolation();
+        run_until();
     }
     cooperative = 0;
     cooperative_by_hand();
