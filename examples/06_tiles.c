@@ -14,7 +14,8 @@
  *   PREFIX-inpaint      an image, the half that is shown, and what the model puts into the other half
  *   PREFIX-interpolate  from one sample of a class to another, by turning the noise of one into that of the other
  *   PREFIX-compose      a first class, a second, and both: F(y; c1) + F(y; c2) - F(y); in the last row the first without the second
- * Trains for 10 minutes; the pictures take about a minute. Shapes and colours of the sprites are never named together in training.
+ * Trains for 10 minutes; the pictures take 10 seconds. After 2500 steps (5 minutes of one core) guided columns have their colours and roughly
+ * their shapes, and heart + red gives red hearts, though no image of the training is called both. Tiles of 32 x 32 want hours and a --base of 32.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -315,12 +316,12 @@ int main(int argc, char **argv)
     minutes = option_number(&o, "--minutes", 10);
     size = option_int(&o, "--size", 0);
     e.d.form = DRL_FORM_CDRL;
-    e.d.base = option_int(&o, "--base", 0);
-    e.d.steps = option_int(&o, "--k", 0);
-    e.d.batch = td.batch = option_int(&o, "--batch", 32);
+    e.d.base = option_int(&o, "--base", 16);
+    e.d.steps = option_int(&o, "--k", 8);
+    e.d.batch = td.batch = option_int(&o, "--batch", 16);
     e.d.trainable = 1;
     td.learning_rate = (float)option_number(&o, "--lr", 1e-3);
-    td.initializer_rate = (float)option_number(&o, "--initializer-lr", 0);
+    td.initializer_rate = (float)option_number(&o, "--initializer-lr", 2e-3);
     td.warmup = option_int(&o, "--warmup", 200);
     td.data_noise = (float)option_number(&o, "--noise", 0.05);
     e.guidance = (float)option_number(&o, "--guidance", 1);
