@@ -693,12 +693,13 @@ typedef struct drl_sample_desc {
                                  * without a model; negative none */
     const drl_energy *energy;   /* with a model: sampled in place of its energy, for sums and the like; NULL: the model's. Its user must outlive
                                  * the sampler */
-    const float *known;         /* inpainting, both or neither, [count * size], copied: where mask is nonzero, the image is held at this one, */
-    const uint8_t *mask;        /* diffused to the level under way by one draw of noise */
+    const float *known;         /* inpainting, both or neither, [count * size], copied, finite: where mask is nonzero, the image is held at this */
+    const uint8_t *mask;        /* one, diffused to the level under way by one draw (number 2^31 - 1). The upper levels know it through noise only, so
+                                 * with few levels the rest is drawn somewhat towards what is common */
 } drl_sample_desc;
 
 /* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to, w = i / (count - 1) * pi/2, the draws
- * being those of images `from` and `to` of `seed`, of x_T and of every Langevin step. First image 0, last image exactly the other end. */
+ * being those of images `from` and `to` (another one) of `seed`, of x_T and of every Langevin step. First image 0, last image exactly the other end. */
 typedef struct drl_interpolation { uint64_t seed; int from, to, count; } drl_interpolation;
 DRL_API drl_noise drl_interpolation_noise(drl_interpolation *interpolation);            /* points at *interpolation */
 
@@ -851,7 +852,7 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end, minimising |y_K - y_0|^2 [Zhu24]; then
  * both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state, with half the learning rate and fresh noise. */
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
 DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
