@@ -1,7 +1,7 @@
 /* frechet.c - Frechet distance of a model's samples to the MNIST training images, in the 64 features of a small digit classifier.
  *
  *   cc -O2 -DDRL_THREADS bench/frechet.c -lm -o build/frechet
- *   build/frechet MODEL.safetensors [--count 1000] [--threads 2] [--steps K] [--seed 1] [--data ../shared]
+ *   build/frechet MODEL.safetensors [--count 1000] [--threads 2] [--steps K] [--keep-step] [--seed 1] [--data ../shared]
  *
  * Prints the scale first: the classifier's accuracy on test images (0.9600), the distance of the test images (0.46), of test images with
  * Gaussian noise of 0.2 (3.4) and of blurred ones (145); then that of the samples. Without MODEL only the scale. Needs the data folder.
@@ -99,6 +99,7 @@ int main(int argc, char **argv)
         else if (i + 1 < argc && !strcmp(argv[i], "--count")) count = atoi(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--threads")) cd.threads = atoi(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--steps")) how.steps = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--keep-step")) how.keep_step = 1;
         else if (i + 1 < argc && !strcmp(argv[i], "--seed")) how.seed = (uint64_t)atoi(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--data")) data = argv[++i];
         else { fprintf(stderr, "unknown option %s\n", argv[i]); return 2; }
