@@ -337,7 +337,10 @@ int main(int argc, char **argv)
         if (drl_dataset_load(e.ctx, files, file_count, &loaded) != DRL_OK) return fail(e.ctx, "data");
         e.data = *loaded;
         if (!e.data.labels) { fprintf(stderr, "--data: labels are needed, too\n"); return 2; }
-        if (size > 0 && size < e.data.height && e.data.height % size == 0 && e.data.width == e.data.height && !(shrunk = shrink(&e.data, e.data.height / size))) { fprintf(stderr, "out of memory for the images\n"); return 1; }
+        if (size > 0 && size < e.data.height && e.data.height % size == 0 && e.data.width == e.data.height) {
+            shrunk = shrink(&e.data, e.data.height / size);
+            if (!shrunk) { fprintf(stderr, "out of memory for the images\n"); return 1; }
+        }
     }
     classes = e.sprites ? SPRITE_SHAPES + SPRITE_COLOURS : e.data.classes;
     if (from) {

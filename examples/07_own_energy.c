@@ -6,9 +6,9 @@
  *     ./own_energy [--model FILE] [--palette] [--strength X] [--minutes X or --steps N] [--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
  *
  * The rule is that images are their own mirror images, or with --palette that pixels have one of five colours. FILE is any model; without
- * one a small model is trained on the embedded sprites for a minute, enough for blobs of colour.
+ * one a small model is trained on the embedded sprites for a minute, enough for blobs of colour; one of 06_tiles.c gives crests and beetles.
  * Prints how far samples are from the rule without it and with it, and writes PREFIX.png (or .ppm): plain above, ruled below, from the
- * same noise. The distances fall from about 0.5 to below 0.05.
+ * same noise. Mirror images: the distance falls from about 0.4 to 0.02; five colours: from 0.4 to 0.05.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -219,7 +219,8 @@ int main(int argc, char **argv)
     how.energy = &both;                                         /* in place of the model's; schedule, steps and noise stay */
     if (status == DRL_OK) status = drl_sample(model, &how, x + COUNT * term[0].energy.size);
     if (status != DRL_OK) { fprintf(stderr, "sampling: %s\n", drl_ctx_message(ctx)); return 1; }
-    printf("root mean square distance from the rule (%s): %.3f without it, %.3f with it\n", r.palette ? "five colours" : "mirror images", distance(&r, x, COUNT), distance(&r, x + COUNT * term[0].energy.size, COUNT));
+    printf("root mean square distance from the rule (%s): %.3f without it, %.3f with it\n", r.palette ? "five colours" : "mirror images",
+           distance(&r, x, COUNT), distance(&r, x + COUNT * term[0].energy.size, COUNT));
     p = picture_grid(x, 2 * COUNT, COUNT, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
     picture_flatten(&p, 0x606060ff);
     if (!picture_save(ctx, &p, prefix, 0)) return 1;
