@@ -1,4 +1,4 @@
-# make demo       train a small model on the embedded sprites (5 minutes on 2 cores) and draw its samples
+# make demo       train a small model on the embedded sprites (5 minutes) and draw what it can be asked
 # make test       all tests; the last line is "N passed, M failed"
 # make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make clean
 
@@ -25,8 +25,8 @@ build/%: bench/%.c $(HEADERS)
 	@mkdir -p build
 	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
 
-demo: build/02_train_images
-	build/02_train_images --minutes 4 --lr 1e-3 --warmup 300 --noise 0.05 --k 15 --b2 4e-4 --threads $(THREADS) --out build/demo
+demo: build/06_tiles
+	build/06_tiles --minutes 4 --threads $(THREADS) --out build/demo
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
 test: $(TESTS) build/parity build/conformance

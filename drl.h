@@ -2044,11 +2044,15 @@ static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, i
  * products of a chunk should stay in the second-level cache, and every thread should have a share. */
 static size_t drl__winograd_tiles(int n, int h, int w) { return (size_t)n * (size_t)((h + 3) / 4) * (size_t)((w + 3) / 4); }
 
+static size_t drl__winograd_most(const drl_conv2d_desc *d)
+{
+    size_t most = ((size_t)1 << 20) / (144 * ((size_t)d->in_channels + (size_t)d->out_channels));
+    return most > DRL__CHUNK ? DRL__CHUNK : most < DRL__CHUNK / 2 ? DRL__CHUNK / 2 : most;
+}
+
 static int drl__winograd_chunk(const drl_conv2d_desc *d, size_t tiles, int jobs)
 {
-    size_t most = ((size_t)1 << 20) / (144 * ((size_t)d->in_channels + (size_t)d->out_channels)), chunks;
-    most = most > DRL__CHUNK ? DRL__CHUNK : most < DRL__CHUNK / 2 ? DRL__CHUNK / 2 : most;
-    chunks = (tiles + most - 1) / most;
+    size_t most = drl__winograd_most(d), chunks = (tiles + most - 1) / most;
     if (chunks < (size_t)jobs) chunks = (size_t)jobs;
     return (int)drl__round_up((tiles + chunks - 1) / chunks, 12);           /* a multiple of every tile's rows */
 }
@@ -2071,7 +2075,8 @@ static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n
         if (floats > most) most = floats;
     }
     if (d->winograd) {
-        int chunk = drl__winograd_chunk(d, drl__winograd_tiles(n, h, w), 1);
+        size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
+        int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);      /* fewer images may have longer chunks */
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
         if (floats > most) most = floats;
     }

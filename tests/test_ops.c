@@ -1006,6 +1006,31 @@ static drl_status make(drl_isa isa, int threads, drl_ctx **ctx)
     return drl_ctx_create(&d, ctx);
 }
 
+/* Scratch that was planned for a batch is enough for every smaller one, whose chunks of tiles can be longer. */
+static void test_winograd_scratch(void)
+{
+    static const int sizes[][3] = { { 32, 32, 32 }, { 8, 64, 64 }, { 16, 64, 96 }, { 9, 17, 33 }, { 4, 64, 64 }, { 8, 256, 256 }, { 5, 8, 8 } };     /* side, c, k */
+    drl_ctx *ctx = NULL;
+    size_t i;
+    int n, jobs, short_of = 0;
+    if (make(DRL_ISA_AUTO, 1, &ctx) != DRL_OK) return;
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; ++i) for (jobs = 1; jobs < 8; ++jobs) {
+        drl_conv2d_desc d;
+        size_t planned;
+        memset(&d, 0, sizeof d);
+        d.in_channels = sizes[i][1];
+        d.out_channels = sizes[i][2];
+        d.winograd = 1;
+        planned = drl__conv_work(ctx, &d, 64, sizes[i][0], sizes[i][0], jobs);
+        for (n = 1; n <= 64; ++n) {
+            int chunk = drl__winograd_chunk(&d, drl__winograd_tiles(n, sizes[i][0], sizes[i][0]), jobs);
+            short_of += chunk > DRL__CHUNK || drl__zeros_floats(&d) + (size_t)jobs * drl__winograd_floats(ctx, &d, chunk) > planned;
+        }
+    }
+    CHECK(!short_of, "%d smaller batches need more scratch than was planned", short_of);
+    drl_ctx_destroy(ctx);
+}
+
 static void test_errors(void)
 {
     float data[64] = { 0 };
@@ -1052,6 +1077,7 @@ int main(void)
     test_elementary();
     test_fma();
     test_errors();
+    test_winograd_scratch();
     for (i = 0; i < 5; ++i) for (t = 0; t < (sets[i] == DRL_ISA_PORTABLE ? 2 : 4); ++t) {
         drl_ctx *ctx = NULL;
         if (make(sets[i], threads[t], &ctx) != DRL_OK) continue;
