@@ -65,10 +65,10 @@
  * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. -ffast-math voids this, and
  * on 32-bit x86 say -msse2: its older registers keep digits that no other machine has.
  *
- * Accuracy. float32; a convolution's error is that of one chain of C*R*S fused multiply-adds. Tolerances in the tests follow the length of
- * the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
+ * Accuracy. float32; a direct convolution's error is that of one chain of C*R*S fused multiply-adds, Winograd's about three times as much.
+ * Tolerances in the tests follow the length of the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
  *
- * Speed. Nearly all of the time goes to 3x3 convolutions. All instruction sets are in every binary; no -m flag is needed. With gcc the
+ * Speed. Nearly all of the time goes to 3x3 convolutions, by Winograd's algorithm where a layer is large enough for it. All instruction sets are in every binary; no -m flag is needed. With gcc the
  * kernels are optimised even without -O; with clang say -O2.
  *
  * Options, to be defined before the include:
@@ -229,7 +229,7 @@ DRL_API size_t     drl_tensor_count(const drl_tensor *t);           /* n*h*w*c, 
  * [conv] - 3x3 (stride 1, zero padding 1) and 1x1 convolution with bias; a dense layer is the 1x1 one on 1x1 images.
  * y[n,i,j,k] = bias[k] + sum over r, s, c of x[n,i+r-1,j+s-1,c] * weight[k,c,r,s], weights in file order [K,C,R,S].
  * Weights are packed once, then used by any number of calls. Every output element is one chain of fused multiply-adds in the
- * order r, s, c, on every instruction set.
+ * order r, s, c, on every instruction set; with `winograd` 36 chains in the order c, between transforms of a fixed order.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef struct drl_conv2d_desc {
     int in_channels, out_channels;  /* >= 1 */
@@ -1665,10 +1665,9 @@ typedef struct drl__normals_args {
 typedef struct drl__kernels {
     drl_isa isa;
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
-    drl__span_fn conv, conv_dw, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals;
+    drl__span_fn conv, conv_dw, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
-    drl__span_fn moments, normalize, attention, attention_grad;
 } drl__kernels;
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -4834,10 +4833,18 @@ static const char *drl__name_next(drl_net *net, const char *name, const char *su
     return text;
 }
 
+/* Room for `count` floats in the state block; returns its offset. */
+static size_t drl__state_next(drl_net *net, size_t count)
+{
+    size_t offset = net->state_size;
+    net->state_size += drl__round_up(count, DRL__ALIGN / sizeof(float));
+    return offset;
+}
+
 /* Records a vector of the state block that files hold as "name.suffix"; returns its offset. */
 static size_t drl__vector_next(drl_net *net, const char *name, const char *suffix, int count)
 {
-    size_t offset = net->state_size;
+    size_t offset = drl__state_next(net, (size_t)count);
     const char *text = drl__name_next(net, name, suffix);
     if (net->vector) {
         drl_param *p = &net->vector[net->vector_count];
@@ -4848,7 +4855,6 @@ static size_t drl__vector_next(drl_net *net, const char *name, const char *suffi
         p->count = (size_t)count;
     }
     ++net->vector_count;
-    net->state_size += drl__round_up((size_t)count, DRL__ALIGN / sizeof(float));
     return offset;
 }
 
@@ -4972,15 +4978,10 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
         op->u = drl__vector_next(net, desc->name, ".weight_u", shape[0]);
         op->v = drl__vector_next(net, desc->name, ".weight_v", x.c * conv.kernel * conv.kernel);
     } else if (desc->spectral) {
-        op->u = net->state_size;
-        net->state_size += drl__round_up((size_t)shape[0], DRL__ALIGN / sizeof(float));
-        op->v = net->state_size;
-        net->state_size += drl__round_up((size_t)x.c * (size_t)(conv.kernel * conv.kernel), DRL__ALIGN / sizeof(float));
+        op->u = drl__state_next(net, (size_t)shape[0]);
+        op->v = drl__state_next(net, (size_t)x.c * (size_t)(conv.kernel * conv.kernel));
     }
-    if (desc->spectral) {
-        op->norm = net->state_size;
-        net->state_size += DRL__ALIGN / sizeof(float);
-    }
+    if (desc->spectral) op->norm = drl__state_next(net, 1);
     op->packed = net->packed_size;
     net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 0), DRL__ALIGN / sizeof(float));
     op->packed_transposed = net->packed_size;
@@ -6083,14 +6084,29 @@ DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [schedule.impl] - arithmetic with + - * /, square roots and our own elementary functions only, so every machine gets the same bits.
  * ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* Lays the schedule's arrays out in memory; row receives a, s, abar, sbar and logsnr, to be filled. Only [Zhu24] has the last one's memory. */
+static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *schedule, double b2, double *row[5])
+{
+    int i;
+    if (!memory || !schedule || levels < 2 || levels > 500) return DRL_E_ARGUMENT;
+    for (i = 0; i < 5; ++i) row[i] = memory + i * (levels + 1);
+    schedule->levels = levels;
+    schedule->a = row[0];
+    schedule->s = row[1];
+    schedule->abar = row[2];
+    schedule->sbar = row[3];
+    schedule->logsnr = NULL;
+    schedule->b2 = b2;
+    return DRL_OK;
+}
+
 DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule)
 {
     int i, j, from = 0;
-    double *a = memory, *s, *abar, *sbar;
-    if (!memory || !schedule || levels < 2 || levels > 500) return DRL_E_ARGUMENT;
-    s = a + levels + 1;
-    abar = s + levels + 1;
-    sbar = abar + levels + 1;
+    double *row[5], *a, *s, *abar, *sbar;
+    if (drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
+    a = row[0]; s = row[1]; abar = row[2]; sbar = row[3];
     for (i = 0; i <= levels; ++i) {
         /* step i covers betas from .. cut: beta 0 alone, then equal stretches of the first half, then all the rest       [Gao21] A.1 */
         int cut = i < levels ? i * (1000 / (2 * (levels - 1))) : 999;
@@ -6101,13 +6117,6 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
         abar[i] = i ? abar[i - 1] * a[i] : a[i];
         sbar[i] = sqrt(1.0 - abar[i] * abar[i]);
     }
-    schedule->levels = levels;
-    schedule->a = a;
-    schedule->s = s;
-    schedule->abar = abar;
-    schedule->sbar = sbar;
-    schedule->b2 = 2e-4;
-    schedule->logsnr = NULL;
     return DRL_OK;
 }
 
@@ -6117,13 +6126,11 @@ static float drl__rounded(double x) { volatile float f = (float)x; return f; }
 DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule)
 {
     const double low = drl__atan(drl__exp(-0.5 * 9.8)), span = drl__atan(drl__exp(0.5 * 5.1)) - low;
-    double *a = memory, *s, *abar, *sbar, *logsnr;
+    double *row[5], *a, *s, *abar, *sbar, *logsnr;
     int i;
-    if (!memory || !schedule || levels < 2 || levels > 500) return DRL_E_ARGUMENT;
-    s = a + levels + 1;
-    abar = s + levels + 1;
-    sbar = abar + levels + 1;
-    logsnr = sbar + levels + 1;
+    if (drl__schedule_place(levels, memory, schedule, 4e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
+    a = row[0]; s = row[1]; abar = row[2]; sbar = row[3];
+    schedule->logsnr = logsnr = row[4];
     for (i = 0; i <= levels; ++i) {
         float u = drl__rounded((double)i / levels), turn = drl__rounded((double)drl__rounded((double)(float)span * (double)u) + (double)(float)low);
         float l = -2 * drl__rounded(drl__log((double)drl__rounded(drl__tan((double)turn))));
@@ -6133,13 +6140,6 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
         a[i] = i ? abar[i] / abar[i - 1] : abar[0];
         s[i] = sqrt(1 - a[i] * a[i]);
     }
-    schedule->levels = levels;
-    schedule->a = a;
-    schedule->s = s;
-    schedule->abar = abar;
-    schedule->sbar = sbar;
-    schedule->b2 = 4e-4;
-    schedule->logsnr = logsnr;
     return DRL_OK;
 }
 
@@ -9503,8 +9503,8 @@ static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
     DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
-    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__dot16), DRL__FN(drl__peak),
-    DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad)
+    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad),
+    DRL__FN(drl__dot16), DRL__FN(drl__peak)
 };
 
 #if defined(__GNUC__) && !defined(__clang__)
