@@ -62,8 +62,9 @@
  *
  * Repeatability. Portable C, AVX2, AVX-512 and NEON give the same bits, at any thread count: every sum has one order, every fused
  * multiply-add is written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index). SSE2 has no
- * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. -ffast-math voids this, and
- * on 32-bit x86 say -msse2: its older registers keep digits that no other machine has.
+ * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. On 32-bit x86 say -msse2:
+ * its older registers keep digits that no other machine has. -ffast-math does not reach this file's code with gcc, but makes a program flush
+ * denormal numbers to zero; clang still takes approximate square roots. With both, what is not finite is noticed as always.
  *
  * Accuracy. float32; a direct convolution's error is that of one chain of C*R*S fused multiply-adds, Winograd's about three times as much.
  * Tolerances in the tests follow the length of the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
@@ -109,7 +110,9 @@
 #endif
 
 #ifndef DRL_API
-#ifdef DRL_STATIC
+#if defined(DRL_STATIC) && defined(__GNUC__)
+#define DRL_API static __attribute__((unused))     /* no warning about what the program does not call */
+#elif defined(DRL_STATIC)
 #define DRL_API static
 #else
 #define DRL_API extern
@@ -931,12 +934,18 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #endif
 
 /* No product may be fused into a sum behind our back: repeatability rests on every fma being written as one. The kernels are written
- * so that no compiler has anything to fuse; these pragmas do the same for the scalar double code. */
+ * so that no compiler has anything to fuse; these pragmas do the same for the scalar double code. They also take back -ffast-math, under
+ * which a comparison would no longer notice what is not a number. */
 #if defined(__clang__)
+#if __clang_major__ >= 14 && (defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0))
+#define DRL__CLANG_FAST 1
+#pragma float_control(push)
+#pragma float_control(precise, on)
+#endif
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
 #pragma GCC push_options
-#pragma GCC optimize("fp-contract=off")
+#pragma GCC optimize("no-fast-math", "fp-contract=off")
 #if defined(__i386__) && defined(__SSE2__)
 #pragma GCC target("fpmath=sse")            /* x87 registers keep digits that no other machine has */
 #endif
@@ -4996,7 +5005,7 @@ DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act)
     drl__op scratch;
     drl_value y;
     if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_act")) return drl__value_none();
-    if ((int)act < DRL_ACT_NONE || act > DRL_ACT_SILU) {
+    if ((unsigned)act > (unsigned)DRL_ACT_SILU) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)act);
         return drl__build_fail(net, DRL_E_ARGUMENT);
     }
@@ -7015,7 +7024,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->height % (1 << (d->resolutions - 1)) || d->width % (1 << (d->resolutions - 1)))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask for fewer",
                          d->height, d->width, d->resolutions - 1, d->resolutions);
-    if ((int)d->form < DRL_FORM_DRL || d->form > DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
+    if ((unsigned)d->form > (unsigned)DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
         (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
@@ -8309,6 +8318,9 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
 #endif
+#ifdef DRL__CLANG_FAST
+#pragma float_control(pop)
+#endif
 #endif /* DRL_IMPLEMENTATION */
 
 #else /* DRL__PASS */
@@ -8532,7 +8544,7 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-#pragma GCC optimize("O3", "fp-contract=off")       /* full speed in debug builds too */
+#pragma GCC optimize("O3", "no-fast-math", "fp-contract=off")       /* full speed in debug builds too */
 #endif
 
 #ifndef drl__vload_n
