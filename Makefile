@@ -38,6 +38,7 @@ test: $(TESTS) build/parity build/conformance
 	@p=0; f=0; want=`build/conformance --isa portable`; for i in avx2 avx512 neon; do for t in 1 3; do \
 	  got=`build/conformance --isa $$i --threads $$t` || continue; if [ "$$got" = "$$want" ]; then p=$$((p+1)); else f=$$((f+1)); echo "conformance: $$i, $$t threads: $$got, portable: $$want"; fi; done; done; \
 	  echo "conformance: $$p passed, $$f failed" | tee -a build/test.log
+	@sh tests/kernels.sh build/test.log | tee build/one.log; cat build/one.log >> build/test.log
 	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
 
 bench: build/bench

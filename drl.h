@@ -6513,7 +6513,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps >= (0x7fffffff - 1) / schedule->levels ||
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
                          d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
@@ -7005,14 +7005,14 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (!d->levels) d->levels = 6;
     cdrl = (int)d->form == DRL_FORM_CDRL;
     if (!d->steps) d->steps = cdrl ? 15 : 30;
-    if (!(d->b2 > 0)) d->b2 = d->b2 < 0 ? d->b2 : cdrl ? 4e-4 : 2e-4;
-    if (!(d->noise_scale > 0)) d->noise_scale = d->noise_scale < 0 ? d->noise_scale : cdrl ? 1.0f : 0.99f;
+    if (d->b2 == 0) d->b2 = cdrl ? 4e-4 : 2e-4;
+    if (d->noise_scale == 0) d->noise_scale = cdrl ? 1.0f : 0.99f;
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->batch) d->batch = 32;
     if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
-        d->levels < 2 || d->levels > 500 || d->steps < 1 || d->b2 < 0 || d->noise_scale < 0 || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
+        d->levels < 2 || d->levels > 500 || d->steps < 1 || !(d->b2 > 0) || !(d->noise_scale > 0 && d->noise_scale < 1e30f) || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
         d->base > 65536 || d->blocks > 4096 || d->steps > 65535)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d x %d x %d, base %d, blocks %d, resolutions %d, levels %d, steps %d, b2 %g, noise scale %g, batch %d: one of them is out of range",
                          d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, d->b2, (double)d->noise_scale, d->batch);

@@ -1088,6 +1088,7 @@ int main(void)
         jobs_most = 0;
         lcg_state = 1;
         run_all(ctx);
+        CHECK(ctx->kernels->peak(1000) == 2000.0 * ctx->kernels->rows * ctx->kernels->block, "%s: operations of the peak loop", set_name);
         if (!recording) CHECK(recorded_at == recorded_n, "recorded %d, compared %d", (int)recorded_n, (int)recorded_at);
         CHECK(threads[t] == 1 || jobs_most == threads[t], "at most %d jobs of %d", jobs_most, threads[t]);
         printf("test_ops: %s", set_name);
