@@ -1,6 +1,6 @@
 # make demo       train a small model on the embedded sprites (5 minutes) and draw what it can be asked
 # make test       all tests; the last line is "N passed, M failed"
-# make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make clean
+# make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make coverage;  make clean
 
 CC      = cc
 CXX     = c++
@@ -47,7 +47,10 @@ bench: build/bench
 check-all:
 	@sh tests/check-all.sh
 
+coverage:
+	@sh tests/coverage.sh
+
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench check-all clean
+.PHONY: all examples demo test bench check-all coverage clean

@@ -2608,8 +2608,8 @@ static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int 
 {
     const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
     float *mean = a->scratch + (size_t)job * 4 * a->each, *sums = mean + a->each, *gain = sums + a->each;
-    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
-    size_t image, i;
+    size_t each = a->c / (size_t)a->groups, image, i;
+    double count = (double)a->rows * (double)each;
     int g;
     for (image = begin; image < end; ++image) {
         drl__norm_args k = drl__norm_image(a, image, mean, sums);
@@ -2639,8 +2639,8 @@ static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, i
 {
     const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
     float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each, *dy_gain = shift + a->each;
-    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
-    size_t image, i;
+    size_t each = a->c / (size_t)a->groups, image, i;
+    double count = (double)a->rows * (double)each;
     int g;
     for (image = begin; image < end; ++image) {
         const float *m = a->moments + image * (size_t)a->groups * 2;
@@ -6829,7 +6829,7 @@ static const char *drl__parse_number(const char *s, double *value)
     double power = 1, v;
     if (*s == 'x') {
         for (++s; digits < 16; ++s, ++digits) {
-            int c = *s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+            int c = (unsigned char)*s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
             if (h < 0) return NULL;
             m = m << 4 | (unsigned)h;
         }

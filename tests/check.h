@@ -12,6 +12,10 @@
 #define CHECK_MAYBE_UNUSED
 #endif
 
+#ifndef CHECK_STOP
+#define CHECK_STOP (void)0      /* tests/mutate.sh: exit(1) */
+#endif
+
 static long check_passed = 0, check_failed = 0;
 
 /* CHECK(condition, "format", ...) - counts, and prints the sentence when the condition is false. */
@@ -23,6 +27,7 @@ static long check_passed = 0, check_failed = 0;
             printf("%s:%d: FAILED %s: ", __FILE__, __LINE__, #cond);            \
             printf(__VA_ARGS__);                                                \
             printf("\n");                                                       \
+            CHECK_STOP;                                                         \
         }                                                                       \
     } while (0)
 
