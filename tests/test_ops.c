@@ -953,7 +953,8 @@ static void run_all(drl_ctx *ctx)
         { 3, 4, 4, 7, 13, 3 }, { 1, 6, 6, 16, 64, 3 }, { 1, 9, 5, 17, 65, 3 }, { 2, 8, 8, 31, 5, 3 }, { 1, 8, 8, 32, 1, 3 }, { 1, 5, 5, 40, 3, 3 }, { 1, 5, 1, 8, 48, 3 },
         { 1, 3, 130, 5, 9, 3 }, { 1, 2, 200, 8, 10, 3 }, { 1, 4, 4, 200, 70, 3 }, { 7, 2, 2, 9, 11, 3 }, { 1, 3, 3, 4, 4, 3 }, { 1, 13, 11, 3, 4, 3 },
         { 1, 32, 32, 3, 128, 3 }, { 1, 8, 8, 128, 128, 3 }, { 1, 16, 16, 32, 64, 3 }, { 3, 4, 4, 64, 64, 3 }, { 2, 32, 32, 1, 32, 3 },
-        { 1, 1, 1, 1, 1, 1 }, { 2, 1, 1, 7, 9, 1 }, { 5, 1, 1, 128, 256, 1 }, { 1, 6, 7, 3, 20, 1 }, { 1, 8, 8, 33, 18, 1 }, { 2, 16, 16, 32, 96, 1 }, { 130, 1, 1, 6, 6, 1 }, { 1, 1, 300, 5, 2, 1 }
+        { 1, 1, 1, 1, 1, 1 }, { 2, 1, 1, 7, 9, 1 }, { 5, 1, 1, 128, 256, 1 }, { 1, 6, 7, 3, 20, 1 }, { 1, 8, 8, 33, 18, 1 }, { 2, 16, 16, 32, 96, 1 }, { 130, 1, 1, 6, 6, 1 }, { 1, 1, 300, 5, 2, 1 },
+        { 1, 14, 10, 8, 49, 3 }, { 1, 2, 2, 300, 4, 3 }, { 1, 1, 2, 2800, 4, 1 }             /* the last two: more weights than DRL__MAX_WEIGHTS, also in narrow blocks */
     };
     static const int counts[] = { 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 127, 1031 };
     static const int smalls[][4] = { { 1, 1, 1, 1 }, { 2, 1, 3, 2 }, { 1, 2, 2, 3 }, { 2, 3, 1, 7 }, { 1, 2, 2, 8 }, { 3, 2, 2, 15 }, { 1, 3, 3, 16 }, { 2, 2, 3, 17 }, { 1, 2, 2, 31 }, { 2, 4, 4, 64 },
@@ -966,6 +967,7 @@ static void run_all(drl_ctx *ctx)
     int act;
     if (part("conv")) for (i = 0; i < sizeof convs / sizeof convs[0]; ++i) {
         const int *v = convs[i];
+        if (only_part && (double)v[0] * v[1] * v[2] * v[3] * v[4] * v[5] * v[5] > 5e5) continue;
         test_conv(ctx, v[0], v[1], v[2], v[3], v[4], v[5], 0);
         if (v[5] == 3) test_conv(ctx, v[0], v[1], v[2], v[3], v[4], 3, 1);
     }
@@ -1078,7 +1080,8 @@ static void test_errors(void)
     drl_ctx_destroy(ctx);
 }
 
-/* test_ops [SET [PART]]: one instruction set against double and against itself with more threads; without it, every set, and against portable C. */
+/* test_ops [SET [PART]]: one instruction set against double and against itself with more threads; without it, every set, and against portable C.
+ * PART is conv (small ones), ops, attention or norm. */
 int main(int argc, char **argv)
 {
     static const int threads[] = { 1, 2, 3, 7 };
