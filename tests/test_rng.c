@@ -54,7 +54,6 @@ static int by_value(const void *a, const void *b)
 static void test_uniform(void)
 {
     const int N = 1 << 18;
-    const uint64_t stream = ((uint64_t)9 << 32) + 6;
     drl_rng r = rng_at(7, 3, 1);
     double sum = 0, squares = 0, worst = 0;
     float *x = (float *)malloc((size_t)N * sizeof(float));
@@ -95,6 +94,7 @@ static double normal_reference(uint64_t seed, uint64_t stream, uint64_t position
 static void test_normals(drl_ctx *ctx)
 {
     const int N = 1 << 18;
+    const uint64_t stream = ((uint64_t)9 << 32) + 6;
     float *x = (float *)malloc((size_t)N * sizeof(float)), part[200], guard[140];
     drl_rng r = rng_at(1234567890123456789u, 987654321, 0);
     double m1 = 0, m2 = 0, m3 = 0, m4 = 0, pair = 0, worst = 0, error = 0;
