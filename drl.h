@@ -1640,6 +1640,11 @@ typedef struct drl__winograd_args {
     int h, w, c, k, chunk;
     int transposed;                 /* a gradient */
     drl__fused fused;
+    /* parameter gradient: of a chunk's first tile on, see drl__winograd_dw */
+    const float *dy;
+    float *u, *dweight;
+    size_t first;
+    int stage;
 } drl__winograd_args;
 
 typedef struct drl__winograd_pack_args {
@@ -1679,7 +1684,7 @@ typedef struct drl__normals_args {
 typedef struct drl__kernels {
     drl_isa isa;
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
-    drl__span_fn conv, conv_dw, narrow, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
+    drl__span_fn conv, conv_dw, narrow, winograd, winograd_dw, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
 } drl__kernels;
@@ -2057,6 +2062,9 @@ static size_t drl__winograd_most(const drl_conv2d_desc *d)
     return most > DRL__CHUNK ? DRL__CHUNK : most < DRL__CHUNK / 2 ? DRL__CHUNK / 2 : most;
 }
 
+/* The parameter gradient by it needs a full tile of inputs. */
+static int drl__winograd_trains(const drl_conv2d_desc *d) { return d->winograd && d->in_channels >= DRL__MR_MAX; }
+
 static int drl__winograd_chunk(const drl_conv2d_desc *d, size_t tiles, int jobs)
 {
     size_t most = drl__winograd_most(d), chunks = (tiles + most - 1) / most;
@@ -2072,22 +2080,27 @@ static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d,
     return 36 * ((size_t)chunk * (forward > backward ? forward : backward) + 2 * DRL__LANES);
 }
 
-/* Scratch for at most `jobs` at a time. */
-static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs)
+/* Scratch for at most `jobs` at a time; for all passes, or for those without a parameter gradient. */
+static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs, int trains)
 {
-    size_t threads = (size_t)jobs, most, floats;
+    size_t threads = (size_t)jobs, most, floats, tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
+    int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);          /* fewer images may have longer chunks */
     most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * drl__columns_forward(d));
     if (d->winograd) {
-        size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
-        int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);      /* fewer images may have longer chunks */
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
         if (floats > most) most = floats;
     }
+    if (trains && drl__winograd_trains(d)) {
+        floats = drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels) + drl__winograd_floats(ctx, d, chunk);
+        if (floats < DRL__ROUND16((size_t)n * (size_t)d->out_channels)) floats = DRL__ROUND16((size_t)n * (size_t)d->out_channels);
+        return floats > most ? floats : most;
+    }
+    if (!trains) return most;
     floats = drl__dw_floats(ctx, d) + DRL__ROUND16((size_t)n * (size_t)d->out_channels) + threads * drl__dw_job_floats(ctx, d, w);
     return floats > most ? floats : most;
 }
 
-DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w) { return drl__conv_work(ctx, d, n, h, w, ctx->threads); }
+DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w) { return drl__conv_work(ctx, d, n, h, w, ctx->threads, 1); }
 
 /* What all three passes demand; in and out have the channels of the forward pass. */
 static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d, const drl_tensor *in, const drl_tensor *out, const float *work)
@@ -2217,6 +2230,35 @@ static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const flo
     drl__split(ctx, images * ((c + 63) / 64), 1 + DRL__GRAIN / (rows * 64), ctx->kernels->columns, &k);
 }
 
+static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *work)
+{
+    size_t sums = 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels), tiles;
+    drl__winograd_args a;
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.dy = dy->data;
+    a.dweight = dweight;
+    a.zeros = work;
+    a.u = work + drl__zeros_floats(d);
+    a.scratch = a.u + sums;
+    a.h = x->h;
+    a.w = x->w;
+    a.c = x->c;
+    a.k = dy->c;
+    a.tiles = drl__winograd_tiles(x->n, x->h, x->w);
+    a.chunk = drl__winograd_chunk(d, a.tiles, 1);
+    memset(work, 0, (drl__zeros_floats(d) + sums) * sizeof *work);
+    for (; a.first < a.tiles; a.first += (size_t)a.chunk) {
+        tiles = a.tiles - a.first < (size_t)a.chunk ? a.tiles - a.first : (size_t)a.chunk;
+        a.stage = 0;
+        drl__split(ctx, tiles, 4, ctx->kernels->winograd_dw, &a);
+        a.stage = 1;
+        drl__split(ctx, 36, 1, ctx->kernels->winograd_dw, &a);
+    }
+    a.stage = 2;
+    drl__split(ctx, (size_t)a.c, 1, ctx->kernels->winograd_dw, &a);
+}
+
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work)
 {
     drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, work);
@@ -2226,25 +2268,30 @@ DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
     size_t groups;
     float *partial;
     if (status != DRL_OK) return status;
-    partial = work + drl__dw_floats(ctx, d);
-    memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
-    a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
-    a.dy = dy->data;
-    a.y = work;
-    a.columns = drl__columns_dw(d);
-    a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
-    a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
-    groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
-    drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block), 1, kernels->conv_dw, &a);
-    p.v = drl__weight_of(d, 0);
-    p.vl = kernels->vl;
-    p.block = kernels->block;
-    p.width = a.columns;
-    p.from = work;
-    p.to = dweight;
-    p.scale = 1;
-    p.add = 1;
-    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
+    if (drl__winograd_trains(d)) {
+        drl__winograd_param_grad(ctx, d, x, dy, dweight, work);
+        partial = work;
+    } else {
+        partial = work + drl__dw_floats(ctx, d);
+        memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
+        a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
+        a.dy = dy->data;
+        a.y = work;
+        a.columns = drl__columns_dw(d);
+        a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
+        a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
+        groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
+        drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block), 1, kernels->conv_dw, &a);
+        p.v = drl__weight_of(d, 0);
+        p.vl = kernels->vl;
+        p.block = kernels->block;
+        p.width = a.columns;
+        p.from = work;
+        p.to = dweight;
+        p.scale = 1;
+        p.add = 1;
+        drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
+    }
     if (dbias) {
         drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, partial, 0);
         drl__columns(ctx, partial, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
@@ -4961,7 +5008,8 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     op->packed_transposed = net->packed_size;
     if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (!net->op || op->by_input || net->op[op->a].by_param))
         net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
-    drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1), drl_conv2d_work_count(net->ctx, &conv, net->desc.batch, x.h, x.w));
+    drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1, 0),
+                  drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
     return y;
 }
 
@@ -9126,6 +9174,37 @@ DRL__INLINE DRL__TARGET size_t DRL__FN(drl__winograd_tile)(const drl__winograd_a
     return tile / (size_t)(across * down);
 }
 
+/* Inputs of one tile to its 36 planes, v_step floats apart. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_args *a, size_t tile, float *to, size_t v_step)
+{
+    int h = a->h, w = a->w, row, column, i, j;
+    size_t c = (size_t)a->c, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), step[6], e;
+    const float *from[6], *gain_in = a->transposed ? a->fused.gain : NULL;
+    int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside of the image */
+    for (i = 0; i < 6; ++i) {
+        int inside = row + i - 1 >= 0 && row + i - 1 < h;
+        from[i] = inside ? a->x + ((image * (size_t)h + (size_t)(row + i - 1)) * (size_t)w + (size_t)column) * c : a->zeros;
+        step[i] = inside ? c : 0;
+    }
+    for (e = 0; e < c; e += DRL__VL) {
+        drl__v d[36], some[6];
+        size_t n = c - e;
+        const drl__v gain = gain_in ? drl__vload_n(gain_in + e, n) : drl__vset(1.0f);
+        for (j = 0; j < 6; ++j) {
+            if (j < j0 || j >= j1) DRL__EACH(i, 6) some[i] = drl__vset(0.0f);
+            else if (n >= DRL__VL) DRL__EACH(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
+            else DRL__EACH(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
+            if (gain_in) DRL__EACH(i, 6) some[i] = drl__vmul(some[i], gain);
+            DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
+        }
+        for (i = 0; i < 6; ++i) {
+            DRL__FN(drl__winograd_in)(d + 6 * i, 1, some, 1);
+            if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (size_t)(6 * i + j) * v_step + e, some[j]);
+            else DRL__EACH(j, 6) drl__vstore_n(to + (size_t)(6 * i + j) * v_step + e, n, some[j]);
+        }
+    }
+}
+
 /* Signs of a vector from element `at` on: read, and written, a pixel's first vector first. */
 DRL__INLINE DRL__TARGET unsigned DRL__FN(drl__signs)(const uint8_t *bits, size_t at)
 {
@@ -9176,41 +9255,14 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, k0, plane, row, column;
     size_t c = (size_t)a->c, k = (size_t)a->k, e, item, v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)kp + DRL__LANES;
     float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step;
-    const float *px[DRL__CHUNK], *gain_in = a->transposed ? a->fused.gain : NULL, *shift = a->fused.shift ? a->fused.shift : a->zeros;
+    const float *px[DRL__CHUNK], *shift = a->fused.shift ? a->fused.shift : a->zeros;
     size_t shift_step = a->fused.shift ? k : 0;
     drl__conv_args product;
     memset(&product, 0, sizeof product);
     product.k = kp;
     for (item = begin; item < end; ++item) {
         size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
-        for (t = 0; t < count; ++t) {
-            size_t image = DRL__FN(drl__winograd_tile)(a, first + t, &row, &column), step[6];
-            const float *from[6];
-            int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside of the image */
-            float *to = v + t * c;
-            for (i = 0; i < 6; ++i) {
-                int inside = row + i - 1 >= 0 && row + i - 1 < h;
-                from[i] = inside ? a->x + ((image * (size_t)h + (size_t)(row + i - 1)) * (size_t)w + (size_t)column) * c : a->zeros;
-                step[i] = inside ? c : 0;
-            }
-            for (e = 0; e < c; e += DRL__VL) {
-                drl__v d[36], some[6];
-                size_t n = c - e;
-                const drl__v gain = gain_in ? drl__vload_n(gain_in + e, n) : drl__vset(1.0f);
-                for (j = 0; j < 6; ++j) {
-                    if (j < j0 || j >= j1) DRL__EACH(i, 6) some[i] = drl__vset(0.0f);
-                    else if (n >= DRL__VL) DRL__EACH(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
-                    else DRL__EACH(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
-                    if (gain_in) DRL__EACH(i, 6) some[i] = drl__vmul(some[i], gain);
-                    DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
-                }
-                for (i = 0; i < 6; ++i) {
-                    DRL__FN(drl__winograd_in)(d + 6 * i, 1, some, 1);
-                    if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (size_t)(6 * i + j) * v_step + e, some[j]);
-                    else DRL__EACH(j, 6) drl__vstore_n(to + (size_t)(6 * i + j) * v_step + e, n, some[j]);
-                }
-            }
-        }
+        for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, v + t * c, v_step);
         for (plane = 0; plane < 36; ++plane) {
             const float *weights = a->packed + (size_t)plane * c * (size_t)kp;
             int rows = (int)(count + DRL__MR - 1) / DRL__MR * DRL__MR;
@@ -9250,6 +9302,108 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
                 }
             }
         }
+    }
+}
+
+/* u = A y: four values to six, the other way through drl__winograd_out. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out_grad)(const drl__v *y, const int from, drl__v *u, const int to)
+{
+    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA), b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB);
+    const drl__v a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
+    drl__v even = drl__vfma(a2, y[2 * from], y[0]), odd = drl__vfma(a2, y[3 * from], y[from]);
+    u[0] = y[0];
+    u[to] = drl__vfma(a, odd, even);
+    u[2 * to] = drl__vfma(ma, odd, even);
+    even = drl__vfma(b2, y[2 * from], y[0]);
+    odd = drl__vfma(b2, y[3 * from], y[from]);
+    u[3 * to] = drl__vfma(b, odd, even);
+    u[4 * to] = drl__vfma(mb, odd, even);
+    u[5 * to] = y[3 * from];
+}
+
+/* g = G' u: six values to three, the other way through drl__winograd_weights. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights_grad)(const drl__v *u, const int from, drl__v *g, const int to)
+{
+    const drl__v a = drl__vset(DRL__WA), b = drl__vset(DRL__WB), a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
+    const drl__v n0 = drl__vset(1.0f / (DRL__WA2 * DRL__WB2)), na = drl__vset(0.5f / (DRL__WA2 * (DRL__WA2 - DRL__WB2))), nb = drl__vset(0.5f / (DRL__WB2 * (DRL__WB2 - DRL__WA2)));
+    drl__v sa = drl__vmul(na, drl__vadd(u[from], u[2 * from])), da = drl__vmul(na, drl__vsub(u[from], u[2 * from]));
+    drl__v sb = drl__vmul(nb, drl__vadd(u[3 * from], u[4 * from])), db = drl__vmul(nb, drl__vsub(u[3 * from], u[4 * from]));
+    const drl__v one = drl__vset(1.0f);
+    g[0] = drl__vfma(n0, u[0], drl__vfma(one, sa, sb));
+    g[to] = drl__vfma(a, da, drl__vmul(b, db));
+    g[2 * to] = drl__vfma(a2, sa, drl__vfma(b2, sb, u[5 * from]));
+}
+
+/* out[MR inputs][nv vectors of outputs] += sum over tiles of v[tile][input] * d[tile][output]; the first `skip` inputs are another tile's. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_dw_tile)(const int nv, const float *v, size_t c, const float *d, size_t kp, size_t count, int skip, float *out)
+{
+    drl__v acc[DRL__MR][DRL__NV], dv[DRL__NV], xi;
+    int i, j;
+    size_t t;
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vload(out + (size_t)i * kp + j * DRL__VL);
+    for (t = 0; t < count; ++t, v += c, d += kp) {
+        DRL__EACH(j, DRL__NV) if (j < nv) dv[j] = drl__vload(d + j * DRL__VL);
+        DRL__EACH(i, DRL__MR) {
+            xi = drl__vset(v[i]);
+            DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
+        }
+    }
+    DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore(out + (size_t)i * kp + j * DRL__VL, acc[i][j]);
+}
+
+/* Parameter gradient, dg = sum over tiles of G'[(B' d B) . (A dy A')]G, a chunk of tiles at a time in three stages:
+ *   0  items are tiles of the chunk: inputs to v[plane][tile][c], gradients to d[plane][tile][k]
+ *   1  items are planes: u[plane][c][k] += their product
+ *   2  items are inputs c, after the last chunk: u to dweight [k][c][3][3], added */
+DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__winograd_args *a = (const drl__winograd_args *)arg;
+    const int full = DRL__NV * DRL__VL;
+    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, j, row, column, k0;
+    size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, e, t, v_step = (size_t)a->chunk * c + DRL__LANES, d_step = (size_t)a->chunk * width + DRL__LANES;
+    size_t count = a->tiles - a->first < (size_t)a->chunk ? a->tiles - a->first : (size_t)a->chunk;
+    float *v = a->scratch, *d = v + 36 * v_step;
+    (void)job;
+    if (a->stage == 0) for (t = begin; t < end; ++t) {
+        size_t image = DRL__FN(drl__winograd_tile)(a, a->first + t, &row, &column);
+        const float *from = a->dy + ((image * (size_t)a->h + (size_t)row) * (size_t)a->w + (size_t)column) * k;
+        DRL__FN(drl__winograd_load)(a, a->first + t, v + t * c, v_step);
+        for (e = 0; e < k; e += DRL__VL) {
+            drl__v some[6], half[24];
+            for (j = 0; j < 4; ++j) {
+                for (i = 0; i < 4; ++i)
+                    some[i] = row + i < a->h && column + j < a->w ? drl__vload_n(from + ((size_t)i * (size_t)a->w + (size_t)j) * k + e, k - e) : drl__vset(0.0f);
+                DRL__FN(drl__winograd_out_grad)(some, 1, half + j, 4);
+            }
+            for (i = 0; i < 6; ++i) {
+                DRL__FN(drl__winograd_out_grad)(half + 4 * i, 1, some, 1);
+                DRL__EACH(j, 6) drl__vstore(d + (size_t)(6 * i + j) * d_step + t * width + e, some[j]);
+            }
+        }
+    }
+    if (a->stage == 1) for (t = begin; t < end; ++t) for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR) {
+        int n = kp - k0 < full ? kp - k0 : full, skip = e + DRL__MR > c ? (int)(e + DRL__MR - c) : 0;
+        const float *vt = v + t * v_step + e - skip, *dt = d + t * d_step + k0;
+        float *out = a->u + (t * c + e - (size_t)skip) * width + k0;
+        switch (n / DRL__VL) {
+        case 1: DRL__FN(drl__winograd_dw_tile)(1, vt, c, dt, width, count, skip, out); break;
+        case 2: DRL__FN(drl__winograd_dw_tile)(2, vt, c, dt, width, count, skip, out); break;
+#if DRL__NV == 4
+        case 3: DRL__FN(drl__winograd_dw_tile)(3, vt, c, dt, width, count, skip, out); break;
+        case 4: DRL__FN(drl__winograd_dw_tile)(4, vt, c, dt, width, count, skip, out); break;
+#endif
+        default: break;
+        }
+    }
+    if (a->stage == 2) for (t = begin; t < end; ++t) for (e = 0; e < k; e += DRL__VL) {
+        drl__v u[36], half[18], g[9];
+        float some[9][DRL__VL];
+        size_t l;
+        for (i = 0; i < 36; ++i) u[i] = drl__vload(a->u + ((size_t)i * c + t) * width + e);
+        for (j = 0; j < 6; ++j) DRL__FN(drl__winograd_weights_grad)(u + j, 6, half + j, 6);
+        for (i = 0; i < 3; ++i) DRL__FN(drl__winograd_weights_grad)(half + 6 * i, 1, g + 3 * i, 1);
+        for (i = 0; i < 9; ++i) drl__vstore(some[i], g[i]);
+        for (l = 0; l < DRL__VL && e + l < k; ++l) for (i = 0; i < 9; ++i) a->dweight[((e + l) * c + t) * 9 + (size_t)i] += some[i][l];
     }
 }
 
@@ -9682,7 +9836,7 @@ DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 
 static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
-    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
+    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_dw), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
     DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad),
     DRL__FN(drl__dot16), DRL__FN(drl__peak)
