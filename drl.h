@@ -5793,20 +5793,22 @@ DRL_API void drl_net_spectral_grads(drl_net *net)
 /* Tensor i of a net's file, and where it lies: first the parameters, then the vectors of the power iterations. */
 static int drl__net_tensors(const drl_net *net) { return net->param_count + net->vector_count; }
 
+static const drl_param *drl__net_tensor_param(const drl_net *net, int i) { return i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count]; }
+
 static float *drl__net_tensor(const drl_net *net, int i, const drl_param **param)
 {
-    const drl_param *p = *param = i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count];
+    const drl_param *p = *param = drl__net_tensor_param(net, i);
     return (i < net->param_count ? net->params : net->state) + p->offset;
 }
 
-/* Whether the file has every tensor of the net in its shape. */
+/* Whether the file has every tensor of the net in its shape; a net that is only planned will do. */
 static drl_status drl__net_fits(const drl_net *net, const drl_safetensors *st)
 {
     int i, k;
     for (i = 0; i < drl__net_tensors(net); ++i) {
         const drl_param *p;
         const drl_array *a;
-        drl__net_tensor(net, i, &p);
+        p = drl__net_tensor_param(net, i);
         a = drl_safetensors_find(st, p->name);
         if (!a) return drl__fail(net->ctx, DRL_E_FORMAT, "drl_net_load: the file has no tensor '%s'", p->name);
         if (a->rank != p->rank) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: '%s' has %d axes, the net expects %d", p->name, a->rank, p->rank);
@@ -7017,7 +7019,8 @@ static int drl__undescribe(const drl__field *field, size_t fields, const char *t
             for (j = 0; j < n; ++j) {
                 if (j && *text++ != ',') return 0;
                 text = drl__parse_number(text, &v);
-                if (!text || !(v == v)) return 0;
+                if (!text || !(v - v == 0)) return 0;
+                if (field[i].type == DRL__FLOAT && (v > 3.4028234e38 || v < -3.4028234e38)) return 0;
                 if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
                 else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
                 else {
@@ -7076,8 +7079,11 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
     int i, side, cdrl;
+    double desc_b2, desc_noise;                                 /* as given: NaN is no default */
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
+    desc_b2 = d->b2;
+    desc_noise = (double)d->noise_scale;
     if (!d->height) d->height = 32;
     if (!d->width) d->width = d->height;
     if (!d->channels) d->channels = 1;
@@ -7094,11 +7100,11 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->batch) d->batch = 32;
-    if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
+    if (!(desc_b2 - desc_b2 == 0) || !(desc_noise - desc_noise == 0) || d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
         d->levels < 2 || d->levels > 500 || d->steps < 1 || d->b2 < 0 || d->noise_scale < 0 || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
         d->base > 65536 || d->blocks > 4096 || d->steps > 65535)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d x %d x %d, base %d, blocks %d, resolutions %d, levels %d, steps %d, b2 %g, noise scale %g, batch %d: one of them is out of range",
-                         d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, d->b2, (double)d->noise_scale, d->batch);
+                         d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, desc_b2, desc_noise, d->batch);
     for (i = 0; i < d->resolutions; ++i) {
         if (!d->mult[i]) d->mult[i] = i < 6 ? mult[i] : 4;
         if (d->mult[i] < 1 || d->mult[i] > 64) return drl__fail(ctx, DRL_E_ARGUMENT, "model: width multiplier %d of resolution %d; 1 to 64 are possible", d->mult[i], i);
@@ -7569,6 +7575,21 @@ DRL_API drl_status drl_model_load_weights(drl_model *m, const drl_safetensors *s
     return status == DRL_OK && m->initializer ? drl_net_load(m->initializer, st) : status;
 }
 
+/* Plans a network without its memory, and looks for its tensors in the file. */
+static drl_status drl__model_file_fits(drl_ctx *ctx, const drl_safetensors *st, drl_net_build_fn build, drl_model_desc *d)
+{
+    drl_net_desc n;
+    drl_net *tables = NULL;
+    drl_status status;
+    memset(&n, 0, sizeof n);
+    n.batch = 1;
+    status = drl__net_plan(ctx, build, d, &n, &tables);
+    if (status != DRL_OK) return status;
+    status = drl__net_fits(tables, st);
+    drl__free(ctx, tables);
+    return status;
+}
+
 /* Counts before it allocates: a description in a hostile file can ask for any network, but the file must hold its weights. */
 static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use, drl_model **out)
 {
@@ -7592,12 +7613,16 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
     more = count;
     drl__energy_build(&count, &d);
     if (d.initializer > 0) drl__initializer_build(&more, &d);
+    if (count.status != DRL_OK) return count.status;
+    if (more.status != DRL_OK) return more.status;
     tensors = (size_t)drl__net_tensors(&count) + (size_t)drl__net_tensors(&more);
     for (i = 0; i < drl_safetensors_count(st); ++i) elements += drl_array_count(drl_safetensors_at(st, i));
-    if (count.status != DRL_OK || more.status != DRL_OK || tensors != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements ||
+    if (tensors != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements ||
         more.params_size / (DRL__ALIGN / sizeof(float)) > elements)
         return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors of %z elements, its description needs %z tensors and other sizes", drl_safetensors_count(st), elements, tensors);
-    status = drl_model_create(ctx, &d, 0, &m);
+    status = drl__model_file_fits(ctx, st, drl__energy_build, &d);      /* and names and shapes before the buffers, which the weights do not bound */
+    if (status == DRL_OK && d.initializer > 0) status = drl__model_file_fits(ctx, st, drl__initializer_build, &d);
+    if (status == DRL_OK) status = drl_model_create(ctx, &d, 0, &m);
     if (status != DRL_OK) return status;
     status = drl_model_load_weights(m, st);
     if (status != DRL_OK) {
@@ -8207,6 +8232,25 @@ static void drl__checkpoint_read(const drl_array *from, void *to)
         for (k = 0; k < size; ++k) q[i + k] = p[i + (from->swapped ? size - 1 - k : k)];
 }
 
+/* NaN or infinity is found by the exponent's bits, which a file has at the end of each number. */
+static int drl__checkpoint_finite(const drl_array *a)
+{
+    const unsigned char *p = (const unsigned char *)a->data;
+    size_t i, size = drl_dtype_bytes(a->dtype);
+    unsigned char rest = size == 8 ? 0xF0 : 0x80;
+    for (i = size; i <= a->bytes; i += size) if ((p[i - 1] & 0x7F) == 0x7F && (p[i - 2] & rest) == rest) return 0;
+    return 1;
+}
+
+/* Counters and factors that a run can have come to. */
+static int drl__state_sound(const drl__train_state *now)
+{
+    double most = now->step ? 1 - 1e-9 : 1;         /* beta^step: one minus it divides the moments */
+    return now->step < (uint64_t)1 << 36 && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
+           now->rate_factor >= 0 && now->rate_factor <= 1 && now->beta1_power >= 0 && now->beta1_power <= most && now->beta2_power >= 0 &&
+           now->beta2_power <= most && now->grad_average >= 0 && now->grad_average < 1e30;
+}
+
 static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
 {
     drl_array array[DRL__CHECKPOINT_ARRAYS];
@@ -8215,7 +8259,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     drl__train_state now;
     int i, k, count;
     memset(&now, 0, sizeof now);
-    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || now.rollbacks < 0)
+    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || !drl__state_sound(&now))
         return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
     drl__model_text(&tr->model->desc, own, sizeof own);
     if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
@@ -8226,6 +8270,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
         int fits = a && a->dtype == array[i].dtype && a->rank == array[i].rank;
         for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == array[i].shape[k];
         if (!fits) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: '%s' is missing, or of another type or shape", array[i].name);
+        if (!drl__checkpoint_finite(a)) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: '%s' has numbers that are not finite", array[i].name);
     }
     for (i = 0; i < count; ++i) drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
     tr->now = now;
