@@ -844,6 +844,8 @@ typedef struct drl_train_report {
 
 typedef struct drl_trainer drl_trainer;
 
+#define DRL_ROLLBACKS_MAX 16            /* to one state; the learning rate is then 2^-16 of what led there */
+
 DRL_API drl_status drl_trainer_create(drl_model *model, const drl_train_desc *desc, drl_trainer **trainer);
 DRL_API drl_status drl_trainer_size(drl_model *model, const drl_train_desc *desc, size_t *bytes);
 DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
@@ -852,7 +854,9 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end, minimising |y_K - y_0|^2 [Zhu24]; then
  * both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise. */
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise.
+ * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
+ * Then resume an older checkpoint, or start again with another description; a loop of steps and rollbacks therefore ends. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
 DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
@@ -8286,6 +8290,9 @@ DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
     if (!tr) return DRL_E_ARGUMENT;
     if (tr->desc.snapshot < 0) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: no good state is kept, `snapshot` is negative");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: the model holds the averaged weights; call drl_trainer_swap_average first");
+    if (tr->now.rollbacks - tr->good.rollbacks >= DRL_ROLLBACKS_MAX)
+        return drl__fail(tr->ctx, DRL_E_DIVERGED, "drl_trainer_rollback: %d rollbacks to step %u have not led to a later good state, with the learning rate down to %g of its value there; resume an older checkpoint",
+                         DRL_ROLLBACKS_MAX, tr->good.step, tr->good.rate_scale > 0 ? tr->now.rate_scale / tr->good.rate_scale : 0.0);
     for (i = 0; i < tr->parts; ++i) {
         drl__part_copy(&tr->part[i], 1);
         drl__net_prepare(tr->part[i].net, DRL__NORM_KEPT);
