@@ -56,6 +56,10 @@
  *
  * Errors. Fallible functions return drl_status, and write results only on success. The context keeps the first failure and a sentence with
  * the numbers until drl_ctx_clear. Nothing is printed, nothing aborts; DRL_ASSERT guards promises inside this file only.
+ * Arguments that are NULL, out of range, not finite, of sizes that do not fit, misaligned, or that share memory where they may not, are
+ * refused, and nothing is changed; functions without a status then return 0, -1 or NULL, or do nothing. What cannot be found out: a pointer to
+ * less memory than asked for, or to memory that is gone; buffers that overlap in part where the same one would do; sizes in a drl_tensor
+ * that are not those of its memory. Scratch (`work`) and, in a sampler that has failed, images are undefined after a failure.
  *
  * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call the work is given to the job
  * hook in at most `threads` pieces. No thread is ever started except by DRL_THREADS together with drl_ctx_desc.threads > 1.
@@ -211,7 +215,7 @@ typedef struct drl_rng {
 
 DRL_API uint32_t drl_rng_u32(drl_rng *rng);                         /* 32 random bits */
 DRL_API float    drl_rng_uniform(drl_rng *rng);                     /* [0, 1), a multiple of 2^-24 */
-DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1, n >= 1; bias below n * 2^-32 */
+DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1; bias below n * 2^-32; 0, and no draw, for n < 1 */
 DRL_API void     drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count);     /* N(0, 1), on ctx's vectors */
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -238,15 +242,16 @@ typedef struct drl_conv2d_desc {
                                      * multiplications, about three times the rounding error, 4 times the packed weights. Pays from 4x4 pixels up */
 } drl_conv2d_desc;
 
-/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. */
+/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. 0, as from all
+ * functions that count floats, when there is no such convolution or the number does not fit size_t. */
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed);
-/* packed <- scale * weight, in the order that the pass reads it. */
+/* packed <- scale * weight, in the order that the pass reads it. Does nothing when drl_conv2d_packed_count is 0. */
 DRL_API void   drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed);
 /* Floats of scratch that any of the three passes needs for images of h x w and batch n, with ctx's threads. */
 DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w);
 
 /* The three passes. x (N,H,W,C), y (N,H,W,K); accumulate != 0 adds to what dx holds, else dx is overwritten; dweight [K,C,R,S] and
- * dbias [K] are added to (dbias may be NULL); bias NULL means none. Fail with DRL_E_SHAPE. Allocate nothing. */
+ * dbias [K] are added to (dbias may be NULL); bias NULL means none. Not in place. Fail with DRL_E_ARGUMENT, DRL_E_SHAPE. Allocate nothing. */
 DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work);
 DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work);
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work);
@@ -333,7 +338,7 @@ DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv,
 DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y);
 
 /* drl_spectral_norm - power iteration on W [rows, cols], estimates u [rows], v [cols] updated in place:
- * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); sigma = u' W v.                          [Miyato18]
+ * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); sigma = u' W v. 0 when something is missing. [Miyato18]
  * drl_spectral_norm_grad - from G, gradient by W / sigma, to that by W, in place: G / sigma - <G, W> / sigma^2 u v'. */
 DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations);
 DRL_API void  drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g);
@@ -613,11 +618,12 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
  * As in the published code l is rounded to float at every operation; the rest follows from it in double: abar^2 = sigmoid(l).
  * memory: 5 * (levels + 1) doubles. */
 DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule);
-/* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. */
+/* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
 /* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
- * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. */
+ * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. -1 where there is no such
+ * level, NaN for NaN. */
 DRL_API float  drl_schedule_level(const drl_schedule *schedule, int level);
 DRL_API float  drl_level_of_logsnr(float logsnr);
 /* Standard deviation of the noise on a proposal of y_t from x_{t+1}, that of x_t given x_0 and x_{t+1}, scaled as y_t:
@@ -649,7 +655,7 @@ typedef struct drl_mixture {
     const double *weight;                   /* [components], positive, sum 1 */
     const double *mean, *variance;          /* [components * size], variances >= 0 */
 } drl_mixture;
-DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch */
+DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch; of size 0 when something is missing */
 
 /* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). Terms of one energy (the same functions
  * and user) are evaluated as one batch, as far as the energy's goes, every point once for each of them; all points have labels there, 0
@@ -874,7 +880,9 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
 /* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit, if the
  * trainer was made from the description in the file (drl_checkpoint_describe) and is given the same images.
  * drl_trainer_resume fails with DRL_E_SHAPE when the file belongs to another model, and changes nothing.
- * drl_checkpoint_describe reads both descriptions. */
+ * Fails with DRL_E_FORMAT on numbers that no run can have come to: not finite, or counters and factors out of range.
+ * drl_checkpoint_describe reads both descriptions. They are what the file says: a stranger's file can ask for any amount of memory, so look
+ * at drl_model_size before drl_model_create. */
 DRL_API drl_status drl_trainer_save(drl_trainer *trainer, const char *path);
 DRL_API drl_status drl_trainer_resume(drl_trainer *trainer, const char *path);
 DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_model_desc *model, drl_train_desc *train);
