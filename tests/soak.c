@@ -48,7 +48,7 @@ int main(int argc, char **argv)
     memset(&td, 0, sizeof td);
     cd.allocator.alloc_fn = check_alloc; cd.allocator.free_fn = check_free; cd.allocator.user = &heap;
     md.height = 8; md.base = 4; md.resolutions = 2; md.levels = 3; md.steps = 2; md.batch = BATCH; md.trainable = 1;
-    td.batch = BATCH; td.seed = 11; td.learning_rate = 1e-4f; td.data_noise = 0.1f;
+    td.batch = BATCH; td.seed = 11; td.learning_rate = 1e-6f; td.data_noise = 0.1f;      /* so short chains diverge at larger rates */
     if (steps < 10 * TENTHS || cycles < TENTHS) return 1;
     time_of = (double *)malloc((size_t)(group > cycles / TENTHS ? group : cycles / TENTHS) * sizeof *time_of);
     if (!time_of) return 3;
