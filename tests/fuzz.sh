@@ -17,7 +17,7 @@ while [ $round -lt "$rounds" ]; do
         mkdir -p $out/$mode
         kept=tests/corpus/$mode
         [ -d $kept ] || kept=
-        timeout $((seconds * 2 + 60)) $out/fuzz --mode=$mode -max_total_time="$seconds" -max_len=40000 -timeout=20 -rss_limit_mb=1024 -artifact_prefix=$out/$mode- -print_final_stats=1 \
+        timeout $((seconds * 2 + 60)) $out/fuzz --mode=$mode -max_total_time="$seconds" -max_len=40000 -timeout=120 -rss_limit_mb=1024 -artifact_prefix=$out/$mode- -print_final_stats=1 \
             $out/$mode $kept > $out/$mode.log 2>&1
         status=$?
         runs=$(awk '/stat::number_of_executed_units/ { print $2 }' $out/$mode.log)
