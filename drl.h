@@ -5661,8 +5661,8 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     if (desc) count.desc = *desc;
     if (!count.desc.batch) count.desc.batch = 16;
     if (!count.desc.modes) count.desc.modes = 1 << DRL_NET_FORWARD;
-    if (count.desc.batch < 1 || count.desc.modes < 1 || count.desc.modes > 7)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; they must be at least 1, and modes at most 7", count.desc.batch, count.desc.modes);
+    if (count.desc.batch < 1 || count.desc.batch > DRL__SIDE_MAX || count.desc.modes < 1 || count.desc.modes > 7)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; a batch of 1 to %d and modes of 1 to 7 are possible", count.desc.batch, count.desc.modes, DRL__SIDE_MAX);
     count.ctx = ctx;
     build(&count, user);
     if (count.status == DRL_OK && count.op_count < 2)
