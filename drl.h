@@ -2769,7 +2769,7 @@ DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl
     memset(&a, 0, sizeof a);
     a.dy = dy ? dy->data : NULL;
     a.moments = (float *)(uintptr_t)moments;
-    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x ? x->c : 0) : NULL;
+    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x && x->c > 0 && x->c <= DRL__SIDE_MAX ? x->c : 0) : NULL;
     status = drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
     if (status != DRL_OK) return status;
     total = a.sums + (size_t)x->n * 2 * a.c;

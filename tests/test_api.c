@@ -840,7 +840,7 @@ static void fields(void)
             void *p = NULL;
             int k = (int)(x > -3e9 && x < 3e9 ? x : 0), must = 1;
             float v = (float)x;
-            size_t z = x < 0 ? SIZE_MAX : x > 1e18 ? SIZE_MAX / 4 : (size_t)x;
+            size_t z = !(x >= 0) ? SIZE_MAX : x > 1e18 ? SIZE_MAX / 4 : (size_t)x;
             if (f->at == (void *)&w.cd.threads && k == 2) { s = strchr(s, '!'); if (s) ++s; continue; }
             if (f->type == 'i') memcpy(f->at, &k, 4);
             else if (f->type == 'f') memcpy(f->at, &v, 4);
