@@ -975,6 +975,47 @@ static void rollback_both(void)
     unmake(&s);
 }
 
+/* A snapshot that is bad itself: steps from it diverge whatever the rate, and a loop of steps and rollbacks ends with a status. */
+static void bad_snapshot(void)
+{
+    drl_model_desc md = tiny();
+    drl_train_desc td = plan();
+    setup s;
+    float x0[BATCH * IMAGE], *before;
+    size_t n = 0;
+    int round, rollbacks = 0, k;
+    td.snapshot = 2;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    steps(&s, 4);
+    pictures(s.tr, x0, BATCH);
+    for (round = 0; round < 2; ++round) {               /* what the snapshot holds is not finite; then it is again, and the count begins anew */
+        float kept = s.tr->part[0].good_params[0];
+        drl_status status = DRL_OK;
+        s.tr->part[0].good_params[0] = (float)NAN;
+        CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
+        for (k = 1; k < 1000; ++k) {
+            REFUSED(s.ctx, drl_trainer_step(s.tr, x0, NULL, NULL), DRL_E_DIVERGED);
+            n = state_of(&s, &before);
+            status = drl_trainer_rollback(s.tr);
+            if (status != DRL_OK) break;
+            free(before);
+        }
+        rollbacks += k;
+        CHECK(k == DRL_ROLLBACKS_MAX && status == DRL_E_DIVERGED && strstr(drl_ctx_message(s.ctx), "older checkpoint"), "%d rollbacks, then %s: %s", k, drl_status_text(status), drl_ctx_message(s.ctx));
+        REFUSED(s.ctx, drl_trainer_rollback(s.tr), DRL_E_DIVERGED);
+        expect_state(&s, before, n, "a refused rollback");
+        free(before);
+        s.tr->part[0].good_params[0] = kept;            /* what resuming a good checkpoint does */
+        drl__part_copy(&s.tr->part[0], 1);
+        drl__net_prepare(s.tr->part[0].net, DRL__NORM_KEPT);
+        steps(&s, 2);                                   /* past the next snapshot */
+        CHECK(drl_trainer_steps(s.tr) % 2 == 0, "step %d", (int)drl_trainer_steps(s.tr));
+    }
+    CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
+    CHECK(rollbacks == 2 * DRL_ROLLBACKS_MAX, "%d rollbacks", rollbacks);
+    unmake(&s);
+}
+
 /* A learning rate that explodes: a status and a sentence, everything as before the step; rollbacks halve the rate until it works. */
 static void divergence(void)
 {
@@ -1442,6 +1483,7 @@ int main(void)
     bad_data();
     bad_labels();
     divergence();
+    bad_snapshot();
     rollback_both();
     descriptions();
     learns_points();
