@@ -7,7 +7,7 @@
 
 Debian: apt-get install python3-torch libopenblas0-openmp (without the second, PyTorch multiplies matrices with the reference BLAS, which is
 slower). Nothing else is needed: files are read and written here. NAME is a line of build/bench, or the start of one: langevin-small, train.
---float computes in float32 throughout where --check and --write use double, level embeddings and log-SNR apart.
+--check and --write compute in double, level embeddings, the log-SNR and the chains of --write apart; with --float all is float32.
 
 The networks are plain functions of a dict of tensors, whose names are those of the files. As in the published code, level values and the
 log-SNR schedule are rounded to float32 at every operation. """
@@ -58,7 +58,7 @@ class Schedule:
             low = math.atan(math.exp(-0.5 * 9.8))
             span = math.atan(math.exp(0.5 * 5.1)) - low
             u = torch.arange(T + 1, dtype=torch.float64).div(T).float()
-            self.logsnr = -2 * torch.log(torch.tan(torch.tensor(span).float() * u + torch.tensor(low).float()))
+            self.logsnr = -2 * rounded(torch.log, rounded(torch.tan, torch.tensor(span).float() * u + torch.tensor(low).float()))
             l = self.logsnr.double()
             self.abar, self.sbar = torch.sigmoid(l).sqrt().tolist(), torch.sigmoid(-l).sqrt().tolist()
             self.a = [self.abar[0]] + [self.abar[t] / self.abar[t - 1] for t in range(1, T + 1)]
@@ -78,14 +78,18 @@ class Schedule:
     def proposal(self, t): return self.sbar[t] / self.sbar[t + 1] * self.s[t + 1] * self.scale(t)
     def value(self, t): return level_value(self.logsnr[t]) if self.logsnr is not None else torch.tensor(float(t))
 
+def rounded(fn, x):
+    """fn of floats, rounded to float once: PyTorch's own float functions are off by a unit at times, other ones on other processors."""
+    return fn(x.double()).float()
+
 def level_value(logsnr):
-    return 1000 * (torch.atan(torch.exp(-0.5 * logsnr.float().clamp(-20, 20))) / (0.5 * math.pi))
+    return 1000 * (rounded(torch.atan, rounded(torch.exp, -0.5 * logsnr.float().clamp(-20, 20))) / (0.5 * math.pi))
 
 def embedding(value, width, dtype):
     half = width // 2
-    w = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))
+    w = rounded(torch.exp, torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))
     turn = value.float()[:, None] * w[None, :]
-    return torch.cat([turn.sin(), turn.cos()], 1).to(dtype)
+    return torch.cat([rounded(torch.sin, turn), rounded(torch.cos, turn)], 1).to(dtype)
 
 # -- parameters: a dict by name; with a generator, a missing one is drawn when it is first asked for --
 
@@ -282,7 +286,9 @@ def record_drl(p, d, sc, given):
     for k, g in gradients(p, "energy.", loss).items(): yield "grad." + k, g
     yield "sample.out", sample_drl(p, d, sc, given["sample.x_T"], given["sample.noise"])
 
-def record_cdrl(p, d, sc, given, w, steps):
+def record_cdrl(p, d, sc, given, w, steps, quick=None):
+    """quick: the same weights in float32, for chains, which are most of the work (and which a kink bends in either precision)."""
+    quick = quick or p
     yield "out.logsnr_schedule", sc.logsnr
     x, label, value = given["in.x"], given.get("in.label"), level_value(given["in.logsnr"])
     f, dx = gradient(lambda y: energy(p, d, y, value, label), x)
@@ -303,10 +309,10 @@ def record_cdrl(p, d, sc, given, w, steps):
     yield "train.y_init", y_0
     scale = column([sc.scale(i) for i in t], f)
     for k in p: p[k] = p[k].detach()
-    p.fold(True)
-    x_neg = langevin(lambda y: energy(p, d, y, value, label), sc, t, y_0.detach(), x_next, given["train.noise_langevin"]) / scale
+    quick.fold(True)
+    x_neg = langevin(lambda y: energy(quick, d, y, value, label), sc, t, *(v.detach().to(quick.dtype) for v in (y_0, x_next, given["train.noise_langevin"]))).to(f.dtype) / scale
     yield "train.x_neg", x_neg
-    p.fold(False)
+    quick.fold(False)
     y_k = scale * given.get("train.x_neg", x_neg)
     watched(p)
     weight = torch.tensor([sc.s[1] / sc.s[i + 1] for i in t], dtype=f.dtype)
@@ -318,9 +324,9 @@ def record_cdrl(p, d, sc, given, w, steps):
     yield "train.initializer_loss", loss.reshape(1)
     for k, v in gradients(p, "initializer.", loss).items(): yield "train.grad." + k, v
     for k in p: p[k] = p[k].detach()
-    p.fold(True)
-    yield "sample.out", sample_cdrl(p, d, sc, label, w, given["sample.noise"], steps)
-    p.fold(False)
+    quick.fold(True)
+    yield "sample.out", sample_cdrl(quick, d, sc, label, w, given["sample.noise"].to(quick.dtype), steps)
+    quick.fold(False)
 
 # -- --check --
 
@@ -391,7 +397,7 @@ def write(path, size, classes, seed, steps, dtype):
     wide = {k: v.to(dtype) if v.dtype == torch.float32 and k != "in.logsnr" else v for k, v in given.items()}
     q = Weights({k: v.to(dtype) for k, v in p.items()}, dtype=dtype)
     begin = time.time()
-    for name, value in record_cdrl(q, d, sc, wide, guide, steps):
+    for name, value in record_cdrl(q, d, sc, wide, guide, steps, p):
         value = tensors[name] = value.detach().float()
         if name == "train.x_neg": wide[name] = value.to(dtype)          # the losses start from the recorded one
         if "grad." not in name: print("%7.1f s  %-22s norm %.4g" % (time.time() - begin, name, value.norm().item()), flush=True)
