@@ -10,7 +10,7 @@ slower). Nothing else is needed: files are read and written here. NAME is a line
 --check and --write compute in double, level embeddings, the log-SNR and the chains of --write apart; with --float all is float32.
 
 The networks are plain functions of a dict of tensors, whose names are those of the files. As in the published code, level values and the
-log-SNR schedule are rounded to float32 at every operation. """
+log-SNR schedule are rounded to float32 at every operation, and the frequencies of embeddings are PyTorch's float32 exponentials. """
 import argparse, ctypes, json, math, os, random, re, resource, struct, subprocess, sys, time
 from statistics import median
 
@@ -79,7 +79,7 @@ class Schedule:
     def value(self, t): return level_value(self.logsnr[t]) if self.logsnr is not None else torch.tensor(float(t))
 
 def rounded(fn, x):
-    """fn of floats, rounded to float once: PyTorch's own float functions are off by a unit at times, other ones on other processors."""
+    """fn of floats, rounded to float once, which PyTorch's own is not always."""
     return fn(x.double()).float()
 
 def level_value(logsnr):
@@ -87,7 +87,7 @@ def level_value(logsnr):
 
 def embedding(value, width, dtype):
     half = width // 2
-    w = rounded(torch.exp, torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))
+    w = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))     # PyTorch's own: drl.h has the same bits
     turn = value.float()[:, None] * w[None, :]
     return torch.cat([rounded(torch.sin, turn), rounded(torch.cos, turn)], 1).to(dtype)
 
