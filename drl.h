@@ -1679,7 +1679,7 @@ typedef struct drl__normals_args {
 typedef struct drl__kernels {
     drl_isa isa;
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
-    drl__span_fn conv, conv_dw, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
+    drl__span_fn conv, conv_dw, narrow, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
 } drl__kernels;
@@ -1923,10 +1923,12 @@ static drl_status drl__expect_like(drl_ctx *ctx, const char *function, const cha
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [conv.impl] - which kernel does which pass, packing, and scratch. Three special cases, chosen by sizes alone:
  *   few input channels     pixels are unrolled into rows of taps * channels, then the convolution is a matrix product
- *   gradient into few      z[pixel][tap, c] = sum over k of dy[pixel][k] * weight[k,c,tap] is a matrix product; then 9 taps are summed
+ *   gradient into few      one sum over taps and outputs for every element, in DRL__LANES parts: vectors go along the outputs
  *   parameter gradient     accumulates in the order of packed weights, and is added to dweight at the end
  * and Winograd's algorithm for 3x3 kernels where the description asks for it.
  * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
+
 static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
 static int drl__narrow(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
 
@@ -1939,17 +1941,15 @@ static int drl__columns_dw(const drl_conv2d_desc *d)
 }
 
 /* A weight as the kernels see it: `out` outputs from taps * in inputs, element (o, t, i) of the [K,C,R,S] array at drl__weight_at. */
-typedef struct drl__weight { int out, taps, in, transposed, narrow, channels; } drl__weight;
+typedef struct drl__weight { int out, taps, in, transposed, channels; } drl__weight;
 
 static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
 {
     drl__weight v;
-    int taps = drl__side(d) * drl__side(d);
     v.transposed = transposed;
-    v.narrow = transposed && drl__narrow(d);
-    v.taps = v.narrow ? 1 : taps;
+    v.taps = drl__side(d) * drl__side(d);
     v.in = transposed ? d->out_channels : d->in_channels;
-    v.out = !transposed ? d->out_channels : v.narrow ? taps * d->in_channels : d->in_channels;
+    v.out = transposed ? d->in_channels : d->out_channels;
     v.channels = d->in_channels;
     return v;
 }
@@ -1957,7 +1957,6 @@ static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
 static size_t drl__weight_at(const drl__weight *v, int o, int t, int i)
 {
     size_t channels = (size_t)v->channels;
-    if (v->narrow) return ((size_t)i * channels + (size_t)(o % v->channels)) * 9 + (size_t)(o / v->channels);
     if (v->transposed) return ((size_t)i * channels + (size_t)o) * (size_t)v->taps + (size_t)(v->taps - 1 - t);
     return ((size_t)o * channels + (size_t)i) * (size_t)v->taps + (size_t)t;
 }
@@ -1995,6 +1994,7 @@ DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc
 {
     drl__weight v = drl__weight_of(d, transposed);
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
+    if (transposed && drl__narrow(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
     return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
 }
 
@@ -2014,6 +2014,13 @@ DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transpo
         drl__split(ctx, (size_t)u.in, 1 + DRL__GRAIN / (36 * (size_t)u.out), ctx->kernels->winograd_pack, &u);
         return;
     }
+    if (transposed && drl__narrow(d)) {                         /* [c][tap][k], zeros up to a multiple of 16 */
+        size_t width = DRL__ROUND16(a.v.in), i;
+        int o, t;
+        for (o = 0; o < a.v.out; ++o) for (t = 0; t < 9; ++t, packed += width)
+            for (i = 0; i < width; ++i) packed[i] = i < (size_t)a.v.in ? scale * weight[drl__weight_at(&a.v, o, t, (int)i)] : 0;
+        return;
+    }
     a.vl = ctx->kernels->vl;
     a.block = ctx->kernels->block;
     a.width = 0;
@@ -2025,21 +2032,8 @@ DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transpo
 }
 
 /* Scratch of each pass, in floats; every part begins on a multiple of 16. */
-#define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
 
 static size_t drl__zeros_floats(const drl_conv2d_desc *d) { return DRL__ROUND16(drl__max(9 * DRL__MR_MAX, drl__max(d->in_channels, d->out_channels))); }
-
-/* Rows of a strip of the narrow gradient: a whole image if there are enough of them for all threads. */
-static int drl__strip_rows(const drl_ctx *ctx, int n, int h)
-{
-    int strips = (ctx->threads + n - 1) / n;
-    return (h + strips - 1) / strips;
-}
-
-static size_t drl__narrow_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
-{
-    return DRL__ROUND16((size_t)drl__min(h, drl__strip_rows(ctx, n, h) + 2) * (size_t)w * 9 * (size_t)d->in_channels);
-}
 
 static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
 {
@@ -2083,10 +2077,6 @@ static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n
 {
     size_t threads = (size_t)jobs, most, floats;
     most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * drl__columns_forward(d));
-    if (drl__narrow(d)) {
-        floats = drl__zeros_floats(d) + threads * drl__narrow_floats(ctx, d, n, h, w);
-        if (floats > most) most = floats;
-    }
     if (d->winograd) {
         size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
         int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);      /* fewer images may have longer chunks */
@@ -2185,42 +2175,6 @@ DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, co
     return drl__conv_forward(ctx, d, x, packed, bias, NULL, y, work);
 }
 
-/* Gradient into few channels; items are [image][strip of rows]. Neighbouring strips compute the two rows they share twice. */
-typedef struct drl__narrow_args {
-    const drl_ctx *ctx;
-    drl__conv_args conv;            /* of all images, 1x1, into z */
-    float *dx, *scratch;
-    size_t scratch_each;
-    int strip, channels, accumulate;
-} drl__narrow_args;
-
-static void drl__narrow_span(const void *arg, size_t begin, size_t end, int job)
-{
-    const drl__narrow_args *a = (const drl__narrow_args *)arg;
-    int h = a->conv.h, w = a->conv.w, channels = a->channels, strips = (h + a->strip - 1) / a->strip, i, j, r, s, c;
-    size_t item, width = 9 * (size_t)channels;
-    for (item = begin; item < end; ++item) {
-        size_t image = item / (size_t)strips * (size_t)h * (size_t)w;       /* its first pixel */
-        int i0 = (int)(item % (size_t)strips) * a->strip, i1 = drl__min(h, i0 + a->strip);
-        int z0 = drl__max(0, i0 - 1), z1 = drl__min(h, i1 + 1);
-        drl__conv_args z = a->conv;
-        z.x += (image + (size_t)z0 * (size_t)w) * (size_t)z.c;
-        z.y = a->scratch + (size_t)job * a->scratch_each;
-        z.pixels = (size_t)(z1 - z0) * (size_t)w;
-        a->ctx->kernels->conv(&z, 0, drl__conv_items(a->ctx, &z), 0);
-        for (i = i0; i < i1; ++i) for (j = 0; j < w; ++j) {
-            float *dx = a->dx + (image + (size_t)i * (size_t)w + (size_t)j) * (size_t)channels;
-            float sum[4] = { 0, 0, 0, 0 };
-            /* x[i,j] reaches y[i+r,j+s] through tap (1-r, 1-s) */
-            for (r = -1; r <= 1; ++r) for (s = -1; s <= 1; ++s) if (i + r >= 0 && i + r < h && j + s >= 0 && j + s < w) {
-                const float *from = z.y + ((size_t)(i + r - z0) * (size_t)w + (size_t)(j + s)) * width + (size_t)((1 - r) * 3 + 1 - s) * (size_t)channels;
-                for (c = 0; c < channels; ++c) sum[c] += from[c];
-            }
-            for (c = 0; c < channels; ++c) dx[c] = a->accumulate ? dx[c] + sum[c] : sum[c];
-        }
-    }
-}
-
 static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, const drl__fused *fused, drl_tensor *dx, int accumulate, float *work)
 {
     drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, work);
@@ -2236,23 +2190,9 @@ static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, c
     }
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
-    if (drl__narrow(d)) {
-        drl__narrow_args n;
-        a.side = 1;
-        a.k = 9 * d->in_channels;
-        n.ctx = ctx;
-        n.conv = a;
-        n.dx = dx->data;
-        n.scratch = work + drl__zeros_floats(d);
-        n.scratch_each = drl__narrow_floats(ctx, d, dx->n, dx->h, dx->w);
-        n.strip = drl__strip_rows(ctx, dx->n, dx->h);
-        n.channels = d->in_channels;
-        n.accumulate = accumulate;
-        drl__split(ctx, (size_t)dx->n * (size_t)((dx->h + n.strip - 1) / n.strip), 1, drl__narrow_span, &n);
-        return DRL_OK;
-    }
     if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
-    drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
+    if (drl__narrow(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->narrow, &a);
+    else drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
     return DRL_OK;
 }
 
@@ -8928,7 +8868,11 @@ DRL__TARGET static void DRL__FN(drl__unroll)(const drl__conv_args *a, size_t fir
         for (r = -half; r <= half; ++r) {
             const float *row = x + (ptrdiff_t)r * w * c - half * c;
             if (i + r < 0 || i + r >= h) for (k = 0; k < a->side * c; ++k) *out++ = 0;
-            else if (j >= half && j + half < w) for (k = 0; k < a->side * c; ++k) *out++ = row[k];
+            else if (j >= half && j + half < w) {
+                if (a->side * c == 3) { out[0] = row[0]; out[1] = row[1]; out[2] = row[2]; }       /* one channel: no loop */
+                else memcpy(out, row, (size_t)(a->side * c) * sizeof *out);
+                out += a->side * c;
+            }
             else for (s = -half; s <= half; ++s, row += c) {
                 int inside = j + s >= 0 && j + s < w;
                 for (k = 0; k < c; ++k) *out++ = inside ? row[k] : 0;
@@ -8952,6 +8896,49 @@ DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, siz
             *out = inside ? x + ((ptrdiff_t)r * w + s) * a->c : a->zeros;
         }
         if (++j == w) { j = 0; if (++i == h) i = 0; }
+    }
+}
+
+/* Gradient into few channels k: y[pixel][k] = start + sum over taps and c of x[pixel,tap][c] * packed[k][tap][c]; partial sum l takes the
+ * channels l, l + 16, ... of all taps, then halves are added to halves. Four pixels at a time, items are pixels. */
+DRL__TARGET static void DRL__FN(drl__narrow)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__conv_args *a = (const drl__conv_args *)arg;
+    const size_t parts = DRL__LANES / DRL__VL;
+    size_t c = (size_t)a->c, width = (c + DRL__LANES - 1) / DRL__LANES * DRL__LANES, p, e;
+    const float *tap[4][9];
+    float sums[4][DRL__LANES];
+    int h = a->h, w = a->w, k, q, t, r, s, j = (int)(begin % (size_t)w), i = (int)(begin / (size_t)w % (size_t)h);
+    (void)job;
+    for (p = begin; p < end; p += 4) {
+        int count = end - p < 4 ? (int)(end - p) : 4, inside = count == 4 && i > 0 && i + 1 < h && j > 0 && j + 4 < w;
+        for (q = 0; q < 4; ++q) {
+            const float *at = a->x + c * (q < count ? p + (size_t)q : p);
+            for (r = -1, t = 0; r <= 1; ++r) for (s = -1; s <= 1; ++s, ++t)
+                tap[q][t] = inside || (q < count && i + r >= 0 && i + r < h && j + s >= 0 && j + s < w) ? at + (ptrdiff_t)c * ((ptrdiff_t)r * w + s) : a->zeros;
+            if (q < count && ++j == w) { j = 0; if (++i == h) i = 0; }
+        }
+        for (k = 0; k < a->k; ++k) {
+            const float *weights = a->packed + (size_t)(9 * k) * width;
+            drl__v acc[4][DRL__LANES / DRL__VL];
+            size_t v;
+            DRL__EACH(q, 4) DRL__EACH(v, parts) acc[q][v] = drl__vset(0.0f);
+            for (t = 0; t < 9; ++t, weights += width)
+                for (e = 0; e < c; e += DRL__LANES) DRL__EACH(v, parts) {
+                    size_t from = e + v * DRL__VL;
+                    drl__v weight = drl__vload(weights + from);
+                    if (from + DRL__VL <= c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload(tap[q][t] + from), weight, acc[q][v]);
+                    else if (from < c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload_n(tap[q][t] + from, c - from), weight, acc[q][v]);
+                }
+            DRL__EACH(q, 4) DRL__EACH(v, parts) drl__vstore(sums[q] + v * DRL__VL, acc[q][v]);
+            for (q = 0; q < count; ++q) {
+                float *sum = sums[q], *y = a->y + (p + (size_t)q) * (size_t)a->k + k;
+                for (t = 0; t < 8; ++t) sum[t] = sum[t] + sum[t + 8];
+                for (t = 0; t < 4; ++t) sum[t] = sum[t] + sum[t + 4];
+                for (t = 0; t < 2; ++t) sum[t] = sum[t] + sum[t + 2];
+                *y = sum[0] + sum[1] + a->start[(p + (size_t)q) * a->start_step + (size_t)k];
+            }
+        }
     }
 }
 
@@ -9714,7 +9701,7 @@ DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 
 static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
-    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
+    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
     DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad),
     DRL__FN(drl__dot16), DRL__FN(drl__peak)
