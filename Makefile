@@ -2,6 +2,7 @@
 # make test       all tests; the last line is "N passed, M failed"
 # make soak       100,000 steps and 10,000 files (a quarter of an hour);  make fuzz: every reader for a minute, with clang (tests/FUZZING.md)
 # make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make clean
+# make bench-peers   oneDNN and PyTorch beside ours, where they are installed;  make parity-full: networks of the published size against PyTorch
 
 CC      = cc
 CXX     = c++
@@ -59,10 +60,30 @@ soak: build/soak
 fuzz:
 	@sh tests/fuzz.sh 60
 
+# The peers are Debian's packages; a missing one is named, and the result is then a failure.
+PEER_PYTHON = $(firstword $(foreach p,python3 /usr/bin/python3,$(shell $p -c 'import torch' 2>/dev/null && echo $p)))
+PEER_ISA    = $(shell grep -q avx512f /proc/cpuinfo 2>/dev/null && echo avx512) avx2
+build/peers: bench/peers.c bench/bench.c drl.h
+	@mkdir -p build
+	$(CC) $(CFLAGS) -DDRL_THREADS bench/peers.c -o $@ -ldnnl -fopenmp -lm
+bench-peers: build/bench
+	@missing=0; \
+	if echo '#include <oneapi/dnnl/dnnl.h>' | $(CC) -E -x c - >/dev/null 2>&1; then \
+	  $(MAKE) --no-print-directory build/peers && for i in $(PEER_ISA); do for t in 1 2; do build/peers --isa $$i --threads $$t || exit 1; done; done || exit 1; \
+	else echo "oneDNN is not installed: apt-get install libdnnl-dev"; missing=1; fi; \
+	if [ -n "$(PEER_PYTHON)" ]; then $(PEER_PYTHON) bench/peers.py || exit 1; \
+	else echo "PyTorch is not installed: apt-get install python3-torch libopenblas0-openmp"; missing=1; fi; exit $$missing
+
+# 100 million numbers and half an hour of one core, most of it PyTorch's double precision; /2: one instruction set of two.
+parity-full: build/parity
+	@[ -n "$(PEER_PYTHON)" ] || { echo "PyTorch is not installed: apt-get install python3-torch libopenblas0-openmp"; exit 1; }
+	$(PEER_PYTHON) bench/peers.py --write build/official.safetensors
+	@for i in $(PEER_ISA); do build/parity --isa $$i build/official.safetensors || exit 1; done
+
 check-all:
 	@sh tests/check-all.sh
 
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench soak fuzz check-all clean
+.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full
