@@ -43,10 +43,14 @@ test: $(TESTS) build/parity build/conformance
 bench: build/bench
 	build/bench
 
+# What each part of CDRL is worth, on a checkerboard: ten seeds of four variants.
+ablation: build/ablation
+	build/ablation
+
 check-all:
 	@sh tests/check-all.sh
 
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench check-all clean
+.PHONY: all examples demo test bench ablation check-all clean
