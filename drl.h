@@ -1626,14 +1626,28 @@ typedef struct drl__conv_args {
     int columns;                    /* nonzero: pixels are first unrolled into rows of `columns` floats (few channels) */
 } drl__conv_args;
 
+/* What a convolution does to its inputs and results on the way, so that they need not pass through memory for it; NULL: nothing.
+ *   forward     y = act(gain * (product + bias + shift) + add), and the signs of act's operand
+ *   gradient    y = start + act'(signs) * product of gain * x */
+typedef struct drl__fused {
+    const float *shift;             /* [image][k] */
+    const float *gain;              /* [k]; of a gradient [c] */
+    const float *add;               /* like y; may be y */
+    drl_act act;                    /* none, ReLU or leaky ReLU */
+    uint8_t *bits_out;
+    const uint8_t *bits;            /* of a gradient */
+} drl__fused;
+
 /* Winograd's convolution: a tile of 4 x 4 results comes from 6 x 6 inputs by 36 products a pair of channels. Tiles are numbered through
  * all images; items are chunks of them. */
 typedef struct drl__winograd_args {
     const float *x, *packed;        /* packed: [36][as for a 1x1 convolution] */
-    const float *start, *zeros;     /* as in drl__conv_args */
+    const float *bias, *zeros;      /* bias [k]; zeros as long as c and k */
     float *y, *scratch;
-    size_t scratch_each, start_step, tiles;
+    size_t scratch_each, tiles;
     int h, w, c, k, chunk;
+    int transposed;                 /* a gradient */
+    drl__fused fused;
 } drl__winograd_args;
 
 typedef struct drl__winograd_pack_args {
@@ -1673,7 +1687,7 @@ typedef struct drl__normals_args {
 typedef struct drl__kernels {
     drl_isa isa;
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
-    drl__span_fn conv, conv_dw, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
+    drl__span_fn conv, conv_dw, narrow, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
 } drl__kernels;
@@ -1917,10 +1931,12 @@ static drl_status drl__expect_like(drl_ctx *ctx, const char *function, const cha
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [conv.impl] - which kernel does which pass, packing, and scratch. Three special cases, chosen by sizes alone:
  *   few input channels     pixels are unrolled into rows of taps * channels, then the convolution is a matrix product
- *   gradient into few      z[pixel][tap, c] = sum over k of dy[pixel][k] * weight[k,c,tap] is a matrix product; then 9 taps are summed
+ *   gradient into few      one sum over taps and outputs for every element, in DRL__LANES parts: vectors go along the outputs
  *   parameter gradient     accumulates in the order of packed weights, and is added to dweight at the end
  * and Winograd's algorithm for 3x3 kernels where the description asks for it.
  * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
+
 static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
 static int drl__narrow(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
 
@@ -1933,17 +1949,15 @@ static int drl__columns_dw(const drl_conv2d_desc *d)
 }
 
 /* A weight as the kernels see it: `out` outputs from taps * in inputs, element (o, t, i) of the [K,C,R,S] array at drl__weight_at. */
-typedef struct drl__weight { int out, taps, in, transposed, narrow, channels; } drl__weight;
+typedef struct drl__weight { int out, taps, in, transposed, channels; } drl__weight;
 
 static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
 {
     drl__weight v;
-    int taps = drl__side(d) * drl__side(d);
     v.transposed = transposed;
-    v.narrow = transposed && drl__narrow(d);
-    v.taps = v.narrow ? 1 : taps;
+    v.taps = drl__side(d) * drl__side(d);
     v.in = transposed ? d->out_channels : d->in_channels;
-    v.out = !transposed ? d->out_channels : v.narrow ? taps * d->in_channels : d->in_channels;
+    v.out = transposed ? d->in_channels : d->out_channels;
     v.channels = d->in_channels;
     return v;
 }
@@ -1951,7 +1965,6 @@ static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
 static size_t drl__weight_at(const drl__weight *v, int o, int t, int i)
 {
     size_t channels = (size_t)v->channels;
-    if (v->narrow) return ((size_t)i * channels + (size_t)(o % v->channels)) * 9 + (size_t)(o / v->channels);
     if (v->transposed) return ((size_t)i * channels + (size_t)o) * (size_t)v->taps + (size_t)(v->taps - 1 - t);
     return ((size_t)o * channels + (size_t)i) * (size_t)v->taps + (size_t)t;
 }
@@ -1989,6 +2002,7 @@ DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc
 {
     drl__weight v = drl__weight_of(d, transposed);
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
+    if (transposed && drl__narrow(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
     return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
 }
 
@@ -2008,6 +2022,13 @@ DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transpo
         drl__split(ctx, (size_t)u.in, 1 + DRL__GRAIN / (36 * (size_t)u.out), ctx->kernels->winograd_pack, &u);
         return;
     }
+    if (transposed && drl__narrow(d)) {                         /* [c][tap][k], zeros up to a multiple of 16 */
+        size_t width = DRL__ROUND16(a.v.in), i;
+        int o, t;
+        for (o = 0; o < a.v.out; ++o) for (t = 0; t < 9; ++t, packed += width)
+            for (i = 0; i < width; ++i) packed[i] = i < (size_t)a.v.in ? scale * weight[drl__weight_at(&a.v, o, t, (int)i)] : 0;
+        return;
+    }
     a.vl = ctx->kernels->vl;
     a.block = ctx->kernels->block;
     a.width = 0;
@@ -2019,21 +2040,8 @@ DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transpo
 }
 
 /* Scratch of each pass, in floats; every part begins on a multiple of 16. */
-#define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
 
 static size_t drl__zeros_floats(const drl_conv2d_desc *d) { return DRL__ROUND16(drl__max(9 * DRL__MR_MAX, drl__max(d->in_channels, d->out_channels))); }
-
-/* Rows of a strip of the narrow gradient: a whole image if there are enough of them for all threads. */
-static int drl__strip_rows(const drl_ctx *ctx, int n, int h)
-{
-    int strips = (ctx->threads + n - 1) / n;
-    return (h + strips - 1) / strips;
-}
-
-static size_t drl__narrow_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
-{
-    return DRL__ROUND16((size_t)drl__min(h, drl__strip_rows(ctx, n, h) + 2) * (size_t)w * 9 * (size_t)d->in_channels);
-}
 
 static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
 {
@@ -2077,10 +2085,6 @@ static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n
 {
     size_t threads = (size_t)jobs, most, floats;
     most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * drl__columns_forward(d));
-    if (drl__narrow(d)) {
-        floats = drl__zeros_floats(d) + threads * drl__narrow_floats(ctx, d, n, h, w);
-        if (floats > most) most = floats;
-    }
     if (d->winograd) {
         size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
         int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);      /* fewer images may have longer chunks */
@@ -2131,15 +2135,17 @@ static size_t drl__conv_items(const drl_ctx *ctx, const drl__conv_args *a)
     return (a->pixels + DRL__CHUNK - 1) / DRL__CHUNK * (((size_t)a->k + block - 1) / block);
 }
 
-/* y = start + the convolution of x, both sides as the pass sees them. */
-static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *start, size_t start_step, drl_tensor *y, float *work)
+/* y = the convolution of x, both sides as the pass sees them; fused may be NULL. */
+static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const drl_tensor *x, const float *packed, const float *bias, const drl__fused *fused, drl_tensor *y, float *work)
 {
     drl__winograd_args a;
+    memset(&a, 0, sizeof a);
+    if (fused) a.fused = *fused;
+    a.transposed = transposed;
     a.x = x->data;
     a.packed = packed;
     a.zeros = work;
-    a.start = start ? start : work;
-    a.start_step = start_step;
+    a.bias = bias ? bias : work;
     a.y = y->data;
     a.h = x->h;
     a.w = x->w;
@@ -2149,19 +2155,20 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_
     a.chunk = drl__winograd_chunk(d, a.tiles, ctx->in_jobs ? 1 : ctx->threads);
     a.scratch = work + drl__zeros_floats(d);
     a.scratch_each = drl__winograd_floats(ctx, d, a.chunk);
+    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     drl__split(ctx, (a.tiles + (size_t)a.chunk - 1) / (size_t)a.chunk, 1, ctx->kernels->winograd, &a);
 }
 
-DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work)
+static drl_status drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, const drl__fused *fused, drl_tensor *y, float *work)
 {
     drl_status status = drl__conv_check(ctx, "drl_conv2d_forward", d, x, y, work);
     drl__conv_args a;
     if (status != DRL_OK) return status;
-    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     if (d->winograd) {
-        drl__winograd_run(ctx, d, x, packed, bias, 0, y, work);
+        drl__winograd_run(ctx, d, 0, x, packed, bias, fused, y, work);
         return DRL_OK;
     }
+    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(x, y, drl__side(d), packed, work);
     if (bias) a.start = bias;
     a.columns = drl__columns_forward(d);
@@ -2171,71 +2178,35 @@ DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, co
     return DRL_OK;
 }
 
-/* Gradient into few channels; items are [image][strip of rows]. Neighbouring strips compute the two rows they share twice. */
-typedef struct drl__narrow_args {
-    const drl_ctx *ctx;
-    drl__conv_args conv;            /* of all images, 1x1, into z */
-    float *dx, *scratch;
-    size_t scratch_each;
-    int strip, channels, accumulate;
-} drl__narrow_args;
-
-static void drl__narrow_span(const void *arg, size_t begin, size_t end, int job)
+DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work)
 {
-    const drl__narrow_args *a = (const drl__narrow_args *)arg;
-    int h = a->conv.h, w = a->conv.w, channels = a->channels, strips = (h + a->strip - 1) / a->strip, i, j, r, s, c;
-    size_t item, width = 9 * (size_t)channels;
-    for (item = begin; item < end; ++item) {
-        size_t image = item / (size_t)strips * (size_t)h * (size_t)w;       /* its first pixel */
-        int i0 = (int)(item % (size_t)strips) * a->strip, i1 = drl__min(h, i0 + a->strip);
-        int z0 = drl__max(0, i0 - 1), z1 = drl__min(h, i1 + 1);
-        drl__conv_args z = a->conv;
-        z.x += (image + (size_t)z0 * (size_t)w) * (size_t)z.c;
-        z.y = a->scratch + (size_t)job * a->scratch_each;
-        z.pixels = (size_t)(z1 - z0) * (size_t)w;
-        a->ctx->kernels->conv(&z, 0, drl__conv_items(a->ctx, &z), 0);
-        for (i = i0; i < i1; ++i) for (j = 0; j < w; ++j) {
-            float *dx = a->dx + (image + (size_t)i * (size_t)w + (size_t)j) * (size_t)channels;
-            float sum[4] = { 0, 0, 0, 0 };
-            /* x[i,j] reaches y[i+r,j+s] through tap (1-r, 1-s) */
-            for (r = -1; r <= 1; ++r) for (s = -1; s <= 1; ++s) if (i + r >= 0 && i + r < h && j + s >= 0 && j + s < w) {
-                const float *from = z.y + ((size_t)(i + r - z0) * (size_t)w + (size_t)(j + s)) * width + (size_t)((1 - r) * 3 + 1 - s) * (size_t)channels;
-                for (c = 0; c < channels; ++c) sum[c] += from[c];
-            }
-            for (c = 0; c < channels; ++c) dx[c] = a->accumulate ? dx[c] + sum[c] : sum[c];
-        }
-    }
+    return drl__conv_forward(ctx, d, x, packed, bias, NULL, y, work);
 }
 
-DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work)
+static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, const drl__fused *fused, drl_tensor *dx, int accumulate, float *work)
 {
     drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, work);
     drl__conv_args a;
     if (status != DRL_OK) return status;
-    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     if (d->winograd) {
-        drl__winograd_run(ctx, d, dy, packed_transposed, accumulate ? dx->data : NULL, accumulate ? (size_t)dx->c : 0, dx, work);
+        drl__fused f;
+        memset(&f, 0, sizeof f);
+        if (fused) f = *fused;
+        if (accumulate) f.add = dx->data;
+        drl__winograd_run(ctx, d, 1, dy, packed_transposed, NULL, &f, dx, work);
         return DRL_OK;
     }
+    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
-    if (drl__narrow(d)) {
-        drl__narrow_args n;
-        a.side = 1;
-        a.k = 9 * d->in_channels;
-        n.ctx = ctx;
-        n.conv = a;
-        n.dx = dx->data;
-        n.scratch = work + drl__zeros_floats(d);
-        n.scratch_each = drl__narrow_floats(ctx, d, dx->n, dx->h, dx->w);
-        n.strip = drl__strip_rows(ctx, dx->n, dx->h);
-        n.channels = d->in_channels;
-        n.accumulate = accumulate;
-        drl__split(ctx, (size_t)dx->n * (size_t)((dx->h + n.strip - 1) / n.strip), 1, drl__narrow_span, &n);
-        return DRL_OK;
-    }
     if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
-    drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
+    if (drl__narrow(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->narrow, &a);
+    else drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
     return DRL_OK;
+}
+
+DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work)
+{
+    return drl__conv_input_grad(ctx, d, dy, packed_transposed, NULL, dx, accumulate, work);
 }
 
 /* out[c] (+)= scale * sum over the rows of each image of a * (b, u or 1): see drl__columns_args. */
@@ -4734,6 +4705,9 @@ typedef struct drl__instr {
     int y;                                  /* buffer of the result */
     int accumulate;
     int second;                             /* DX: by the second operand */
+    int value;                              /* RUN: the operator whose value is in y: the last one that was fused, or op itself */
+    int shift, add;                         /* buffers that are fused into a convolution, -1 for none */
+    int gain, act;                          /* operators likewise; bits are then those of act */
 } drl__instr;
 
 typedef struct drl__buffer {
@@ -5205,18 +5179,11 @@ static int drl__buffer_new(drl__program *p, int h, int w, int c, int is_bits)
 
 static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int b, int bits, int y)
 {
-    drl__instr *in = &p->instr[p->instr_count];
-    int i, used[4];
+    drl__instr *in = &p->instr[p->instr_count++];
     memset(in, 0, sizeof *in);
-    in->code = code; in->op = op;
-    in->a = used[0] = a; in->b = used[1] = b; in->bits = used[2] = bits; in->y = used[3] = y;
-    for (i = 0; i < 4; ++i) {
-        drl__buffer *u = used[i] >= 0 ? &p->buffer[used[i]] : NULL;
-        if (!u) continue;
-        if (u->first < 0) u->first = p->instr_count;
-        u->last = p->instr_count;
-    }
-    ++p->instr_count;
+    in->code = code; in->op = in->value = op;
+    in->a = a; in->b = b; in->bits = bits; in->y = y;
+    in->shift = in->add = in->gain = in->act = -1;
     return in;
 }
 
@@ -5335,7 +5302,7 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
     }
     p->forward_count = p->instr_count;
     p->out = net->op[net->op_count - 1].value;
-    p->buffer[p->out].last = p->instr_count;                    /* readable until the gradient by it arrives */
+    p->dout = -1;
 }
 
 static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mode)
@@ -5344,7 +5311,6 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
     drl__op *last = &net->op[net->op_count - 1];
     p->dout = last->gradient = drl__buffer_new(p, last->h, last->w, last->c, 0);
     p->buffer[p->dout].owners = 1;
-    p->buffer[p->dout].first = p->buffer[p->dout].last = p->instr_count;
     for (i = net->op_count - 1; i > 0; --i) {
         drl__op *op = &net->op[i];
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
@@ -5402,6 +5368,110 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
             drl__emit(p, DRL__DX, i, g, saved, op->bits, slot)->accumulate = accumulate;
         }
         --p->buffer[g].owners;                                  /* this operator's gradient is used up */
+    }
+}
+
+/* Whether one operator alone reads value v, once. */
+static int drl__read_once(const drl_net *net, int v)
+{
+    int i, readers = v == net->op_count - 1;
+    for (i = 0; i < net->op_count; ++i) readers += (net->op[i].a == v) + (net->op[i].b == v);
+    return readers == 1;
+}
+
+static int drl__is_relu(const drl__op *op) { return op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU); }
+
+/* Makes instruction `in` part of the convolution `conv` before it, if drl__fused can say it. */
+static int drl__fuse_forward(const drl_net *net, const drl__instr *in, drl__instr *conv)
+{
+    const drl__op *op = &net->op[in->op];
+    int other = op->a == conv->value ? in->b : in->a;
+    if (conv->code != DRL__RUN || !net->op[conv->op].conv.winograd || (op->a != conv->value && op->b != conv->value) || !drl__read_once(net, conv->value) || in->y == conv->a) return 0;
+    if (op->kind == DRL__OP_SHIFT && op->a == conv->value && conv->shift < 0 && conv->gain < 0 && conv->add < 0 && conv->act < 0) conv->shift = other;
+    else if (op->kind == DRL__OP_GAIN && conv->gain < 0 && conv->add < 0 && conv->act < 0) conv->gain = in->op;
+    else if (op->kind == DRL__OP_ADD && op->a != op->b && conv->add < 0 && conv->act < 0) conv->add = other;
+    else if (drl__is_relu(op) && op->c % DRL__LANES == 0 && conv->act < 0) { conv->act = in->op; conv->bits = in->bits; }
+    else return 0;
+    conv->y = in->y;
+    conv->value = in->op;
+    return 1;
+}
+
+/* The same going back, where the convolution comes second (after a gain) or first (before an activation); returns the fused instruction in `in`. */
+static int drl__fuse_backward(const drl_net *net, drl__instr *in, const drl__instr *before)
+{
+    const drl__op *op = &net->op[in->op], *past = &net->op[before->op];
+    drl__instr conv;
+    if (in->code != DRL__DX || before->code != DRL__DX || before->accumulate || before->y != in->a) return 0;
+    if (op->conv.winograd && past->kind == DRL__OP_GAIN && past->a == in->op && in->y != before->a) {
+        in->a = before->a;
+        in->gain = before->op;
+        return 1;
+    }
+    if (past->conv.winograd && drl__is_relu(op) && past->a == in->op && drl__read_once(net, in->op) && op->c % DRL__LANES == 0 && in->y != before->a) {
+        conv = *before;
+        conv.y = in->y;
+        conv.accumulate = in->accumulate;
+        conv.act = in->op;
+        conv.bits = in->bits;
+        *in = conv;
+        return 1;
+    }
+    return 0;
+}
+
+/* Operators that follow a Winograd convolution become part of it. It moves to the place of the last one, so nothing in between may write what it reads.
+ * The parameter gradient needs the values in between, and keeps them. */
+static void drl__fuse(const drl_net *net, drl__program *p)
+{
+    int n = 0, i, j, k, forward = p->forward_count;
+    for (i = 0; i < p->instr_count; ++i) {
+        drl__instr in = p->instr[i];
+        if (i == p->forward_count) forward = n;
+        if (i < p->forward_count) {
+            for (j = n - 1; j >= 0; --j) {
+                drl__instr conv = p->instr[j];
+                int clear = 1;
+                if (!drl__fuse_forward(net, &in, &conv)) continue;
+                for (k = j + 1; k < n; ++k) if (p->instr[k].y == conv.a || p->instr[k].bits == conv.a) clear = 0;
+                if (!clear) continue;
+                for (k = j; k + 1 < n; ++k) p->instr[k] = p->instr[k + 1];
+                --n;
+                in = conv;
+                break;
+            }
+        } else if (n > forward && drl__fuse_backward(net, &in, &p->instr[n - 1])) --n;
+        p->instr[n++] = in;
+    }
+    if (p->forward_count == p->instr_count) forward = n;
+    p->forward_count = forward;
+    p->instr_count = n;
+}
+
+static void drl__use(drl__program *p, int buffer, int when)
+{
+    drl__buffer *b = buffer < 0 ? NULL : &p->buffer[buffer];
+    if (!b) return;
+    if (b->first < 0) b->first = when;
+    b->last = when;
+}
+
+static void drl__lifetimes(drl__program *p)
+{
+    int i;
+    for (i = 0; i <= p->instr_count; ++i) {
+        const drl__instr *in = &p->instr[i];
+        if (i == p->forward_count) {                            /* the result stays readable until the gradient by it arrives */
+            drl__use(p, p->out, i);
+            drl__use(p, p->dout, i);
+        }
+        if (i == p->instr_count) break;
+        drl__use(p, in->a, i);
+        drl__use(p, in->b, i);
+        drl__use(p, in->bits, i);
+        drl__use(p, in->shift, i);
+        drl__use(p, in->add, i);
+        drl__use(p, in->y, i);
     }
 }
 
@@ -5550,6 +5620,8 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
         drl__compile_forward(net, p, (drl_net_mode)mode);
         if (mode != DRL_NET_FORWARD) drl__compile_backward(net, p, (drl_net_mode)mode);
         DRL_ASSERT(p->instr_count <= net->op_count * DRL__INSTRS_PER_OP && p->buffer_count <= net->op_count * DRL__BUFFERS_PER_OP + 2);
+        if (mode != DRL_NET_PARAM_GRAD) drl__fuse(net, p);
+        drl__lifetimes(p);
         drl__place(p, (int *)(void *)(block + at_order));
         p->ready = 1;
     }
@@ -5808,18 +5880,34 @@ static void drl__run_label(const int *label, drl_tensor *y)
     for (i = 0; i < y->n; ++i) y->data[(size_t)i * (size_t)y->c + (size_t)(label ? label[i] : 0)] = 1;
 }
 
+static drl__fused drl__fused_of(const drl__run *r, const drl__instr *in)
+{
+    const drl_net *net = r->net;
+    drl__fused f;
+    memset(&f, 0, sizeof f);
+    f.shift = drl__at(r, in->shift);
+    f.add = drl__at(r, in->add);
+    if (in->gain >= 0) f.gain = net->params + net->param[net->op[in->gain].weight].offset;
+    if (in->act >= 0) f.act = net->op[in->act].act;
+    return f;
+}
+
 static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
 {
     drl_net *net = r->net;
     drl_ctx *ctx = net->ctx;
     const drl__op *op = &net->op[in->op];
     drl_tensor y = drl__view(r, in->op, in->y), a = y, b = y, g;
+    drl__fused fused;
     uint8_t *bits = (uint8_t *)(void *)drl__at(r, in->bits);
     if (op->a >= 0) a = drl__view(r, op->a, in->a);
     if (op->b >= 0) b = drl__view(r, op->b, in->b);
     switch (op->kind) {
     case DRL__OP_LEVEL:    return drl_level_embedding(ctx, r->batch.level, &y);
-    case DRL__OP_CONV:     return drl_conv2d_forward(ctx, &op->conv, &a, net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &y, r->work);
+    case DRL__OP_CONV:
+        fused = drl__fused_of(r, in);
+        fused.bits_out = bits;
+        return drl__conv_forward(ctx, &op->conv, &a, net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &fused, &y, r->work);
     case DRL__OP_ACT:      return drl_act_forward(ctx, op->act, &a, &y, bits);
     case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
     case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
@@ -5871,9 +5959,13 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     const drl__op *op = &net->op[in->op];
     int target = in->second ? op->b : op->a;
     drl_tensor dy = drl__view(r, in->op, in->a), dx = drl__view(r, target, in->y), saved;
+    drl__fused fused;
     const uint8_t *bits = (const uint8_t *)(const void *)drl__at(r, in->bits);
     switch (op->kind) {
-    case DRL__OP_CONV:     return drl_conv2d_input_grad(ctx, &op->conv, &dy, net->packed + op->packed_transposed, &dx, in->accumulate, r->work);
+    case DRL__OP_CONV:
+        fused = drl__fused_of(r, in);
+        fused.bits = bits;
+        return drl__conv_input_grad(ctx, &op->conv, &dy, net->packed + op->packed_transposed, &fused, &dx, in->accumulate, r->work);
     case DRL__OP_ACT:
         saved = drl__view(r, op->a, in->b);
         return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
@@ -8799,7 +8891,11 @@ DRL__TARGET static void DRL__FN(drl__unroll)(const drl__conv_args *a, size_t fir
         for (r = -half; r <= half; ++r) {
             const float *row = x + (ptrdiff_t)r * w * c - half * c;
             if (i + r < 0 || i + r >= h) for (k = 0; k < a->side * c; ++k) *out++ = 0;
-            else if (j >= half && j + half < w) for (k = 0; k < a->side * c; ++k) *out++ = row[k];
+            else if (j >= half && j + half < w) {
+                if (a->side * c == 3) { out[0] = row[0]; out[1] = row[1]; out[2] = row[2]; }       /* one channel: no loop */
+                else memcpy(out, row, (size_t)(a->side * c) * sizeof *out);
+                out += a->side * c;
+            }
             else for (s = -half; s <= half; ++s, row += c) {
                 int inside = j + s >= 0 && j + s < w;
                 for (k = 0; k < c; ++k) *out++ = inside ? row[k] : 0;
@@ -8823,6 +8919,49 @@ DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, siz
             *out = inside ? x + ((ptrdiff_t)r * w + s) * a->c : a->zeros;
         }
         if (++j == w) { j = 0; if (++i == h) i = 0; }
+    }
+}
+
+/* Gradient into few channels k: y[pixel][k] = start + sum over taps and c of x[pixel,tap][c] * packed[k][tap][c]; partial sum l takes the
+ * channels l, l + 16, ... of all taps, then halves are added to halves. Four pixels at a time, items are pixels. */
+DRL__TARGET static void DRL__FN(drl__narrow)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__conv_args *a = (const drl__conv_args *)arg;
+    const size_t parts = DRL__LANES / DRL__VL;
+    size_t c = (size_t)a->c, width = (c + DRL__LANES - 1) / DRL__LANES * DRL__LANES, p, e;
+    const float *tap[4][9];
+    float sums[4][DRL__LANES];
+    int h = a->h, w = a->w, k, q, t, r, s, j = (int)(begin % (size_t)w), i = (int)(begin / (size_t)w % (size_t)h);
+    (void)job;
+    for (p = begin; p < end; p += 4) {
+        int count = end - p < 4 ? (int)(end - p) : 4, inside = count == 4 && i > 0 && i + 1 < h && j > 0 && j + 4 < w;
+        for (q = 0; q < 4; ++q) {
+            const float *at = a->x + c * (q < count ? p + (size_t)q : p);
+            for (r = -1, t = 0; r <= 1; ++r) for (s = -1; s <= 1; ++s, ++t)
+                tap[q][t] = inside || (q < count && i + r >= 0 && i + r < h && j + s >= 0 && j + s < w) ? at + (ptrdiff_t)c * ((ptrdiff_t)r * w + s) : a->zeros;
+            if (q < count && ++j == w) { j = 0; if (++i == h) i = 0; }
+        }
+        for (k = 0; k < a->k; ++k) {
+            const float *weights = a->packed + (size_t)(9 * k) * width;
+            drl__v acc[4][DRL__LANES / DRL__VL];
+            size_t v;
+            DRL__EACH(q, 4) DRL__EACH(v, parts) acc[q][v] = drl__vset(0.0f);
+            for (t = 0; t < 9; ++t, weights += width)
+                for (e = 0; e < c; e += DRL__LANES) DRL__EACH(v, parts) {
+                    size_t from = e + v * DRL__VL;
+                    drl__v weight = drl__vload(weights + from);
+                    if (from + DRL__VL <= c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload(tap[q][t] + from), weight, acc[q][v]);
+                    else if (from < c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload_n(tap[q][t] + from, c - from), weight, acc[q][v]);
+                }
+            DRL__EACH(q, 4) DRL__EACH(v, parts) drl__vstore(sums[q] + v * DRL__VL, acc[q][v]);
+            for (q = 0; q < count; ++q) {
+                float *sum = sums[q], *y = a->y + (p + (size_t)q) * (size_t)a->k + k;
+                for (t = 0; t < 8; ++t) sum[t] = sum[t] + sum[t + 8];
+                for (t = 0; t < 4; ++t) sum[t] = sum[t] + sum[t + 4];
+                for (t = 0; t < 2; ++t) sum[t] = sum[t] + sum[t + 2];
+                *y = sum[0] + sum[1] + a->start[(p + (size_t)q) * a->start_step + (size_t)k];
+            }
+        }
     }
 }
 
@@ -9024,6 +9163,48 @@ DRL__INLINE DRL__TARGET size_t DRL__FN(drl__winograd_tile)(const drl__winograd_a
     return tile / (size_t)(across * down);
 }
 
+/* Signs of a vector from element `at` on: read, and written, a pixel's first vector first. */
+DRL__INLINE DRL__TARGET unsigned DRL__FN(drl__signs)(const uint8_t *bits, size_t at)
+{
+    unsigned some = bits[at / 8];
+    if (DRL__VL > 8) some |= (unsigned)bits[at / 8 + 1] << 8;
+    return some >> at % 8;
+}
+
+DRL__INLINE DRL__TARGET void DRL__FN(drl__signs_store)(uint8_t *bits, size_t at, unsigned some)
+{
+    if (at % 8) bits[at / 8] = (uint8_t)(bits[at / 8] | some << at % 8);
+    else bits[at / 8] = (uint8_t)(some & 255);
+    if (DRL__VL > 8) bits[at / 8 + 1] = (uint8_t)(some >> 8);
+}
+
+/* What follows the product, on one row of a tile: up to four neighbouring pixels, n channels of each from element `at` of y on. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_store)(const drl__winograd_args *a, size_t at, int across, size_t n, drl__v bias, drl__v shift, drl__v *v)
+{
+    const drl__fused *f = &a->fused;
+    const drl__v zero = drl__vset(0.0f), one = drl__vset(1.0f), slope = drl__vset(f->act == DRL_ACT_RELU ? 0.0f : 0.2f);
+    size_t k = (size_t)a->k;
+    drl__v add[4];
+    int j;
+    DRL__EACH(j, 4) add[j] = zero;
+    if (f->add) DRL__EACH(j, 4) if (j < across) add[j] = drl__vload_n(f->add + at + (size_t)j * k, n);
+    if (a->transposed) {
+        DRL__EACH(j, 4) if (j < across) v[j] = drl__vfma(v[j], f->bits ? drl__vpick(DRL__FN(drl__signs)(f->bits, at + (size_t)j * k), one, slope) : one, add[j]);
+    } else {                                                    /* rounded as by the operators one after the other */
+        DRL__EACH(j, 4) v[j] = drl__vadd(drl__vadd(v[j], bias), shift);
+        if (f->gain) {
+            const drl__v gain = drl__vload_n(f->gain + at % k, n);
+            DRL__EACH(j, 4) v[j] = drl__vfma(v[j], gain, zero);
+        }
+        DRL__EACH(j, 4) v[j] = drl__vadd(v[j], add[j]);
+        if (f->act) DRL__EACH(j, 4) if (j < across) {
+            if (f->bits_out) DRL__FN(drl__signs_store)(f->bits_out, at + (size_t)j * k, drl__vpositive(v[j]));
+            v[j] = drl__vmax(f->act == DRL_ACT_RELU ? zero : drl__vmul(slope, v[j]), v[j]);
+        }
+    }
+    DRL__EACH(j, 4) if (j < across) drl__vstore_n(a->y + at + (size_t)j * k, n, v[j]);
+}
+
 /* Items are chunks of tiles: inputs to 36 planes v[plane][tile][c], a matrix product a plane, and 36 planes m[plane][tile][k] to results. */
 DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, size_t end, int job)
 {
@@ -9032,7 +9213,8 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, k0, plane, row, column;
     size_t c = (size_t)a->c, k = (size_t)a->k, e, item, v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)kp + DRL__LANES;
     float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step;
-    const float *px[DRL__CHUNK];
+    const float *px[DRL__CHUNK], *gain_in = a->transposed ? a->fused.gain : NULL, *shift = a->fused.shift ? a->fused.shift : a->zeros;
+    size_t shift_step = a->fused.shift ? k : 0;
     drl__conv_args product;
     memset(&product, 0, sizeof product);
     product.k = kp;
@@ -9051,10 +9233,12 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
             for (e = 0; e < c; e += DRL__VL) {
                 drl__v d[36], some[6];
                 size_t n = c - e;
+                const drl__v gain = gain_in ? drl__vload_n(gain_in + e, n) : drl__vset(1.0f);
                 for (j = 0; j < 6; ++j) {
                     if (j < j0 || j >= j1) DRL__EACH(i, 6) some[i] = drl__vset(0.0f);
                     else if (n >= DRL__VL) DRL__EACH(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
                     else DRL__EACH(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
+                    if (gain_in) DRL__EACH(i, 6) some[i] = drl__vmul(some[i], gain);
                     DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
                 }
                 for (i = 0; i < 6; ++i) {
@@ -9091,18 +9275,15 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
             for (e = 0; e < k; e += DRL__VL) {
                 drl__v half[24], some[6];
                 size_t n = k - e;
+                const drl__v bias = drl__vload_n(a->bias + e, n), by_image = drl__vload_n(shift + image * shift_step + e, n);
                 for (j = 0; j < 6; ++j) {
                     DRL__EACH(i, 6) some[i] = drl__vload(from + (size_t)(6 * i + j) * m_step + e);
                     DRL__FN(drl__winograd_out)(some, 1, half + j, 6);
                 }
                 for (i = 0; i < down; ++i) {
+                    size_t at = (pixel + (size_t)i * (size_t)w) * k + e;
                     DRL__FN(drl__winograd_out)(half + 6 * i, 1, some, 1);
-                    for (j = 0; j < across; ++j) {
-                        size_t p = pixel + (size_t)i * (size_t)w + (size_t)j;
-                        const float *start = a->start + p * a->start_step + e;
-                        if (n >= DRL__VL) drl__vstore(a->y + p * k + e, drl__vadd(some[j], drl__vload(start)));
-                        else drl__vstore_n(a->y + p * k + e, n, drl__vadd(some[j], drl__vload_n(start, n)));
-                    }
+                    DRL__FN(drl__winograd_store)(a, at, across, n, bias, by_image, some);
                 }
             }
         }
@@ -9538,7 +9719,7 @@ DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 
 static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
-    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
+    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
     DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad),
     DRL__FN(drl__dot16), DRL__FN(drl__peak)
