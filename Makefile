@@ -80,10 +80,14 @@ parity-full: build/parity
 	$(PEER_PYTHON) bench/peers.py --write build/official.safetensors
 	@for i in $(PEER_ISA); do build/parity --isa $$i build/official.safetensors || exit 1; done
 
+# What each part of CDRL is worth, on a checkerboard: ten seeds of four variants.
+ablation: build/ablation
+	build/ablation
+
 check-all:
 	@sh tests/check-all.sh
 
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full
+.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation

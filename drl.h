@@ -746,6 +746,12 @@ typedef enum drl_form {
     DRL_FORM_CDRL               /* [Zhu24]: schedule and energy network of its own, and an initializer network that draws where chains start */
 } drl_form;
 
+typedef enum drl_schedule_kind {
+    DRL_SCHEDULE_FORM = 0,      /* the form's own */
+    DRL_SCHEDULE_DRL,           /* drl_schedule_drl */
+    DRL_SCHEDULE_CDRL           /* drl_schedule_cdrl */
+} drl_schedule_kind;
+
 typedef struct drl_model_desc {
     int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
     int base;                               /* width of the network; zero means 32 (128 in the paper); even, >= 4 */
@@ -761,9 +767,11 @@ typedef struct drl_model_desc {
     int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
     drl_form form;
     int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper), even, >= 4; zero means 32 with CDRL, and
-                                             * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4 */
+                                             * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4; for
+                                             * plain vectors (1x1) it is not the paper's U-Net but dense residual blocks without norms or dropout */
     int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the paper) */
     int classes;                            /* labels 1..classes, with CDRL; zero: unconditional */
+    drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the form's. b2 stays the form's */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -7263,19 +7271,27 @@ static const drl__field drl__model_fields[] = {
     { "steps", DRL__INT, offsetof(drl_model_desc, steps) },             { "b2", DRL__DOUBLE, offsetof(drl_model_desc, b2) },
     { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) },
     { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
-    { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) }
+    { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) },
+    { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) }
 };
-#define DRL__MODEL_FIELDS_DRL 12            /* plain DRL's descriptions end here */
+#define DRL__MODEL_FIELDS_DRL  12           /* plain DRL's descriptions end here, */
+#define DRL__MODEL_FIELDS_CDRL 16           /* and CDRL's here, with the schedule that is the form's own */
+
+static drl_schedule_kind drl__form_schedule(const drl_model_desc *d) { return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL; }
 
 static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
 {
-    drl__describe(drl__model_fields, d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__COUNT(drl__model_fields), d, text, capacity);
+    size_t fields = d->schedule != drl__form_schedule(d) ? DRL__COUNT(drl__model_fields) : d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
+    drl__describe(drl__model_fields, fields, d, text, capacity);
 }
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
+    size_t fields = strstr(text, "schedule=") ? DRL__COUNT(drl__model_fields) : strstr(text, "form=") ? DRL__MODEL_FIELDS_CDRL : DRL__MODEL_FIELDS_DRL;
     memset(d, 0, sizeof *d);
-    return drl__undescribe(drl__model_fields, strstr(text, "form=") ? DRL__COUNT(drl__model_fields) : DRL__MODEL_FIELDS_DRL, text, d);
+    if (!drl__undescribe(drl__model_fields, fields, text, d)) return 0;
+    if (fields < DRL__COUNT(drl__model_fields)) d->schedule = drl__form_schedule(d);
+    return 1;
 }
 
 /* Fills in defaults and checks ranges; *d is complete on success. */
@@ -7321,7 +7337,9 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
         (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
-    if (d->initializer > 0 && (d->height % 4 || d->width % 4))
+    if (!d->schedule) d->schedule = drl__form_schedule(d);
+    if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_CDRL) return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_CDRL);
+    if (d->initializer > 0 && side > 1 && (d->height % 4 || d->width % 4))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as the initializer needs; pad the images or ask for none (-1)", d->height, d->width);
     return DRL_OK;
 }
@@ -7446,7 +7464,17 @@ static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *pr
     return drl__unet_attention(u, x, name);
 }
 
-/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x. user is a drl_model_desc; the level value is that of x. */
+/* The same for plain vectors: nothing to halve or to attend to, and a norm over one pixel would erase its channels. No dropout either: the
+ * mean of a draw in a few dimensions needs every channel. */
+static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *prefix)
+{
+    drl_net *net = u->net;
+    drl_value h = drl__unet_layer(net, drl_net_act(net, x, DRL_ACT_SILU), prefix, "conv1", u->width, 1, 0);
+    h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, 0));
+    return drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), prefix, "conv2", u->width, 1, -1), x);
+}
+
+/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x, or dense blocks for plain vectors. user is a drl_model_desc; the level value is that of x. */
 static void drl__initializer_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
@@ -7467,6 +7495,15 @@ static void drl__initializer_build(drl_net *net, void *user)
     u.e = drl__unet_layer(net, drl_net_act(net, u.e, DRL_ACT_SILU), "initializer", "time_mlp.3", 4 * width, 1, 0);
     if (d->classes) u.e = drl_net_add(net, u.e, drl__unet_layer(net, drl_net_label(net, d->classes), "initializer", "y_mlp.0", 4 * width, 1, 0));
     u.e = drl_net_act(net, u.e, DRL_ACT_SILU);
+    if (d->height == 1 && d->width == 1) {
+        h = drl__unet_layer(net, x, "initializer", "init_conv", width, 1, 0);
+        for (j = 0; j < blocks; ++j) {
+            drl__text(name, sizeof name, "initializer.blocks.%d", j);
+            h = drl__dense_block(&u, h, name);
+        }
+        drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), "initializer", "final_conv", d->channels, 1, -1), x);
+        return;
+    }
     h = skip[skips++] = drl__unet_layer(net, x, "initializer", "init_conv", width, 3, 0);
     for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
         for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(&u, h, "initializer.downs", i, &m);
@@ -7560,7 +7597,7 @@ DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, ui
     m->level = (float *)(void *)(block + at_floats);
     m->f = m->level + d.batch;
     m->df = m->f + d.batch;
-    if (d.form == DRL_FORM_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
+    if (d.schedule == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
     else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
     m->schedule.b2 = d.b2;
     drl__model_net_desc(&d, &n);
