@@ -701,7 +701,7 @@ typedef struct drl_sample_desc {
                                  * the sampler */
     const float *known;         /* inpainting, both or neither, [count * size], copied, finite: where mask is nonzero, the image is held at this */
     const uint8_t *mask;        /* one, diffused to the level under way by one draw (number 2^31 - 1). The upper levels know it through noise only, so
-                                 * with few levels the rest is drawn somewhat towards what is common */
+                                 * with few levels the rest is drawn somewhat towards what is common; examples/again.h mends that */
 } drl_sample_desc;
 
 /* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to, w = i / (count - 1) * pi/2, the draws
