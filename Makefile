@@ -1,7 +1,7 @@
 # make demo       train a small model on the embedded sprites (5 minutes) and draw what it can be asked
 # make test       all tests; the last line is "N passed, M failed"
 # make soak       100,000 steps and 10,000 files (a quarter of an hour);  make fuzz: every reader for a minute, with clang (tests/FUZZING.md)
-# make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make clean
+# make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make coverage;  make clean
 # make bench-peers   oneDNN and PyTorch beside ours, where they are installed;  make parity-full: networks of the published size against PyTorch
 
 CC      = cc
@@ -49,6 +49,7 @@ test: $(TESTS) build/parity build/conformance build/fuzz build/kill_train
 	@{ build/fuzz --seeds build/corpus && build/fuzz build/corpus/*/* $(wildcard tests/corpus/*/*); } > build/one.log 2>&1 || echo "fuzz: 0 passed, 1 failed" >> build/one.log; \
 	  tail -n 3 build/one.log; cat build/one.log >> build/test.log
 	@sh tests/kill.sh 5 build/kill_train > build/one.log 2>&1 || echo "kill: 0 passed, 1 failed" >> build/one.log; tail -n 3 build/one.log; cat build/one.log >> build/test.log
+	@sh tests/kernels.sh build/test.log | tee build/one.log; cat build/one.log >> build/test.log
 	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
 
 bench: build/bench
@@ -87,7 +88,10 @@ ablation: build/ablation
 check-all:
 	@sh tests/check-all.sh
 
+coverage:
+	@sh tests/coverage.sh
+
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation
+.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation coverage

@@ -66,8 +66,9 @@
  *
  * Repeatability. Portable C, AVX2, AVX-512 and NEON give the same bits, at any thread count: every sum has one order, every fused
  * multiply-add is written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index). SSE2 has no
- * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. -ffast-math voids this, and
- * on 32-bit x86 say -msse2: its older registers keep digits that no other machine has.
+ * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. On 32-bit x86 say -msse2:
+ * its older registers keep digits that no other machine has. -ffast-math does not reach this file's code with gcc, but makes a program flush
+ * denormal numbers to zero; clang still takes approximate square roots. With both, what is not finite is noticed as always.
  *
  * Accuracy. float32; a direct convolution's error is that of one chain of C*R*S fused multiply-adds, Winograd's about three times as much.
  * Tolerances in the tests follow the length of the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
@@ -113,7 +114,9 @@
 #endif
 
 #ifndef DRL_API
-#ifdef DRL_STATIC
+#if defined(DRL_STATIC) && defined(__GNUC__)
+#define DRL_API static __attribute__((unused))     /* no warning about what the program does not call */
+#elif defined(DRL_STATIC)
 #define DRL_API static
 #else
 #define DRL_API extern
@@ -951,12 +954,18 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #endif
 
 /* No product may be fused into a sum behind our back: repeatability rests on every fma being written as one. The kernels are written
- * so that no compiler has anything to fuse; these pragmas do the same for the scalar double code. */
+ * so that no compiler has anything to fuse; these pragmas do the same for the scalar double code. They also take back -ffast-math, under
+ * which a comparison would no longer notice what is not a number. */
 #if defined(__clang__)
+#if __clang_major__ >= 14 && (defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0))
+#define DRL__CLANG_FAST 1
+#pragma float_control(push)
+#pragma float_control(precise, on)
+#endif
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
 #pragma GCC push_options
-#pragma GCC optimize("fp-contract=off")
+#pragma GCC optimize("no-fast-math", "fp-contract=off")
 #if defined(__i386__) && defined(__SSE2__)
 #pragma GCC target("fpmath=sse")            /* x87 registers keep digits that no other machine has */
 #endif
@@ -2686,8 +2695,8 @@ static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int 
 {
     const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
     float *mean = a->scratch + (size_t)job * 4 * a->each, *sums = mean + a->each, *gain = sums + a->each;
-    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
-    size_t image, i;
+    size_t each = a->c / (size_t)a->groups, image, i;
+    double count = (double)a->rows * (double)each;
     int g;
     for (image = begin; image < end; ++image) {
         drl__norm_args k = drl__norm_image(a, image, mean, sums);
@@ -2717,8 +2726,8 @@ static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, i
 {
     const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
     float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each, *dy_gain = shift + a->each;
-    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
-    size_t image, i;
+    size_t each = a->c / (size_t)a->groups, image, i;
+    double count = (double)a->rows * (double)each;
     int g;
     for (image = begin; image < end; ++image) {
         const float *m = a->moments + image * (size_t)a->groups * 2;
@@ -5143,7 +5152,7 @@ DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act)
     drl__op scratch;
     drl_value y;
     if (!net || !drl__build_ok(net, x, NULL, "drl_net_act")) return drl__value_none();
-    if ((int)act < DRL_ACT_NONE || act > DRL_ACT_SILU) {
+    if ((unsigned)act > (unsigned)DRL_ACT_SILU) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)act);
         return drl__build_fail(net, DRL_E_ARGUMENT);
     }
@@ -6809,7 +6818,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
     if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
-    if (d.count < 0 || !(d.noise_scale - d.noise_scale == 0) || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps >= (0x7fffffff - 1) / schedule->levels ||
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
                          d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
@@ -7126,7 +7135,7 @@ static const char *drl__parse_number(const char *s, double *value)
     double power = 1, v;
     if (*s == 'x') {
         for (++s; digits < 16; ++s, ++digits) {
-            int c = *s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+            int c = (unsigned char)*s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
             if (h < 0) return NULL;
             m = m << 4 | (unsigned)h;
         }
@@ -7299,11 +7308,8 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
     int i, side, cdrl;
-    double desc_b2, desc_noise;                                 /* as given: NaN is no default */
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
-    desc_b2 = d->b2;
-    desc_noise = (double)d->noise_scale;
     if (!d->height) d->height = 32;
     if (!d->width) d->width = d->height;
     if (!d->channels) d->channels = 1;
@@ -7314,17 +7320,17 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (!d->levels) d->levels = 6;
     cdrl = (int)d->form == DRL_FORM_CDRL;
     if (!d->steps) d->steps = cdrl ? 15 : 30;
-    if (!(d->b2 > 0)) d->b2 = d->b2 < 0 ? d->b2 : cdrl ? 4e-4 : 2e-4;
-    if (!(d->noise_scale > 0)) d->noise_scale = d->noise_scale < 0 ? d->noise_scale : cdrl ? 1.0f : 0.99f;
+    if (d->b2 == 0) d->b2 = cdrl ? 4e-4 : 2e-4;
+    if (d->noise_scale == 0) d->noise_scale = cdrl ? 1.0f : 0.99f;
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->batch) d->batch = 32;
-    if (!(desc_b2 - desc_b2 == 0) || !(desc_noise - desc_noise == 0) || d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
-        d->levels < 2 || d->levels > 500 || d->steps < 1 || d->b2 < 0 || d->noise_scale < 0 || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
+    if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
+        d->levels < 2 || d->levels > 500 || d->steps < 1 || !(d->b2 > 0 && d->b2 < 1e30) || !(d->noise_scale > 0 && d->noise_scale < 1e30f) || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
         d->base > 65536 || d->blocks > 4096 || d->steps > 65535)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d x %d x %d, base %d, blocks %d, resolutions %d, levels %d, steps %d, b2 %g, noise scale %g, batch %d: one of them is out of range",
-                         d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, desc_b2, desc_noise, d->batch);
+                         d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, d->b2, (double)d->noise_scale, d->batch);
     for (i = 0; i < d->resolutions; ++i) {
         if (!d->mult[i]) d->mult[i] = i < 6 ? mult[i] : 4;
         if (d->mult[i] < 1 || d->mult[i] > 64) return drl__fail(ctx, DRL_E_ARGUMENT, "model: width multiplier %d of resolution %d; 1 to 64 are possible", d->mult[i], i);
@@ -7333,7 +7339,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->height % (1 << (d->resolutions - 1)) || d->width % (1 << (d->resolutions - 1)))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask for fewer",
                          d->height, d->width, d->resolutions - 1, d->resolutions);
-    if ((int)d->form < DRL_FORM_DRL || d->form > DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
+    if ((unsigned)d->form > (unsigned)DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
         (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
@@ -8704,6 +8710,9 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
 #endif
+#ifdef DRL__CLANG_FAST
+#pragma float_control(pop)
+#endif
 #endif /* DRL_IMPLEMENTATION */
 
 #else /* DRL__PASS */
@@ -8927,7 +8936,7 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-#pragma GCC optimize("O3", "fp-contract=off")       /* full speed in debug builds too */
+#pragma GCC optimize("O3", "no-fast-math", "fp-contract=off")       /* full speed in debug builds too */
 #endif
 
 #ifndef drl__vload_n
