@@ -19,15 +19,19 @@
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
+#include "again.h"
 #include "options.h"
 #include "picture.h"
 #include "sprites.h"
+#include <math.h>
 
 #define SPRITES   4000
 #define ROLLBACKS 5
 #define COLUMNS   12
 #define ROWS      6
 #define NAME      40
+
+static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from which inpainting and sums are drawn again */
 
 static const char usage[] =
     "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--size N] [--base N] [--k N] [--batch N] [--lr X] [--initializer-lr X]\n"
@@ -162,14 +166,25 @@ static int draw_guidance(demo *e)
     return sheet(e, "guidance", 5, columns, head, row);
 }
 
+/* Mean difference of a pixel and its right neighbour, columns `left` and left + 1. */
+static double difference(const demo *e, const float *image, int left)
+{
+    int i, j, c = e->d.channels;
+    double sum = 0;
+    for (i = 0; i < e->d.height; ++i)
+        for (j = left * c; j < (left + 1) * c; ++j) sum += fabs((double)image[i * e->d.width * c + j + c] - (double)image[i * e->d.width * c + j]);
+    return sum / (e->d.height * c);
+}
+
 static int draw_inpaint(demo *e)
 {
     enum { DRAWS = 6, ACROSS = DRAWS + 2 };
     char head[ACROSS][NAME] = { "image", "shown", "drawn" }, row[ROWS][NAME];
     float *known = (float *)malloc(DRAWS * e->size * sizeof *known);
     uint8_t *mask = (uint8_t *)malloc(DRAWS * e->size);
-    int label[DRAWS], r, i, failed = 0;
+    int label[DRAWS], r, i, failed = 0, border = e->d.width / 2 - 1;
     size_t j, c = (size_t)e->d.channels;
+    double seam[2] = { 0, 0 }, beside[2] = { 0, 0 };            /* of the images, of the samples */
     drl_sample_desc how;
     memset(&how, 0, sizeof how);
     how.count = DRAWS;
@@ -195,8 +210,15 @@ static int draw_inpaint(demo *e)
             label[i] = given;
         }
         strcpy(row[r], e->name[given]);
-        if (drl_sample(e->model, &how, out + 2 * e->size) != DRL_OK) failed = fail(e->ctx, "inpainting");
+        if (sample_again(e->ctx, e->model, &how, again, out + 2 * e->size) != DRL_OK) failed = fail(e->ctx, "inpainting");
+        for (i = 0; i < ACROSS && !failed; ++i) {
+            const float *image = out + (size_t)i * e->size;
+            if (i == 1) continue;
+            seam[i > 1] += difference(e, image, border);
+            beside[i > 1] += 0.5 * (difference(e, image, border - 1) + difference(e, image, border + 1));
+        }
     }
+    if (!failed) printf("inpainting: differences of neighbours across the border are %.2f times those beside it, in the images %.2f times\n", seam[1] / beside[1], seam[0] / beside[0]);
     if (!failed) failed = sheet(e, "inpaint", ROWS, ACROSS, head, row);
     free(known);
     free(mask);
@@ -248,7 +270,7 @@ static int draw_sum(demo *e, const float *weight, const int *label, int terms, i
     how.count = count;
     how.seed = e->seed;
     how.energy = &energy;
-    if (status == DRL_OK) status = drl_sample(e->model, &how, out);
+    if (status == DRL_OK) status = sample_again(e->ctx, e->model, &how, again, out);
     drl_sum_destroy(sum);
     return status == DRL_OK ? 0 : fail(e->ctx, "composition");
 }
@@ -318,6 +340,8 @@ int main(int argc, char **argv)
     e.d.form = DRL_FORM_CDRL;
     e.d.base = option_int(&o, "--base", 16);
     e.d.steps = option_int(&o, "--k", 8);
+    e.d.b2 = option_number(&o, "--b2", 0);
+    td.label_drop = (float)option_number(&o, "--label-drop", 0);
     e.d.batch = td.batch = option_int(&o, "--batch", 16);
     e.d.trainable = 1;
     td.learning_rate = (float)option_number(&o, "--lr", 1e-3);

@@ -19,6 +19,7 @@ need clang-tidy clang-tidy
 need cppcheck cppcheck
 need objdump binutils
 need tcc tcc
+need valgrind valgrind
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 need s390x-linux-gnu-gcc gcc-s390x-linux-gnu libc6-dev-s390x-cross
 need powerpc-linux-gnu-gcc gcc-powerpc-linux-gnu libc6-dev-powerpc-cross
@@ -269,6 +270,28 @@ lto() {
 coverage() { sh tests/coverage.sh $out/coverage; }
 mutate() { sh tests/mutate.sh $out/mutants; }
 
+faults() {      # NAME COMPILER FLAGS...: what breaks things, and the corpus of hostile files, built so and run
+    dir=$out/$1 compiler=$2
+    shift 2
+    mkdir -p "$dir"
+    for t in test_api test_failure; do
+        $compiler "$@" tests/$t.c -o "$dir/$t" -lm || return 1
+        "$dir/$t" || return 1
+    done
+    $compiler "$@" tests/fuzz.c -o "$dir/fuzz" -lm || return 1
+    "$dir/fuzz" --seeds "$dir/corpus" || return 1
+    kept=
+    for f in tests/corpus/*/*; do [ -f "$f" ] && kept="$kept $f"; done
+    "$dir/fuzz" "$dir"/corpus/*/* $kept
+}
+memory() {      # NAME TEST RUN COMPILER FLAGS...: one test under a checker of uninitialised memory
+    dir=$out/$1 t=$2 run=$3 compiler=$4
+    shift 4
+    mkdir -p "$dir"
+    $compiler "$@" tests/$t.c -o "$dir/$t" -lm && $run "$dir/$t"
+}
+soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak 20000 2000; }
+
 for c in gcc clang; do for s in c99 c11 c17; do check warnings-$c-$s $c header $c c $s; done; done
 for c in g++ clang++; do for s in c++11 c++20; do check warnings-$c-$s $c header $c c++ $s; done; done
 for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS DRL_API DRL_ASSERT DRL_HEADER_NAME; do check option-$o "gcc clang" option $o; done
@@ -301,6 +324,17 @@ check tests-c++ g++ tests tests-c++ g++ -x c++ -O1 -DDRL_THREADS
 check tests-32 gcc bits32
 check tests-sanitized gcc tests tests-sanitized gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -DDRL_THREADS
 check tests-thread-sanitizer gcc tests tests-tsan gcc -O1 -g -fsanitize=thread -DDRL_THREADS
+check faults-sanitized gcc faults faults-sanitized gcc -O1 -g -DDRL_NO_SIMD -fsanitize=address,undefined -fno-sanitize-recover=all
+check faults-32 gcc faults faults-32 gcc -m32 -O1 -DDRL_NO_SIMD -I/usr/include/x86_64-linux-gnu
+check faults-ndebug gcc faults faults-ndebug gcc -O2 -DNDEBUG
+check faults-c++ g++ faults faults-c++ g++ -x c++ -O1 -DDRL_NO_SIMD
+check kill gcc sh tests/kill.sh 200
+check soak gcc soak
+check fuzz clang sh tests/fuzz.sh 20
+check valgrind-context valgrind memory valgrind test_context "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
+check valgrind-failure valgrind memory valgrind test_failure "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
+check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
+check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 check mutations gcc mutate
 check coverage "gcc gcov" coverage
 [ -n "$LIST" ] && exit 0
