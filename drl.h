@@ -56,6 +56,10 @@
  *
  * Errors. Fallible functions return drl_status, and write results only on success. The context keeps the first failure and a sentence with
  * the numbers until drl_ctx_clear. Nothing is printed, nothing aborts; DRL_ASSERT guards promises inside this file only.
+ * Arguments that are NULL, out of range, not finite, of sizes that do not fit, misaligned, or that share memory where they may not, are
+ * refused, and nothing is changed; functions without a status then return 0, -1 or NULL, or do nothing. What cannot be found out: a pointer to
+ * less memory than asked for, or to memory that is gone; buffers that overlap in part where the same one would do; sizes in a drl_tensor
+ * that are not those of its memory. Scratch (`work`) and, in a sampler that has failed, images are undefined after a failure.
  *
  * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call the work is given to the job
  * hook in at most `threads` pieces. No thread is ever started except by DRL_THREADS together with drl_ctx_desc.threads > 1.
@@ -211,7 +215,7 @@ typedef struct drl_rng {
 
 DRL_API uint32_t drl_rng_u32(drl_rng *rng);                         /* 32 random bits */
 DRL_API float    drl_rng_uniform(drl_rng *rng);                     /* [0, 1), a multiple of 2^-24 */
-DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1, n >= 1; bias below n * 2^-32 */
+DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1; bias below n * 2^-32; 0, and no draw, for n < 1 */
 DRL_API void     drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count);     /* N(0, 1), on ctx's vectors */
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -238,15 +242,16 @@ typedef struct drl_conv2d_desc {
                                      * multiplications, about three times the rounding error, 4 times the packed weights. Pays from 4x4 pixels up */
 } drl_conv2d_desc;
 
-/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. */
+/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. 0, as from all
+ * functions that count floats, when there is no such convolution or the number does not fit size_t. */
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed);
-/* packed <- scale * weight, in the order that the pass reads it. */
+/* packed <- scale * weight, in the order that the pass reads it. Does nothing when drl_conv2d_packed_count is 0. */
 DRL_API void   drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed);
 /* Floats of scratch that any of the three passes needs for images of h x w and batch n, with ctx's threads. */
 DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w);
 
 /* The three passes. x (N,H,W,C), y (N,H,W,K); accumulate != 0 adds to what dx holds, else dx is overwritten; dweight [K,C,R,S] and
- * dbias [K] are added to (dbias may be NULL); bias NULL means none. Fail with DRL_E_SHAPE. Allocate nothing. */
+ * dbias [K] are added to (dbias may be NULL); bias NULL means none. Not in place. Fail with DRL_E_ARGUMENT, DRL_E_SHAPE. Allocate nothing. */
 DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work);
 DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work);
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work);
@@ -333,7 +338,7 @@ DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv,
 DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y);
 
 /* drl_spectral_norm - power iteration on W [rows, cols], estimates u [rows], v [cols] updated in place:
- * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); sigma = u' W v.                          [Miyato18]
+ * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); sigma = u' W v. 0 when something is missing. [Miyato18]
  * drl_spectral_norm_grad - from G, gradient by W / sigma, to that by W, in place: G / sigma - <G, W> / sigma^2 u v'. */
 DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations);
 DRL_API void  drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g);
@@ -613,11 +618,12 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
  * As in the published code l is rounded to float at every operation; the rest follows from it in double: abar^2 = sigmoid(l).
  * memory: 5 * (levels + 1) doubles. */
 DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule);
-/* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. */
+/* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
 /* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
- * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. */
+ * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. -1 where there is no such
+ * level, NaN for NaN. */
 DRL_API float  drl_schedule_level(const drl_schedule *schedule, int level);
 DRL_API float  drl_level_of_logsnr(float logsnr);
 /* Standard deviation of the noise on a proposal of y_t from x_{t+1}, that of x_t given x_0 and x_{t+1}, scaled as y_t:
@@ -649,7 +655,7 @@ typedef struct drl_mixture {
     const double *weight;                   /* [components], positive, sum 1 */
     const double *mean, *variance;          /* [components * size], variances >= 0 */
 } drl_mixture;
-DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch */
+DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch; of size 0 when something is missing */
 
 /* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). Terms of one energy (the same functions
  * and user) are evaluated as one batch, as far as the energy's goes, every point once for each of them; all points have labels there, 0
@@ -740,6 +746,12 @@ typedef enum drl_form {
     DRL_FORM_CDRL               /* [Zhu24]: schedule and energy network of its own, and an initializer network that draws where chains start */
 } drl_form;
 
+typedef enum drl_schedule_kind {
+    DRL_SCHEDULE_FORM = 0,      /* the form's own */
+    DRL_SCHEDULE_DRL,           /* drl_schedule_drl */
+    DRL_SCHEDULE_CDRL           /* drl_schedule_cdrl */
+} drl_schedule_kind;
+
 typedef struct drl_model_desc {
     int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
     int base;                               /* width of the network; zero means 32 (128 in the paper); even, >= 4 */
@@ -755,9 +767,11 @@ typedef struct drl_model_desc {
     int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
     drl_form form;
     int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper), even, >= 4; zero means 32 with CDRL, and
-                                             * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4 */
+                                             * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4; for
+                                             * plain vectors (1x1) it is not the paper's U-Net but dense residual blocks without norms or dropout */
     int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the paper) */
     int classes;                            /* labels 1..classes, with CDRL; zero: unconditional */
+    drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the form's. b2 stays the form's */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -844,6 +858,8 @@ typedef struct drl_train_report {
 
 typedef struct drl_trainer drl_trainer;
 
+#define DRL_ROLLBACKS_MAX 16            /* to one state; the learning rate is then 2^-16 of what led there */
+
 DRL_API drl_status drl_trainer_create(drl_model *model, const drl_train_desc *desc, drl_trainer **trainer);
 DRL_API drl_status drl_trainer_size(drl_model *model, const drl_train_desc *desc, size_t *bytes);
 DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
@@ -852,7 +868,9 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end, minimising |y_K - y_0|^2 [Zhu24]; then
  * both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise. */
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise.
+ * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
+ * Then resume an older checkpoint, or start again with another description; a loop of steps and rollbacks therefore ends. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
 DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
@@ -870,7 +888,9 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
 /* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit, if the
  * trainer was made from the description in the file (drl_checkpoint_describe) and is given the same images.
  * drl_trainer_resume fails with DRL_E_SHAPE when the file belongs to another model, and changes nothing.
- * drl_checkpoint_describe reads both descriptions. */
+ * Fails with DRL_E_FORMAT on numbers that no run can have come to: not finite, or counters and factors out of range.
+ * drl_checkpoint_describe reads both descriptions. They are what the file says: a stranger's file can ask for any amount of memory, so look
+ * at drl_model_size before drl_model_create. */
 DRL_API drl_status drl_trainer_save(drl_trainer *trainer, const char *path);
 DRL_API drl_status drl_trainer_resume(drl_trainer *trainer, const char *path);
 DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_model_desc *model, drl_train_desc *train);
@@ -979,6 +999,10 @@ static int drl__add_fits(size_t a, size_t b, size_t *sum)
 static size_t drl__round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 static int    drl__min(int a, int b) { return a < b ? a : b; }
 static int    drl__max(int a, int b) { return a > b ? a : b; }
+
+/* Where no float can lie; NULL passes there, and is refused by the other. */
+static int drl__odd(const void *floats) { return (uintptr_t)floats % sizeof(float) != 0; }
+static int drl__no_floats(const float *floats) { return !floats || drl__odd(floats); }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [context.impl] - first error, allocation, jobs.
@@ -1522,9 +1546,12 @@ static void drl__philox(uint32_t counter[4], uint32_t key0, uint32_t key1)
 /* Draw p is word p % 4 of block p / 4. */
 DRL_API uint32_t drl_rng_u32(drl_rng *rng)
 {
-    uint64_t block = rng->position >> 2;
-    int word = (int)(rng->position++ & 3);
+    uint64_t block;
+    int word;
     uint32_t counter[4];
+    if (!rng) return 0;
+    block = rng->position >> 2;
+    word = (int)(rng->position++ & 3);
     counter[0] = (uint32_t)block;        counter[1] = (uint32_t)(block >> 32);
     counter[2] = (uint32_t)rng->stream;  counter[3] = (uint32_t)(rng->stream >> 32);
     drl__philox(counter, (uint32_t)rng->seed, (uint32_t)(rng->seed >> 32));
@@ -1535,7 +1562,7 @@ DRL_API float drl_rng_uniform(drl_rng *rng) { return (float)(drl_rng_u32(rng) >>
 
 DRL_API int drl_rng_below(drl_rng *rng, int n)
 {
-    DRL_ASSERT(n >= 1);
+    if (n < 1) return 0;
     return (int)(((uint64_t)drl_rng_u32(rng) * (uint64_t)n) >> 32);
 }
 
@@ -1618,14 +1645,33 @@ typedef struct drl__conv_args {
     int columns;                    /* nonzero: pixels are first unrolled into rows of `columns` floats (few channels) */
 } drl__conv_args;
 
+/* What a convolution does to its inputs and results on the way, so that they need not pass through memory for it; NULL: nothing.
+ *   forward     y = act(gain * (product + bias + shift) + add), and the signs of act's operand
+ *   gradient    y = start + act'(signs) * product of gain * x */
+typedef struct drl__fused {
+    const float *shift;             /* [image][k] */
+    const float *gain;              /* [k]; of a gradient [c] */
+    const float *add;               /* like y; may be y */
+    drl_act act;                    /* none, ReLU or leaky ReLU */
+    uint8_t *bits_out;
+    const uint8_t *bits;            /* of a gradient */
+} drl__fused;
+
 /* Winograd's convolution: a tile of 4 x 4 results comes from 6 x 6 inputs by 36 products a pair of channels. Tiles are numbered through
  * all images; items are chunks of them. */
 typedef struct drl__winograd_args {
     const float *x, *packed;        /* packed: [36][as for a 1x1 convolution] */
-    const float *start, *zeros;     /* as in drl__conv_args */
+    const float *bias, *zeros;      /* bias [k]; zeros as long as c and k */
     float *y, *scratch;
-    size_t scratch_each, start_step, tiles;
+    size_t scratch_each, tiles;
     int h, w, c, k, chunk;
+    int transposed;                 /* a gradient */
+    drl__fused fused;
+    /* parameter gradient: of a chunk's first tile on, see drl__winograd_dw */
+    const float *dy;
+    float *u, *dweight;
+    size_t first;
+    int stage;
 } drl__winograd_args;
 
 typedef struct drl__winograd_pack_args {
@@ -1665,7 +1711,7 @@ typedef struct drl__normals_args {
 typedef struct drl__kernels {
     drl_isa isa;
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
-    drl__span_fn conv, conv_dw, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
+    drl__span_fn conv, conv_dw, narrow, winograd, winograd_dw, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
 } drl__kernels;
@@ -1859,6 +1905,7 @@ static void drl__split(drl_ctx *ctx, size_t total, size_t grain, drl__span_fn fn
 DRL_API void drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count)
 {
     drl__normals_args a;
+    if (!ctx || !rng || drl__no_floats(out)) return;
     a.seed = rng->seed;
     a.stream = rng->stream;
     a.position = rng->position;
@@ -1884,7 +1931,7 @@ DRL_API drl_tensor drl_tensor_of(float *data, int n, int h, int w, int c)
 DRL_API size_t drl_tensor_count(const drl_tensor *t)
 {
     size_t count = 0;
-    if (t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1) return 0;
+    if (!t || t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1) return 0;
     if (!drl__mul_fits((size_t)t->n, (size_t)t->h, &count) || !drl__mul_fits(count, (size_t)t->w, &count) || !drl__mul_fits(count, (size_t)t->c, &count)) return 0;
     return count;
 }
@@ -1894,7 +1941,8 @@ static size_t drl__pixels(const drl_tensor *t) { return (size_t)t->n * (size_t)t
 /* t must be n x h x w x c and have data; `what` names it in the sentence. */
 static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t, int n, int h, int w, int c)
 {
-    if (!t || !t->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", function, what);
+    if (!ctx || !t || !t->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", function, what);
+    if (drl__odd(t->data)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data of %s is not aligned as floats are", function, what);
     if (!drl_tensor_count(t) || t->n != n || t->h != h || t->w != w || t->c != c)
         return drl__fail(ctx, DRL_E_SHAPE, "%s: %s is %dx%dx%dx%d, expected %dx%dx%dx%d (images, rows, columns, channels)", function, what, t->n, t->h, t->w, t->c, n, h, w, c);
     return DRL_OK;
@@ -1902,17 +1950,28 @@ static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *wh
 
 static drl_status drl__expect_like(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t, const drl_tensor *like)
 {
-    if (!like || !like->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing", function);
+    if (!like || drl__no_floats(like->data)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing, or its data not aligned as floats are", function);
     return drl__expect(ctx, function, what, t, like->n, like->h, like->w, like->c);
+}
+
+/* For operators that read their source after they have begun to write; both have passed drl__expect. */
+static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const drl_tensor *source, const drl_tensor *result)
+{
+    uintptr_t from = (uintptr_t)source->data, to = (uintptr_t)result->data;
+    if (from < to + drl_tensor_count(result) * sizeof(float) && to < from + drl_tensor_count(source) * sizeof(float))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: source and result share memory", function);
+    return DRL_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [conv.impl] - which kernel does which pass, packing, and scratch. Three special cases, chosen by sizes alone:
  *   few input channels     pixels are unrolled into rows of taps * channels, then the convolution is a matrix product
- *   gradient into few      z[pixel][tap, c] = sum over k of dy[pixel][k] * weight[k,c,tap] is a matrix product; then 9 taps are summed
+ *   gradient into few      one sum over taps and outputs for every element, in DRL__LANES parts: vectors go along the outputs
  *   parameter gradient     accumulates in the order of packed weights, and is added to dweight at the end
  * and Winograd's algorithm for 3x3 kernels where the description asks for it.
  * ------------------------------------------------------------------------------------------------------------------------------ */
+#define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
+
 static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
 static int drl__narrow(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
 
@@ -1925,17 +1984,15 @@ static int drl__columns_dw(const drl_conv2d_desc *d)
 }
 
 /* A weight as the kernels see it: `out` outputs from taps * in inputs, element (o, t, i) of the [K,C,R,S] array at drl__weight_at. */
-typedef struct drl__weight { int out, taps, in, transposed, narrow, channels; } drl__weight;
+typedef struct drl__weight { int out, taps, in, transposed, channels; } drl__weight;
 
 static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
 {
     drl__weight v;
-    int taps = drl__side(d) * drl__side(d);
     v.transposed = transposed;
-    v.narrow = transposed && drl__narrow(d);
-    v.taps = v.narrow ? 1 : taps;
+    v.taps = drl__side(d) * drl__side(d);
     v.in = transposed ? d->out_channels : d->in_channels;
-    v.out = !transposed ? d->out_channels : v.narrow ? taps * d->in_channels : d->in_channels;
+    v.out = transposed ? d->in_channels : d->out_channels;
     v.channels = d->in_channels;
     return v;
 }
@@ -1943,7 +2000,6 @@ static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
 static size_t drl__weight_at(const drl__weight *v, int o, int t, int i)
 {
     size_t channels = (size_t)v->channels;
-    if (v->narrow) return ((size_t)i * channels + (size_t)(o % v->channels)) * 9 + (size_t)(o / v->channels);
     if (v->transposed) return ((size_t)i * channels + (size_t)o) * (size_t)v->taps + (size_t)(v->taps - 1 - t);
     return ((size_t)o * channels + (size_t)i) * (size_t)v->taps + (size_t)t;
 }
@@ -1977,16 +2033,31 @@ static void drl__pack_span(const void *arg, size_t begin, size_t end, int job)
 
 static size_t drl__packed_floats(const drl_ctx *ctx, int out, size_t depth) { return depth * drl__round_up((size_t)out, (size_t)ctx->kernels->vl); }
 
+#define DRL__SIDE_MAX (1 << 24)             /* of images and channels: what is added to one, or multiplied by few, fits an int */
+
+/* A description with weights that can be addressed, packed as well. */
+static int drl__conv_sound(const drl_conv2d_desc *d)
+{
+    size_t n;
+    return d && d->in_channels >= 1 && d->out_channels >= 1 && d->in_channels <= DRL__SIDE_MAX && d->out_channels <= DRL__SIDE_MAX &&
+           (d->kernel == 0 || d->kernel == 1 || d->kernel == 3) && !(d->winograd && d->kernel == 1) &&
+           drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) && drl__mul_fits(n, 36 * sizeof(float), &n);
+}
+
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed)
 {
-    drl__weight v = drl__weight_of(d, transposed);
+    drl__weight v;
+    if (!ctx || !drl__conv_sound(d)) return 0;
+    v = drl__weight_of(d, transposed);
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
+    if (transposed && drl__narrow(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
     return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
 }
 
 DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed)
 {
     drl__pack_args a;
+    if (!ctx || !drl__conv_sound(d) || drl__no_floats(weight) || drl__no_floats(packed)) return;
     a.v = drl__weight_of(d, transposed);
     if (d->winograd) {
         drl__winograd_pack_args u;
@@ -2000,6 +2071,13 @@ DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transpo
         drl__split(ctx, (size_t)u.in, 1 + DRL__GRAIN / (36 * (size_t)u.out), ctx->kernels->winograd_pack, &u);
         return;
     }
+    if (transposed && drl__narrow(d)) {                         /* [c][tap][k], zeros up to a multiple of 16 */
+        size_t width = DRL__ROUND16(a.v.in), i;
+        int o, t;
+        for (o = 0; o < a.v.out; ++o) for (t = 0; t < 9; ++t, packed += width)
+            for (i = 0; i < width; ++i) packed[i] = i < (size_t)a.v.in ? scale * weight[drl__weight_at(&a.v, o, t, (int)i)] : 0;
+        return;
+    }
     a.vl = ctx->kernels->vl;
     a.block = ctx->kernels->block;
     a.width = 0;
@@ -2011,21 +2089,8 @@ DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transpo
 }
 
 /* Scratch of each pass, in floats; every part begins on a multiple of 16. */
-#define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
 
 static size_t drl__zeros_floats(const drl_conv2d_desc *d) { return DRL__ROUND16(drl__max(9 * DRL__MR_MAX, drl__max(d->in_channels, d->out_channels))); }
-
-/* Rows of a strip of the narrow gradient: a whole image if there are enough of them for all threads. */
-static int drl__strip_rows(const drl_ctx *ctx, int n, int h)
-{
-    int strips = (ctx->threads + n - 1) / n;
-    return (h + strips - 1) / strips;
-}
-
-static size_t drl__narrow_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
-{
-    return DRL__ROUND16((size_t)drl__min(h, drl__strip_rows(ctx, n, h) + 2) * (size_t)w * 9 * (size_t)d->in_channels);
-}
 
 static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
 {
@@ -2049,6 +2114,9 @@ static size_t drl__winograd_most(const drl_conv2d_desc *d)
     return most > DRL__CHUNK ? DRL__CHUNK : most < DRL__CHUNK / 2 ? DRL__CHUNK / 2 : most;
 }
 
+/* The parameter gradient by it needs a full tile of inputs. */
+static int drl__winograd_trains(const drl_conv2d_desc *d) { return d->winograd && d->in_channels >= DRL__MR_MAX; }
+
 static int drl__winograd_chunk(const drl_conv2d_desc *d, size_t tiles, int jobs)
 {
     size_t most = drl__winograd_most(d), chunks = (tiles + most - 1) / most;
@@ -2064,37 +2132,48 @@ static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d,
     return 36 * ((size_t)chunk * (forward > backward ? forward : backward) + 2 * DRL__LANES);
 }
 
-/* Scratch for at most `jobs` at a time. */
-static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs)
+/* Scratch for at most `jobs` at a time; for all passes, or for those without a parameter gradient. */
+static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs, int trains)
 {
-    size_t threads = (size_t)jobs, most, floats;
+    size_t threads = (size_t)jobs, most, floats, tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
+    int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);          /* fewer images may have longer chunks */
     most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * drl__columns_forward(d));
-    if (drl__narrow(d)) {
-        floats = drl__zeros_floats(d) + threads * drl__narrow_floats(ctx, d, n, h, w);
-        if (floats > most) most = floats;
-    }
     if (d->winograd) {
-        size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
-        int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);      /* fewer images may have longer chunks */
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
         if (floats > most) most = floats;
     }
+    if (trains && drl__winograd_trains(d)) {
+        floats = drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels) + drl__winograd_floats(ctx, d, chunk);
+        if (floats < DRL__ROUND16((size_t)n * (size_t)d->out_channels)) floats = DRL__ROUND16((size_t)n * (size_t)d->out_channels);
+        return floats > most ? floats : most;
+    }
+    if (!trains) return most;
     floats = drl__dw_floats(ctx, d) + DRL__ROUND16((size_t)n * (size_t)d->out_channels) + threads * drl__dw_job_floats(ctx, d, w);
     return floats > most ? floats : most;
 }
 
-DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w) { return drl__conv_work(ctx, d, n, h, w, ctx->threads); }
+static int drl__conv_images_fit(const drl_conv2d_desc *d, int n, int h, int w)
+{
+    size_t bytes;
+    return n >= 1 && h >= 1 && w >= 1 && n <= INT32_MAX - DRL__THREADS_MAX && h <= DRL__SIDE_MAX && w <= DRL__SIDE_MAX && drl__mul_fits((size_t)n, (size_t)h, &bytes) &&
+           drl__mul_fits(bytes, (size_t)w, &bytes) && drl__mul_fits(bytes, sizeof(float) * (size_t)drl__max(d->in_channels, d->out_channels), &bytes);
+}
+
+DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
+{
+    return ctx && drl__conv_sound(d) && drl__conv_images_fit(d, n, h, w) ? drl__conv_work(ctx, d, n, h, w, ctx->threads, 1) : 0;
+}
 
 /* What all three passes demand; in and out have the channels of the forward pass. */
-static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d, const drl_tensor *in, const drl_tensor *out, const float *work)
+static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d, const drl_tensor *in, const drl_tensor *out, const float *weight, const float *bias, const float *work)
 {
     drl_status status;
-    if (!d || d->in_channels < 1 || d->out_channels < 1 || (d->kernel != 0 && d->kernel != 1 && d->kernel != 3) || (d->winograd && d->kernel == 1))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 or more channels and kernel 3 or 1, a Winograd one kernel 3", function);
-    if (!in || !out || !work) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL", function);
+    if (!drl__conv_sound(d)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 to %d channels and kernel 3 or 1, a Winograd one kernel 3, and weights that fit the memory", function, DRL__SIDE_MAX);
+    if (!in || !out || drl__no_floats(work) || drl__no_floats(weight) || drl__odd(bias)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL, or not aligned as floats are", function);
     status = drl__expect(ctx, function, "the input side", in, in->n, in->h, in->w, d->in_channels);
-    if (status != DRL_OK) return status;
-    return drl__expect(ctx, function, "the output side", out, in->n, in->h, in->w, d->out_channels);
+    if (status == DRL_OK) status = drl__expect(ctx, function, "the output side", out, in->n, in->h, in->w, d->out_channels);
+    if (status == DRL_OK && !drl__conv_images_fit(d, in->n, in->h, in->w)) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d images of %d x %d are too many or too large", function, in->n, in->h, in->w);
+    return status;
 }
 
 static drl__conv_args drl__conv_args_of(const drl_tensor *from, const drl_tensor *to, int side, const float *packed, const float *zeros)
@@ -2123,15 +2202,17 @@ static size_t drl__conv_items(const drl_ctx *ctx, const drl__conv_args *a)
     return (a->pixels + DRL__CHUNK - 1) / DRL__CHUNK * (((size_t)a->k + block - 1) / block);
 }
 
-/* y = start + the convolution of x, both sides as the pass sees them. */
-static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *start, size_t start_step, drl_tensor *y, float *work)
+/* y = the convolution of x, both sides as the pass sees them; fused may be NULL. */
+static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const drl_tensor *x, const float *packed, const float *bias, const drl__fused *fused, drl_tensor *y, float *work)
 {
     drl__winograd_args a;
+    memset(&a, 0, sizeof a);
+    if (fused) a.fused = *fused;
+    a.transposed = transposed;
     a.x = x->data;
     a.packed = packed;
     a.zeros = work;
-    a.start = start ? start : work;
-    a.start_step = start_step;
+    a.bias = bias ? bias : work;
     a.y = y->data;
     a.h = x->h;
     a.w = x->w;
@@ -2141,19 +2222,21 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_
     a.chunk = drl__winograd_chunk(d, a.tiles, ctx->in_jobs ? 1 : ctx->threads);
     a.scratch = work + drl__zeros_floats(d);
     a.scratch_each = drl__winograd_floats(ctx, d, a.chunk);
+    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     drl__split(ctx, (a.tiles + (size_t)a.chunk - 1) / (size_t)a.chunk, 1, ctx->kernels->winograd, &a);
 }
 
-DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work)
+static drl_status drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, const drl__fused *fused, drl_tensor *y, float *work)
 {
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_forward", d, x, y, work);
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_forward", d, x, y, packed, bias, work);
     drl__conv_args a;
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_forward", x, y);
     if (status != DRL_OK) return status;
-    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     if (d->winograd) {
-        drl__winograd_run(ctx, d, x, packed, bias, 0, y, work);
+        drl__winograd_run(ctx, d, 0, x, packed, bias, fused, y, work);
         return DRL_OK;
     }
+    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(x, y, drl__side(d), packed, work);
     if (bias) a.start = bias;
     a.columns = drl__columns_forward(d);
@@ -2163,71 +2246,36 @@ DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, co
     return DRL_OK;
 }
 
-/* Gradient into few channels; items are [image][strip of rows]. Neighbouring strips compute the two rows they share twice. */
-typedef struct drl__narrow_args {
-    const drl_ctx *ctx;
-    drl__conv_args conv;            /* of all images, 1x1, into z */
-    float *dx, *scratch;
-    size_t scratch_each;
-    int strip, channels, accumulate;
-} drl__narrow_args;
-
-static void drl__narrow_span(const void *arg, size_t begin, size_t end, int job)
+DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work)
 {
-    const drl__narrow_args *a = (const drl__narrow_args *)arg;
-    int h = a->conv.h, w = a->conv.w, channels = a->channels, strips = (h + a->strip - 1) / a->strip, i, j, r, s, c;
-    size_t item, width = 9 * (size_t)channels;
-    for (item = begin; item < end; ++item) {
-        size_t image = item / (size_t)strips * (size_t)h * (size_t)w;       /* its first pixel */
-        int i0 = (int)(item % (size_t)strips) * a->strip, i1 = drl__min(h, i0 + a->strip);
-        int z0 = drl__max(0, i0 - 1), z1 = drl__min(h, i1 + 1);
-        drl__conv_args z = a->conv;
-        z.x += (image + (size_t)z0 * (size_t)w) * (size_t)z.c;
-        z.y = a->scratch + (size_t)job * a->scratch_each;
-        z.pixels = (size_t)(z1 - z0) * (size_t)w;
-        a->ctx->kernels->conv(&z, 0, drl__conv_items(a->ctx, &z), 0);
-        for (i = i0; i < i1; ++i) for (j = 0; j < w; ++j) {
-            float *dx = a->dx + (image + (size_t)i * (size_t)w + (size_t)j) * (size_t)channels;
-            float sum[4] = { 0, 0, 0, 0 };
-            /* x[i,j] reaches y[i+r,j+s] through tap (1-r, 1-s) */
-            for (r = -1; r <= 1; ++r) for (s = -1; s <= 1; ++s) if (i + r >= 0 && i + r < h && j + s >= 0 && j + s < w) {
-                const float *from = z.y + ((size_t)(i + r - z0) * (size_t)w + (size_t)(j + s)) * width + (size_t)((1 - r) * 3 + 1 - s) * (size_t)channels;
-                for (c = 0; c < channels; ++c) sum[c] += from[c];
-            }
-            for (c = 0; c < channels; ++c) dx[c] = a->accumulate ? dx[c] + sum[c] : sum[c];
-        }
+    return drl__conv_forward(ctx, d, x, packed, bias, NULL, y, work);
+}
+
+static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, const drl__fused *fused, drl_tensor *dx, int accumulate, float *work)
+{
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, packed_transposed, NULL, work);
+    drl__conv_args a;
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_input_grad", dy, dx);
+    if (status != DRL_OK) return status;
+    if (d->winograd) {
+        drl__fused f;
+        memset(&f, 0, sizeof f);
+        if (fused) f = *fused;
+        if (accumulate) f.add = dx->data;
+        drl__winograd_run(ctx, d, 1, dy, packed_transposed, NULL, &f, dx, work);
+        return DRL_OK;
     }
+    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
+    a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
+    if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
+    if (drl__narrow(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->narrow, &a);
+    else drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
+    return DRL_OK;
 }
 
 DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work)
 {
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, work);
-    drl__conv_args a;
-    if (status != DRL_OK) return status;
-    memset(work, 0, drl__zeros_floats(d) * sizeof *work);
-    if (d->winograd) {
-        drl__winograd_run(ctx, d, dy, packed_transposed, accumulate ? dx->data : NULL, accumulate ? (size_t)dx->c : 0, dx, work);
-        return DRL_OK;
-    }
-    a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
-    if (drl__narrow(d)) {
-        drl__narrow_args n;
-        a.side = 1;
-        a.k = 9 * d->in_channels;
-        n.ctx = ctx;
-        n.conv = a;
-        n.dx = dx->data;
-        n.scratch = work + drl__zeros_floats(d);
-        n.scratch_each = drl__narrow_floats(ctx, d, dx->n, dx->h, dx->w);
-        n.strip = drl__strip_rows(ctx, dx->n, dx->h);
-        n.channels = d->in_channels;
-        n.accumulate = accumulate;
-        drl__split(ctx, (size_t)dx->n * (size_t)((dx->h + n.strip - 1) / n.strip), 1, drl__narrow_span, &n);
-        return DRL_OK;
-    }
-    if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
-    drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
-    return DRL_OK;
+    return drl__conv_input_grad(ctx, d, dy, packed_transposed, NULL, dx, accumulate, work);
 }
 
 /* out[c] (+)= scale * sum over the rows of each image of a * (b, u or 1): see drl__columns_args. */
@@ -2246,34 +2294,69 @@ static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const flo
     drl__split(ctx, images * ((c + 63) / 64), 1 + DRL__GRAIN / (rows * 64), ctx->kernels->columns, &k);
 }
 
+static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *work)
+{
+    size_t sums = 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels), tiles;
+    drl__winograd_args a;
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.dy = dy->data;
+    a.dweight = dweight;
+    a.zeros = work;
+    a.u = work + drl__zeros_floats(d);
+    a.scratch = a.u + sums;
+    a.h = x->h;
+    a.w = x->w;
+    a.c = x->c;
+    a.k = dy->c;
+    a.tiles = drl__winograd_tiles(x->n, x->h, x->w);
+    a.chunk = drl__winograd_chunk(d, a.tiles, 1);
+    memset(work, 0, (drl__zeros_floats(d) + sums) * sizeof *work);
+    for (; a.first < a.tiles; a.first += (size_t)a.chunk) {
+        tiles = a.tiles - a.first < (size_t)a.chunk ? a.tiles - a.first : (size_t)a.chunk;
+        a.stage = 0;
+        drl__split(ctx, tiles, 4, ctx->kernels->winograd_dw, &a);
+        a.stage = 1;
+        drl__split(ctx, 36, 1, ctx->kernels->winograd_dw, &a);
+    }
+    a.stage = 2;
+    drl__split(ctx, (size_t)a.c, 1, ctx->kernels->winograd_dw, &a);
+}
+
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work)
 {
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, work);
-    const drl__kernels *kernels = ctx->kernels;
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, dweight, dbias, work);
+    const drl__kernels *kernels;
     drl__conv_args a;
     drl__pack_args p;
     size_t groups;
     float *partial;
     if (status != DRL_OK) return status;
-    partial = work + drl__dw_floats(ctx, d);
-    memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
-    a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
-    a.dy = dy->data;
-    a.y = work;
-    a.columns = drl__columns_dw(d);
-    a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
-    a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
-    groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
-    drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block), 1, kernels->conv_dw, &a);
-    p.v = drl__weight_of(d, 0);
-    p.vl = kernels->vl;
-    p.block = kernels->block;
-    p.width = a.columns;
-    p.from = work;
-    p.to = dweight;
-    p.scale = 1;
-    p.add = 1;
-    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
+    kernels = ctx->kernels;
+    if (drl__winograd_trains(d)) {
+        drl__winograd_param_grad(ctx, d, x, dy, dweight, work);
+        partial = work;
+    } else {
+        partial = work + drl__dw_floats(ctx, d);
+        memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
+        a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
+        a.dy = dy->data;
+        a.y = work;
+        a.columns = drl__columns_dw(d);
+        a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
+        a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
+        groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
+        drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block), 1, kernels->conv_dw, &a);
+        p.v = drl__weight_of(d, 0);
+        p.vl = kernels->vl;
+        p.block = kernels->block;
+        p.width = a.columns;
+        p.from = work;
+        p.to = dweight;
+        p.scale = 1;
+        p.add = 1;
+        drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
+    }
     if (dbias) {
         drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, partial, 0);
         drl__columns(ctx, partial, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
@@ -2339,7 +2422,9 @@ static drl_status drl__resample(drl_ctx *ctx, const char *function, const drl_te
     size_t row;
     if (!small || !small->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing", function);
     if (small->h > INT32_MAX / 2 || small->w > INT32_MAX / 2) return drl__fail(ctx, DRL_E_SHAPE, "%s: %dx%d cannot be doubled", function, small->h, small->w);
-    status = drl__expect(ctx, function, "the larger tensor", large, small->n, 2 * small->h, 2 * small->w, small->c);
+    status = drl__expect(ctx, function, "the smaller tensor", small, small->n, small->h, small->w, small->c);
+    if (status == DRL_OK) status = drl__expect(ctx, function, "the larger tensor", large, small->n, 2 * small->h, 2 * small->w, small->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, function, large, small);
     if (status != DRL_OK) return status;
     a.x = down ? large->data : small->data;
     a.y = down ? small->data : large->data;
@@ -2433,7 +2518,7 @@ DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const 
     float *out;
     if (status == DRL_OK) status = drl__expect(ctx, "drl_gain_param_grad", "dgain", dgain, shared ? 1 : x->n, 1, 1, x->c);
     if (status != DRL_OK) return status;
-    if (shared && !work) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_gain_param_grad: a gain shared by %d images needs work", x->n);
+    if ((shared && !work) || drl__odd(work)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_gain_param_grad: a gain shared by %d images needs work, aligned as floats are", x->n);
     out = shared ? work : dgain->data;
     drl__columns(ctx, x->data, dy->data, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, 1, out, shared ? 0 : accumulate);
     if (shared) drl__columns(ctx, work, NULL, NULL, 1, (size_t)x->n, (size_t)x->c, 1, dgain->data, accumulate);
@@ -2448,7 +2533,7 @@ static drl_status drl__scale_shift(drl_ctx *ctx, const char *function, const drl
     size_t i, k, n, c;
     if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, x->c);
     if (status == DRL_OK) status = drl__expect(ctx, function, "scale_shift", scale_shift, x->n, 1, 1, 2 * x->c);
-    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
     if (status != DRL_OK) return status;
     n = (size_t)x->n;
     c = (size_t)x->c;
@@ -2472,7 +2557,7 @@ DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x,
     size_t i, k, n, c;
     if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "drl_scale_shift_param_grad: %d channels are too many", x->c);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_scale_shift_param_grad", "dscale_shift", dscale_shift, x->n, 1, 1, 2 * x->c);
-    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_scale_shift_param_grad: work is missing");
+    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_scale_shift_param_grad: work is missing or misaligned");
     if (status != DRL_OK) return status;
     n = (size_t)x->n;
     c = (size_t)x->c;
@@ -2490,6 +2575,7 @@ DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, fl
 {
     drl_status status = drl__expect_like(ctx, "drl_spatial_sum_forward", "x", x, x);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_forward", "y", y, x->n, 1, 1, x->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_spatial_sum_forward", x, y);
     if (status == DRL_OK) drl__columns(ctx, x->data, NULL, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, scale, y->data, 0);
     return status;
 }
@@ -2499,6 +2585,7 @@ DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const d
     drl_status status = drl__expect_like(ctx, "drl_spatial_sum_input_grad", "dx", dx, dx);
     drl__affine_args a;
     if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_input_grad", "dy", dy, dx->n, 1, 1, dx->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_spatial_sum_input_grad", dy, dx);
     if (status != DRL_OK) return status;
     memset(&a, 0, sizeof a);
     a.x0 = &scale;
@@ -2676,6 +2763,7 @@ static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, i
 
 DRL_API size_t drl_group_norm_work_count(const drl_ctx *ctx, int n, int c)
 {
+    if (!ctx || n < 1 || c < 1 || c > DRL__SIDE_MAX || (size_t)n + 4 * DRL__THREADS_MAX > SIZE_MAX / 8 / sizeof(float) / DRL__ROUND16(c)) return 0;
     return (size_t)ctx->threads * 4 * DRL__ROUND16(c) + (2 * (size_t)n + 2) * (size_t)c;
 }
 
@@ -2684,7 +2772,7 @@ static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups
     drl_status status = drl__expect_like(ctx, function, "the result or its gradient", y, x);
     if (status != DRL_OK) return status;
     if (groups < 1 || x->c % groups) return drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels in %d groups", function, x->c, groups);
-    if (!work) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (drl__no_floats(work)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
     a->ctx = ctx;
     a->groups = groups;
     a->x = x->data;
@@ -2699,7 +2787,8 @@ static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups
 DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work)
 {
     drl__group_norm_args a;
-    if (!weight || !bias) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: weight or bias is missing");
+    if (drl__no_floats(weight) || drl__no_floats(bias) || drl__odd(moments)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: weight or bias is missing, or one of the arrays misaligned");
+    if (!(eps >= 0 && eps - eps == 0)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: eps is %g", (double)eps);
     memset(&a, 0, sizeof a);
     a.eps = eps;
     a.weight = weight;
@@ -2714,7 +2803,7 @@ DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl
     drl_status status = drl__expect_like(ctx, "drl_group_norm_input_grad", "dx", dx, dy);
     drl__group_norm_args a;
     if (status != DRL_OK) return status;
-    if (!weight || !moments) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_input_grad: weight or moments are missing");
+    if (drl__no_floats(weight) || drl__no_floats(moments)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_input_grad: weight or moments are missing or misaligned");
     memset(&a, 0, sizeof a);
     a.weight = weight;
     a.dy = dy->data;
@@ -2730,11 +2819,12 @@ DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl
     drl__group_norm_args a;
     float *total;
     size_t i;
-    if (!moments || !dweight || !dbias) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing");
+    if (!ctx || drl__no_floats(moments) || drl__no_floats(dweight) || drl__no_floats(dbias))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing or misaligned");
     memset(&a, 0, sizeof a);
     a.dy = dy ? dy->data : NULL;
     a.moments = (float *)(uintptr_t)moments;
-    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x ? x->c : 0) : NULL;
+    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x && x->c > 0 && x->c <= DRL__SIDE_MAX ? x->c : 0) : NULL;
     status = drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
     if (status != DRL_OK) return status;
     total = a.sums + (size_t)x->n * 2 * a.c;
@@ -2840,6 +2930,8 @@ DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const d
     if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "b", b, a->n, a->h, a->w, b ? b->c : 1);
     if (status == DRL_OK && a->c > INT32_MAX - b->c) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_forward: %d and %d channels are too many", a->c, b->c);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "y", y, a->n, a->h, a->w, a->c + b->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_forward", a, y);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_forward", b, y);
     if (status != DRL_OK) return status;
     drl__slice(ctx, drl__pixels(a), (size_t)a->c, a->data, (size_t)a->c, y->data, (size_t)y->c, 0);
     drl__slice(ctx, drl__pixels(a), (size_t)b->c, b->data, (size_t)b->c, y->data + a->c, (size_t)y->c, 0);
@@ -2851,6 +2943,7 @@ DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int
     drl_status status = drl__expect_like(ctx, "drl_concat_input_grad", "dy", dy, dy);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_input_grad", "da", da, dy->n, dy->h, dy->w, da ? da->c : 1);
     if (status == DRL_OK && (first < 0 || first > dy->c - da->c)) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_input_grad: %d channels from %d on, of %d", da->c, first, dy->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_input_grad", dy, da);
     if (status != DRL_OK) return status;
     drl__slice(ctx, drl__pixels(dy), (size_t)da->c, dy->data + first, (size_t)dy->c, da->data, (size_t)da->c, accumulate);
     return DRL_OK;
@@ -2860,7 +2953,10 @@ static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16
 
 DRL_API size_t drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c)
 {
-    return (size_t)ctx->threads * drl__attention_each((size_t)h * (size_t)w, (size_t)c);
+    size_t tokens = 0, floats = 0;
+    if (!ctx || h < 1 || w < 1 || c < 1 || h > DRL__SIDE_MAX || w > DRL__SIDE_MAX || !drl__mul_fits((size_t)h, (size_t)w, &tokens) ||
+        !drl__mul_fits(tokens, (size_t)c + DRL__QUERIES + 16, &floats) || floats > SIZE_MAX / 2 / sizeof(float) / DRL__THREADS_MAX) return 0;
+    return (size_t)ctx->threads * drl__attention_each(tokens, (size_t)c);
 }
 
 static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, const drl_tensor *qkv, const drl_tensor *y, float *work, drl__attention_args *a)
@@ -2868,7 +2964,7 @@ static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, con
     drl_status status = drl__expect_like(ctx, function, "y or its gradient", y, y);
     if (status == DRL_OK && y->c > INT32_MAX / 3) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, y->c);
     if (status == DRL_OK) status = drl__expect(ctx, function, "qkv", qkv, y->n, y->h, y->w, 3 * y->c);
-    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
     if (status != DRL_OK) return status;
     memset(a, 0, sizeof *a);
     a->qkv = qkv->data;
@@ -2884,6 +2980,7 @@ DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, dr
 {
     drl__attention_args a;
     drl_status status = drl__attention_args_of(ctx, "drl_attention_forward", qkv, y, work, &a);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_forward", qkv, y);
     if (status != DRL_OK) return status;
     a.y = y->data;
     drl__split(ctx, (size_t)y->n * ((a.tokens + DRL__QUERIES - 1) / DRL__QUERIES), 1 + DRL__GRAIN / DRL__QUERIES / a.tokens / a.c, ctx->kernels->attention, &a);
@@ -2895,6 +2992,8 @@ DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv,
     drl__attention_args a;
     drl_status status = drl__attention_args_of(ctx, "drl_attention_input_grad", qkv, dy, work, &a);
     if (status == DRL_OK) status = drl__expect_like(ctx, "drl_attention_input_grad", "dqkv", dqkv, qkv);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_input_grad", qkv, dqkv);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_input_grad", dy, dqkv);
     if (status != DRL_OK) return status;
     a.dy = dy->data;
     a.y = dqkv->data;
@@ -2903,19 +3002,33 @@ DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv,
     return DRL_OK;
 }
 
+/* exp(x), -80 < x <= 0, bit for bit PyTorch's of a float on CPUs: polynomial and splitting of Sleef's expf, a unit off in one of ten. Level values reach
+ * 1000, so another last bit of a frequency moves an energy by 1e-5 and, by the leaky ReLUs that change sides, its gradient by the image by 1e-3. */
+static float drl__exp_float(float x)
+{
+    static const float c[6] = { 1.98527617612853646e-4f, 1.39304355252534151e-3f, 8.33336077630519867e-3f, 4.16664853692054749e-2f, 1.66666671633720398e-1f, 0.5f };
+    int q = (int)(x * 1.44269504f - 0.5f), i;                       /* rounded: x = q ln 2 + s */
+    float s = drl__fmaf((float)q, -1.428606765330187e-6f, drl__fmaf((float)q, -0.693145751953125f, x)), u = c[0];
+    for (i = 1; i < 6; ++i) u = drl__fmaf(u, s, c[i]);
+    u = drl__fmaf(drl__fmaf(s, s, 0.0f), u, s);
+    u = drl__fmaf(u, 1.0f, 1.0f);
+    for (; q < 0; ++q) u *= 0.5f;
+    return u;
+}
+
 DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y)
 {
     drl_status status;
     int n, k, half;
     float step;
-    if (!v || !y || !y->data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_level_embedding: an argument is NULL");
+    if (drl__no_floats(v) || !y || !y->data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_level_embedding: an argument is NULL or misaligned");
     if (y->c < 4 || y->c % 2) return drl__fail(ctx, DRL_E_SHAPE, "drl_level_embedding: %d channels; an even number, at least 4, is needed", y->c);
     status = drl__expect(ctx, "drl_level_embedding", "y", y, y->n, 1, 1, y->c);
     if (status != DRL_OK) return status;
     half = y->c / 2;
     step = (float)(-9.2103403719761827361 / (half - 1));            /* -ln(10000) / (half - 1) */
     for (k = 0; k < half; ++k) {
-        float w = (float)drl__exp((double)((float)k * step));
+        float w = drl__exp_float((float)k * step);
         for (n = 0; n < y->n; ++n) {
             float turn = v[n] * w, *out = y->data + (size_t)n * (size_t)y->c;
             out[k] = (float)drl__sin((double)turn);
@@ -3023,6 +3136,7 @@ DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols
     drl__rows_args a;
     double sigma = 0;
     size_t i, m = (size_t)rows, n = (size_t)cols;
+    if (!ctx || drl__no_floats(w) || rows < 1 || cols < 1 || drl__no_floats(u) || drl__no_floats(v)) return 0;
     a.ctx = ctx;
     a.w = w;
     a.v = v;
@@ -3063,6 +3177,7 @@ DRL_API void drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int 
 {
     drl__rank1_args a;
     double s = (double)sigma;
+    if (!ctx || drl__no_floats(w) || rows < 1 || cols < 1 || drl__no_floats(u) || drl__no_floats(v) || !(sigma < 0 || sigma > 0) || drl__no_floats(g)) return;
     a.ctx = ctx;
     a.u = u;
     a.v = v;
@@ -3259,7 +3374,7 @@ DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, cons
     a.data = data;
     if (rank < 0 || rank > DRL_RANK_MAX || (rank > 0 && !shape)) a.rank = -1;
     for (i = 0; i < a.rank; ++i) a.shape[i] = shape[i];
-    if (!drl__array_bytes(&a, &a.bytes)) a.bytes = 0;
+    if (a.rank < 0 || !drl__array_bytes(&a, &a.bytes)) a.bytes = 0;
     return a;
 }
 
@@ -3311,7 +3426,7 @@ DRL_API drl_status drl_array_to_float(drl_ctx *ctx, const drl_array *array, floa
     if (!ctx) return DRL_E_ARGUMENT;
     status = drl__array_check(ctx, "drl_array_to_float", array);
     if (status != DRL_OK) return status;
-    if (!dst) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_array_to_float: dst is NULL");
+    if (drl__no_floats(dst)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_array_to_float: dst is NULL or misaligned");
     count = drl_array_count(array);
     if (array->dtype == DRL_DTYPE_F32 && !array->swapped) {
         if (count) memcpy(dst, array->data, array->bytes);
@@ -4659,7 +4774,7 @@ DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int in
     drl_status status = drl__ds_check(ctx, who, ds);
     if (status == DRL_OK) status = drl__ds_target(ctx, who, ds, 1, height, width, &per_image);
     if (status != DRL_OK) return status;
-    if (!out) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL", who);
+    if (drl__no_floats(out)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL or misaligned", who);
     if (index < 0 || index >= ds->count) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: image %d of %d", who, index, ds->count);
     drl__ds_image(ds, index, height, width, out);
     return DRL_OK;
@@ -4672,7 +4787,7 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
     int i;
     drl_status status = drl__ds_check(ctx, who, ds);
     if (status != DRL_OK) return status;
-    if (!rng || !out || n < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rng or out is NULL, or n is below 1", who);
+    if (!rng || drl__no_floats(out) || n < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rng or out is NULL, out is misaligned, or n is below 1", who);
     if (labels && !ds->labels) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: labels are asked for, the data set has none", who);
     status = drl__ds_target(ctx, who, ds, n, height, width, &per_image);
     if (status != DRL_OK) return status;
@@ -4726,6 +4841,9 @@ typedef struct drl__instr {
     int y;                                  /* buffer of the result */
     int accumulate;
     int second;                             /* DX: by the second operand */
+    int value;                              /* RUN: the operator whose value is in y: the last one that was fused, or op itself */
+    int shift, add;                         /* buffers that are fused into a convolution, -1 for none */
+    int gain, act;                          /* operators likewise; bits are then those of act */
 } drl__instr;
 
 typedef struct drl__buffer {
@@ -4760,6 +4878,7 @@ struct drl_net {
     float *init_scale;                      /* [params], or DRL__INIT_... */
     char *names;
     drl__program program[3];
+    const drl_net *counted;                 /* while the build function runs a second time: what it made in the first */
     int op_count, param_count, vector_count;
     size_t names_size, params_size, state_size, packed_size;
     size_t work_one, work_all;              /* floats of scratch when an operator runs inside of one job, and when it is shared by all */
@@ -4788,10 +4907,18 @@ static drl_value drl__build_fail(drl_net *net, drl_status status)
     return drl__value_none();
 }
 
-static int drl__build_ok(drl_net *net, drl_value a, drl_value b, const char *what)
+/* A value's sides are what its operator made, which is known in the second run of the build function. */
+static int drl__value_ok(const drl_net *net, const drl_value *v)
+{
+    if (v->id < 0 || v->id >= net->op_count || v->h < 1 || v->w < 1 || v->c < 1 || v->h > DRL__SIDE_MAX || v->w > DRL__SIDE_MAX || v->c > DRL__SIDE_MAX) return 0;
+    return !net->op || (net->op[v->id].h == v->h && net->op[v->id].w == v->w && net->op[v->id].c == v->c);
+}
+
+/* Before every operator but the input. b NULL: there is one operand. */
+static int drl__build_ok(drl_net *net, drl_value a, const drl_value *b, const char *what)
 {
     if (net->status != DRL_OK) return 0;
-    if (a.id < 0 || a.id >= net->op_count || b.id < -1 || b.id >= net->op_count) {
+    if (!drl__value_ok(net, &a) || (b && !drl__value_ok(net, b))) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: an operand is not a value of this net", what);
         net->status = DRL_E_ARGUMENT;
         return 0;
@@ -4799,9 +4926,26 @@ static int drl__build_ok(drl_net *net, drl_value a, drl_value b, const char *wha
     return 1;
 }
 
+/* In its second run a build function may not ask for more than was counted in the first: there is no room. */
+static int drl__build_room(drl_net *net, int ops, int params, int vectors, size_t names)
+{
+    const drl_net *counted = net->counted;
+    if (!counted || (ops <= counted->op_count - net->op_count && params <= counted->param_count - net->param_count && vectors <= counted->vector_count - net->vector_count &&
+                     names <= counted->names_size - net->names_size)) return 1;
+    if (net->status == DRL_OK) net->status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then more, or others; it must repeat itself", counted->op_count);
+    return 0;
+}
+
 static drl__op *drl__op_next(drl_net *net, drl__op *scratch, drl__op_kind kind, drl_value a, drl_value b, int h, int w, int c, drl_value *y)
 {
     drl__op *op = net->op ? &net->op[net->op_count] : scratch;
+    int fits = h >= 1 && w >= 1 && c >= 1 && h <= DRL__SIDE_MAX && w <= DRL__SIDE_MAX && c <= DRL__SIDE_MAX;
+    if (!fits && net->status == DRL_OK) net->status = drl__fail(net->ctx, DRL_E_SHAPE, "drl_net: a value of %d x %d x %d; sides of 1 to %d are possible", h, w, c, DRL__SIDE_MAX);
+    if (!fits || !drl__build_room(net, 1, 0, 0, 0)) {
+        memset(scratch, 0, sizeof *scratch);
+        *y = drl__value_none();
+        return scratch;
+    }
     memset(op, 0, sizeof *op);
     op->kind = kind;
     op->a = a.id; op->b = b.id;
@@ -4825,6 +4969,7 @@ static const char *drl__name_next(drl_net *net, const char *name, const char *su
 {
     size_t a = strlen(name), b = strlen(suffix) + 1;
     char *text = net->names ? net->names + net->names_size : NULL;
+    if (!drl__build_room(net, 0, 0, 0, a + b)) return NULL;
     if (text) {
         memcpy(text, name, a);
         memcpy(text + a, suffix, b);
@@ -4845,8 +4990,8 @@ static size_t drl__state_next(drl_net *net, size_t count)
 static size_t drl__vector_next(drl_net *net, const char *name, const char *suffix, int count)
 {
     size_t offset = drl__state_next(net, (size_t)count);
-    const char *text = drl__name_next(net, name, suffix);
-    if (net->vector) {
+    const char *text = drl__build_room(net, 0, 0, 1, 0) ? drl__name_next(net, name, suffix) : NULL;
+    if (net->vector && text) {
         drl_param *p = &net->vector[net->vector_count];
         p->name = text;
         p->rank = 1;
@@ -4871,7 +5016,8 @@ static int drl__param_next(drl_net *net, const char *name, const char *suffix, i
         drl__build_fail(net, DRL_E_SHAPE);
         return -1;
     }
-    text = drl__name_next(net, name, suffix);
+    text = drl__build_room(net, 0, 1, 0, 0) ? drl__name_next(net, name, suffix) : NULL;
+    if (net->status != DRL_OK) return -1;
     if (net->param) {
         drl_param *p = &net->param[number];
         p->name = text;
@@ -4949,7 +5095,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     drl_value y;
     drl_conv2d_desc conv;
     int shape[4], rank, weight, bias = -1;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_conv2d")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_conv2d")) return drl__value_none();
     memset(&conv, 0, sizeof conv);
     if (desc) {
         conv.in_channels = x.c;
@@ -4957,9 +5103,9 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
         conv.kernel = desc->kernel ? desc->kernel : x.h == 1 && x.w == 1 ? 1 : 3;
         conv.winograd = conv.kernel == 3 && drl__winograd_pays(x.h, x.w, x.c, conv.out_channels);
     }
-    if (!desc || !desc->name || conv.out_channels < 1 || (conv.kernel != 1 && conv.kernel != 3)) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels and kernel %d; a name, at least 1 channel and kernel 1 or 3 are needed",
-                  desc && desc->name ? desc->name : "", conv.out_channels, conv.kernel);
+    if (!desc || !desc->name || !drl__conv_sound(&conv) || (unsigned)desc->spectral > (unsigned)DRL_SPECTRAL_CAP || !(desc->init_scale - desc->init_scale == 0)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, spectral norm %d, first variance %g; a name, at least 1 channel, kernel 1 or 3, norm 0 to 2 and a number are needed",
+                  desc && desc->name ? desc->name : "", conv.out_channels, conv.kernel, desc ? (int)desc->spectral : 0, desc ? (double)desc->init_scale : 0.0);
         return drl__build_fail(net, DRL_E_ARGUMENT);
     }
     rank = x.h == 1 && x.w == 1 && conv.kernel == 1 ? 2 : 4;
@@ -4987,7 +5133,8 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     op->packed_transposed = net->packed_size;
     if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (!net->op || op->by_input || net->op[op->a].by_param))
         net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
-    drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1), drl_conv2d_work_count(net->ctx, &conv, net->desc.batch, x.h, x.w));
+    drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1, 0),
+                  drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
     return y;
 }
 
@@ -4995,7 +5142,7 @@ DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_act")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_act")) return drl__value_none();
     if ((int)act < DRL_ACT_NONE || act > DRL_ACT_SILU) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)act);
         return drl__build_fail(net, DRL_E_ARGUMENT);
@@ -5008,7 +5155,7 @@ DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_avgpool2")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_avgpool2")) return drl__value_none();
     if (x.h % 2 || x.w % 2) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot be halved", x.h, x.w);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5021,7 +5168,7 @@ DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_upsample2")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_upsample2")) return drl__value_none();
     drl__op_next(net, &scratch, DRL__OP_UPSAMPLE, x, drl__value_none(), x.h * 2, x.w * 2, x.c, &y);
     return y;
 }
@@ -5030,7 +5177,7 @@ DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, a, b, "drl_net_add")) return drl__value_none();
+    if (!net || !drl__build_ok(net, a, &b, "drl_net_add")) return drl__value_none();
     if (a.h != b.h || a.w != b.w || a.c != b.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5043,7 +5190,7 @@ DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, a, b, "drl_net_concat")) return drl__value_none();
+    if (!net || !drl__build_ok(net, a, &b, "drl_net_concat")) return drl__value_none();
     if (a.h != b.h || a.w != b.w || a.c > INT32_MAX - b.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5056,7 +5203,7 @@ DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, shift, "drl_net_shift")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, &shift, "drl_net_shift")) return drl__value_none();
     if (shift.h != 1 || shift.w != 1 || shift.c != x.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have %d channels", shift.h, shift.w, shift.c, x.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5070,7 +5217,7 @@ DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale
     drl__op scratch;
     drl_value y;
     size_t work;
-    if (!net || !drl__build_ok(net, x, scale_shift, "drl_net_scale_shift")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, &scale_shift, "drl_net_scale_shift")) return drl__value_none();
     if (scale_shift.h != 1 || scale_shift.w != 1 || scale_shift.c % 2 || scale_shift.c / 2 != x.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", scale_shift.h, scale_shift.w, scale_shift.c, x.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5088,7 +5235,7 @@ static drl_value drl__net_gain(drl_net *net, drl_value x, const char *name, int 
     drl_value y;
     int weight, shape[4];
     size_t work;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_gain")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_gain")) return drl__value_none();
     if (!name) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
         return drl__build_fail(net, DRL_E_ARGUMENT);
@@ -5113,8 +5260,8 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
     drl_value y;
     int weight, bias;
     size_t work;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_group_norm")) return drl__value_none();
-    if (!name || groups < 1 || x.c % groups || !(eps >= 0)) {
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_group_norm")) return drl__value_none();
+    if (!name || groups < 1 || x.c % groups || !(eps >= 0 && eps - eps == 0)) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, eps %g; a name, groups that divide the channels and eps from 0 up are needed",
                   name ? name : "", groups, x.c, (double)eps);
         return drl__build_fail(net, DRL_E_ARGUMENT);
@@ -5137,7 +5284,7 @@ DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, qkv, drl__value_none(), "drl_net_attention")) return drl__value_none();
+    if (!net || !drl__build_ok(net, qkv, NULL, "drl_net_attention")) return drl__value_none();
     if (qkv.c % 3 || qkv.h > 65536 / qkv.w) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels", qkv.h, qkv.w, qkv.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5151,7 +5298,7 @@ DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_dropout")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_dropout")) return drl__value_none();
     if (!(p >= 0 && p < 1)) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is %g, not in [0, 1)", (double)p);
         return drl__build_fail(net, DRL_E_ARGUMENT);
@@ -5164,7 +5311,11 @@ DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_spatial_sum")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_spatial_sum")) return drl__value_none();
+    if (!(scale - scale == 0)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the scale is %g", (double)scale);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
     drl__op_next(net, &scratch, DRL__OP_SUM, x, drl__value_none(), 1, 1, x.c, &y)->scale = scale;
     return y;
 }
@@ -5173,8 +5324,8 @@ DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, a, b, "drl_net_dot")) return drl__value_none();
-    if (a.h * a.w != 1 || b.h * b.w != 1 || a.c != b.c) {
+    if (!net || !drl__build_ok(net, a, &b, "drl_net_dot")) return drl__value_none();
+    if (a.h != 1 || a.w != 1 || b.h != 1 || b.w != 1 || a.c != b.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
         return drl__build_fail(net, DRL_E_SHAPE);
     }
@@ -5197,18 +5348,11 @@ static int drl__buffer_new(drl__program *p, int h, int w, int c, int is_bits)
 
 static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int b, int bits, int y)
 {
-    drl__instr *in = &p->instr[p->instr_count];
-    int i, used[4];
+    drl__instr *in = &p->instr[p->instr_count++];
     memset(in, 0, sizeof *in);
-    in->code = code; in->op = op;
-    in->a = used[0] = a; in->b = used[1] = b; in->bits = used[2] = bits; in->y = used[3] = y;
-    for (i = 0; i < 4; ++i) {
-        drl__buffer *u = used[i] >= 0 ? &p->buffer[used[i]] : NULL;
-        if (!u) continue;
-        if (u->first < 0) u->first = p->instr_count;
-        u->last = p->instr_count;
-    }
-    ++p->instr_count;
+    in->code = code; in->op = in->value = op;
+    in->a = a; in->b = b; in->bits = bits; in->y = y;
+    in->shift = in->add = in->gain = in->act = -1;
     return in;
 }
 
@@ -5327,7 +5471,7 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
     }
     p->forward_count = p->instr_count;
     p->out = net->op[net->op_count - 1].value;
-    p->buffer[p->out].last = p->instr_count;                    /* readable until the gradient by it arrives */
+    p->dout = -1;
 }
 
 static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mode)
@@ -5336,7 +5480,6 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
     drl__op *last = &net->op[net->op_count - 1];
     p->dout = last->gradient = drl__buffer_new(p, last->h, last->w, last->c, 0);
     p->buffer[p->dout].owners = 1;
-    p->buffer[p->dout].first = p->buffer[p->dout].last = p->instr_count;
     for (i = net->op_count - 1; i > 0; --i) {
         drl__op *op = &net->op[i];
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
@@ -5394,6 +5537,110 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
             drl__emit(p, DRL__DX, i, g, saved, op->bits, slot)->accumulate = accumulate;
         }
         --p->buffer[g].owners;                                  /* this operator's gradient is used up */
+    }
+}
+
+/* Whether one operator alone reads value v, once. */
+static int drl__read_once(const drl_net *net, int v)
+{
+    int i, readers = v == net->op_count - 1;
+    for (i = 0; i < net->op_count; ++i) readers += (net->op[i].a == v) + (net->op[i].b == v);
+    return readers == 1;
+}
+
+static int drl__is_relu(const drl__op *op) { return op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU); }
+
+/* Makes instruction `in` part of the convolution `conv` before it, if drl__fused can say it. */
+static int drl__fuse_forward(const drl_net *net, const drl__instr *in, drl__instr *conv)
+{
+    const drl__op *op = &net->op[in->op];
+    int other = op->a == conv->value ? in->b : in->a;
+    if (conv->code != DRL__RUN || !net->op[conv->op].conv.winograd || (op->a != conv->value && op->b != conv->value) || !drl__read_once(net, conv->value) || in->y == conv->a) return 0;
+    if (op->kind == DRL__OP_SHIFT && op->a == conv->value && conv->shift < 0 && conv->gain < 0 && conv->add < 0 && conv->act < 0) conv->shift = other;
+    else if (op->kind == DRL__OP_GAIN && conv->gain < 0 && conv->add < 0 && conv->act < 0) conv->gain = in->op;
+    else if (op->kind == DRL__OP_ADD && op->a != op->b && conv->add < 0 && conv->act < 0) conv->add = other;
+    else if (drl__is_relu(op) && op->c % DRL__LANES == 0 && conv->act < 0) { conv->act = in->op; conv->bits = in->bits; }
+    else return 0;
+    conv->y = in->y;
+    conv->value = in->op;
+    return 1;
+}
+
+/* The same going back, where the convolution comes second (after a gain) or first (before an activation); returns the fused instruction in `in`. */
+static int drl__fuse_backward(const drl_net *net, drl__instr *in, const drl__instr *before)
+{
+    const drl__op *op = &net->op[in->op], *past = &net->op[before->op];
+    drl__instr conv;
+    if (in->code != DRL__DX || before->code != DRL__DX || before->accumulate || before->y != in->a) return 0;
+    if (op->conv.winograd && past->kind == DRL__OP_GAIN && past->a == in->op && in->y != before->a) {
+        in->a = before->a;
+        in->gain = before->op;
+        return 1;
+    }
+    if (past->conv.winograd && drl__is_relu(op) && past->a == in->op && drl__read_once(net, in->op) && op->c % DRL__LANES == 0 && in->y != before->a) {
+        conv = *before;
+        conv.y = in->y;
+        conv.accumulate = in->accumulate;
+        conv.act = in->op;
+        conv.bits = in->bits;
+        *in = conv;
+        return 1;
+    }
+    return 0;
+}
+
+/* Operators that follow a Winograd convolution become part of it. It moves to the place of the last one, so nothing in between may write what it reads.
+ * The parameter gradient needs the values in between, and keeps them. */
+static void drl__fuse(const drl_net *net, drl__program *p)
+{
+    int n = 0, i, j, k, forward = p->forward_count;
+    for (i = 0; i < p->instr_count; ++i) {
+        drl__instr in = p->instr[i];
+        if (i == p->forward_count) forward = n;
+        if (i < p->forward_count) {
+            for (j = n - 1; j >= 0; --j) {
+                drl__instr conv = p->instr[j];
+                int clear = 1;
+                if (!drl__fuse_forward(net, &in, &conv)) continue;
+                for (k = j + 1; k < n; ++k) if (p->instr[k].y == conv.a || p->instr[k].bits == conv.a) clear = 0;
+                if (!clear) continue;
+                for (k = j; k + 1 < n; ++k) p->instr[k] = p->instr[k + 1];
+                --n;
+                in = conv;
+                break;
+            }
+        } else if (n > forward && drl__fuse_backward(net, &in, &p->instr[n - 1])) --n;
+        p->instr[n++] = in;
+    }
+    if (p->forward_count == p->instr_count) forward = n;
+    p->forward_count = forward;
+    p->instr_count = n;
+}
+
+static void drl__use(drl__program *p, int buffer, int when)
+{
+    drl__buffer *b = buffer < 0 ? NULL : &p->buffer[buffer];
+    if (!b) return;
+    if (b->first < 0) b->first = when;
+    b->last = when;
+}
+
+static void drl__lifetimes(drl__program *p)
+{
+    int i;
+    for (i = 0; i <= p->instr_count; ++i) {
+        const drl__instr *in = &p->instr[i];
+        if (i == p->forward_count) {                            /* the result stays readable until the gradient by it arrives */
+            drl__use(p, p->out, i);
+            drl__use(p, p->dout, i);
+        }
+        if (i == p->instr_count) break;
+        drl__use(p, in->a, i);
+        drl__use(p, in->b, i);
+        drl__use(p, in->bits, i);
+        drl__use(p, in->shift, i);
+        drl__use(p, in->add, i);
+        drl__use(p, in->y, i);
     }
 }
 
@@ -5484,8 +5731,8 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     if (desc) count.desc = *desc;
     if (!count.desc.batch) count.desc.batch = 16;
     if (!count.desc.modes) count.desc.modes = 1 << DRL_NET_FORWARD;
-    if (count.desc.batch < 1 || count.desc.modes < 1 || count.desc.modes > 7)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; they must be at least 1, and modes at most 7", count.desc.batch, count.desc.modes);
+    if (count.desc.batch < 1 || count.desc.batch > DRL__SIDE_MAX || count.desc.modes < 1 || count.desc.modes > 7)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; a batch of 1 to %d and modes of 1 to 7 are possible", count.desc.batch, count.desc.modes, DRL__SIDE_MAX);
     count.ctx = ctx;
     build(&count, user);
     if (count.status == DRL_OK && count.op_count < 2)
@@ -5516,8 +5763,10 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     net->vector = (drl_param *)(void *)(block + at_vector);
     net->init_scale = (float *)(void *)(block + at_init);
     net->names = (char *)(block + at_names);
+    net->counted = &count;
     build(net, user);
-    if (net->status == DRL_OK && (net->op_count != count.op_count || net->param_count != count.param_count || net->names_size != count.names_size))
+    net->counted = NULL;
+    if (net->status == DRL_OK && (net->op_count != count.op_count || net->vector_count != count.vector_count || net->param_count != count.param_count || net->names_size != count.names_size))
         net->status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then %d; it must repeat itself", count.op_count, net->op_count);
     for (i = 0; i < net->op_count && net->status == DRL_OK; ++i) {
         const drl__op *op = &net->op[i];
@@ -5542,6 +5791,8 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
         drl__compile_forward(net, p, (drl_net_mode)mode);
         if (mode != DRL_NET_FORWARD) drl__compile_backward(net, p, (drl_net_mode)mode);
         DRL_ASSERT(p->instr_count <= net->op_count * DRL__INSTRS_PER_OP && p->buffer_count <= net->op_count * DRL__BUFFERS_PER_OP + 2);
+        if (mode != DRL_NET_PARAM_GRAD) drl__fuse(net, p);
+        drl__lifetimes(p);
         drl__place(p, (int *)(void *)(block + at_order));
         p->ready = 1;
     }
@@ -5721,20 +5972,22 @@ DRL_API void drl_net_spectral_grads(drl_net *net)
 /* Tensor i of a net's file, and where it lies: first the parameters, then the vectors of the power iterations. */
 static int drl__net_tensors(const drl_net *net) { return net->param_count + net->vector_count; }
 
+static const drl_param *drl__net_tensor_param(const drl_net *net, int i) { return i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count]; }
+
 static float *drl__net_tensor(const drl_net *net, int i, const drl_param **param)
 {
-    const drl_param *p = *param = i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count];
+    const drl_param *p = *param = drl__net_tensor_param(net, i);
     return (i < net->param_count ? net->params : net->state) + p->offset;
 }
 
-/* Whether the file has every tensor of the net in its shape. */
+/* Whether the file has every tensor of the net in its shape; a net that is only planned will do. */
 static drl_status drl__net_fits(const drl_net *net, const drl_safetensors *st)
 {
     int i, k;
     for (i = 0; i < drl__net_tensors(net); ++i) {
         const drl_param *p;
         const drl_array *a;
-        drl__net_tensor(net, i, &p);
+        p = drl__net_tensor_param(net, i);
         a = drl_safetensors_find(st, p->name);
         if (!a) return drl__fail(net->ctx, DRL_E_FORMAT, "drl_net_load: the file has no tensor '%s'", p->name);
         if (a->rank != p->rank) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: '%s' has %d axes, the net expects %d", p->name, a->rank, p->rank);
@@ -5800,18 +6053,34 @@ static void drl__run_label(const int *label, drl_tensor *y)
     for (i = 0; i < y->n; ++i) y->data[(size_t)i * (size_t)y->c + (size_t)(label ? label[i] : 0)] = 1;
 }
 
+static drl__fused drl__fused_of(const drl__run *r, const drl__instr *in)
+{
+    const drl_net *net = r->net;
+    drl__fused f;
+    memset(&f, 0, sizeof f);
+    f.shift = drl__at(r, in->shift);
+    f.add = drl__at(r, in->add);
+    if (in->gain >= 0) f.gain = net->params + net->param[net->op[in->gain].weight].offset;
+    if (in->act >= 0) f.act = net->op[in->act].act;
+    return f;
+}
+
 static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
 {
     drl_net *net = r->net;
     drl_ctx *ctx = net->ctx;
     const drl__op *op = &net->op[in->op];
     drl_tensor y = drl__view(r, in->op, in->y), a = y, b = y, g;
+    drl__fused fused;
     uint8_t *bits = (uint8_t *)(void *)drl__at(r, in->bits);
     if (op->a >= 0) a = drl__view(r, op->a, in->a);
     if (op->b >= 0) b = drl__view(r, op->b, in->b);
     switch (op->kind) {
     case DRL__OP_LEVEL:    return drl_level_embedding(ctx, r->batch.level, &y);
-    case DRL__OP_CONV:     return drl_conv2d_forward(ctx, &op->conv, &a, net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &y, r->work);
+    case DRL__OP_CONV:
+        fused = drl__fused_of(r, in);
+        fused.bits_out = bits;
+        return drl__conv_forward(ctx, &op->conv, &a, net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &fused, &y, r->work);
     case DRL__OP_ACT:      return drl_act_forward(ctx, op->act, &a, &y, bits);
     case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
     case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
@@ -5863,9 +6132,13 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     const drl__op *op = &net->op[in->op];
     int target = in->second ? op->b : op->a;
     drl_tensor dy = drl__view(r, in->op, in->a), dx = drl__view(r, target, in->y), saved;
+    drl__fused fused;
     const uint8_t *bits = (const uint8_t *)(const void *)drl__at(r, in->bits);
     switch (op->kind) {
-    case DRL__OP_CONV:     return drl_conv2d_input_grad(ctx, &op->conv, &dy, net->packed + op->packed_transposed, &dx, in->accumulate, r->work);
+    case DRL__OP_CONV:
+        fused = drl__fused_of(r, in);
+        fused.bits = bits;
+        return drl__conv_input_grad(ctx, &op->conv, &dy, net->packed + op->packed_transposed, &fused, &dx, in->accumulate, r->work);
     case DRL__OP_ACT:
         saved = drl__view(r, op->a, in->b);
         return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
@@ -6013,7 +6286,7 @@ static void drl__slices_job(void *arg, int job)
 static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_mode mode, const drl_batch *batch)
 {
     int i;
-    if (!net || !batch || !batch->x) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed", function);
+    if (!net || !batch || drl__no_floats(batch->x) || drl__odd(batch->level)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed, aligned as floats are", function);
     if (!net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net was not planned for mode %d", function, (int)mode);
     if (batch->n < 1 || batch->n > net->desc.batch) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: %d images; 1 to %d were planned", function, batch->n, net->desc.batch);
     if (net->has_level && !batch->level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net takes level values, none were given", function);
@@ -6046,14 +6319,14 @@ static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_bat
 DRL_API drl_status drl_net_forward(drl_net *net, const drl_batch *batch, float *out)
 {
     drl_status status = drl__batch_check(net, "drl_net_forward", DRL_NET_FORWARD, batch);
-    if (status == DRL_OK && !out) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: no place for the result");
+    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: no place for the result, or a misaligned one");
     return status == DRL_OK ? drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL) : status;
 }
 
 DRL_API drl_status drl_net_input_grad(drl_net *net, const drl_batch *batch, const float *dout, float *out, float *dx)
 {
     drl_status status = drl__batch_check(net, "drl_net_input_grad", DRL_NET_INPUT_GRAD, batch);
-    if (status == DRL_OK && (!dout || !dx)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no place for that by the images");
+    if (status == DRL_OK && (drl__no_floats(dout) || drl__no_floats(dx) || drl__odd(out))) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no place for that by the images");
     return status == DRL_OK ? drl__net_slices(net, DRL_NET_INPUT_GRAD, batch, dout, out, dx) : status;
 }
 
@@ -6061,7 +6334,7 @@ DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, f
 {
     drl_status status = drl__batch_check(net, "drl_net_train_forward", DRL_NET_PARAM_GRAD, batch);
     drl__run r;
-    if (status == DRL_OK && !out) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_forward: no place for the result");
+    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_forward: no place for the result, or a misaligned one");
     if (status != DRL_OK) return status;
     net->trained.n = 0;
     drl__arena_open(net);
@@ -6074,7 +6347,7 @@ DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, f
 DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
 {
     drl__run r;
-    if (!net || !dout) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_train_backward: a net and the gradient by its output are needed");
+    if (!net || drl__no_floats(dout)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_train_backward: a net and the gradient by its output are needed, aligned as floats are");
     if (!net->trained.n) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_backward: no drl_net_train_forward came before, or the weights have changed since");
     r = drl__run_of(net, DRL_NET_PARAM_GRAD, &net->trained, 0, net->trained.n, net->arena);
     net->trained.n = 0;
@@ -6143,10 +6416,33 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
     return DRL_OK;
 }
 
-DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level) { return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0; }
+/* Arrays are there, and so is the level; more 1: level T counts as one, x_T has a value. */
+static int drl__schedule_has(const drl_schedule *schedule, int level, int more)
+{
+    return schedule && schedule->levels >= 1 && schedule->a && schedule->s && schedule->abar && schedule->sbar && level >= 0 && level - more < schedule->levels;
+}
+
+/* Whether samplers can go by it. */
+static int drl__schedule_sound(const drl_schedule *schedule)
+{
+    int i;
+    if (!drl__schedule_has(schedule, 0, 0) || !(schedule->b2 > 0) || !(schedule->b2 - schedule->b2 == 0)) return 0;
+    for (i = 0; i <= schedule->levels; ++i) {
+        double sum = schedule->a[i] + schedule->s[i] + schedule->abar[i] + schedule->sbar[i];
+        if (!(sum - sum == 0)) return 0;
+    }
+    return 1;
+}
+
+DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level)
+{
+    if (!drl__schedule_has(schedule, level, 0)) return 0;
+    return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0;
+}
 
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level)
 {
+    if (!drl__schedule_has(schedule, level, 0)) return 0;
     return sqrt(schedule->sbar[level] / schedule->sbar[0] * schedule->b2) * schedule->s[level + 1];
 }
 
@@ -6159,11 +6455,13 @@ DRL_API float drl_level_of_logsnr(float logsnr)
 
 DRL_API float drl_schedule_level(const drl_schedule *schedule, int level)
 {
+    if (!drl__schedule_has(schedule, level, 1)) return -1;
     return schedule->logsnr ? drl_level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
 }
 
 DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level)
 {
+    if (!drl__schedule_has(schedule, level, 0)) return 0;
     return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
 }
 
@@ -6178,10 +6476,12 @@ static drl_status drl__mixture_eval(void *user, int n, const float *y, const int
     (void)label;
     for (i = 0; i < n; ++i, y += m->size) {
         const drl_schedule *s = m->schedule;
-        double scale = drl_schedule_scale(s, level[i]);
-        double mean_scale = scale * s->abar[level[i]], noise = scale * s->sbar[level[i]];
+        double scale = drl_schedule_scale(s, level[i]), mean_scale, noise;
         double best = 0, total = 0;
         int pass;
+        if (!drl__schedule_has(s, level[i], 0)) return DRL_E_ARGUMENT;
+        mean_scale = scale * s->abar[level[i]];
+        noise = scale * s->sbar[level[i]];
         /* pass 0 finds the largest log density of a component, pass 1 sums relative to it: nothing overflows far from the data */
         if (gradient) for (j = 0; j < m->size; ++j) gradient[(size_t)i * m->size + j] = 0;
         for (pass = 0; pass < 2; ++pass)
@@ -6213,9 +6513,10 @@ static drl_status drl__mixture_eval(void *user, int n, const float *y, const int
 DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture)
 {
     drl_energy e;
+    int sound = mixture && mixture->schedule && mixture->size && mixture->components >= 1 && mixture->weight && mixture->mean && mixture->variance;
     e.eval = drl__mixture_eval;
     e.user = (void *)(uintptr_t)mixture;                        /* read only */
-    e.size = mixture ? mixture->size : 0;
+    e.size = sound ? mixture->size : 0;                         /* an energy of nothing, which all who take energies refuse */
     e.batch = 0x7fffffff;
     e.propose = NULL;
     return e;
@@ -6245,6 +6546,7 @@ static drl_status drl__sum_check(drl_ctx *ctx, const drl_sum_term *terms, int co
     for (i = 0; i < count; ++i) {
         const drl_energy *e = &terms[i].energy;
         if (!e->eval || !e->size || e->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
+        if (!(terms[i].weight - terms[i].weight == 0)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: the weight of term %d is %g", i, (double)terms[i].weight);
         if (e->size != terms[0].energy.size) return drl__fail(ctx, DRL_E_SHAPE, "drl_sum_create: term %d has points of %z floats, term 0 of %z", i, e->size, terms[0].energy.size);
     }
     return DRL_OK;
@@ -6425,8 +6727,10 @@ DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *d, int n,
 {
     drl__langevin_args a;
     int k, i, base, job;
-    if (!ctx || !d || !y || !x_next || !gradient || !work || n < 1 || !d->energy || !d->energy->eval || !d->schedule || !d->level || d->steps < 0 || !d->noise.fill)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: something is missing for %d chains", n);
+    if (!ctx || !d || drl__no_floats(y) || drl__no_floats(x_next) || drl__no_floats(gradient) || drl__no_floats(work) || n < 1 || !d->energy || !d->energy->eval || !d->energy->size || d->energy->batch < 1 ||
+        !drl__schedule_has(d->schedule, 0, 0) || !d->level || d->steps < 0 || !d->noise.fill || !(d->step_scale >= 0 && d->step_scale - d->step_scale == 0) || !(d->noise_scale - d->noise_scale == 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: something is missing or misaligned for %d chains, or out of range (%d steps, scales %g and %g)", n, d ? d->steps : 0,
+                         d ? d->step_scale : 0.0, d ? d->noise_scale : 0.0);
     for (i = 0; i < n; ++i)
         if (d->level[i] < 0 || d->level[i] >= d->schedule->levels)
             return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: chain %d is at level %d, the schedule has 0 to %d", i, d->level[i], d->schedule->levels - 1);
@@ -6504,7 +6808,8 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps >= (0x7fffffff - 1) / schedule->levels ||
+    if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
+    if (d.count < 0 || !(d.noise_scale - d.noise_scale == 0) || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps >= (0x7fffffff - 1) / schedule->levels ||
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
                          d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
@@ -6585,6 +6890,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **out)
 {
     if (!ctx || !energy || !schedule || !desc || !out || desc->energy) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL, or the description has an energy, too");
+    if (!drl__schedule_sound(schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", schedule->levels, schedule->b2);
     return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, 0.0f, out);
 }
 
@@ -6702,7 +7008,7 @@ static void drl__noise_interpolated(void *user, drl_ctx *ctx, int image, int dra
 DRL_API drl_noise drl_interpolation_noise(drl_interpolation *p)
 {
     drl_noise noise;
-    noise.fill = drl__noise_interpolated;
+    noise.fill = p ? drl__noise_interpolated : NULL;
     noise.user = p;
     return noise;
 }
@@ -6715,7 +7021,7 @@ DRL_API drl_status drl_sampler_image(const drl_sampler *s, int i, float *out)
 {
     float inverse = 1.0f;
     size_t j;
-    if (!s || !out || i < 0 || i >= s->count) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_image: image %d of %d", i, s ? s->count : 0);
+    if (!s || drl__no_floats(out) || i < 0 || i >= s->count) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_image: image %d of %d", i, s ? s->count : 0);
     if (s->level >= 0 && s->step) inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
     for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * inverse;
     return DRL_OK;
@@ -6925,7 +7231,8 @@ static int drl__undescribe(const drl__field *field, size_t fields, const char *t
             for (j = 0; j < n; ++j) {
                 if (j && *text++ != ',') return 0;
                 text = drl__parse_number(text, &v);
-                if (!text || !(v == v)) return 0;
+                if (!text || !(v - v == 0)) return 0;
+                if (field[i].type == DRL__FLOAT && (v > 3.4028234e38 || v < -3.4028234e38)) return 0;
                 if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
                 else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
                 else {
@@ -6964,19 +7271,27 @@ static const drl__field drl__model_fields[] = {
     { "steps", DRL__INT, offsetof(drl_model_desc, steps) },             { "b2", DRL__DOUBLE, offsetof(drl_model_desc, b2) },
     { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) },
     { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
-    { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) }
+    { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) },
+    { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) }
 };
-#define DRL__MODEL_FIELDS_DRL 12            /* plain DRL's descriptions end here */
+#define DRL__MODEL_FIELDS_DRL  12           /* plain DRL's descriptions end here, */
+#define DRL__MODEL_FIELDS_CDRL 16           /* and CDRL's here, with the schedule that is the form's own */
+
+static drl_schedule_kind drl__form_schedule(const drl_model_desc *d) { return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL; }
 
 static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
 {
-    drl__describe(drl__model_fields, d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__COUNT(drl__model_fields), d, text, capacity);
+    size_t fields = d->schedule != drl__form_schedule(d) ? DRL__COUNT(drl__model_fields) : d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
+    drl__describe(drl__model_fields, fields, d, text, capacity);
 }
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
+    size_t fields = strstr(text, "schedule=") ? DRL__COUNT(drl__model_fields) : strstr(text, "form=") ? DRL__MODEL_FIELDS_CDRL : DRL__MODEL_FIELDS_DRL;
     memset(d, 0, sizeof *d);
-    return drl__undescribe(drl__model_fields, strstr(text, "form=") ? DRL__COUNT(drl__model_fields) : DRL__MODEL_FIELDS_DRL, text, d);
+    if (!drl__undescribe(drl__model_fields, fields, text, d)) return 0;
+    if (fields < DRL__COUNT(drl__model_fields)) d->schedule = drl__form_schedule(d);
+    return 1;
 }
 
 /* Fills in defaults and checks ranges; *d is complete on success. */
@@ -6984,8 +7299,11 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
     int i, side, cdrl;
+    double desc_b2, desc_noise;                                 /* as given: NaN is no default */
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
+    desc_b2 = d->b2;
+    desc_noise = (double)d->noise_scale;
     if (!d->height) d->height = 32;
     if (!d->width) d->width = d->height;
     if (!d->channels) d->channels = 1;
@@ -7002,11 +7320,11 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->batch) d->batch = 32;
-    if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
+    if (!(desc_b2 - desc_b2 == 0) || !(desc_noise - desc_noise == 0) || d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
         d->levels < 2 || d->levels > 500 || d->steps < 1 || d->b2 < 0 || d->noise_scale < 0 || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
         d->base > 65536 || d->blocks > 4096 || d->steps > 65535)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d x %d x %d, base %d, blocks %d, resolutions %d, levels %d, steps %d, b2 %g, noise scale %g, batch %d: one of them is out of range",
-                         d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, d->b2, (double)d->noise_scale, d->batch);
+                         d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, desc_b2, desc_noise, d->batch);
     for (i = 0; i < d->resolutions; ++i) {
         if (!d->mult[i]) d->mult[i] = i < 6 ? mult[i] : 4;
         if (d->mult[i] < 1 || d->mult[i] > 64) return drl__fail(ctx, DRL_E_ARGUMENT, "model: width multiplier %d of resolution %d; 1 to 64 are possible", d->mult[i], i);
@@ -7019,7 +7337,9 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
         (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
-    if (d->initializer > 0 && (d->height % 4 || d->width % 4))
+    if (!d->schedule) d->schedule = drl__form_schedule(d);
+    if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_CDRL) return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_CDRL);
+    if (d->initializer > 0 && side > 1 && (d->height % 4 || d->width % 4))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as the initializer needs; pad the images or ask for none (-1)", d->height, d->width);
     return DRL_OK;
 }
@@ -7144,7 +7464,17 @@ static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *pr
     return drl__unet_attention(u, x, name);
 }
 
-/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x. user is a drl_model_desc; the level value is that of x. */
+/* The same for plain vectors: nothing to halve or to attend to, and a norm over one pixel would erase its channels. No dropout either: the
+ * mean of a draw in a few dimensions needs every channel. */
+static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *prefix)
+{
+    drl_net *net = u->net;
+    drl_value h = drl__unet_layer(net, drl_net_act(net, x, DRL_ACT_SILU), prefix, "conv1", u->width, 1, 0);
+    h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, 0));
+    return drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), prefix, "conv2", u->width, 1, -1), x);
+}
+
+/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x, or dense blocks for plain vectors. user is a drl_model_desc; the level value is that of x. */
 static void drl__initializer_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
@@ -7165,6 +7495,15 @@ static void drl__initializer_build(drl_net *net, void *user)
     u.e = drl__unet_layer(net, drl_net_act(net, u.e, DRL_ACT_SILU), "initializer", "time_mlp.3", 4 * width, 1, 0);
     if (d->classes) u.e = drl_net_add(net, u.e, drl__unet_layer(net, drl_net_label(net, d->classes), "initializer", "y_mlp.0", 4 * width, 1, 0));
     u.e = drl_net_act(net, u.e, DRL_ACT_SILU);
+    if (d->height == 1 && d->width == 1) {
+        h = drl__unet_layer(net, x, "initializer", "init_conv", width, 1, 0);
+        for (j = 0; j < blocks; ++j) {
+            drl__text(name, sizeof name, "initializer.blocks.%d", j);
+            h = drl__dense_block(&u, h, name);
+        }
+        drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), "initializer", "final_conv", d->channels, 1, -1), x);
+        return;
+    }
     h = skip[skips++] = drl__unet_layer(net, x, "initializer", "init_conv", width, 3, 0);
     for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
         for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(&u, h, "initializer.downs", i, &m);
@@ -7258,7 +7597,7 @@ DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, ui
     m->level = (float *)(void *)(block + at_floats);
     m->f = m->level + d.batch;
     m->df = m->f + d.batch;
-    if (d.form == DRL_FORM_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
+    if (d.schedule == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
     else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
     m->schedule.b2 = d.b2;
     drl__model_net_desc(&d, &n);
@@ -7297,11 +7636,21 @@ static drl_status drl__model_eval(drl_model *m, int n, const float *y, const flo
     return drl_net_input_grad(m->net, &b, m->df, f, gradient);
 }
 
+/* Before anything is computed, so that a wrong label further on leaves no half of a result. */
+static drl_status drl__model_labels(drl_model *m, int n, const int *label)
+{
+    int i;
+    for (i = 0; label && m->desc.classes && i < n; ++i)
+        if (label[i] < 0 || label[i] > m->desc.classes) return drl__fail(m->ctx, DRL_E_ARGUMENT, "model: label %d of image %d; 0 to %d are possible", label[i], i, m->desc.classes);
+    return DRL_OK;
+}
+
 DRL_API drl_status drl_model_f(drl_model *m, int n, const float *y, const float *level, const int *label, float *f, float *gradient)
 {
     drl_status status = DRL_OK;
     int i, k;
-    if (!m || !y || !level || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_f: a model, %d points and their level values are needed", n);
+    if (!m || drl__no_floats(y) || drl__no_floats(level) || drl__odd(f) || drl__odd(gradient) || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_f: a model, %d points and their level values are needed", n);
+    status = drl__model_labels(m, n, label);
     for (i = 0; i < n && status == DRL_OK; i += k) {
         size_t at = (size_t)i * m->size;
         k = drl__min(n - i, m->desc.batch);
@@ -7356,8 +7705,11 @@ DRL_API drl_energy drl_model_energy(drl_model *m)
 
 DRL_API drl_status drl_model_score(drl_model *m, int n, const float *x, const int *label, float *score, float *work)
 {
+    drl_status status;
     int i;
-    if (!m || !x || !score || !work || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_score: a model, %d images, a place for the scores and work are needed", n);
+    if (!m || drl__no_floats(x) || drl__no_floats(score) || drl__no_floats(work) || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_score: a model, %d images, a place for the scores and work are needed", n);
+    status = drl__model_labels(m, n, label);
+    if (status != DRL_OK) return status;
     drl__axpby(m->ctx, (size_t)n * m->size, (float)(drl_schedule_scale(&m->schedule, 0) * m->schedule.abar[0]), x, 0.0f, NULL, work);
     for (i = 0; i < n; ++i) score[i] = drl_schedule_level(&m->schedule, 0);
     return drl_model_f(m, n, work, score, label, score, NULL);
@@ -7367,6 +7719,7 @@ DRL_API drl_status drl_sampler_create(drl_model *m, const drl_sample_desc *desc,
 {
     drl_energy e;
     if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_create: a model and a place for the result are needed");
+    if (desc && !desc->energy && drl__model_labels(m, desc->count ? desc->count : 1, desc->labels) != DRL_OK) return DRL_E_ARGUMENT;
     e = desc && desc->energy ? *desc->energy : drl_model_energy(m);
     if (e.size != m->size) return drl__fail(m->ctx, DRL_E_SHAPE, "drl_sampler_create: the energy has points of %z floats, the model images of %z", e.size, m->size);
     if (desc && desc->guidance != 0 && !desc->energy && !m->desc.classes) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_sampler_create: guidance %g, but the model has no classes", (double)desc->guidance);
@@ -7378,7 +7731,7 @@ DRL_API drl_status drl_sample(drl_model *m, const drl_sample_desc *desc, float *
     drl_sampler *s = NULL;
     drl_status status;
     int i;
-    if (!m || !pixels) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sample: a model and a place for the images are needed");
+    if (!m || drl__no_floats(pixels)) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sample: a model and a place for the images are needed");
     status = drl_sampler_create(m, desc, &s);
     if (status != DRL_OK) return status;
     do status = drl_sampler_run(s, 1 << 30); while (status == DRL_RUNNING);
@@ -7477,6 +7830,21 @@ DRL_API drl_status drl_model_load_weights(drl_model *m, const drl_safetensors *s
     return status == DRL_OK && m->initializer ? drl_net_load(m->initializer, st) : status;
 }
 
+/* Plans a network without its memory, and looks for its tensors in the file. */
+static drl_status drl__model_file_fits(drl_ctx *ctx, const drl_safetensors *st, drl_net_build_fn build, drl_model_desc *d)
+{
+    drl_net_desc n;
+    drl_net *tables = NULL;
+    drl_status status;
+    memset(&n, 0, sizeof n);
+    n.batch = 1;
+    status = drl__net_plan(ctx, build, d, &n, &tables);
+    if (status != DRL_OK) return status;
+    status = drl__net_fits(tables, st);
+    drl__free(ctx, tables);
+    return status;
+}
+
 /* Counts before it allocates: a description in a hostile file can ask for any network, but the file must hold its weights. */
 static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use, drl_model **out)
 {
@@ -7500,12 +7868,16 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
     more = count;
     drl__energy_build(&count, &d);
     if (d.initializer > 0) drl__initializer_build(&more, &d);
+    if (count.status != DRL_OK) return count.status;
+    if (more.status != DRL_OK) return more.status;
     tensors = (size_t)drl__net_tensors(&count) + (size_t)drl__net_tensors(&more);
     for (i = 0; i < drl_safetensors_count(st); ++i) elements += drl_array_count(drl_safetensors_at(st, i));
-    if (count.status != DRL_OK || more.status != DRL_OK || tensors != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements ||
+    if (tensors != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements ||
         more.params_size / (DRL__ALIGN / sizeof(float)) > elements)
         return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors of %z elements, its description needs %z tensors and other sizes", drl_safetensors_count(st), elements, tensors);
-    status = drl_model_create(ctx, &d, 0, &m);
+    status = drl__model_file_fits(ctx, st, drl__energy_build, &d);      /* and names and shapes before the buffers, which the weights do not bound */
+    if (status == DRL_OK && d.initializer > 0) status = drl__model_file_fits(ctx, st, drl__initializer_build, &d);
+    if (status == DRL_OK) status = drl_model_create(ctx, &d, 0, &m);
     if (status != DRL_OK) return status;
     status = drl_model_load_weights(m, st);
     if (status != DRL_OK) {
@@ -7628,7 +8000,7 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
     if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
-        !(d->ema < 1) || !(d->clip == d->clip) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1))
+        !(d->ema < 1) || !(d->clip - d->clip == 0) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
                          d->batch, m->desc.batch, d->steps, (double)d->learning_rate, (double)d->beta1, (double)d->beta2, (double)d->ema);
     return DRL_OK;
@@ -7936,7 +8308,7 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int 
     double loss = 0, norm, rate, warm = 1, warm_initializer = 1, largest = 0, moved = 0, initializer_loss = 0, initializer_norm = 0;
     size_t size;
     int i;
-    if (!tr || !x0) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed");
+    if (!tr || drl__no_floats(x0)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
     m = tr->model;
     size = m->size;
@@ -8025,6 +8397,9 @@ DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
     if (!tr) return DRL_E_ARGUMENT;
     if (tr->desc.snapshot < 0) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: no good state is kept, `snapshot` is negative");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: the model holds the averaged weights; call drl_trainer_swap_average first");
+    if (tr->now.rollbacks - tr->good.rollbacks >= DRL_ROLLBACKS_MAX)
+        return drl__fail(tr->ctx, DRL_E_DIVERGED, "drl_trainer_rollback: %d rollbacks to step %u have not led to a later good state, with the learning rate down to %g of its value there; resume an older checkpoint",
+                         DRL_ROLLBACKS_MAX, tr->good.step, tr->good.rate_scale > 0 ? tr->now.rate_scale / tr->good.rate_scale : 0.0);
     for (i = 0; i < tr->parts; ++i) {
         drl__part_copy(&tr->part[i], 1);
         drl__net_prepare(tr->part[i].net, DRL__NORM_KEPT);
@@ -8115,6 +8490,25 @@ static void drl__checkpoint_read(const drl_array *from, void *to)
         for (k = 0; k < size; ++k) q[i + k] = p[i + (from->swapped ? size - 1 - k : k)];
 }
 
+/* NaN or infinity is found by the exponent's bits, which a file has at the end of each number. */
+static int drl__checkpoint_finite(const drl_array *a)
+{
+    const unsigned char *p = (const unsigned char *)a->data;
+    size_t i, size = drl_dtype_bytes(a->dtype);
+    unsigned char rest = size == 8 ? 0xF0 : 0x80;
+    for (i = size; i <= a->bytes; i += size) if ((p[i - 1] & 0x7F) == 0x7F && (p[i - 2] & rest) == rest) return 0;
+    return 1;
+}
+
+/* Counters and factors that a run can have come to. */
+static int drl__state_sound(const drl__train_state *now)
+{
+    double most = now->step ? 1 - 1e-9 : 1;         /* beta^step: one minus it divides the moments */
+    return now->step < (uint64_t)1 << 36 && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
+           now->rate_factor >= 0 && now->rate_factor <= 1 && now->beta1_power >= 0 && now->beta1_power <= most && now->beta2_power >= 0 &&
+           now->beta2_power <= most && now->grad_average >= 0 && now->grad_average < 1e30;
+}
+
 static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
 {
     drl_array array[DRL__CHECKPOINT_ARRAYS];
@@ -8123,7 +8517,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     drl__train_state now;
     int i, k, count;
     memset(&now, 0, sizeof now);
-    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || now.rollbacks < 0)
+    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || !drl__state_sound(&now))
         return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
     drl__model_text(&tr->model->desc, own, sizeof own);
     if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
@@ -8134,6 +8528,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
         int fits = a && a->dtype == array[i].dtype && a->rank == array[i].rank;
         for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == array[i].shape[k];
         if (!fits) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: '%s' is missing, or of another type or shape", array[i].name);
+        if (!drl__checkpoint_finite(a)) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: '%s' has numbers that are not finite", array[i].name);
     }
     for (i = 0; i < count; ++i) drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
     tr->now = now;
@@ -8242,7 +8637,7 @@ DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float
     double *s1 = work, *s2, *v, *t, *r, *m1, *m2, total = 0;
     size_t square;
     int i, j, k;
-    if (!a || !b || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
+    if (drl__no_floats(a) || drl__no_floats(b) || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_frechet: %d and %d vectors of %d; at least 2 of each and at least one dimension are needed", na, nb, dim);
     square = (size_t)dim * (size_t)dim;
     s2 = s1 + square; v = s2 + square; t = v + square; r = t + square;
@@ -8271,7 +8666,7 @@ DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float
         }
     drl__jacobi(s1, v, dim);
     for (i = 0; i < dim; ++i) total -= 2 * (s1[i * dim + i] > 0 ? sqrt(s1[i * dim + i]) : 0.0);
-    if (!(total == total)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
+    if (!(total - total == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
     *distance = total > 0 ? total : 0;
     return DRL_OK;
 }
@@ -8280,7 +8675,7 @@ DRL_API drl_status drl_auroc(drl_ctx *ctx, const float *a, int na, const float *
 {
     double sum = 0;
     int i, j;
-    if (!a || !b || na < 1 || nb < 1 || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
+    if (drl__no_floats(a) || drl__no_floats(b) || na < 1 || nb < 1 || na > INT32_MAX - nb || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
     for (i = 0; i < na + nb; ++i)
         if ((drl__bits32(i < na ? a[i] : b[i - na]) & 0x7fffffff) > 0x7f800000) return drl__fail(ctx, DRL_E_NUMERIC, "drl_auroc: number %d of set %d is not a number", i < na ? i : i - na, i < na ? 1 : 2);
     for (i = 0; i < na; ++i) for (j = 0; j < nb; ++j) sum += a[i] > b[j] ? 1.0 : a[i] < b[j] ? 0.0 : 0.5;
@@ -8292,7 +8687,7 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 {
     double sum = 0;
     int i, c;
-    if (!p || n < 1 || classes < 1 || !score) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_inception_score: %d images, %d classes, or something is missing", n, classes);
+    if (drl__no_floats(p) || n < 1 || classes < 1 || !score) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_inception_score: %d images, %d classes, or something is missing", n, classes);
     for (c = 0; c < classes; ++c) {
         double mean = 0;
         for (i = 0; i < n; ++i) mean += (double)p[(size_t)i * (size_t)classes + (size_t)c] / n;
@@ -8762,7 +9157,11 @@ DRL__TARGET static void DRL__FN(drl__unroll)(const drl__conv_args *a, size_t fir
         for (r = -half; r <= half; ++r) {
             const float *row = x + (ptrdiff_t)r * w * c - half * c;
             if (i + r < 0 || i + r >= h) for (k = 0; k < a->side * c; ++k) *out++ = 0;
-            else if (j >= half && j + half < w) for (k = 0; k < a->side * c; ++k) *out++ = row[k];
+            else if (j >= half && j + half < w) {
+                if (a->side * c == 3) { out[0] = row[0]; out[1] = row[1]; out[2] = row[2]; }       /* one channel: no loop */
+                else memcpy(out, row, (size_t)(a->side * c) * sizeof *out);
+                out += a->side * c;
+            }
             else for (s = -half; s <= half; ++s, row += c) {
                 int inside = j + s >= 0 && j + s < w;
                 for (k = 0; k < c; ++k) *out++ = inside ? row[k] : 0;
@@ -8786,6 +9185,49 @@ DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, siz
             *out = inside ? x + ((ptrdiff_t)r * w + s) * a->c : a->zeros;
         }
         if (++j == w) { j = 0; if (++i == h) i = 0; }
+    }
+}
+
+/* Gradient into few channels k: y[pixel][k] = start + sum over taps and c of x[pixel,tap][c] * packed[k][tap][c]; partial sum l takes the
+ * channels l, l + 16, ... of all taps, then halves are added to halves. Four pixels at a time, items are pixels. */
+DRL__TARGET static void DRL__FN(drl__narrow)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__conv_args *a = (const drl__conv_args *)arg;
+    const size_t parts = DRL__LANES / DRL__VL;
+    size_t c = (size_t)a->c, width = (c + DRL__LANES - 1) / DRL__LANES * DRL__LANES, p, e;
+    const float *tap[4][9];
+    float sums[4][DRL__LANES];
+    int h = a->h, w = a->w, k, q, t, r, s, j = (int)(begin % (size_t)w), i = (int)(begin / (size_t)w % (size_t)h);
+    (void)job;
+    for (p = begin; p < end; p += 4) {
+        int count = end - p < 4 ? (int)(end - p) : 4, inside = count == 4 && i > 0 && i + 1 < h && j > 0 && j + 4 < w;
+        for (q = 0; q < 4; ++q) {
+            const float *at = a->x + c * (q < count ? p + (size_t)q : p);
+            for (r = -1, t = 0; r <= 1; ++r) for (s = -1; s <= 1; ++s, ++t)
+                tap[q][t] = inside || (q < count && i + r >= 0 && i + r < h && j + s >= 0 && j + s < w) ? at + (ptrdiff_t)c * ((ptrdiff_t)r * w + s) : a->zeros;
+            if (q < count && ++j == w) { j = 0; if (++i == h) i = 0; }
+        }
+        for (k = 0; k < a->k; ++k) {
+            const float *weights = a->packed + (size_t)(9 * k) * width;
+            drl__v acc[4][DRL__LANES / DRL__VL];
+            size_t v;
+            DRL__EACH(q, 4) DRL__EACH(v, parts) acc[q][v] = drl__vset(0.0f);
+            for (t = 0; t < 9; ++t, weights += width)
+                for (e = 0; e < c; e += DRL__LANES) DRL__EACH(v, parts) {
+                    size_t from = e + v * DRL__VL;
+                    drl__v weight = drl__vload(weights + from);
+                    if (from + DRL__VL <= c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload(tap[q][t] + from), weight, acc[q][v]);
+                    else if (from < c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload_n(tap[q][t] + from, c - from), weight, acc[q][v]);
+                }
+            DRL__EACH(q, 4) DRL__EACH(v, parts) drl__vstore(sums[q] + v * DRL__VL, acc[q][v]);
+            for (q = 0; q < count; ++q) {
+                float *sum = sums[q], *y = a->y + (p + (size_t)q) * (size_t)a->k + k;
+                for (t = 0; t < 8; ++t) sum[t] = sum[t] + sum[t + 8];
+                for (t = 0; t < 4; ++t) sum[t] = sum[t] + sum[t + 4];
+                for (t = 0; t < 2; ++t) sum[t] = sum[t] + sum[t + 2];
+                *y = sum[0] + sum[1] + a->start[(p + (size_t)q) * a->start_step + (size_t)k];
+            }
+        }
     }
 }
 
@@ -8987,6 +9429,79 @@ DRL__INLINE DRL__TARGET size_t DRL__FN(drl__winograd_tile)(const drl__winograd_a
     return tile / (size_t)(across * down);
 }
 
+/* Inputs of one tile to its 36 planes, v_step floats apart. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_args *a, size_t tile, float *to, size_t v_step)
+{
+    int h = a->h, w = a->w, row, column, i, j;
+    size_t c = (size_t)a->c, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), step[6], e;
+    const float *from[6], *gain_in = a->transposed ? a->fused.gain : NULL;
+    int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside of the image */
+    for (i = 0; i < 6; ++i) {
+        int inside = row + i - 1 >= 0 && row + i - 1 < h;
+        from[i] = inside ? a->x + ((image * (size_t)h + (size_t)(row + i - 1)) * (size_t)w + (size_t)column) * c : a->zeros;
+        step[i] = inside ? c : 0;
+    }
+    for (e = 0; e < c; e += DRL__VL) {
+        drl__v d[36], some[6];
+        size_t n = c - e;
+        const drl__v gain = gain_in ? drl__vload_n(gain_in + e, n) : drl__vset(1.0f);
+        for (j = 0; j < 6; ++j) {
+            if (j < j0 || j >= j1) DRL__EACH(i, 6) some[i] = drl__vset(0.0f);
+            else if (n >= DRL__VL) DRL__EACH(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
+            else DRL__EACH(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
+            if (gain_in) DRL__EACH(i, 6) some[i] = drl__vmul(some[i], gain);
+            DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
+        }
+        for (i = 0; i < 6; ++i) {
+            DRL__FN(drl__winograd_in)(d + 6 * i, 1, some, 1);
+            if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (size_t)(6 * i + j) * v_step + e, some[j]);
+            else DRL__EACH(j, 6) drl__vstore_n(to + (size_t)(6 * i + j) * v_step + e, n, some[j]);
+        }
+    }
+}
+
+/* Signs of a vector from element `at` on: read, and written, a pixel's first vector first. */
+DRL__INLINE DRL__TARGET unsigned DRL__FN(drl__signs)(const uint8_t *bits, size_t at)
+{
+    unsigned some = bits[at / 8];
+    if (DRL__VL > 8) some |= (unsigned)bits[at / 8 + 1] << 8;
+    return some >> at % 8;
+}
+
+DRL__INLINE DRL__TARGET void DRL__FN(drl__signs_store)(uint8_t *bits, size_t at, unsigned some)
+{
+    if (at % 8) bits[at / 8] = (uint8_t)(bits[at / 8] | some << at % 8);
+    else bits[at / 8] = (uint8_t)(some & 255);
+    if (DRL__VL > 8) bits[at / 8 + 1] = (uint8_t)(some >> 8);
+}
+
+/* What follows the product, on one row of a tile: up to four neighbouring pixels, n channels of each from element `at` of y on. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_store)(const drl__winograd_args *a, size_t at, int across, size_t n, drl__v bias, drl__v shift, drl__v *v)
+{
+    const drl__fused *f = &a->fused;
+    const drl__v zero = drl__vset(0.0f), one = drl__vset(1.0f), slope = drl__vset(f->act == DRL_ACT_RELU ? 0.0f : 0.2f);
+    size_t k = (size_t)a->k;
+    drl__v add[4];
+    int j;
+    DRL__EACH(j, 4) add[j] = zero;
+    if (f->add) DRL__EACH(j, 4) if (j < across) add[j] = drl__vload_n(f->add + at + (size_t)j * k, n);
+    if (a->transposed) {
+        DRL__EACH(j, 4) if (j < across) v[j] = drl__vfma(v[j], f->bits ? drl__vpick(DRL__FN(drl__signs)(f->bits, at + (size_t)j * k), one, slope) : one, add[j]);
+    } else {                                                    /* rounded as by the operators one after the other */
+        DRL__EACH(j, 4) v[j] = drl__vadd(drl__vadd(v[j], bias), shift);
+        if (f->gain) {
+            const drl__v gain = drl__vload_n(f->gain + at % k, n);
+            DRL__EACH(j, 4) v[j] = drl__vfma(v[j], gain, zero);
+        }
+        DRL__EACH(j, 4) v[j] = drl__vadd(v[j], add[j]);
+        if (f->act) DRL__EACH(j, 4) if (j < across) {
+            if (f->bits_out) DRL__FN(drl__signs_store)(f->bits_out, at + (size_t)j * k, drl__vpositive(v[j]));
+            v[j] = drl__vmax(f->act == DRL_ACT_RELU ? zero : drl__vmul(slope, v[j]), v[j]);
+        }
+    }
+    DRL__EACH(j, 4) if (j < across) drl__vstore_n(a->y + at + (size_t)j * k, n, v[j]);
+}
+
 /* Items are chunks of tiles: inputs to 36 planes v[plane][tile][c], a matrix product a plane, and 36 planes m[plane][tile][k] to results. */
 DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, size_t end, int job)
 {
@@ -8995,38 +9510,14 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, k0, plane, row, column;
     size_t c = (size_t)a->c, k = (size_t)a->k, e, item, v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)kp + DRL__LANES;
     float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step;
-    const float *px[DRL__CHUNK];
+    const float *px[DRL__CHUNK], *shift = a->fused.shift ? a->fused.shift : a->zeros;
+    size_t shift_step = a->fused.shift ? k : 0;
     drl__conv_args product;
     memset(&product, 0, sizeof product);
     product.k = kp;
     for (item = begin; item < end; ++item) {
         size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
-        for (t = 0; t < count; ++t) {
-            size_t image = DRL__FN(drl__winograd_tile)(a, first + t, &row, &column), step[6];
-            const float *from[6];
-            int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside of the image */
-            float *to = v + t * c;
-            for (i = 0; i < 6; ++i) {
-                int inside = row + i - 1 >= 0 && row + i - 1 < h;
-                from[i] = inside ? a->x + ((image * (size_t)h + (size_t)(row + i - 1)) * (size_t)w + (size_t)column) * c : a->zeros;
-                step[i] = inside ? c : 0;
-            }
-            for (e = 0; e < c; e += DRL__VL) {
-                drl__v d[36], some[6];
-                size_t n = c - e;
-                for (j = 0; j < 6; ++j) {
-                    if (j < j0 || j >= j1) DRL__EACH(i, 6) some[i] = drl__vset(0.0f);
-                    else if (n >= DRL__VL) DRL__EACH(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
-                    else DRL__EACH(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
-                    DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
-                }
-                for (i = 0; i < 6; ++i) {
-                    DRL__FN(drl__winograd_in)(d + 6 * i, 1, some, 1);
-                    if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (size_t)(6 * i + j) * v_step + e, some[j]);
-                    else DRL__EACH(j, 6) drl__vstore_n(to + (size_t)(6 * i + j) * v_step + e, n, some[j]);
-                }
-            }
-        }
+        for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, v + t * c, v_step);
         for (plane = 0; plane < 36; ++plane) {
             const float *weights = a->packed + (size_t)plane * c * (size_t)kp;
             int rows = (int)(count + DRL__MR - 1) / DRL__MR * DRL__MR;
@@ -9054,21 +9545,120 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
             for (e = 0; e < k; e += DRL__VL) {
                 drl__v half[24], some[6];
                 size_t n = k - e;
+                const drl__v bias = drl__vload_n(a->bias + e, n), by_image = drl__vload_n(shift + image * shift_step + e, n);
                 for (j = 0; j < 6; ++j) {
                     DRL__EACH(i, 6) some[i] = drl__vload(from + (size_t)(6 * i + j) * m_step + e);
                     DRL__FN(drl__winograd_out)(some, 1, half + j, 6);
                 }
                 for (i = 0; i < down; ++i) {
+                    size_t at = (pixel + (size_t)i * (size_t)w) * k + e;
                     DRL__FN(drl__winograd_out)(half + 6 * i, 1, some, 1);
-                    for (j = 0; j < across; ++j) {
-                        size_t p = pixel + (size_t)i * (size_t)w + (size_t)j;
-                        const float *start = a->start + p * a->start_step + e;
-                        if (n >= DRL__VL) drl__vstore(a->y + p * k + e, drl__vadd(some[j], drl__vload(start)));
-                        else drl__vstore_n(a->y + p * k + e, n, drl__vadd(some[j], drl__vload_n(start, n)));
-                    }
+                    DRL__FN(drl__winograd_store)(a, at, across, n, bias, by_image, some);
                 }
             }
         }
+    }
+}
+
+/* u = A y: four values to six, the other way through drl__winograd_out. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out_grad)(const drl__v *y, const int from, drl__v *u, const int to)
+{
+    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA), b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB);
+    const drl__v a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
+    drl__v even = drl__vfma(a2, y[2 * from], y[0]), odd = drl__vfma(a2, y[3 * from], y[from]);
+    u[0] = y[0];
+    u[to] = drl__vfma(a, odd, even);
+    u[2 * to] = drl__vfma(ma, odd, even);
+    even = drl__vfma(b2, y[2 * from], y[0]);
+    odd = drl__vfma(b2, y[3 * from], y[from]);
+    u[3 * to] = drl__vfma(b, odd, even);
+    u[4 * to] = drl__vfma(mb, odd, even);
+    u[5 * to] = y[3 * from];
+}
+
+/* g = G' u: six values to three, the other way through drl__winograd_weights. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights_grad)(const drl__v *u, const int from, drl__v *g, const int to)
+{
+    const drl__v a = drl__vset(DRL__WA), b = drl__vset(DRL__WB), a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
+    const drl__v n0 = drl__vset(1.0f / (DRL__WA2 * DRL__WB2)), na = drl__vset(0.5f / (DRL__WA2 * (DRL__WA2 - DRL__WB2))), nb = drl__vset(0.5f / (DRL__WB2 * (DRL__WB2 - DRL__WA2)));
+    drl__v sa = drl__vmul(na, drl__vadd(u[from], u[2 * from])), da = drl__vmul(na, drl__vsub(u[from], u[2 * from]));
+    drl__v sb = drl__vmul(nb, drl__vadd(u[3 * from], u[4 * from])), db = drl__vmul(nb, drl__vsub(u[3 * from], u[4 * from]));
+    const drl__v one = drl__vset(1.0f);
+    g[0] = drl__vfma(n0, u[0], drl__vfma(one, sa, sb));
+    g[to] = drl__vfma(a, da, drl__vmul(b, db));
+    g[2 * to] = drl__vfma(a2, sa, drl__vfma(b2, sb, u[5 * from]));
+}
+
+/* out[MR inputs][nv vectors of outputs] += sum over tiles of v[tile][input] * d[tile][output]; the first `skip` inputs are another tile's. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_dw_tile)(const int nv, const float *v, size_t c, const float *d, size_t kp, size_t count, int skip, float *out)
+{
+    drl__v acc[DRL__MR][DRL__NV], dv[DRL__NV], xi;
+    int i, j;
+    size_t t;
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vload(out + (size_t)i * kp + j * DRL__VL);
+    for (t = 0; t < count; ++t, v += c, d += kp) {
+        DRL__EACH(j, DRL__NV) if (j < nv) dv[j] = drl__vload(d + j * DRL__VL);
+        DRL__EACH(i, DRL__MR) {
+            xi = drl__vset(v[i]);
+            DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
+        }
+    }
+    DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore(out + (size_t)i * kp + j * DRL__VL, acc[i][j]);
+}
+
+/* Parameter gradient, dg = sum over tiles of G'[(B' d B) . (A dy A')]G, a chunk of tiles at a time in three stages:
+ *   0  items are tiles of the chunk: inputs to v[plane][tile][c], gradients to d[plane][tile][k]
+ *   1  items are planes: u[plane][c][k] += their product
+ *   2  items are inputs c, after the last chunk: u to dweight [k][c][3][3], added */
+DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__winograd_args *a = (const drl__winograd_args *)arg;
+    const int full = DRL__NV * DRL__VL;
+    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, j, row, column, k0;
+    size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, e, t, v_step = (size_t)a->chunk * c + DRL__LANES, d_step = (size_t)a->chunk * width + DRL__LANES;
+    size_t count = a->tiles - a->first < (size_t)a->chunk ? a->tiles - a->first : (size_t)a->chunk;
+    float *v = a->scratch, *d = v + 36 * v_step;
+    (void)job;
+    if (a->stage == 0) for (t = begin; t < end; ++t) {
+        size_t image = DRL__FN(drl__winograd_tile)(a, a->first + t, &row, &column);
+        const float *from = a->dy + ((image * (size_t)a->h + (size_t)row) * (size_t)a->w + (size_t)column) * k;
+        DRL__FN(drl__winograd_load)(a, a->first + t, v + t * c, v_step);
+        for (e = 0; e < k; e += DRL__VL) {
+            drl__v some[6], half[24];
+            for (j = 0; j < 4; ++j) {
+                for (i = 0; i < 4; ++i)
+                    some[i] = row + i < a->h && column + j < a->w ? drl__vload_n(from + ((size_t)i * (size_t)a->w + (size_t)j) * k + e, k - e) : drl__vset(0.0f);
+                DRL__FN(drl__winograd_out_grad)(some, 1, half + j, 4);
+            }
+            for (i = 0; i < 6; ++i) {
+                DRL__FN(drl__winograd_out_grad)(half + 4 * i, 1, some, 1);
+                DRL__EACH(j, 6) drl__vstore(d + (size_t)(6 * i + j) * d_step + t * width + e, some[j]);
+            }
+        }
+    }
+    if (a->stage == 1) for (t = begin; t < end; ++t) for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR) {
+        int n = kp - k0 < full ? kp - k0 : full, skip = e + DRL__MR > c ? (int)(e + DRL__MR - c) : 0;
+        const float *vt = v + t * v_step + e - skip, *dt = d + t * d_step + k0;
+        float *out = a->u + (t * c + e - (size_t)skip) * width + k0;
+        switch (n / DRL__VL) {
+        case 1: DRL__FN(drl__winograd_dw_tile)(1, vt, c, dt, width, count, skip, out); break;
+        case 2: DRL__FN(drl__winograd_dw_tile)(2, vt, c, dt, width, count, skip, out); break;
+#if DRL__NV == 4
+        case 3: DRL__FN(drl__winograd_dw_tile)(3, vt, c, dt, width, count, skip, out); break;
+        case 4: DRL__FN(drl__winograd_dw_tile)(4, vt, c, dt, width, count, skip, out); break;
+#endif
+        default: break;
+        }
+    }
+    if (a->stage == 2) for (t = begin; t < end; ++t) for (e = 0; e < k; e += DRL__VL) {
+        drl__v u[36], half[18], g[9];
+        float some[9][DRL__VL];
+        size_t l;
+        for (i = 0; i < 36; ++i) u[i] = drl__vload(a->u + ((size_t)i * c + t) * width + e);
+        for (j = 0; j < 6; ++j) DRL__FN(drl__winograd_weights_grad)(u + j, 6, half + j, 6);
+        for (i = 0; i < 3; ++i) DRL__FN(drl__winograd_weights_grad)(half + 6 * i, 1, g + 3 * i, 1);
+        for (i = 0; i < 9; ++i) drl__vstore(some[i], g[i]);
+        for (l = 0; l < DRL__VL && e + l < k; ++l) for (i = 0; i < 9; ++i) a->dweight[((e + l) * c + t) * 9 + (size_t)i] += some[i][l];
     }
 }
 
@@ -9164,15 +9754,20 @@ DRL__TARGET static void DRL__FN(drl__affine)(const void *arg, size_t begin, size
     }
 }
 
-/* nv vectors of columns, n floats of them real; each column is one chain down the rows. */
+/* nv vectors of columns, n floats of them real; each column is a chain down 32 rows at a time and a chain of those sums: one chain down an image
+ * of 32x32 rounds so much more that gradients which cancel to nothing, as biases' before a normalisation do, are all rounding. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl__columns_args *a, const float *pa, const float *pb, size_t n, float *out)
 {
-    drl__v acc[4], term;
+    drl__v acc[4], sum[4], term;
     size_t row, left;
     int j;
-    DRL__EACH(j, 4) if (j < nv) acc[j] = drl__vset(0.0f);
+    DRL__EACH(j, 4) if (j < nv) acc[j] = sum[j] = drl__vset(0.0f);
     for (row = 0; row < a->rows; ++row, pa += a->c) {
         drl__v u = drl__vset(a->u ? a->u[row] : 1.0f);
+        if (row % 32 == 0) DRL__EACH(j, 4) if (j < nv) {
+            sum[j] = drl__vadd(sum[j], acc[j]);
+            acc[j] = drl__vset(0.0f);
+        }
         DRL__EACH(j, 4) if (j < nv) {
             left = nv == 1 ? n : DRL__VL;
             term = pb ? drl__vload_n(pb + j * DRL__VL, left) : u;
@@ -9184,7 +9779,7 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl
         drl__v base;
         left = nv == 1 ? n : DRL__VL;
         base = a->accumulate ? drl__vload_n(out + j * DRL__VL, left) : drl__vset(0.0f);
-        drl__vstore_n(out + j * DRL__VL, left, drl__vfma(drl__vset(a->scale), acc[j], base));
+        drl__vstore_n(out + j * DRL__VL, left, drl__vfma(drl__vset(a->scale), drl__vadd(sum[j], acc[j]), base));
     }
 }
 
@@ -9501,7 +10096,7 @@ DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 
 static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
-    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
+    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_dw), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
     DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad),
     DRL__FN(drl__dot16), DRL__FN(drl__peak)

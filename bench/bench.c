@@ -11,6 +11,7 @@
 #include "../drl.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #ifdef _WIN32
 #include <windows.h>
 static double now(void) { LARGE_INTEGER t, f; QueryPerformanceCounter(&t); QueryPerformanceFrequency(&f); return (double)t.QuadPart / (double)f.QuadPart; }
@@ -135,12 +136,13 @@ static double net_flop(const drl_net *net)
     return sum;
 }
 
-static void model_line(drl_ctx *ctx, const char *name, double flop, double seconds, double peak, int images, double steps)
+/* cpu: seconds of the processors, which on one thread tell the speed of a busy machine, too. */
+static void model_line(drl_ctx *ctx, const char *name, double flop, double seconds, double cpu, double peak, int images, double steps)
 {
     double rate = flop / seconds * 1e-9;
     if (option_json)
-        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.3f,\"gflops\":%.2f,\"peak_share\":%.3f,\"bytes\":%.0f}\n", name, drl_ctx_threads(ctx),
-            drl_isa_name(drl_ctx_isa(ctx)), seconds * 1e3, rate, rate / peak, (double)drl_ctx_bytes_peak(ctx));
+        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.3f,\"gflops\":%.2f,\"peak_share\":%.3f,\"bytes\":%.0f,\"cpu_ms\":%.3f}\n", name, drl_ctx_threads(ctx),
+            drl_isa_name(drl_ctx_isa(ctx)), seconds * 1e3, rate, rate / peak, (double)drl_ctx_bytes_peak(ctx), cpu * 1e3);
     else
         printf("%-22s %-8s %d thread%s %9.1f ms %8.1f GFLOP/s %5.0f %% of %.0f, %.1f images/s, %.0f MB\n", name, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx),
             drl_ctx_threads(ctx) > 1 ? "s" : " ", seconds * 1e3, rate, 100 * rate / peak, peak, images / (seconds * steps), (double)drl_ctx_bytes_peak(ctx) * 1e-6);
@@ -158,9 +160,10 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     drl_trainer *tr = NULL;
     drl_model_desc d;
     drl_train_desc td;
-    double t[101], spent = 0, flop, peak = 0, p, t0;
+    double t[101], cpu[101], spent = 0, flop, peak = 0, p, t0;
     drl_sample_desc how;
     drl_sampler *s = NULL;
+    clock_t cpu0;
     int runs;
     float *x;
     sprintf(name, "%s-%s-b%d", training ? "train" : "langevin", w->name, w->batch);
@@ -191,17 +194,20 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     for (runs = 0; runs < 101 && (runs < 3 || spent < (training ? 6 : 2)); ++runs) {
         p = peak_gflops(ctx);
         if (p > peak) peak = p;
+        cpu0 = clock();
         t0 = now();
         if (training) drl_trainer_step(tr, x, NULL, NULL);
         else drl_sampler_run(s, 1);
         t[runs] = now() - t0;
+        cpu[runs] = (double)(clock() - cpu0) / CLOCKS_PER_SEC;
         spent += t[runs];
     }
     qsort(t, (size_t)runs, sizeof *t, by_value);
+    qsort(cpu, (size_t)runs, sizeof *cpu, by_value);
     drl_sampler_destroy(s);
     drl_trainer_destroy(tr);
     drl_model_destroy(m);
-    model_line(ctx, name, flop * w->batch, t[runs / 2], peak * drl_ctx_threads(ctx), w->batch, training ? 1 : 90);
+    model_line(ctx, name, flop * w->batch, t[runs / 2], cpu[runs / 2], peak * drl_ctx_threads(ctx), w->batch, training ? 1 : 90);
     drl_ctx_destroy(ctx);
 }
 

@@ -15,6 +15,7 @@ has clang || want="$want clang"
 has g++ || want="$want g++"
 has aarch64-linux-gnu-gcc || want="$want gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 has qemu-aarch64 || want="$want qemu-user"
+has valgrind || want="$want valgrind"
 has x86_64-w64-mingw32-gcc || want="$want gcc-mingw-w64-x86-64"
 [ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"
 [ -z "$want" ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $want; } >/dev/null 2>&1
@@ -89,6 +90,28 @@ windows() {     # compiles and links, pool included
     x86_64-w64-mingw32-gcc -std=c99 -Wall -Wextra -O1 -I. $out/windows.c -o $out/windows.exe -lm
 }
 
+faults() {      # NAME COMPILER FLAGS...: what breaks things, and the corpus of hostile files, built so and run
+    dir=$out/$1 compiler=$2
+    shift 2
+    mkdir -p "$dir"
+    for t in test_api test_failure; do
+        $compiler "$@" tests/$t.c -o "$dir/$t" -lm || return 1
+        "$dir/$t" || return 1
+    done
+    $compiler "$@" tests/fuzz.c -o "$dir/fuzz" -lm || return 1
+    "$dir/fuzz" --seeds "$dir/corpus" || return 1
+    kept=
+    for f in tests/corpus/*/*; do [ -f "$f" ] && kept="$kept $f"; done
+    "$dir/fuzz" "$dir"/corpus/*/* $kept
+}
+memory() {      # NAME TEST RUN COMPILER FLAGS...: one test under a checker of uninitialised memory
+    dir=$out/$1 t=$2 run=$3 compiler=$4
+    shift 4
+    mkdir -p "$dir"
+    $compiler "$@" tests/$t.c -o "$dir/$t" -lm && $run "$dir/$t"
+}
+soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak 20000 2000; }
+
 for c in gcc clang; do for s in c99 c11 c17; do check warnings-$c-$s $c header $c c $s; done; done
 for c in g++ clang++; do for s in c++11 c++20; do check warnings-$c-$s $c header $c c++ $s; done; done
 for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS; do check option-$o gcc option $o; done
@@ -108,6 +131,17 @@ check tests-sanitized gcc tests tests-sanitized gcc -O1 -g -fsanitize=address,un
 check tests-thread-sanitizer gcc tests tests-tsan gcc -O1 -g -fsanitize=thread -DDRL_THREADS
 check neon qemu-aarch64 neon
 check windows x86_64-w64-mingw32-gcc windows
+check faults-sanitized gcc faults faults-sanitized gcc -O1 -g -DDRL_NO_SIMD -fsanitize=address,undefined -fno-sanitize-recover=all
+check faults-32 gcc faults faults-32 gcc -m32 -O1 -DDRL_NO_SIMD -I/usr/include/x86_64-linux-gnu
+check faults-ndebug gcc faults faults-ndebug gcc -O2 -DNDEBUG
+check faults-c++ g++ faults faults-c++ g++ -x c++ -O1 -DDRL_NO_SIMD
+check kill gcc sh tests/kill.sh 200
+check soak gcc soak
+check fuzz clang sh tests/fuzz.sh 20
+check valgrind-context valgrind memory valgrind test_context "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
+check valgrind-failure valgrind memory valgrind test_failure "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
+check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
+check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 
 echo
 awk '{ printf "%-28s %-8s %s s\n", $1, $2, $3 }' $out/table

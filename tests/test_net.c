@@ -693,6 +693,21 @@ static void hand_made(void)
     g_dot(&g, g_sum(&g, v, 1), g_conv(&g, g_label(&g, CLASSES), 5, 0));
     check_graph("labels", &g, 400, 1e-5);
 
+    x = g_input(&g, 4, 4, 16);                                  /* what becomes part of Winograd's convolution, and what must not */
+    e = g_act(&g, g_conv(&g, g_level(&g, 4), 6, 0), DRL_ACT_LEAKY_RELU);
+    v = g_add(&g, g_conv(&g, x, 16, 3), x);                     /* the sum's other operand is the convolution's */
+    a = g_conv(&g, g_act(&g, v, DRL_ACT_LEAKY_RELU), 16, 3);
+    a = g_act(&g, g_shift(&g, a, g_conv(&g, e, 16, 0)), DRL_ACT_LEAKY_RELU);
+    v = g_add(&g, g_gain(&g, g_conv(&g, a, 16, 3)), v);
+    a = g_conv(&g, v, 32, 3);
+    a = g_act(&g, g_gain(&g, g_shift(&g, a, g_conv(&g, e, 32, 0))), DRL_ACT_RELU);
+    b = g_conv(&g, v, 32, 3);
+    c = g_act(&g, g_add(&g, b, g_gain(&g, g_conv(&g, a, 32, 3))), DRL_ACT_RELU);
+    v = g_add(&g, c, b);                                        /* b is read twice */
+    a = g_conv(&g, v, 8, 3);                                    /* too few channels for bits */
+    g_sum(&g, g_gain(&g, g_act(&g, a, DRL_ACT_LEAKY_RELU)), 0.1);
+    check_graph("fused", &g, 40, 2e-5);
+
     x = g_input(&g, 2, 2, 2);                                   /* the output does not depend on the images: its gradient is zero */
     g_conv(&g, g_level(&g, 4), 3, 0);
     check_graph("output without input", &g, 400, 1e-5);
@@ -749,7 +764,7 @@ static void spectral_one(void)
 
 /* -- random graphs: every operator on random earlier values -- */
 
-static void random_graphs(int count)
+static void random_graphs(int count, int wide)
 {
     int i;
     for (i = 0; i < count; ++i) {
@@ -758,7 +773,8 @@ static void random_graphs(int count)
         int target, conv_cost = 0, by_input[NODES];
         test_seed = (uint64_t)i * 977 + 5;
         real(0, 1);
-        g_input(&g, 1 + below(6), 1 + below(6), 1 + below(5));
+        if (wide) g_input(&g, 4, 4, 16);                        /* large enough for Winograd's convolution and what is fused with it */
+        else g_input(&g, 1 + below(6), 1 + below(6), 1 + below(5));
         target = 4 + below(14);
         by_input[0] = 1;
         while (g.count < target || !by_input[g.count - 1]) {
@@ -770,18 +786,18 @@ static void random_graphs(int count)
             switch (g.count == NODES - 1 ? 9 : below(11)) {
             case 0: if (below(2)) g_label(&g, CLASSES); else g_level(&g, 4 + 2 * below(3)); break;
             case 1: case 2:
-                if ((conv_cost += na->h * na->w * na->c) > 600) break;
-                k = g_conv(&g, a, 1 + below(6), below(2) ? 0 : 1 + 2 * below(2));
+                if ((conv_cost += na->h * na->w * na->c) > (wide ? 1200 : 600)) break;
+                k = wide ? g_conv(&g, a, 16, na->h > 1 ? 3 : 0) : g_conv(&g, a, 1 + below(6), below(2) ? 0 : 1 + 2 * below(2));
                 if (below(4) == 0) g.n[k].no_bias = 1;
                 if (below(4) == 0) { g.n[k].spectral = below(2) ? DRL_SPECTRAL_UNIT : DRL_SPECTRAL_CAP; g.n[k].scale = below(2) ? 2.5 : 0.3; }
                 break;
             case 3: if (below(3) == 0) g_dropout(&g, a, 0.5); else g_act(&g, a, (drl_act)(1 + below(3))); break;
             case 4:
-                for (k = 0; k < g.count && (g.n[b].h != na->h || g.n[b].w != na->w || g.n[b].c + na->c > 12); ++k) b = (b + 1) % g.count;
+                for (k = 0; k < g.count && (g.n[b].h != na->h || g.n[b].w != na->w || g.n[b].c + na->c > (wide ? 16 : 12)); ++k) b = (b + 1) % g.count;
                 if (k < g.count && below(2)) g_concat(&g, a, b);
                 else g_act(&g, a, (drl_act)(1 + below(3)));
                 break;
-            case 5: if (na->c % 3 == 0 && below(2)) g_attention(&g, a); else if (na->h % 2 == 0 && na->w % 2 == 0) g_pool(&g, a); break;
+            case 5: if (na->c % 3 == 0 && below(2)) g_attention(&g, a); else if (wide) g_gain(&g, a); else if (na->h % 2 == 0 && na->w % 2 == 0) g_pool(&g, a); break;
             case 6: if (na->h <= 4 && na->w <= 4 && na->h * na->w > 1) g_up(&g, a); break;
             case 7:
                 for (k = 0; k < g.count && (g.n[b].h != na->h || g.n[b].w != na->w || g.n[b].c != na->c); ++k) b = (b + 1) % g.count;
@@ -802,7 +818,7 @@ static void random_graphs(int count)
             }
             if (g.count > old) by_input[old] = (g.n[old].a >= 0 && by_input[g.n[old].a]) || (g.n[old].b >= 0 && by_input[g.n[old].b]);
         }
-        snprintf(name, sizeof name, "random graph %d", i);
+        snprintf(name, sizeof name, "random %sgraph %d", wide ? "wide " : "", i);
         check_graph(name, &g, 12, 1e-4);
     }
 }
@@ -1251,7 +1267,8 @@ int main(void)
     initializer();
     spectral();
     spectral_one();
-    random_graphs(150);
+    random_graphs(150, 0);
+    random_graphs(12, 1);
     gradients_accumulate();
     wrong_builders();
     memory();
