@@ -279,7 +279,7 @@ static int draw_compose(demo *e)
 {
     enum { EACH = 4, ACROSS = 3 * EACH };
     char head[ACROSS][NAME] = { "first", "", "", "", "second", "", "", "", "both" }, row[ROWS][NAME];
-    int rows = 5, r;
+    int rows = 5, fits = 0, r, i;
     for (r = 0; r < rows; ++r) {
         int first = 1 + r % e->d.classes, second = e->sprites ? 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS : 1 + (r + 1) % e->d.classes;
         float sign = r < rows - 1 ? 1.0f : -1.0f, w = e->guidance + 1, *out = e->images + (size_t)(r * ACROSS) * e->size;
@@ -296,8 +296,11 @@ static int draw_compose(demo *e)
         if (draw_sum(e, alone, label, 2, EACH, out + EACH * e->size)) return 1;
         label[0] = first; label[1] = second; label[2] = 0;
         if (draw_sum(e, both, label, 3, EACH, out + 2 * EACH * e->size)) return 1;
+        for (i = 0; i < EACH && e->sprites && sign > 0; ++i)
+            fits += sprite_read(out + (size_t)(2 * EACH + i) * e->size, NULL) == (first - 1) * SPRITE_COLOURS + second - 1 - SPRITE_SHAPES;
         snprintf(row[r], NAME, "%.16s %c %.16s", e->name[first], sign > 0 ? '+' : '-', e->name[second]);
     }
+    if (e->sprites) printf("composition: %d of %d samples show both that they were asked for (bench/sprites.c counts all pairs)\n", fits, (rows - 1) * EACH);
     return sheet(e, "compose", rows, ACROSS, head, row);
 }
 
