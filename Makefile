@@ -1,6 +1,7 @@
 # make demo       train a small model on the embedded sprites (5 minutes) and draw what it can be asked
 # make test       all tests; the last line is "N passed, M failed"
-# make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make clean
+# make soak       100,000 steps and 10,000 files (a quarter of an hour);  make fuzz: every reader for a minute, with clang (tests/FUZZING.md)
+# make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make coverage;  make clean
 # make bench-peers   oneDNN and PyTorch beside ours, where they are installed;  make parity-full: networks of the published size against PyTorch
 
 CC      = cc
@@ -26,11 +27,17 @@ build/%: bench/%.c $(HEADERS)
 	@mkdir -p build
 	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
 
+# What breaks things needs no fast kernels: quicker to build without.
+FAULTS = build/test_api build/test_failure build/fuzz build/kill_train
+$(FAULTS): build/%: tests/%.c $(HEADERS)
+	@mkdir -p build
+	$(CC) -O1 -DDRL_NO_SIMD -DDRL_THREADS $< -o $@ -lm
+
 demo: build/06_tiles
 	build/06_tiles --minutes 4 --threads $(THREADS) --out build/demo
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
-test: $(TESTS) build/parity build/conformance
+test: $(TESTS) build/parity build/conformance build/fuzz build/kill_train
 	@rm -f build/test.log
 	@for t in $(TESTS); do echo "$$t"; $$t > build/one.log 2>&1; s=$$?; tail -n 25 build/one.log; cat build/one.log >> build/test.log; \
 	  if [ $$s -ne 0 ] && ! grep -q ' [1-9][0-9]* failed$$' build/one.log; then echo "$$t: 0 passed, 1 failed" | tee -a build/test.log; fi; done
@@ -39,10 +46,20 @@ test: $(TESTS) build/parity build/conformance
 	@p=0; f=0; want=`build/conformance --isa portable`; for i in avx2 avx512 neon; do for t in 1 3; do \
 	  got=`build/conformance --isa $$i --threads $$t` || continue; if [ "$$got" = "$$want" ]; then p=$$((p+1)); else f=$$((f+1)); echo "conformance: $$i, $$t threads: $$got, portable: $$want"; fi; done; done; \
 	  echo "conformance: $$p passed, $$f failed" | tee -a build/test.log
+	@{ build/fuzz --seeds build/corpus && build/fuzz build/corpus/*/* $(wildcard tests/corpus/*/*); } > build/one.log 2>&1 || echo "fuzz: 0 passed, 1 failed" >> build/one.log; \
+	  tail -n 3 build/one.log; cat build/one.log >> build/test.log
+	@sh tests/kill.sh 5 build/kill_train > build/one.log 2>&1 || echo "kill: 0 passed, 1 failed" >> build/one.log; tail -n 3 build/one.log; cat build/one.log >> build/test.log
+	@sh tests/kernels.sh build/test.log | tee build/one.log; cat build/one.log >> build/test.log
 	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
 
 bench: build/bench
 	build/bench
+
+soak: build/soak
+	build/soak
+
+fuzz:
+	@sh tests/fuzz.sh 60
 
 # The peers are Debian's packages; a missing one is named, and the result is then a failure.
 PEER_PYTHON = $(firstword $(foreach p,python3 /usr/bin/python3,$(shell $p -c 'import torch' 2>/dev/null && echo $p)))
@@ -64,10 +81,17 @@ parity-full: build/parity
 	$(PEER_PYTHON) bench/peers.py --write build/official.safetensors
 	@for i in $(PEER_ISA); do build/parity --isa $$i build/official.safetensors || exit 1; done
 
+# What each part of CDRL is worth, on a checkerboard: ten seeds of four variants.
+ablation: build/ablation
+	build/ablation
+
 check-all:
 	@sh tests/check-all.sh
+
+coverage:
+	@sh tests/coverage.sh
 
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench bench-peers parity-full check-all clean
+.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation coverage

@@ -56,14 +56,19 @@
  *
  * Errors. Fallible functions return drl_status, and write results only on success. The context keeps the first failure and a sentence with
  * the numbers until drl_ctx_clear. Nothing is printed, nothing aborts; DRL_ASSERT guards promises inside this file only.
+ * Arguments that are NULL, out of range, not finite, of sizes that do not fit, misaligned, or that share memory where they may not, are
+ * refused, and nothing is changed; functions without a status then return 0, -1 or NULL, or do nothing. What cannot be found out: a pointer to
+ * less memory than asked for, or to memory that is gone; buffers that overlap in part where the same one would do; sizes in a drl_tensor
+ * that are not those of its memory. Scratch (`work`) and, in a sampler that has failed, images are undefined after a failure.
  *
  * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call the work is given to the job
  * hook in at most `threads` pieces. No thread is ever started except by DRL_THREADS together with drl_ctx_desc.threads > 1.
  *
  * Repeatability. Portable C, AVX2, AVX-512 and NEON give the same bits, at any thread count: every sum has one order, every fused
  * multiply-add is written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index). SSE2 has no
- * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. -ffast-math voids this, and
- * on 32-bit x86 say -msse2: its older registers keep digits that no other machine has.
+ * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. On 32-bit x86 say -msse2:
+ * its older registers keep digits that no other machine has. -ffast-math does not reach this file's code with gcc, but makes a program flush
+ * denormal numbers to zero; clang still takes approximate square roots. With both, what is not finite is noticed as always.
  *
  * Accuracy. float32; a direct convolution's error is that of one chain of C*R*S fused multiply-adds, Winograd's about three times as much.
  * Tolerances in the tests follow the length of the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
@@ -109,7 +114,9 @@
 #endif
 
 #ifndef DRL_API
-#ifdef DRL_STATIC
+#if defined(DRL_STATIC) && defined(__GNUC__)
+#define DRL_API static __attribute__((unused))     /* no warning about what the program does not call */
+#elif defined(DRL_STATIC)
 #define DRL_API static
 #else
 #define DRL_API extern
@@ -211,7 +218,7 @@ typedef struct drl_rng {
 
 DRL_API uint32_t drl_rng_u32(drl_rng *rng);                         /* 32 random bits */
 DRL_API float    drl_rng_uniform(drl_rng *rng);                     /* [0, 1), a multiple of 2^-24 */
-DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1, n >= 1; bias below n * 2^-32 */
+DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1; bias below n * 2^-32; 0, and no draw, for n < 1 */
 DRL_API void     drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count);     /* N(0, 1), on ctx's vectors */
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -238,15 +245,16 @@ typedef struct drl_conv2d_desc {
                                      * multiplications, about three times the rounding error, 4 times the packed weights. Pays from 4x4 pixels up */
 } drl_conv2d_desc;
 
-/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. */
+/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. 0, as from all
+ * functions that count floats, when there is no such convolution or the number does not fit size_t. */
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed);
-/* packed <- scale * weight, in the order that the pass reads it. */
+/* packed <- scale * weight, in the order that the pass reads it. Does nothing when drl_conv2d_packed_count is 0. */
 DRL_API void   drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed);
 /* Floats of scratch that any of the three passes needs for images of h x w and batch n, with ctx's threads. */
 DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w);
 
 /* The three passes. x (N,H,W,C), y (N,H,W,K); accumulate != 0 adds to what dx holds, else dx is overwritten; dweight [K,C,R,S] and
- * dbias [K] are added to (dbias may be NULL); bias NULL means none. Fail with DRL_E_SHAPE. Allocate nothing. */
+ * dbias [K] are added to (dbias may be NULL); bias NULL means none. Not in place. Fail with DRL_E_ARGUMENT, DRL_E_SHAPE. Allocate nothing. */
 DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work);
 DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work);
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work);
@@ -333,7 +341,7 @@ DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv,
 DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y);
 
 /* drl_spectral_norm - power iteration on W [rows, cols], estimates u [rows], v [cols] updated in place:
- * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); sigma = u' W v.                          [Miyato18]
+ * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); sigma = u' W v. 0 when something is missing. [Miyato18]
  * drl_spectral_norm_grad - from G, gradient by W / sigma, to that by W, in place: G / sigma - <G, W> / sigma^2 u v'. */
 DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations);
 DRL_API void  drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g);
@@ -613,11 +621,12 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
  * As in the published code l is rounded to float at every operation; the rest follows from it in double: abar^2 = sigmoid(l).
  * memory: 5 * (levels + 1) doubles. */
 DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule);
-/* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. */
+/* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
 /* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
- * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. */
+ * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. -1 where there is no such
+ * level, NaN for NaN. */
 DRL_API float  drl_schedule_level(const drl_schedule *schedule, int level);
 DRL_API float  drl_level_of_logsnr(float logsnr);
 /* Standard deviation of the noise on a proposal of y_t from x_{t+1}, that of x_t given x_0 and x_{t+1}, scaled as y_t:
@@ -649,7 +658,7 @@ typedef struct drl_mixture {
     const double *weight;                   /* [components], positive, sum 1 */
     const double *mean, *variance;          /* [components * size], variances >= 0 */
 } drl_mixture;
-DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch */
+DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch; of size 0 when something is missing */
 
 /* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). Terms of one energy (the same functions
  * and user) are evaluated as one batch, as far as the energy's goes, every point once for each of them; all points have labels there, 0
@@ -695,7 +704,7 @@ typedef struct drl_sample_desc {
                                  * the sampler */
     const float *known;         /* inpainting, both or neither, [count * size], copied, finite: where mask is nonzero, the image is held at this */
     const uint8_t *mask;        /* one, diffused to the level under way by one draw (number 2^31 - 1). The upper levels know it through noise only, so
-                                 * with few levels the rest is drawn somewhat towards what is common */
+                                 * with few levels the rest is drawn somewhat towards what is common; examples/again.h mends that */
 } drl_sample_desc;
 
 /* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to, w = i / (count - 1) * pi/2, the draws
@@ -740,6 +749,12 @@ typedef enum drl_form {
     DRL_FORM_CDRL               /* [Zhu24]: schedule and energy network of its own, and an initializer network that draws where chains start */
 } drl_form;
 
+typedef enum drl_schedule_kind {
+    DRL_SCHEDULE_FORM = 0,      /* the form's own */
+    DRL_SCHEDULE_DRL,           /* drl_schedule_drl */
+    DRL_SCHEDULE_CDRL           /* drl_schedule_cdrl */
+} drl_schedule_kind;
+
 typedef struct drl_model_desc {
     int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
     int base;                               /* width of the network; zero means 32 (128 in the paper); even, >= 4 */
@@ -755,9 +770,11 @@ typedef struct drl_model_desc {
     int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
     drl_form form;
     int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper), even, >= 4; zero means 32 with CDRL, and
-                                             * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4 */
+                                             * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4; for
+                                             * plain vectors (1x1) it is not the paper's U-Net but dense residual blocks without norms or dropout */
     int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the paper) */
     int classes;                            /* labels 1..classes, with CDRL; zero: unconditional */
+    drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the form's. b2 stays the form's */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -844,6 +861,8 @@ typedef struct drl_train_report {
 
 typedef struct drl_trainer drl_trainer;
 
+#define DRL_ROLLBACKS_MAX 16            /* to one state; the learning rate is then 2^-16 of what led there */
+
 DRL_API drl_status drl_trainer_create(drl_model *model, const drl_train_desc *desc, drl_trainer **trainer);
 DRL_API drl_status drl_trainer_size(drl_model *model, const drl_train_desc *desc, size_t *bytes);
 DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
@@ -852,7 +871,9 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end, minimising |y_K - y_0|^2 [Zhu24]; then
  * both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise. */
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise.
+ * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
+ * Then resume an older checkpoint, or start again with another description; a loop of steps and rollbacks therefore ends. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
 DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
@@ -870,7 +891,9 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
 /* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit, if the
  * trainer was made from the description in the file (drl_checkpoint_describe) and is given the same images.
  * drl_trainer_resume fails with DRL_E_SHAPE when the file belongs to another model, and changes nothing.
- * drl_checkpoint_describe reads both descriptions. */
+ * Fails with DRL_E_FORMAT on numbers that no run can have come to: not finite, or counters and factors out of range.
+ * drl_checkpoint_describe reads both descriptions. They are what the file says: a stranger's file can ask for any amount of memory, so look
+ * at drl_model_size before drl_model_create. */
 DRL_API drl_status drl_trainer_save(drl_trainer *trainer, const char *path);
 DRL_API drl_status drl_trainer_resume(drl_trainer *trainer, const char *path);
 DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_model_desc *model, drl_train_desc *train);
@@ -931,12 +954,18 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #endif
 
 /* No product may be fused into a sum behind our back: repeatability rests on every fma being written as one. The kernels are written
- * so that no compiler has anything to fuse; these pragmas do the same for the scalar double code. */
+ * so that no compiler has anything to fuse; these pragmas do the same for the scalar double code. They also take back -ffast-math, under
+ * which a comparison would no longer notice what is not a number. */
 #if defined(__clang__)
+#if __clang_major__ >= 14 && (defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0))
+#define DRL__CLANG_FAST 1
+#pragma float_control(push)
+#pragma float_control(precise, on)
+#endif
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
 #pragma GCC push_options
-#pragma GCC optimize("fp-contract=off")
+#pragma GCC optimize("no-fast-math", "fp-contract=off")
 #if defined(__i386__) && defined(__SSE2__)
 #pragma GCC target("fpmath=sse")            /* x87 registers keep digits that no other machine has */
 #endif
@@ -979,6 +1008,10 @@ static int drl__add_fits(size_t a, size_t b, size_t *sum)
 static size_t drl__round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 static int    drl__min(int a, int b) { return a < b ? a : b; }
 static int    drl__max(int a, int b) { return a > b ? a : b; }
+
+/* Where no float can lie; NULL passes there, and is refused by the other. */
+static int drl__odd(const void *floats) { return (uintptr_t)floats % sizeof(float) != 0; }
+static int drl__no_floats(const float *floats) { return !floats || drl__odd(floats); }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [context.impl] - first error, allocation, jobs.
@@ -1522,9 +1555,12 @@ static void drl__philox(uint32_t counter[4], uint32_t key0, uint32_t key1)
 /* Draw p is word p % 4 of block p / 4. */
 DRL_API uint32_t drl_rng_u32(drl_rng *rng)
 {
-    uint64_t block = rng->position >> 2;
-    int word = (int)(rng->position++ & 3);
+    uint64_t block;
+    int word;
     uint32_t counter[4];
+    if (!rng) return 0;
+    block = rng->position >> 2;
+    word = (int)(rng->position++ & 3);
     counter[0] = (uint32_t)block;        counter[1] = (uint32_t)(block >> 32);
     counter[2] = (uint32_t)rng->stream;  counter[3] = (uint32_t)(rng->stream >> 32);
     drl__philox(counter, (uint32_t)rng->seed, (uint32_t)(rng->seed >> 32));
@@ -1535,7 +1571,7 @@ DRL_API float drl_rng_uniform(drl_rng *rng) { return (float)(drl_rng_u32(rng) >>
 
 DRL_API int drl_rng_below(drl_rng *rng, int n)
 {
-    DRL_ASSERT(n >= 1);
+    if (n < 1) return 0;
     return (int)(((uint64_t)drl_rng_u32(rng) * (uint64_t)n) >> 32);
 }
 
@@ -1640,6 +1676,11 @@ typedef struct drl__winograd_args {
     int h, w, c, k, chunk;
     int transposed;                 /* a gradient */
     drl__fused fused;
+    /* parameter gradient: of a chunk's first tile on, see drl__winograd_dw */
+    const float *dy;
+    float *u, *dweight;
+    size_t first;
+    int stage;
 } drl__winograd_args;
 
 typedef struct drl__winograd_pack_args {
@@ -1679,7 +1720,7 @@ typedef struct drl__normals_args {
 typedef struct drl__kernels {
     drl_isa isa;
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
-    drl__span_fn conv, conv_dw, narrow, winograd, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
+    drl__span_fn conv, conv_dw, narrow, winograd, winograd_dw, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
 } drl__kernels;
@@ -1873,6 +1914,7 @@ static void drl__split(drl_ctx *ctx, size_t total, size_t grain, drl__span_fn fn
 DRL_API void drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count)
 {
     drl__normals_args a;
+    if (!ctx || !rng || drl__no_floats(out)) return;
     a.seed = rng->seed;
     a.stream = rng->stream;
     a.position = rng->position;
@@ -1898,7 +1940,7 @@ DRL_API drl_tensor drl_tensor_of(float *data, int n, int h, int w, int c)
 DRL_API size_t drl_tensor_count(const drl_tensor *t)
 {
     size_t count = 0;
-    if (t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1) return 0;
+    if (!t || t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1) return 0;
     if (!drl__mul_fits((size_t)t->n, (size_t)t->h, &count) || !drl__mul_fits(count, (size_t)t->w, &count) || !drl__mul_fits(count, (size_t)t->c, &count)) return 0;
     return count;
 }
@@ -1908,7 +1950,8 @@ static size_t drl__pixels(const drl_tensor *t) { return (size_t)t->n * (size_t)t
 /* t must be n x h x w x c and have data; `what` names it in the sentence. */
 static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t, int n, int h, int w, int c)
 {
-    if (!t || !t->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", function, what);
+    if (!ctx || !t || !t->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", function, what);
+    if (drl__odd(t->data)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data of %s is not aligned as floats are", function, what);
     if (!drl_tensor_count(t) || t->n != n || t->h != h || t->w != w || t->c != c)
         return drl__fail(ctx, DRL_E_SHAPE, "%s: %s is %dx%dx%dx%d, expected %dx%dx%dx%d (images, rows, columns, channels)", function, what, t->n, t->h, t->w, t->c, n, h, w, c);
     return DRL_OK;
@@ -1916,8 +1959,17 @@ static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *wh
 
 static drl_status drl__expect_like(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t, const drl_tensor *like)
 {
-    if (!like || !like->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing", function);
+    if (!like || drl__no_floats(like->data)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing, or its data not aligned as floats are", function);
     return drl__expect(ctx, function, what, t, like->n, like->h, like->w, like->c);
+}
+
+/* For operators that read their source after they have begun to write; both have passed drl__expect. */
+static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const drl_tensor *source, const drl_tensor *result)
+{
+    uintptr_t from = (uintptr_t)source->data, to = (uintptr_t)result->data;
+    if (from < to + drl_tensor_count(result) * sizeof(float) && to < from + drl_tensor_count(source) * sizeof(float))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: source and result share memory", function);
+    return DRL_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -1990,9 +2042,22 @@ static void drl__pack_span(const void *arg, size_t begin, size_t end, int job)
 
 static size_t drl__packed_floats(const drl_ctx *ctx, int out, size_t depth) { return depth * drl__round_up((size_t)out, (size_t)ctx->kernels->vl); }
 
+#define DRL__SIDE_MAX (1 << 24)             /* of images and channels: what is added to one, or multiplied by few, fits an int */
+
+/* A description with weights that can be addressed, packed as well. */
+static int drl__conv_sound(const drl_conv2d_desc *d)
+{
+    size_t n;
+    return d && d->in_channels >= 1 && d->out_channels >= 1 && d->in_channels <= DRL__SIDE_MAX && d->out_channels <= DRL__SIDE_MAX &&
+           (d->kernel == 0 || d->kernel == 1 || d->kernel == 3) && !(d->winograd && d->kernel == 1) &&
+           drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) && drl__mul_fits(n, 36 * sizeof(float), &n);
+}
+
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed)
 {
-    drl__weight v = drl__weight_of(d, transposed);
+    drl__weight v;
+    if (!ctx || !drl__conv_sound(d)) return 0;
+    v = drl__weight_of(d, transposed);
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
     if (transposed && drl__narrow(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
     return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
@@ -2001,6 +2066,7 @@ DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc
 DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed)
 {
     drl__pack_args a;
+    if (!ctx || !drl__conv_sound(d) || drl__no_floats(weight) || drl__no_floats(packed)) return;
     a.v = drl__weight_of(d, transposed);
     if (d->winograd) {
         drl__winograd_pack_args u;
@@ -2057,6 +2123,9 @@ static size_t drl__winograd_most(const drl_conv2d_desc *d)
     return most > DRL__CHUNK ? DRL__CHUNK : most < DRL__CHUNK / 2 ? DRL__CHUNK / 2 : most;
 }
 
+/* The parameter gradient by it needs a full tile of inputs. */
+static int drl__winograd_trains(const drl_conv2d_desc *d) { return d->winograd && d->in_channels >= DRL__MR_MAX; }
+
 static int drl__winograd_chunk(const drl_conv2d_desc *d, size_t tiles, int jobs)
 {
     size_t most = drl__winograd_most(d), chunks = (tiles + most - 1) / most;
@@ -2072,33 +2141,48 @@ static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d,
     return 36 * ((size_t)chunk * (forward > backward ? forward : backward) + 2 * DRL__LANES);
 }
 
-/* Scratch for at most `jobs` at a time. */
-static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs)
+/* Scratch for at most `jobs` at a time; for all passes, or for those without a parameter gradient. */
+static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs, int trains)
 {
-    size_t threads = (size_t)jobs, most, floats;
+    size_t threads = (size_t)jobs, most, floats, tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
+    int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);          /* fewer images may have longer chunks */
     most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * drl__columns_forward(d));
     if (d->winograd) {
-        size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
-        int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);      /* fewer images may have longer chunks */
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
         if (floats > most) most = floats;
     }
+    if (trains && drl__winograd_trains(d)) {
+        floats = drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels) + drl__winograd_floats(ctx, d, chunk);
+        if (floats < DRL__ROUND16((size_t)n * (size_t)d->out_channels)) floats = DRL__ROUND16((size_t)n * (size_t)d->out_channels);
+        return floats > most ? floats : most;
+    }
+    if (!trains) return most;
     floats = drl__dw_floats(ctx, d) + DRL__ROUND16((size_t)n * (size_t)d->out_channels) + threads * drl__dw_job_floats(ctx, d, w);
     return floats > most ? floats : most;
 }
 
-DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w) { return drl__conv_work(ctx, d, n, h, w, ctx->threads); }
+static int drl__conv_images_fit(const drl_conv2d_desc *d, int n, int h, int w)
+{
+    size_t bytes;
+    return n >= 1 && h >= 1 && w >= 1 && n <= INT32_MAX - DRL__THREADS_MAX && h <= DRL__SIDE_MAX && w <= DRL__SIDE_MAX && drl__mul_fits((size_t)n, (size_t)h, &bytes) &&
+           drl__mul_fits(bytes, (size_t)w, &bytes) && drl__mul_fits(bytes, sizeof(float) * (size_t)drl__max(d->in_channels, d->out_channels), &bytes);
+}
+
+DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
+{
+    return ctx && drl__conv_sound(d) && drl__conv_images_fit(d, n, h, w) ? drl__conv_work(ctx, d, n, h, w, ctx->threads, 1) : 0;
+}
 
 /* What all three passes demand; in and out have the channels of the forward pass. */
-static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d, const drl_tensor *in, const drl_tensor *out, const float *work)
+static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d, const drl_tensor *in, const drl_tensor *out, const float *weight, const float *bias, const float *work)
 {
     drl_status status;
-    if (!d || d->in_channels < 1 || d->out_channels < 1 || (d->kernel != 0 && d->kernel != 1 && d->kernel != 3) || (d->winograd && d->kernel == 1))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 or more channels and kernel 3 or 1, a Winograd one kernel 3", function);
-    if (!in || !out || !work) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL", function);
+    if (!drl__conv_sound(d)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 to %d channels and kernel 3 or 1, a Winograd one kernel 3, and weights that fit the memory", function, DRL__SIDE_MAX);
+    if (!in || !out || drl__no_floats(work) || drl__no_floats(weight) || drl__odd(bias)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL, or not aligned as floats are", function);
     status = drl__expect(ctx, function, "the input side", in, in->n, in->h, in->w, d->in_channels);
-    if (status != DRL_OK) return status;
-    return drl__expect(ctx, function, "the output side", out, in->n, in->h, in->w, d->out_channels);
+    if (status == DRL_OK) status = drl__expect(ctx, function, "the output side", out, in->n, in->h, in->w, d->out_channels);
+    if (status == DRL_OK && !drl__conv_images_fit(d, in->n, in->h, in->w)) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d images of %d x %d are too many or too large", function, in->n, in->h, in->w);
+    return status;
 }
 
 static drl__conv_args drl__conv_args_of(const drl_tensor *from, const drl_tensor *to, int side, const float *packed, const float *zeros)
@@ -2153,8 +2237,9 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transp
 
 static drl_status drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, const drl__fused *fused, drl_tensor *y, float *work)
 {
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_forward", d, x, y, work);
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_forward", d, x, y, packed, bias, work);
     drl__conv_args a;
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_forward", x, y);
     if (status != DRL_OK) return status;
     if (d->winograd) {
         drl__winograd_run(ctx, d, 0, x, packed, bias, fused, y, work);
@@ -2177,8 +2262,9 @@ DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, co
 
 static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, const drl__fused *fused, drl_tensor *dx, int accumulate, float *work)
 {
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, work);
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, packed_transposed, NULL, work);
     drl__conv_args a;
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_input_grad", dy, dx);
     if (status != DRL_OK) return status;
     if (d->winograd) {
         drl__fused f;
@@ -2217,34 +2303,69 @@ static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const flo
     drl__split(ctx, images * ((c + 63) / 64), 1 + DRL__GRAIN / (rows * 64), ctx->kernels->columns, &k);
 }
 
+static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *work)
+{
+    size_t sums = 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels), tiles;
+    drl__winograd_args a;
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.dy = dy->data;
+    a.dweight = dweight;
+    a.zeros = work;
+    a.u = work + drl__zeros_floats(d);
+    a.scratch = a.u + sums;
+    a.h = x->h;
+    a.w = x->w;
+    a.c = x->c;
+    a.k = dy->c;
+    a.tiles = drl__winograd_tiles(x->n, x->h, x->w);
+    a.chunk = drl__winograd_chunk(d, a.tiles, 1);
+    memset(work, 0, (drl__zeros_floats(d) + sums) * sizeof *work);
+    for (; a.first < a.tiles; a.first += (size_t)a.chunk) {
+        tiles = a.tiles - a.first < (size_t)a.chunk ? a.tiles - a.first : (size_t)a.chunk;
+        a.stage = 0;
+        drl__split(ctx, tiles, 4, ctx->kernels->winograd_dw, &a);
+        a.stage = 1;
+        drl__split(ctx, 36, 1, ctx->kernels->winograd_dw, &a);
+    }
+    a.stage = 2;
+    drl__split(ctx, (size_t)a.c, 1, ctx->kernels->winograd_dw, &a);
+}
+
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work)
 {
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, work);
-    const drl__kernels *kernels = ctx->kernels;
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, dweight, dbias, work);
+    const drl__kernels *kernels;
     drl__conv_args a;
     drl__pack_args p;
     size_t groups;
     float *partial;
     if (status != DRL_OK) return status;
-    partial = work + drl__dw_floats(ctx, d);
-    memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
-    a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
-    a.dy = dy->data;
-    a.y = work;
-    a.columns = drl__columns_dw(d);
-    a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
-    a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
-    groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
-    drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block), 1, kernels->conv_dw, &a);
-    p.v = drl__weight_of(d, 0);
-    p.vl = kernels->vl;
-    p.block = kernels->block;
-    p.width = a.columns;
-    p.from = work;
-    p.to = dweight;
-    p.scale = 1;
-    p.add = 1;
-    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
+    kernels = ctx->kernels;
+    if (drl__winograd_trains(d)) {
+        drl__winograd_param_grad(ctx, d, x, dy, dweight, work);
+        partial = work;
+    } else {
+        partial = work + drl__dw_floats(ctx, d);
+        memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
+        a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
+        a.dy = dy->data;
+        a.y = work;
+        a.columns = drl__columns_dw(d);
+        a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
+        a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
+        groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
+        drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block), 1, kernels->conv_dw, &a);
+        p.v = drl__weight_of(d, 0);
+        p.vl = kernels->vl;
+        p.block = kernels->block;
+        p.width = a.columns;
+        p.from = work;
+        p.to = dweight;
+        p.scale = 1;
+        p.add = 1;
+        drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
+    }
     if (dbias) {
         drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, partial, 0);
         drl__columns(ctx, partial, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
@@ -2310,7 +2431,9 @@ static drl_status drl__resample(drl_ctx *ctx, const char *function, const drl_te
     size_t row;
     if (!small || !small->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing", function);
     if (small->h > INT32_MAX / 2 || small->w > INT32_MAX / 2) return drl__fail(ctx, DRL_E_SHAPE, "%s: %dx%d cannot be doubled", function, small->h, small->w);
-    status = drl__expect(ctx, function, "the larger tensor", large, small->n, 2 * small->h, 2 * small->w, small->c);
+    status = drl__expect(ctx, function, "the smaller tensor", small, small->n, small->h, small->w, small->c);
+    if (status == DRL_OK) status = drl__expect(ctx, function, "the larger tensor", large, small->n, 2 * small->h, 2 * small->w, small->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, function, large, small);
     if (status != DRL_OK) return status;
     a.x = down ? large->data : small->data;
     a.y = down ? small->data : large->data;
@@ -2404,7 +2527,7 @@ DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const 
     float *out;
     if (status == DRL_OK) status = drl__expect(ctx, "drl_gain_param_grad", "dgain", dgain, shared ? 1 : x->n, 1, 1, x->c);
     if (status != DRL_OK) return status;
-    if (shared && !work) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_gain_param_grad: a gain shared by %d images needs work", x->n);
+    if ((shared && !work) || drl__odd(work)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_gain_param_grad: a gain shared by %d images needs work, aligned as floats are", x->n);
     out = shared ? work : dgain->data;
     drl__columns(ctx, x->data, dy->data, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, 1, out, shared ? 0 : accumulate);
     if (shared) drl__columns(ctx, work, NULL, NULL, 1, (size_t)x->n, (size_t)x->c, 1, dgain->data, accumulate);
@@ -2419,7 +2542,7 @@ static drl_status drl__scale_shift(drl_ctx *ctx, const char *function, const drl
     size_t i, k, n, c;
     if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, x->c);
     if (status == DRL_OK) status = drl__expect(ctx, function, "scale_shift", scale_shift, x->n, 1, 1, 2 * x->c);
-    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
     if (status != DRL_OK) return status;
     n = (size_t)x->n;
     c = (size_t)x->c;
@@ -2443,7 +2566,7 @@ DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x,
     size_t i, k, n, c;
     if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "drl_scale_shift_param_grad: %d channels are too many", x->c);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_scale_shift_param_grad", "dscale_shift", dscale_shift, x->n, 1, 1, 2 * x->c);
-    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_scale_shift_param_grad: work is missing");
+    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_scale_shift_param_grad: work is missing or misaligned");
     if (status != DRL_OK) return status;
     n = (size_t)x->n;
     c = (size_t)x->c;
@@ -2461,6 +2584,7 @@ DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, fl
 {
     drl_status status = drl__expect_like(ctx, "drl_spatial_sum_forward", "x", x, x);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_forward", "y", y, x->n, 1, 1, x->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_spatial_sum_forward", x, y);
     if (status == DRL_OK) drl__columns(ctx, x->data, NULL, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, scale, y->data, 0);
     return status;
 }
@@ -2470,6 +2594,7 @@ DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const d
     drl_status status = drl__expect_like(ctx, "drl_spatial_sum_input_grad", "dx", dx, dx);
     drl__affine_args a;
     if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_input_grad", "dy", dy, dx->n, 1, 1, dx->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_spatial_sum_input_grad", dy, dx);
     if (status != DRL_OK) return status;
     memset(&a, 0, sizeof a);
     a.x0 = &scale;
@@ -2570,8 +2695,8 @@ static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int 
 {
     const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
     float *mean = a->scratch + (size_t)job * 4 * a->each, *sums = mean + a->each, *gain = sums + a->each;
-    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
-    size_t image, i;
+    size_t each = a->c / (size_t)a->groups, image, i;
+    double count = (double)a->rows * (double)each;
     int g;
     for (image = begin; image < end; ++image) {
         drl__norm_args k = drl__norm_image(a, image, mean, sums);
@@ -2601,8 +2726,8 @@ static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, i
 {
     const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
     float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each, *dy_gain = shift + a->each;
-    double count = (double)a->rows * (double)(a->c / (size_t)a->groups);
-    size_t image, i;
+    size_t each = a->c / (size_t)a->groups, image, i;
+    double count = (double)a->rows * (double)each;
     int g;
     for (image = begin; image < end; ++image) {
         const float *m = a->moments + image * (size_t)a->groups * 2;
@@ -2647,6 +2772,7 @@ static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, i
 
 DRL_API size_t drl_group_norm_work_count(const drl_ctx *ctx, int n, int c)
 {
+    if (!ctx || n < 1 || c < 1 || c > DRL__SIDE_MAX || (size_t)n + 4 * DRL__THREADS_MAX > SIZE_MAX / 8 / sizeof(float) / DRL__ROUND16(c)) return 0;
     return (size_t)ctx->threads * 4 * DRL__ROUND16(c) + (2 * (size_t)n + 2) * (size_t)c;
 }
 
@@ -2655,7 +2781,7 @@ static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups
     drl_status status = drl__expect_like(ctx, function, "the result or its gradient", y, x);
     if (status != DRL_OK) return status;
     if (groups < 1 || x->c % groups) return drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels in %d groups", function, x->c, groups);
-    if (!work) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (drl__no_floats(work)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
     a->ctx = ctx;
     a->groups = groups;
     a->x = x->data;
@@ -2670,7 +2796,8 @@ static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups
 DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work)
 {
     drl__group_norm_args a;
-    if (!weight || !bias) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: weight or bias is missing");
+    if (drl__no_floats(weight) || drl__no_floats(bias) || drl__odd(moments)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: weight or bias is missing, or one of the arrays misaligned");
+    if (!(eps >= 0 && eps - eps == 0)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: eps is %g", (double)eps);
     memset(&a, 0, sizeof a);
     a.eps = eps;
     a.weight = weight;
@@ -2685,7 +2812,7 @@ DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl
     drl_status status = drl__expect_like(ctx, "drl_group_norm_input_grad", "dx", dx, dy);
     drl__group_norm_args a;
     if (status != DRL_OK) return status;
-    if (!weight || !moments) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_input_grad: weight or moments are missing");
+    if (drl__no_floats(weight) || drl__no_floats(moments)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_input_grad: weight or moments are missing or misaligned");
     memset(&a, 0, sizeof a);
     a.weight = weight;
     a.dy = dy->data;
@@ -2701,11 +2828,12 @@ DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl
     drl__group_norm_args a;
     float *total;
     size_t i;
-    if (!moments || !dweight || !dbias) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing");
+    if (!ctx || drl__no_floats(moments) || drl__no_floats(dweight) || drl__no_floats(dbias))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing or misaligned");
     memset(&a, 0, sizeof a);
     a.dy = dy ? dy->data : NULL;
     a.moments = (float *)(uintptr_t)moments;
-    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x ? x->c : 0) : NULL;
+    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x && x->c > 0 && x->c <= DRL__SIDE_MAX ? x->c : 0) : NULL;
     status = drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
     if (status != DRL_OK) return status;
     total = a.sums + (size_t)x->n * 2 * a.c;
@@ -2811,6 +2939,8 @@ DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const d
     if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "b", b, a->n, a->h, a->w, b ? b->c : 1);
     if (status == DRL_OK && a->c > INT32_MAX - b->c) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_forward: %d and %d channels are too many", a->c, b->c);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "y", y, a->n, a->h, a->w, a->c + b->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_forward", a, y);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_forward", b, y);
     if (status != DRL_OK) return status;
     drl__slice(ctx, drl__pixels(a), (size_t)a->c, a->data, (size_t)a->c, y->data, (size_t)y->c, 0);
     drl__slice(ctx, drl__pixels(a), (size_t)b->c, b->data, (size_t)b->c, y->data + a->c, (size_t)y->c, 0);
@@ -2822,6 +2952,7 @@ DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int
     drl_status status = drl__expect_like(ctx, "drl_concat_input_grad", "dy", dy, dy);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_input_grad", "da", da, dy->n, dy->h, dy->w, da ? da->c : 1);
     if (status == DRL_OK && (first < 0 || first > dy->c - da->c)) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_input_grad: %d channels from %d on, of %d", da->c, first, dy->c);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_input_grad", dy, da);
     if (status != DRL_OK) return status;
     drl__slice(ctx, drl__pixels(dy), (size_t)da->c, dy->data + first, (size_t)dy->c, da->data, (size_t)da->c, accumulate);
     return DRL_OK;
@@ -2831,7 +2962,10 @@ static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16
 
 DRL_API size_t drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c)
 {
-    return (size_t)ctx->threads * drl__attention_each((size_t)h * (size_t)w, (size_t)c);
+    size_t tokens = 0, floats = 0;
+    if (!ctx || h < 1 || w < 1 || c < 1 || h > DRL__SIDE_MAX || w > DRL__SIDE_MAX || !drl__mul_fits((size_t)h, (size_t)w, &tokens) ||
+        !drl__mul_fits(tokens, (size_t)c + DRL__QUERIES + 16, &floats) || floats > SIZE_MAX / 2 / sizeof(float) / DRL__THREADS_MAX) return 0;
+    return (size_t)ctx->threads * drl__attention_each(tokens, (size_t)c);
 }
 
 static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, const drl_tensor *qkv, const drl_tensor *y, float *work, drl__attention_args *a)
@@ -2839,7 +2973,7 @@ static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, con
     drl_status status = drl__expect_like(ctx, function, "y or its gradient", y, y);
     if (status == DRL_OK && y->c > INT32_MAX / 3) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, y->c);
     if (status == DRL_OK) status = drl__expect(ctx, function, "qkv", qkv, y->n, y->h, y->w, 3 * y->c);
-    if (status == DRL_OK && !work) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing", function);
+    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
     if (status != DRL_OK) return status;
     memset(a, 0, sizeof *a);
     a->qkv = qkv->data;
@@ -2855,6 +2989,7 @@ DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, dr
 {
     drl__attention_args a;
     drl_status status = drl__attention_args_of(ctx, "drl_attention_forward", qkv, y, work, &a);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_forward", qkv, y);
     if (status != DRL_OK) return status;
     a.y = y->data;
     drl__split(ctx, (size_t)y->n * ((a.tokens + DRL__QUERIES - 1) / DRL__QUERIES), 1 + DRL__GRAIN / DRL__QUERIES / a.tokens / a.c, ctx->kernels->attention, &a);
@@ -2866,6 +3001,8 @@ DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv,
     drl__attention_args a;
     drl_status status = drl__attention_args_of(ctx, "drl_attention_input_grad", qkv, dy, work, &a);
     if (status == DRL_OK) status = drl__expect_like(ctx, "drl_attention_input_grad", "dqkv", dqkv, qkv);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_input_grad", qkv, dqkv);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_input_grad", dy, dqkv);
     if (status != DRL_OK) return status;
     a.dy = dy->data;
     a.y = dqkv->data;
@@ -2893,7 +3030,7 @@ DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor 
     drl_status status;
     int n, k, half;
     float step;
-    if (!v || !y || !y->data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_level_embedding: an argument is NULL");
+    if (drl__no_floats(v) || !y || !y->data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_level_embedding: an argument is NULL or misaligned");
     if (y->c < 4 || y->c % 2) return drl__fail(ctx, DRL_E_SHAPE, "drl_level_embedding: %d channels; an even number, at least 4, is needed", y->c);
     status = drl__expect(ctx, "drl_level_embedding", "y", y, y->n, 1, 1, y->c);
     if (status != DRL_OK) return status;
@@ -3008,6 +3145,7 @@ DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols
     drl__rows_args a;
     double sigma = 0;
     size_t i, m = (size_t)rows, n = (size_t)cols;
+    if (!ctx || drl__no_floats(w) || rows < 1 || cols < 1 || drl__no_floats(u) || drl__no_floats(v)) return 0;
     a.ctx = ctx;
     a.w = w;
     a.v = v;
@@ -3048,6 +3186,7 @@ DRL_API void drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int 
 {
     drl__rank1_args a;
     double s = (double)sigma;
+    if (!ctx || drl__no_floats(w) || rows < 1 || cols < 1 || drl__no_floats(u) || drl__no_floats(v) || !(sigma < 0 || sigma > 0) || drl__no_floats(g)) return;
     a.ctx = ctx;
     a.u = u;
     a.v = v;
@@ -3244,7 +3383,7 @@ DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, cons
     a.data = data;
     if (rank < 0 || rank > DRL_RANK_MAX || (rank > 0 && !shape)) a.rank = -1;
     for (i = 0; i < a.rank; ++i) a.shape[i] = shape[i];
-    if (!drl__array_bytes(&a, &a.bytes)) a.bytes = 0;
+    if (a.rank < 0 || !drl__array_bytes(&a, &a.bytes)) a.bytes = 0;
     return a;
 }
 
@@ -3296,7 +3435,7 @@ DRL_API drl_status drl_array_to_float(drl_ctx *ctx, const drl_array *array, floa
     if (!ctx) return DRL_E_ARGUMENT;
     status = drl__array_check(ctx, "drl_array_to_float", array);
     if (status != DRL_OK) return status;
-    if (!dst) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_array_to_float: dst is NULL");
+    if (drl__no_floats(dst)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_array_to_float: dst is NULL or misaligned");
     count = drl_array_count(array);
     if (array->dtype == DRL_DTYPE_F32 && !array->swapped) {
         if (count) memcpy(dst, array->data, array->bytes);
@@ -4644,7 +4783,7 @@ DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int in
     drl_status status = drl__ds_check(ctx, who, ds);
     if (status == DRL_OK) status = drl__ds_target(ctx, who, ds, 1, height, width, &per_image);
     if (status != DRL_OK) return status;
-    if (!out) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL", who);
+    if (drl__no_floats(out)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL or misaligned", who);
     if (index < 0 || index >= ds->count) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: image %d of %d", who, index, ds->count);
     drl__ds_image(ds, index, height, width, out);
     return DRL_OK;
@@ -4657,7 +4796,7 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
     int i;
     drl_status status = drl__ds_check(ctx, who, ds);
     if (status != DRL_OK) return status;
-    if (!rng || !out || n < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rng or out is NULL, or n is below 1", who);
+    if (!rng || drl__no_floats(out) || n < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rng or out is NULL, out is misaligned, or n is below 1", who);
     if (labels && !ds->labels) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: labels are asked for, the data set has none", who);
     status = drl__ds_target(ctx, who, ds, n, height, width, &per_image);
     if (status != DRL_OK) return status;
@@ -4748,6 +4887,7 @@ struct drl_net {
     float *init_scale;                      /* [params], or DRL__INIT_... */
     char *names;
     drl__program program[3];
+    const drl_net *counted;                 /* while the build function runs a second time: what it made in the first */
     int op_count, param_count, vector_count;
     size_t names_size, params_size, state_size, packed_size;
     size_t work_one, work_all;              /* floats of scratch when an operator runs inside of one job, and when it is shared by all */
@@ -4776,10 +4916,18 @@ static drl_value drl__build_fail(drl_net *net, drl_status status)
     return drl__value_none();
 }
 
-static int drl__build_ok(drl_net *net, drl_value a, drl_value b, const char *what)
+/* A value's sides are what its operator made, which is known in the second run of the build function. */
+static int drl__value_ok(const drl_net *net, const drl_value *v)
+{
+    if (v->id < 0 || v->id >= net->op_count || v->h < 1 || v->w < 1 || v->c < 1 || v->h > DRL__SIDE_MAX || v->w > DRL__SIDE_MAX || v->c > DRL__SIDE_MAX) return 0;
+    return !net->op || (net->op[v->id].h == v->h && net->op[v->id].w == v->w && net->op[v->id].c == v->c);
+}
+
+/* Before every operator but the input. b NULL: there is one operand. */
+static int drl__build_ok(drl_net *net, drl_value a, const drl_value *b, const char *what)
 {
     if (net->status != DRL_OK) return 0;
-    if (a.id < 0 || a.id >= net->op_count || b.id < -1 || b.id >= net->op_count) {
+    if (!drl__value_ok(net, &a) || (b && !drl__value_ok(net, b))) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: an operand is not a value of this net", what);
         net->status = DRL_E_ARGUMENT;
         return 0;
@@ -4787,9 +4935,26 @@ static int drl__build_ok(drl_net *net, drl_value a, drl_value b, const char *wha
     return 1;
 }
 
+/* In its second run a build function may not ask for more than was counted in the first: there is no room. */
+static int drl__build_room(drl_net *net, int ops, int params, int vectors, size_t names)
+{
+    const drl_net *counted = net->counted;
+    if (!counted || (ops <= counted->op_count - net->op_count && params <= counted->param_count - net->param_count && vectors <= counted->vector_count - net->vector_count &&
+                     names <= counted->names_size - net->names_size)) return 1;
+    if (net->status == DRL_OK) net->status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then more, or others; it must repeat itself", counted->op_count);
+    return 0;
+}
+
 static drl__op *drl__op_next(drl_net *net, drl__op *scratch, drl__op_kind kind, drl_value a, drl_value b, int h, int w, int c, drl_value *y)
 {
     drl__op *op = net->op ? &net->op[net->op_count] : scratch;
+    int fits = h >= 1 && w >= 1 && c >= 1 && h <= DRL__SIDE_MAX && w <= DRL__SIDE_MAX && c <= DRL__SIDE_MAX;
+    if (!fits && net->status == DRL_OK) net->status = drl__fail(net->ctx, DRL_E_SHAPE, "drl_net: a value of %d x %d x %d; sides of 1 to %d are possible", h, w, c, DRL__SIDE_MAX);
+    if (!fits || !drl__build_room(net, 1, 0, 0, 0)) {
+        memset(scratch, 0, sizeof *scratch);
+        *y = drl__value_none();
+        return scratch;
+    }
     memset(op, 0, sizeof *op);
     op->kind = kind;
     op->a = a.id; op->b = b.id;
@@ -4813,6 +4978,7 @@ static const char *drl__name_next(drl_net *net, const char *name, const char *su
 {
     size_t a = strlen(name), b = strlen(suffix) + 1;
     char *text = net->names ? net->names + net->names_size : NULL;
+    if (!drl__build_room(net, 0, 0, 0, a + b)) return NULL;
     if (text) {
         memcpy(text, name, a);
         memcpy(text + a, suffix, b);
@@ -4833,8 +4999,8 @@ static size_t drl__state_next(drl_net *net, size_t count)
 static size_t drl__vector_next(drl_net *net, const char *name, const char *suffix, int count)
 {
     size_t offset = drl__state_next(net, (size_t)count);
-    const char *text = drl__name_next(net, name, suffix);
-    if (net->vector) {
+    const char *text = drl__build_room(net, 0, 0, 1, 0) ? drl__name_next(net, name, suffix) : NULL;
+    if (net->vector && text) {
         drl_param *p = &net->vector[net->vector_count];
         p->name = text;
         p->rank = 1;
@@ -4859,7 +5025,8 @@ static int drl__param_next(drl_net *net, const char *name, const char *suffix, i
         drl__build_fail(net, DRL_E_SHAPE);
         return -1;
     }
-    text = drl__name_next(net, name, suffix);
+    text = drl__build_room(net, 0, 1, 0, 0) ? drl__name_next(net, name, suffix) : NULL;
+    if (net->status != DRL_OK) return -1;
     if (net->param) {
         drl_param *p = &net->param[number];
         p->name = text;
@@ -4937,7 +5104,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     drl_value y;
     drl_conv2d_desc conv;
     int shape[4], rank, weight, bias = -1;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_conv2d")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_conv2d")) return drl__value_none();
     memset(&conv, 0, sizeof conv);
     if (desc) {
         conv.in_channels = x.c;
@@ -4945,9 +5112,9 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
         conv.kernel = desc->kernel ? desc->kernel : x.h == 1 && x.w == 1 ? 1 : 3;
         conv.winograd = conv.kernel == 3 && drl__winograd_pays(x.h, x.w, x.c, conv.out_channels);
     }
-    if (!desc || !desc->name || conv.out_channels < 1 || (conv.kernel != 1 && conv.kernel != 3)) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels and kernel %d; a name, at least 1 channel and kernel 1 or 3 are needed",
-                  desc && desc->name ? desc->name : "", conv.out_channels, conv.kernel);
+    if (!desc || !desc->name || !drl__conv_sound(&conv) || (unsigned)desc->spectral > (unsigned)DRL_SPECTRAL_CAP || !(desc->init_scale - desc->init_scale == 0)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, spectral norm %d, first variance %g; a name, at least 1 channel, kernel 1 or 3, norm 0 to 2 and a number are needed",
+                  desc && desc->name ? desc->name : "", conv.out_channels, conv.kernel, desc ? (int)desc->spectral : 0, desc ? (double)desc->init_scale : 0.0);
         return drl__build_fail(net, DRL_E_ARGUMENT);
     }
     rank = x.h == 1 && x.w == 1 && conv.kernel == 1 ? 2 : 4;
@@ -4975,7 +5142,8 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     op->packed_transposed = net->packed_size;
     if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (!net->op || op->by_input || net->op[op->a].by_param))
         net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
-    drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1), drl_conv2d_work_count(net->ctx, &conv, net->desc.batch, x.h, x.w));
+    drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1, 0),
+                  drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
     return y;
 }
 
@@ -4983,8 +5151,8 @@ DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_act")) return drl__value_none();
-    if ((int)act < DRL_ACT_NONE || act > DRL_ACT_SILU) {
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_act")) return drl__value_none();
+    if ((unsigned)act > (unsigned)DRL_ACT_SILU) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)act);
         return drl__build_fail(net, DRL_E_ARGUMENT);
     }
@@ -4996,7 +5164,7 @@ DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_avgpool2")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_avgpool2")) return drl__value_none();
     if (x.h % 2 || x.w % 2) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot be halved", x.h, x.w);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5009,7 +5177,7 @@ DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_upsample2")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_upsample2")) return drl__value_none();
     drl__op_next(net, &scratch, DRL__OP_UPSAMPLE, x, drl__value_none(), x.h * 2, x.w * 2, x.c, &y);
     return y;
 }
@@ -5018,7 +5186,7 @@ DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, a, b, "drl_net_add")) return drl__value_none();
+    if (!net || !drl__build_ok(net, a, &b, "drl_net_add")) return drl__value_none();
     if (a.h != b.h || a.w != b.w || a.c != b.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5031,7 +5199,7 @@ DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, a, b, "drl_net_concat")) return drl__value_none();
+    if (!net || !drl__build_ok(net, a, &b, "drl_net_concat")) return drl__value_none();
     if (a.h != b.h || a.w != b.w || a.c > INT32_MAX - b.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5044,7 +5212,7 @@ DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, shift, "drl_net_shift")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, &shift, "drl_net_shift")) return drl__value_none();
     if (shift.h != 1 || shift.w != 1 || shift.c != x.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have %d channels", shift.h, shift.w, shift.c, x.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5058,7 +5226,7 @@ DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale
     drl__op scratch;
     drl_value y;
     size_t work;
-    if (!net || !drl__build_ok(net, x, scale_shift, "drl_net_scale_shift")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, &scale_shift, "drl_net_scale_shift")) return drl__value_none();
     if (scale_shift.h != 1 || scale_shift.w != 1 || scale_shift.c % 2 || scale_shift.c / 2 != x.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", scale_shift.h, scale_shift.w, scale_shift.c, x.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5076,7 +5244,7 @@ static drl_value drl__net_gain(drl_net *net, drl_value x, const char *name, int 
     drl_value y;
     int weight, shape[4];
     size_t work;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_gain")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_gain")) return drl__value_none();
     if (!name) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
         return drl__build_fail(net, DRL_E_ARGUMENT);
@@ -5101,8 +5269,8 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
     drl_value y;
     int weight, bias;
     size_t work;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_group_norm")) return drl__value_none();
-    if (!name || groups < 1 || x.c % groups || !(eps >= 0)) {
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_group_norm")) return drl__value_none();
+    if (!name || groups < 1 || x.c % groups || !(eps >= 0 && eps - eps == 0)) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, eps %g; a name, groups that divide the channels and eps from 0 up are needed",
                   name ? name : "", groups, x.c, (double)eps);
         return drl__build_fail(net, DRL_E_ARGUMENT);
@@ -5125,7 +5293,7 @@ DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, qkv, drl__value_none(), "drl_net_attention")) return drl__value_none();
+    if (!net || !drl__build_ok(net, qkv, NULL, "drl_net_attention")) return drl__value_none();
     if (qkv.c % 3 || qkv.h > 65536 / qkv.w) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels", qkv.h, qkv.w, qkv.c);
         return drl__build_fail(net, DRL_E_SHAPE);
@@ -5139,7 +5307,7 @@ DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_dropout")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_dropout")) return drl__value_none();
     if (!(p >= 0 && p < 1)) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is %g, not in [0, 1)", (double)p);
         return drl__build_fail(net, DRL_E_ARGUMENT);
@@ -5152,7 +5320,11 @@ DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, x, drl__value_none(), "drl_net_spatial_sum")) return drl__value_none();
+    if (!net || !drl__build_ok(net, x, NULL, "drl_net_spatial_sum")) return drl__value_none();
+    if (!(scale - scale == 0)) {
+        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the scale is %g", (double)scale);
+        return drl__build_fail(net, DRL_E_ARGUMENT);
+    }
     drl__op_next(net, &scratch, DRL__OP_SUM, x, drl__value_none(), 1, 1, x.c, &y)->scale = scale;
     return y;
 }
@@ -5161,8 +5333,8 @@ DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b)
 {
     drl__op scratch;
     drl_value y;
-    if (!net || !drl__build_ok(net, a, b, "drl_net_dot")) return drl__value_none();
-    if (a.h * a.w != 1 || b.h * b.w != 1 || a.c != b.c) {
+    if (!net || !drl__build_ok(net, a, &b, "drl_net_dot")) return drl__value_none();
+    if (a.h != 1 || a.w != 1 || b.h != 1 || b.w != 1 || a.c != b.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
         return drl__build_fail(net, DRL_E_SHAPE);
     }
@@ -5568,8 +5740,8 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     if (desc) count.desc = *desc;
     if (!count.desc.batch) count.desc.batch = 16;
     if (!count.desc.modes) count.desc.modes = 1 << DRL_NET_FORWARD;
-    if (count.desc.batch < 1 || count.desc.modes < 1 || count.desc.modes > 7)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; they must be at least 1, and modes at most 7", count.desc.batch, count.desc.modes);
+    if (count.desc.batch < 1 || count.desc.batch > DRL__SIDE_MAX || count.desc.modes < 1 || count.desc.modes > 7)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; a batch of 1 to %d and modes of 1 to 7 are possible", count.desc.batch, count.desc.modes, DRL__SIDE_MAX);
     count.ctx = ctx;
     build(&count, user);
     if (count.status == DRL_OK && count.op_count < 2)
@@ -5600,8 +5772,10 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     net->vector = (drl_param *)(void *)(block + at_vector);
     net->init_scale = (float *)(void *)(block + at_init);
     net->names = (char *)(block + at_names);
+    net->counted = &count;
     build(net, user);
-    if (net->status == DRL_OK && (net->op_count != count.op_count || net->param_count != count.param_count || net->names_size != count.names_size))
+    net->counted = NULL;
+    if (net->status == DRL_OK && (net->op_count != count.op_count || net->vector_count != count.vector_count || net->param_count != count.param_count || net->names_size != count.names_size))
         net->status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then %d; it must repeat itself", count.op_count, net->op_count);
     for (i = 0; i < net->op_count && net->status == DRL_OK; ++i) {
         const drl__op *op = &net->op[i];
@@ -5807,20 +5981,22 @@ DRL_API void drl_net_spectral_grads(drl_net *net)
 /* Tensor i of a net's file, and where it lies: first the parameters, then the vectors of the power iterations. */
 static int drl__net_tensors(const drl_net *net) { return net->param_count + net->vector_count; }
 
+static const drl_param *drl__net_tensor_param(const drl_net *net, int i) { return i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count]; }
+
 static float *drl__net_tensor(const drl_net *net, int i, const drl_param **param)
 {
-    const drl_param *p = *param = i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count];
+    const drl_param *p = *param = drl__net_tensor_param(net, i);
     return (i < net->param_count ? net->params : net->state) + p->offset;
 }
 
-/* Whether the file has every tensor of the net in its shape. */
+/* Whether the file has every tensor of the net in its shape; a net that is only planned will do. */
 static drl_status drl__net_fits(const drl_net *net, const drl_safetensors *st)
 {
     int i, k;
     for (i = 0; i < drl__net_tensors(net); ++i) {
         const drl_param *p;
         const drl_array *a;
-        drl__net_tensor(net, i, &p);
+        p = drl__net_tensor_param(net, i);
         a = drl_safetensors_find(st, p->name);
         if (!a) return drl__fail(net->ctx, DRL_E_FORMAT, "drl_net_load: the file has no tensor '%s'", p->name);
         if (a->rank != p->rank) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: '%s' has %d axes, the net expects %d", p->name, a->rank, p->rank);
@@ -6119,7 +6295,7 @@ static void drl__slices_job(void *arg, int job)
 static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_mode mode, const drl_batch *batch)
 {
     int i;
-    if (!net || !batch || !batch->x) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed", function);
+    if (!net || !batch || drl__no_floats(batch->x) || drl__odd(batch->level)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed, aligned as floats are", function);
     if (!net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net was not planned for mode %d", function, (int)mode);
     if (batch->n < 1 || batch->n > net->desc.batch) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: %d images; 1 to %d were planned", function, batch->n, net->desc.batch);
     if (net->has_level && !batch->level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net takes level values, none were given", function);
@@ -6152,14 +6328,14 @@ static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_bat
 DRL_API drl_status drl_net_forward(drl_net *net, const drl_batch *batch, float *out)
 {
     drl_status status = drl__batch_check(net, "drl_net_forward", DRL_NET_FORWARD, batch);
-    if (status == DRL_OK && !out) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: no place for the result");
+    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: no place for the result, or a misaligned one");
     return status == DRL_OK ? drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL) : status;
 }
 
 DRL_API drl_status drl_net_input_grad(drl_net *net, const drl_batch *batch, const float *dout, float *out, float *dx)
 {
     drl_status status = drl__batch_check(net, "drl_net_input_grad", DRL_NET_INPUT_GRAD, batch);
-    if (status == DRL_OK && (!dout || !dx)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no place for that by the images");
+    if (status == DRL_OK && (drl__no_floats(dout) || drl__no_floats(dx) || drl__odd(out))) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no place for that by the images");
     return status == DRL_OK ? drl__net_slices(net, DRL_NET_INPUT_GRAD, batch, dout, out, dx) : status;
 }
 
@@ -6167,7 +6343,7 @@ DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, f
 {
     drl_status status = drl__batch_check(net, "drl_net_train_forward", DRL_NET_PARAM_GRAD, batch);
     drl__run r;
-    if (status == DRL_OK && !out) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_forward: no place for the result");
+    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_forward: no place for the result, or a misaligned one");
     if (status != DRL_OK) return status;
     net->trained.n = 0;
     drl__arena_open(net);
@@ -6180,7 +6356,7 @@ DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, f
 DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
 {
     drl__run r;
-    if (!net || !dout) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_train_backward: a net and the gradient by its output are needed");
+    if (!net || drl__no_floats(dout)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_train_backward: a net and the gradient by its output are needed, aligned as floats are");
     if (!net->trained.n) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_backward: no drl_net_train_forward came before, or the weights have changed since");
     r = drl__run_of(net, DRL_NET_PARAM_GRAD, &net->trained, 0, net->trained.n, net->arena);
     net->trained.n = 0;
@@ -6249,10 +6425,33 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
     return DRL_OK;
 }
 
-DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level) { return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0; }
+/* Arrays are there, and so is the level; more 1: level T counts as one, x_T has a value. */
+static int drl__schedule_has(const drl_schedule *schedule, int level, int more)
+{
+    return schedule && schedule->levels >= 1 && schedule->a && schedule->s && schedule->abar && schedule->sbar && level >= 0 && level - more < schedule->levels;
+}
+
+/* Whether samplers can go by it. */
+static int drl__schedule_sound(const drl_schedule *schedule)
+{
+    int i;
+    if (!drl__schedule_has(schedule, 0, 0) || !(schedule->b2 > 0) || !(schedule->b2 - schedule->b2 == 0)) return 0;
+    for (i = 0; i <= schedule->levels; ++i) {
+        double sum = schedule->a[i] + schedule->s[i] + schedule->abar[i] + schedule->sbar[i];
+        if (!(sum - sum == 0)) return 0;
+    }
+    return 1;
+}
+
+DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level)
+{
+    if (!drl__schedule_has(schedule, level, 0)) return 0;
+    return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0;
+}
 
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level)
 {
+    if (!drl__schedule_has(schedule, level, 0)) return 0;
     return sqrt(schedule->sbar[level] / schedule->sbar[0] * schedule->b2) * schedule->s[level + 1];
 }
 
@@ -6265,11 +6464,13 @@ DRL_API float drl_level_of_logsnr(float logsnr)
 
 DRL_API float drl_schedule_level(const drl_schedule *schedule, int level)
 {
+    if (!drl__schedule_has(schedule, level, 1)) return -1;
     return schedule->logsnr ? drl_level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
 }
 
 DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level)
 {
+    if (!drl__schedule_has(schedule, level, 0)) return 0;
     return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
 }
 
@@ -6284,10 +6485,12 @@ static drl_status drl__mixture_eval(void *user, int n, const float *y, const int
     (void)label;
     for (i = 0; i < n; ++i, y += m->size) {
         const drl_schedule *s = m->schedule;
-        double scale = drl_schedule_scale(s, level[i]);
-        double mean_scale = scale * s->abar[level[i]], noise = scale * s->sbar[level[i]];
+        double scale = drl_schedule_scale(s, level[i]), mean_scale, noise;
         double best = 0, total = 0;
         int pass;
+        if (!drl__schedule_has(s, level[i], 0)) return DRL_E_ARGUMENT;
+        mean_scale = scale * s->abar[level[i]];
+        noise = scale * s->sbar[level[i]];
         /* pass 0 finds the largest log density of a component, pass 1 sums relative to it: nothing overflows far from the data */
         if (gradient) for (j = 0; j < m->size; ++j) gradient[(size_t)i * m->size + j] = 0;
         for (pass = 0; pass < 2; ++pass)
@@ -6319,9 +6522,10 @@ static drl_status drl__mixture_eval(void *user, int n, const float *y, const int
 DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture)
 {
     drl_energy e;
+    int sound = mixture && mixture->schedule && mixture->size && mixture->components >= 1 && mixture->weight && mixture->mean && mixture->variance;
     e.eval = drl__mixture_eval;
     e.user = (void *)(uintptr_t)mixture;                        /* read only */
-    e.size = mixture ? mixture->size : 0;
+    e.size = sound ? mixture->size : 0;                         /* an energy of nothing, which all who take energies refuse */
     e.batch = 0x7fffffff;
     e.propose = NULL;
     return e;
@@ -6351,6 +6555,7 @@ static drl_status drl__sum_check(drl_ctx *ctx, const drl_sum_term *terms, int co
     for (i = 0; i < count; ++i) {
         const drl_energy *e = &terms[i].energy;
         if (!e->eval || !e->size || e->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
+        if (!(terms[i].weight - terms[i].weight == 0)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: the weight of term %d is %g", i, (double)terms[i].weight);
         if (e->size != terms[0].energy.size) return drl__fail(ctx, DRL_E_SHAPE, "drl_sum_create: term %d has points of %z floats, term 0 of %z", i, e->size, terms[0].energy.size);
     }
     return DRL_OK;
@@ -6531,8 +6736,10 @@ DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *d, int n,
 {
     drl__langevin_args a;
     int k, i, base, job;
-    if (!ctx || !d || !y || !x_next || !gradient || !work || n < 1 || !d->energy || !d->energy->eval || !d->schedule || !d->level || d->steps < 0 || !d->noise.fill)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: something is missing for %d chains", n);
+    if (!ctx || !d || drl__no_floats(y) || drl__no_floats(x_next) || drl__no_floats(gradient) || drl__no_floats(work) || n < 1 || !d->energy || !d->energy->eval || !d->energy->size || d->energy->batch < 1 ||
+        !drl__schedule_has(d->schedule, 0, 0) || !d->level || d->steps < 0 || !d->noise.fill || !(d->step_scale >= 0 && d->step_scale - d->step_scale == 0) || !(d->noise_scale - d->noise_scale == 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: something is missing or misaligned for %d chains, or out of range (%d steps, scales %g and %g)", n, d ? d->steps : 0,
+                         d ? d->step_scale : 0.0, d ? d->noise_scale : 0.0);
     for (i = 0; i < n; ++i)
         if (d->level[i] < 0 || d->level[i] >= d->schedule->levels)
             return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: chain %d is at level %d, the schedule has 0 to %d", i, d->level[i], d->schedule->levels - 1);
@@ -6610,7 +6817,8 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || d.noise_scale < 0 || d.steps >= (0x7fffffff - 1) / schedule->levels ||
+    if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
                          d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
@@ -6691,6 +6899,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **out)
 {
     if (!ctx || !energy || !schedule || !desc || !out || desc->energy) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL, or the description has an energy, too");
+    if (!drl__schedule_sound(schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", schedule->levels, schedule->b2);
     return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, 0.0f, out);
 }
 
@@ -6808,7 +7017,7 @@ static void drl__noise_interpolated(void *user, drl_ctx *ctx, int image, int dra
 DRL_API drl_noise drl_interpolation_noise(drl_interpolation *p)
 {
     drl_noise noise;
-    noise.fill = drl__noise_interpolated;
+    noise.fill = p ? drl__noise_interpolated : NULL;
     noise.user = p;
     return noise;
 }
@@ -6821,7 +7030,7 @@ DRL_API drl_status drl_sampler_image(const drl_sampler *s, int i, float *out)
 {
     float inverse = 1.0f;
     size_t j;
-    if (!s || !out || i < 0 || i >= s->count) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_image: image %d of %d", i, s ? s->count : 0);
+    if (!s || drl__no_floats(out) || i < 0 || i >= s->count) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_image: image %d of %d", i, s ? s->count : 0);
     if (s->level >= 0 && s->step) inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
     for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * inverse;
     return DRL_OK;
@@ -6926,7 +7135,7 @@ static const char *drl__parse_number(const char *s, double *value)
     double power = 1, v;
     if (*s == 'x') {
         for (++s; digits < 16; ++s, ++digits) {
-            int c = *s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+            int c = (unsigned char)*s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
             if (h < 0) return NULL;
             m = m << 4 | (unsigned)h;
         }
@@ -7031,7 +7240,8 @@ static int drl__undescribe(const drl__field *field, size_t fields, const char *t
             for (j = 0; j < n; ++j) {
                 if (j && *text++ != ',') return 0;
                 text = drl__parse_number(text, &v);
-                if (!text || !(v == v)) return 0;
+                if (!text || !(v - v == 0)) return 0;
+                if (field[i].type == DRL__FLOAT && (v > 3.4028234e38 || v < -3.4028234e38)) return 0;
                 if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
                 else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
                 else {
@@ -7070,19 +7280,27 @@ static const drl__field drl__model_fields[] = {
     { "steps", DRL__INT, offsetof(drl_model_desc, steps) },             { "b2", DRL__DOUBLE, offsetof(drl_model_desc, b2) },
     { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) },
     { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
-    { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) }
+    { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) },
+    { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) }
 };
-#define DRL__MODEL_FIELDS_DRL 12            /* plain DRL's descriptions end here */
+#define DRL__MODEL_FIELDS_DRL  12           /* plain DRL's descriptions end here, */
+#define DRL__MODEL_FIELDS_CDRL 16           /* and CDRL's here, with the schedule that is the form's own */
+
+static drl_schedule_kind drl__form_schedule(const drl_model_desc *d) { return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL; }
 
 static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
 {
-    drl__describe(drl__model_fields, d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__COUNT(drl__model_fields), d, text, capacity);
+    size_t fields = d->schedule != drl__form_schedule(d) ? DRL__COUNT(drl__model_fields) : d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
+    drl__describe(drl__model_fields, fields, d, text, capacity);
 }
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
+    size_t fields = strstr(text, "schedule=") ? DRL__COUNT(drl__model_fields) : strstr(text, "form=") ? DRL__MODEL_FIELDS_CDRL : DRL__MODEL_FIELDS_DRL;
     memset(d, 0, sizeof *d);
-    return drl__undescribe(drl__model_fields, strstr(text, "form=") ? DRL__COUNT(drl__model_fields) : DRL__MODEL_FIELDS_DRL, text, d);
+    if (!drl__undescribe(drl__model_fields, fields, text, d)) return 0;
+    if (fields < DRL__COUNT(drl__model_fields)) d->schedule = drl__form_schedule(d);
+    return 1;
 }
 
 /* Fills in defaults and checks ranges; *d is complete on success. */
@@ -7102,14 +7320,14 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (!d->levels) d->levels = 6;
     cdrl = (int)d->form == DRL_FORM_CDRL;
     if (!d->steps) d->steps = cdrl ? 15 : 30;
-    if (!(d->b2 > 0)) d->b2 = d->b2 < 0 ? d->b2 : cdrl ? 4e-4 : 2e-4;
-    if (!(d->noise_scale > 0)) d->noise_scale = d->noise_scale < 0 ? d->noise_scale : cdrl ? 1.0f : 0.99f;
+    if (d->b2 == 0) d->b2 = cdrl ? 4e-4 : 2e-4;
+    if (d->noise_scale == 0) d->noise_scale = cdrl ? 1.0f : 0.99f;
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->batch) d->batch = 32;
     if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
-        d->levels < 2 || d->levels > 500 || d->steps < 1 || d->b2 < 0 || d->noise_scale < 0 || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
+        d->levels < 2 || d->levels > 500 || d->steps < 1 || !(d->b2 > 0 && d->b2 < 1e30) || !(d->noise_scale > 0 && d->noise_scale < 1e30f) || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
         d->base > 65536 || d->blocks > 4096 || d->steps > 65535)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d x %d x %d, base %d, blocks %d, resolutions %d, levels %d, steps %d, b2 %g, noise scale %g, batch %d: one of them is out of range",
                          d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, d->b2, (double)d->noise_scale, d->batch);
@@ -7121,11 +7339,13 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->height % (1 << (d->resolutions - 1)) || d->width % (1 << (d->resolutions - 1)))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask for fewer",
                          d->height, d->width, d->resolutions - 1, d->resolutions);
-    if ((int)d->form < DRL_FORM_DRL || d->form > DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
+    if ((unsigned)d->form > (unsigned)DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
         (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
-    if (d->initializer > 0 && (d->height % 4 || d->width % 4))
+    if (!d->schedule) d->schedule = drl__form_schedule(d);
+    if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_CDRL) return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_CDRL);
+    if (d->initializer > 0 && side > 1 && (d->height % 4 || d->width % 4))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as the initializer needs; pad the images or ask for none (-1)", d->height, d->width);
     return DRL_OK;
 }
@@ -7250,7 +7470,17 @@ static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *pr
     return drl__unet_attention(u, x, name);
 }
 
-/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x. user is a drl_model_desc; the level value is that of x. */
+/* The same for plain vectors: nothing to halve or to attend to, and a norm over one pixel would erase its channels. No dropout either: the
+ * mean of a draw in a few dimensions needs every channel. */
+static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *prefix)
+{
+    drl_net *net = u->net;
+    drl_value h = drl__unet_layer(net, drl_net_act(net, x, DRL_ACT_SILU), prefix, "conv1", u->width, 1, 0);
+    h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, 0));
+    return drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), prefix, "conv2", u->width, 1, -1), x);
+}
+
+/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x, or dense blocks for plain vectors. user is a drl_model_desc; the level value is that of x. */
 static void drl__initializer_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
@@ -7271,6 +7501,15 @@ static void drl__initializer_build(drl_net *net, void *user)
     u.e = drl__unet_layer(net, drl_net_act(net, u.e, DRL_ACT_SILU), "initializer", "time_mlp.3", 4 * width, 1, 0);
     if (d->classes) u.e = drl_net_add(net, u.e, drl__unet_layer(net, drl_net_label(net, d->classes), "initializer", "y_mlp.0", 4 * width, 1, 0));
     u.e = drl_net_act(net, u.e, DRL_ACT_SILU);
+    if (d->height == 1 && d->width == 1) {
+        h = drl__unet_layer(net, x, "initializer", "init_conv", width, 1, 0);
+        for (j = 0; j < blocks; ++j) {
+            drl__text(name, sizeof name, "initializer.blocks.%d", j);
+            h = drl__dense_block(&u, h, name);
+        }
+        drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), "initializer", "final_conv", d->channels, 1, -1), x);
+        return;
+    }
     h = skip[skips++] = drl__unet_layer(net, x, "initializer", "init_conv", width, 3, 0);
     for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
         for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(&u, h, "initializer.downs", i, &m);
@@ -7364,7 +7603,7 @@ DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, ui
     m->level = (float *)(void *)(block + at_floats);
     m->f = m->level + d.batch;
     m->df = m->f + d.batch;
-    if (d.form == DRL_FORM_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
+    if (d.schedule == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
     else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
     m->schedule.b2 = d.b2;
     drl__model_net_desc(&d, &n);
@@ -7403,11 +7642,21 @@ static drl_status drl__model_eval(drl_model *m, int n, const float *y, const flo
     return drl_net_input_grad(m->net, &b, m->df, f, gradient);
 }
 
+/* Before anything is computed, so that a wrong label further on leaves no half of a result. */
+static drl_status drl__model_labels(drl_model *m, int n, const int *label)
+{
+    int i;
+    for (i = 0; label && m->desc.classes && i < n; ++i)
+        if (label[i] < 0 || label[i] > m->desc.classes) return drl__fail(m->ctx, DRL_E_ARGUMENT, "model: label %d of image %d; 0 to %d are possible", label[i], i, m->desc.classes);
+    return DRL_OK;
+}
+
 DRL_API drl_status drl_model_f(drl_model *m, int n, const float *y, const float *level, const int *label, float *f, float *gradient)
 {
     drl_status status = DRL_OK;
     int i, k;
-    if (!m || !y || !level || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_f: a model, %d points and their level values are needed", n);
+    if (!m || drl__no_floats(y) || drl__no_floats(level) || drl__odd(f) || drl__odd(gradient) || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_f: a model, %d points and their level values are needed", n);
+    status = drl__model_labels(m, n, label);
     for (i = 0; i < n && status == DRL_OK; i += k) {
         size_t at = (size_t)i * m->size;
         k = drl__min(n - i, m->desc.batch);
@@ -7462,8 +7711,11 @@ DRL_API drl_energy drl_model_energy(drl_model *m)
 
 DRL_API drl_status drl_model_score(drl_model *m, int n, const float *x, const int *label, float *score, float *work)
 {
+    drl_status status;
     int i;
-    if (!m || !x || !score || !work || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_score: a model, %d images, a place for the scores and work are needed", n);
+    if (!m || drl__no_floats(x) || drl__no_floats(score) || drl__no_floats(work) || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_score: a model, %d images, a place for the scores and work are needed", n);
+    status = drl__model_labels(m, n, label);
+    if (status != DRL_OK) return status;
     drl__axpby(m->ctx, (size_t)n * m->size, (float)(drl_schedule_scale(&m->schedule, 0) * m->schedule.abar[0]), x, 0.0f, NULL, work);
     for (i = 0; i < n; ++i) score[i] = drl_schedule_level(&m->schedule, 0);
     return drl_model_f(m, n, work, score, label, score, NULL);
@@ -7473,6 +7725,7 @@ DRL_API drl_status drl_sampler_create(drl_model *m, const drl_sample_desc *desc,
 {
     drl_energy e;
     if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_create: a model and a place for the result are needed");
+    if (desc && !desc->energy && drl__model_labels(m, desc->count ? desc->count : 1, desc->labels) != DRL_OK) return DRL_E_ARGUMENT;
     e = desc && desc->energy ? *desc->energy : drl_model_energy(m);
     if (e.size != m->size) return drl__fail(m->ctx, DRL_E_SHAPE, "drl_sampler_create: the energy has points of %z floats, the model images of %z", e.size, m->size);
     if (desc && desc->guidance != 0 && !desc->energy && !m->desc.classes) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_sampler_create: guidance %g, but the model has no classes", (double)desc->guidance);
@@ -7484,7 +7737,7 @@ DRL_API drl_status drl_sample(drl_model *m, const drl_sample_desc *desc, float *
     drl_sampler *s = NULL;
     drl_status status;
     int i;
-    if (!m || !pixels) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sample: a model and a place for the images are needed");
+    if (!m || drl__no_floats(pixels)) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sample: a model and a place for the images are needed");
     status = drl_sampler_create(m, desc, &s);
     if (status != DRL_OK) return status;
     do status = drl_sampler_run(s, 1 << 30); while (status == DRL_RUNNING);
@@ -7583,6 +7836,21 @@ DRL_API drl_status drl_model_load_weights(drl_model *m, const drl_safetensors *s
     return status == DRL_OK && m->initializer ? drl_net_load(m->initializer, st) : status;
 }
 
+/* Plans a network without its memory, and looks for its tensors in the file. */
+static drl_status drl__model_file_fits(drl_ctx *ctx, const drl_safetensors *st, drl_net_build_fn build, drl_model_desc *d)
+{
+    drl_net_desc n;
+    drl_net *tables = NULL;
+    drl_status status;
+    memset(&n, 0, sizeof n);
+    n.batch = 1;
+    status = drl__net_plan(ctx, build, d, &n, &tables);
+    if (status != DRL_OK) return status;
+    status = drl__net_fits(tables, st);
+    drl__free(ctx, tables);
+    return status;
+}
+
 /* Counts before it allocates: a description in a hostile file can ask for any network, but the file must hold its weights. */
 static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use, drl_model **out)
 {
@@ -7606,12 +7874,16 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
     more = count;
     drl__energy_build(&count, &d);
     if (d.initializer > 0) drl__initializer_build(&more, &d);
+    if (count.status != DRL_OK) return count.status;
+    if (more.status != DRL_OK) return more.status;
     tensors = (size_t)drl__net_tensors(&count) + (size_t)drl__net_tensors(&more);
     for (i = 0; i < drl_safetensors_count(st); ++i) elements += drl_array_count(drl_safetensors_at(st, i));
-    if (count.status != DRL_OK || more.status != DRL_OK || tensors != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements ||
+    if (tensors != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements ||
         more.params_size / (DRL__ALIGN / sizeof(float)) > elements)
         return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors of %z elements, its description needs %z tensors and other sizes", drl_safetensors_count(st), elements, tensors);
-    status = drl_model_create(ctx, &d, 0, &m);
+    status = drl__model_file_fits(ctx, st, drl__energy_build, &d);      /* and names and shapes before the buffers, which the weights do not bound */
+    if (status == DRL_OK && d.initializer > 0) status = drl__model_file_fits(ctx, st, drl__initializer_build, &d);
+    if (status == DRL_OK) status = drl_model_create(ctx, &d, 0, &m);
     if (status != DRL_OK) return status;
     status = drl_model_load_weights(m, st);
     if (status != DRL_OK) {
@@ -7734,7 +8006,7 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
     if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
-        !(d->ema < 1) || !(d->clip == d->clip) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1))
+        !(d->ema < 1) || !(d->clip - d->clip == 0) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
                          d->batch, m->desc.batch, d->steps, (double)d->learning_rate, (double)d->beta1, (double)d->beta2, (double)d->ema);
     return DRL_OK;
@@ -8042,7 +8314,7 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int 
     double loss = 0, norm, rate, warm = 1, warm_initializer = 1, largest = 0, moved = 0, initializer_loss = 0, initializer_norm = 0;
     size_t size;
     int i;
-    if (!tr || !x0) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed");
+    if (!tr || drl__no_floats(x0)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
     m = tr->model;
     size = m->size;
@@ -8131,6 +8403,9 @@ DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
     if (!tr) return DRL_E_ARGUMENT;
     if (tr->desc.snapshot < 0) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: no good state is kept, `snapshot` is negative");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: the model holds the averaged weights; call drl_trainer_swap_average first");
+    if (tr->now.rollbacks - tr->good.rollbacks >= DRL_ROLLBACKS_MAX)
+        return drl__fail(tr->ctx, DRL_E_DIVERGED, "drl_trainer_rollback: %d rollbacks to step %u have not led to a later good state, with the learning rate down to %g of its value there; resume an older checkpoint",
+                         DRL_ROLLBACKS_MAX, tr->good.step, tr->good.rate_scale > 0 ? tr->now.rate_scale / tr->good.rate_scale : 0.0);
     for (i = 0; i < tr->parts; ++i) {
         drl__part_copy(&tr->part[i], 1);
         drl__net_prepare(tr->part[i].net, DRL__NORM_KEPT);
@@ -8221,6 +8496,25 @@ static void drl__checkpoint_read(const drl_array *from, void *to)
         for (k = 0; k < size; ++k) q[i + k] = p[i + (from->swapped ? size - 1 - k : k)];
 }
 
+/* NaN or infinity is found by the exponent's bits, which a file has at the end of each number. */
+static int drl__checkpoint_finite(const drl_array *a)
+{
+    const unsigned char *p = (const unsigned char *)a->data;
+    size_t i, size = drl_dtype_bytes(a->dtype);
+    unsigned char rest = size == 8 ? 0xF0 : 0x80;
+    for (i = size; i <= a->bytes; i += size) if ((p[i - 1] & 0x7F) == 0x7F && (p[i - 2] & rest) == rest) return 0;
+    return 1;
+}
+
+/* Counters and factors that a run can have come to. */
+static int drl__state_sound(const drl__train_state *now)
+{
+    double most = now->step ? 1 - 1e-9 : 1;         /* beta^step: one minus it divides the moments */
+    return now->step < (uint64_t)1 << 36 && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
+           now->rate_factor >= 0 && now->rate_factor <= 1 && now->beta1_power >= 0 && now->beta1_power <= most && now->beta2_power >= 0 &&
+           now->beta2_power <= most && now->grad_average >= 0 && now->grad_average < 1e30;
+}
+
 static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
 {
     drl_array array[DRL__CHECKPOINT_ARRAYS];
@@ -8229,7 +8523,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     drl__train_state now;
     int i, k, count;
     memset(&now, 0, sizeof now);
-    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || now.rollbacks < 0)
+    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || !drl__state_sound(&now))
         return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
     drl__model_text(&tr->model->desc, own, sizeof own);
     if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
@@ -8240,6 +8534,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
         int fits = a && a->dtype == array[i].dtype && a->rank == array[i].rank;
         for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == array[i].shape[k];
         if (!fits) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: '%s' is missing, or of another type or shape", array[i].name);
+        if (!drl__checkpoint_finite(a)) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: '%s' has numbers that are not finite", array[i].name);
     }
     for (i = 0; i < count; ++i) drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
     tr->now = now;
@@ -8348,7 +8643,7 @@ DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float
     double *s1 = work, *s2, *v, *t, *r, *m1, *m2, total = 0;
     size_t square;
     int i, j, k;
-    if (!a || !b || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
+    if (drl__no_floats(a) || drl__no_floats(b) || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_frechet: %d and %d vectors of %d; at least 2 of each and at least one dimension are needed", na, nb, dim);
     square = (size_t)dim * (size_t)dim;
     s2 = s1 + square; v = s2 + square; t = v + square; r = t + square;
@@ -8377,7 +8672,7 @@ DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float
         }
     drl__jacobi(s1, v, dim);
     for (i = 0; i < dim; ++i) total -= 2 * (s1[i * dim + i] > 0 ? sqrt(s1[i * dim + i]) : 0.0);
-    if (!(total == total)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
+    if (!(total - total == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
     *distance = total > 0 ? total : 0;
     return DRL_OK;
 }
@@ -8386,7 +8681,7 @@ DRL_API drl_status drl_auroc(drl_ctx *ctx, const float *a, int na, const float *
 {
     double sum = 0;
     int i, j;
-    if (!a || !b || na < 1 || nb < 1 || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
+    if (drl__no_floats(a) || drl__no_floats(b) || na < 1 || nb < 1 || na > INT32_MAX - nb || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
     for (i = 0; i < na + nb; ++i)
         if ((drl__bits32(i < na ? a[i] : b[i - na]) & 0x7fffffff) > 0x7f800000) return drl__fail(ctx, DRL_E_NUMERIC, "drl_auroc: number %d of set %d is not a number", i < na ? i : i - na, i < na ? 1 : 2);
     for (i = 0; i < na; ++i) for (j = 0; j < nb; ++j) sum += a[i] > b[j] ? 1.0 : a[i] < b[j] ? 0.0 : 0.5;
@@ -8398,7 +8693,7 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 {
     double sum = 0;
     int i, c;
-    if (!p || n < 1 || classes < 1 || !score) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_inception_score: %d images, %d classes, or something is missing", n, classes);
+    if (drl__no_floats(p) || n < 1 || classes < 1 || !score) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_inception_score: %d images, %d classes, or something is missing", n, classes);
     for (c = 0; c < classes; ++c) {
         double mean = 0;
         for (i = 0; i < n; ++i) mean += (double)p[(size_t)i * (size_t)classes + (size_t)c] / n;
@@ -8414,6 +8709,9 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
+#endif
+#ifdef DRL__CLANG_FAST
+#pragma float_control(pop)
 #endif
 #endif /* DRL_IMPLEMENTATION */
 
@@ -8638,7 +8936,7 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-#pragma GCC optimize("O3", "fp-contract=off")       /* full speed in debug builds too */
+#pragma GCC optimize("O3", "no-fast-math", "fp-contract=off")       /* full speed in debug builds too */
 #endif
 
 #ifndef drl__vload_n
@@ -9140,6 +9438,37 @@ DRL__INLINE DRL__TARGET size_t DRL__FN(drl__winograd_tile)(const drl__winograd_a
     return tile / (size_t)(across * down);
 }
 
+/* Inputs of one tile to its 36 planes, v_step floats apart. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_args *a, size_t tile, float *to, size_t v_step)
+{
+    int h = a->h, w = a->w, row, column, i, j;
+    size_t c = (size_t)a->c, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), step[6], e;
+    const float *from[6], *gain_in = a->transposed ? a->fused.gain : NULL;
+    int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside of the image */
+    for (i = 0; i < 6; ++i) {
+        int inside = row + i - 1 >= 0 && row + i - 1 < h;
+        from[i] = inside ? a->x + ((image * (size_t)h + (size_t)(row + i - 1)) * (size_t)w + (size_t)column) * c : a->zeros;
+        step[i] = inside ? c : 0;
+    }
+    for (e = 0; e < c; e += DRL__VL) {
+        drl__v d[36], some[6];
+        size_t n = c - e;
+        const drl__v gain = gain_in ? drl__vload_n(gain_in + e, n) : drl__vset(1.0f);
+        for (j = 0; j < 6; ++j) {
+            if (j < j0 || j >= j1) DRL__EACH(i, 6) some[i] = drl__vset(0.0f);
+            else if (n >= DRL__VL) DRL__EACH(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
+            else DRL__EACH(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
+            if (gain_in) DRL__EACH(i, 6) some[i] = drl__vmul(some[i], gain);
+            DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
+        }
+        for (i = 0; i < 6; ++i) {
+            DRL__FN(drl__winograd_in)(d + 6 * i, 1, some, 1);
+            if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (size_t)(6 * i + j) * v_step + e, some[j]);
+            else DRL__EACH(j, 6) drl__vstore_n(to + (size_t)(6 * i + j) * v_step + e, n, some[j]);
+        }
+    }
+}
+
 /* Signs of a vector from element `at` on: read, and written, a pixel's first vector first. */
 DRL__INLINE DRL__TARGET unsigned DRL__FN(drl__signs)(const uint8_t *bits, size_t at)
 {
@@ -9190,41 +9519,14 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, k0, plane, row, column;
     size_t c = (size_t)a->c, k = (size_t)a->k, e, item, v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)kp + DRL__LANES;
     float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step;
-    const float *px[DRL__CHUNK], *gain_in = a->transposed ? a->fused.gain : NULL, *shift = a->fused.shift ? a->fused.shift : a->zeros;
+    const float *px[DRL__CHUNK], *shift = a->fused.shift ? a->fused.shift : a->zeros;
     size_t shift_step = a->fused.shift ? k : 0;
     drl__conv_args product;
     memset(&product, 0, sizeof product);
     product.k = kp;
     for (item = begin; item < end; ++item) {
         size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
-        for (t = 0; t < count; ++t) {
-            size_t image = DRL__FN(drl__winograd_tile)(a, first + t, &row, &column), step[6];
-            const float *from[6];
-            int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside of the image */
-            float *to = v + t * c;
-            for (i = 0; i < 6; ++i) {
-                int inside = row + i - 1 >= 0 && row + i - 1 < h;
-                from[i] = inside ? a->x + ((image * (size_t)h + (size_t)(row + i - 1)) * (size_t)w + (size_t)column) * c : a->zeros;
-                step[i] = inside ? c : 0;
-            }
-            for (e = 0; e < c; e += DRL__VL) {
-                drl__v d[36], some[6];
-                size_t n = c - e;
-                const drl__v gain = gain_in ? drl__vload_n(gain_in + e, n) : drl__vset(1.0f);
-                for (j = 0; j < 6; ++j) {
-                    if (j < j0 || j >= j1) DRL__EACH(i, 6) some[i] = drl__vset(0.0f);
-                    else if (n >= DRL__VL) DRL__EACH(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
-                    else DRL__EACH(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
-                    if (gain_in) DRL__EACH(i, 6) some[i] = drl__vmul(some[i], gain);
-                    DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
-                }
-                for (i = 0; i < 6; ++i) {
-                    DRL__FN(drl__winograd_in)(d + 6 * i, 1, some, 1);
-                    if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (size_t)(6 * i + j) * v_step + e, some[j]);
-                    else DRL__EACH(j, 6) drl__vstore_n(to + (size_t)(6 * i + j) * v_step + e, n, some[j]);
-                }
-            }
-        }
+        for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, v + t * c, v_step);
         for (plane = 0; plane < 36; ++plane) {
             const float *weights = a->packed + (size_t)plane * c * (size_t)kp;
             int rows = (int)(count + DRL__MR - 1) / DRL__MR * DRL__MR;
@@ -9264,6 +9566,108 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
                 }
             }
         }
+    }
+}
+
+/* u = A y: four values to six, the other way through drl__winograd_out. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out_grad)(const drl__v *y, const int from, drl__v *u, const int to)
+{
+    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA), b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB);
+    const drl__v a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
+    drl__v even = drl__vfma(a2, y[2 * from], y[0]), odd = drl__vfma(a2, y[3 * from], y[from]);
+    u[0] = y[0];
+    u[to] = drl__vfma(a, odd, even);
+    u[2 * to] = drl__vfma(ma, odd, even);
+    even = drl__vfma(b2, y[2 * from], y[0]);
+    odd = drl__vfma(b2, y[3 * from], y[from]);
+    u[3 * to] = drl__vfma(b, odd, even);
+    u[4 * to] = drl__vfma(mb, odd, even);
+    u[5 * to] = y[3 * from];
+}
+
+/* g = G' u: six values to three, the other way through drl__winograd_weights. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights_grad)(const drl__v *u, const int from, drl__v *g, const int to)
+{
+    const drl__v a = drl__vset(DRL__WA), b = drl__vset(DRL__WB), a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
+    const drl__v n0 = drl__vset(1.0f / (DRL__WA2 * DRL__WB2)), na = drl__vset(0.5f / (DRL__WA2 * (DRL__WA2 - DRL__WB2))), nb = drl__vset(0.5f / (DRL__WB2 * (DRL__WB2 - DRL__WA2)));
+    drl__v sa = drl__vmul(na, drl__vadd(u[from], u[2 * from])), da = drl__vmul(na, drl__vsub(u[from], u[2 * from]));
+    drl__v sb = drl__vmul(nb, drl__vadd(u[3 * from], u[4 * from])), db = drl__vmul(nb, drl__vsub(u[3 * from], u[4 * from]));
+    const drl__v one = drl__vset(1.0f);
+    g[0] = drl__vfma(n0, u[0], drl__vfma(one, sa, sb));
+    g[to] = drl__vfma(a, da, drl__vmul(b, db));
+    g[2 * to] = drl__vfma(a2, sa, drl__vfma(b2, sb, u[5 * from]));
+}
+
+/* out[MR inputs][nv vectors of outputs] += sum over tiles of v[tile][input] * d[tile][output]; the first `skip` inputs are another tile's. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_dw_tile)(const int nv, const float *v, size_t c, const float *d, size_t kp, size_t count, int skip, float *out)
+{
+    drl__v acc[DRL__MR][DRL__NV], dv[DRL__NV], xi;
+    int i, j;
+    size_t t;
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vload(out + (size_t)i * kp + j * DRL__VL);
+    for (t = 0; t < count; ++t, v += c, d += kp) {
+        DRL__EACH(j, DRL__NV) if (j < nv) dv[j] = drl__vload(d + j * DRL__VL);
+        DRL__EACH(i, DRL__MR) {
+            xi = drl__vset(v[i]);
+            DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
+        }
+    }
+    DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore(out + (size_t)i * kp + j * DRL__VL, acc[i][j]);
+}
+
+/* Parameter gradient, dg = sum over tiles of G'[(B' d B) . (A dy A')]G, a chunk of tiles at a time in three stages:
+ *   0  items are tiles of the chunk: inputs to v[plane][tile][c], gradients to d[plane][tile][k]
+ *   1  items are planes: u[plane][c][k] += their product
+ *   2  items are inputs c, after the last chunk: u to dweight [k][c][3][3], added */
+DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__winograd_args *a = (const drl__winograd_args *)arg;
+    const int full = DRL__NV * DRL__VL;
+    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, j, row, column, k0;
+    size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, e, t, v_step = (size_t)a->chunk * c + DRL__LANES, d_step = (size_t)a->chunk * width + DRL__LANES;
+    size_t count = a->tiles - a->first < (size_t)a->chunk ? a->tiles - a->first : (size_t)a->chunk;
+    float *v = a->scratch, *d = v + 36 * v_step;
+    (void)job;
+    if (a->stage == 0) for (t = begin; t < end; ++t) {
+        size_t image = DRL__FN(drl__winograd_tile)(a, a->first + t, &row, &column);
+        const float *from = a->dy + ((image * (size_t)a->h + (size_t)row) * (size_t)a->w + (size_t)column) * k;
+        DRL__FN(drl__winograd_load)(a, a->first + t, v + t * c, v_step);
+        for (e = 0; e < k; e += DRL__VL) {
+            drl__v some[6], half[24];
+            for (j = 0; j < 4; ++j) {
+                for (i = 0; i < 4; ++i)
+                    some[i] = row + i < a->h && column + j < a->w ? drl__vload_n(from + ((size_t)i * (size_t)a->w + (size_t)j) * k + e, k - e) : drl__vset(0.0f);
+                DRL__FN(drl__winograd_out_grad)(some, 1, half + j, 4);
+            }
+            for (i = 0; i < 6; ++i) {
+                DRL__FN(drl__winograd_out_grad)(half + 4 * i, 1, some, 1);
+                DRL__EACH(j, 6) drl__vstore(d + (size_t)(6 * i + j) * d_step + t * width + e, some[j]);
+            }
+        }
+    }
+    if (a->stage == 1) for (t = begin; t < end; ++t) for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR) {
+        int n = kp - k0 < full ? kp - k0 : full, skip = e + DRL__MR > c ? (int)(e + DRL__MR - c) : 0;
+        const float *vt = v + t * v_step + e - skip, *dt = d + t * d_step + k0;
+        float *out = a->u + (t * c + e - (size_t)skip) * width + k0;
+        switch (n / DRL__VL) {
+        case 1: DRL__FN(drl__winograd_dw_tile)(1, vt, c, dt, width, count, skip, out); break;
+        case 2: DRL__FN(drl__winograd_dw_tile)(2, vt, c, dt, width, count, skip, out); break;
+#if DRL__NV == 4
+        case 3: DRL__FN(drl__winograd_dw_tile)(3, vt, c, dt, width, count, skip, out); break;
+        case 4: DRL__FN(drl__winograd_dw_tile)(4, vt, c, dt, width, count, skip, out); break;
+#endif
+        default: break;
+        }
+    }
+    if (a->stage == 2) for (t = begin; t < end; ++t) for (e = 0; e < k; e += DRL__VL) {
+        drl__v u[36], half[18], g[9];
+        float some[9][DRL__VL];
+        size_t l;
+        for (i = 0; i < 36; ++i) u[i] = drl__vload(a->u + ((size_t)i * c + t) * width + e);
+        for (j = 0; j < 6; ++j) DRL__FN(drl__winograd_weights_grad)(u + j, 6, half + j, 6);
+        for (i = 0; i < 3; ++i) DRL__FN(drl__winograd_weights_grad)(half + 6 * i, 1, g + 3 * i, 1);
+        for (i = 0; i < 9; ++i) drl__vstore(some[i], g[i]);
+        for (l = 0; l < DRL__VL && e + l < k; ++l) for (i = 0; i < 9; ++i) a->dweight[((e + l) * c + t) * 9 + (size_t)i] += some[i][l];
     }
 }
 
@@ -9701,7 +10105,7 @@ DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 
 static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
-    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
+    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_dw), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
     DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad),
     DRL__FN(drl__dot16), DRL__FN(drl__peak)

@@ -19,15 +19,19 @@
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
+#include "again.h"
 #include "options.h"
 #include "picture.h"
 #include "sprites.h"
+#include <math.h>
 
 #define SPRITES   4000
 #define ROLLBACKS 5
 #define COLUMNS   12
 #define ROWS      6
 #define NAME      40
+
+static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from which inpainting and sums are drawn again */
 
 static const char usage[] =
     "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--size N] [--base N] [--k N] [--batch N] [--lr X] [--initializer-lr X]\n"
@@ -162,14 +166,25 @@ static int draw_guidance(demo *e)
     return sheet(e, "guidance", 5, columns, head, row);
 }
 
+/* Mean difference of a pixel and its right neighbour, columns `left` and left + 1. */
+static double difference(const demo *e, const float *image, int left)
+{
+    int i, j, c = e->d.channels;
+    double sum = 0;
+    for (i = 0; i < e->d.height; ++i)
+        for (j = left * c; j < (left + 1) * c; ++j) sum += fabs((double)image[i * e->d.width * c + j + c] - (double)image[i * e->d.width * c + j]);
+    return sum / (e->d.height * c);
+}
+
 static int draw_inpaint(demo *e)
 {
     enum { DRAWS = 6, ACROSS = DRAWS + 2 };
     char head[ACROSS][NAME] = { "image", "shown", "drawn" }, row[ROWS][NAME];
     float *known = (float *)malloc(DRAWS * e->size * sizeof *known);
     uint8_t *mask = (uint8_t *)malloc(DRAWS * e->size);
-    int label[DRAWS], r, i, failed = 0;
+    int label[DRAWS], r, i, failed = 0, border = e->d.width / 2 - 1;
     size_t j, c = (size_t)e->d.channels;
+    double seam[2] = { 0, 0 }, beside[2] = { 0, 0 };            /* of the images, of the samples */
     drl_sample_desc how;
     memset(&how, 0, sizeof how);
     how.count = DRAWS;
@@ -195,8 +210,15 @@ static int draw_inpaint(demo *e)
             label[i] = given;
         }
         strcpy(row[r], e->name[given]);
-        if (drl_sample(e->model, &how, out + 2 * e->size) != DRL_OK) failed = fail(e->ctx, "inpainting");
+        if (sample_again(e->ctx, e->model, &how, again, out + 2 * e->size) != DRL_OK) failed = fail(e->ctx, "inpainting");
+        for (i = 0; i < ACROSS && !failed; ++i) {
+            const float *image = out + (size_t)i * e->size;
+            if (i == 1) continue;
+            seam[i > 1] += difference(e, image, border);
+            beside[i > 1] += 0.5 * (difference(e, image, border - 1) + difference(e, image, border + 1));
+        }
     }
+    if (!failed) printf("inpainting: differences of neighbours across the border are %.2f times those beside it, in the images %.2f times\n", seam[1] / beside[1], seam[0] / beside[0]);
     if (!failed) failed = sheet(e, "inpaint", ROWS, ACROSS, head, row);
     free(known);
     free(mask);
@@ -248,7 +270,7 @@ static int draw_sum(demo *e, const float *weight, const int *label, int terms, i
     how.count = count;
     how.seed = e->seed;
     how.energy = &energy;
-    if (status == DRL_OK) status = drl_sample(e->model, &how, out);
+    if (status == DRL_OK) status = sample_again(e->ctx, e->model, &how, again, out);
     drl_sum_destroy(sum);
     return status == DRL_OK ? 0 : fail(e->ctx, "composition");
 }
@@ -257,7 +279,7 @@ static int draw_compose(demo *e)
 {
     enum { EACH = 4, ACROSS = 3 * EACH };
     char head[ACROSS][NAME] = { "first", "", "", "", "second", "", "", "", "both" }, row[ROWS][NAME];
-    int rows = 5, r;
+    int rows = 5, fits = 0, r, i;
     for (r = 0; r < rows; ++r) {
         int first = 1 + r % e->d.classes, second = e->sprites ? 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS : 1 + (r + 1) % e->d.classes;
         float sign = r < rows - 1 ? 1.0f : -1.0f, w = e->guidance + 1, *out = e->images + (size_t)(r * ACROSS) * e->size;
@@ -274,8 +296,11 @@ static int draw_compose(demo *e)
         if (draw_sum(e, alone, label, 2, EACH, out + EACH * e->size)) return 1;
         label[0] = first; label[1] = second; label[2] = 0;
         if (draw_sum(e, both, label, 3, EACH, out + 2 * EACH * e->size)) return 1;
+        for (i = 0; i < EACH && e->sprites && sign > 0; ++i)
+            fits += sprite_read(out + (size_t)(2 * EACH + i) * e->size, NULL) == (first - 1) * SPRITE_COLOURS + second - 1 - SPRITE_SHAPES;
         snprintf(row[r], NAME, "%.16s %c %.16s", e->name[first], sign > 0 ? '+' : '-', e->name[second]);
     }
+    if (e->sprites) printf("composition: %d of %d samples show both that they were asked for (bench/sprites.c counts all pairs)\n", fits, (rows - 1) * EACH);
     return sheet(e, "compose", rows, ACROSS, head, row);
 }
 
@@ -318,6 +343,8 @@ int main(int argc, char **argv)
     e.d.form = DRL_FORM_CDRL;
     e.d.base = option_int(&o, "--base", 16);
     e.d.steps = option_int(&o, "--k", 8);
+    e.d.b2 = option_number(&o, "--b2", 0);
+    td.label_drop = (float)option_number(&o, "--label-drop", 0);
     e.d.batch = td.batch = option_int(&o, "--batch", 16);
     e.d.trainable = 1;
     td.learning_rate = (float)option_number(&o, "--lr", 1e-3);

@@ -1,6 +1,7 @@
 /* sprites.h - a data set that needs no download: 16 x 16 RGBA sprites drawn in code, five shapes in five colours, each with its own
  * size, place, hue, light and highlight. Sprite number i of a seed is always the same one. Include it after drl.h.
- * label = shape * SPRITE_COLOURS + colour. Shapes differ in outline; of the pixels with any colour, all have the hue of the label. */
+ * label = shape * SPRITE_COLOURS + colour. Shapes differ in outline; of the pixels with any colour, all have the hue of the label: both can be
+ * read back from the pixels (sprite_read), of drawn sprites always right, so that one can count whether a model draws what it was asked for. */
 #ifndef SPRITES_H
 #define SPRITES_H
 #include <stdlib.h>
@@ -10,6 +11,8 @@ enum { SPRITE_HEART, SPRITE_GEM, SPRITE_POTION, SPRITE_SWORD, SPRITE_STAR, SPRIT
 enum { SPRITE_RED, SPRITE_YELLOW, SPRITE_GREEN, SPRITE_BLUE, SPRITE_PURPLE, SPRITE_COLOURS };
 #define SPRITE_SIZE 16
 #define SPRITE_BYTES (SPRITE_SIZE * SPRITE_SIZE * 4)
+#define SPRITE_SMALLEST 5.3f                /* pixels from the middle to the rim, about */
+#define SPRITE_LARGEST  6.2f
 #define SPRITE_CLASSES (SPRITE_SHAPES * SPRITE_COLOURS)
 
 static inline const char *sprite_shape_name(int shape)
@@ -58,6 +61,23 @@ static inline int sprite_part(int shape, float x, float y, float fill)
     }
 }
 
+/* The parts of a whole sprite, with a margin of one pixel of outside around it, and whether pixel (i, j) belongs to the sprite, the dark line
+ * around everything included. */
+typedef int sprite_parts[SPRITE_SIZE + 2][SPRITE_SIZE + 2];
+
+static inline void sprite_lay_out(int shape, float size, float cx, float cy, float fill, sprite_parts part)
+{
+    int i, j;
+    memset(part, 0, sizeof(sprite_parts));
+    for (j = 0; j < SPRITE_SIZE; ++j)
+        for (i = 0; i < SPRITE_SIZE; ++i) part[j + 1][i + 1] = sprite_part(shape, ((float)i + 0.5f - cx) / size, ((float)j + 0.5f - cy) / size, fill);
+}
+
+static inline int sprite_covers(sprite_parts part, int i, int j)
+{
+    return part[j + 1][i + 1] || part[j][i + 1] || part[j + 2][i + 1] || part[j + 1][i] || part[j + 1][i + 2];
+}
+
 /* Hue in degrees, saturation and value in 0..1. */
 static inline void sprite_colour(float hue, float saturation, float value, uint8_t *rgba)
 {
@@ -77,13 +97,14 @@ static inline void sprite_colour(float hue, float saturation, float value, uint8
 static inline int sprite_draw(uint64_t seed, int index, uint8_t *rgba)
 {
     static const float hues[SPRITE_COLOURS] = { 0.0f, 50.0f, 125.0f, 215.0f, 285.0f };
-    int label = index % SPRITE_CLASSES, shape = label / SPRITE_COLOURS, part[SPRITE_SIZE + 2][SPRITE_SIZE + 2], i, j;
+    int label = index % SPRITE_CLASSES, shape = label / SPRITE_COLOURS, i, j;
+    sprite_parts part;
     float size, cx, cy, hue, bright, light, fill, shine_x, shine_y, shine;
     drl_rng rng;
     rng.seed = seed;
     rng.stream = (uint64_t)index;
     rng.position = 0;
-    size = 5.3f + 0.9f * drl_rng_uniform(&rng);
+    size = SPRITE_SMALLEST + (SPRITE_LARGEST - SPRITE_SMALLEST) * drl_rng_uniform(&rng);
     cx = 7.5f + (float)drl_rng_below(&rng, 2);                  /* whole pixels, so that the sides stay mirror images */
     cy = 7.5f + (float)drl_rng_below(&rng, 2);
     hue = hues[label % SPRITE_COLOURS] + 14.0f * drl_rng_uniform(&rng) - 7.0f;
@@ -95,16 +116,13 @@ static inline int sprite_draw(uint64_t seed, int index, uint8_t *rgba)
     shine = 0.12f + 0.16f * drl_rng_uniform(&rng);
 
     memset(rgba, 0, SPRITE_BYTES);
-    memset(part, 0, sizeof part);
-    for (j = 0; j < SPRITE_SIZE; ++j)
-        for (i = 0; i < SPRITE_SIZE; ++i)
-            part[j + 1][i + 1] = sprite_part(shape, ((float)i + 0.5f - cx) / size, ((float)j + 0.5f - cy) / size, fill);
+    sprite_lay_out(shape, size, cx, cy, fill, part);
     for (j = 0; j < SPRITE_SIZE; ++j)
         for (i = 0; i < SPRITE_SIZE; ++i, rgba += 4) {
             int here = part[j + 1][i + 1];
             float x = ((float)i + 0.5f - cx) / size, y = ((float)j + 0.5f - cy) / size, lit = light - 0.55f * x - 0.75f * y;
-            if (here == SPRITE_OUTSIDE) {                       /* a dark line around everything */
-                if (part[j][i + 1] || part[j + 2][i + 1] || part[j + 1][i] || part[j + 1][i + 2]) sprite_colour(hue, 0.55f, 0.2f, rgba);
+            if (here == SPRITE_OUTSIDE) {
+                if (sprite_covers(part, i, j)) sprite_colour(hue, 0.55f, 0.2f, rgba);
                 continue;
             }
             if (shape == SPRITE_GEM) lit = y < -0.2f ? 0.9f : x < -0.3f ? 0.3f : x < 0.3f ? 0.5f * light : -0.6f;        /* facets */
@@ -116,6 +134,50 @@ static inline int sprite_draw(uint64_t seed, int index, uint8_t *rgba)
             if (shape != SPRITE_SWORD && (x - shine_x) * (x - shine_x) + (y - shine_y) * (y - shine_y) < shine * shine) sprite_colour(hue, 0.0f, 1.0f, rgba);
         }
     return label;
+}
+
+/* sprite_read - the label that the pixels of an image (16,16,4) in about [-1, 1] look most like. The shape is that of the silhouette, of any
+ * size and place, that alpha differs least from; the colour, that which most of the chroma is nearest to. match, if not NULL, receives how
+ * much of that silhouette and of the image's own is common, 0..1: 0.9 and more for drawn sprites. */
+static inline int sprite_read(const float *rgba, float *match)
+{
+    static const float toward[SPRITE_COLOURS][2] = { { 1, 0 }, { 0.6428f, 0.7660f }, { -0.5736f, 0.8192f }, { -0.8192f, -0.5736f }, { 0.2588f, -0.9659f } };     /* hues 0, 50, 125, 215, 285 */
+    enum { SIZES = 10, AREA = SPRITE_SIZE * SPRITE_SIZE };
+    float alpha[AREA], vote[SPRITE_COLOURS] = { 0 }, least = AREA, common = 0;
+    int shape = 0, colour = 0, pixel, k, n, i, j;
+    for (pixel = 0; pixel < AREA; ++pixel) {
+        float c[4], u, v;
+        int nearest = 0;
+        for (k = 0; k < 4; ++k) {
+            float x = 0.5f + 0.5f * rgba[pixel * 4 + k];
+            c[k] = x < 0 ? 0 : x > 1 ? 1 : x;
+        }
+        alpha[pixel] = c[3];
+        u = c[3] * (c[0] - 0.5f * (c[1] + c[2]));               /* chroma as a vector: its direction is the hue */
+        v = c[3] * 0.8660f * (c[1] - c[2]);
+        for (k = 1; k < SPRITE_COLOURS; ++k) if (toward[k][0] * u + toward[k][1] * v > toward[nearest][0] * u + toward[nearest][1] * v) nearest = k;
+        vote[nearest] += toward[nearest][0] * u + toward[nearest][1] * v;
+    }
+    for (k = 1; k < SPRITE_COLOURS; ++k) if (vote[k] > vote[colour]) colour = k;
+    for (n = 0; n < SPRITE_SHAPES * SIZES * 4; ++n) {           /* shape, size, place */
+        float size = SPRITE_SMALLEST + (SPRITE_LARGEST - SPRITE_SMALLEST) * ((float)(n / 4 % SIZES) + 0.5f) / SIZES, differ = 0, both = 0, either = 0;
+        sprite_parts part;
+        sprite_lay_out(n / 4 / SIZES, size, 7.5f + (float)(n & 1), 7.5f + (float)(n / 2 & 1), 0, part);
+        for (j = 0; j < SPRITE_SIZE; ++j)
+            for (i = 0; i < SPRITE_SIZE; ++i) {
+                float a = alpha[j * SPRITE_SIZE + i], in = sprite_covers(part, i, j) ? 1.0f : 0.0f;
+                differ += a > in ? a - in : in - a;
+                both += a < in ? a : in;
+                either += a > in ? a : in;
+            }
+        if (differ < least) {
+            least = differ;
+            shape = n / 4 / SIZES;
+            common = both / either;
+        }
+    }
+    if (match) *match = common;
+    return shape * SPRITE_COLOURS + colour;
 }
 
 /* A data set of `count` sprites in one block: free((void *)...) is sprites_destroy's job. Returns 0 without memory. */

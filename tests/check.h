@@ -12,6 +12,10 @@
 #define CHECK_MAYBE_UNUSED
 #endif
 
+#ifndef CHECK_STOP
+#define CHECK_STOP (void)0      /* tests/mutate.sh: exit(1) */
+#endif
+
 static long check_passed = 0, check_failed = 0;
 
 /* CHECK(condition, "format", ...) - counts, and prints the sentence when the condition is false. */
@@ -23,6 +27,7 @@ static long check_passed = 0, check_failed = 0;
             printf("%s:%d: FAILED %s: ", __FILE__, __LINE__, #cond);            \
             printf(__VA_ARGS__);                                                \
             printf("\n");                                                       \
+            CHECK_STOP;                                                         \
         }                                                                       \
     } while (0)
 
@@ -33,9 +38,16 @@ static long check_passed = 0, check_failed = 0;
         CHECK(check_status_ == DRL_OK, "%s (%s)", drl_status_text(check_status_), drl_ctx_message(ctx)); \
     } while (0)
 
+#ifdef DRL__IMPLEMENTED         /* counting needs the kernels, so check.h comes after drl.h where it can */
+#include "kernels.h"
+#endif
+
 /* Last line of every test program; returns its exit code. */
 CHECK_MAYBE_UNUSED static int check_report(const char *name)
 {
+#ifdef KERNELS_H
+    kernels_report();
+#endif
     printf("%s: %ld passed, %ld failed\n", name, check_passed, check_failed);
     return check_failed != 0 || check_passed == 0;
 }

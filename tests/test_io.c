@@ -38,6 +38,7 @@ static void io_note(const char *path, const char *mode)
 
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
+#include "../examples/sprites.h"
 
 static check_heap heap;
 static drl_ctx *ctx;
@@ -1365,6 +1366,36 @@ static void test_reference_files(void)
     }
 }
 
+/* -- the sprites of the examples -- */
+
+/* What sprite_read finds in drawn sprites is what was drawn, in noise of a tenth of the range; half a sprite is no shape. */
+static void test_sprites(void)
+{
+    enum { COUNT = 1000 };
+    static float image[SPRITE_BYTES], noise[SPRITE_BYTES], match;
+    int i, k, shapes = 0, colours = 0, low = 0, noisy = 0, high = 0;
+    drl_rng rng = { 5, 0, 0 };
+    for (i = 0; i < COUNT; ++i) {
+        uint8_t pixel[SPRITE_BYTES];
+        int label = sprite_draw(3, i, pixel), read;
+        for (k = 0; k < SPRITE_BYTES; ++k) image[k] = (float)pixel[k] / 127.5f - 1.0f;
+        read = sprite_read(image, &match);
+        shapes += read / SPRITE_COLOURS == label / SPRITE_COLOURS;
+        colours += read % SPRITE_COLOURS == label % SPRITE_COLOURS;
+        low += !(match > 0.9f && match < 1.0001f);
+        drl_rng_normals(ctx, &rng, noise, SPRITE_BYTES);
+        for (k = 0; k < SPRITE_BYTES; ++k) noise[k] = image[k] + 0.2f * noise[k];
+        noisy += sprite_read(noise, NULL) == label;
+        for (k = 0; k < SPRITE_BYTES; ++k) if (k % 4 == 3) image[k] = k / 4 % SPRITE_SIZE < SPRITE_SIZE / 2 ? image[k] : -1.0f;
+        sprite_read(image, &match);
+        high += match > 0.9f;
+    }
+    CHECK(shapes == COUNT && colours == COUNT, "%d shapes and %d colours of %d sprites are read right", shapes, colours, COUNT);
+    CHECK(!low, "%d of %d drawn sprites differ from all silhouettes", low, COUNT);
+    CHECK(noisy == COUNT, "%d of %d noisy sprites are read right", noisy, COUNT);
+    CHECK(!high, "%d of %d half sprites match a silhouette", high, COUNT);
+}
+
 int main(void)
 {
     drl_ctx_desc desc;
@@ -1385,6 +1416,7 @@ int main(void)
     test_failing_memory();
     test_dataset();
     test_data_files();
+    test_sprites();
     test_reference_files();
     drl_ctx_destroy(ctx);
     CHECK(heap.live == 0 && heap.bytes == 0, "%ld blocks at the end", heap.live);

@@ -364,6 +364,9 @@ static void descriptions(void)
     BAD((d.form = DRL_FORM_CDRL, d.initializer = 7), DRL_E_ARGUMENT);
     BAD((d.form = DRL_FORM_CDRL, d.initializer_blocks = -1), DRL_E_ARGUMENT);
     BAD(d.form = DRL_FORM_CDRL, DRL_E_SHAPE);           /* 4 x 6 is not for an initializer */
+    BAD((d.form = DRL_FORM_CDRL, d.height = 1, d.width = 4, d.resolutions = 1), DRL_E_SHAPE);   /* and neither is a line */
+    BAD(d.schedule = (drl_schedule_kind)3, DRL_E_ARGUMENT);
+    BAD(d.schedule = (drl_schedule_kind)-1, DRL_E_ARGUMENT);
     d = tiny();
     REFUSED(ctx, drl_model_create(ctx, &d, 0, NULL), DRL_E_ARGUMENT);
     CHECK(drl_model_create(NULL, &d, 0, &m) == DRL_E_ARGUMENT && !m, "no context");
@@ -684,6 +687,181 @@ static void cooperative(void)
         CHECK(sqrt(error / norm) < 1e-3, "sse2 differs by %g", sqrt(error / norm));
     }
     CHECK(coop_sample(DRL_ISA_AUTO, 1, 3, -1, got) && memcmp(want, got, sizeof want), "the initializer changes nothing");
+}
+
+/* -- plain vectors with an initializer, and the schedule chosen apart from the form -- */
+
+#define POINT 3
+
+/* rows of name.weight times x [cols], plus name.bias. */
+static void dense_in_double(drl_net *net, const char *name, const double *x, double *y)
+{
+    char text[64];
+    const drl_param *w = NULL, *b = NULL;
+    int i, j;
+    for (i = 0; i < drl_net_param_count(net); ++i) {
+        const drl_param *p = drl_net_param(net, i);
+        snprintf(text, sizeof text, "initializer.%s.weight", name);
+        if (!strcmp(p->name, text)) w = p;
+        snprintf(text, sizeof text, "initializer.%s.bias", name);
+        if (!strcmp(p->name, text)) b = p;
+    }
+    CHECK(w && b && w->rank == 2 && b->rank == 1, "initializer.%s has no weight of two axes and bias", name);
+    for (i = 0; w && b && i < w->shape[0]; ++i) {
+        y[i] = (double)drl_net_params(net)[b->offset + (size_t)i];
+        for (j = 0; j < w->shape[1]; ++j) y[i] += (double)drl_net_params(net)[w->offset + (size_t)(i * w->shape[1] + j)] * x[j];
+    }
+}
+
+static void silu_in_double(double *x, int n) { while (n--) { *x /= 1 + exp(-*x); ++x; } }
+
+/* g(x, v, label) of width 6 and two blocks. */
+static void point_in_double(drl_net *net, const float *x, double v, int label, double *g)
+{
+    double in[POINT], emb[6], e[24], u[24], h[6], r[6], k[12], onehot[3] = { 0, 0, 0 };
+    int i, j;
+    for (i = 0; i < 3; ++i) { double w = exp(-i * log(10000.0) / 2); emb[i] = sin(v * w); emb[i + 3] = cos(v * w); }
+    dense_in_double(net, "time_mlp.1", emb, u);
+    silu_in_double(u, 24);
+    dense_in_double(net, "time_mlp.3", u, e);
+    onehot[label] = 1;
+    dense_in_double(net, "y_mlp.0", onehot, u);
+    for (i = 0; i < 24; ++i) e[i] += u[i];
+    silu_in_double(e, 24);
+    for (i = 0; i < POINT; ++i) in[i] = (double)x[i];
+    dense_in_double(net, "init_conv", in, h);
+    for (j = 0; j < 2; ++j) {
+        char name[32];
+        memcpy(u, h, sizeof h);
+        silu_in_double(u, 6);
+        snprintf(name, sizeof name, "blocks.%d.conv1", j);
+        dense_in_double(net, name, u, r);
+        snprintf(name, sizeof name, "blocks.%d.mlp.1", j);
+        dense_in_double(net, name, e, k);
+        for (i = 0; i < 6; ++i) r[i] = r[i] * (1 + k[i]) + k[i + 6];
+        silu_in_double(r, 6);
+        snprintf(name, sizeof name, "blocks.%d.conv2", j);
+        dense_in_double(net, name, r, u);
+        for (i = 0; i < 6; ++i) h[i] += u[i];
+    }
+    silu_in_double(h, 6);
+    dense_in_double(net, "final_conv", h, g);
+    for (i = 0; i < POINT; ++i) g[i] += in[i];
+}
+
+static int point_samples(drl_isa isa, int threads, int batch, float *out)
+{
+    drl_ctx *ctx = context(isa, threads, NULL);
+    drl_model_desc d = coop_desc();
+    drl_sample_desc how = coop_how();
+    drl_model *m;
+    if (!ctx) return 0;
+    d.height = d.width = 1; d.channels = POINT; d.resolutions = 0; d.mult[0] = d.mult[1] = 0; d.initializer = 6; d.initializer_blocks = 2; d.batch = batch;
+    m = coop_model(ctx, &d);
+    CHECK_OK(ctx, drl_sample(m, &how, out));
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+    return 1;
+}
+
+static void points(void)
+{
+    static const drl_isa exact[] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = coop_desc();
+    drl_sample_desc how = coop_how();
+    drl_model *m, *again = NULL;
+    drl_energy e;
+    float x[3 * POINT], mean[3 * POINT], want[COOP * POINT], got[COOP * POINT];
+    int t[3] = { 0, 1, 2 }, label[3] = { 2, 0, 1 }, i, j;
+    unsigned char *bytes;
+    size_t size, promised = 0, before;
+    d.height = d.width = 1; d.channels = POINT; d.resolutions = 0; d.mult[0] = d.mult[1] = 0; d.initializer = 6; d.initializer_blocks = 2;
+    CHECK_OK(ctx, drl_model_size(ctx, &d, &promised));
+    before = drl_ctx_bytes_used(ctx);
+    m = make(ctx, &d, 6);
+    CHECK(promised >= drl_ctx_bytes_used(ctx) - before && promised < drl_ctx_bytes_used(ctx) - before + 4096, "%d bytes promised, %d held", (int)promised, (int)(drl_ctx_bytes_used(ctx) - before));
+    e = drl_model_energy(m);
+    for (i = 0; i < 3 * POINT; ++i) x[i] = (float)real(-2, 2);
+    CHECK_OK(ctx, e.propose(e.user, 3, x, t, label, mean));
+    CHECK(!memcmp(mean, x, sizeof mean), "a new initializer is not the identity");
+    drl_model_destroy(m);
+    m = coop_model(ctx, &d);
+    e = drl_model_energy(m);
+    CHECK(drl_net_param_count(drl_model_initializer(m)) == 2 * (5 + 2 * 3), "%d parameters", drl_net_param_count(drl_model_initializer(m)));
+    CHECK_OK(ctx, e.propose(e.user, 3, x, t, label, mean));
+    for (i = 0; i < 3; ++i) {
+        double g[POINT];
+        point_in_double(drl_model_initializer(m), x + i * POINT, (double)drl_schedule_level(drl_model_schedule(m), t[i] + 1), label[i], g);
+        for (j = 0; j < POINT; ++j) CHECK(fabs((double)mean[i * POINT + j] - g[j]) <= 1e-5 * (1 + fabs(g[j])) && fabs(g[j] - (double)x[i * POINT + j]) > 1e-3, "image %d, %d: %g, should be %g", i, j, (double)mean[i * POINT + j], g[j]);
+    }
+    CHECK_OK(ctx, drl_sample(m, &how, want));
+    bytes = saved(ctx, m, &size);
+    CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
+    if (again) {
+        CHECK_OK(ctx, drl_sample(again, &how, got));
+        CHECK(!memcmp(want, got, sizeof want), "loaded: other samples");
+    }
+    drl_model_destroy(again);
+    free(bytes);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+    CHECK(point_samples(DRL_ISA_PORTABLE, 1, 3, got) && !memcmp(want, got, sizeof want), "portable code gives other bits");
+    for (i = 0; i < 3; ++i) if (point_samples(exact[i], 2, 2 + i, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
+}
+
+/* Every form with every schedule: its numbers, and what files say of it. The form's own is not written down, so that older files stay what they are. */
+static void schedules(void)
+{
+    int form, kind;
+    for (form = 0; form < 2; ++form)
+        for (kind = 0; kind < 3; ++kind) {
+            drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+            drl_model_desc d = tiny(), got;
+            drl_model *m, *again = NULL;
+            drl_sample_desc how;
+            drl_schedule want;
+            double memory[5 * 4];
+            float a[2 * IMAGE], b[2 * IMAGE];
+            unsigned char *bytes, *at;
+            size_t size, k;
+            int drl = kind ? kind == DRL_SCHEDULE_DRL : form == DRL_FORM_DRL, own = drl == (form == DRL_FORM_DRL), i, told = 0;
+            d.form = (drl_form)form;
+            d.schedule = (drl_schedule_kind)kind;
+            if (form) d.initializer = -1;
+            m = make(ctx, &d, 1);
+            randomize(m, 1);
+            if (drl) drl_schedule_drl(3, memory, &want);
+            else drl_schedule_cdrl(3, memory, &want);
+            CHECK(drl_model_schedule(m)->levels == 3 && !memcmp(drl_model_schedule(m)->abar, want.abar, 4 * sizeof(double)) && !memcmp(drl_model_schedule(m)->s, want.s, 4 * sizeof(double)) &&
+                  !drl_model_schedule(m)->logsnr == !want.logsnr && drl_model_schedule(m)->b2 == (form ? 4e-4 : 2e-4), "form %d, schedule %d: another one", form, kind);
+            CHECK_OK(ctx, drl_model_describe(m, &got));
+            CHECK(got.schedule == (drl ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL), "form %d, schedule %d: resolved to %d", form, kind, (int)got.schedule);
+            memset(&how, 0, sizeof how);
+            how.count = 2;
+            CHECK_OK(ctx, drl_sample(m, &how, a));
+            bytes = saved(ctx, m, &size);
+            for (k = 8; k + 9 < size && !told; ++k) told = !memcmp(bytes + k, "schedule=", 9);
+            at = bytes + k + 8;
+            CHECK(told == !own, "form %d, schedule %d: the file speaks of it %d times", form, kind, told);
+            CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
+            if (again) {
+                CHECK_OK(ctx, drl_model_describe(again, &got));
+                CHECK(got.schedule == (drl ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL) && got.form == (drl_form)form, "form %d, schedule %d: loaded as %d", form, kind, (int)got.schedule);
+                CHECK_OK(ctx, drl_sample(again, &how, b));
+                CHECK(!memcmp(a, b, sizeof a), "form %d, schedule %d: loaded, other samples", form, kind);
+            }
+            drl_model_destroy(again);
+            again = NULL;
+            for (i = 0; told && i < 2; ++i) {
+                *at = (unsigned char)"3-"[i];
+                drl_ctx_clear(ctx);
+                CHECK(drl_model_load_memory(ctx, bytes, size, NULL, &again) != DRL_OK && !again && drl_ctx_message(ctx)[0], "schedule=%c was taken", *at);
+            }
+            free(bytes);
+            drl_model_destroy(m);
+            drl_ctx_destroy(ctx);
+        }
 }
 
 /* The score of an image is f of the lowest level at a_1 abar_0 x: for more images than a batch takes, with labels and without, on any number
@@ -1146,6 +1324,8 @@ int main(void)
     same_bits();
     by_hand();
     cooperative();
+    points();
+    schedules();
     scores();
     large_image();
     memory();

@@ -311,10 +311,11 @@ static void cooperative_step_by_step(int variant)
     if (variant == 2) { td.label_drop = 0.5f; td.data_noise = 0.1f; td.clip = 0.05f; td.beta2 = 0.9f; td.ema = 0.3f; md.no_spectral = 1; md.b2 = 2e-3; }
     if (variant == 3) md.classes = 0;
     if (variant == 4) md.initializer = -1;
+    if (variant == 5) { md.height = md.width = md.resolutions = 1; md.channels = IMAGE; md.schedule = DRL_SCHEDULE_DRL; }      /* vectors: a dense initializer */
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     twin = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     sc = drl_model_schedule(s.m);
-    CHECK(s.tr->parts == (variant == 4 ? 1 : 2) && sc->logsnr, "variant %d: %d networks", variant, s.tr->parts);
+    CHECK(s.tr->parts == (variant == 4 ? 1 : 2) && !sc->logsnr == (variant == 5), "variant %d: %d networks", variant, s.tr->parts);
     of_energy = adam_of(&s.tr->part[0]);
     if (s.m->initializer) of_initializer = adam_of(&s.tr->part[1]);
     drop_rate = td.label_drop < 0 ? 0.0 : td.label_drop > 0 ? (double)td.label_drop : (double)0.1f;
@@ -377,7 +378,7 @@ static void cooperative_step_by_step(int variant)
             CHECK_OK(twin.ctx, drl_net_forward(twin.m->initializer, &batch, mean));
             batch.dropout = &dropout;
             CHECK_OK(twin.ctx, drl_net_train_forward(twin.m->initializer, &batch, y_0));
-            CHECK(memcmp(mean, y_0, sizeof mean) != 0, "dropout changes nothing");
+            CHECK((memcmp(mean, y_0, sizeof mean) != 0) == (variant != 5), "dropout changes nothing, or vectors");
             for (i = 0; i < BATCH; ++i) {
                 double a2 = sc->a[t[i] + 1] * sc->a[t[i] + 1];
                 double btilde = (1 - sc->abar[t[i]] * sc->abar[t[i]]) / (1 - sc->abar[t[i] + 1] * sc->abar[t[i] + 1]) * (1 - a2);
@@ -560,6 +561,7 @@ static void resume(void)
             memset(&how, 0, sizeof how);
             how.count = 3;
             md.no_spectral = !form;
+            if (form == 2 && visits) md.schedule = DRL_SCHEDULE_DRL;
             td.learning_rate = 1.7e-3f;
             td.initializer_rate = 2e-3f; td.label_drop = 0.3f; td.own_noise = visits;
             a = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
@@ -600,7 +602,7 @@ static void resume(void)
             saved = state_of(&b, &at_save);
 
             CHECK_OK(b.ctx, drl_checkpoint_describe(b.ctx, path, &got_md, &got_td));
-            CHECK(got_md.height == md.height && got_md.width == md.width && got_md.channels == md.channels && got_md.base == 6 && got_md.levels == LEVELS && got_md.steps == STEPS && got_md.trainable == 1 && got_md.batch >= BATCH && got_md.no_spectral == !form && got_md.form == md.form && got_md.initializer == md.initializer && got_md.classes == md.classes, "the model's description");
+            CHECK(got_md.height == md.height && got_md.width == md.width && got_md.channels == md.channels && got_md.base == 6 && got_md.levels == LEVELS && got_md.steps == STEPS && got_md.trainable == 1 && got_md.batch >= BATCH && got_md.no_spectral == !form && got_md.form == md.form && got_md.initializer == md.initializer && got_md.classes == md.classes && got_md.schedule == (form == 2 && !visits ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL), "the model's description");
             CHECK(got_td.seed == td.seed && got_td.batch == td.batch && got_td.learning_rate == td.learning_rate && got_td.warmup == td.warmup && got_td.flip == td.flip && got_td.snapshot == td.snapshot && (got_td.data_noise > 0) == (form < 2) && got_td.initializer_rate == td.initializer_rate && got_td.label_drop == td.label_drop && got_td.own_noise == (form < 2 || visits), "the training's description");
 
             c = make(context(DRL_ISA_AUTO, 1, NULL), &got_md, &got_td, 77);         /* another process, with other first weights */
@@ -972,6 +974,47 @@ static void rollback_both(void)
     CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, labels_of(s.tr, label), &r));
     CHECK(r.rollbacks == 4 && fabs(r.learning_rate - (double)td.learning_rate / 16) < 1e-12, "rate %g after %d rollbacks", r.learning_rate, r.rollbacks);
     free(kept);
+    unmake(&s);
+}
+
+/* A snapshot that is bad itself: steps from it diverge whatever the rate, and a loop of steps and rollbacks ends with a status. */
+static void bad_snapshot(void)
+{
+    drl_model_desc md = tiny();
+    drl_train_desc td = plan();
+    setup s;
+    float x0[BATCH * IMAGE], *before;
+    size_t n = 0;
+    int round, rollbacks = 0, k;
+    td.snapshot = 2;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    steps(&s, 4);
+    pictures(s.tr, x0, BATCH);
+    for (round = 0; round < 2; ++round) {               /* what the snapshot holds is not finite; then it is again, and the count begins anew */
+        float kept = s.tr->part[0].good_params[0];
+        drl_status status = DRL_OK;
+        s.tr->part[0].good_params[0] = (float)NAN;
+        CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
+        for (k = 1; k < 1000; ++k) {
+            REFUSED(s.ctx, drl_trainer_step(s.tr, x0, NULL, NULL), DRL_E_DIVERGED);
+            n = state_of(&s, &before);
+            status = drl_trainer_rollback(s.tr);
+            if (status != DRL_OK) break;
+            free(before);
+        }
+        rollbacks += k;
+        CHECK(k == DRL_ROLLBACKS_MAX && status == DRL_E_DIVERGED && strstr(drl_ctx_message(s.ctx), "older checkpoint"), "%d rollbacks, then %s: %s", k, drl_status_text(status), drl_ctx_message(s.ctx));
+        REFUSED(s.ctx, drl_trainer_rollback(s.tr), DRL_E_DIVERGED);
+        expect_state(&s, before, n, "a refused rollback");
+        free(before);
+        s.tr->part[0].good_params[0] = kept;            /* what resuming a good checkpoint does */
+        drl__part_copy(&s.tr->part[0], 1);
+        drl__net_prepare(s.tr->part[0].net, DRL__NORM_KEPT);
+        steps(&s, 2);                                   /* past the next snapshot */
+        CHECK(drl_trainer_steps(s.tr) % 2 == 0, "step %d", (int)drl_trainer_steps(s.tr));
+    }
+    CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
+    CHECK(rollbacks == 2 * DRL_ROLLBACKS_MAX, "%d rollbacks", rollbacks);
     unmake(&s);
 }
 
@@ -1430,7 +1473,7 @@ int main(void)
     int variant, form;
     path = check_path("test_train.checkpoint.safetensors");
     for (variant = 0; variant < 3; ++variant) step_by_step(variant);
-    for (variant = 0; variant < 5; ++variant) cooperative_step_by_step(variant);
+    for (variant = 0; variant < 6; ++variant) cooperative_step_by_step(variant);
     resume();
     wrong_checkpoints();
     for (form = 0; form < 2; ++form) {
@@ -1442,6 +1485,7 @@ int main(void)
     bad_data();
     bad_labels();
     divergence();
+    bad_snapshot();
     rollback_both();
     descriptions();
     learns_points();

@@ -1,0 +1,491 @@
+/* evaluate.c - all figures of trained MNIST models: Frechet distance, shorter chains, guidance, what they take for no digit.
+ *
+ *   cc -O2 -DDRL_THREADS bench/evaluate.c -o build/evaluate -lm
+ *   build/evaluate [MODEL.safetensors ...] [--table] [--guidance "0 0.5 1 2 4"] [--ood] [--count 1000] [--steps K] [--keep-step]
+ *                  [--seed 1] [--data ../shared] [--threads 2] [--isa NAME]
+ *
+ * Needs the data folder: MNIST, a small digit classifier and, for --ood, the tiles. Prints the scale first: the classifier's accuracy on the
+ * test images (0.9600), and in its 64 features the Frechet distance to the training images of the test images (0.46), of blurred ones (37.5)
+ * and of ones with Gaussian noise of 0.2 (3.4). With models:
+ *   without a further option   distance of `count` samples and its two terms, |m1 - m2|^2 and that of the covariances; the inception score, the
+ *                              classifier's mean confidence, and how many samples it takes for each digit
+ *   --table                    the distance for chains of K, 8, 5 and 3 steps a level, the step as much longer as they are shorter
+ *   --guidance LIST            models with ten classes: share of samples that the classifier takes for the digit asked for, and their distance
+ *   --ood                      the probability that a test image scores higher than an image of another kind (AUROC); training images: about 0.5
+ * With several models, one for each seed say, a table has a column for each, then mean and standard deviation. The same models, options and
+ * seed print the same figures, at any number of threads. A distance of fewer samples is larger: compare at one --count.
+ */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "../examples/options.h"
+#include <math.h>
+
+#define FEATURES 64
+#define DIGITS   10
+#define SIDE     32
+#define PIXELS   (SIDE * SIDE)
+#define BATCH    50
+#define MODELS   16
+#define ROWS     16
+
+static const char usage[] =
+    "evaluate [MODEL.safetensors ...] [--table] [--guidance \"0 0.5 1 2 4\"] [--ood] [--count N] [--steps K] [--keep-step]\n"
+    "         [--seed N] [--data FOLDER] [--threads N] [--isa NAME]\n";
+
+typedef struct judge {
+    drl_ctx *ctx;
+    const char *data;
+    drl_net *net;                                   /* the classifier up to its features */
+    float weight[DIGITS * FEATURES], bias[DIGITS];  /* and its last layer */
+    int reference_count, test_count;
+    float *reference;                               /* features of the training images */
+    float *test;                                    /* the test images, [test_count * PIXELS] */
+    drl_dataset *train, *tests;
+    drl_model *model[MODELS];
+    const char *name[MODELS];
+    int models;
+    drl_sample_desc how;                            /* count, seed and steps as asked for */
+    float *samples;                                 /* [count * PIXELS] */
+} judge;
+
+/* What the classifier makes of a set of images. */
+typedef struct verdict {
+    double distance, mean_term, covariance_term, score, confidence;
+    int digit[DIGITS], right;                       /* how many of each digit; how many are the digit asked for */
+} verdict;
+
+static int fail(const judge *e, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, drl_ctx_message(e->ctx));
+    return 1;
+}
+
+static void *block(size_t count, size_t size)
+{
+    void *p = malloc(count * size);
+    if (!p) { fprintf(stderr, "out of memory: %lu bytes\n", (unsigned long)(count * size)); exit(1); }
+    return p;
+}
+
+static float *images_of(size_t count) { return (float *)block(count * PIXELS, sizeof(float)); }
+
+/* -- the classifier: conv 1-16, relu, pool, conv 16-32, relu, pool, conv 32-64, relu, mean: 64 features -- */
+
+static drl_value conv_relu(drl_net *net, drl_value x, const char *name, int channels)
+{
+    drl_layer_desc l;
+    memset(&l, 0, sizeof l);
+    l.name = name;
+    l.out_channels = channels;
+    return drl_net_act(net, drl_net_conv2d(net, x, &l), DRL_ACT_RELU);
+}
+
+static void build_features(drl_net *net, void *user)
+{
+    drl_value x = drl_net_input(net, SIDE, SIDE, 1);
+    (void)user;
+    x = drl_net_avgpool2(net, conv_relu(net, x, "conv1", 16));
+    x = drl_net_avgpool2(net, conv_relu(net, x, "conv2", 32));
+    x = conv_relu(net, x, "conv3", 64);
+    drl_net_spatial_sum(net, x, 1.0f / 64.0f);
+}
+
+static int features(const judge *e, const float *images, int n, float *out)
+{
+    int i;
+    for (i = 0; i < n; i += BATCH) {
+        drl_batch b = drl_batch_of(n - i < BATCH ? n - i : BATCH, images + (size_t)i * PIXELS, NULL);
+        if (drl_net_forward(e->net, &b, out + (size_t)i * FEATURES) != DRL_OK) return fail(e, "classifier");
+    }
+    return 0;
+}
+
+/* Probabilities of the ten digits; returns the most probable one. */
+static int classify(const judge *e, const float *feature, float *p)
+{
+    float sum = 0;
+    int best = 0, j, k;
+    for (k = 0; k < DIGITS; ++k) {
+        p[k] = e->bias[k];
+        for (j = 0; j < FEATURES; ++j) p[k] += e->weight[k * FEATURES + j] * feature[j];
+        if (p[k] > p[best]) best = k;
+    }
+    for (k = DIGITS; k--; ) if (k != best) sum += p[k] = expf(p[k] - p[best]);
+    p[best] = 1;
+    for (k = 0; k < DIGITS; ++k) p[k] /= 1 + sum;
+    return best;
+}
+
+/* asked [n]: the digit that each image should be, or NULL. */
+static int look(const judge *e, const float *images, int n, const uint8_t *asked, verdict *v)
+{
+    float *f = (float *)block((size_t)n * FEATURES, sizeof *f), *p = (float *)block((size_t)n * DIGITS, sizeof *p);
+    double *work = (double *)block(5 * FEATURES * FEATURES + 4 * FEATURES, sizeof *work);
+    int i, j, failed = features(e, images, n, f);
+    memset(v, 0, sizeof *v);
+    if (!failed && (drl_frechet(e->ctx, f, n, e->reference, e->reference_count, FEATURES, work, &v->distance) != DRL_OK)) failed = fail(e, "distance");
+    for (j = 0; j < FEATURES && !failed; ++j) {
+        double a = 0, b = 0;
+        for (i = 0; i < n; ++i) a += (double)f[i * FEATURES + j] / n;
+        for (i = 0; i < e->reference_count; ++i) b += (double)e->reference[i * FEATURES + j] / e->reference_count;
+        v->mean_term += (a - b) * (a - b);
+    }
+    v->covariance_term = v->distance - v->mean_term;
+    for (i = 0; i < n && !failed; ++i) {
+        int best = classify(e, f + (size_t)i * FEATURES, p + (size_t)i * DIGITS);
+        v->digit[best] += 1;
+        v->confidence += (double)p[i * DIGITS + best] / n;
+        v->right += asked && best == asked[i];
+    }
+    if (!failed && drl_inception_score(e->ctx, p, n, DIGITS, &v->score) != DRL_OK) failed = fail(e, "inception score");
+    free(f);
+    free(p);
+    free(work);
+    return failed;
+}
+
+/* -- data -- */
+
+/* A file of the data folder. */
+static const char *in_folder(const judge *e, const char *name, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s", e->data, name);
+    return path;
+}
+
+static int load(judge *e)
+{
+    char path[3][1024];
+    const char *files[2];
+    drl_safetensors *st = NULL;
+    drl_net_desc nd;
+    float *x;
+    int i, failed;
+    files[0] = in_folder(e, "data/mnist/train-images-idx3-ubyte", path[0], sizeof path[0]);
+    if (drl_dataset_load(e->ctx, files, 1, &e->train) != DRL_OK) return fail(e, "training images (--data names the folder)");
+    files[0] = in_folder(e, "data/mnist/t10k-images-idx3-ubyte", path[0], sizeof path[0]);
+    files[1] = in_folder(e, "data/mnist/t10k-labels-idx1-ubyte", path[1], sizeof path[1]);
+    if (drl_dataset_load(e->ctx, files, 2, &e->tests) != DRL_OK) return fail(e, "test images");
+    memset(&nd, 0, sizeof nd);
+    nd.batch = BATCH;
+    if (drl_safetensors_open(e->ctx, in_folder(e, "reference/mnist-classifier.safetensors", path[2], sizeof path[2]), &st) != DRL_OK ||
+        drl_net_create(e->ctx, build_features, NULL, &nd, &e->net) != DRL_OK || drl_net_load(e->net, st) != DRL_OK ||
+        drl_array_count(drl_safetensors_find(st, "dense.weight")) != DIGITS * FEATURES || drl_array_count(drl_safetensors_find(st, "dense.bias")) != DIGITS ||
+        drl_array_to_float(e->ctx, drl_safetensors_find(st, "dense.weight"), e->weight) != DRL_OK ||
+        drl_array_to_float(e->ctx, drl_safetensors_find(st, "dense.bias"), e->bias) != DRL_OK) return fail(e, "classifier");
+    drl_safetensors_close(st);
+    e->reference_count = e->train->count;
+    e->test_count = e->tests->count;
+    e->reference = (float *)block((size_t)e->reference_count * FEATURES, sizeof *e->reference);
+    e->test = images_of((size_t)e->test_count);
+    x = images_of((size_t)e->reference_count);
+    for (i = 0; i < e->reference_count; ++i)
+        if (drl_dataset_image(e->ctx, e->train, i, SIDE, SIDE, x + (size_t)i * PIXELS) != DRL_OK) return fail(e, "training images");
+    for (i = 0; i < e->test_count; ++i)
+        if (drl_dataset_image(e->ctx, e->tests, i, SIDE, SIDE, e->test + (size_t)i * PIXELS) != DRL_OK) return fail(e, "test images");
+    failed = features(e, x, e->reference_count, e->reference);
+    free(x);
+    return failed;
+}
+
+static void blur(const float *x, float *y)              /* 3x3 mean, edges repeated */
+{
+    int i, j, r, s;
+    for (i = 0; i < SIDE; ++i)
+        for (j = 0; j < SIDE; ++j) {
+            float sum = 0;
+            for (r = -1; r <= 1; ++r)
+                for (s = -1; s <= 1; ++s) {
+                    int k = i + r < 0 ? 0 : i + r >= SIDE ? SIDE - 1 : i + r, l = j + s < 0 ? 0 : j + s >= SIDE ? SIDE - 1 : j + s;
+                    sum += x[k * SIDE + l];
+                }
+            y[i * SIDE + j] = sum / 9;
+        }
+}
+
+static void clamp(float *x, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; ++i) x[i] = x[i] < -1 ? -1.0f : x[i] > 1 ? 1.0f : x[i];
+}
+
+static int show_scale(const judge *e)
+{
+    size_t i, n = (size_t)e->test_count;
+    float *x = images_of(n);
+    drl_rng rng = { 1, 0, 0 };
+    verdict v;
+    int failed = look(e, e->test, e->test_count, e->tests->labels, &v);
+    if (!failed) {
+        printf("classifier accuracy on %d test images  %.4f\n", e->test_count, (double)v.right / e->test_count);
+        printf("frechet, test images                     %.2f\n", v.distance);
+        for (i = 0; i < n; ++i) blur(e->test + i * PIXELS, x + i * PIXELS);
+        failed = look(e, x, e->test_count, NULL, &v);
+    }
+    if (!failed) {
+        printf("frechet, test images blurred 3x3         %.2f\n", v.distance);
+        drl_rng_normals(e->ctx, &rng, x, n * PIXELS);
+        for (i = 0; i < n * PIXELS; ++i) x[i] = e->test[i] + 0.2f * x[i];
+        clamp(x, n * PIXELS);
+        failed = look(e, x, e->test_count, NULL, &v);
+    }
+    if (!failed) printf("frechet, test images with noise 0.2      %.2f\n", v.distance);
+    fflush(stdout);
+    free(x);
+    return failed;
+}
+
+/* -- models -- */
+
+/* One row of a table: a value for each model, then mean and standard deviation. */
+static void show_row(const char *name, const double *value, int count, int digits)
+{
+    double mean = 0, square = 0;
+    int i;
+    printf("  %-34s", name);
+    for (i = 0; i < count; ++i) { printf(" %8.*f", digits, value[i]); mean += value[i] / count; }
+    for (i = 0; i < count; ++i) square += (value[i] - mean) * (value[i] - mean);
+    if (count > 1) printf("    mean %.*f +- %.*f", digits, mean, digits, sqrt(square / (count - 1)));
+    printf("\n");
+    fflush(stdout);
+}
+
+static void show_models(const judge *e, const char *title)
+{
+    int i;
+    printf("%s\n", title);
+    for (i = 0; i < e->models; ++i) printf("  model %d: %s\n", i + 1, e->name[i]);
+}
+
+static int load_models(judge *e, char **path, int count)
+{
+    drl_model_desc d;
+    for (e->models = 0; e->models < count; ++e->models) {
+        e->name[e->models] = path[e->models];
+        if (drl_model_load(e->ctx, path[e->models], &e->model[e->models]) != DRL_OK) return fail(e, path[e->models]);
+        drl_model_describe(e->model[e->models], &d);
+        if (d.height != SIDE || d.width != SIDE || d.channels != 1) {
+            fprintf(stderr, "%s draws %d x %d x %d, not %d x %d x 1\n", path[e->models], d.height, d.width, d.channels, SIDE, SIDE);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int sample(judge *e, int m, const drl_sample_desc *how, const uint8_t *asked, verdict *v)
+{
+    if (drl_sample(e->model[m], how, e->samples) != DRL_OK) return fail(e, e->name[m]);
+    clamp(e->samples, (size_t)how->count * PIXELS);
+    return look(e, e->samples, how->count, asked, v);
+}
+
+static int show_samples(judge *e)
+{
+    double row[5][MODELS];
+    verdict v;
+    char title[80];
+    int m, k;
+    snprintf(title, sizeof title, "%d samples, without a class", e->how.count);
+    show_models(e, title);
+    for (m = 0; m < e->models; ++m) {
+        if (sample(e, m, &e->how, NULL, &v)) return 1;
+        row[0][m] = v.distance; row[1][m] = v.mean_term; row[2][m] = v.covariance_term; row[3][m] = v.score; row[4][m] = 100 * v.confidence;
+        printf("  model %d draws of the digits 0 to 9:", m + 1);
+        for (k = 0; k < DIGITS; ++k) printf(" %d", v.digit[k]);
+        printf("\n");
+        fflush(stdout);
+    }
+    show_row("frechet", row[0], e->models, 2);
+    show_row("  of which means", row[1], e->models, 2);
+    show_row("  of which covariances", row[2], e->models, 2);
+    show_row("inception score (of 10)", row[3], e->models, 2);
+    show_row("mean confidence, percent", row[4], e->models, 1);
+    return 0;
+}
+
+static int show_table(judge *e)
+{
+    static const int shorter[] = { 0, 8, 5, 3 };
+    double row[MODELS];
+    char name[40];
+    int i, m;
+    show_models(e, "frechet of samples by shorter chains");
+    for (i = 0; i < 4; ++i) {
+        int known = 0, fits = 1;
+        for (m = 0; m < e->models; ++m) {
+            drl_sample_desc how = e->how;
+            drl_model_desc d;
+            verdict v;
+            drl_model_describe(e->model[m], &d);
+            if (shorter[i] >= d.steps) fits = 0;
+            if (!known) known = d.steps;
+            how.steps = shorter[i];
+            how.keep_step = 0;
+            if (!fits) break;
+            if (sample(e, m, &how, NULL, &v)) return 1;
+            row[m] = v.distance;
+        }
+        if (shorter[i]) snprintf(name, sizeof name, "%d steps a level", shorter[i]);
+        else if (e->models == 1) snprintf(name, sizeof name, "%d steps a level, as trained", known);
+        else snprintf(name, sizeof name, "steps as trained");
+        if (fits) show_row(name, row, e->models, 2);
+        else printf("  %-34s not shorter than in training\n", name);
+    }
+    return 0;
+}
+
+static int show_guidance(judge *e, const float *weight, int weights)
+{
+    int *label = (int *)block((size_t)e->how.count, sizeof *label), i, j, m;
+    uint8_t *asked = (uint8_t *)block((size_t)e->how.count, 1);
+    double right[MODELS], distance[MODELS];
+    char name[40];
+    for (m = 0; m < e->models; ++m) {
+        drl_model_desc d;
+        drl_model_describe(e->model[m], &d);
+        if (d.classes != DIGITS) { fprintf(stderr, "--guidance: %s has %d classes, digits are %d\n", e->name[m], d.classes, DIGITS); return 1; }
+    }
+    for (i = 0; i < e->how.count; ++i) { asked[i] = (uint8_t)(i % DIGITS); label[i] = 1 + i % DIGITS; }
+    show_models(e, "asked for digits: percent that the classifier takes for them, and frechet");
+    for (i = 0; i < weights; ++i) {
+        for (m = 0; m < e->models; ++m) {
+            drl_sample_desc how = e->how;
+            verdict v;
+            how.labels = label;
+            how.guidance = weight[i];
+            if (sample(e, m, &how, asked, &v)) return 1;
+            right[m] = 100.0 * v.right / how.count;
+            distance[m] = v.distance;
+        }
+        snprintf(name, sizeof name, "w = %g, percent right", (double)weight[i]);
+        show_row(name, right, e->models, 1);
+        for (j = 0; name[j] && name[j] != ','; ++j) { }
+        strcpy(name + j, ", frechet");
+        show_row(name, distance, e->models, 2);
+    }
+    free(label);
+    free(asked);
+    return 0;
+}
+
+/* The tiles in grey, as bright as they look on black, centred. */
+static float *grey_tiles(const judge *e, int *count)
+{
+    char path[1024];
+    const char *file = in_folder(e, "data/tiles/tiles-images.npy", path, sizeof path);
+    drl_dataset *tiles = NULL, grey;
+    uint8_t *pixel;
+    float *out = NULL;
+    size_t i, n;
+    int k;
+    if (drl_dataset_load(e->ctx, &file, 1, &tiles) != DRL_OK || tiles->channels != 4) {
+        if (tiles) fprintf(stderr, "%s: %d channels, not RGBA\n", file, tiles->channels);
+        else fail(e, "tiles");
+        return NULL;
+    }
+    grey = *tiles;
+    grey.channels = 1;
+    n = (size_t)tiles->count * (size_t)tiles->height * (size_t)tiles->width;
+    grey.pixels = pixel = (uint8_t *)block(n, 1);
+    for (i = 0; i < n; ++i) {
+        const uint8_t *p = tiles->pixels + 4 * i;
+        pixel[i] = (uint8_t)((299u * p[0] + 587u * p[1] + 114u * p[2] + 500u) / 1000u * p[3] / 255u);
+    }
+    *count = tiles->count;
+    out = images_of((size_t)tiles->count);
+    for (k = 0; k < tiles->count; ++k)
+        if (drl_dataset_image(e->ctx, &grey, k, SIDE, SIDE, out + (size_t)k * PIXELS) != DRL_OK) { fail(e, "tiles"); break; }
+    if (k < tiles->count) { free(out); out = NULL; }
+    free(pixel);
+    drl_dataset_destroy(tiles);
+    return out;
+}
+
+static int show_ood(judge *e)
+{
+    enum { KINDS = 4 };
+    static const char *const kind[KINDS] = { "training images (about 0.5)", "tiles in grey", "test images upside down", "means of two test images" };
+    double area[KINDS][MODELS];
+    float *set[KINDS], *score, *other, *work;
+    int count[KINDS], i, k, m, most;
+    drl_rng rng = { 2, 0, 0 };
+    for (k = 0; k < KINDS; ++k) count[k] = e->test_count;
+    set[1] = grey_tiles(e, &count[1]);
+    if (!set[1]) return 1;
+    for (k = 0; k < KINDS; ++k) if (k != 1) set[k] = images_of((size_t)count[k]);
+    for (i = 0; i < e->test_count; ++i) {
+        int a = drl_rng_below(&rng, e->test_count), b = drl_rng_below(&rng, e->test_count - 1), p;
+        const float *first = e->test + (size_t)a * PIXELS, *second = e->test + (size_t)(b + (b >= a)) * PIXELS, *x = e->test + (size_t)i * PIXELS;
+        for (p = 0; p < PIXELS; ++p) {
+            set[2][(size_t)i * PIXELS + (size_t)p] = x[PIXELS - 1 - p];         /* half a turn */
+            set[3][(size_t)i * PIXELS + (size_t)p] = 0.5f * (first[p] + second[p]);
+        }
+        if (drl_dataset_image(e->ctx, e->train, i % e->train->count, SIDE, SIDE, set[0] + (size_t)i * PIXELS) != DRL_OK) return fail(e, "training images");
+    }
+    most = count[1] > e->test_count ? count[1] : e->test_count;
+    score = (float *)block((size_t)e->test_count, sizeof *score);
+    other = (float *)block((size_t)most, sizeof *other);
+    work = images_of((size_t)most);
+    for (m = 0; m < e->models; ++m) {
+        if (drl_model_score(e->model[m], e->test_count, e->test, NULL, score, work) != DRL_OK) return fail(e, e->name[m]);
+        for (k = 0; k < KINDS; ++k)
+            if (drl_model_score(e->model[m], count[k], set[k], NULL, other, work) != DRL_OK ||
+                drl_auroc(e->ctx, score, e->test_count, other, count[k], &area[k][m]) != DRL_OK) return fail(e, e->name[m]);
+    }
+    show_models(e, "AUROC of test images against");
+    for (k = 0; k < KINDS; ++k) show_row(kind[k], area[k], e->models, 3);
+    for (k = 0; k < KINDS; ++k) free(set[k]);
+    free(score);
+    free(other);
+    free(work);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    options o = options_of(argc, argv);
+    static judge e;
+    const char *list;
+    float weight[ROWS];
+    int weights = 0, table, ood, count, failed;
+    e.ctx = options_context(&o);
+    e.how.count = option_int(&o, "--count", 1000);
+    e.how.seed = (uint64_t)option_int(&o, "--seed", 1);
+    e.how.steps = option_int(&o, "--steps", 0);
+    e.how.keep_step = option_flag(&o, "--keep-step");
+    e.data = option_text(&o, "--data", "../shared");
+    table = option_flag(&o, "--table");
+    ood = option_flag(&o, "--ood");
+    list = option_text(&o, "--guidance", NULL);
+    count = options_rest(&o, usage);
+    while (list) {
+        char *end;
+        double w = strtod(list, &end);
+        if (end == list) {
+            if (!*list && weights) break;
+            fprintf(stderr, "--guidance: up to %d weights as in \"0 0.5 1\" are needed, not '%s'\n", ROWS, list);
+            return 2;
+        }
+        if (weights == ROWS) { fprintf(stderr, "--guidance: at most %d weights\n", ROWS); return 2; }
+        weight[weights++] = (float)w;
+        list = end;
+    }
+    if (e.how.count < 2 || e.how.count > 100000 || e.how.steps < 0 || count > MODELS) { fprintf(stderr, "2 to 100000 samples, at most %d models\n%s", MODELS, usage); return 2; }
+    if (!count && (table || ood || weights)) { fprintf(stderr, "a model is needed for --table, --guidance and --ood\n%s", usage); return 2; }
+    if (load_models(&e, argv + 1, count) || load(&e)) return 1;     /* all that can be missing, before anything that takes long */
+    e.samples = images_of((size_t)e.how.count);
+    failed = show_scale(&e);
+    if (!failed && table) failed = show_table(&e);
+    if (!failed && weights) failed = show_guidance(&e, weight, weights);
+    if (!failed && ood) failed = show_ood(&e);
+    if (!failed && e.models && !table && !weights && !ood) failed = show_samples(&e);
+    while (e.models) drl_model_destroy(e.model[--e.models]);
+    free(e.reference);
+    free(e.test);
+    free(e.samples);
+    drl_net_destroy(e.net);
+    drl_dataset_destroy(e.train);
+    drl_dataset_destroy(e.tests);
+    drl_ctx_destroy(e.ctx);
+    return failed;
+}

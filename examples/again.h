@@ -1,0 +1,39 @@
+/* again.h - drl_sample, then again and again from lower and lower levels: each result is noised up to a level and comes down again. One pass
+ * decides on the noisy levels, with few steps and hardly seeing what is known or asked for; every further one corrects that by what the
+ * levels below made of it. For inpainting and sums of several classes, at several times the cost. Include it after drl.h. */
+#ifndef AGAIN_H
+#define AGAIN_H
+#include <stdlib.h>
+
+/* from: the levels to start from after the first pass, ending with 0, none above the model's number of levels. */
+static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_sample_desc *first, const int *from, float *out)
+{
+    const drl_schedule *schedule = drl_model_schedule(model);
+    drl_sample_desc how = *first;
+    drl_model_desc d;
+    float *start = NULL;
+    size_t size, count, j;
+    int i;
+    drl_status status = drl_sample(model, &how, out);
+    drl_model_describe(model, &d);
+    size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
+    count = size * (how.count > 1 ? (size_t)how.count : 1);
+    if (status == DRL_OK && *from && (start = (float *)malloc(count * sizeof *start)) == NULL) status = DRL_E_MEMORY;
+    for (; *from && status == DRL_OK; ++from) {
+        drl_rng rng;
+        rng.seed = how.seed;
+        for (i = 0; i < (int)(count / size); ++i) {             /* an image gets the same noise alone and among others */
+            rng.stream = (uint64_t)(uint32_t)(how.first + i) << 32 | 0xffffffffu;       /* no draw of the sampler's */
+            rng.position = 0;
+            drl_rng_normals(ctx, &rng, start + (size_t)i * size, size);
+        }
+        for (j = 0; j < count; ++j) start[j] = (float)schedule->abar[*from] * out[j] + (float)schedule->sbar[*from] * start[j];
+        how.start = start;
+        how.from_level = *from;
+        how.seed += 0x9e3779b9u;                                /* other draws in every pass */
+        status = drl_sample(model, &how, out);
+    }
+    free(start);
+    return status;
+}
+#endif

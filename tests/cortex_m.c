@@ -1,0 +1,172 @@
+/* cortex_m.c - a microcontroller without an operating system samples a model that lies in flash: one static arena, no heap, no files. On the
+ * computer that builds it, with -DWRITE_MODEL, this program makes the model, samples it with portable C and prints both as a header; the
+ * microcontroller must then draw the same bits. tests/check-all.sh does it all (check "cortex-m"); by hand:
+ *
+ *     cc -O2 -DWRITE_MODEL tests/cortex_m.c -o write -lm && ./write > model.h
+ *     arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -O2 -ffreestanding -nostartfiles -I. -T tests/cortex_m.ld tests/cortex_m.c -o cortex.elf -lm
+ *     qemu-system-arm -M mps2-an385 -nographic -monitor none -serial none -semihosting-config enable=on,target=native -kernel cortex.elf
+ *
+ * and the same with -mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16 on mps2-an386. */
+#ifndef WRITE_MODEL
+#define DRL_NO_MALLOC
+#define DRL_NO_STDIO
+#define DRL_ASSERT(condition) do { if (!(condition)) stop("a promise inside drl.h is broken\n", 1); } while (0)
+static void stop(const char *text, int code);
+#endif
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+
+#define COUNT 2
+#define SIDE  8
+#define ARENA (352 * 1024)
+
+static float pixels[COUNT * SIDE * SIDE];
+static unsigned char arena[ARENA];
+
+/* Samples COUNT images of the model within the arena; FNV-1a over their bits. */
+static drl_status sample(const void *file, size_t size, uint32_t *hash, size_t *peak)
+{
+    drl_ctx_desc d;
+    drl_model_desc use;
+    drl_sample_desc how;
+    drl_ctx *ctx = NULL;
+    drl_model *m = NULL;
+    drl_status status;
+    uint32_t u;
+    int i, j;
+    memset(&d, 0, sizeof d);
+    d.memory = arena;
+    d.memory_size = sizeof arena;
+    d.isa = DRL_ISA_PORTABLE;
+    memset(&use, 0, sizeof use);
+    use.batch = 1;
+    memset(&how, 0, sizeof how);
+    how.count = COUNT;
+    how.seed = 42;
+    status = drl_ctx_create(&d, &ctx);
+    if (status == DRL_OK) status = drl_model_load_memory(ctx, file, size, &use, &m);
+    if (status == DRL_OK) status = drl_sample(m, &how, pixels);
+    for (*hash = 2166136261u, i = 0; i < COUNT * SIDE * SIDE; ++i) {
+        memcpy(&u, pixels + i, 4);
+        for (j = 0; j < 4; ++j) *hash = (*hash ^ ((u >> 8 * j) & 255)) * 16777619u;
+    }
+    *peak = drl_ctx_bytes_peak(ctx);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+    return status;
+}
+
+#ifdef WRITE_MODEL
+#include <stdio.h>
+
+int main(void)
+{
+    drl_model_desc d;
+    drl_train_desc td;
+    drl_ctx *ctx = NULL;
+    drl_model *m = NULL;
+    drl_trainer *tr = NULL;
+    float x0[4 * SIDE * SIDE];
+    unsigned char *file;
+    size_t size = 0, written = 0, peak = 0, i;
+    uint32_t hash = 0;
+    int step, ok;
+    memset(&d, 0, sizeof d);
+    d.height = SIDE;
+    d.base = 8;
+    d.resolutions = 2;
+    d.levels = 3;
+    d.steps = 4;
+    d.batch = 4;
+    d.trainable = 1;
+    memset(&td, 0, sizeof td);
+    td.batch = 4;
+    td.warmup = -1;
+    ok = drl_ctx_create(NULL, &ctx) == DRL_OK && drl_model_create(ctx, &d, 5, &m) == DRL_OK && drl_trainer_create(m, &td, &tr) == DRL_OK;
+    for (step = 0; ok && step < 20; ++step) {
+        drl_rng rng = drl_trainer_rng(tr);
+        for (i = 0; i < 4 * SIDE * SIDE; ++i) x0[i] = drl_rng_below(&rng, 2) ? 1.0f : -1.0f;
+        ok = drl_trainer_step(tr, x0, NULL, NULL) == DRL_OK;
+    }
+    if (!ok || drl_model_save_size(m, &size) != DRL_OK || (file = (unsigned char *)malloc(size)) == NULL || drl_model_save_memory(m, file, size, &written) != DRL_OK
+        || sample(file, written, &hash, &peak) != DRL_OK) {
+        fprintf(stderr, "cortex_m: the model cannot be made or sampled: %s\n", drl_ctx_message(ctx));
+        return 1;
+    }
+    printf("#define EXPECTED 0x%08lxu\nstatic const unsigned char model[%lu] = {", (unsigned long)hash, (unsigned long)written);
+    for (i = 0; i < written; ++i) printf("%s%u,", i % 24 ? "" : "\n", file[i]);
+    printf("\n};\n");
+    free(file);
+    drl_trainer_destroy(tr);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+    return 0;
+}
+
+#else
+#include "model.h"
+
+/* Semihosting: the debugger, here the emulator, writes and ends the program. */
+static int ask(int what, const void *with)
+{
+    register int r0 __asm__("r0") = what;
+    register const void *r1 __asm__("r1") = with;
+    __asm__ volatile ("bkpt 0xAB" : "+r" (r0) : "r" (r1) : "memory");
+    return r0;
+}
+
+static void stop(const char *text, int code)
+{
+    uint32_t why[2];
+    why[0] = 0x20026;       /* the application has ended */
+    why[1] = (uint32_t)code;
+    ask(0x04, text);
+    ask(0x20, why);
+    for (;;) { }
+}
+
+static void say(const char *name, uint32_t v)
+{
+    char text[9];
+    int i;
+    for (i = 0; i < 8; ++i) text[i] = "0123456789abcdef"[v >> (28 - 4 * i) & 15];
+    text[8] = 0;
+    ask(0x04, name);
+    ask(0x04, text);
+    ask(0x04, "\n");
+}
+
+int main(void)
+{
+    uint32_t hash;
+    size_t peak;
+    drl_status status = sample(model, sizeof model, &hash, &peak);
+    if (status != DRL_OK) stop(drl_status_text(status), 1);
+    say("model bytes ", (uint32_t)sizeof model);
+    say("arena peak  ", (uint32_t)peak);
+    say("hash        ", hash);
+    stop(hash == EXPECTED ? "the same bits\n" : "other bits than on the computer\n", hash != EXPECTED);
+    return 0;
+}
+
+/* Start: what the linker script names, the stack's top and the first instruction at address 0. */
+extern uint32_t data_from[], data_begin[], data_end[], bss_begin[], bss_end[], stack_top[];
+void start(void);
+static void fault(void) { stop("fault\n", 1); }
+
+void start(void)
+{
+    uint32_t *from = data_from, *to;
+    for (to = data_begin; to < data_end; ) *to++ = *from++;
+    for (to = bss_begin; to < bss_end; ) *to++ = 0;
+#ifdef __ARM_FP
+    *(volatile uint32_t *)0xE000ED88 |= 0xF << 20;      /* coprocessors 10 and 11: the floating-point unit */
+    __asm__ volatile ("dsb\n isb");
+#endif
+    main();
+}
+
+__attribute__((section(".vectors"), used)) static void *const vectors[] = {
+    stack_top, (void *)start, (void *)fault, (void *)fault, (void *)fault, (void *)fault, (void *)fault
+};
+#endif
