@@ -75,7 +75,7 @@ bench-peers: build/bench
 	if [ -n "$(PEER_PYTHON)" ]; then $(PEER_PYTHON) bench/peers.py || exit 1; \
 	else echo "PyTorch is not installed: apt-get install python3-torch libopenblas0-openmp"; missing=1; fi; exit $$missing
 
-# 100 million numbers and half an hour of one core, most of it PyTorch's double precision; /2: one instruction set of two.
+# A file of 465 MB and some minutes of a quiet core, more when chains meet kinks.
 parity-full: build/parity
 	@[ -n "$(PEER_PYTHON)" ] || { echo "PyTorch is not installed: apt-get install python3-torch libopenblas0-openmp"; exit 1; }
 	$(PEER_PYTHON) bench/peers.py --write build/official.safetensors
