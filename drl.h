@@ -73,8 +73,8 @@
  * Accuracy. float32; a direct convolution's error is that of one chain of C*R*S fused multiply-adds, Winograd's about three times as much.
  * Tolerances in the tests follow the length of the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
  *
- * Speed. Nearly all of the time goes to 3x3 convolutions, by Winograd's algorithm where a layer is large enough for it. All instruction sets are in every binary; no -m flag is needed. With gcc the
- * kernels are optimised even without -O; with clang say -O2.
+ * Speed. Nearly all of the time goes to 3x3 convolutions, by Winograd's algorithm where a layer is large enough for it. All instruction
+ * sets are in every binary; no -m flag is needed. With gcc the kernels are optimised even without -O; with clang say -O2.
  *
  * Options, to be defined before the include:
  *     DRL_IMPLEMENTATION   in one file: the code, not only the declarations
@@ -241,8 +241,8 @@ DRL_API size_t     drl_tensor_count(const drl_tensor *t);           /* n*h*w*c, 
 typedef struct drl_conv2d_desc {
     int in_channels, out_channels;  /* >= 1 */
     int kernel;                     /* 3 or 1, zero means 3 */
-    int winograd;                   /* nonzero: forward and gradient by input of a 3x3 kernel by F(4x4, 3x3) [Lavin15]: a quarter of the
-                                     * multiplications, about three times the rounding error, 4 times the packed weights. Pays from 4x4 pixels up */
+    int winograd;                   /* nonzero: all passes of a 3x3 kernel by F(4x4, 3x3) [Lavin15]: a quarter of the multiplications, about
+                                     * three times the rounding error, 4 times the packed weights. Pays from 4x4 pixels up */
 } drl_conv2d_desc;
 
 /* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. 0, as from all

@@ -1559,7 +1559,7 @@ static void seam(void)
         drl_sampler_destroy(sampler);
     }
     CHECK(!wrong, "%d rows have lost their known half", wrong);
-    CHECK(at_first < 2.5 && across < 1.15 * drawn, "differences across the seam are %.4f, in the drawn half %.4f; at first %.2f times as large", across, drawn, at_first);
+    CHECK(at_first < 2.5 && across < 1.3 * drawn, "differences across the seam are %.4f, in the drawn half %.4f; at first %.2f times as large", across, drawn, at_first);
     CHECK(fabs(drawn - 0.11) < 0.015, "squared differences of the drawn half are %.4f, not 0.1 and a little of the noise that is left", drawn);
     drl_ctx_destroy(ctx);
 }
