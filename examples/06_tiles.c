@@ -7,7 +7,7 @@
  *     ./tiles --data IMAGES --data LABELS [--names FILE]          # IDX, CIFAR-10 binary or NPY files; FILE has one class name a line
  *
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N  --size N (pad images to N x N, or average
- *   them down)  --base N  --k N (Langevin steps)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
+ *   them down)  --base N  --k N (Langevin steps)  --b2 X (of the step size)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
  *   --guidance X (of the other pictures)  --seed N  --out PREFIX  --threads N  --isa NAME
  * Writes PREFIX.safetensors and four pictures, PNG or PPM:
  *   PREFIX-guidance     a column a class, a row a weight w of (w + 1) F(y; class) - w F(y): the larger, the clearer and the more alike
@@ -34,7 +34,7 @@
 static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from which inpainting and sums are drawn again */
 
 static const char usage[] =
-    "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--size N] [--base N] [--k N] [--batch N] [--lr X] [--initializer-lr X]\n"
+    "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--size N] [--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
     "      [--warmup N] [--noise X] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 
 typedef struct demo {
@@ -99,7 +99,7 @@ static int train(demo *e, const drl_train_desc *td, int steps, double minutes)
     while (done < 1) {
         drl_rng rng = drl_trainer_rng(trainer);
         drl_status status = drl_dataset_batch(e->ctx, &e->data, &rng, td->batch, e->d.height, e->d.width, x0, labels);
-        for (i = 0; i < td->batch; ++i) labels[i] = class_of(e, labels[i], drl_rng_below(&rng, 2));
+        for (i = 0; i < td->batch; ++i) labels[i] = class_of(e, labels[i], drl_rng_below(&rng, 3) == 0);     /* shapes take longer to learn than colours */
         drl_trainer_set_rate(trainer, done < 0.5 ? 1 : 2 - 2 * done);       /* constant, then falling to zero */
         if (status == DRL_OK) status = drl_trainer_step(trainer, x0, labels, &report);
         if (status == DRL_E_DIVERGED && rollbacks++ < ROLLBACKS) {
@@ -343,8 +343,7 @@ int main(int argc, char **argv)
     e.d.form = DRL_FORM_CDRL;
     e.d.base = option_int(&o, "--base", 16);
     e.d.steps = option_int(&o, "--k", 8);
-    e.d.b2 = option_number(&o, "--b2", 0);
-    td.label_drop = (float)option_number(&o, "--label-drop", 0);
+    e.d.b2 = option_number(&o, "--b2", 1e-3);
     e.d.batch = td.batch = option_int(&o, "--batch", 16);
     e.d.trainable = 1;
     td.learning_rate = (float)option_number(&o, "--lr", 1e-3);
