@@ -7,8 +7,10 @@
  *     ./toy2d [--form drl|cdrl] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
  *
  * Writes PREFIX-checkerboard.png and PREFIX-rings.png (or .ppm). A column is a noise level, 0 (data) to 5. The rows: data with that much
- * noise; the model's density exp(F), normalised on the panel; samples on their way from pure noise (right) to data (left). Below each
- * column stands the mean log density of the data, in nats, under the model.
+ * noise; the model's density exp(F / tau), normalised on the panel; samples on their way from pure noise (right) to data (left). tau is
+ * the temperature at which the data is most likely: 1 where the energy is a log density, as it is (within 5 %) but for level 0. There a
+ * step is small against the noise that has to go, sbar_t being what steps grow with, and so short a chain needs an energy far steeper.
+ * CDRL's initializer starts chains at the mean of what is likely, which in a plane full of gaps is often a gap: more steps, softer edges.
  * About 25 seconds a data set on one core.
  */
 #define DRL_IMPLEMENTATION
@@ -19,7 +21,7 @@
 
 #define BATCH   64
 #define LEVELS  6
-#define SAMPLES 4000
+#define SAMPLES 3000                /* at most PANEL * PANEL */
 #define PANEL   96                  /* pixels of a panel, and points of the grid on which the energy is evaluated */
 #define RANGE   2.0f                /* both data sets fill [-2, 2]^2: level 1 has noise 0.32, which is then less than a square or a gap */
 
@@ -43,51 +45,45 @@ static void rings(drl_rng *rng, float *xy)                      /* two circles, 
 /* Half the width of what is shown of level t, in units of x_t. */
 static double window(const drl_schedule *s, int t) { return 1.15 * (double)RANGE * s->abar[t] + 2.2 * s->sbar[t]; }
 
-static void draw_points(picture *p, int x, int y, const float *xy, double half)
+/* F = f / step_t^2 at n points x_t of level t: it lives on y = a_{t+1} x. */
+static drl_status evaluate(drl_model *model, int t, const float *x, int n, double *F)
 {
+    static float y[2 * PANEL * PANEL], level[PANEL * PANEL], f[PANEL * PANEL];
+    const drl_schedule *s = drl_model_schedule(model);
+    double step = drl_schedule_step(s, t);
+    drl_status status;
     int i;
-    picture_fill(p, x, y, PANEL, PANEL, 0x000006ffu);
-    for (i = 0; i < SAMPLES; ++i) {
-        double u = ((double)xy[2 * i] / half + 1) * 0.5 * PANEL, v = (1 - (double)xy[2 * i + 1] / half) * 0.5 * PANEL;
-        if (u >= 0 && u < PANEL && v >= 0 && v < PANEL) picture_fill(p, x + (int)u, y + (int)v, 1, 1, 0xfcc060ffu);
-    }
-}
-
-/* F at n points x_t of level t: it lives on y = a_{t+1} x. */
-static drl_status evaluate(const drl_energy *energy, const drl_schedule *s, int t, const float *x, int n, float *f)
-{
-    float y[2 * BATCH];
-    int level[BATCH], i, j, m;
-    drl_status status = DRL_OK;
-    for (i = 0; i < n && status == DRL_OK; i += m) {
-        m = n - i < BATCH ? n - i : BATCH;
-        for (j = 0; j < m; ++j) level[j] = t;
-        for (j = 0; j < 2 * m; ++j) y[j] = (float)(drl_schedule_scale(s, t) * (double)x[2 * i + j]);
-        status = energy->eval(energy->user, m, y, level, NULL, f + i, NULL);
-    }
+    for (i = 0; i < 2 * n; ++i) y[i] = (float)(drl_schedule_scale(s, t) * (double)x[i]);
+    for (i = 0; i < n; ++i) level[i] = drl_schedule_level(s, t);
+    status = drl_model_f(model, n, y, level, NULL, f, NULL);
+    for (i = 0; i < n; ++i) F[i] = (double)f[i] / (step * step);
     return status;
 }
 
-/* exp(F) / Z, Z being the sum over the panel; *nats <- mean log density of the data. Brightest is twice the mean density of the data. */
-static drl_status draw_density(picture *p, int x, int y, const drl_energy *energy, const drl_schedule *s, int t, const float *data, double *nats)
+/* exp(F / tau) / Z, Z being the integral over the panel, with the tau under which the data is most likely; its mean log density -> *nats. */
+static drl_status draw_density(picture *p, int x, int y, drl_model *model, int t, const float *data, double *tau, double *nats)
 {
-    static float grid[PANEL * PANEL][2], f[PANEL * PANEL], at[SAMPLES];
-    double half = window(s, t), most, z = 0, top = 0;
-    drl_status status = evaluate(energy, s, t, data, SAMPLES, at);
+    static float grid[PANEL * PANEL][2], density[PANEL * PANEL];
+    static double F[PANEL * PANEL], at[SAMPLES];
+    double half = window(drl_model_schedule(model), t), most, mean = 0, z = 1, top = 0, temperature;
+    drl_status status = evaluate(model, t, data, SAMPLES, at);
     int i;
     for (i = 0; i < PANEL * PANEL; ++i) {
         grid[i][0] = (float)(half * ((2 * (i % PANEL) + 1.0) / PANEL - 1));
         grid[i][1] = (float)(half * ((2 * (i / PANEL) + 1.0) / PANEL - 1));
     }
-    if (status == DRL_OK) status = evaluate(energy, s, t, &grid[0][0], PANEL * PANEL, f);
+    if (status == DRL_OK) status = evaluate(model, t, &grid[0][0], PANEL * PANEL, F);
     if (status != DRL_OK) return status;
-    for (i = 0, most = (double)f[0]; i < PANEL * PANEL; ++i) if ((double)f[i] > most) most = (double)f[i];
-    for (i = 0; i < PANEL * PANEL; ++i) z += exp((double)f[i] - most);
-    z *= 4 * half * half / (PANEL * PANEL);
-    for (i = 0, *nats = 0; i < SAMPLES; ++i) *nats += ((double)at[i] - most - log(z)) / SAMPLES;
-    for (i = 0; i < SAMPLES; ++i) top += 2 * exp((double)at[i] - most) / z / SAMPLES;
-    for (i = 0; i < PANEL * PANEL; ++i) f[i] = (float)(exp((double)f[i] - most) / z);
-    picture_heat_map(p, x, y, f, PANEL, PANEL, top, 1);
+    for (i = 1, most = F[0]; i < PANEL * PANEL; ++i) if (F[i] > most) most = F[i];
+    for (i = 0; i < SAMPLES; ++i) mean += (at[i] - most) / SAMPLES;
+    for (temperature = 0.5, *nats = -HUGE_VAL; temperature < 200; temperature *= 1.05) {
+        double sum = 0;
+        for (i = 0; i < PANEL * PANEL; ++i) sum += exp((F[i] - most) / temperature) * 4 * half * half / (PANEL * PANEL);
+        if (mean / temperature - log(sum) > *nats) { *nats = mean / temperature - log(sum); *tau = temperature; z = sum; }
+    }
+    for (i = 0; i < SAMPLES; ++i) top += 1.5 * exp((at[i] - most) / *tau) / z / SAMPLES;       /* the brightest: half as much again as the data's mean */
+    for (i = 0; i < PANEL * PANEL; ++i) density[i] = (float)(exp((F[i] - most) / *tau) / z);
+    picture_heat_map(p, x, y, density, PANEL, PANEL, top, 1);
     return status;
 }
 
@@ -99,13 +95,12 @@ static drl_status train(drl_ctx *ctx, drl_model *model, const char *name, void (
     drl_train_desc d;
     drl_status status;
     double start = seconds_now();
-    int i, k;
+    int i, k, rollbacks = 0;
     memset(&d, 0, sizeof d);
     d.seed = p->seed;
     d.batch = BATCH;
-    d.learning_rate = 1e-3f;
+    d.learning_rate = p->form == DRL_FORM_DRL ? 7e-4f : 5e-4f;
     d.warmup = 200;
-    d.ema = 0.995f;
     d.data_noise = 0.02f;
     status = drl_trainer_create(model, &d, &trainer);
     for (i = 0; i < p->steps && status == DRL_OK; ++i) {
@@ -115,7 +110,7 @@ static drl_status train(drl_ctx *ctx, drl_model *model, const char *name, void (
         for (k = 0; k < BATCH; ++k) draw(&rng, x0 + 2 * k);
         status = drl_trainer_set_rate(trainer, left < 1 ? left : 1);
         if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
-        if (status == DRL_E_DIVERGED) {                         /* back to the last good state, at half the rate */
+        if (status == DRL_E_DIVERGED && rollbacks++ < 20) {     /* back to the last good state, at half the rate */
             printf("\n%s\n", drl_ctx_message(ctx));
             drl_ctx_clear(ctx);
             status = drl_trainer_rollback(trainer);
@@ -144,7 +139,7 @@ static drl_status run(drl_ctx *ctx, const char *name, void (*draw)(drl_rng *, fl
     memset(&md, 0, sizeof md);
     md.height = 1; md.channels = 2;
     md.form = how->form;
-    md.base = 8; md.mult[0] = 8; md.blocks = 2;                 /* two blocks 64 wide */
+    md.base = 8; md.mult[0] = 8; md.blocks = 3;                 /* three blocks 64 wide */
     md.steps = how->k;
     md.b2 = how->b2;                                           /* longer steps than for images: there is less to get wrong in a plane */
     md.noise_scale = 1;
@@ -155,13 +150,12 @@ static drl_status run(drl_ctx *ctx, const char *name, void (*draw)(drl_rng *, fl
     sd.count = SAMPLES;
     sd.seed = how->seed;
     status = drl_model_create(ctx, &md, how->seed, &model);
-    if (status == DRL_OK) status = train(ctx, model, name, draw, plan);
+    if (status == DRL_OK) status = train(ctx, model, name, draw, how);
     if (status == DRL_OK) status = drl_sampler_create(model, &sd, &sampler);
     for (t = LEVELS - 1; t >= 0 && status == DRL_OK; --t) {
         const drl_schedule *s = drl_model_schedule(model);
-        drl_energy energy = drl_model_energy(model);
         int left = 4 + t * (PANEL + 4);
-        double nats = 0;
+        double tau = 1, nats = 0;
         drl_rng rng = { 7, 0, 0 };
         drl_rng_normals(ctx, &rng, x, 2 * SAMPLES);
         for (i = 0; i < SAMPLES; ++i) draw(&rng, data + 2 * i);
@@ -169,10 +163,11 @@ static drl_status run(drl_ctx *ctx, const char *name, void (*draw)(drl_rng *, fl
         status = drl_sampler_run(sampler, how->k);             /* one level: from x_{t+1} to x_t */
         if (status == DRL_RUNNING) status = DRL_OK;
         for (i = 0; i < SAMPLES && status == DRL_OK; ++i) status = drl_sampler_image(sampler, i, x + 2 * i);
-        if (status == DRL_OK) status = draw_density(&p, left, PANEL + 8, &energy, s, t, data, &nats);
-        draw_points(&p, left, 4, data, window(s, t));
-        draw_points(&p, left, 2 * PANEL + 12, x, window(s, t));
-        snprintf(text, sizeof text, "t=%d %.2f", t, nats);
+        if (status == DRL_OK) status = draw_density(&p, left, PANEL + 8, model, t, data, &tau, &nats);
+        picture_points(&p, left, 4, PANEL, data, SAMPLES, window(s, t));
+        picture_points(&p, left, 2 * PANEL + 12, PANEL, x, SAMPLES, window(s, t));
+        printf("%s, level %d: tau %.2f, mean log density of the data %.3f\n", name, t, tau, nats);
+        snprintf(text, sizeof text, "t=%d tau=%.1f", t, tau);
         picture_text(&p, left + 2, 3 * PANEL + 18, text, 0xffffffffu, 2);
     }
     if (snprintf(text, sizeof text, "%s-%s", how->prefix, name) >= (int)sizeof text) status = DRL_E_ARGUMENT;
@@ -193,9 +188,9 @@ int main(int argc, char **argv)
     plan p;
     int failed;
     p.form = strcmp(form, "drl") ? DRL_FORM_CDRL : DRL_FORM_DRL;
-    p.steps = option_int(&o, "--steps", 2500);
-    p.k = option_int(&o, "--k", 100);
-    p.b2 = option_number(&o, "--b2", 5e-3);
+    p.steps = option_int(&o, "--steps", p.form == DRL_FORM_DRL ? 16000 : 10000);
+    p.k = option_int(&o, "--k", p.form == DRL_FORM_DRL ? 6 : 10);
+    p.b2 = option_number(&o, "--b2", p.form == DRL_FORM_DRL ? 5e-3 : 3e-3);
     p.seed = (uint64_t)option_int(&o, "--seed", 1);
     p.prefix = option_text(&o, "--out", "toy2d");
     if (options_rest(&o, usage) || p.steps < 1 || p.k < 1 || !(p.b2 > 0) || (strcmp(form, "drl") && strcmp(form, "cdrl"))) { fputs(usage, stderr); return 2; }

@@ -134,6 +134,17 @@ static inline void picture_heat_map(picture *p, int x, int y, const float *value
             picture_fill(p, x + i * scale, y + (height - 1 - j) * scale, scale, scale, picture_heat((double)value[(size_t)j * (size_t)width + (size_t)i] / top));
 }
 
+/* Points (u, v) of the square [-half, half]^2 as single pixels on a black square, v upwards; those outside are left out. */
+static inline void picture_points(picture *p, int x, int y, int side, const float *uv, int count, double half)
+{
+    int i;
+    picture_fill(p, x, y, side, side, 0x000006ffu);
+    for (i = 0; i < count; ++i) {
+        double u = ((double)uv[2 * i] / half + 1) * 0.5 * side, v = (1 - (double)uv[2 * i + 1] / half) * 0.5 * side;
+        if (u >= 0 && u < side && v >= 0 && v < side) picture_fill(p, x + (int)u, y + (int)v, 1, 1, 0xfcc060ffu);
+    }
+}
+
 /* Write the picture as `name` plus PICTURE_SUFFIX, whole or not at all (drl_file_write renames a finished file). Says what it wrote, or why not. */
 static inline int picture_save(drl_ctx *ctx, const picture *p, const char *name, int quiet)
 {
