@@ -95,7 +95,7 @@ static drl_status train(drl_ctx *ctx, drl_model *model, const char *name, void (
     drl_train_desc d;
     drl_status status;
     double start = seconds_now();
-    int i, k;
+    int i, k, rollbacks = 0;
     memset(&d, 0, sizeof d);
     d.seed = p->seed;
     d.batch = BATCH;
@@ -110,7 +110,7 @@ static drl_status train(drl_ctx *ctx, drl_model *model, const char *name, void (
         for (k = 0; k < BATCH; ++k) draw(&rng, x0 + 2 * k);
         status = drl_trainer_set_rate(trainer, left < 1 ? left : 1);
         if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
-        if (status == DRL_E_DIVERGED) {                         /* back to the last good state, at half the rate */
+        if (status == DRL_E_DIVERGED && rollbacks++ < 20) {     /* back to the last good state, at half the rate */
             printf("\n%s\n", drl_ctx_message(ctx));
             drl_ctx_clear(ctx);
             status = drl_trainer_rollback(trainer);
