@@ -1676,10 +1676,8 @@ typedef struct drl__winograd_args {
     int h, w, c, k, chunk;
     int transposed;                 /* a gradient */
     drl__fused fused;
-    /* parameter gradient: of a chunk's first tile on, see drl__winograd_dw */
-    const float *dy;
+    const float *dy;                /* parameter gradient, see drl__winograd_dw */
     float *u, *dweight;
-    size_t first;
     int stage;
 } drl__winograd_args;
 
@@ -2305,7 +2303,7 @@ static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const flo
 
 static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *work)
 {
-    size_t sums = 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels), tiles;
+    size_t sums = 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels);
     drl__winograd_args a;
     memset(&a, 0, sizeof a);
     a.x = x->data;
@@ -2321,15 +2319,9 @@ static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, con
     a.tiles = drl__winograd_tiles(x->n, x->h, x->w);
     a.chunk = drl__winograd_chunk(d, a.tiles, 1);
     memset(work, 0, (drl__zeros_floats(d) + sums) * sizeof *work);
-    for (; a.first < a.tiles; a.first += (size_t)a.chunk) {
-        tiles = a.tiles - a.first < (size_t)a.chunk ? a.tiles - a.first : (size_t)a.chunk;
-        a.stage = 0;
-        drl__split(ctx, tiles, 4, ctx->kernels->winograd_dw, &a);
-        a.stage = 1;
-        drl__split(ctx, 36, 1, ctx->kernels->winograd_dw, &a);
-    }
-    a.stage = 2;
-    drl__split(ctx, (size_t)a.c, 1, ctx->kernels->winograd_dw, &a);
+    drl__split(ctx, 6, 1, ctx->kernels->winograd_dw, &a);
+    a.stage = 1;
+    drl__split(ctx, (size_t)a.c, 1 + DRL__GRAIN / (36 * (size_t)a.k), ctx->kernels->winograd_dw, &a);
 }
 
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work)
@@ -2844,12 +2836,12 @@ DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl
 
 /* 16 bits an element: eight elements a block of the generator. The top bits of the counter keep away from all draws of drl_rng_...,
  * whose positions are four times a block's number. */
-typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t image; uint8_t *bits; } drl__dropout_args;
+typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t first, image; uint8_t *bits; } drl__dropout_args;
 
 static void drl__dropout_span(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__dropout_args *a = (const drl__dropout_args *)arg;
-    size_t e, image = begin / a->image, i = begin % a->image, n, k;
+    size_t e, image = a->first + begin / a->image, i = begin % a->image, n, k;
     (void)job;
     for (e = begin; e < end; e += n, i += n) {
         uint32_t word[4];
@@ -2873,7 +2865,8 @@ static void drl__dropout_span(const void *arg, size_t begin, size_t end, int job
 
 static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
 
-DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
+/* x begins with image `first` of the batch. */
+static drl_status drl__dropout(drl_ctx *ctx, const drl_rng *rng, int number, int first, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
 {
     drl_status status = drl__expect_like(ctx, "drl_dropout_forward", "y", y, x);
     drl__dropout_args a;
@@ -2881,11 +2874,17 @@ DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int num
     if (!rng || !bits || !(p >= 0 && p < 1)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dropout_forward: p is %g; it must be in [0, 1), and rng and bits are needed", (double)p);
     a.rng = rng;
     a.number = number;
+    a.first = (size_t)first;
     a.drop = drl__dropout_share(p);
     a.image = drl_tensor_count(x) / (size_t)x->n;
     a.bits = bits;
     drl__split(ctx, drl_tensor_count(x), DRL__GRAIN / 8, drl__dropout_span, &a);
     return drl_dropout_input_grad(ctx, p, bits, x, y, 0);
+}
+
+DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
+{
+    return drl__dropout(ctx, rng, number, 0, p, x, y, bits);
 }
 
 DRL_API drl_status drl_dropout_input_grad(drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate)
@@ -5634,9 +5633,11 @@ static void drl__use(drl__program *p, int buffer, int when)
     b->last = when;
 }
 
-static void drl__lifetimes(drl__program *p)
+/* In the training program a stretch of instructions without a gradient by parameters is one moment: threads take different images through it, and
+ * are not at the same instruction. */
+static void drl__lifetimes(drl__program *p, drl_net_mode mode)
 {
-    int i;
+    int i, from = 0, to;
     for (i = 0; i <= p->instr_count; ++i) {
         const drl__instr *in = &p->instr[i];
         if (i == p->forward_count) {                            /* the result stays readable until the gradient by it arrives */
@@ -5650,6 +5651,14 @@ static void drl__lifetimes(drl__program *p)
         drl__use(p, in->shift, i);
         drl__use(p, in->add, i);
         drl__use(p, in->y, i);
+    }
+    for (; mode == DRL_NET_PARAM_GRAD && from < p->instr_count; from = to) {
+        for (to = from + 1; to < p->instr_count && to != p->forward_count && p->instr[to].code != DRL__DW && p->instr[from].code != DRL__DW; ++to) {}
+        for (i = 2; i < p->buffer_count; ++i) {
+            drl__buffer *b = &p->buffer[i];
+            if (b->first > from && b->first < to) b->first = from;
+            if (b->last >= from && b->last < to) b->last = to - 1;
+        }
     }
 }
 
@@ -5706,7 +5715,7 @@ static int drl__net_slice(const drl_net *net)
  * threads, behind its buffers: the one of training, and a slice that is the whole batch. */
 static size_t drl__net_arenas(drl_net *net)
 {
-    size_t total = 0, alone = 0, trained = 0;
+    size_t total = 0, alone = 0, trained = 0, work;
     int mode;
     for (mode = 0; mode < DRL_NET_PARAM_GRAD; ++mode)
         if (net->program[mode].ready && net->program[mode].arena > net->sliced_bytes) net->sliced_bytes = net->program[mode].arena;
@@ -5717,8 +5726,9 @@ static size_t drl__net_arenas(drl_net *net)
     drl__carve(&alone, net->sliced_bytes, 1);
     drl__carve(&alone, net->work_all, sizeof(float));
     if (net->program[DRL_NET_PARAM_GRAD].ready) {
+        if (!drl__mul_fits(net->work_one, (size_t)net->ctx->threads, &work)) return SIZE_MAX;
         drl__carve(&trained, net->program[DRL_NET_PARAM_GRAD].arena, 1);
-        drl__carve(&trained, net->work_all, sizeof(float));
+        drl__carve(&trained, work > net->work_all ? work : net->work_all, sizeof(float));
     }
     if (alone > total) total = alone;
     return trained > total ? trained : total;
@@ -5801,7 +5811,7 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
         if (mode != DRL_NET_FORWARD) drl__compile_backward(net, p, (drl_net_mode)mode);
         DRL_ASSERT(p->instr_count <= net->op_count * DRL__INSTRS_PER_OP && p->buffer_count <= net->op_count * DRL__BUFFERS_PER_OP + 2);
         if (mode != DRL_NET_PARAM_GRAD) drl__fuse(net, p);
-        drl__lifetimes(p);
+        drl__lifetimes(p, (drl_net_mode)mode);
         drl__place(p, (int *)(void *)(block + at_order));
         p->ready = 1;
     }
@@ -6028,6 +6038,7 @@ typedef struct drl__run {
     drl_net *net;
     const drl__program *p;
     drl_batch batch;                        /* of this slice */
+    int first;                              /* where its first image lies in the buffers */
     float *dx;
     unsigned char *arena;
     float *work;
@@ -6038,7 +6049,7 @@ static float *drl__at(const drl__run *r, int buffer)
     if (buffer < 0) return NULL;
     if (buffer == DRL__BUFFER_X) return (float *)(uintptr_t)r->batch.x;    /* read only: no instruction writes it */
     if (buffer == DRL__BUFFER_DX) return r->dx;
-    return (float *)(void *)(r->arena + r->p->buffer[buffer].offset);
+    return (float *)(void *)(r->arena + r->p->buffer[buffer].offset + (size_t)r->first * r->p->buffer[buffer].bits_each / 8);
 }
 
 static drl_tensor drl__view(const drl__run *r, int op, int buffer)
@@ -6106,7 +6117,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_ATTENTION: return drl_attention_forward(ctx, &a, &y, r->work);
     case DRL__OP_DROPOUT:
         if (!r->batch.dropout) return drl__run_identity(r, &a, &y, 0);
-        return drl_dropout_forward(ctx, r->batch.dropout, in->op, op->scale, &a, &y, bits);
+        return drl__dropout(ctx, r->batch.dropout, in->op, r->first, op->scale, &a, &y, bits);
     case DRL__OP_SUM:      return drl_spatial_sum_forward(ctx, &a, op->scale, &y);
     case DRL__OP_DOT:      return drl_dot_forward(ctx, &a, &b, &y);
     case DRL__OP_LABEL:    drl__run_label(r->batch.label, &y); return DRL_OK;
@@ -6220,75 +6231,133 @@ DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level)
     return b;
 }
 
-/* Images [first, first + n) of a batch, in the given arena. */
-static drl__run drl__run_of(drl_net *net, drl_net_mode mode, const drl_batch *batch, int first, int n, unsigned char *arena)
+static drl__run drl__run_of(drl_net *net, drl_net_mode mode, const drl_batch *batch, unsigned char *arena)
 {
     drl__run r;
     memset(&r, 0, sizeof r);
     r.net = net;
     r.p = &net->program[mode];
     r.batch = *batch;
-    r.batch.n = n;
-    r.batch.x += (size_t)first * drl__in_size(net);
-    if (r.batch.level) r.batch.level += first;
-    if (r.batch.label) r.batch.label += first;
     if (mode != DRL_NET_PARAM_GRAD) r.batch.dropout = NULL;
     r.arena = arena;
     r.work = (float *)(void *)(arena + (mode == DRL_NET_PARAM_GRAD ? drl__round_up(r.p->arena, DRL__ALIGN) : net->sliced_bytes));
     return r;
 }
 
-static drl_status drl__run_first_half(const drl__run *r, float *out)
+/* Images [first, first + n) of a run. */
+static drl__run drl__run_part(const drl__run *whole, int first, int n)
+{
+    drl__run r = *whole;
+    r.batch.n = n;
+    r.batch.x += (size_t)first * drl__in_size(r.net);
+    if (r.dx) r.dx += (size_t)first * drl__in_size(r.net);
+    if (r.batch.level) r.batch.level += first;
+    if (r.batch.label) r.batch.label += first;
+    return r;
+}
+
+static drl_status drl__run_instrs(const drl__run *r, int from, int to)
 {
     drl_status status = DRL_OK;
-    int i;
-#ifdef DRL__ASAN
-    drl__arena_guard(r);
-#endif
-    for (i = 0; i < r->p->forward_count && status == DRL_OK; ++i) status = drl__run_forward(r, &r->p->instr[i]);
-    if (status == DRL_OK && out) memcpy(out, drl__at(r, r->p->out), (size_t)r->batch.n * drl__out_size(r->net) * sizeof(float));
+    for (; from < to && status == DRL_OK; ++from) {
+        const drl__instr *in = &r->p->instr[from];
+        status = in->code == DRL__RUN ? drl__run_forward(r, in) : in->code == DRL__DX ? drl__run_dx(r, in) : in->code == DRL__DW ? drl__run_dw(r, in) : drl__run_copy(r, in);
+    }
     return status;
 }
 
-static drl_status drl__run_second_half(const drl__run *r, const float *dout)
+static void drl__run_out(const drl__run *r, float *out)
 {
-    drl_status status = DRL_OK;
-    int i;
+    if (out) memcpy(out, drl__at(r, r->p->out), (size_t)r->batch.n * drl__out_size(r->net) * sizeof(float));
+}
+
+static void drl__run_dout(const drl__run *r, const float *dout)
+{
     memcpy(drl__at(r, r->p->dout), dout, (size_t)r->batch.n * drl__out_size(r->net) * sizeof(float));
     if (r->dx && r->p->buffer[DRL__BUFFER_DX].first < 0)        /* the output does not depend on the images */
         memset(r->dx, 0, (size_t)r->batch.n * drl__in_size(r->net) * sizeof(float));
-    for (i = r->p->forward_count; i < r->p->instr_count && status == DRL_OK; ++i) {
-        const drl__instr *in = &r->p->instr[i];
-        status = in->code == DRL__DX ? drl__run_dx(r, in) : in->code == DRL__DW ? drl__run_dw(r, in) : drl__run_copy(r, in);
-    }
-    return status;
 }
 
+/* How many jobs share a batch; one where each operator is split instead. */
+static int drl__run_jobs(const drl_net *net, int n) { return n * 2 < net->ctx->threads ? 1 : drl__min(net->ctx->threads, n); }
+
 typedef struct drl__slices_args {
-    drl_net *net;
-    drl_net_mode mode;
-    const drl_batch *batch;
+    drl__run run;
     const float *dout;
-    float *out, *dx;
-    int jobs;
+    float *out;
+    int jobs, slice;
+    int from, to;                           /* instructions of a stretch */
+    int grain;                              /* a stretch's jobs begin at multiples of so many images */
     drl_status status[DRL__THREADS_MAX];
 } drl__slices_args;
 
-/* Job j takes its share of the images through the net, a slice at a time. */
+/* Job j takes its share of the images through the net, a slice at a time, in an arena of its own. */
 static void drl__slices_job(void *arg, int job)
 {
     drl__slices_args *a = (drl__slices_args *)arg;
-    drl_net *net = a->net;
-    size_t in = drl__in_size(net), out = drl__out_size(net);
-    int first = (int)((int64_t)a->batch->n * job / a->jobs), end = (int)((int64_t)a->batch->n * (job + 1) / a->jobs), n;
+    drl__run own = a->run;
+    const drl__program *p = own.p;
+    size_t out = drl__out_size(own.net);
+    int first = (int)((int64_t)own.batch.n * job / a->jobs), end = (int)((int64_t)own.batch.n * (job + 1) / a->jobs), n;
+    own.arena += (size_t)job * own.net->arena_step;
+    own.work += (size_t)job * (own.net->arena_step / sizeof(float));
     for (; first < end && a->status[job] == DRL_OK; first += n) {
         drl__run r;
-        n = drl__min(net->program[a->mode].slice, end - first);
-        r = drl__run_of(net, a->mode, a->batch, first, n, net->arena + (size_t)job * net->arena_step);
-        if (a->dx) r.dx = a->dx + (size_t)first * in;
-        a->status[job] = drl__run_first_half(&r, a->out ? a->out + (size_t)first * out : NULL);
-        if (a->status[job] == DRL_OK && a->dx) a->status[job] = drl__run_second_half(&r, a->dout + (size_t)first * out);
+        n = drl__min(a->slice, end - first);
+        r = drl__run_part(&own, first, n);
+#ifdef DRL__ASAN
+        drl__arena_guard(&r);
+#endif
+        a->status[job] = drl__run_instrs(&r, 0, p->forward_count);
+        if (a->status[job] == DRL_OK) drl__run_out(&r, a->out ? a->out + (size_t)first * out : NULL);
+        if (a->status[job] != DRL_OK || !r.dx) continue;
+        drl__run_dout(&r, a->dout + (size_t)first * out);
+        a->status[job] = drl__run_instrs(&r, p->forward_count, p->instr_count);
     }
+}
+
+/* Job j takes its share of the images through a stretch of the training program, in the buffers that all share. */
+static void drl__stretch_job(void *arg, int job)
+{
+    drl__slices_args *a = (drl__slices_args *)arg;
+    drl__run own = a->run;
+    int grains = (own.batch.n + a->grain - 1) / a->grain, n;
+    int first = (int)((int64_t)grains * job / a->jobs) * a->grain, end = drl__min((int)((int64_t)grains * (job + 1) / a->jobs) * a->grain, own.batch.n);
+    own.work += (size_t)job * own.net->work_one;
+    for (; first < end && a->status[job] == DRL_OK; first += n) {
+        drl__run r;
+        n = drl__min(a->slice, end - first);
+        r = drl__run_part(&own, first, n);
+        r.first = first;
+        a->status[job] = drl__run_instrs(&r, a->from, a->to);
+    }
+}
+
+/* Instructions [from, to) of the training program. Those by parameters sum over all images, and their operators are split; the stretches
+ * between them are not, so that threads wait for each other less often and find in their caches what they have just written. */
+static drl_status drl__run_training(const drl__run *r, int from, int to)
+{
+    drl__slices_args a;
+    drl_status status = DRL_OK;
+    int i;
+    memset(&a, 0, sizeof a);
+    a.run = *r;
+    a.grain = 1;
+    for (i = 2; i < r->p->buffer_count; ++i) if (r->p->buffer[i].bits_each % 8) a.grain = 8;
+    a.slice = (int)drl__round_up((size_t)drl__net_slice(r->net), (size_t)a.grain);
+    a.jobs = drl__min(drl__run_jobs(r->net, r->batch.n), (r->batch.n + a.grain - 1) / a.grain);
+    for (; from < to && status == DRL_OK; from = a.to) {
+        if (r->p->instr[from].code == DRL__DW) {
+            a.to = from + 1;
+            status = drl__run_instrs(r, from, a.to);
+            continue;
+        }
+        for (a.from = a.to = from; a.to < to && r->p->instr[a.to].code != DRL__DW; ++a.to) {}
+        if (a.jobs == 1 && r->net->ctx->threads > 1) { status = drl__run_instrs(r, a.from, a.to); continue; }
+        drl__parallel(r->net->ctx, a.jobs, drl__stretch_job, &a);
+        for (i = 0; i < a.jobs; ++i) if (a.status[i] != DRL_OK) status = a.status[i];
+    }
+    return status;
 }
 
 /* Common to all runs: what is asked for was planned. */
@@ -6310,14 +6379,12 @@ static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_bat
     drl__slices_args a;
     int i;
     memset(&a, 0, sizeof a);
-    a.net = net;
-    a.mode = mode;
-    a.batch = batch;
+    a.run = drl__run_of(net, mode, batch, net->arena);
+    a.run.dx = dx;
     a.dout = dout;
     a.out = out;
-    a.dx = dx;
-    a.jobs = drl__min(net->ctx->threads, batch->n);
-    if (batch->n * 2 < net->ctx->threads) a.jobs = 1;           /* each operator is split instead */
+    a.slice = net->program[mode].slice;
+    a.jobs = drl__run_jobs(net, batch->n);
     net->trained.n = 0;
     drl__arena_open(net);
     drl__parallel(net->ctx, a.jobs, drl__slices_job, &a);
@@ -6347,10 +6414,15 @@ DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, f
     if (status != DRL_OK) return status;
     net->trained.n = 0;
     drl__arena_open(net);
-    r = drl__run_of(net, DRL_NET_PARAM_GRAD, batch, 0, batch->n, net->arena);
-    status = drl__run_first_half(&r, out);
-    if (status == DRL_OK) net->trained = *batch;
-    return status;
+    r = drl__run_of(net, DRL_NET_PARAM_GRAD, batch, net->arena);
+#ifdef DRL__ASAN
+    drl__arena_guard(&r);
+#endif
+    status = drl__run_training(&r, 0, r.p->forward_count);
+    if (status != DRL_OK) return status;
+    drl__run_out(&r, out);
+    net->trained = *batch;
+    return DRL_OK;
 }
 
 DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
@@ -6358,9 +6430,10 @@ DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
     drl__run r;
     if (!net || drl__no_floats(dout)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_train_backward: a net and the gradient by its output are needed, aligned as floats are");
     if (!net->trained.n) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_backward: no drl_net_train_forward came before, or the weights have changed since");
-    r = drl__run_of(net, DRL_NET_PARAM_GRAD, &net->trained, 0, net->trained.n, net->arena);
+    r = drl__run_of(net, DRL_NET_PARAM_GRAD, &net->trained, net->arena);
     net->trained.n = 0;
-    return drl__run_second_half(&r, dout);
+    drl__run_dout(&r, dout);
+    return drl__run_training(&r, r.p->forward_count, r.p->instr_count);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -9438,11 +9511,11 @@ DRL__INLINE DRL__TARGET size_t DRL__FN(drl__winograd_tile)(const drl__winograd_a
     return tile / (size_t)(across * down);
 }
 
-/* Inputs of one tile to its 36 planes, v_step floats apart. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_args *a, size_t tile, float *to, size_t v_step)
+/* Inputs of one tile to rows [begin, end) of its 6 x 6 planes, v_step floats apart. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_args *a, size_t tile, size_t begin, size_t end, float *to, size_t v_step)
 {
     int h = a->h, w = a->w, row, column, i, j;
-    size_t c = (size_t)a->c, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), step[6], e;
+    size_t c = (size_t)a->c, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), step[6], e, r;
     const float *from[6], *gain_in = a->transposed ? a->fused.gain : NULL;
     int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside of the image */
     for (i = 0; i < 6; ++i) {
@@ -9461,10 +9534,10 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_arg
             if (gain_in) DRL__EACH(i, 6) some[i] = drl__vmul(some[i], gain);
             DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
         }
-        for (i = 0; i < 6; ++i) {
-            DRL__FN(drl__winograd_in)(d + 6 * i, 1, some, 1);
-            if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (size_t)(6 * i + j) * v_step + e, some[j]);
-            else DRL__EACH(j, 6) drl__vstore_n(to + (size_t)(6 * i + j) * v_step + e, n, some[j]);
+        for (r = begin; r < end; ++r) {
+            DRL__FN(drl__winograd_in)(d + 6 * r, 1, some, 1);
+            if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (6 * r + (size_t)j) * v_step + e, some[j]);
+            else DRL__EACH(j, 6) drl__vstore_n(to + (6 * r + (size_t)j) * v_step + e, n, some[j]);
         }
     }
 }
@@ -9526,7 +9599,7 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     product.k = kp;
     for (item = begin; item < end; ++item) {
         size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
-        for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, v + t * c, v_step);
+        for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, 0, 6, v + t * c, v_step);
         for (plane = 0; plane < 36; ++plane) {
             const float *weights = a->packed + (size_t)plane * c * (size_t)kp;
             int rows = (int)(count + DRL__MR - 1) / DRL__MR * DRL__MR;
@@ -9615,51 +9688,60 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_dw_tile)(const int nv, const 
     DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore(out + (size_t)i * kp + j * DRL__VL, acc[i][j]);
 }
 
-/* Parameter gradient, dg = sum over tiles of G'[(B' d B) . (A dy A')]G, a chunk of tiles at a time in three stages:
- *   0  items are tiles of the chunk: inputs to v[plane][tile][c], gradients to d[plane][tile][k]
- *   1  items are planes: u[plane][c][k] += their product
- *   2  items are inputs c, after the last chunk: u to dweight [k][c][3][3], added */
+/* Gradients of a tile to rows [begin, end) of its 36 planes. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load_grad)(const drl__winograd_args *a, size_t tile, size_t begin, size_t end, float *to, size_t width, size_t d_step)
+{
+    int row, column, j;
+    size_t k = (size_t)a->k, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), e, i;
+    const float *from = a->dy + ((image * (size_t)a->h + (size_t)row) * (size_t)a->w + (size_t)column) * k;
+    for (e = 0; e < width; e += DRL__VL) {
+        drl__v some[6], half[24];
+        for (j = 0; j < 4; ++j) {
+            for (i = 0; i < 4; ++i)
+                some[i] = row + (int)i < a->h && column + j < a->w ? drl__vload_n(from + (i * (size_t)a->w + (size_t)j) * k + e, k - e) : drl__vset(0.0f);
+            DRL__FN(drl__winograd_out_grad)(some, 1, half + j, 4);
+        }
+        for (i = begin; i < end; ++i) {
+            DRL__FN(drl__winograd_out_grad)(half + 4 * i, 1, some, 1);
+            DRL__EACH(j, 6) drl__vstore(to + (6 * i + (size_t)j) * d_step + e, some[j]);
+        }
+    }
+}
+
+/* Parameter gradient, dg = sum over tiles of G'[(B' d B) . (A dy A')]G, in two stages:
+ *   0  items are the six rows of planes. A chunk of tiles at a time: inputs to v[plane][tile][c], gradients to d[plane][tile][k], and their
+ *      product is added to u[plane][c][k]. A row of planes needs nothing of the others, so threads do not wait for each other between chunks
+ *   1  items are inputs c: u to dweight [k][c][3][3], added */
 DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__winograd_args *a = (const drl__winograd_args *)arg;
     const int full = DRL__NV * DRL__VL;
-    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, j, row, column, k0;
-    size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, e, t, v_step = (size_t)a->chunk * c + DRL__LANES, d_step = (size_t)a->chunk * width + DRL__LANES;
-    size_t count = a->tiles - a->first < (size_t)a->chunk ? a->tiles - a->first : (size_t)a->chunk;
+    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, j, k0;
+    size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, e, t, v_step = (size_t)a->chunk * c + DRL__LANES, d_step = (size_t)a->chunk * width + DRL__LANES, first, count;
     float *v = a->scratch, *d = v + 36 * v_step;
     (void)job;
-    if (a->stage == 0) for (t = begin; t < end; ++t) {
-        size_t image = DRL__FN(drl__winograd_tile)(a, a->first + t, &row, &column);
-        const float *from = a->dy + ((image * (size_t)a->h + (size_t)row) * (size_t)a->w + (size_t)column) * k;
-        DRL__FN(drl__winograd_load)(a, a->first + t, v + t * c, v_step);
-        for (e = 0; e < k; e += DRL__VL) {
-            drl__v some[6], half[24];
-            for (j = 0; j < 4; ++j) {
-                for (i = 0; i < 4; ++i)
-                    some[i] = row + i < a->h && column + j < a->w ? drl__vload_n(from + ((size_t)i * (size_t)a->w + (size_t)j) * k + e, k - e) : drl__vset(0.0f);
-                DRL__FN(drl__winograd_out_grad)(some, 1, half + j, 4);
-            }
-            for (i = 0; i < 6; ++i) {
-                DRL__FN(drl__winograd_out_grad)(half + 4 * i, 1, some, 1);
-                DRL__EACH(j, 6) drl__vstore(d + (size_t)(6 * i + j) * d_step + t * width + e, some[j]);
-            }
+    if (a->stage == 0) for (first = 0; first < a->tiles; first += count) {
+        count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk;
+        for (t = 0; t < count; ++t) {
+            DRL__FN(drl__winograd_load)(a, first + t, begin, end, v + t * c, v_step);
+            DRL__FN(drl__winograd_load_grad)(a, first + t, begin, end, d + t * width, width, d_step);
         }
-    }
-    if (a->stage == 1) for (t = begin; t < end; ++t) for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR) {
-        int n = kp - k0 < full ? kp - k0 : full, skip = e + DRL__MR > c ? (int)(e + DRL__MR - c) : 0;
-        const float *vt = v + t * v_step + e - skip, *dt = d + t * d_step + k0;
-        float *out = a->u + (t * c + e - (size_t)skip) * width + k0;
-        switch (n / DRL__VL) {
-        case 1: DRL__FN(drl__winograd_dw_tile)(1, vt, c, dt, width, count, skip, out); break;
-        case 2: DRL__FN(drl__winograd_dw_tile)(2, vt, c, dt, width, count, skip, out); break;
+        for (t = 6 * begin; t < 6 * end; ++t) for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR) {
+            int n = kp - k0 < full ? kp - k0 : full, skip = e + DRL__MR > c ? (int)(e + DRL__MR - c) : 0;
+            const float *vt = v + t * v_step + e - skip, *dt = d + t * d_step + k0;
+            float *out = a->u + (t * c + e - (size_t)skip) * width + k0;
+            switch (n / DRL__VL) {
+            case 1: DRL__FN(drl__winograd_dw_tile)(1, vt, c, dt, width, count, skip, out); break;
+            case 2: DRL__FN(drl__winograd_dw_tile)(2, vt, c, dt, width, count, skip, out); break;
 #if DRL__NV == 4
-        case 3: DRL__FN(drl__winograd_dw_tile)(3, vt, c, dt, width, count, skip, out); break;
-        case 4: DRL__FN(drl__winograd_dw_tile)(4, vt, c, dt, width, count, skip, out); break;
+            case 3: DRL__FN(drl__winograd_dw_tile)(3, vt, c, dt, width, count, skip, out); break;
+            case 4: DRL__FN(drl__winograd_dw_tile)(4, vt, c, dt, width, count, skip, out); break;
 #endif
-        default: break;
+            default: break;
+            }
         }
     }
-    if (a->stage == 2) for (t = begin; t < end; ++t) for (e = 0; e < k; e += DRL__VL) {
+    else for (t = begin; t < end; ++t) for (e = 0; e < k; e += DRL__VL) {
         drl__v u[36], half[18], g[9];
         float some[9][DRL__VL];
         size_t l;
