@@ -1585,7 +1585,10 @@ typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job)
 
 #define DRL__LANES    16            /* every reduction of a contiguous vector uses this many partial sums, whatever the vectors */
 #define DRL__MR_MAX   6             /* most rows of a tile */
-#define DRL__GRAIN 65536            /* elements: less is not worth waking a thread for; a multiple of DRL__LANES */
+#ifndef DRL__GRAIN
+#define DRL__GRAIN    262144        /* elements: less is not worth waking a thread for; a multiple of DRL__LANES */
+#endif
+#define DRL__GRAIN_FMA (8 * (size_t)DRL__GRAIN)     /* the same in multiply-adds of a matrix product */
 #define DRL__CHUNK    96            /* pixels that share one pass over the weights; a multiple of every tile's rows */
 #define DRL__DW_CHUNK 128           /* pixels in one chain of the parameter gradient */
 #define DRL__DEPTH    64            /* inputs whose weights are transformed together where they are not packed; a multiple of DRL__LANES */
@@ -1690,6 +1693,10 @@ typedef struct drl__winograd_args {
     int stage;
 } drl__winograd_args;
 
+/* 16 bits an element: eight elements a block of the generator. The top bits of the counter keep away from all draws of drl_rng_...,
+ * whose positions are four times a block's number. */
+typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t first, image; uint8_t *bits; } drl__dropout_args;
+
 typedef struct drl__winograd_pack_args {
     const float *from;              /* [K,C,3,3] */
     float *to, scale;
@@ -1727,7 +1734,7 @@ typedef struct drl__normals_args {
 typedef struct drl__kernels {
     drl_isa isa;
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
-    drl__span_fn conv, conv_dw, narrow, winograd, winograd_dw, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad;
+    drl__span_fn conv, conv_dw, narrow, winograd, winograd_dw, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad, dropout;
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
 } drl__kernels;
@@ -2332,7 +2339,7 @@ static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, con
     a.tiles = drl__winograd_tiles(x->n, x->h, x->w);
     a.chunk = drl__winograd_chunk(d, a.tiles, 1);
     memset(work, 0, (drl__zeros_floats(d) + sums) * sizeof *work);
-    drl__split(ctx, 6, 1, ctx->kernels->winograd_dw, &a);
+    drl__split(ctx, 6, 1 + DRL__GRAIN_FMA / (6 * a.tiles * (size_t)a.c * (size_t)a.k), ctx->kernels->winograd_dw, &a);
     a.stage = 1;
     drl__split(ctx, (size_t)a.c, 1 + DRL__GRAIN / (36 * (size_t)a.k), ctx->kernels->winograd_dw, &a);
 }
@@ -2360,7 +2367,8 @@ DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
         a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
         a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
         groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
-        drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block), 1, kernels->conv_dw, &a);
+        drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block),
+                   1 + DRL__GRAIN_FMA / (a.pixels * (size_t)kernels->rows * (size_t)kernels->block), kernels->conv_dw, &a);
         p.v = drl__weight_of(d, 0);
         p.vl = kernels->vl;
         p.block = kernels->block;
@@ -2827,53 +2835,31 @@ DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl
     return drl__group_norm(ctx, "drl_group_norm_input_grad", groups, x, dy, work, drl__group_norm_dx_span, &a);
 }
 
-DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work)
+/* sums (N,1,2,C): each image's part of the gradients by weight and by bias */
+static drl_status drl__group_norm_sums(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *sums, float *work)
 {
-    drl_status status;
     drl__group_norm_args a;
-    float *total;
-    size_t i;
-    if (!ctx || drl__no_floats(moments) || drl__no_floats(dweight) || drl__no_floats(dbias))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing or misaligned");
     memset(&a, 0, sizeof a);
     a.dy = dy ? dy->data : NULL;
     a.moments = (float *)(uintptr_t)moments;
-    a.sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(x && x->c > 0 && x->c <= DRL__SIDE_MAX ? x->c : 0) : NULL;
-    status = drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
-    if (status != DRL_OK) return status;
-    total = a.sums + (size_t)x->n * 2 * a.c;
-    drl__columns(ctx, a.sums, NULL, NULL, 1, (size_t)x->n, 2 * a.c, 1, total, 0);
-    for (i = 0; i < a.c; ++i) { dweight[i] += total[i]; dbias[i] += total[a.c + i]; }
-    return DRL_OK;
+    a.sums = sums;
+    return drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
 }
 
-/* 16 bits an element: eight elements a block of the generator. The top bits of the counter keep away from all draws of drl_rng_...,
- * whose positions are four times a block's number. */
-typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t first, image; uint8_t *bits; } drl__dropout_args;
-
-static void drl__dropout_span(const void *arg, size_t begin, size_t end, int job)
+DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work)
 {
-    const drl__dropout_args *a = (const drl__dropout_args *)arg;
-    size_t e, image = a->first + begin / a->image, i = begin % a->image, n, k;
-    (void)job;
-    for (e = begin; e < end; e += n, i += n) {
-        uint32_t word[4];
-        unsigned kept = 0;
-        if (i == a->image) { i = 0; ++image; }
-        n = 8 - i % 8 < a->image - i ? 8 - i % 8 : a->image - i;
-        if (n > end - e) n = end - e;
-        word[0] = (uint32_t)(i / 8);
-        word[1] = (uint32_t)1 << 31 | ((uint32_t)a->number & 2047) << 20 | ((uint32_t)image & 0xFFFFF);
-        word[2] = (uint32_t)a->rng->stream;
-        word[3] = (uint32_t)(a->rng->stream >> 32);
-        drl__philox(word, (uint32_t)a->rng->seed, (uint32_t)(a->rng->seed >> 32));
-        for (k = 0; k < 4; ++k) kept |= (unsigned)((word[k] & 0xFFFF) >= a->drop) << (2 * k) | (unsigned)((word[k] >> 16) >= a->drop) << (2 * k + 1);
-        if (n == 8 && e % 8 == 0) { a->bits[e / 8] = (uint8_t)kept; continue; }
-        for (k = 0; k < n; ++k) {
-            if ((e + k) % 8 == 0) a->bits[(e + k) / 8] = 0;
-            a->bits[(e + k) / 8] = (uint8_t)(a->bits[(e + k) / 8] | (kept >> (i % 8 + k) & 1) << ((e + k) % 8));
-        }
-    }
+    drl_status status;
+    float *sums, *total;
+    size_t i, c = x && x->c > 0 && x->c <= DRL__SIDE_MAX ? (size_t)x->c : 0;
+    if (!ctx || drl__no_floats(moments) || drl__no_floats(dweight) || drl__no_floats(dbias))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing or misaligned");
+    sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(c) : NULL;
+    status = drl__group_norm_sums(ctx, groups, x, moments, dy, sums, work);
+    if (status != DRL_OK) return status;
+    total = sums + (size_t)x->n * 2 * c;
+    drl__columns(ctx, sums, NULL, NULL, 1, (size_t)x->n, 2 * c, 1, total, 0);
+    for (i = 0; i < c; ++i) { dweight[i] += total[i]; dbias[i] += total[c + i]; }
+    return DRL_OK;
 }
 
 static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
@@ -2891,7 +2877,7 @@ static drl_status drl__dropout(drl_ctx *ctx, const drl_rng *rng, int number, int
     a.drop = drl__dropout_share(p);
     a.image = drl_tensor_count(x) / (size_t)x->n;
     a.bits = bits;
-    drl__split(ctx, drl_tensor_count(x), DRL__GRAIN / 8, drl__dropout_span, &a);
+    drl__split(ctx, drl_tensor_count(x), DRL__GRAIN / 8, ctx->kernels->dropout, &a);
     return drl_dropout_input_grad(ctx, p, bits, x, y, 0);
 }
 
@@ -4849,10 +4835,14 @@ typedef struct drl__op {
     int normalised;                         /* the norm divides: always but where DRL_SPECTRAL_CAP leaves a small weight alone */
     /* while compiling one mode: */
     int readers;                            /* instructions still to read the result */
-    int value, gradient, bits;              /* buffers, -1 for none yet; bits: what else going back needs, see drl__extra_new */
+    int value, gradient, bits, sums;        /* buffers, -1 for none yet; bits: what else going back needs, see drl__extra_new */
 } drl__op;
 
-typedef enum drl__code { DRL__RUN, DRL__DX, DRL__DW, DRL__COPY } drl__code;
+typedef enum drl__code {
+    DRL__RUN, DRL__DX, DRL__COPY,
+    DRL__SUMS,                              /* each image's part of the gradient by a bias, a gain or a norm's parameters: the sums over its pixels */
+    DRL__DW                                 /* gradient by a weight, or those parts added: the one code that looks at several images */
+} drl__code;
 
 typedef struct drl__instr {
     drl__code code;
@@ -4861,7 +4851,7 @@ typedef struct drl__instr {
     int bits;
     int y;                                  /* buffer of the result */
     int accumulate;
-    int second;                             /* DX: by the second operand */
+    int second;                             /* DX: by the second operand; DW: of the parts in b */
     int value;                              /* RUN: the operator whose value is in y: the last one that was fused, or op itself */
     int shift, add;                         /* buffers that are fused into a convolution, -1 for none */
     int gain, act;                          /* operators likewise; bits are then those of act */
@@ -5507,7 +5497,14 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
         int g = op->gradient, wants_a = a && drl__wants_gradient(a, mode), wants_b = b && drl__wants_gradient(b, mode), slot, saved, accumulate;
         if (g < 0) continue;
-        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) drl__emit(p, DRL__DW, i, g, a->value, op->bits, -1);
+        op->sums = -1;
+        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) {
+            if (op->kind == DRL__OP_CONV) drl__emit(p, DRL__DW, i, g, a->value, -1, -1);
+            if (op->kind != DRL__OP_CONV || op->bias >= 0) {
+                op->sums = drl__buffer_new(p, 1, op->kind == DRL__OP_NORM ? 2 : 1, op->c, 0);
+                drl__emit(p, DRL__SUMS, i, g, a->value, op->bits, op->sums);
+            }
+        }
         switch (op->kind) {
         case DRL__OP_ADD:
             drl__gradient_pass(net, p, op->a, g, mode);
@@ -5560,6 +5557,9 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
         }
         --p->buffer[g].owners;                                  /* this operator's gradient is used up */
     }
+    for (i = net->op_count - 1; i > 0 && mode == DRL_NET_PARAM_GRAD; --i)
+        if (net->op[i].weight >= 0 && net->op[i].gradient >= 0 && net->op[i].sums >= 0)
+            drl__emit(p, DRL__DW, i, -1, net->op[i].sums, -1, -1)->second = 1;
 }
 
 /* Whether one operator alone reads value v, once. */
@@ -5748,10 +5748,10 @@ static size_t drl__net_arenas(drl_net *net)
     return trained > total ? trained : total;
 }
 
-/* Bounds on a program's tables: a value, its bits, a gradient and a copy of it for each operator; forward, two gradients by operands with
- * a copy before each, and one by parameters. */
-#define DRL__BUFFERS_PER_OP 4
-#define DRL__INSTRS_PER_OP  6
+/* Bounds on a program's tables: a value, its bits, a gradient, a copy of it and sums for each operator; forward, two gradients by operands with
+ * a copy before each, and three by parameters. */
+#define DRL__BUFFERS_PER_OP 5
+#define DRL__INSTRS_PER_OP  8
 
 /* Builds and plans; the table block is returned in *tables (its first bytes are the net), with all sizes known. */
 static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **tables)
@@ -5967,17 +5967,21 @@ static float drl__net_norm(drl_net *net, const drl__op *op, const float *w, int 
     return sigma;
 }
 
-/* Norms, scales and packed weights of all layers. */
-static void drl__net_prepare(drl_net *net, int iterations)
+typedef struct drl__prepare_args { drl_net *net; int iterations, jobs; } drl__prepare_args;
+
+/* Norms, scales and packed weights of the layers whose weights begin in job's share of all parameters. */
+static void drl__prepare_job(void *arg, int job)
 {
+    const drl__prepare_args *a = (const drl__prepare_args *)arg;
+    drl_net *net = a->net;
     int i;
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         const float *w;
-        if (op->kind != DRL__OP_CONV) continue;
+        if (op->kind != DRL__OP_CONV || (int)((uint64_t)net->param[op->weight].offset * (uint64_t)a->jobs / net->params_size) != job) continue;
         w = net->params + net->param[op->weight].offset;
         if (op->spectral) {
-            op->sigma = drl__net_norm(net, op, w, iterations);
+            op->sigma = drl__net_norm(net, op, w, a->iterations);
             if (op->keep_norm) op->sigma = drl__net_norm(net, op, w, 0);    /* files have no norm: it is u' W v of the stored vectors, to the bit */
             net->state[op->norm] = op->sigma;
             op->normalised = op->sigma > 0 && !(op->spectral == DRL_SPECTRAL_CAP && op->sigma < 1);
@@ -5987,6 +5991,15 @@ static void drl__net_prepare(drl_net *net, int iterations)
         if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (op->by_input || net->op[op->a].by_param))
             drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
     }
+}
+
+static void drl__net_prepare(drl_net *net, int iterations)
+{
+    drl__prepare_args a;
+    a.net = net;
+    a.iterations = iterations;
+    a.jobs = net->ctx->threads;
+    drl__parallel(net->ctx, a.jobs, drl__prepare_job, &a);
     net->trained.n = 0;
 }
 
@@ -6153,18 +6166,36 @@ static drl_status drl__run_copy(const drl__run *r, const drl__instr *in)
     return drl__run_identity(r, &from, &to, in->accumulate);
 }
 
+static drl_status drl__run_sums(const drl__run *r, const drl__instr *in)
+{
+    drl_net *net = r->net;
+    const drl__op *op = &net->op[in->op];
+    drl_tensor dy = drl__view(r, in->op, in->a), x = drl__view(r, op->a, in->b);
+    float *sums = drl__at(r, in->y);
+    if (op->kind == DRL__OP_NORM) return drl__group_norm_sums(net->ctx, op->groups, &x, drl__at(r, in->bits), &dy, sums, r->work);
+    drl__columns(net->ctx, dy.data, op->kind == DRL__OP_GAIN ? x.data : NULL, NULL, (size_t)dy.n, (size_t)dy.h * (size_t)dy.w, (size_t)dy.c, 1, sums, 0);
+    return DRL_OK;
+}
+
 static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
 {
     drl_net *net = r->net;
     const drl__op *op = &net->op[in->op];
-    drl_tensor dy = drl__view(r, in->op, in->a), x = drl__view(r, op->a, in->b), dg;
-    float *dw = net->grads + net->param[op->weight].offset;
-    if (op->kind == DRL__OP_CONV)
-        return drl_conv2d_param_grad(net->ctx, &op->conv, &x, &dy, dw, op->bias >= 0 ? net->grads + net->param[op->bias].offset : NULL, r->work);
-    if (op->kind == DRL__OP_NORM)
-        return drl_group_norm_param_grad(net->ctx, op->groups, &x, drl__at(r, in->bits), &dy, dw, net->grads + net->param[op->bias].offset, r->work);
-    dg = drl_tensor_of(dw, 1, 1, 1, op->c);
-    return drl_gain_param_grad(net->ctx, &x, &dy, &dg, 1, r->work);
+    float *dw = net->grads + net->param[op->weight].offset, *db = op->bias >= 0 ? net->grads + net->param[op->bias].offset : NULL;
+    drl_tensor dy, x;
+    if (in->second) {
+        const float *sums = drl__at(r, in->b);
+        size_t n = (size_t)r->batch.n, c = (size_t)op->c, i;
+        if (op->kind != DRL__OP_NORM) drl__columns(net->ctx, sums, NULL, NULL, 1, n, c, 1, op->kind == DRL__OP_CONV ? db : dw, 1);
+        else {
+            drl__columns(net->ctx, sums, NULL, NULL, 1, n, 2 * c, 1, r->work, 0);
+            for (i = 0; i < c; ++i) { dw[i] += r->work[i]; db[i] += r->work[c + i]; }
+        }
+        return DRL_OK;
+    }
+    dy = drl__view(r, in->op, in->a);
+    x = drl__view(r, op->a, in->b);
+    return drl_conv2d_param_grad(net->ctx, &op->conv, &x, &dy, dw, NULL, r->work);
 }
 
 static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
@@ -6283,7 +6314,8 @@ static drl_status drl__run_instrs(const drl__run *r, int from, int to)
     drl_status status = DRL_OK;
     for (; from < to && status == DRL_OK; ++from) {
         const drl__instr *in = &r->p->instr[from];
-        status = in->code == DRL__RUN ? drl__run_forward(r, in) : in->code == DRL__DX ? drl__run_dx(r, in) : in->code == DRL__DW ? drl__run_dw(r, in) : drl__run_copy(r, in);
+        status = in->code == DRL__RUN ? drl__run_forward(r, in) : in->code == DRL__DX ? drl__run_dx(r, in) : in->code == DRL__COPY ? drl__run_copy(r, in) :
+                 in->code == DRL__SUMS ? drl__run_sums(r, in) : drl__run_dw(r, in);
     }
     return status;
 }
@@ -9173,30 +9205,40 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__vnormal_pair)(drl__vi a, drl__vi b, dr
     *n1 = drl__vmul(r, drl__vfrombits(si));
 }
 
+/* Counters to the four words of their blocks. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__blocks)(drl__vi *c, uint32_t key0, uint32_t key1)
+{
+    int round;
+    for (round = 0; round < 10; ++round, key0 += DRL__PHILOX_W0, key1 += DRL__PHILOX_W1) {
+        drl__vi h0, l0, h1, l1;
+        DRL__FN(drl__vimulhl)(c[0], DRL__PHILOX_M0, &h0, &l0);
+        DRL__FN(drl__vimulhl)(c[2], DRL__PHILOX_M1, &h1, &l1);
+        c[0] = drl__vixor(drl__vixor(h1, c[1]), drl__viset(key0));
+        c[2] = drl__vixor(drl__vixor(h0, c[3]), drl__viset(key1));
+        c[1] = l1;
+        c[3] = l0;
+    }
+}
+
 /* The 64 normals of blocks block .. block + 15. */
 DRL__TARGET static void DRL__FN(drl__normals64)(uint64_t seed, uint64_t stream, uint64_t block, float *out)
 {
     uint32_t low[16], high[16];
     float n[4][16];
-    int i, j, round;
+    int i, j;
     for (i = 0; i < 16; ++i) { low[i] = (uint32_t)(block + (uint64_t)i); high[i] = (uint32_t)((block + (uint64_t)i) >> 32); }
     for (j = 0; j < 16; j += DRL__VL) {
-        uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
-        drl__vi c0 = drl__viload(low + j), c1 = drl__viload(high + j);
-        drl__vi c2 = drl__viset((uint32_t)stream), c3 = drl__viset((uint32_t)(stream >> 32)), h0, l0, h1, l1;
+        drl__vi c[4];
         drl__v a, b;
-        for (round = 0; round < 10; ++round, key0 += DRL__PHILOX_W0, key1 += DRL__PHILOX_W1) {
-            DRL__FN(drl__vimulhl)(c0, DRL__PHILOX_M0, &h0, &l0);
-            DRL__FN(drl__vimulhl)(c2, DRL__PHILOX_M1, &h1, &l1);
-            c0 = drl__vixor(drl__vixor(h1, c1), drl__viset(key0));
-            c2 = drl__vixor(drl__vixor(h0, c3), drl__viset(key1));
-            c1 = l1;
-            c3 = l0;
-        }
-        DRL__FN(drl__vnormal_pair)(c0, c1, &a, &b);
+        c[0] = drl__viload(low + j);
+        c[1] = drl__viload(high + j);
+        c[2] = drl__viset((uint32_t)stream);
+        c[3] = drl__viset((uint32_t)(stream >> 32));
+        DRL__FN(drl__blocks)(c, (uint32_t)seed, (uint32_t)(seed >> 32));
+        DRL__FN(drl__vnormal_pair)(c[0], c[1], &a, &b);
         drl__vstore(n[0] + j, a);
         drl__vstore(n[1] + j, b);
-        DRL__FN(drl__vnormal_pair)(c2, c3, &a, &b);
+        DRL__FN(drl__vnormal_pair)(c[2], c[3], &a, &b);
         drl__vstore(n[2] + j, a);
         drl__vstore(n[3] + j, b);
     }
@@ -9217,6 +9259,52 @@ DRL__TARGET static void DRL__FN(drl__normals)(const void *arg, size_t begin, siz
         else {
             DRL__FN(drl__normals64)(a->seed, a->stream, position >> 2, some);
             memcpy(out, some + skip, n * sizeof *out);
+        }
+    }
+}
+
+/* What is kept of elements 8 block .. 8 block + 127 of an image, a byte a block. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__dropout128)(const drl__dropout_args *a, size_t image, size_t block, uint8_t *kept)
+{
+    const drl__vi drop = drl__viset(a->drop);
+    uint32_t number[16];
+    float dropped[16];
+    int i, j;
+    for (i = 0; i < 16; ++i) number[i] = (uint32_t)(block + (size_t)i);
+    for (j = 0; j < 16; j += DRL__VL) {
+        drl__vi c[4], bits = drl__viset(0);
+        c[0] = drl__viload(number + j);
+        c[1] = drl__viset((uint32_t)1 << 31 | ((uint32_t)a->number & 2047) << 20 | ((uint32_t)image & 0xFFFFF));
+        c[2] = drl__viset((uint32_t)a->rng->stream);
+        c[3] = drl__viset((uint32_t)(a->rng->stream >> 32));
+        DRL__FN(drl__blocks)(c, (uint32_t)a->rng->seed, (uint32_t)(a->rng->seed >> 32));
+        for (i = 3; i >= 0; --i) {                              /* the sign of (half - drop), from the last element to the first */
+            bits = drl__viadd(drl__viadd(bits, bits), drl__vishr(drl__visub(drl__vishr(c[i], 16), drop), 31));
+            bits = drl__viadd(drl__viadd(bits, bits), drl__vishr(drl__visub(drl__viand(c[i], drl__viset(0xFFFF)), drop), 31));
+        }
+        drl__vstore(dropped + j, drl__vifloat(bits));
+    }
+    for (i = 0; i < 16; ++i) kept[i] = (uint8_t)(255 - (int)dropped[i]);
+}
+
+/* Items are elements of all images; begin is a multiple of 8, so that jobs share no byte of the bits. */
+DRL__TARGET static void DRL__FN(drl__dropout)(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__dropout_args *a = (const drl__dropout_args *)arg;
+    uint8_t kept[16];
+    size_t e = begin, image = begin / a->image, i = begin % a->image, n, k;
+    (void)job;
+    for (; e < end; e += n, i += n) {
+        if (i == a->image) { i = 0; ++image; }
+        DRL__FN(drl__dropout128)(a, a->first + image, i / 8, kept);
+        n = 128 - i % 8;
+        if (n > a->image - i) n = a->image - i;
+        if (n > end - e) n = end - e;
+        if (e % 8 == 0 && i % 8 == 0 && n % 8 == 0) { memcpy(a->bits + e / 8, kept, n / 8); continue; }
+        for (k = 0; k < n; ++k) {
+            size_t from = i % 8 + k;
+            if ((e + k) % 8 == 0) a->bits[(e + k) / 8] = 0;
+            a->bits[(e + k) / 8] = (uint8_t)(a->bits[(e + k) / 8] | (kept[from / 8] >> from % 8 & 1) << (e + k) % 8);
         }
     }
 }
@@ -10282,7 +10370,7 @@ static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
     DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_dw), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
     DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
-    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad),
+    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad), DRL__FN(drl__dropout),
     DRL__FN(drl__dot16), DRL__FN(drl__peak)
 };
 

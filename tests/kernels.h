@@ -7,7 +7,7 @@
 #define KERNEL_SPANS(X, set)                                                                                                \
     X(set, conv) X(set, conv_dw) X(set, narrow) X(set, winograd) X(set, winograd_dw) X(set, winograd_pack) X(set, act) X(set, act_grad) X(set, silu) X(set, silu_grad)     \
     X(set, affine) X(set, columns) X(set, pool) X(set, spread) X(set, axpby) X(set, langevin) X(set, adam) X(set, normals)  \
-    X(set, moments) X(set, normalize) X(set, attention) X(set, attention_grad)
+    X(set, moments) X(set, normalize) X(set, attention) X(set, attention_grad) X(set, dropout)
 #define KERNEL_NUMBER(set, name) KERNEL_##name,
 enum { KERNEL_SPANS(KERNEL_NUMBER, none) KERNEL_dot16, KERNEL_peak, KERNEL_COUNT };
 #define KERNEL_NAME(set, name) #name,

@@ -1,6 +1,7 @@
 /* test_net.c - nets against an independent interpreter in double: naive loops, gradients by central differences. Hand-made graphs, then
  * random ones that stress the planner of buffers; batches, threads and instruction sets; spectral norms; failures of building. */
 #define DRL_IMPLEMENTATION
+#define DRL__GRAIN 4096         /* small tensors are shared by threads, too */
 #include "../drl.h"
 #include "check.h"
 #include "fixture.h"

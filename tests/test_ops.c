@@ -1,6 +1,7 @@
 /* test_ops.c - the numeric core: every operator against an independent loop in double, gradients against central differences of that
  * loop, on every instruction set of the machine; the same bits on all exact sets and for every number of threads; guard zones. */
 #define DRL_IMPLEMENTATION
+#define DRL__GRAIN 4096         /* small tensors are shared by threads, too */
 #include "../drl.h"
 #include "check.h"
 
@@ -635,6 +636,17 @@ static void test_dropout(drl_ctx *ctx, int n, int each, float p)
     bits[(count + 7) / 8] = 0xA5;
     CHECK_OK(ctx, drl_dropout_forward(ctx, &rng, 7, p, &x, &y, bits));
     CHECK(bits[(count + 7) / 8] == 0xA5 && rng.position == 5, "%s: bits written too far, or rng moved", name);
+    for (i = 0; i < count; ++i) {                               /* the bits one by one, by the generator of [rng] */
+        size_t e = i % (size_t)each;
+        uint32_t word[4], drop = (uint32_t)floor((double)p * 65536 + 0.5);
+        word[0] = (uint32_t)(e / 8);
+        word[1] = (uint32_t)1 << 31 | 7u << 20 | (uint32_t)(i / (size_t)each);
+        word[2] = 4;
+        word[3] = 0;
+        drl__philox(word, 3, 0);
+        same += (bits[i / 8] >> (i % 8) & 1) == ((word[e % 8 / 2] >> 16 * (e % 2) & 0xFFFF) >= (drop < 65535 ? drop : 65535));
+    }
+    CHECK(same == count, "%s, %s: %d of %d bits are what the generator says", name, set_name, (int)same, (int)count);
     for (i = 0; i < count; ++i) {
         want[i] *= bits[i / 8] >> (i % 8) & 1 ? (double)factor : 0.0;
         dropped += !(bits[i / 8] >> (i % 8) & 1);

@@ -1,6 +1,7 @@
 /* test_train.c - training steps against their recomputation, plain and cooperative; repeatability over threads and instruction sets;
  * checkpoints; averages; rates; divergence and rollback; memory; whether a small model learns; metrics of known answer. */
 #define DRL_IMPLEMENTATION
+#define DRL__GRAIN 4096         /* small tensors are shared by threads, too */
 #include "../drl.h"
 #include "check.h"
 #include "fixture.h"
