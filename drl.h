@@ -7950,9 +7950,8 @@ static void drl__ais_fit(drl_ais *a, const float *x, int n, size_t size)
     for (j = 0; j < size; ++j) a->shape[j] = 1 / (a->shape[j] > 1e-6 * largest ? a->shape[j] : 1e-6 * largest);
 }
 
-static drl_status drl__ais_check(drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *d)
+static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
 {
-    size_t j;
     int k;
     if (d->count < 1 || d->steps < 2 || d->moves < 1 || d->leapfrog < 1 || d->steps > (DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1) / d->moves || d->pilot < 1 || d->pilot > d->count || !(d->accept > 0 && d->accept < 1) ||
         !(d->step >= 0 && d->step < 1e30) || (d->fit && (d->fit_count < 2 || d->mean || d->variance)))
@@ -7963,9 +7962,6 @@ static drl_status drl__ais_check(drl_ctx *ctx, const drl_energy *energy, const d
         for (k = 0; k < d->steps; ++k) if (!(d->beta[k] < d->beta[k + 1])) break;
         if (k < d->steps || d->beta[0] < 0 || d->beta[0] > 0 || d->beta[k] < 1 || d->beta[k] > 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: beta does not rise from 0 to 1, see number %d of %d", k, d->steps);
     }
-    for (j = 0; (d->mean || d->variance) && j < energy->size; ++j)
-        if ((d->mean && !(d->mean[j] > -1e15f && d->mean[j] < 1e15f)) || (d->variance && !(d->variance[j] > 1e-30f && d->variance[j] < 1e30f)))
-            return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: coordinate %z has mean %g and variance %g", j, d->mean ? (double)d->mean[j] : 0.0, d->variance ? (double)d->variance[j] : 1.0);
     return DRL_OK;
 }
 
@@ -7989,7 +7985,7 @@ DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const 
     if (!d.pilot) d.pilot = drl__min(d.count, drl__max(4, d.count / 4));
     if (d.accept == 0) d.accept = 0.8;
     if (!energy->eval || !size || energy->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: the energy has no function, no size or no batch");
-    status = drl__ais_check(ctx, energy, &d);
+    status = drl__ais_check(ctx, &d);
     if (status != DRL_OK) return status;
     memset(&md, 0, sizeof md);
     md.count = d.count; md.seed = d.seed; md.kernel = DRL_MCMC_HMC; md.level = d.level; md.labels = d.labels; md.leapfrog = d.leapfrog; md.accept = d.accept;
@@ -8026,13 +8022,14 @@ DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const 
     }
     for (j = 0; j < size; ++j) {
         a->mean[j] = d.mean ? d.mean[j] : 0.0f;
-        a->shape[j] = d.variance ? 1 / (double)d.variance[j] : 1.0;
+        a->shape[j] = d.variance ? 1 / (double)d.variance[j] : 1.0;         /* 0, negative and NaN are refused below */
     }
     if (d.fit) drl__ais_fit(a, d.fit, d.fit_count, size);
     for (j = 0; j < size; ++j) {
         if (!(a->shape[j] > 1e-30 && a->shape[j] < 1e30) || !(a->mean[j] > -1e15f && a->mean[j] < 1e15f)) {
+            status = drl__fail(ctx, d.fit ? DRL_E_NUMERIC : DRL_E_ARGUMENT, "drl_ais_create: the Gaussian's coordinate %z has mean %g and variance %g", j, (double)a->mean[j], 1 / a->shape[j]);
             drl__free(ctx, a);
-            return drl__fail(ctx, DRL_E_NUMERIC, "drl_ais_create: coordinate %z of the points to fit is not finite, or nothing varies", j);
+            return status;
         }
         a->log_norm -= 0.5 * drl__log(2 * DRL__PI / a->shape[j]);
         if (1 / sqrt(a->shape[j]) < smallest) smallest = 1 / sqrt(a->shape[j]);
