@@ -682,9 +682,10 @@ static void resumed(void)
     size_t size = 0, i;
     int kernel, k;
     for (kernel = 0; kernel < 3; ++kernel)
-        for (k = 0; k < 7; ++k) {
+        for (k = 0; k < 8; ++k) {
+            static const drl_isa isa[8] = { DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_PORTABLE, DRL_ISA_AVX512, DRL_ISA_NEON };
             check_heap heap = { 0, 0, 0, 0 };
-            drl_ctx *ctx = context(k == 4 ? DRL_ISA_PORTABLE : k == 6 ? DRL_ISA_AVX2 : DRL_ISA_AUTO, k == 3 ? 3 : 1, &heap);
+            drl_ctx *ctx = context(isa[k], k == 3 ? 3 : 1, &heap);
             gauss g = gauss_of(10);
             drl_energy e;
             drl_mcmc *c;
@@ -694,7 +695,7 @@ static void resumed(void)
             e = gauss_energy(&g);
             c = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 12, 2, kernel ? 30 : 0);
             calls = heap.calls;
-            if (k && k < 3 + 1) {
+            if (k >= 1 && k <= 3) {
                 int cut = cuts[k - 1];
                 drl_mcmc_report r, back;
                 CHECK_OK(ctx, drl_mcmc_run(c, cut));
