@@ -250,7 +250,9 @@ typedef struct drl_conv2d_desc {
     int in_channels, out_channels;  /* >= 1 */
     int kernel;                     /* 3 or 1, zero means 3 */
     int winograd;                   /* nonzero: all passes of a 3x3 kernel by F(4x4, 3x3) [Lavin15]: a quarter of the multiplications, about
-                                     * three times the rounding error, 4 times the packed weights. Pays from 4x4 pixels up */
+                                     * three times the rounding error. Pays from 4x4 pixels up. 1: packed weights take 4 times the memory;
+                                     * 2: nothing is packed, the passes take the weights themselves and transform them block by block, to the
+                                     * same bits; no slower where 36 C K floats are more than the caches hold */
 } drl_conv2d_desc;
 
 /* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. 0, as from all
@@ -1734,6 +1736,10 @@ typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job)
 #define DRL__GRAIN 65536            /* elements: less is not worth waking a thread for; a multiple of DRL__LANES */
 #define DRL__CHUNK    96            /* pixels that share one pass over the weights; a multiple of every tile's rows */
 #define DRL__DW_CHUNK 128           /* pixels in one chain of the parameter gradient */
+#define DRL__DEPTH    64            /* inputs whose weights are transformed together where they are not packed; a multiple of DRL__LANES */
+#ifndef DRL__STORED
+#define DRL__STORED   (128 * 128)   /* weights of a Winograd layer from which on they are not packed: channels in times channels out */
+#endif
 #define DRL__MAX_WEIGHTS 8192       /* floats of weights that a pass over a chunk keeps in the first-level cache */
 
 /* Pixels of a chunk: whole rows, unless pixels have no neighbours. */
@@ -1812,6 +1818,7 @@ typedef struct drl__fused {
     drl_act act;                    /* none, ReLU or leaky ReLU */
     uint8_t *bits_out;
     const uint8_t *bits;            /* of a gradient */
+    float scale;                    /* of weights that are not packed; 0: 1 */
 } drl__fused;
 
 /* Winograd's convolution: a tile of 4 x 4 results comes from 6 x 6 inputs by 36 products a pair of channels. Tiles are numbered through
@@ -1823,6 +1830,8 @@ typedef struct drl__winograd_args {
     size_t scratch_each, tiles;
     int h, w, c, k, chunk;
     int transposed;                 /* a gradient */
+    int stored;                     /* packed: the weights in file order, to be transformed times `scale` */
+    float scale;
     drl__fused fused;
     const float *dy;                /* parameter gradient, see drl__winograd_dw */
     float *u, *dweight;
@@ -2195,7 +2204,7 @@ static int drl__conv_sound(const drl_conv2d_desc *d)
 {
     size_t n;
     return d && d->in_channels >= 1 && d->out_channels >= 1 && d->in_channels <= DRL__SIDE_MAX && d->out_channels <= DRL__SIDE_MAX &&
-           (d->kernel == 0 || d->kernel == 1 || d->kernel == 3) && !(d->winograd && d->kernel == 1) &&
+           (d->kernel == 0 || d->kernel == 1 || d->kernel == 3) && (unsigned)d->winograd <= 2 && !(d->winograd && d->kernel == 1) &&
            drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) && drl__mul_fits(n, 36 * sizeof(float), &n);
 }
 
@@ -2204,6 +2213,7 @@ DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc
     drl__weight v;
     if (!ctx || !drl__conv_sound(d)) return 0;
     v = drl__weight_of(d, transposed);
+    if (d->winograd == 2) return 0;
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
     if (transposed && drl__narrow(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
     return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
@@ -2213,6 +2223,7 @@ DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transpo
 {
     drl__pack_args a;
     if (!ctx || !drl__conv_sound(d) || drl__no_floats(weight) || drl__no_floats(packed)) return;
+    if (d->winograd == 2) return;
     a.v = drl__weight_of(d, transposed);
     if (d->winograd) {
         drl__winograd_pack_args u;
@@ -2283,8 +2294,8 @@ static int drl__winograd_chunk(const drl_conv2d_desc *d, size_t tiles, int jobs)
 static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int chunk)
 {
     size_t in = (size_t)d->in_channels, out = (size_t)d->out_channels, vl = (size_t)ctx->kernels->vl;
-    size_t forward = in + drl__round_up(out, vl), backward = out + drl__round_up(in, vl);
-    return 36 * ((size_t)chunk * (forward > backward ? forward : backward) + 2 * DRL__LANES);
+    size_t forward = in + drl__round_up(out, vl), backward = out + drl__round_up(in, vl), weights = d->winograd == 2 ? DRL__DEPTH * (size_t)ctx->kernels->block + DRL__LANES : 0;
+    return 36 * ((size_t)chunk * (forward > backward ? forward : backward) + 2 * DRL__LANES + weights);
 }
 
 /* Scratch for at most `jobs` at a time; for all passes, or for those without a parameter gradient. */
@@ -2364,6 +2375,8 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transp
     memset(&a, 0, sizeof a);
     if (fused) a.fused = *fused;
     a.transposed = transposed;
+    a.stored = d->winograd == 2;
+    a.scale = fused && fused->scale != 0 ? fused->scale : 1;
     a.x = x->data;
     a.packed = packed;
     a.zeros = work;
@@ -5237,12 +5250,13 @@ DRL_API drl_value drl_net_label(drl_net *net, int classes)
     return y;
 }
 
-/* Where Winograd's algorithm is faster; a function of the layer alone, so that results depend on nothing else. On one tile an image, many
- * channels mean that reading the transformed weights takes longer than the multiplications saved. */
-static int drl__winograd_pays(int h, int w, int in, int out)
+/* Where Winograd's algorithm is faster; a function of the layer alone, so that results depend on nothing else. The packed weights of large
+ * layers would come from main memory in every call, four times as many as there are. */
+static int drl__winograd_choice(int h, int w, int in, int out)
 {
     size_t tiles = drl__winograd_tiles(1, h, w);
-    return in >= 8 && out >= 8 && tiles * 8 <= (size_t)h * (size_t)w && (tiles >= 4 || (in <= 64 && out <= 64));
+    if (in < 8 || out < 8 || tiles * 8 > (size_t)h * (size_t)w) return 0;
+    return (size_t)in * (size_t)out < DRL__STORED ? 1 : 2;
 }
 
 DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc)
@@ -5257,7 +5271,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
         conv.in_channels = x.c;
         conv.out_channels = desc->out_channels;
         conv.kernel = desc->kernel ? desc->kernel : x.h == 1 && x.w == 1 ? 1 : 3;
-        conv.winograd = conv.kernel == 3 && drl__winograd_pays(x.h, x.w, x.c, conv.out_channels);
+        conv.winograd = conv.kernel == 3 ? drl__winograd_choice(x.h, x.w, x.c, conv.out_channels) : 0;
     }
     if (!desc || !desc->name || !drl__conv_sound(&conv) || (unsigned)desc->spectral > (unsigned)DRL_SPECTRAL_CAP || !(desc->init_scale - desc->init_scale == 0)) {
         drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, spectral norm %d, first variance %g; a name, at least 1 channel, kernel 1 or 3, norm 0 to 2 and a number are needed",
@@ -5845,7 +5859,7 @@ static void drl__place(drl__program *p, int *order)
 /* Images that one thread takes through the net together. Their largest activations should stay in the second-level cache; but all weights
  * are read once for every slice, so slices are longer where there are many. Results do not depend on it. */
 #define DRL__SLICE_BYTES   (640u << 10)
-#define DRL__SLICE_WEIGHTS (2u << 20)           /* floats of packed weights that one more image a slice pays for */
+#define DRL__SLICE_WEIGHTS (256u << 10)         /* weights that one more image a slice pays for */
 
 static int drl__net_slice(const drl_net *net)
 {
@@ -5855,7 +5869,7 @@ static int drl__net_slice(const drl_net *net)
         size_t bytes = (size_t)net->op[i].h * (size_t)net->op[i].w * (size_t)net->op[i].c * sizeof(float);
         if (bytes > most) most = bytes;
     }
-    n = 1 + DRL__SLICE_BYTES / most + net->packed_size / DRL__SLICE_WEIGHTS;
+    n = 1 + DRL__SLICE_BYTES / most + net->params_size / DRL__SLICE_WEIGHTS;
     return n < (size_t)net->desc.batch ? (int)n : net->desc.batch;
 }
 
@@ -6040,9 +6054,22 @@ DRL_API size_t           drl_net_params_size(const drl_net *net) { return net ? 
 #define DRL__STREAM_TRAIN ((uint64_t)2 << 60)
 #define DRL__STREAM_POWER ((uint64_t)3 << 60)
 
+/* Power iterations start from random vectors. */
+static void drl__net_start(drl_net *net, uint64_t seed)
+{
+    int i;
+    for (i = 0; i < net->op_count; ++i) {
+        const drl__op *op = &net->op[i];
+        drl_rng rng;
+        if (!op->spectral) continue;
+        rng.seed = seed; rng.stream = DRL__STREAM_POWER + (uint64_t)i; rng.position = 0;
+        drl_rng_normals(net->ctx, &rng, net->state + op->u, (size_t)op->conv.out_channels);
+    }
+}
+
 /* Weights uniform with variance init_scale / mean(fan-in, fan-out); biases uniform within 1 / sqrt(fan-in), so that the kinks of the ReLUs lie
  * in many places: with zero biases the energy is nearly linear around a flat background, and its slope overshoots before it bends. Gains
- * and norms one, biases of norms zero. Power iterations start from random vectors. */
+ * and norms one, biases of norms zero. */
 DRL_API void drl_net_init(drl_net *net, uint64_t seed)
 {
     int i;
@@ -6059,13 +6086,7 @@ DRL_API void drl_net_init(drl_net *net, uint64_t seed)
         for (k = 0; k < p->count; ++k)
             w[k] = net->init_scale[i] == DRL__INIT_ONES ? 1.0f : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
     }
-    for (i = 0; i < net->op_count; ++i) {
-        const drl__op *op = &net->op[i];
-        drl_rng rng;
-        if (!op->spectral) continue;
-        rng.seed = seed; rng.stream = DRL__STREAM_POWER + (uint64_t)i; rng.position = 0;
-        drl_rng_normals(net->ctx, &rng, net->state + op->u, (size_t)op->conv.out_channels);
-    }
+    drl__net_start(net, seed);
     drl_net_refresh(net, 15);
 }
 
@@ -6230,6 +6251,7 @@ static drl__fused drl__fused_of(const drl__run *r, const drl__instr *in)
     f.add = drl__at(r, in->add);
     if (in->gain >= 0) f.gain = net->params + net->param[net->op[in->gain].weight].offset;
     if (in->act >= 0) f.act = net->op[in->act].act;
+    f.scale = net->op[in->op].weight_scale;
     return f;
 }
 
@@ -6248,7 +6270,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_CONV:
         fused = drl__fused_of(r, in);
         fused.bits_out = bits;
-        return drl__conv_forward(ctx, &op->conv, &a, net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &fused, &y, r->work);
+        return drl__conv_forward(ctx, &op->conv, &a, op->conv.winograd == 2 ? net->params + net->param[op->weight].offset : net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &fused, &y, r->work);
     case DRL__OP_ACT:      return drl_act_forward(ctx, op->act, &a, &y, bits);
     case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
     case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
@@ -6306,7 +6328,7 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     case DRL__OP_CONV:
         fused = drl__fused_of(r, in);
         fused.bits = bits;
-        return drl__conv_input_grad(ctx, &op->conv, &dy, net->packed + op->packed_transposed, &fused, &dx, in->accumulate, r->work);
+        return drl__conv_input_grad(ctx, &op->conv, &dy, op->conv.winograd == 2 ? net->params + net->param[op->weight].offset : net->packed + op->packed_transposed, &fused, &dx, in->accumulate, r->work);
     case DRL__OP_ACT:
         saved = drl__view(r, op->a, in->b);
         return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
@@ -8658,7 +8680,8 @@ DRL_API void drl_model_destroy(drl_model *m)
     drl__free(m->ctx, m);
 }
 
-DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **out)
+/* A model without weights. */
+static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_model **out)
 {
     drl_model_desc d;
     drl_net_desc n;
@@ -8692,9 +8715,16 @@ DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, ui
         drl_model_destroy(m);
         return status;
     }
-    drl_net_init(m->net, seed);
-    drl_net_init(m->initializer, ~seed);                        /* other draws than the energy's */
     *out = m;
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **out)
+{
+    drl_status status = drl__model_new(ctx, desc, out);
+    if (status != DRL_OK) return status;
+    drl_net_init((*out)->net, seed);
+    drl_net_init((*out)->initializer, ~seed);                   /* other draws than the energy's */
     return DRL_OK;
 }
 
@@ -8961,8 +8991,10 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
         return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors of %z elements, its description needs %z tensors and other sizes", drl_safetensors_count(st), elements, tensors);
     status = drl__model_file_fits(ctx, st, drl__energy_build, &d);      /* and names and shapes before the buffers, which the weights do not bound */
     if (status == DRL_OK && d.initializer > 0) status = drl__model_file_fits(ctx, st, drl__initializer_build, &d);
-    if (status == DRL_OK) status = drl_model_create(ctx, &d, 0, &m);
+    if (status == DRL_OK) status = drl__model_new(ctx, &d, &m);
     if (status != DRL_OK) return status;
+    drl__net_start(m->net, 0);
+    if (m->initializer) drl__net_start(m->initializer, 0);
     status = drl_model_load_weights(m, st);
     if (status != DRL_OK) {
         drl_model_destroy(m);
@@ -9803,6 +9835,7 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
  *
  *   vload_n, vstore_n   the first n floats of a vector (all of it if n is larger), zero above; n >= 1
  *   vpositive, vpick    one bit a lane: x > 0; bit ? a : b
+ *   vzip_low, vzip_high a0 b0 a1 b1 ..., from the lower and the upper halves of a and b
  *   vimulhl             both halves of the 64-bit products of 32-bit lanes with a constant
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #if DRL__PASS == 0
@@ -9829,6 +9862,8 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #define drl__vmin(a, b)      drl__fmin_second(a, b)
 #define drl__vpositive(x)    ((x) > 0 ? 1u : 0u)
 #define drl__vpick(bits, a, b) (((bits) & 1u) ? (a) : (b))
+#define drl__vzip_low(a, b)  ((void)(b), (a))
+#define drl__vzip_high(a, b) ((void)(a), (b))
 #define drl__viload(p)       (*(p))
 #define drl__viset(x)        (x)
 #define drl__viadd(a, b)     ((a) + (b))
@@ -9879,6 +9914,8 @@ DRL__INLINE float drl__fmin_second(float a, float b) { return a < b ? a : b; }
 #define DRL__SHR32_64(a)     _mm_srli_epi64(a, 32)
 #define DRL__SHL32_64(a)     _mm_slli_epi64(a, 32)
 #define DRL__LOW32_64        _mm_set_epi32(0, -1, 0, -1)
+#define drl__vzip_low(a, b)  _mm_unpacklo_ps(a, b)
+#define drl__vzip_high(a, b) _mm_unpackhi_ps(a, b)
 #define drl__vpick(bits, a, b) drl__vpick_sse2(bits, a, b)
 DRL__INLINE DRL__TARGET __m128 drl__vpick_sse2(unsigned bits, __m128 a, __m128 b)
 {
@@ -9923,6 +9960,8 @@ DRL__INLINE DRL__TARGET __m128 drl__vpick_sse2(unsigned bits, __m128 a, __m128 b
 #define DRL__SHR32_64(a)     _mm256_srli_epi64(a, 32)
 #define DRL__SHL32_64(a)     _mm256_slli_epi64(a, 32)
 #define DRL__LOW32_64        _mm256_set1_epi64x(0xFFFFFFFFLL)
+#define drl__vzip_low(a, b)  _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20)
+#define drl__vzip_high(a, b) _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31)
 #define drl__vpick(bits, a, b) drl__vpick_avx2(bits, a, b)
 DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b)
 {
@@ -9956,6 +9995,8 @@ DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b
 #define drl__vmin(a, b)      _mm512_maskz_min_ps(DRL__ALL, a, b)
 #define drl__vpositive(x)    ((unsigned)_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ))
 #define drl__vpick(bits, a, b) _mm512_mask_blend_ps((__mmask16)(bits), b, a)
+#define drl__vzip_low(a, b)  _mm512_permutex2var_ps(a, _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0), b)
+#define drl__vzip_high(a, b) _mm512_permutex2var_ps(a, _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8), b)
 #define drl__viload(p)       _mm512_loadu_si512((const void *)(p))
 #define drl__viset(x)        _mm512_set1_epi32((int)(x))
 #define drl__viadd(a, b)     _mm512_add_epi32(a, b)
@@ -9994,6 +10035,8 @@ DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b
 #define drl__vmin(a, b)      vbslq_f32(vcltq_f32(a, b), a, b)
 #define drl__vpositive(x)    vaddvq_u32(vandq_u32(vcgtq_f32(x, vdupq_n_f32(0)), drl__lanes_neon()))
 #define drl__vpick(bits, a, b) vbslq_f32(vtstq_u32(vdupq_n_u32(bits), drl__lanes_neon()), a, b)
+#define drl__vzip_low(a, b)  vzip1q_f32(a, b)
+#define drl__vzip_high(a, b) vzip2q_f32(a, b)
 #define drl__viload(p)       vld1q_u32(p)
 #define drl__viset(x)        vdupq_n_u32(x)
 #define drl__viadd(a, b)     vaddq_u32(a, b)
@@ -10055,6 +10098,17 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__vimulhl)(drl__vi a, uint32_t m, drl__v
     *high = drl__vixor(DRL__SHR32_64(even), drl__visub(odd, drl__viand(odd, mask)));
     *low = drl__vixor(drl__viand(even, mask), DRL__SHL32_64(odd));
 #endif
+}
+
+/* Rows of a square of floats to its columns: each pass of zips moves one bit of an element's row number into its column number. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__transpose)(drl__v *v)
+{
+    int pass, i;
+    for (pass = 1; pass < DRL__VL; pass *= 2) {
+        drl__v t[DRL__VL];
+        DRL__EACH(i, DRL__VL) t[i] = i % 2 ? drl__vzip_high(v[i / 2], v[i / 2 + DRL__VL / 2]) : drl__vzip_low(v[i / 2], v[i / 2 + DRL__VL / 2]);
+        DRL__EACH(i, DRL__VL) v[i] = t[i];
+    }
 }
 
 /* --- elementary functions ------------------------------------------------------------------------------------------------------- */
@@ -10482,28 +10536,64 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights)(const drl__v *g, con
     u[5 * to] = g[2 * from];
 }
 
+/* Weights of inputs i .. i + n - 1 (at most DRL__LANES) and a vector of outputs from o on: g[input][tap] vectors, zeros past the last output. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_gather)(const drl__winograd_pack_args *a, size_t i, size_t n, size_t o, float *g)
+{
+    size_t channels = (size_t)a->channels, step = a->transposed ? 9 : 9 * channels, rows = a->transposed ? n : 1, length = a->transposed ? 9 : 9 * n, e, r, l;
+    drl__v v[DRL__VL];
+    for (r = 0; r < rows; ++r) {
+        const float *from = a->from + (a->transposed ? ((i + r) * channels + o) * 9 : (o * channels + i) * 9);
+        for (e = 0; e < length; e += DRL__VL) {
+            for (l = 0; l < DRL__VL; ++l) v[l] = o + l < (size_t)a->out ? drl__vload_n(from + l * step + e, length - e) : drl__vset(0.0f);
+            DRL__FN(drl__transpose)(v);
+            for (l = 0; l < DRL__VL && e + l < length; ++l) drl__vstore(g + (a->transposed ? 9 * r + 8 - (e + l) : e + l) * DRL__VL, v[l]);
+        }
+    }
+}
+
+/* One input's nine vectors to its 36 planes, `step` floats apart. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_transform)(const float *from, drl__v scale, float *to, size_t step)
+{
+    drl__v g[9], half[18], u[36];
+    int t, r;
+    for (t = 0; t < 9; ++t) g[t] = drl__vmul(scale, drl__vload(from + t * DRL__VL));
+    for (t = 0; t < 3; ++t) DRL__FN(drl__winograd_weights)(g + t, 3, half + t, 3);
+    for (r = 0; r < 6; ++r) DRL__FN(drl__winograd_weights)(half + 3 * r, 1, u + 6 * r, 1);
+    for (t = 0; t < 36; ++t) drl__vstore(to + (size_t)t * step, u[t]);
+}
+
 /* Items are inputs of the pass. */
 DRL__TARGET static void DRL__FN(drl__winograd_pack)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__winograd_pack_args *a = (const drl__winograd_pack_args *)arg;
     const size_t full = DRL__NV * DRL__VL;
-    size_t in = (size_t)a->in, out = (size_t)a->out, width = (out + DRL__VL - 1) / DRL__VL * DRL__VL, i, o, l;
-    const drl__v scale = drl__vset(a->scale);
-    int t, r;
+    size_t in = (size_t)a->in, out = (size_t)a->out, width = (out + DRL__VL - 1) / DRL__VL * DRL__VL, i, o, n, e;
+    float g[DRL__LANES * 9 * DRL__VL];
     (void)job;
-    for (i = begin; i < end; ++i) for (o = 0; o < width; o += DRL__VL) {
-        float some[9][DRL__VL];
-        drl__v g[9], half[18], u[36];
+    for (i = begin; i < end; i += n) for (n = end - i < DRL__LANES ? end - i : DRL__LANES, o = 0; o < width; o += DRL__VL) {
         size_t block = o / full * full, bw = width - block < full ? width - block : full;
-        float *to = a->to + block * in + i * bw + (o - block);
-        for (l = 0; l < DRL__VL; ++l) {
-            const float *w = a->from + (a->transposed ? i * (size_t)a->channels + (o + l) : (o + l) * (size_t)a->channels + i) * 9;
-            for (t = 0; t < 9; ++t) some[t][l] = o + l < out ? w[a->transposed ? 8 - t : t] : 0;
-        }
-        for (t = 0; t < 9; ++t) g[t] = drl__vmul(scale, drl__vload(some[t]));
-        for (t = 0; t < 3; ++t) DRL__FN(drl__winograd_weights)(g + t, 3, half + t, 3);
-        for (r = 0; r < 6; ++r) DRL__FN(drl__winograd_weights)(half + 3 * r, 1, u + 6 * r, 1);
-        for (t = 0; t < 36; ++t) drl__vstore(to + (size_t)t * in * width, u[t]);
+        DRL__FN(drl__winograd_gather)(a, i, n, o, g);
+        for (e = 0; e < n; ++e) DRL__FN(drl__winograd_transform)(g + e * 9 * DRL__VL, drl__vset(a->scale), a->to + block * in + (i + e) * bw + (o - block), in * width);
+    }
+}
+
+/* Weights that are not packed, n inputs from c0 on and bw outputs from k0 on: to[plane][input][bw], planes a cache line longer. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_block)(const drl__winograd_args *a, size_t c0, size_t n, size_t k0, size_t bw, float *to)
+{
+    drl__winograd_pack_args w;
+    float g[DRL__LANES * 9 * DRL__VL];
+    size_t i, o, e, m;
+    w.from = a->packed;
+    w.to = to;
+    w.scale = a->scale;
+    w.out = a->k;
+    w.in = a->c;
+    w.transposed = a->transposed;
+    w.channels = a->transposed ? a->k : a->c;
+    for (o = 0; o < bw; o += DRL__VL) for (i = 0; i < n; i += m) {
+        m = n - i < DRL__LANES ? n - i : DRL__LANES;
+        DRL__FN(drl__winograd_gather)(&w, c0 + i, m, k0 + o, g);
+        for (e = 0; e < m; ++e) DRL__FN(drl__winograd_transform)(g + e * 9 * DRL__VL, drl__vset(a->scale), to + (i + e) * bw + o, n * bw + DRL__LANES);
     }
 }
 
@@ -10594,9 +10684,10 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
 {
     const drl__winograd_args *a = (const drl__winograd_args *)arg;
     const int full = DRL__NV * DRL__VL;
-    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, k0, plane, row, column;
+    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, row, column;
     size_t c = (size_t)a->c, k = (size_t)a->k, e, item, v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)kp + DRL__LANES;
-    float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step;
+    size_t blocks = (size_t)((kp + full - 1) / full), depths = a->stored ? (c + DRL__DEPTH - 1) / DRL__DEPTH : 1;
+    float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step, *u = m + 36 * m_step;
     const float *px[DRL__CHUNK], *shift = a->fused.shift ? a->fused.shift : a->zeros;
     size_t shift_step = a->fused.shift ? k : 0;
     drl__conv_args product;
@@ -10605,23 +10696,25 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     for (item = begin; item < end; ++item) {
         size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
         for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, 0, 6, v + t * c, v_step);
-        for (plane = 0; plane < 36; ++plane) {
-            const float *weights = a->packed + (size_t)plane * c * (size_t)kp;
+        /* packed weights are read plane by plane; others are transformed by blocks, and the sums of one wait in m for the next */
+        for (e = 0; e < 36 * blocks * depths; ++e) {
+            int plane = (int)(a->stored ? e % 36 : e / blocks), k0 = (int)(a->stored ? e / 36 / depths : e % blocks) * full, n = kp - k0 < full ? kp - k0 : full;
+            size_t c0 = a->stored ? e / 36 % depths * DRL__DEPTH : 0, cn = a->stored && c - c0 > DRL__DEPTH ? DRL__DEPTH : c - c0;
+            const float *at = a->stored ? u + (size_t)plane * (cn * (size_t)n + DRL__LANES) : a->packed + ((size_t)plane * (size_t)kp + (size_t)k0) * c, *start = a->zeros;
+            float *out = m + (size_t)plane * m_step + k0;
             int rows = (int)(count + DRL__MR - 1) / DRL__MR * DRL__MR;
-            for (i = 0; i < rows; ++i) px[i] = (size_t)i < count ? v + (size_t)plane * v_step + (size_t)i * c : a->zeros;
-            for (k0 = 0; k0 < kp; k0 += full) {
-                int n = kp - k0 < full ? kp - k0 : full;
-                const float *at = weights + (size_t)k0 * c;
-                float *out = m + (size_t)plane * m_step + k0;
-                switch (n / DRL__VL) {
-                case 1: DRL__FN(drl__conv_block)(1, &product, 1, a->c, rows, n, px, at, a->zeros, out); break;
-                case 2: DRL__FN(drl__conv_block)(2, &product, 1, a->c, rows, n, px, at, a->zeros, out); break;
+            if (a->stored && !plane) DRL__FN(drl__winograd_block)(a, c0, cn, (size_t)k0, (size_t)n, u);
+            if (a->stored || !k0) for (i = 0; i < rows; ++i) px[i] = (size_t)i < count ? v + (size_t)plane * v_step + (size_t)i * c + c0 : a->zeros;
+            product.start_step = c0 ? (size_t)kp : 0;
+            if (c0) start = out;
+            switch (n / DRL__VL) {
+            case 1: DRL__FN(drl__conv_block)(1, &product, 1, (int)cn, rows, n, px, at, start, out); break;
+            case 2: DRL__FN(drl__conv_block)(2, &product, 1, (int)cn, rows, n, px, at, start, out); break;
 #if DRL__NV == 4
-                case 3: DRL__FN(drl__conv_block)(3, &product, 1, a->c, rows, n, px, at, a->zeros, out); break;
-                case 4: DRL__FN(drl__conv_block)(4, &product, 1, a->c, rows, n, px, at, a->zeros, out); break;
+            case 3: DRL__FN(drl__conv_block)(3, &product, 1, (int)cn, rows, n, px, at, start, out); break;
+            case 4: DRL__FN(drl__conv_block)(4, &product, 1, (int)cn, rows, n, px, at, start, out); break;
 #endif
-                default: break;
-                }
+            default: break;
             }
         }
         for (t = 0; t < count; ++t) {
@@ -11236,6 +11329,8 @@ static const drl__kernels DRL__FN(drl__table) = {
 #undef drl__vmin
 #undef drl__vpositive
 #undef drl__vpick
+#undef drl__vzip_low
+#undef drl__vzip_high
 #undef drl__viload
 #undef drl__viset
 #undef drl__viadd

@@ -73,7 +73,7 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     char name[64];
     drl_conv2d_desc d;
     drl_tensor x, y;
-    float *weight, *packed, *bias, *dweight, *work;
+    float *weight, *packed, *from, *bias, *dweight, *work;
     size_t nw = (size_t)l->c * (size_t)l->k * 9, nwork;
     double flop = 2.0 * l->batch * l->c * l->k * 9.0 * l->size * l->size, best = 1e30, peak = 0, spent = 0, t0, t, bytes;
     int runs;
@@ -82,7 +82,7 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     d.in_channels = l->c;
     d.out_channels = l->k;
     d.kernel = 3;
-    d.winograd = !option_direct && drl__winograd_pays(l->size, l->size, l->c, l->k);     /* as a net decides */
+    d.winograd = option_direct ? 0 : drl__winograd_choice(l->size, l->size, l->c, l->k);    /* as a net decides */
     x = drl_tensor_of(NULL, l->batch, l->size, l->size, l->c);
     y = drl_tensor_of(NULL, l->batch, l->size, l->size, l->k);
     x.data = floats(drl_tensor_count(&x), ctx, 1);
@@ -94,11 +94,12 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     work = floats(nwork, ctx, 6);
     packed = floats(drl_conv2d_packed_count(ctx, &d, pass == 1), ctx, 7);
     drl_conv2d_pack(ctx, &d, pass == 1, weight, 0.01f, packed);
+    from = d.winograd == 2 ? weight : packed;
     for (runs = 0; runs < 3 || (spent < 0.25 && runs < 1000); ++runs) {
         if (runs % 8 == 0) { t = peak_gflops(ctx); if (t > peak) peak = t; }
         t0 = now();
-        if (pass == 0) drl_conv2d_forward(ctx, &d, &x, packed, bias, &y, work);
-        else if (pass == 1) drl_conv2d_input_grad(ctx, &d, &y, packed, &x, 0, work);
+        if (pass == 0) drl_conv2d_forward(ctx, &d, &x, from, bias, &y, work);
+        else if (pass == 1) drl_conv2d_input_grad(ctx, &d, &y, from, &x, 0, work);
         else drl_conv2d_param_grad(ctx, &d, &x, &y, dweight, bias, work);
         t = now() - t0;
         spent += t;

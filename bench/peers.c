@@ -198,7 +198,7 @@ int main(int argc, char **argv)
         o.d.in_channels = l->c;
         o.d.out_channels = l->k;
         o.d.kernel = 3;
-        o.d.winograd = drl__winograd_pays(l->size, l->size, l->c, l->k);
+        o.d.winograd = drl__winograd_choice(l->size, l->size, l->c, l->k);
         o.x = drl_tensor_of(NULL, l->batch, l->size, l->size, l->c);
         o.y = drl_tensor_of(NULL, l->batch, l->size, l->size, l->k);
         o.x.data = floats(drl_tensor_count(&o.x), ctx, 1);
@@ -209,6 +209,7 @@ int main(int argc, char **argv)
         o.work = floats(drl_conv2d_work_count(ctx, &o.d, l->batch, l->size, l->size), ctx, 6);
         o.packed = floats(drl_conv2d_packed_count(ctx, &o.d, pass == 1), ctx, 7);
         drl_conv2d_pack(ctx, &o.d, pass == 1, weight, 0.01f, o.packed);
+        if (o.d.winograd == 2) memcpy(o.packed = floats(weights, ctx, 7), weight, weights * sizeof *weight);    /* the weights themselves */
         direct = peer_create(engine, stream, l, pass, dnnl_convolution_direct);
         winograd = peer_create(engine, stream, l, pass, dnnl_convolution_winograd);
         wino = winograd.primitive != NULL;

@@ -58,15 +58,18 @@ static int save_all(drl_ctx *ctx, drl_model *m, drl_trainer *tr, const char *pre
     drl_status status;
     float *pixels;
     picture p;
-    int saved;
+    int saved, labels[GRID], columns, i;
     drl_model_describe(m, &d);
+    columns = picture_columns(d.classes);
     path_of(path, sizeof path, prefix, ".checkpoint");
     if (drl_trainer_save(tr, path) != DRL_OK) return !fail(ctx, path);
     if (!quiet) printf("wrote %s\n", path);
     pixels = (float *)malloc((size_t)GRID * (size_t)d.height * (size_t)d.width * (size_t)d.channels * sizeof *pixels);
     if (!pixels) { fprintf(stderr, "out of memory for the grid\n"); return 0; }
     memset(&how, 0, sizeof how);
-    how.count = GRID;
+    how.count = GRID / columns * columns;
+    for (i = 0; i < GRID; ++i) labels[i] = 1 + i % columns;
+    if (columns == d.classes) how.labels = labels;
     how.seed = 1;                                               /* the same noise each time: the pictures can be compared */
     drl_trainer_swap_average(tr);
     status = drl_sample(m, &how, pixels);
@@ -75,7 +78,7 @@ static int save_all(drl_ctx *ctx, drl_model *m, drl_trainer *tr, const char *pre
     drl_trainer_swap_average(tr);
     if (status != DRL_OK) { free(pixels); return !fail(ctx, path); }
     if (!quiet) printf("wrote %s\n", path);
-    p = picture_grid(pixels, GRID, 8, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
+    p = picture_grid(pixels, how.count, columns, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
     saved = picture_save(ctx, &p, prefix, quiet);
     picture_destroy(&p);
     free(pixels);

@@ -3,17 +3,18 @@
  * Shows: loading, sampling in slices as a game would do it, a picture of the way from noise to image, NPY for other programs.
  *
  *     cc -O2 -DDRL_THREADS examples/03_sample.c -o sample -lm
- *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--out PREFIX] [--watch] [--threads N] [--isa NAME]
+ *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W] [--out PREFIX] [--watch] [--threads N] [--isa NAME]
  *
  * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1]; with --watch a column a level: noise left, images right.
- * --k N takes N Langevin steps a level instead of the model's. 64 images of 16 x 16 take about a second.
+ * --k N takes N Langevin steps a level instead of the model's. A model of several classes draws them in turn, a column each, or --label N alone
+ * (0: none), the more typical the larger --guidance is. 64 images of 16 x 16 take about a second.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"
 #include "picture.h"
 
-static const char usage[] = "sample MODEL.safetensors [--count N] [--seed N] [--k N] [--out PREFIX] [--watch] [--threads N] [--isa NAME]\n";
+static const char usage[] = "sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W] [--out PREFIX] [--watch] [--threads N] [--isa NAME]\n";
 
 static int fail(drl_ctx *ctx, const char *what)
 {
@@ -37,11 +38,13 @@ int main(int argc, char **argv)
     char path[1024];
     float *image;
     double start;
-    int watch, level, i;
+    int watch, level, label, columns, i, *labels;
     memset(&how, 0, sizeof how);
     how.count = option_int(&o, "--count", 64);
     how.seed = (uint64_t)option_int(&o, "--seed", 1);
     how.steps = option_int(&o, "--k", 0);
+    label = option_int(&o, "--label", -1);
+    how.guidance = (float)option_number(&o, "--guidance", 0);
     prefix = option_text(&o, "--out", "samples");
     watch = option_flag(&o, "--watch");
     if (options_rest(&o, usage) != 1) { fprintf(stderr, "%s", usage); return 2; }
@@ -52,7 +55,11 @@ int main(int argc, char **argv)
     if (!how.steps) how.steps = d.steps;
     pixels = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
     image = (float *)malloc((watch ? (size_t)d.levels + 1 : 1) * (size_t)how.count * pixels * sizeof *image);
-    if (!image) { fprintf(stderr, "out of memory for %d images\n", how.count); return 1; }
+    labels = (int *)malloc((size_t)how.count * sizeof *labels);
+    if (!image || !labels) { fprintf(stderr, "out of memory for %d images\n", how.count); return 1; }
+    columns = picture_columns(label < 0 ? d.classes : 0);
+    for (i = 0; i < how.count; ++i) labels[i] = label >= 0 ? label : d.classes ? 1 + i % d.classes : 0;
+    if (d.classes || label > 0) how.labels = labels;
 
     start = seconds_now();
     if (drl_sampler_create(model, &how, &sampler) != DRL_OK) return fail(ctx, "sampler");
@@ -68,7 +75,7 @@ int main(int argc, char **argv)
     printf("%d images of %d x %d x %d, %d levels of %d steps: %.2f s\n", how.count, d.height, d.width, d.channels, d.levels, how.steps, seconds_now() - start);
     drl_sampler_destroy(sampler);
 
-    p = picture_grid(image, watch ? how.count * (d.levels + 1) : how.count, watch ? d.levels + 1 : 8, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
+    p = picture_grid(image, watch ? how.count * (d.levels + 1) : how.count, watch ? d.levels + 1 : columns, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
     if (!picture_save(ctx, &p, prefix, 0)) return 1;
     if (!watch) {
         shape[0] = (size_t)how.count; shape[1] = (size_t)d.height; shape[2] = (size_t)d.width; shape[3] = (size_t)d.channels;
@@ -77,6 +84,7 @@ int main(int argc, char **argv)
         printf("wrote %s\n", path);
     }
     picture_destroy(&p);
+    free(labels);
     free(image);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);

@@ -85,6 +85,9 @@ static inline void picture_flatten(picture *p, uint32_t colour)
     }
 }
 
+/* Columns of a grid of samples: one for every class, if they are few. Sample i is then of class 1 + i % columns. */
+static inline int picture_columns(int classes) { return classes > 1 && classes <= 16 ? classes : 8; }
+
 /* `count` images, `columns` to a row, one pixel of the background between them. */
 static inline picture picture_grid(const float *images, int count, int columns, int height, int width, int channels, int scale)
 {

@@ -250,6 +250,18 @@ static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side,
     CHECK_OK(ctx, drl_conv2d_forward(ctx, &d, &x, packed, NULL, &y, work));
     if (checking) conv_double(&e);
     near_all("forward, no bias", y.data, e.y, ny, loose * (terms + 8) * EPS);
+    if (winograd) {                                             /* weights that are not packed: the same bits */
+        float *y0 = copy(y.data, ny), *dx1 = copy(dx.data, nx);
+        d.winograd = 2;
+        for (i = 0; i < nw; ++i) weight[i] *= 0.5f;
+        CHECK(!drl_conv2d_packed_count(ctx, &d, 0) && !drl_conv2d_packed_count(ctx, &d, 1), "%s: weights are packed after all", what);
+        work = fresh(drl_conv2d_work_count(ctx, &d, n, h, w));
+        CHECK_OK(ctx, drl_conv2d_forward(ctx, &d, &x, weight, NULL, &y, work));
+        CHECK(!memcmp(y.data, y0, ny * sizeof(float)), "%s, %s: forward differs when weights are not packed", what, set_name);
+        memcpy(dx.data, dx0, nx * sizeof(float));
+        CHECK_OK(ctx, drl_conv2d_input_grad(ctx, &d, &dy, weight, &dx, 1, work));
+        CHECK(!memcmp(dx.data, dx1, nx * sizeof(float)), "%s, %s: dx differs when weights are not packed", what, set_name);
+    }
     free(e.x); free(e.weight); free(e.bias); free(e.dy); free(e.y);
     release();
 }
