@@ -784,7 +784,7 @@ typedef struct drl_mcmc_desc {
 typedef struct drl_mcmc_report {
     int step;                   /* steps done, warm-up included */
     double step_size;           /* eps */
-    double accept;              /* mean probability of acceptance, since warm-up if that is over; 1 for Langevin */
+    double accept;              /* mean probability of acceptance, since warm-up if that is over; 0 before the first; 1 for Langevin */
     uint64_t divergent;         /* proposals since warm-up that left the finite numbers or lost more than 1000 nats: the step is too large there */
     double f;                   /* mean F over the chains, now */
 } drl_mcmc_report;
@@ -848,7 +848,7 @@ typedef struct drl_ais_result {
     double log_z;               /* nats; forward: log of the mean weight; reverse: minus that */
     double error;               /* standard, over chains, by the delta method: sd(w) / (mean(w) sqrt(count)). Too small when ess is below 5 or so */
     double ess;                 /* (sum w)^2 / sum w^2, of `count`: how many chains have a say */
-    double accept;              /* mean acceptance of the moves; with 1 or 2 temperatures there are none, and it is 1 */
+    double accept;              /* mean acceptance of the moves; 1 before the first */
 } drl_ais_result;
 
 typedef struct drl_ais drl_ais;
