@@ -13,32 +13,23 @@
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
-#include "../examples/options.h"
-#include <math.h>
+#include "../examples/plane.h"
 
 #define VARIANTS 5
 #define FIGURES  4                  /* outside, KL grid, KL squares, seconds */
 #define SEEDS    100
 #define ROLLBACKS 10                /* of one variant, all seeds together */
-#define BATCH    64
+#define BATCH    PLANE_BATCH
 #define CELLS    32
-#define RANGE    2.0f
 
 typedef struct plan { int steps, k, count; double b2; } plan;
 
 static const char *const names[VARIANTS] = { "the data itself", "CDRL", "no initializer", "no variance reduction", "DRL's schedule" };
 
-static void checkerboard(drl_rng *rng, float *xy)               /* 8 squares of a 4 x 4 board on [-RANGE, RANGE]^2 */
-{
-    int cell = drl_rng_below(rng, 8), row = cell / 2, column = 2 * (cell % 2) + row % 2;
-    xy[0] = RANGE * (0.5f * ((float)column + drl_rng_uniform(rng)) - 1.0f);
-    xy[1] = RANGE * (0.5f * ((float)row + drl_rng_uniform(rng)) - 1.0f);
-}
-
 /* Index of the cell of a board of `side` cells a side, -1 beside the board. */
 static int cell_of(const float *xy, int side)
 {
-    double u = ((double)xy[0] / (double)RANGE + 1) * 0.5 * side, v = ((double)xy[1] / (double)RANGE + 1) * 0.5 * side;
+    double u = ((double)xy[0] / (double)PLANE_RANGE + 1) * 0.5 * side, v = ((double)xy[1] / (double)PLANE_RANGE + 1) * 0.5 * side;
     return u >= 0 && v >= 0 && u < side && v < side ? (int)v * side + (int)u : -1;
 }
 
@@ -90,7 +81,7 @@ static drl_status sample(drl_ctx *ctx, int variant, uint64_t seed, const plan *p
         float x0[2 * BATCH];
         double left = 1.5 * (1 - (double)i / p->steps);
         drl_trainer_set_rate(trainer, left < 1 ? left : 1);
-        for (k = 0; k < BATCH; ++k) checkerboard(&rng, x0 + 2 * k);
+        for (k = 0; k < BATCH; ++k) plane_checkerboard(&rng, x0 + 2 * k);
         status = drl_trainer_step(trainer, x0, NULL, NULL);
         if (status == DRL_E_DIVERGED && ++*rollbacks <= ROLLBACKS) {
             drl_ctx_clear(ctx);
@@ -143,7 +134,7 @@ int main(int argc, char **argv)
             drl_status status = DRL_OK;
             drl_rng rng = { 0, 77, 0 };
             rng.seed = (uint64_t)(first + s);
-            if (!v) for (k = 0; k < p.count; ++k) checkerboard(&rng, xy + 2 * k);
+            if (!v) for (k = 0; k < p.count; ++k) plane_checkerboard(&rng, xy + 2 * k);
             else status = sample(ctx, v, rng.seed, &p, xy, &rollbacks[v]);
             if (status != DRL_OK) { fprintf(stderr, "%s: %s\n", names[v], drl_ctx_message(ctx)); return 1; }
             measure(xy, p.count, figure);

@@ -121,39 +121,6 @@ static double distance(const rule *r, const float *x, int count)
     return sqrt(sum / ((double)pixels * c));
 }
 
-/* The loop of 02_train_images.c without its comforts. */
-static drl_status train(drl_model *model, drl_ctx *ctx, int steps, double minutes, uint64_t seed)
-{
-    static float x0[16 * SPRITE_BYTES];
-    drl_dataset sprites;
-    drl_train_desc td;
-    drl_train_report report;
-    drl_trainer *trainer = NULL;
-    drl_status status;
-    double start = seconds_now(), done = 0;
-    if (!sprites_create(1, 2000, &sprites)) return DRL_E_MEMORY;
-    memset(&td, 0, sizeof td);
-    memset(&report, 0, sizeof report);
-    td.batch = 16;
-    td.seed = seed;
-    td.learning_rate = 1e-3f;
-    td.warmup = 50;
-    td.data_noise = 0.05f;
-    status = drl_trainer_create(model, &td, &trainer);
-    while (status == DRL_OK && done < 1) {
-        drl_rng rng = drl_trainer_rng(trainer);
-        status = drl_dataset_batch(ctx, &sprites, &rng, td.batch, SPRITE_SIZE, SPRITE_SIZE, x0, NULL);
-        if (status == DRL_OK) status = drl_trainer_set_rate(trainer, done < 0.5 ? 1 : 2 - 2 * done);
-        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
-        done = steps ? (double)report.step / steps : (seconds_now() - start) / (minutes * 60);
-    }
-    if (status == DRL_OK) status = drl_trainer_swap_average(trainer);       /* for good: the average draws better */
-    printf("trained for %lu steps, %.0f s\n", (unsigned long)report.step, seconds_now() - start);
-    drl_trainer_destroy(trainer);
-    sprites_destroy(&sprites);
-    return status;
-}
-
 int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
@@ -195,7 +162,7 @@ int main(int argc, char **argv)
     if (file) status = drl_model_load(ctx, file, &model);
     else {
         status = drl_model_create(ctx, &d, how.seed, &model);
-        if (status == DRL_OK) status = train(model, ctx, steps, minutes, how.seed);
+        if (status == DRL_OK) status = sprites_train(ctx, model, steps, minutes, how.seed);
     }
     if (status == DRL_OK) status = drl_model_describe(model, &d);
     if (status != DRL_OK || d.channels > 4) { fprintf(stderr, "%s: %s\n", file ? file : "training", status == DRL_OK ? "not images of 1 to 4 channels" : drl_ctx_message(ctx)); return 1; }

@@ -6,6 +6,7 @@
 #define SPRITES_H
 #include <stdlib.h>
 #include <string.h>
+#include "options.h"
 
 enum { SPRITE_HEART, SPRITE_GEM, SPRITE_POTION, SPRITE_SWORD, SPRITE_STAR, SPRITE_SHAPES };
 enum { SPRITE_RED, SPRITE_YELLOW, SPRITE_GREEN, SPRITE_BLUE, SPRITE_PURPLE, SPRITE_COLOURS };
@@ -198,4 +199,37 @@ static inline int sprites_create(uint64_t seed, int count, drl_dataset *ds)
 }
 
 static inline void sprites_destroy(drl_dataset *ds) { free((void *)(uintptr_t)ds->pixels); memset(ds, 0, sizeof *ds); }
+
+/* The loop of 02_train_images.c without its comforts, for so many steps, or, if that is zero, minutes; leaves the averaged weights. */
+static inline drl_status sprites_train(drl_ctx *ctx, drl_model *model, int steps, double minutes, uint64_t seed)
+{
+    static float x0[16 * SPRITE_BYTES];
+    drl_dataset sprites;
+    drl_train_desc td;
+    drl_train_report report;
+    drl_trainer *trainer = NULL;
+    drl_status status;
+    double start = seconds_now(), done = 0;
+    if (!sprites_create(1, 2000, &sprites)) return DRL_E_MEMORY;
+    memset(&td, 0, sizeof td);
+    memset(&report, 0, sizeof report);
+    td.batch = 16;
+    td.seed = seed;
+    td.learning_rate = 1e-3f;
+    td.warmup = 50;
+    td.data_noise = 0.05f;
+    status = drl_trainer_create(model, &td, &trainer);
+    while (status == DRL_OK && done < 1) {
+        drl_rng rng = drl_trainer_rng(trainer);
+        status = drl_dataset_batch(ctx, &sprites, &rng, td.batch, SPRITE_SIZE, SPRITE_SIZE, x0, NULL);
+        if (status == DRL_OK) status = drl_trainer_set_rate(trainer, done < 0.5 ? 1 : 2 - 2 * done);
+        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
+        done = steps ? (double)report.step / steps : (seconds_now() - start) / (minutes * 60);
+    }
+    if (status == DRL_OK) status = drl_trainer_swap_average(trainer);       /* for good: the average draws better */
+    printf("trained for %lu steps, %.0f s\n", (unsigned long)report.step, seconds_now() - start);
+    drl_trainer_destroy(trainer);
+    sprites_destroy(&sprites);
+    return status;
+}
 #endif

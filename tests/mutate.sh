@@ -5,7 +5,7 @@
 cd "$(dirname "$0")/.." || exit 1
 out=${1:-build/mutants}
 mkdir -p $out/tests $out/work
-cp tests/*.h tests/test_ops.c tests/test_rng.c tests/test_net.c $out/tests/ || exit 1
+cp tests/*.h tests/test_ops.c tests/test_rng.c tests/test_net.c tests/test_mcmc.c $out/tests/ || exit 1
 CC=${CC:-gcc}
 CFLAGS=${CFLAGS:--O1}
 
@@ -49,7 +49,7 @@ END {
     exit bad
 }' tests/mutations.txt drl.h > $out/drl.h || exit 1
 
-for t in test_ops test_rng test_net; do
+for t in test_ops test_rng test_net test_mcmc; do
     $CC $CFLAGS "-DCHECK_STOP=exit(1)" -include $out/mutant.h $out/tests/$t.c -o $out/$t -lm || exit 1
 done
 here=""
@@ -57,7 +57,7 @@ for set in portable:1 sse2:2 avx2:3 avx512:4 neon:5; do
     MUTANT=0 $out/test_ops ${set%:*} norm 2>&1 | grep -q "^test_ops: ${set%:*}" && here="$here ${set%:*}"
 done
 echo "sets of this machine:$here"
-for t in test_ops test_rng test_net; do MUTANT=0 $out/$t > $out/work/$t.sound 2>&1 || { tail -n 5 $out/work/$t.sound; echo "$t fails with nothing broken"; exit 1; }; done
+for t in test_ops test_rng test_net test_mcmc; do MUTANT=0 $out/$t > $out/work/$t.sound 2>&1 || { tail -n 5 $out/work/$t.sound; echo "$t fails with nothing broken"; exit 1; }; done
 
 number_of() { case $1 in portable) echo 1;; sse2) echo 2;; avx2) echo 3;; avx512) echo 4;; neon) echo 5;; *) echo 0;; esac; }
 red=0 alive=0

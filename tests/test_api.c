@@ -43,6 +43,15 @@ static struct world {                                   /* everything that a ref
     drl_train_desc td, td2;
     drl_train_report report;
     drl_langevin_desc langevin;
+    drl_mcmc_desc chains;
+    drl_mcmc_report chains_report;
+    drl_diagnosis diagnosis;
+    drl_ais_desc path;
+    drl_ais_result path_result;
+    drl_grid grid;
+    drl_energy plane;
+    float points[BATCH * IMAGE], deviations[IMAGE];
+    double trace[16], beta[4], grid_f[12], grid_p[12];
     drl_ctx_desc cd;
     const char *paths[1];
     /* results: made by good calls, destroyed at once */
@@ -52,6 +61,8 @@ static struct world {                                   /* everything that a ref
     drl_net *o_net;
     drl_sum *o_sum;
     drl_sampler *o_sampler;
+    drl_mcmc *o_mcmc;
+    drl_ais *o_ais;
     drl_model *o_model;
     drl_trainer *o_trainer;
     void *o_file;
@@ -63,10 +74,12 @@ static drl_net *net;
 static drl_model *model;
 static drl_trainer *trainer;
 static drl_sampler *sampler;
+static drl_mcmc *mcmc;
+static drl_ais *ais;
 static drl_safetensors *st, *weights;
 static drl_sum *sum;
 static unsigned char *model_file, *tensors;
-static size_t model_size, tensors_size, state_size;
+static size_t model_size, tensors_size, state_size, chains_size;
 static char *good_path, *model_path, *checkpoint_path, *data_path, *new_path;
 static const size_t shape[2] = { 2, 3 };
 static const double mix[1 + 2 * IMAGE] = { 1.0 };
@@ -97,7 +110,12 @@ static uint32_t state(void)
     h = hash(h, &rng, sizeof rng);
     h = hash(h, &steps, sizeof steps);
     drl_sampler_save(sampler, bytes, state_size);
-    return hash(h, bytes, state_size);
+    h = hash(h, bytes, state_size);
+    drl_mcmc_save(mcmc, bytes, chains_size);
+    h = hash(h, bytes, chains_size);
+    i = drl_ais_steps_left(ais);
+    h = hash(h, &i, sizeof i);
+    return hash(h, drl_ais_weights(ais), BATCH * sizeof(double));
 }
 
 static drl_status no_energy(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
@@ -106,6 +124,14 @@ static drl_status no_energy(void *user, int n, const float *y, const int *level,
     (void)user; (void)level; (void)label;
     for (i = 0; f && i < n; ++i) f[i] = 0;
     for (i = 0; gradient && i < n * IMAGE; ++i) gradient[i] = -0.01f * y[i];
+    return DRL_OK;
+}
+static drl_status plane_energy(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    int i;
+    (void)user; (void)y; (void)level; (void)label;
+    for (i = 0; f && i < n; ++i) f[i] = -1;
+    for (i = 0; gradient && i < 2 * n; ++i) gradient[i] = 0;
     return DRL_OK;
 }
 static double no_clock(void *user) { (void)user; return 1; }
@@ -149,6 +175,12 @@ static void make_sampler(void)
     sampler = NULL;
     CHECK_OK(ctx, drl_sampler_create_energy(ctx, &w.energy, &w.schedule, &w.how_energy, &sampler));
     state_size = drl_sampler_state_size(sampler);
+    drl_ais_destroy(ais);
+    drl_mcmc_destroy(mcmc);
+    ais = NULL; mcmc = NULL;
+    CHECK_OK(ctx, drl_mcmc_create(ctx, &w.energy, &w.chains, &mcmc));
+    CHECK_OK(ctx, drl_ais_create(ctx, &w.energy, &w.path, &ais));
+    chains_size = drl_mcmc_state_size(mcmc);
 }
 
 static void make_world(void)
@@ -189,6 +221,14 @@ static void make_world(void)
     w.how.count = BATCH; w.how.labels = w.label;
     w.how_energy.count = BATCH; w.how_energy.steps = 2;
     w.langevin.energy = &w.energy; w.langevin.schedule = &w.schedule; w.langevin.level = w.t; w.langevin.steps = 1; w.langevin.noise.fill = fill;
+    w.chains.count = BATCH; w.chains.kernel = DRL_MCMC_MALA; w.chains.schedule = &w.schedule; w.chains.x_next = w.points; w.chains.warmup = 3;
+    w.path.count = BATCH; w.path.steps = 3; w.path.beta = w.beta; w.path.mean = w.points; w.path.variance = w.deviations; w.path.start = w.points; w.path.pilot = 1;
+    for (i = 0; i < BATCH * IMAGE; ++i) { w.points[i] = 0.1f * (float)(i % 3); w.deviations[i % IMAGE] = 0.5f; }
+    for (i = 0; i < 4; ++i) w.beta[i] = i / 3.0;
+    for (i = 0; i < 16; ++i) w.trace[i] = i % 5;
+    for (i = 0; i < 12; ++i) w.grid_p[i] = 1;
+    w.grid.x1 = w.grid.y1 = 1; w.grid.nx = 4; w.grid.ny = 3;
+    w.plane.eval = plane_energy; w.plane.size = 2; w.plane.batch = BATCH;
     w.cd.threads = 1;
     w.label[0] = 1;
     make_desc();
@@ -225,6 +265,8 @@ static void results_destroy(void)
 {
     drl_trainer_destroy(w.o_trainer);
     drl_sampler_destroy(w.o_sampler);
+    drl_mcmc_destroy(w.o_mcmc);
+    drl_ais_destroy(w.o_ais);
     drl_model_destroy(w.o_model);
     drl_net_destroy(w.o_net);
     drl_sum_destroy(w.o_sum);
@@ -232,7 +274,7 @@ static void results_destroy(void)
     drl_dataset_destroy(w.o_ds);
     drl_file_free(ctx, w.o_file);
     drl_ctx_destroy(w.o_ctx);
-    w.o_trainer = NULL; w.o_sampler = NULL; w.o_model = NULL; w.o_net = NULL; w.o_sum = NULL; w.o_st = NULL; w.o_ds = NULL; w.o_file = NULL; w.o_ctx = NULL;
+    w.o_trainer = NULL; w.o_sampler = NULL; w.o_mcmc = NULL; w.o_ais = NULL; w.o_model = NULL; w.o_net = NULL; w.o_sum = NULL; w.o_st = NULL; w.o_ds = NULL; w.o_file = NULL; w.o_ctx = NULL;
 }
 
 /* --- building functions: called from a build function, with a good or a spoiled operand ---------------------------------------------- */
@@ -313,6 +355,8 @@ static drl_status input_with(const arg *a)
 #define MODEL ((drl_model *)a[0].p)
 #define TRAINER ((drl_trainer *)a[0].p)
 #define SAMPLER ((drl_sampler *)a[0].p)
+#define MCMC  ((drl_mcmc *)a[0].p)
+#define AIS   ((drl_ais *)a[0].p)
 #define ST    ((drl_safetensors *)a[0].p)
 #define CD    ((drl_conv2d_desc *)a[1].p)
 #define UNLESS(refused) ((refused) ? DRL_E_ARGUMENT : DRL_OK)
@@ -467,6 +511,27 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_sampler_state_size,     "p:sampler",                              value_or((double)drl_sampler_state_size(SAMPLER), 0)) \
   S(drl_sampler_save,           "p:sampler p:bytes n:STATE!0!1",          drl_sampler_save(SAMPLER, A(1), Z(2))) \
   S(drl_sampler_restore,        "p:sampler p:saved n:STATE!0!1",          drl_sampler_restore(SAMPLER, A(1), Z(2))) \
+  S(drl_mcmc_create,            "ctx p:energy p:chains p:o_mcmc",         drl_mcmc_create(C, (drl_energy *)A(1), (drl_mcmc_desc *)A(2), (drl_mcmc **)A(3))) \
+  S(drl_mcmc_run,               "p:mcmc n:1!-1!min!max",                  drl_mcmc_run(MCMC, I(1))) \
+  S(drl_mcmc_look,              "p:mcmc p:chains_report",                 drl_mcmc_look(MCMC, (drl_mcmc_report *)A(1))) \
+  Q(drl_mcmc_points,            "p:mcmc",                                 UNLESS(!drl_mcmc_points(MCMC))) \
+  Q(drl_mcmc_values,            "p:mcmc",                                 UNLESS(!drl_mcmc_values(MCMC))) \
+  Q(drl_mcmc_destroy,           "o:nothing",                              DO(drl_mcmc_destroy(MCMC))) \
+  Q(drl_mcmc_state_size,        "p:mcmc",                                 value_or((double)drl_mcmc_state_size(MCMC), 0)) \
+  S(drl_mcmc_save,              "p:mcmc p:chains_bytes n:CHAINS!0!1",     drl_mcmc_save(MCMC, A(1), Z(2))) \
+  S(drl_mcmc_restore,           "p:mcmc p:chains_saved n:CHAINS!0!1",     drl_mcmc_restore(MCMC, A(1), Z(2))) \
+  S(drl_mcmc_diagnose,          "o:ctx p:trace n:8!7!0!-1!min n:2!0!-1!max p:diagnosis", drl_mcmc_diagnose(C, (double *)A(1), I(2), I(3), (drl_diagnosis *)A(4))) \
+  S(drl_ais_create,             "ctx p:energy p:path p:o_ais",            drl_ais_create(C, (drl_energy *)A(1), (drl_ais_desc *)A(2), (drl_ais **)A(3))) \
+  S(drl_ais_run,                "p:ais n:1!-1!min",                       drl_ais_run(AIS, I(1)) == DRL_RUNNING ? DRL_OK : drl_ais_run(AIS, I(1))) \
+  Q(drl_ais_steps_left,         "p:ais",                                  value_or(drl_ais_steps_left(AIS), 0)) \
+  S(drl_ais_look,               "p:ais p:path_result",                    drl_ais_look(AIS, (drl_ais_result *)A(1))) \
+  Q(drl_ais_weights,            "p:ais",                                  UNLESS(!drl_ais_weights(AIS))) \
+  Q(drl_ais_destroy,            "o:nothing",                              DO(drl_ais_destroy(AIS))) \
+  S(drl_log_likelihood,         "ctx p:energy p:schedule n:1!-1!3!max!min o:label n:2!0!-1!min v:x n:1!nan!inf p:doubles v:work", drl_log_likelihood(C, (drl_energy *)A(1), (drl_schedule *)A(2), I(3), (int *)A(4), I(5), V(6), D(7), (double *)A(8), V(9))) \
+  Q(drl_bits_per_dim,           "n:-5!nan n:4!0 n:127.5!0!-1!nan",        value_or(drl_bits_per_dim(D(0), Z(1), D(2)), 1e9)) \
+  S(drl_grid_evaluate,          "ctx p:plane n:0!-1!min n:0!-1!min p:grid p:grid_f", drl_grid_evaluate(C, (drl_energy *)A(1), I(2), I(3), (drl_grid *)A(4), (double *)A(5))) \
+  S(drl_grid_log_z,             "o:ctx p:grid p:grid_p n:1!nan!inf p:number", drl_grid_log_z(C, (drl_grid *)A(1), (double *)A(2), D(3), (double *)A(4))) \
+  S(drl_grid_kl,                "o:ctx p:grid p:grid_p p:grid_p p:number", drl_grid_kl(C, (drl_grid *)A(1), (double *)A(2), (double *)A(3), (double *)A(4))) \
   S(drl_model_create,           "ctx p:md p:o_model",                     A(1) ? drl_model_create(C, (drl_model_desc *)A(1), 1, (drl_model **)A(2)) : drl_model_create(C, &w.md, 1, NULL)) \
   S(drl_model_size,             "ctx o:md p:size",                        drl_model_size(C, (drl_model_desc *)A(1), (size_t *)A(2))) \
   S(drl_model_describe,         "p:model p:md2",                          drl_model_describe(MODEL, (drl_model_desc *)A(1))) \
@@ -527,7 +592,7 @@ static char word[] = "a", key[] = "drl.model";
 static double schedule_memory2[5 * 4];
 static drl_array array2;
 static int label2[BATCH];
-static unsigned char npy[256], *file_copy, *saved, *bytes_of_state;
+static unsigned char npy[256], *file_copy, *saved, *bytes_of_state, *chains_saved, *chains_bytes;
 static size_t npy_size;
 static drl_net *mnet;
 
@@ -536,12 +601,12 @@ static void *named(const char *name)
 #define P(x) if (!strcmp(name, #x)) return (void *)(uintptr_t)x
 #define W(x) if (!strcmp(name, #x)) return (void *)&w.x
 #define R(x) if (!strcmp(name, #x)) return (void *)w.x
-    P(ctx); P(net); P(model); P(trainer); P(sampler); P(st); P(weights); P(sum); P(mnet);
-    P(good_path); P(model_path); P(checkpoint_path); P(new_path); P(word); P(key); P(tensors); P(model_file); P(file_copy); P(saved); P(npy); P(label2); P(shape);
-    W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_model); W(o_trainer); W(o_file);
+    P(ctx); P(net); P(model); P(trainer); P(sampler); P(mcmc); P(ais); P(st); P(weights); P(sum); P(mnet);
+    P(good_path); P(model_path); P(checkpoint_path); P(new_path); P(word); P(key); P(tensors); P(model_file); P(file_copy); P(saved); P(chains_saved); P(chains_bytes); P(npy); P(label2); P(shape);
+    W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_mcmc); W(o_ais); W(o_model); W(o_trainer); W(o_file);
     W(rng); W(tx); W(tx2); W(ty); W(tsmall); W(tvec); W(tvec2); W(tone); W(tbig); W(tout); W(tqkv); W(tqkv2); W(temb); W(conv); W(array); W(blob); W(ds); W(st_desc); W(net_desc); W(layer); W(batch);
-    W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md); W(md2); W(td); W(td2); W(report); W(langevin); W(size); W(number);
-    R(x); R(x2); R(y); R(out); R(packed); R(packed_t); R(bias); R(dweight); R(vec); R(work); R(level); R(prob); R(doubles); R(schedule_memory); R(bits); R(label); R(term); R(paths);
+    W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md); W(md2); W(td); W(td2); W(report); W(langevin); W(chains); W(chains_report); W(diagnosis); W(path); W(path_result); W(grid); W(plane); W(size); W(number);
+    R(x); R(x2); R(y); R(out); R(packed); R(packed_t); R(bias); R(dweight); R(vec); R(work); R(level); R(prob); R(doubles); R(trace); R(beta); R(grid_f); R(grid_p); R(schedule_memory); R(bits); R(label); R(term); R(paths);
     if (!strcmp(name, "schedule_memory2")) return schedule_memory2;
     if (!strcmp(name, "array2")) return &array2;
     if (!strcmp(name, "blob_bytes")) return w.bytes;
@@ -561,6 +626,7 @@ static double number_of(const char *s)
     if (!strncmp(s, "TENSORS", 7)) return (double)tensors_size;
     if (!strncmp(s, "MODEL", 5)) return (double)model_size;
     if (!strncmp(s, "STATE", 5)) return (double)state_size;
+    if (!strncmp(s, "CHAINS", 6)) return (double)chains_size;
     if (!strncmp(s, "NPY", 3)) return (double)npy_size;
     return strtod(s, NULL);
 }
@@ -821,6 +887,35 @@ static void fields(void)
         FIELD(drl_langevin, langevin.noise.fill, 'p', "0")                   FIELD(drl_langevin, t[1], 'i', "-1!3!max!min")
         FIELD(drl_langevin, energy.batch, 'i', "0!-1!min")                   FIELD(drl_langevin, energy.size, 'z', "0")
         FIELD(drl_langevin, schedule.a, 'p', "0")                            FIELD(drl_langevin, energy.eval, 'p', "0")
+        FIELD(drl_mcmc_create, energy.eval, 'p', "0")                        FIELD(drl_mcmc_create, energy.size, 'z', "0!-1!4611686018427387904")
+        FIELD(drl_mcmc_create, energy.batch, 'i', "0!-1!min")                FIELD(drl_mcmc_create, chains.count, 'i', "-1!min!max")
+        FIELD(drl_mcmc_create, chains.first, 'i', "-1!max!min")              FIELD(drl_mcmc_create, chains.kernel, 'i', "-1!0!3!max")
+        FIELD(drl_mcmc_create, chains.level, 'i', "-1!2!3!max!min")          FIELD(drl_mcmc_create, chains.schedule, 'p', "0")
+        FIELD(drl_mcmc_create, chains.start, 'm', "1")                       FIELD(drl_mcmc_create, chains.x_next, 'm', "1")
+        FIELD(drl_mcmc_create, chains.step, 'd', "nan!inf!-1")               FIELD(drl_mcmc_create, chains.noise_scale, 'd', "nan!inf!-1")
+        FIELD(drl_mcmc_create, chains.leapfrog, 'i', "-1!min")               FIELD(drl_mcmc_create, chains.warmup, 'i', "-1!min")
+        FIELD(drl_mcmc_create, chains.accept, 'd', "nan!inf!-1!1")           FIELD(drl_mcmc_create, schedule.a, 'p', "0")
+        FIELD(drl_mcmc_create, schedule.b2, 'd', "nan!0")                    FIELD(drl_mcmc_create, points[7], 'f', "nan!inf!-inf")
+        FIELD(drl_mcmc_diagnose, trace[3], 'd', "nan!inf!-inf")
+        FIELD(drl_ais_create, energy.eval, 'p', "0")                         FIELD(drl_ais_create, energy.size, 'z', "0!-1!4611686018427387904")
+        FIELD(drl_ais_create, energy.batch, 'i', "0!-1!min")                 FIELD(drl_ais_create, path.count, 'i', "-1!min!max")
+        FIELD(drl_ais_create, path.level, 'i', "-1!min")                     FIELD(drl_ais_create, path.steps, 'i', "-1!1!min!max")
+        FIELD(drl_ais_create, path.moves, 'i', "-1!min!max")                 FIELD(drl_ais_create, path.leapfrog, 'i', "-1!min")
+        FIELD(drl_ais_create, path.accept, 'd', "nan!inf!-1!1")              FIELD(drl_ais_create, path.step, 'd', "nan!inf!-1")
+        FIELD(drl_ais_create, path.pilot, 'i', "-1!3!min!max")               FIELD(drl_ais_create, path.fit, 'x', "1")
+        FIELD(drl_ais_create, path.mean, 'm', "1")                           FIELD(drl_ais_create, path.variance, 'm', "1")
+        FIELD(drl_ais_create, path.fit, 'm', "1")                            FIELD(drl_ais_create, path.start, 'm', "1")
+        FIELD(drl_ais_create, beta[0], 'd', "nan!inf!-1!0.1")                FIELD(drl_ais_create, beta[1], 'd', "nan!inf!0!0.9")
+        FIELD(drl_ais_create, beta[3], 'd', "nan!inf!0.9!2")                 FIELD(drl_ais_create, deviations[1], 'f', "nan!inf!0!-1")
+        FIELD(drl_ais_create, points[17], 'f', "nan!inf!-inf")
+        FIELD(drl_log_likelihood, energy.eval, 'p', "0")                     FIELD(drl_log_likelihood, energy.size, 'z', "0")
+        FIELD(drl_log_likelihood, energy.batch, 'i', "0!-1!min")             FIELD(drl_log_likelihood, schedule.a, 'p', "0")
+        FIELD(drl_grid_evaluate, plane.eval, 'p', "0")                       FIELD(drl_grid_evaluate, plane.size, 'z', "0!1!3!-1")
+        FIELD(drl_grid_evaluate, plane.batch, 'i', "0!-1!min")               FIELD(drl_grid_evaluate, grid.nx, 'i', "0!-1!max!min")
+        FIELD(drl_grid_evaluate, grid.ny, 'i', "0!-1!max!min")               FIELD(drl_grid_evaluate, grid.x1, 'd', "nan!inf!0!-1")
+        FIELD(drl_grid_evaluate, grid.y0, 'd', "nan!inf!-inf!1")             FIELD(drl_grid_log_z, grid.x0, 'd', "nan!-inf!1")
+        FIELD(drl_grid_log_z, grid.nx, 'i', "0!-1!max!min")                  FIELD(drl_grid_log_z, grid_p[3], 'd', "nan!inf!-inf")
+        FIELD(drl_grid_kl, grid.ny, 'i', "0!-1!max!min")                     FIELD(drl_grid_kl, grid_p[3], 'd', "nan!inf!-1")
         FIELD(drl_frechet, x[3], 'f', "nan!inf")                             FIELD(drl_auroc, x[3], 'f', "nan")
         FIELD(drl_inception_score, prob[3], 'f', "nan!inf!-0.1!2")
     };
@@ -941,6 +1036,9 @@ int main(int argc, char **argv)
     file_copy = (unsigned char *)malloc(model_size);
     saved = (unsigned char *)malloc(state_size);
     bytes_of_state = (unsigned char *)malloc(state_size);
+    chains_saved = (unsigned char *)malloc(chains_size);
+    chains_bytes = (unsigned char *)malloc(chains_size);
+    CHECK_OK(ctx, drl_mcmc_save(mcmc, chains_saved, chains_size));
     CHECK_OK(ctx, drl_sampler_save(sampler, saved, state_size));
     a = drl_array_of("", DRL_DTYPE_F32, 2, shape, w.x);
     CHECK_OK(ctx, drl_npy_write_size(ctx, &a, &npy_size));
@@ -955,6 +1053,8 @@ int main(int argc, char **argv)
     drl_safetensors_close(st);
     drl_safetensors_close(weights);
     drl_sum_destroy(sum);
+    drl_ais_destroy(ais);
+    drl_mcmc_destroy(mcmc);
     drl_sampler_destroy(sampler);
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);
@@ -963,6 +1063,6 @@ int main(int argc, char **argv)
     CHECK(heap.live == 0, "%ld blocks are left", heap.live);
     remove(good_path); remove(model_path); remove(checkpoint_path); remove(data_path); remove(new_path);
     free(good_path); free(model_path); free(checkpoint_path); free(data_path); free(new_path);
-    free(model_file); free(tensors); free(file_copy); free(saved); free(bytes_of_state);
+    free(model_file); free(tensors); free(file_copy); free(saved); free(bytes_of_state); free(chains_saved); free(chains_bytes);
     return check_report("test_api");
 }

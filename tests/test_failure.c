@@ -61,6 +61,8 @@ static drl_ctx *ctx;
 static drl_model *model;
 static drl_trainer *trainer;
 static drl_sampler *sampler;
+static drl_mcmc *mcmc;
+static drl_ais *ais;
 static drl_safetensors *weights;
 static void *model_file;
 static size_t model_size;
@@ -76,6 +78,8 @@ static struct made {
     drl_model *model;
     drl_trainer *trainer;
     drl_sampler *sampler;
+    drl_mcmc *mcmc;
+    drl_ais *ais;
     drl_sum *sum;
     drl_safetensors *st;
     drl_dataset *ds;
@@ -90,6 +94,8 @@ static void made_destroy(void)
 {
     drl_trainer_destroy(made.trainer);
     drl_sampler_destroy(made.sampler);
+    drl_mcmc_destroy(made.mcmc);
+    drl_ais_destroy(made.ais);
     drl_model_destroy(made.model);
     drl_net_destroy(made.net);
     drl_sum_destroy(made.sum);
@@ -202,6 +208,24 @@ static drl_status op_sampler_energy(void)
     return drl_sampler_create_energy(ctx, &e, drl_model_schedule(model), &how, &made.sampler);
 }
 static drl_status op_sampler_run(void)   { drl_status s = drl_sampler_run(sampler, 1); return s == DRL_RUNNING ? DRL_OK : s; }
+static drl_mcmc_desc chains_of(void)
+{
+    drl_mcmc_desc d;
+    memset(&d, 0, sizeof d);
+    d.count = BATCH; d.kernel = DRL_MCMC_HMC; d.leapfrog = 2; d.schedule = drl_model_schedule(model); d.x_next = x0; d.labels = label; d.warmup = 2; d.seed = 5;
+    return d;
+}
+static drl_ais_desc path_of(void)
+{
+    drl_ais_desc d;
+    memset(&d, 0, sizeof d);
+    d.count = BATCH; d.steps = 3; d.leapfrog = 2; d.pilot = 1; d.start = x0;
+    return d;
+}
+static drl_status op_chains(void)        { drl_mcmc_desc d = chains_of(); drl_energy e = drl_model_energy(model); return drl_mcmc_create(ctx, &e, &d, &made.mcmc); }
+static drl_status op_chains_run(void)    { return drl_mcmc_run(mcmc, 1); }
+static drl_status op_path(void)          { drl_ais_desc d = path_of(); drl_energy e = drl_model_energy(model); return drl_ais_create(ctx, &e, &d, &made.ais); }
+static drl_status op_path_run(void)      { drl_status s = drl_ais_run(ais, 1); return s == DRL_RUNNING ? DRL_OK : s; }
 static drl_status op_sample(void)        { drl_sample_desc how = how_of(); return drl_sample(model, &how, made.out); }
 static drl_status op_f(void)             { float level[BATCH] = { 1, 2 }; return drl_model_f(model, BATCH, x0, level, label, NULL, made.out); }
 static drl_status op_sum(void)
@@ -254,6 +278,8 @@ static const operation operations[] = {
     { "drl_trainer_save", op_checkpoint, 0, WRITES },   { "drl_trainer_resume", op_resume, 2, READS | CHANGES },
     { "drl_checkpoint_describe", op_describe, 2, READS }, { "drl_sampler_create", op_sampler, 1, 0 },
     { "drl_sampler_create_energy", op_sampler_energy, 1, 0 }, { "drl_sampler_run", op_sampler_run, 0, CHANGES },
+    { "drl_mcmc_create", op_chains, 1, 0 },             { "drl_mcmc_run", op_chains_run, 0, CHANGES },
+    { "drl_ais_create", op_path, 2, 0 },                { "drl_ais_run", op_path_run, 0, CHANGES },
     { "drl_sample", op_sample, 1, 0 },                  { "drl_model_f", op_f, 0, 0 },
     { "drl_sum_create", op_sum, 1, 0 },                 { "drl_safetensors_open_memory", op_open_memory, 1, 0 },
     { "drl_safetensors_open", op_open, 2, READS },      { "drl_file_read", op_read, 1, READS },
@@ -286,7 +312,13 @@ static uint32_t objects(void)
     h = hash(h, &trainer->now.rate_scale, 5 * sizeof(double));
     h = hash(h, trainer->level, (size_t)model->desc.levels * sizeof *trainer->level);
     if (n > sizeof state || drl_sampler_save(sampler, state, n) != DRL_OK) exit(3);
-    return hash(h, state, n);
+    h = hash(h, state, n);
+    n = drl_mcmc_state_size(mcmc);
+    if (n > sizeof state || drl_mcmc_save(mcmc, state, n) != DRL_OK) exit(3);
+    h = hash(h, state, n);
+    i = drl_ais_steps_left(ais);
+    h = hash(h, &i, sizeof i);
+    return hash(h, drl_ais_weights(ais), BATCH * sizeof(double));
 }
 
 static char *text(const char *s) { char *t = (char *)malloc(strlen(s) + 1); if (!t) exit(3); strcpy(t, s); return t; }
@@ -425,6 +457,10 @@ static int stack_up(drl_ctx *c, drl_status *status)
     drl_trainer *tr = NULL;
     drl_sampler *s = NULL;
     drl_sum *sum = NULL;
+    drl_mcmc_desc md = chains_of();
+    drl_ais_desc ad = path_of();
+    drl_mcmc *chains = NULL;
+    drl_ais *path = NULL;
     drl_safetensors *st = NULL;
     drl_dataset *ds = NULL;
     drl_net *net = NULL;
@@ -444,14 +480,18 @@ static int stack_up(drl_ctx *c, drl_status *status)
     STAGE(drl_trainer_create(m, &t, &tr))
     STAGE(drl_sampler_create(m, &how, &s))
     STAGE(drl_sum_create(c, &term, 1, &sum))
+    STAGE(drl_mcmc_create(c, &e, &md, &chains))
+    STAGE(drl_ais_create(c, &e, &ad, &path))
     STAGE(drl_safetensors_open_memory(c, model_file, model_size, &st))
     STAGE(drl_dataset_copy(c, &source, &ds))
     STAGE(drl_file_read(c, labels_path, &file, &size))
 #undef STAGE
-    if (*status == DRL_OK) CHECK(drl_trainer_step(tr, x0, label, NULL) == DRL_OK && drl_sampler_run(s, 1 << 30) == DRL_OK, "in a block: %s", drl_ctx_message(c));
+    if (*status == DRL_OK) CHECK(drl_trainer_step(tr, x0, label, NULL) == DRL_OK && drl_sampler_run(s, 1 << 30) == DRL_OK && drl_mcmc_run(chains, 4) == DRL_OK && drl_ais_run(path, 9) == DRL_OK, "in a block: %s", drl_ctx_message(c));
     drl_file_free(c, file);
     drl_dataset_destroy(ds);
     drl_safetensors_close(st);
+    drl_ais_destroy(path);
+    drl_mcmc_destroy(chains);
     drl_sum_destroy(sum);
     drl_sampler_destroy(s);
     drl_trainer_destroy(tr);
@@ -464,7 +504,7 @@ static int stack_up(drl_ctx *c, drl_status *status)
 static void short_blocks(void)
 {
     static unsigned char memory[8 << 20];
-    int stages, all = 8;
+    int stages, all = 10;
     size_t least = sizeof memory;
     for (stages = all; stages >= 0; --stages) {
         size_t low = 0, high = least, size;
@@ -532,6 +572,13 @@ int main(void)
     idx[2] = 8; idx[3] = 1; idx[7] = BATCH; idx[9] = 1;
     CHECK_OK(ctx, drl_file_write(ctx, labels_path, idx, 8 + BATCH));
     CHECK_OK(ctx, drl_model_load_weights(model, weights));
+    {
+        drl_mcmc_desc md = chains_of();
+        drl_ais_desc ad = path_of();
+        drl_energy e = drl_model_energy(model);
+        CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &md, &mcmc));
+        CHECK_OK(ctx, drl_ais_create(ctx, &e, &ad, &ais));
+    }
     for (i = 0; i < sizeof operations / sizeof operations[0]; ++i) {
         no_memory(&operations[i]);
         no_file(&operations[i]);
@@ -539,6 +586,8 @@ int main(void)
     short_blocks();
     printf("%ld allocations and %ld calls to files failed, %ld disks were full, in %d operations\n", allocations, calls_failed, disks, (int)(sizeof operations / sizeof operations[0]));
     drl_safetensors_close(weights);
+    drl_ais_destroy(ais);
+    drl_mcmc_destroy(mcmc);
     drl_sampler_destroy(sampler);
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);

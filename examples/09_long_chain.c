@@ -1,0 +1,244 @@
+/* 09_long_chain.c - do chains stay where the images are? A population of long chains on one level of an image model, and how it looks on the way.
+ *
+ * Shows: chains that start from the model's own samples, Langevin or with accept and reject, their energy and acceptance over the steps, and a
+ * checkpoint from which a run of days goes on bit for bit.
+ *
+ *     cc -O2 -DDRL_THREADS examples/09_long_chain.c -o long_chain -lm
+ *     ./long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel langevin|mala|hmc] [--steps N] [--step X] [--count N] [--resume]
+ *                  [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *
+ * Without a file a small model is trained on the embedded sprites for a minute (--minutes) and kept as PREFIX.safetensors. Chains are of the
+ * marginal density of the level (lowest unless --level), or of the conditional, given one x_{t+1} each. Langevin takes the level's own step;
+ * the others choose theirs in their first 500 steps.
+ * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and PREFIX.chains, from which --resume
+ * goes on with the same words and any larger --steps. Samples of a few steps a level lie short of where chains settle, so F climbs at first. Stable
+ * chains then keep their mean F, and their pictures; diverging ones go on climbing, to places that F likes and data never was at. Where MALA's
+ * step is far below the level's own, Langevin chains are of another density than exp(F). 1000 steps of 8 sprites take some seconds.
+ */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "options.h"
+#include "picture.h"
+#include "sprites.h"
+#include <math.h>
+
+#define ROWS  5
+#define EVERY 1000                  /* steps from checkpoint to checkpoint */
+
+static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel langevin|mala|hmc] [--steps N] [--step X] [--count N] [--resume]\n"
+                            "           [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+static const int marks[ROWS] = { 0, 100, 1000, 10000, 100000 };
+
+typedef struct run {
+    drl_ctx *ctx;
+    drl_mcmc *chains;
+    size_t floats;                  /* of all points */
+    int taken;                      /* rows of the picture */
+    int32_t at[ROWS + 1];           /* their steps; one more for the last */
+    float *rows;                    /* y at those steps */
+    char path[1024];
+} run;
+
+/* The next step after `now` at which something is to be done. */
+static int next_stop(int now, int end)
+{
+    int stop = now / EVERY * EVERY + EVERY, d;
+    for (d = 1; d <= 100000000; d *= 10) {
+        if (d > now && d < stop) stop = d;
+        if (2 * d > now && 2 * d < stop) stop = 2 * d;
+        if (5 * d > now && 5 * d < stop) stop = 5 * d;
+    }
+    return stop < end ? stop : end;
+}
+
+static int is_mark(int step) { while (step >= 10 && step % 10 == 0) step /= 10; return step == 1 || step == 2 || step == 5; }
+
+/* One file, whole or not at all: the chains' state, and the rows so far. */
+static drl_status checkpoint(run *r)
+{
+    drl_safetensors_desc file;
+    drl_array arrays[3];
+    size_t bytes = drl_mcmc_state_size(r->chains), rows[2], count = (size_t)r->taken;
+    unsigned char *state = (unsigned char *)malloc(bytes);
+    drl_status status = state ? drl_mcmc_save(r->chains, state, bytes) : DRL_E_MEMORY;
+    rows[0] = count;
+    rows[1] = r->floats;
+    arrays[0] = drl_array_of("state", DRL_DTYPE_U8, 1, &bytes, state);
+    arrays[1] = drl_array_of("at", DRL_DTYPE_I32, 1, &count, r->at);
+    arrays[2] = drl_array_of("rows", DRL_DTYPE_F32, 2, rows, r->rows);
+    memset(&file, 0, sizeof file);
+    file.arrays = arrays;
+    file.count = 3;
+    if (status == DRL_OK) status = drl_safetensors_write_file(r->ctx, r->path, &file);
+    free(state);
+    return status;
+}
+
+static drl_status resume(run *r)
+{
+    drl_safetensors *st = NULL;
+    const drl_array *state, *at, *rows;
+    drl_status status = drl_safetensors_open(r->ctx, r->path, &st);
+    if (status != DRL_OK) return status;
+    state = drl_safetensors_find(st, "state");
+    at = drl_safetensors_find(st, "at");
+    rows = drl_safetensors_find(st, "rows");
+    if (!state || !at || !rows || at->dtype != DRL_DTYPE_I32 || at->bytes > ROWS * sizeof *r->at || rows->dtype != DRL_DTYPE_F32 || rows->bytes != at->bytes * r->floats) status = DRL_E_FORMAT;
+    else status = drl_mcmc_restore(r->chains, state->data, state->bytes);
+    if (status == DRL_OK && at->bytes) {
+        r->taken = (int)(at->bytes / sizeof *r->at);
+        memcpy(r->at, at->data, at->bytes);
+        memcpy(r->rows, rows->data, rows->bytes);
+    }
+    drl_safetensors_close(st);
+    return status;
+}
+
+/* A row of the picture: the chains where they are now. */
+static void snapshot(run *r, int step)
+{
+    r->at[r->taken] = step;
+    memcpy(r->rows + (size_t)r->taken * r->floats, drl_mcmc_points(r->chains), r->floats * sizeof(float));
+    ++r->taken;
+}
+
+static void tell(const run *r, int count, double start)
+{
+    const float *f = drl_mcmc_values(r->chains);
+    drl_mcmc_report now;
+    double spread = 0;
+    int i;
+    if (drl_mcmc_look(r->chains, &now) != DRL_OK) return;
+    for (i = 0; i < count; ++i) spread += ((double)f[i] - now.f) * ((double)f[i] - now.f) / (count > 1 ? count - 1 : 1);
+    printf("%8d %14.2f %10.2f %9.3f %11.6f %9lu %8.0f\n", now.step, now.f, sqrt(spread), now.accept, now.step_size, (unsigned long)now.divergent, seconds_now() - start);
+    fflush(stdout);
+}
+
+/* The model's own samples of level t, as y, and the x_{t+1} that they came from. */
+static drl_status draw(drl_model *model, const drl_model_desc *d, int t, int count, uint64_t seed, float *y, float *x_next)
+{
+    drl_sampler *sampler = NULL;
+    drl_sample_desc how;
+    double a = drl_schedule_scale(drl_model_schedule(model), t);
+    size_t size = (size_t)d->height * (size_t)d->width * (size_t)d->channels, j;
+    drl_status status;
+    int i;
+    memset(&how, 0, sizeof how);
+    how.count = count;
+    how.seed = seed;
+    how.denoise = -1;                                           /* that would not be a sample of the level any more */
+    status = drl_sampler_create(model, &how, &sampler);
+    if (status == DRL_OK) status = drl_sampler_run(sampler, (d->levels - 1 - t) * d->steps);
+    for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, x_next + (size_t)i * size);
+    if (status <= DRL_RUNNING) status = drl_sampler_run(sampler, d->steps);
+    for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, y + (size_t)i * size);
+    for (j = 0; j < (size_t)count * size; ++j) y[j] *= (float)a;
+    drl_sampler_destroy(sampler);
+    return status == DRL_RUNNING ? DRL_OK : status;
+}
+
+static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
+
+int main(int argc, char **argv)
+{
+    static const char *const kernels[3] = { "langevin", "mala", "hmc" };
+    options o = options_of(argc, argv);
+    drl_ctx *ctx = options_context(&o);
+    const char *prefix = option_text(&o, "--out", "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
+    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), goes_on = option_flag(&o, "--resume"), words, level, k, i, columns;
+    double minutes = option_number(&o, "--minutes", 1), start, inverse;
+    char name[1024], text[64];
+    drl_model *model = NULL;
+    drl_model_desc d;
+    drl_mcmc_desc md;
+    drl_mcmc_report now;
+    drl_energy e;
+    drl_status status = DRL_OK;
+    float *y, *x_next;
+    picture p;
+    run r;
+    memset(&r, 0, sizeof r);
+    memset(&d, 0, sizeof d);
+    memset(&md, 0, sizeof md);
+    r.ctx = ctx;
+    level = option_int(&o, "--level", 0);
+    md.count = option_int(&o, "--count", 8);
+    md.seed = (uint64_t)option_int(&o, "--seed", 1);
+    md.step = option_number(&o, "--step", 0);
+    for (k = 0; k < 3 && strcmp(kernel, kernels[k]); ++k) { }
+    words = options_rest(&o, usage);
+    if (words > 1 || k == 3 || md.count < 1 || steps < 0 || !(minutes > 0) || level < 0) { fputs(usage, stderr); return 2; }
+    if (snprintf(r.path, sizeof r.path, "%s.chains", prefix) >= (int)sizeof r.path || snprintf(name, sizeof name, "%s.safetensors", prefix) >= (int)sizeof name) { fprintf(stderr, "--out: too long\n"); return 2; }
+    if (words || goes_on) status = drl_model_load(ctx, words ? argv[1] : name, &model);
+    else {
+        d.height = d.width = SPRITE_SIZE;
+        d.channels = 4;
+        d.base = 16;
+        d.steps = 15;
+        d.b2 = 4e-4;
+        d.trainable = 1;
+        status = drl_model_create(ctx, &d, md.seed, &model);
+        if (status == DRL_OK) status = sprites_train(ctx, model, 0, minutes, md.seed);
+        if (status == DRL_OK) status = drl_model_save(model, name);
+    }
+    if (status != DRL_OK) return fail(ctx, words ? argv[1] : name);
+    drl_model_describe(model, &d);
+    if (d.channels > 4 || level >= d.levels || (conditional && level + 1 == d.levels)) { fprintf(stderr, "--level %d of %d (the last has no x_{t+1}), %d channels (1 to 4 can be shown)\n", level, d.levels, d.channels); return 2; }
+    e = drl_model_energy(model);
+    r.floats = (size_t)md.count * e.size;
+    y = (float *)malloc(r.floats * sizeof *y);
+    x_next = (float *)malloc(r.floats * sizeof *x_next);
+    r.rows = (float *)malloc((ROWS + 1) * r.floats * sizeof *r.rows);
+    if (!y || !x_next || !r.rows) { fprintf(stderr, "out of memory for %d chains\n", md.count); return 1; }
+    if (draw(model, &d, level, md.count, md.seed, y, x_next) != DRL_OK) return fail(ctx, "sampling");
+    md.kernel = (drl_mcmc_kernel)k;
+    md.level = level;
+    md.schedule = drl_model_schedule(model);
+    md.start = y;
+    md.x_next = conditional ? x_next : NULL;
+    md.noise_scale = (double)d.noise_scale;
+    md.leapfrog = 5;
+    md.warmup = k == DRL_MCMC_LANGEVIN ? 0 : 500;
+    if (drl_mcmc_create(ctx, &e, &md, &r.chains) != DRL_OK) return fail(ctx, "chains");
+    if (goes_on) {
+        status = resume(&r);
+        if (status != DRL_OK) { fprintf(stderr, "%s: %s %s\n", r.path, drl_status_text(status), drl_ctx_message(ctx)); return 1; }
+    } else snapshot(&r, 0);
+    start = seconds_now();
+    printf("%8s %14s %10s %9s %11s %9s %8s\n", "step", "mean F", "deviation", "accept", "step size", "divergent", "seconds");
+    tell(&r, md.count, start);
+    drl_mcmc_look(r.chains, &now);
+    while (now.step < steps && status == DRL_OK) {
+        int stop = next_stop(now.step, steps);
+        status = drl_mcmc_run(r.chains, stop - now.step);
+        drl_mcmc_look(r.chains, &now);
+        if (status != DRL_OK) break;
+        for (i = 0; i < ROWS; ++i) if (stop == marks[i]) snapshot(&r, stop);
+        if (is_mark(stop) || stop == steps) tell(&r, md.count, start);
+        if (stop == steps || stop % EVERY == 0) status = checkpoint(&r);
+    }
+    if (r.at[r.taken - 1] != now.step) snapshot(&r, now.step);
+    if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));        /* what there is can be seen all the same */
+
+    inverse = 1 / drl_schedule_scale(md.schedule, level);
+    columns = md.count;
+    k = d.height < 24 ? 4 : 2;
+    p = picture_create(columns * (d.width * k + 2) + 2, r.taken * (d.height * k + 14), 0x303030ffu);
+    for (i = 0; i < r.taken; ++i) {
+        int c;
+        size_t j;
+        float *row = r.rows + (size_t)i * r.floats;
+        for (j = 0; j < r.floats; ++j) row[j] *= (float)inverse;        /* x = y / a */
+        snprintf(text, sizeof text, "%d steps", (int)r.at[i]);
+        picture_text(&p, 2, i * (d.height * k + 14) + 2, text, 0xffffffffu, 2);
+        for (c = 0; c < columns; ++c) picture_image(&p, 2 + c * (d.width * k + 2), i * (d.height * k + 14) + 14, row + (size_t)c * e.size, d.height, d.width, d.channels, k);
+    }
+    picture_flatten(&p, 0x606060ffu);
+    if (!picture_save(ctx, &p, prefix, 0)) status = DRL_E_IO;
+    picture_destroy(&p);
+    free(y); free(x_next); free(r.rows);
+    drl_mcmc_destroy(r.chains);
+    drl_model_destroy(model);
+    drl_ctx_destroy(ctx);
+    return status != DRL_OK;
+}

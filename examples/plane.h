@@ -1,0 +1,123 @@
+/* plane.h - data of the plane and models of it, for the examples and benchmarks that look at densities. Include it after drl.h. */
+#ifndef PLANE_H
+#define PLANE_H
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "options.h"
+
+#define PLANE_RANGE 2.0f            /* all data fill [-2, 2]^2: level 1 has noise 0.32, which is then less than a square or a gap */
+#define PLANE_BATCH 64
+
+typedef void (*plane_draw)(drl_rng *rng, float *xy);
+
+static inline void plane_checkerboard(drl_rng *rng, float *xy)          /* 8 squares of a 4 x 4 board */
+{
+    int cell = drl_rng_below(rng, 8), row = cell / 2, column = 2 * (cell % 2) + row % 2;
+    xy[0] = PLANE_RANGE * (0.5f * ((float)column + drl_rng_uniform(rng)) - 1.0f);
+    xy[1] = PLANE_RANGE * (0.5f * ((float)row + drl_rng_uniform(rng)) - 1.0f);
+}
+
+static inline void plane_rings(drl_rng *rng, float *xy)                 /* two circles, the outer one with twice the points */
+{
+    static const float radius[3] = { 0.45f, 1.0f, 1.0f };
+    float r = PLANE_RANGE * (radius[drl_rng_below(rng, 3)] + 0.06f * (drl_rng_uniform(rng) + drl_rng_uniform(rng) - 1.0f)), angle = 6.2831853f * drl_rng_uniform(rng);
+    xy[0] = r * cosf(angle);
+    xy[1] = r * sinf(angle);
+}
+
+/* n points x_t = abar_t x_0 + sbar_t eps. */
+static inline void plane_noisy(drl_ctx *ctx, plane_draw draw, const drl_schedule *s, int t, uint64_t seed, int n, float *x)
+{
+    drl_rng rng = { 0, 0, 0 };
+    int i, k;
+    rng.seed = seed;
+    for (i = 0; i < n; ++i) {
+        float xy[2], eps[2];
+        rng.stream = (uint64_t)i;
+        rng.position = 4;                                               /* the normals come first */
+        draw(&rng, xy);
+        rng.position = 0;
+        drl_rng_normals(ctx, &rng, eps, 2);
+        for (k = 0; k < 2; ++k) x[2 * i + k] = (float)(s->abar[t] * (double)xy[k] + s->sbar[t] * (double)eps[k]);
+    }
+}
+
+/* The density of the checkerboard's x_t at x, in closed form: a mean over squares of products of differences of the normal distribution. */
+static inline double plane_checkerboard_density(const drl_schedule *s, int t, const double *x)
+{
+    double side = 0.5 * (double)PLANE_RANGE * s->abar[t], sum = 0;
+    int cell, k;
+    for (cell = 0; cell < 8; ++cell) {
+        int at[2];
+        double p = 1;
+        at[1] = cell / 2;
+        at[0] = 2 * (cell % 2) + at[1] % 2;
+        for (k = 0; k < 2; ++k) {
+            double low = side * (at[k] - 2), noise = 1.4142135623730951 * s->sbar[t];
+            p *= (erf((x[k] - low) / noise) - erf((x[k] - low - side) / noise)) / (2 * side);
+        }
+        sum += p / 8;
+    }
+    return sum;
+}
+
+/* Half the width of what is worth showing of level t, in units of x_t. */
+static inline double plane_window(const drl_schedule *s, int t) { return 1.15 * (double)PLANE_RANGE * s->abar[t] + 2.2 * s->sbar[t]; }
+
+/* A model of points: 1 x 1 images of 2 channels. In two dimensions the bound on slopes costs more than it protects, and steps can be longer than for
+ * images: there is less to get wrong. */
+static inline drl_model_desc plane_model(drl_form form, int steps, double b2)
+{
+    drl_model_desc d;
+    memset(&d, 0, sizeof d);
+    d.height = 1; d.channels = 2;
+    d.form = form;
+    d.base = 8; d.mult[0] = 8; d.blocks = 3;                            /* three blocks 64 wide */
+    d.steps = steps;
+    d.b2 = b2;
+    d.noise_scale = 1;
+    d.no_spectral = 1;
+    d.batch = PLANE_BATCH;
+    d.trainable = 1;
+    return d;
+}
+
+/* Trains with fresh points each step, and leaves the averaged weights. The rate falls to zero over the last two thirds: that is what makes a board crisp. */
+static inline drl_status plane_train(drl_ctx *ctx, drl_model *model, const char *name, plane_draw draw, int steps, float rate, uint64_t seed)
+{
+    drl_trainer *trainer = NULL;
+    drl_train_report report;
+    drl_train_desc d;
+    drl_status status;
+    double start = seconds_now();
+    int i, k, rollbacks = 0;
+    memset(&d, 0, sizeof d);
+    d.seed = seed;
+    d.batch = PLANE_BATCH;
+    d.learning_rate = rate;
+    d.warmup = 200;
+    d.data_noise = 0.02f;
+    status = drl_trainer_create(model, &d, &trainer);
+    for (i = 0; i < steps && status == DRL_OK; ++i) {
+        drl_rng rng = drl_trainer_rng(trainer);
+        float x0[2 * PLANE_BATCH];
+        double left = 1.5 * (1 - (double)i / steps);
+        for (k = 0; k < PLANE_BATCH; ++k) draw(&rng, x0 + 2 * k);
+        status = drl_trainer_set_rate(trainer, left < 1 ? left : 1);
+        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
+        if (status == DRL_E_DIVERGED && rollbacks++ < 20) {             /* back to the last good state, at half the rate */
+            printf("\n%s\n", drl_ctx_message(ctx));
+            drl_ctx_clear(ctx);
+            status = drl_trainer_rollback(trainer);
+        } else if (status == DRL_OK && (i + 1) % 100 == 0) {
+            printf("\r%s: step %d of %d, loss %+.4f, %.0f s ", name, i + 1, steps, report.loss, seconds_now() - start);
+            fflush(stdout);
+        }
+    }
+    if (status == DRL_OK) status = drl_trainer_swap_average(trainer);
+    drl_trainer_destroy(trainer);
+    printf("\n");
+    return status;
+}
+#endif
