@@ -8,6 +8,7 @@ CC      = cc
 CXX     = c++
 CFLAGS  = -O2
 THREADS = 2
+MAKEFLAGS += -j$(THREADS)
 REFERENCE = $(wildcard ../shared/reference/drl-*.safetensors ../shared/reference/cdrl-*.safetensors)
 
 EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
@@ -37,20 +38,25 @@ demo: build/06_tiles
 	build/06_tiles --minutes 4 --threads $(THREADS) --out build/demo
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
-test: $(TESTS) build/parity build/conformance build/fuzz build/kill_train
-	@rm -f build/test.log
-	@for t in $(TESTS); do echo "$$t"; $$t > build/one.log 2>&1; s=$$?; tail -n 25 build/one.log; cat build/one.log >> build/test.log; \
-	  if [ $$s -ne 0 ] && ! grep -q ' [1-9][0-9]* failed$$' build/one.log; then echo "$$t: 0 passed, 1 failed" | tee -a build/test.log; fi; done
-	@if [ -n "$(strip $(REFERENCE))" ]; then build/parity $(REFERENCE) > build/one.log 2>&1; tail -n 3 build/one.log; cat build/one.log >> build/test.log; \
-	  else echo "parity: no reference files, not run"; fi
-	@p=0; f=0; want=`build/conformance --isa portable`; for i in avx2 avx512 neon; do for t in 1 3; do \
-	  got=`build/conformance --isa $$i --threads $$t` || continue; if [ "$$got" = "$$want" ]; then p=$$((p+1)); else f=$$((f+1)); echo "conformance: $$i, $$t threads: $$got, portable: $$want"; fi; done; done; \
-	  echo "conformance: $$p passed, $$f failed" | tee -a build/test.log
-	@{ build/fuzz --seeds build/corpus && build/fuzz build/corpus/*/* $(wildcard tests/corpus/*/*); } > build/one.log 2>&1 || echo "fuzz: 0 passed, 1 failed" >> build/one.log; \
-	  tail -n 3 build/one.log; cat build/one.log >> build/test.log
-	@sh tests/kill.sh 5 build/kill_train > build/one.log 2>&1 || echo "kill: 0 passed, 1 failed" >> build/one.log; tail -n 3 build/one.log; cat build/one.log >> build/test.log
-	@sh tests/kernels.sh build/test.log | tee build/one.log; cat build/one.log >> build/test.log
+LOGS = $(TESTS:%=%.log) build/parity.log build/conformance.log build/fuzz.log build/kill.log
+test: $(LOGS)
+	@cat $(LOGS) > build/test.log; sh tests/kernels.sh build/test.log > build/kernels.log; tail -n 4 build/kernels.log; cat build/kernels.log >> build/test.log
 	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
+
+$(TESTS:%=%.log): %.log: % ALWAYS
+	@$< > $@ 2>&1 || grep -q ' [1-9][0-9]* failed$$' $@ || echo "$<: 0 passed, 1 failed" >> $@; grep -v '^kernels:' $@ | tail -n 25
+build/parity.log: build/parity ALWAYS
+	@if [ -n "$(strip $(REFERENCE))" ]; then build/parity $(REFERENCE) > $@ 2>&1 || grep -q ' [1-9][0-9]* failed$$' $@ || echo "parity: 0 passed, 1 failed" >> $@; \
+	  else echo "parity: no reference files, not run" > $@; fi; tail -n 3 $@
+build/conformance.log: build/conformance ALWAYS
+	@p=0; f=0; want=`build/conformance --isa portable`; for i in avx2 avx512 neon; do for t in 1 3; do \
+	  got=`build/conformance --isa $$i --threads $$t` || continue; if [ "$$got" = "$$want" ]; then p=$$((p+1)); else f=$$((f+1)); echo "conformance: $$i, $$t threads: $$got, portable: $$want"; fi; done; done > $@; \
+	  echo "conformance: $$p passed, $$f failed" >> $@; cat $@
+build/fuzz.log: build/fuzz ALWAYS
+	@{ build/fuzz --seeds build/corpus && build/fuzz build/corpus/*/* $(wildcard tests/corpus/*/*); } > $@ 2>&1 || echo "fuzz: 0 passed, 1 failed" >> $@; tail -n 3 $@
+build/kill.log: build/kill_train ALWAYS
+	@sh tests/kill.sh 5 build/kill_train > $@ 2>&1 || echo "kill: 0 passed, 1 failed" >> $@; tail -n 3 $@
+ALWAYS:
 
 bench: build/bench
 	build/bench
