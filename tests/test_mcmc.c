@@ -187,7 +187,8 @@ static void one_step(void)
                     log_ratio = after + back - before - forth;
                     accept += (log_ratio < 0 ? exp(log_ratio) : 1) / N;
                     if (fabs(log_ratio - log_u) < 2e-3 * (1 + fabs(log_ratio))) continue;        /* float may fall on either side */
-                    ++(log_u <= log_ratio ? taken : refused)[kernel - DRL_MCMC_MALA];
+                    if (log_u <= log_ratio) ++taken[kernel - DRL_MCMC_MALA];
+                    else ++refused[kernel - DRL_MCMC_MALA];
                     for (j = 0; j < 3; ++j) {
                         double want = log_u <= log_ratio ? y[j] : y0[j];
                         CHECK(fabs((double)now[j] - want) <= 2e-4 * (1 + fabs(want)), "kernel %d, level %d, conditional %d, chain %d: y[%d] is %.6f instead of %.6f (log ratio %.4f, log u %.4f)", kernel, t, conditional, i, j,
