@@ -983,7 +983,11 @@ static void test_failing_io(void)
         }
         clean("failing reads");
     }
+#if !defined(_WIN32)
     CHECK(done && failed >= 3, "%d reads failed", failed);
+#else
+    CHECK(done && failed >= 2, "%d reads failed", failed);      /* opening and reading: looking at the file does not fail here */
+#endif
     remove("test_io.out");
 }
 
