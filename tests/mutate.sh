@@ -4,7 +4,7 @@
 # "mutation, set, test, red or ALIVE" and the counts; fails if one stays alive. ONLY=text: mutations whose names contain it.
 cd "$(dirname "$0")/.." || exit 1
 out=${1:-build/mutants}
-mkdir -p $out/tests $out/work
+mkdir -p $out/tests $out/runs
 cp tests/*.h tests/test_ops.c tests/test_rng.c tests/test_net.c tests/test_mcmc.c $out/tests/ || exit 1
 CC=${CC:-gcc}
 CFLAGS=${CFLAGS:--O1}
@@ -57,7 +57,7 @@ for set in portable:1 sse2:2 avx2:3 avx512:4 neon:5; do
     MUTANT=0 $out/test_ops ${set%:*} norm 2>&1 | grep -q "^test_ops: ${set%:*}" && here="$here ${set%:*}"
 done
 echo "sets of this machine:$here"
-for t in test_ops test_rng test_net test_mcmc; do MUTANT=0 $out/$t > $out/work/$t.sound 2>&1 || { tail -n 5 $out/work/$t.sound; echo "$t fails with nothing broken"; exit 1; }; done
+for t in test_ops test_rng test_net test_mcmc; do MUTANT=0 $out/$t > $out/runs/$t.sound 2>&1 || { tail -n 5 $out/runs/$t.sound; echo "$t fails with nothing broken"; exit 1; }; done
 
 number_of() { case $1 in portable) echo 1;; sse2) echo 2;; avx2) echo 3;; avx512) echo 4;; neon) echo 5;; *) echo 0;; esac; }
 red=0 alive=0
@@ -73,7 +73,7 @@ while IFS='|' read -r number name test sets; do
         first=$set
         [ $set = any ] && first=portable
         [ $program = test_ops ] || first=
-        MUTANT=$number MUTANT_SET=$(number_of $set) timeout 300 $out/$program $first $part > $out/work/one 2>&1 || result=red
+        MUTANT=$number MUTANT_SET=$(number_of $set) timeout 300 $out/$program $first $part > $out/runs/one 2>&1 || result=red
         [ $result = red ] && red=$((red + 1)) || alive=$((alive + 1))
         printf '%-60s %-9s %-9s %s\n' "$name" "$set" "$program" "$result"
     done
