@@ -1811,7 +1811,7 @@ typedef struct drl__conv_args {
     int columns;                    /* nonzero: pixels are first unrolled into rows of `columns` floats (few channels) */
 } drl__conv_args;
 
-/* What a convolution does to its inputs and results on the way, so that they need not pass through memory for it; NULL: nothing.
+/* What a convolution does to its inputs and results on the way, so that they need not pass through memory for it.
  *   forward     y = act(gain * (product + bias + shift) + add), and the signs of act's operand
  *   gradient    y = start + act'(signs) * product of gain * x */
 typedef struct drl__fused {
@@ -1821,7 +1821,7 @@ typedef struct drl__fused {
     drl_act act;                    /* none, ReLU or leaky ReLU */
     uint8_t *bits_out;
     const uint8_t *bits;            /* of a gradient */
-    float scale;                    /* of weights that are not packed; 0: 1 */
+    float scale;                    /* of weights that are not packed */
 } drl__fused;
 
 /* Winograd's convolution: a tile of 4 x 4 results comes from 6 x 6 inputs by 36 products a pair of channels. Tiles are numbered through
@@ -1833,8 +1833,7 @@ typedef struct drl__winograd_args {
     size_t scratch_each, tiles;
     int h, w, c, k, chunk;
     int transposed;                 /* a gradient */
-    int stored;                     /* packed: the weights in file order, to be transformed times `scale` */
-    float scale;
+    int stored;                     /* packed: the weights in file order, to be transformed times fused.scale */
     drl__fused fused;
     const float *dy;                /* parameter gradient, see drl__winograd_dw */
     float *u, *dweight;
@@ -2375,15 +2374,22 @@ static size_t drl__conv_items(const drl_ctx *ctx, const drl__conv_args *a)
     return (a->pixels + DRL__CHUNK - 1) / DRL__CHUNK * (((size_t)a->k + block - 1) / block);
 }
 
-/* y = the convolution of x, both sides as the pass sees them; fused may be NULL. */
+static drl__fused drl__fused_none(void)
+{
+    drl__fused f;
+    memset(&f, 0, sizeof f);
+    f.scale = 1;
+    return f;
+}
+
+/* y = the convolution of x, both sides as the pass sees them */
 static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const drl_tensor *x, const float *packed, const float *bias, const drl__fused *fused, drl_tensor *y, float *work)
 {
     drl__winograd_args a;
     memset(&a, 0, sizeof a);
-    if (fused) a.fused = *fused;
+    a.fused = *fused;
     a.transposed = transposed;
     a.stored = d->winograd == 2;
-    a.scale = fused && fused->scale != 0 ? fused->scale : 1;
     a.x = x->data;
     a.packed = packed;
     a.zeros = work;
@@ -2423,7 +2429,8 @@ static drl_status drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, cons
 
 DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work)
 {
-    return drl__conv_forward(ctx, d, x, packed, bias, NULL, y, work);
+    const drl__fused nothing = drl__fused_none();
+    return drl__conv_forward(ctx, d, x, packed, bias, &nothing, y, work);
 }
 
 static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, const drl__fused *fused, drl_tensor *dx, int accumulate, float *work)
@@ -2433,9 +2440,7 @@ static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, c
     if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_input_grad", dy, dx);
     if (status != DRL_OK) return status;
     if (d->winograd) {
-        drl__fused f;
-        memset(&f, 0, sizeof f);
-        if (fused) f = *fused;
+        drl__fused f = *fused;
         if (accumulate) f.add = dx->data;
         drl__winograd_run(ctx, d, 1, dy, packed_transposed, NULL, &f, dx, work);
         return DRL_OK;
@@ -2450,7 +2455,8 @@ static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, c
 
 DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work)
 {
-    return drl__conv_input_grad(ctx, d, dy, packed_transposed, NULL, dx, accumulate, work);
+    const drl__fused nothing = drl__fused_none();
+    return drl__conv_input_grad(ctx, d, dy, packed_transposed, &nothing, dx, accumulate, work);
 }
 
 /* out[c] (+)= scale * sum over the rows of each image of a * (b, u or 1): see drl__columns_args. */
@@ -2994,20 +3000,25 @@ static drl_status drl__group_norm_sums(drl_ctx *ctx, int groups, const drl_tenso
     return drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
 }
 
+/* Adds the parts of n images to the gradients; total has 2 c floats. */
+static void drl__group_norm_add(drl_ctx *ctx, const float *sums, size_t n, size_t c, float *dweight, float *dbias, float *total)
+{
+    size_t i;
+    drl__columns(ctx, sums, NULL, NULL, 1, n, 2 * c, 1, total, 0);
+    for (i = 0; i < c; ++i) { dweight[i] += total[i]; dbias[i] += total[c + i]; }
+}
+
 DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work)
 {
     drl_status status;
-    float *sums, *total;
-    size_t i, c = x && x->c > 0 && x->c <= DRL__SIDE_MAX ? (size_t)x->c : 0;
+    float *sums;
+    size_t c = x && x->c > 0 && x->c <= DRL__SIDE_MAX ? (size_t)x->c : 0;
     if (!ctx || drl__no_floats(moments) || drl__no_floats(dweight) || drl__no_floats(dbias))
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing or misaligned");
     sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(c) : NULL;
     status = drl__group_norm_sums(ctx, groups, x, moments, dy, sums, work);
-    if (status != DRL_OK) return status;
-    total = sums + (size_t)x->n * 2 * c;
-    drl__columns(ctx, sums, NULL, NULL, 1, (size_t)x->n, 2 * c, 1, total, 0);
-    for (i = 0; i < c; ++i) { dweight[i] += total[i]; dbias[i] += total[c + i]; }
-    return DRL_OK;
+    if (status == DRL_OK) drl__group_norm_add(ctx, sums, (size_t)x->n, c, dweight, dbias, sums + (size_t)x->n * 2 * c);
+    return status;
 }
 
 static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
@@ -6258,14 +6269,19 @@ static void drl__run_label(const int *label, drl_tensor *y)
 static drl__fused drl__fused_of(const drl__run *r, const drl__instr *in)
 {
     const drl_net *net = r->net;
-    drl__fused f;
-    memset(&f, 0, sizeof f);
+    drl__fused f = drl__fused_none();
     f.shift = drl__at(r, in->shift);
     f.add = drl__at(r, in->add);
     if (in->gain >= 0) f.gain = net->params + net->param[net->op[in->gain].weight].offset;
     if (in->act >= 0) f.act = net->op[in->act].act;
     f.scale = net->op[in->op].weight_scale;
     return f;
+}
+
+/* What a convolution reads: its weights packed at `packed`, or as they are. */
+static const float *drl__op_weight(const drl_net *net, const drl__op *op, size_t packed)
+{
+    return op->conv.winograd == 2 ? net->params + net->param[op->weight].offset : net->packed + packed;
 }
 
 static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
@@ -6283,7 +6299,7 @@ static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
     case DRL__OP_CONV:
         fused = drl__fused_of(r, in);
         fused.bits_out = bits;
-        return drl__conv_forward(ctx, &op->conv, &a, op->conv.winograd == 2 ? net->params + net->param[op->weight].offset : net->packed + op->packed, op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &fused, &y, r->work);
+        return drl__conv_forward(ctx, &op->conv, &a, drl__op_weight(net, op, op->packed), op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &fused, &y, r->work);
     case DRL__OP_ACT:      return drl_act_forward(ctx, op->act, &a, &y, bits);
     case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
     case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
@@ -6333,12 +6349,9 @@ static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
     drl_tensor dy, x;
     if (in->second) {
         const float *sums = drl__at(r, in->b);
-        size_t n = (size_t)r->batch.n, c = (size_t)op->c, i;
-        if (op->kind != DRL__OP_NORM) drl__columns(net->ctx, sums, NULL, NULL, 1, n, c, 1, op->kind == DRL__OP_CONV ? db : dw, 1);
-        else {
-            drl__columns(net->ctx, sums, NULL, NULL, 1, n, 2 * c, 1, r->work, 0);
-            for (i = 0; i < c; ++i) { dw[i] += r->work[i]; db[i] += r->work[c + i]; }
-        }
+        size_t n = (size_t)r->batch.n, c = (size_t)op->c;
+        if (op->kind == DRL__OP_NORM) drl__group_norm_add(net->ctx, sums, n, c, dw, db, r->work);
+        else drl__columns(net->ctx, sums, NULL, NULL, 1, n, c, 1, op->kind == DRL__OP_CONV ? db : dw, 1);
         return DRL_OK;
     }
     dy = drl__view(r, in->op, in->a);
@@ -6359,7 +6372,7 @@ static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
     case DRL__OP_CONV:
         fused = drl__fused_of(r, in);
         fused.bits = bits;
-        return drl__conv_input_grad(ctx, &op->conv, &dy, op->conv.winograd == 2 ? net->params + net->param[op->weight].offset : net->packed + op->packed_transposed, &fused, &dx, in->accumulate, r->work);
+        return drl__conv_input_grad(ctx, &op->conv, &dy, drl__op_weight(net, op, op->packed_transposed), &fused, &dx, in->accumulate, r->work);
     case DRL__OP_ACT:
         saved = drl__view(r, op->a, in->b);
         return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
@@ -6483,68 +6496,63 @@ static void drl__run_dout(const drl__run *r, const float *dout)
 /* How many jobs share a batch; one where each operator is split instead. */
 static int drl__run_jobs(const drl_net *net, int n) { return n * 2 < net->ctx->threads ? 1 : drl__min(net->ctx->threads, n); }
 
-typedef struct drl__slices_args {
+typedef struct drl__images_args {
     drl__run run;
     const float *dout;
     float *out;
-    int jobs, slice;
-    int from, to;                           /* instructions of a stretch */
-    int grain;                              /* a stretch's jobs begin at multiples of so many images */
+    int jobs, slice, grain;                 /* jobs begin at multiples of `grain` images and take `slice` at a time */
+    int from, to, shared;                   /* the instructions; shared: images keep their places in one arena, as in training */
     drl_status status[DRL__THREADS_MAX];
-} drl__slices_args;
+} drl__images_args;
 
-/* Job j takes its share of the images through the net, a slice at a time, in an arena of its own. */
-static void drl__slices_job(void *arg, int job)
+/* Job j takes its share of the images through instructions [from, to), a slice at a time; with an arena of its own also through the output and,
+ * where a gradient is asked for, back. */
+static void drl__images_job(void *arg, int job)
 {
-    drl__slices_args *a = (drl__slices_args *)arg;
+    drl__images_args *a = (drl__images_args *)arg;
     drl__run own = a->run;
     const drl__program *p = own.p;
-    size_t out = drl__out_size(own.net);
-    int first = (int)((int64_t)own.batch.n * job / a->jobs), end = (int)((int64_t)own.batch.n * (job + 1) / a->jobs), n;
-    own.arena += (size_t)job * own.net->arena_step;
-    own.work += (size_t)job * (own.net->arena_step / sizeof(float));
+    size_t out = drl__out_size(own.net), step = a->shared ? 0 : own.net->arena_step;
+    int grains = (own.batch.n + a->grain - 1) / a->grain, n;
+    int first = (int)((int64_t)grains * job / a->jobs) * a->grain, end = drl__min((int)((int64_t)grains * (job + 1) / a->jobs) * a->grain, own.batch.n);
+    own.arena += (size_t)job * step;
+    own.work += (size_t)job * (a->shared ? own.net->work_one : step / sizeof(float));
     for (; first < end && a->status[job] == DRL_OK; first += n) {
         drl__run r;
         n = drl__min(a->slice, end - first);
         r = drl__run_part(&own, first, n);
+        if (a->shared) r.first = first;
 #ifdef DRL__ASAN
-        drl__arena_guard(&r);
+        else drl__arena_guard(&r);
 #endif
-        a->status[job] = drl__run_instrs(&r, 0, p->forward_count);
-        if (a->status[job] == DRL_OK) drl__run_out(&r, a->out ? a->out + (size_t)first * out : NULL);
-        if (a->status[job] != DRL_OK || !r.dx) continue;
+        a->status[job] = drl__run_instrs(&r, a->from, a->to);
+        if (a->status[job] != DRL_OK || a->shared) continue;
+        drl__run_out(&r, a->out ? a->out + (size_t)first * out : NULL);
+        if (!r.dx) continue;
         drl__run_dout(&r, a->dout + (size_t)first * out);
-        a->status[job] = drl__run_instrs(&r, p->forward_count, p->instr_count);
+        a->status[job] = drl__run_instrs(&r, a->to, p->instr_count);
     }
 }
 
-/* Job j takes its share of the images through a stretch of the training program, in the buffers that all share. */
-static void drl__stretch_job(void *arg, int job)
+static drl_status drl__run_images(drl__images_args *a)
 {
-    drl__slices_args *a = (drl__slices_args *)arg;
-    drl__run own = a->run;
-    int grains = (own.batch.n + a->grain - 1) / a->grain, n;
-    int first = (int)((int64_t)grains * job / a->jobs) * a->grain, end = drl__min((int)((int64_t)grains * (job + 1) / a->jobs) * a->grain, own.batch.n);
-    own.work += (size_t)job * own.net->work_one;
-    for (; first < end && a->status[job] == DRL_OK; first += n) {
-        drl__run r;
-        n = drl__min(a->slice, end - first);
-        r = drl__run_part(&own, first, n);
-        r.first = first;
-        a->status[job] = drl__run_instrs(&r, a->from, a->to);
-    }
+    drl_status status = DRL_OK;
+    int i;
+    drl__parallel(a->run.net->ctx, a->jobs, drl__images_job, a);
+    for (i = 0; i < a->jobs; ++i) if (a->status[i] != DRL_OK) status = a->status[i];
+    return status;
 }
 
 /* Instructions [from, to) of the training program. Those by parameters sum over all images, and their operators are split; the stretches
  * between them are not, so that threads wait for each other less often and find in their caches what they have just written. */
 static drl_status drl__run_training(const drl__run *r, int from, int to)
 {
-    drl__slices_args a;
+    drl__images_args a;
     drl_status status = DRL_OK;
     int i;
     memset(&a, 0, sizeof a);
     a.run = *r;
-    a.grain = 1;
+    a.shared = a.grain = 1;
     for (i = 2; i < r->p->buffer_count; ++i) if (r->p->buffer[i].bits_each % 8) a.grain = 8;
     a.slice = (int)drl__round_up((size_t)drl__net_slice(r->net), (size_t)a.grain);
     a.jobs = drl__min(drl__run_jobs(r->net, r->batch.n), (r->batch.n + a.grain - 1) / a.grain);
@@ -6555,9 +6563,7 @@ static drl_status drl__run_training(const drl__run *r, int from, int to)
             continue;
         }
         for (a.from = a.to = from; a.to < to && r->p->instr[a.to].code != DRL__DW; ++a.to) {}
-        if (a.jobs == 1 && r->net->ctx->threads > 1) { status = drl__run_instrs(r, a.from, a.to); continue; }
-        drl__parallel(r->net->ctx, a.jobs, drl__stretch_job, &a);
-        for (i = 0; i < a.jobs; ++i) if (a.status[i] != DRL_OK) status = a.status[i];
+        status = a.jobs == 1 && r->net->ctx->threads > 1 ? drl__run_instrs(r, a.from, a.to) : drl__run_images(&a);
     }
     return status;
 }
@@ -6578,8 +6584,7 @@ static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_m
 
 static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *batch, const float *dout, float *out, float *dx)
 {
-    drl__slices_args a;
-    int i;
+    drl__images_args a;
     memset(&a, 0, sizeof a);
     a.run = drl__run_of(net, mode, batch, net->arena);
     a.run.dx = dx;
@@ -6587,11 +6592,11 @@ static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_bat
     a.out = out;
     a.slice = net->program[mode].slice;
     a.jobs = drl__run_jobs(net, batch->n);
+    a.grain = 1;
+    a.to = net->program[mode].forward_count;
     net->trained.n = 0;
     drl__arena_open(net);
-    drl__parallel(net->ctx, a.jobs, drl__slices_job, &a);
-    for (i = 0; i < a.jobs; ++i) if (a.status[i] != DRL_OK) return a.status[i];
-    return DRL_OK;
+    return drl__run_images(&a);
 }
 
 DRL_API drl_status drl_net_forward(drl_net *net, const drl_batch *batch, float *out)
@@ -6824,12 +6829,15 @@ static int drl__sum_same(const drl_sum_term *a, const drl_sum_term *b)
     return a->energy.eval == b->energy.eval && a->energy.user == b->energy.user && a->energy.propose == b->energy.propose;
 }
 
+/* What cannot be run. */
+static int drl__energy_lacks(const drl_energy *e) { return !e || !e->eval || !e->size || e->batch < 1; }
+
 static drl_status drl__sum_check(drl_ctx *ctx, const drl_sum_term *terms, int count)
 {
     int i;
     for (i = 0; i < count; ++i) {
         const drl_energy *e = &terms[i].energy;
-        if (!e->eval || !e->size || e->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
+        if (drl__energy_lacks(e)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
         if (!(terms[i].weight - terms[i].weight == 0)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: the weight of term %d is %g", i, (double)terms[i].weight);
         if (e->size != terms[0].energy.size) return drl__fail(ctx, DRL_E_SHAPE, "drl_sum_create: term %d has points of %z floats, term 0 of %z", i, e->size, terms[0].energy.size);
     }
@@ -7011,7 +7019,7 @@ DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *d, int n,
 {
     drl__langevin_args a;
     int k, i, base, job;
-    if (!ctx || !d || drl__no_floats(y) || drl__no_floats(x_next) || drl__no_floats(gradient) || drl__no_floats(work) || n < 1 || !d->energy || !d->energy->eval || !d->energy->size || d->energy->batch < 1 ||
+    if (!ctx || !d || drl__no_floats(y) || drl__no_floats(x_next) || drl__no_floats(gradient) || drl__no_floats(work) || n < 1 || drl__energy_lacks(d->energy) ||
         !drl__schedule_has(d->schedule, 0, 0) || !d->level || d->steps < 0 || !d->noise.fill || !(d->step_scale >= 0 && d->step_scale - d->step_scale == 0) || !(d->noise_scale - d->noise_scale == 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: something is missing or misaligned for %d chains, or out of range (%d steps, scales %g and %g)", n, d ? d->steps : 0,
                          d ? d->step_scale : 0.0, d ? d->noise_scale : 0.0);
@@ -7097,7 +7105,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
                          d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
-    if (!energy->eval || !energy->size || energy->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
+    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
     if (d.start)
         for (i = 0; i < d.count; ++i)
             if (!(drl__sum_squares(ctx, energy->size, d.start + (size_t)i * energy->size) < 1e30))
@@ -7607,7 +7615,7 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
     if (d.noise_scale == 0) d.noise_scale = 1;
     if (d.accept == 0) d.accept = d.kernel == DRL_MCMC_MALA ? 0.574 : 0.8;
     if (!d.leapfrog) d.leapfrog = 10;
-    if (!energy->eval || !energy->size || energy->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function, no size or no batch", who);
+    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function, no size or no batch", who);
     if (d.schedule && !drl__schedule_sound(d.schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", who, d.schedule->levels, d.schedule->b2);
     if (d.level < 0 || (d.schedule && d.level >= d.schedule->levels) || (d.x_next && (!d.schedule || d.level + 1 == d.schedule->levels || !(d.schedule->s[d.level + 1] > 0))))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level %d of %d%s", who, d.level, d.schedule ? d.schedule->levels : 0, d.x_next ? "; where there is an x_next, a level above and noise in between are needed" : "");
@@ -8038,7 +8046,7 @@ DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const 
     if (!d.leapfrog) d.leapfrog = 10;
     if (!d.pilot) d.pilot = drl__min(d.count, drl__max(4, d.count / 4));
     if (d.accept == 0) d.accept = 0.8;
-    if (!energy->eval || !size || energy->batch < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: the energy has no function, no size or no batch");
+    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: the energy has no function, no size or no batch");
     status = drl__ais_check(ctx, &d);
     if (status != DRL_OK) return status;
     memset(&md, 0, sizeof md);
@@ -8142,8 +8150,6 @@ DRL_API void drl_ais_destroy(drl_ais *a)
 }
 
 #define DRL__POINTS 64                      /* that the functions below evaluate together */
-
-static int drl__energy_lacks(const drl_energy *e) { return !e || !e->eval || !e->size || e->batch < 1; }
 
 DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p, float *work)
 {
@@ -10673,7 +10679,7 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_block)(const drl__winograd_ar
     size_t i, o, e, m;
     w.from = a->packed;
     w.to = to;
-    w.scale = a->scale;
+    w.scale = a->fused.scale;
     w.out = a->k;
     w.in = a->c;
     w.transposed = a->transposed;
@@ -10681,7 +10687,7 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_block)(const drl__winograd_ar
     for (o = 0; o < bw; o += DRL__VL) for (i = 0; i < n; i += m) {
         m = n - i < DRL__LANES ? n - i : DRL__LANES;
         DRL__FN(drl__winograd_gather)(&w, c0 + i, m, k0 + o, g);
-        for (e = 0; e < m; ++e) DRL__FN(drl__winograd_transform)(g + e * 9 * DRL__VL, drl__vset(a->scale), to + (i + e) * bw + o, n * bw + DRL__LANES);
+        for (e = 0; e < m; ++e) DRL__FN(drl__winograd_transform)(g + e * 9 * DRL__VL, drl__vset(w.scale), to + (i + e) * bw + o, n * bw + DRL__LANES);
     }
 }
 
