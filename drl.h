@@ -2283,7 +2283,7 @@ static size_t drl__winograd_tiles(int n, int h, int w) { return (size_t)n * (siz
 static size_t drl__winograd_most(const drl_conv2d_desc *d)
 {
     size_t most = ((size_t)1 << 20) / (144 * ((size_t)d->in_channels + (size_t)d->out_channels));
-    return most > DRL__CHUNK ? DRL__CHUNK : most < DRL__CHUNK / 2 ? DRL__CHUNK / 2 : most;
+    return most > DRL__CHUNK || d->winograd == 2 ? DRL__CHUNK : most < DRL__CHUNK / 2 ? DRL__CHUNK / 2 : most;
 }
 
 /* The parameter gradient by it needs a full tile of inputs. */
@@ -2296,12 +2296,14 @@ static int drl__winograd_chunk(const drl_conv2d_desc *d, size_t tiles, int jobs)
     return (int)drl__round_up((tiles + chunks - 1) / chunks, 12);           /* a multiple of every tile's rows */
 }
 
-/* Floats of one chunk; a plane is the same element of all tiles' 36. Planes are a cache line longer, or they would all fall on the same lines. */
+/* Floats of one chunk: 36 planes of its inputs and as many of `out` results. Planes are a cache line longer, or they would all fall on the same lines. */
+static size_t drl__winograd_planes(int chunk, size_t in, size_t out) { return 36 * ((size_t)chunk * (in + out) + 2 * DRL__LANES); }
+
+/* The same for a pass either way; results are made a block at a time. */
 static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int chunk)
 {
-    size_t in = (size_t)d->in_channels, out = (size_t)d->out_channels, vl = (size_t)ctx->kernels->vl;
-    size_t forward = in + drl__round_up(out, vl), backward = out + drl__round_up(in, vl), weights = d->winograd == 2 ? DRL__DEPTH * (size_t)ctx->kernels->block + DRL__LANES : 0;
-    return 36 * ((size_t)chunk * (forward > backward ? forward : backward) + 2 * DRL__LANES + weights);
+    size_t block = (size_t)ctx->kernels->block, weights = d->winograd == 2 ? 36 * (DRL__DEPTH * block + DRL__LANES) : 0;
+    return drl__winograd_planes(chunk, (size_t)drl__max(d->in_channels, d->out_channels), block) + weights;
 }
 
 /* Scratch for at most `jobs` at a time; for all passes, or for those without a parameter gradient. */
@@ -2315,7 +2317,8 @@ static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n
         if (floats > most) most = floats;
     }
     if (trains && drl__winograd_trains(d)) {
-        floats = drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels) + drl__winograd_floats(ctx, d, chunk);
+        floats = drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels)
+               + drl__winograd_planes(chunk, (size_t)d->in_channels, drl__packed_floats(ctx, d->out_channels, 1));
         if (floats < DRL__ROUND16((size_t)n * (size_t)d->out_channels)) floats = DRL__ROUND16((size_t)n * (size_t)d->out_channels);
         return floats > most ? floats : most;
     }
@@ -10648,12 +10651,14 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_gather)(const drl__winograd_p
 /* One input's nine vectors to its 36 planes, `step` floats apart. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_transform)(const float *from, drl__v scale, float *to, size_t step)
 {
-    drl__v g[9], half[18], u[36];
+    drl__v g[9], half[18], some[6];
     int t, r;
-    for (t = 0; t < 9; ++t) g[t] = drl__vmul(scale, drl__vload(from + t * DRL__VL));
-    for (t = 0; t < 3; ++t) DRL__FN(drl__winograd_weights)(g + t, 3, half + t, 3);
-    for (r = 0; r < 6; ++r) DRL__FN(drl__winograd_weights)(half + 3 * r, 1, u + 6 * r, 1);
-    for (t = 0; t < 36; ++t) drl__vstore(to + (size_t)t * step, u[t]);
+    DRL__EACH(t, 9) g[t] = drl__vmul(scale, drl__vload(from + t * DRL__VL));
+    DRL__EACH(t, 3) DRL__FN(drl__winograd_weights)(g + t, 3, half + t, 3);
+    DRL__EACH(r, 6) {
+        DRL__FN(drl__winograd_weights)(half + 3 * r, 1, some, 1);
+        DRL__EACH(t, 6) drl__vstore(to + (size_t)(6 * r + t) * step, some[t]);
+    }
 }
 
 /* Items are inputs of the pass. */
@@ -10773,61 +10778,65 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_store)(const drl__winograd_ar
     DRL__EACH(j, 4) if (j < across) drl__vstore_n(a->y + at + (size_t)j * k, n, v[j]);
 }
 
-/* Items are chunks of tiles: inputs to 36 planes v[plane][tile][c], a matrix product a plane, and 36 planes m[plane][tile][k] to results. */
+/* Items are chunks of tiles: inputs to 36 planes v[plane][tile][c]; then, a block of outputs at a time, a matrix product a plane to
+ * m[plane][tile][block], and from there to results. Weights that are not packed are transformed `DRL__DEPTH` inputs at a time, and the sums
+ * of one such piece wait in m for the next. */
 DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__winograd_args *a = (const drl__winograd_args *)arg;
     const int full = DRL__NV * DRL__VL;
-    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, row, column;
-    size_t c = (size_t)a->c, k = (size_t)a->k, e, item, v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)kp + DRL__LANES;
-    size_t blocks = (size_t)((kp + full - 1) / full), depths = a->stored ? (c + DRL__DEPTH - 1) / DRL__DEPTH : 1;
+    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, row, column, k0, plane;
+    size_t c = (size_t)a->c, k = (size_t)a->k, depth = a->stored && c > DRL__DEPTH ? DRL__DEPTH : c, e, c0, item;
+    size_t v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)full + DRL__LANES;
     float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step, *u = m + 36 * m_step;
     const float *px[DRL__CHUNK], *shift = a->fused.shift ? a->fused.shift : a->zeros;
     size_t shift_step = a->fused.shift ? k : 0;
     drl__conv_args product;
     memset(&product, 0, sizeof product);
-    product.k = kp;
     for (item = begin; item < end; ++item) {
         size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
+        int rows = (int)(count + DRL__MR - 1) / DRL__MR * DRL__MR;
         for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, 0, 6, v + t * c, v_step);
-        /* packed weights are read plane by plane; others are transformed by blocks, and the sums of one wait in m for the next */
-        for (e = 0; e < 36 * blocks * depths; ++e) {
-            int plane = (int)(a->stored ? e % 36 : e / blocks), k0 = (int)(a->stored ? e / 36 / depths : e % blocks) * full, n = kp - k0 < full ? kp - k0 : full;
-            size_t c0 = a->stored ? e / 36 % depths * DRL__DEPTH : 0, cn = a->stored && c - c0 > DRL__DEPTH ? DRL__DEPTH : c - c0;
-            const float *at = a->stored ? u + (size_t)plane * (cn * (size_t)n + DRL__LANES) : a->packed + ((size_t)plane * (size_t)kp + (size_t)k0) * c, *start = a->zeros;
-            float *out = m + (size_t)plane * m_step + k0;
-            int rows = (int)(count + DRL__MR - 1) / DRL__MR * DRL__MR;
-            if (a->stored && !plane) DRL__FN(drl__winograd_block)(a, c0, cn, (size_t)k0, (size_t)n, u);
-            if (a->stored || !k0) for (i = 0; i < rows; ++i) px[i] = (size_t)i < count ? v + (size_t)plane * v_step + (size_t)i * c + c0 : a->zeros;
-            product.start_step = c0 ? (size_t)kp : 0;
-            if (c0) start = out;
-            switch (n / DRL__VL) {
-            case 1: DRL__FN(drl__conv_block)(1, &product, 1, (int)cn, rows, n, px, at, start, out); break;
-            case 2: DRL__FN(drl__conv_block)(2, &product, 1, (int)cn, rows, n, px, at, start, out); break;
+        for (k0 = 0; k0 < kp; k0 += full) {
+            int n = kp - k0 < full ? kp - k0 : full;
+            product.k = n;
+            for (c0 = 0; c0 < c; c0 += depth) {
+                size_t cn = c - c0 < depth ? c - c0 : depth;
+                product.start_step = c0 ? (size_t)n : 0;
+                if (a->stored) DRL__FN(drl__winograd_block)(a, c0, cn, (size_t)k0, (size_t)n, u);
+                for (plane = 0; plane < 36; ++plane) {
+                    const float *at = a->stored ? u + (size_t)plane * (cn * (size_t)n + DRL__LANES) : a->packed + ((size_t)plane * (size_t)kp + (size_t)k0) * c;
+                    float *out = m + (size_t)plane * m_step;
+                    const float *start = c0 ? out : a->zeros;
+                    for (i = 0; i < rows; ++i) px[i] = (size_t)i < count ? v + (size_t)plane * v_step + (size_t)i * c + c0 : a->zeros;
+                    switch (n / DRL__VL) {
+                    case 1: DRL__FN(drl__conv_block)(1, &product, 1, (int)cn, rows, n, px, at, start, out); break;
+                    case 2: DRL__FN(drl__conv_block)(2, &product, 1, (int)cn, rows, n, px, at, start, out); break;
 #if DRL__NV == 4
-            case 3: DRL__FN(drl__conv_block)(3, &product, 1, (int)cn, rows, n, px, at, start, out); break;
-            case 4: DRL__FN(drl__conv_block)(4, &product, 1, (int)cn, rows, n, px, at, start, out); break;
+                    case 3: DRL__FN(drl__conv_block)(3, &product, 1, (int)cn, rows, n, px, at, start, out); break;
+                    case 4: DRL__FN(drl__conv_block)(4, &product, 1, (int)cn, rows, n, px, at, start, out); break;
 #endif
-            default: break;
-            }
-        }
-        for (t = 0; t < count; ++t) {
-            size_t image = DRL__FN(drl__winograd_tile)(a, first + t, &row, &column);
-            size_t pixel = (image * (size_t)h + (size_t)row) * (size_t)w + (size_t)column;
-            int down = h - row < 4 ? h - row : 4, across = w - column < 4 ? w - column : 4;
-            const float *from = m + t * (size_t)kp;
-            for (e = 0; e < k; e += DRL__VL) {
-                drl__v half[24], some[6];
-                size_t n = k - e;
-                const drl__v bias = drl__vload_n(a->bias + e, n), by_image = drl__vload_n(shift + image * shift_step + e, n);
-                for (j = 0; j < 6; ++j) {
-                    DRL__EACH(i, 6) some[i] = drl__vload(from + (size_t)(6 * i + j) * m_step + e);
-                    DRL__FN(drl__winograd_out)(some, 1, half + j, 6);
+                    default: break;
+                    }
                 }
-                for (i = 0; i < down; ++i) {
-                    size_t at = (pixel + (size_t)i * (size_t)w) * k + e;
-                    DRL__FN(drl__winograd_out)(half + 6 * i, 1, some, 1);
-                    DRL__FN(drl__winograd_store)(a, at, across, n, bias, by_image, some);
+            }
+            for (t = 0; t < count; ++t) {
+                size_t image = DRL__FN(drl__winograd_tile)(a, first + t, &row, &column);
+                size_t pixel = (image * (size_t)h + (size_t)row) * (size_t)w + (size_t)column;
+                int down = h - row < 4 ? h - row : 4, across = w - column < 4 ? w - column : 4;
+                for (e = 0; e < (size_t)n; e += DRL__VL) {
+                    drl__v half[24], some[6];
+                    const float *from = m + t * (size_t)n + e;
+                    size_t o = (size_t)k0 + e, left = k - o;
+                    const drl__v bias = drl__vload_n(a->bias + o, left), by_image = drl__vload_n(shift + image * shift_step + o, left);
+                    for (j = 0; j < 6; ++j) {
+                        DRL__EACH(i, 6) some[i] = drl__vload(from + (size_t)(6 * i + j) * m_step);
+                        DRL__FN(drl__winograd_out)(some, 1, half + j, 6);
+                    }
+                    for (i = 0; i < down; ++i) {
+                        DRL__FN(drl__winograd_out)(half + 6 * i, 1, some, 1);
+                        DRL__FN(drl__winograd_store)(a, (pixel + (size_t)i * (size_t)w) * k + o, across, left, bias, by_image, some);
+                    }
                 }
             }
         }
