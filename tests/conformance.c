@@ -1,4 +1,5 @@
-/* conformance.c - the same bits everywhere: trains a tiny model of each form, samples from it, saves it, and prints one hash of it all.
+/* conformance.c - the same bits everywhere: trains a tiny model of each form, samples from it, saves it, runs chains on it and estimates its
+ * log Z, and prints one hash of it all.
  *
  *     cc -O2 tests/conformance.c -o conformance -lm
  *     ./conformance [--isa NAME] [--threads N]
@@ -23,19 +24,68 @@ static void hash_bytes(const void *p, size_t n)
     while (n--) hash = (hash ^ *b++) * 16777619u;
 }
 
-static void hash_floats(const float *p, size_t n)       /* low byte first on every machine */
+static void hash_word(uint32_t u)                       /* low byte first on every machine */
+{
+    unsigned char b[4];
+    b[0] = (unsigned char)u; b[1] = (unsigned char)(u >> 8); b[2] = (unsigned char)(u >> 16); b[3] = (unsigned char)(u >> 24);
+    hash_bytes(b, 4);
+}
+
+static void hash_floats(const float *p, size_t n)
 {
     uint32_t u;
-    unsigned char b[4];
-    for (; n--; ++p) {
-        memcpy(&u, p, 4);
-        b[0] = (unsigned char)u; b[1] = (unsigned char)(u >> 8); b[2] = (unsigned char)(u >> 16); b[3] = (unsigned char)(u >> 24);
-        hash_bytes(b, 4);
-    }
+    for (; n--; ++p) { memcpy(&u, p, 4); hash_word(u); }
+}
+
+static void hash_doubles(const double *p, size_t n)
+{
+    uint64_t u;
+    for (; n--; ++p) { memcpy(&u, p, 8); hash_word((uint32_t)u); hash_word((uint32_t)(u >> 32)); }
 }
 
 /* A job system with one thread that runs the last job first. */
 static void backwards(void *user, int count, drl_job_fn job, void *arg) { (void)user; while (count--) job(arg, count); }
+
+/* Chains of every kernel with a warm-up where there is one, and log Z by annealed importance sampling. */
+static int chains(drl_ctx *ctx, drl_model *m, const float *x, int *labels)
+{
+    drl_energy energy = drl_model_energy(m);
+    drl_mcmc_desc d;
+    drl_mcmc_report report;
+    drl_ais_desc a;
+    drl_ais *ais = NULL;
+    int kernel, ok = 1;
+    memset(&d, 0, sizeof d);
+    d.count = BATCH;
+    d.seed = 5;
+    d.labels = labels;
+    d.schedule = drl_model_schedule(m);
+    d.start = x;
+    d.leapfrog = 2;
+    for (kernel = DRL_MCMC_LANGEVIN; ok && kernel <= DRL_MCMC_HMC; ++kernel) {
+        drl_mcmc *chain = NULL;
+        d.kernel = (drl_mcmc_kernel)kernel;
+        d.warmup = kernel == DRL_MCMC_LANGEVIN ? 0 : 2;
+        ok = drl_mcmc_create(ctx, &energy, &d, &chain) == DRL_OK && drl_mcmc_run(chain, 4) == DRL_OK && drl_mcmc_look(chain, &report) == DRL_OK;
+        if (ok) {
+            hash_floats(drl_mcmc_points(chain), BATCH * energy.size);
+            hash_floats(drl_mcmc_values(chain), BATCH);
+            hash_doubles(&report.step_size, 1);
+            hash_doubles(&report.accept, 1);
+        }
+        drl_mcmc_destroy(chain);
+    }
+    memset(&a, 0, sizeof a);
+    a.count = BATCH;
+    a.seed = 6;
+    a.labels = labels;
+    a.steps = 4;
+    a.leapfrog = 2;
+    if (ok) ok = drl_ais_create(ctx, &energy, &a, &ais) == DRL_OK && drl_ais_run(ais, drl_ais_steps_left(ais)) == DRL_OK;
+    if (ok) hash_doubles(drl_ais_weights(ais), BATCH);
+    drl_ais_destroy(ais);
+    return ok;
+}
 
 static int train_and_sample(drl_ctx *ctx, drl_form form)
 {
@@ -81,6 +131,7 @@ static int train_and_sample(drl_ctx *ctx, drl_form form)
     how.guidance = form == DRL_FORM_CDRL ? 1.5f : 0.0f;
     if (ok) ok = drl_sample(m, &how, x0) == DRL_OK;
     if (ok) hash_floats(x0, n);
+    if (ok) ok = chains(ctx, m, x0, how.labels ? labels : NULL);
     if (!ok) printf("%s\n", drl_ctx_message(ctx));
     free(file);
     drl_trainer_destroy(tr);
