@@ -944,9 +944,10 @@ DRL_API drl_energy drl_model_energy(drl_model *model);
  * NULL where not wanted. */
 DRL_API drl_status drl_model_f(drl_model *model, int n, const float *y, const float *level, const int *label, float *f, float *gradient);
 
-/* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at the lowest level, at y = a_1 abar_0 x, the mean of the data's diffusion
- * (label NULL: no class). Larger is more typical; drl_auroc compares two sets. work [N * H * W * C]. */
-DRL_API drl_status drl_model_score(drl_model *model, int n, const float *x, const int *label, float *score, float *work);
+/* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at level t, at y = a_{t+1} abar_t x, the mean of the data's diffusion
+ * (label NULL: no class). Larger is more typical; drl_auroc compares two sets. The lowest level, 0, which is usual, sees strokes and edges,
+ * those above it what they make together. work [N * H * W * C]. */
+DRL_API drl_status drl_model_score(drl_model *model, int level, int n, const float *x, const int *label, float *score, float *work);
 
 DRL_API drl_status drl_sampler_create(drl_model *model, const drl_sample_desc *desc, drl_sampler **sampler);
 /* drl_sample - all of it at once: pixels [count * height * width * channels], NHWC, values about [-1, 1], not clamped. */
@@ -8858,15 +8859,16 @@ DRL_API drl_energy drl_model_energy(drl_model *m)
     return e;
 }
 
-DRL_API drl_status drl_model_score(drl_model *m, int n, const float *x, const int *label, float *score, float *work)
+DRL_API drl_status drl_model_score(drl_model *m, int level, int n, const float *x, const int *label, float *score, float *work)
 {
     drl_status status;
     int i;
-    if (!m || drl__no_floats(x) || drl__no_floats(score) || drl__no_floats(work) || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_score: a model, %d images, a place for the scores and work are needed", n);
+    if (!m || drl__no_floats(x) || drl__no_floats(score) || drl__no_floats(work) || n < 1 || !drl__schedule_has(&m->schedule, level, 0))
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_score: a model, level %d of it, %d images, a place for the scores and work are needed", level, n);
     status = drl__model_labels(m, n, label);
     if (status != DRL_OK) return status;
-    drl__axpby(m->ctx, (size_t)n * m->size, (float)(drl_schedule_scale(&m->schedule, 0) * m->schedule.abar[0]), x, 0.0f, NULL, work);
-    for (i = 0; i < n; ++i) score[i] = drl_schedule_level(&m->schedule, 0);
+    drl__axpby(m->ctx, (size_t)n * m->size, (float)(drl_schedule_scale(&m->schedule, level) * m->schedule.abar[level]), x, 0.0f, NULL, work);
+    for (i = 0; i < n; ++i) score[i] = drl_schedule_level(&m->schedule, level);
     return drl_model_f(m, n, work, score, label, score, NULL);
 }
 

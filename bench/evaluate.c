@@ -11,7 +11,8 @@
  *                              classifier's mean confidence, and how many samples it takes for each digit
  *   --table                    the distance for chains of K, 8, 5 and 3 steps a level, the step as much longer as they are shorter
  *   --guidance LIST            models with ten classes: share of samples that the classifier takes for the digit asked for, and their distance
- *   --ood                      the probability that a test image scores higher than an image of another kind (AUROC); training images: about 0.5
+ *   --ood                      the probability that a test image scores higher than an image of another kind (AUROC), by f of levels 0 to 3; training
+ *                              images: about 0.5
  * With several models, one for each seed say, a table has a column for each, then mean and standard deviation. The same models, options and
  * seed print the same figures, at any number of threads. A distance of fewer samples is larger: compare at one --count.
  */
@@ -403,11 +404,11 @@ static float *grey_tiles(const judge *e, int *count)
 
 static int show_ood(judge *e)
 {
-    enum { KINDS = 4 };
+    enum { KINDS = 4, LEVELS = 4 };
     static const char *const kind[KINDS] = { "training images (about 0.5)", "tiles in grey", "test images upside down", "means of two test images" };
-    double area[KINDS][MODELS];
+    double area[LEVELS][KINDS][MODELS];
     float *set[KINDS], *score, *other, *work;
-    int count[KINDS], i, k, m, most;
+    int count[KINDS], i, k, m, t, most;
     drl_rng rng = { 2, 0, 0 };
     for (k = 0; k < KINDS; ++k) count[k] = e->test_count;
     set[1] = grey_tiles(e, &count[1]);
@@ -426,14 +427,18 @@ static int show_ood(judge *e)
     score = (float *)block((size_t)e->test_count, sizeof *score);
     other = (float *)block((size_t)most, sizeof *other);
     work = images_of((size_t)most);
-    for (m = 0; m < e->models; ++m) {
-        if (drl_model_score(e->model[m], e->test_count, e->test, NULL, score, work) != DRL_OK) return fail(e, e->name[m]);
+    for (m = 0; m < e->models; ++m) for (t = 0; t < LEVELS; ++t) {
+        if (drl_model_score(e->model[m], t, e->test_count, e->test, NULL, score, work) != DRL_OK) return fail(e, e->name[m]);
         for (k = 0; k < KINDS; ++k)
-            if (drl_model_score(e->model[m], count[k], set[k], NULL, other, work) != DRL_OK ||
-                drl_auroc(e->ctx, score, e->test_count, other, count[k], &area[k][m]) != DRL_OK) return fail(e, e->name[m]);
+            if (drl_model_score(e->model[m], t, count[k], set[k], NULL, other, work) != DRL_OK ||
+                drl_auroc(e->ctx, score, e->test_count, other, count[k], &area[t][k][m]) != DRL_OK) return fail(e, e->name[m]);
     }
-    show_models(e, "AUROC of test images against");
-    for (k = 0; k < KINDS; ++k) show_row(kind[k], area[k], e->models, 3);
+    show_models(e, "AUROC of test images, by f of each level, against");
+    for (k = 0; k < KINDS; ++k) for (t = 0; t < LEVELS; ++t) {
+        char name[64];
+        snprintf(name, sizeof name, "%s, %d", kind[k], t);
+        show_row(name, area[t][k], e->models, 3);
+    }
     for (k = 0; k < KINDS; ++k) free(set[k]);
     free(score);
     free(other);

@@ -541,7 +541,7 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_model_schedule,         "p:model",                                UNLESS(!drl_model_schedule(MODEL))) \
   Q(drl_model_energy,           "p:model",                                energy_ok(drl_model_energy(MODEL))) \
   S(drl_model_f,                "p:model n:2!0!-1 v:x v:level o:label u:out u:y", drl_model_f(MODEL, I(1), V(2), V(3), (int *)A(4), V(5), V(6))) \
-  S(drl_model_score,            "p:model n:2!0!-1 v:x o:label v:out v:work", drl_model_score(MODEL, I(1), V(2), (int *)A(3), V(4), V(5))) \
+  S(drl_model_score,            "p:model n:0!-1!6!max!min n:2!0!-1 v:x o:label v:out v:work", drl_model_score(MODEL, I(1), I(2), V(3), (int *)A(4), V(5), V(6))) \
   S(drl_sampler_create,         "p:model o:how p:o_sampler",              drl_sampler_create(MODEL, (drl_sample_desc *)A(1), (drl_sampler **)A(2))) \
   S(drl_sample,                 "p:model o:how v:out",                    drl_sample(MODEL, (drl_sample_desc *)A(1), V(2))) \
   S(drl_model_save_memory,      "p:model p:file_copy n:MODEL!0!100 p:size", drl_model_save_memory(MODEL, A(1), Z(2), (size_t *)A(3))) \

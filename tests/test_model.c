@@ -868,7 +868,7 @@ static void schedules(void)
  * of threads; and what it refuses. */
 static void scores(void)
 {
-    int form, threads, i, k;
+    int form, threads, i, k, t;
     for (form = 0; form < 2; ++form) {
         drl_model_desc d = form ? coop_desc() : tiny();
         float x[7 * COOP_SIZE + 7 * IMAGE], y[7 * COOP_SIZE + 7 * IMAGE], work[7 * COOP_SIZE + 7 * IMAGE], level[7], f[7], score[7], first[7];
@@ -885,35 +885,37 @@ static void scores(void)
             if (form) m = coop_model(ctx, &d);
             else { m = make(ctx, &d, 6); randomize(m, 1); }
             sc = drl_model_schedule(m);
-            for (j = 0; j < 7 * size; ++j) y[j] = (float)(sc->a[1] * sc->abar[0] * (double)x[j]);
-            for (i = 0; i < 7; ++i) level[i] = drl_schedule_level(sc, 0);
+            t = threads == 2 ? sc->levels - 1 : 0;
+            for (j = 0; j < 7 * size; ++j) y[j] = (float)(drl_schedule_scale(sc, t) * sc->abar[t] * (double)x[j]);
+            for (i = 0; i < 7; ++i) level[i] = drl_schedule_level(sc, t);
             CHECK_OK(ctx, drl_model_f(m, 7, y, level, given, f, NULL));
             for (j = 0; j < 7 * size; ++j) work[j] = (float)NAN;
-            CHECK_OK(ctx, drl_model_score(m, 7, x, given, score, work));
+            CHECK_OK(ctx, drl_model_score(m, t, 7, x, given, score, work));
             for (i = 0; i < 7; ++i) CHECK(fabs((double)score[i] - (double)f[i]) <= 1e-5 * (0.01 + fabs((double)f[i])), "form %d: score %d is %g, f is %g", form, i, (double)score[i], (double)f[i]);
             if (threads == 1) memcpy(first, score, sizeof score);
-            CHECK(!memcmp(first, score, sizeof score), "form %d: %d threads and a batch of %d give other bits", form, threads, d.batch);
+            CHECK(t || !memcmp(first, score, sizeof score), "form %d: %d threads and a batch of %d give other bits", form, threads, d.batch);
             for (i = k = 0; i < 7; ++i) {               /* one by one; energies are of the size of F = f / step^2 */
                 drl_energy e = drl_model_energy(m);
                 float one, F;
-                int lowest = 0;
-                double step = drl_schedule_step(sc, 0);
-                CHECK_OK(ctx, drl_model_score(m, 1, x + (size_t)i * size, given ? given + i : NULL, &one, work));
+                double step = drl_schedule_step(sc, t);
+                CHECK_OK(ctx, drl_model_score(m, t, 1, x + (size_t)i * size, given ? given + i : NULL, &one, work));
                 CHECK(!memcmp(&one, score + i, sizeof one), "form %d: score %d alone is another", form, i);
-                CHECK_OK(ctx, e.eval(e.user, 1, work, &lowest, given ? given + i : NULL, &F, NULL));
+                CHECK_OK(ctx, e.eval(e.user, 1, work, &t, given ? given + i : NULL, &F, NULL));
                 CHECK(fabs((double)F * step * step - (double)one) <= 1e-5 * fabs((double)one), "form %d: F step^2 is %g, the score %g", form, (double)F * step * step, (double)one);
                 if (form && i) k += memcmp(score, score + i, sizeof one) != 0;
             }
             CHECK(!form || k == 6, "different images score the same");
             if (form) {
-                CHECK_OK(ctx, drl_model_score(m, 7, x, NULL, f, work));
+                CHECK_OK(ctx, drl_model_score(m, t, 7, x, NULL, f, work));
                 for (i = 0; i < 7; ++i) CHECK((f[i] < score[i] || f[i] > score[i]) == (labels[i] != 0), "score %d: class %d or none", i, labels[i]);
             }
-            REFUSED(ctx, drl_model_score(m, 0, x, given, score, work), DRL_E_ARGUMENT);
-            REFUSED(ctx, drl_model_score(m, 7, NULL, given, score, work), DRL_E_ARGUMENT);
-            REFUSED(ctx, drl_model_score(m, 7, x, given, NULL, work), DRL_E_ARGUMENT);
-            REFUSED(ctx, drl_model_score(m, 7, x, given, score, NULL), DRL_E_ARGUMENT);
-            CHECK(drl_model_score(NULL, 7, x, given, score, work) == DRL_E_ARGUMENT, "no model");
+            REFUSED(ctx, drl_model_score(m, t, 0, x, given, score, work), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_model_score(m, -1, 7, x, given, score, work), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_model_score(m, sc->levels, 7, x, given, score, work), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_model_score(m, t, 7, NULL, given, score, work), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_model_score(m, t, 7, x, given, NULL, work), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl_model_score(m, t, 7, x, given, score, NULL), DRL_E_ARGUMENT);
+            CHECK(drl_model_score(NULL, t, 7, x, given, score, work) == DRL_E_ARGUMENT, "no model");
             drl_model_destroy(m);
             drl_ctx_destroy(ctx);
         }
