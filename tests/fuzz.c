@@ -1,4 +1,4 @@
-/* fuzz.c - hostile files, one harness for all readers: safetensors, model, checkpoint, NPY, IDX, CIFAR (data sets) and sampler states.
+/* fuzz.c - hostile files, one harness for all readers: safetensors, model, checkpoint, NPY, IDX, CIFAR (data sets), states of samplers and of chains.
  *
  *     clang -g -O1 -DFUZZ -fsanitize=fuzzer,address,undefined tests/fuzz.c -o fuzz -lm
  *     ./fuzz --mode=model CORPUS                 libFuzzer, with a mutator that keeps the header of safetensors files plausible
@@ -58,13 +58,14 @@ static void *heap_alloc(void *user, size_t n)
 }
 static void heap_free(void *user, void *p, size_t n) { (void)user; if (p) heap_now -= n; free(p); }
 
-enum { SAFETENSORS, MODEL, CHECKPOINT, NPY, IDX, CIFAR, STATE, MODES };
-static const char *const mode_name[MODES] = { "safetensors", "model", "checkpoint", "npy", "idx", "cifar", "state" };
+enum { SAFETENSORS, MODEL, CHECKPOINT, NPY, IDX, CIFAR, STATE, CHAINS, MODES };
+static const char *const mode_name[MODES] = { "safetensors", "model", "checkpoint", "npy", "idx", "cifar", "state", "chains" };
 
 static drl_ctx *ctx = NULL;
 static drl_model *model = NULL;                 /* of checkpoints */
 static drl_trainer *trainer = NULL;
 static drl_sampler *sampler = NULL;             /* of states */
+static drl_mcmc *chains = NULL;
 static drl_energy energy;
 static double schedule_memory[4 * 5];
 static drl_schedule schedule;
@@ -114,6 +115,16 @@ static uint32_t sampler_hash(void)
     return hash(2166136261u, bytes, n);
 }
 
+static uint32_t chains_hash(void)
+{
+    unsigned char bytes[256];
+    size_t n = drl_mcmc_state_size(chains);
+    uint32_t h;
+    MUST(n <= sizeof bytes && drl_mcmc_save(chains, bytes, n) == DRL_OK, "state of %u bytes", (unsigned)n);
+    h = hash(hash(2166136261u, bytes, n), chains->f, 2 * sizeof *chains->f);
+    return hash(h, chains->gradient, 4 * sizeof *chains->gradient);
+}
+
 static void new_trainer(void)
 {
     drl_model_desc d = tiny();
@@ -134,6 +145,15 @@ static void new_sampler(void)
     MUST(drl_sampler_create_energy(ctx, &energy, &schedule, &how, &sampler) == DRL_OK, "%s", drl_ctx_message(ctx));
 }
 
+static void new_chains(void)
+{
+    drl_mcmc_desc d;
+    memset(&d, 0, sizeof d);
+    d.count = 2; d.seed = 8; d.kernel = DRL_MCMC_HMC; d.leapfrog = 2; d.level = 1; d.schedule = &schedule; d.warmup = 4;
+    drl_mcmc_destroy(chains);
+    MUST(drl_mcmc_create(ctx, &energy, &d, &chains) == DRL_OK, "%s", drl_ctx_message(ctx));
+}
+
 static void setup(void)
 {
     drl_ctx_desc d;
@@ -148,6 +168,7 @@ static void setup(void)
     mixture.weight = mix; mixture.mean = mix + 1; mixture.variance = mix + 3;
     energy = drl_mixture_energy(&mixture);
     new_sampler();
+    new_chains();
 }
 
 /* Reads every byte of an array, and converts it where it is small. */
@@ -337,6 +358,20 @@ static drl_status fuzz_state(const unsigned char *data, size_t size)
     return DRL_OK;
 }
 
+static drl_status fuzz_chains(const unsigned char *data, size_t size)
+{
+    uint32_t before = chains_hash();
+    drl_status status = drl_mcmc_restore(chains, data, size), run;
+    drl_mcmc_report report;
+    if (status != DRL_OK) { MUST(chains_hash() == before, "a refused state has changed the chains"); return status; }
+    run = drl_mcmc_run(chains, 3);
+    MUST(run == DRL_OK || run == DRL_E_NUMERIC, "status %d: %s", (int)run, drl_ctx_message(ctx));
+    MUST(drl_mcmc_look(chains, &report) == DRL_OK && report.step_size > 0 && report.accept >= 0 && report.accept <= 1, "step size %g, accepted %g", report.step_size, report.accept);
+    drl_ctx_clear(ctx);
+    new_chains();
+    return DRL_OK;
+}
+
 /* One file, in a block that ends where it ends. Returns its status. */
 static drl_status fuzz_one(int mode, const unsigned char *bytes, size_t size)
 {
@@ -361,7 +396,8 @@ static drl_status fuzz_one(int mode, const unsigned char *bytes, size_t size)
     case NPY:         status = fuzz_npy(data, size, 0); break;
     case IDX:         status = fuzz_npy(data, size, 1); break;
     case CIFAR:       status = fuzz_cifar(data, size); break;
-    default:          status = fuzz_state(data, size); break;
+    case STATE:       status = fuzz_state(data, size); break;
+    default:          status = fuzz_chains(data, size); break;
     }
     MUST(heap_now == before, "%u bytes leak", (unsigned)(heap_now - before));
     if (status != DRL_OK) {
@@ -737,6 +773,16 @@ static void seeds(void)
     state[56] = 0; seed(STATE, "bad-done-and-under-way", state, size); state[56] = 4;
     state[12] ^= 1; seed(STATE, "bad-size", state, size); state[12] ^= 1;
     state[size - 1] = 0x7F; state[size - 2] = 0xC0; seed(STATE, "bad-nan", state, size);
+    if (drl_mcmc_run(chains, 2) != DRL_OK) exit(2);
+    size = drl_mcmc_state_size(chains);
+    if (drl_mcmc_save(chains, state, size) != DRL_OK) exit(2);
+    seed(CHAINS, "good-two-steps", state, size);
+    seed(CHAINS, "bad-cut", state, size - 1);
+    state[28] = 1; seed(CHAINS, "bad-kernel", state, size); state[28] = DRL_MCMC_HMC;
+    state[51] = 0x80; seed(CHAINS, "bad-step", state, size); state[51] = 0;
+    state[67] ^= 0x80; seed(CHAINS, "bad-negative-step-size", state, size); state[67] ^= 0x80;
+    state[44] ^= 1; seed(CHAINS, "bad-other-start", state, size); state[44] ^= 1;
+    state[size - 1] = 0x7F; state[size - 2] = 0xC0; seed(CHAINS, "bad-nan", state, size);
 }
 
 static void replay(const char *path)
@@ -777,6 +823,7 @@ int main(int argc, char **argv)
     for (i = 1; i < argc; ++i) replay(argv[i]);
     printf("refusing took at most %.2f times the file's size (files from 256 bytes up)\n", (double)refused_most / 1000);
     drl_sampler_destroy(sampler);
+    drl_mcmc_destroy(chains);
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);

@@ -4,7 +4,7 @@
 # (build/fuzz/log, one line a run). Files worth keeping go to tests/corpus/MODE/.
 cd "$(dirname "$0")/.." || exit 1
 seconds=${1:-60} rounds=${2:-1}
-[ $# -gt 2 ] && shift 2 && modes="$*" || modes="safetensors model checkpoint npy idx cifar state"
+[ $# -gt 2 ] && shift 2 && modes="$*" || modes="safetensors model checkpoint npy idx cifar state chains"
 out=build/fuzz
 mkdir -p $out
 clang -g -O1 -DFUZZ -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all tests/fuzz.c -o $out/fuzz -lm || exit 1
