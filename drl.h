@@ -1740,7 +1740,7 @@ typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job)
 #define DRL__GRAIN_FMA (8 * (size_t)DRL__GRAIN)     /* the same in multiply-adds of a matrix product */
 #define DRL__CHUNK    96            /* pixels that share one pass over the weights; a multiple of every tile's rows */
 #define DRL__DW_CHUNK 128           /* pixels in one chain of the parameter gradient */
-#define DRL__DEPTH    64            /* inputs whose weights are transformed together where they are not packed; a multiple of DRL__LANES */
+#define DRL__DEPTH    32            /* inputs whose weights are transformed together where they are not packed; a multiple of DRL__LANES */
 #ifndef DRL__STORED
 #define DRL__STORED   (128 * 128)   /* weights of a Winograd layer from which on they are not packed: channels in times channels out */
 #endif
@@ -2290,11 +2290,11 @@ static size_t drl__winograd_most(const drl_conv2d_desc *d)
 /* The parameter gradient by it needs a full tile of inputs. */
 static int drl__winograd_trains(const drl_conv2d_desc *d) { return d->winograd && d->in_channels >= DRL__MR_MAX; }
 
-static int drl__winograd_chunk(const drl_conv2d_desc *d, size_t tiles, int jobs)
+static int drl__winograd_chunk(const drl_ctx *ctx, const drl_conv2d_desc *d, size_t tiles, int jobs)
 {
     size_t most = drl__winograd_most(d), chunks = (tiles + most - 1) / most;
     if (chunks < (size_t)jobs) chunks = (size_t)jobs;
-    return (int)drl__round_up((tiles + chunks - 1) / chunks, 12);           /* a multiple of every tile's rows */
+    return (int)drl__round_up((tiles + chunks - 1) / chunks, (size_t)ctx->kernels->rows);
 }
 
 /* Floats of one chunk: 36 planes of its inputs and as many of `out` results. Planes are a cache line longer, or they would all fall on the same lines. */
@@ -2311,7 +2311,7 @@ static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d,
 static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs, int trains)
 {
     size_t threads = (size_t)jobs, most, floats, tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
-    int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, 12);          /* fewer images may have longer chunks */
+    int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, (size_t)ctx->kernels->rows);          /* fewer images may have longer chunks */
     most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * drl__columns_forward(d));
     if (d->winograd) {
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
@@ -2404,7 +2404,7 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transp
     a.c = x->c;
     a.k = y->c;
     a.tiles = drl__winograd_tiles(x->n, x->h, x->w);
-    a.chunk = drl__winograd_chunk(d, a.tiles, ctx->in_jobs ? 1 : ctx->threads);
+    a.chunk = drl__winograd_chunk(ctx, d, a.tiles, ctx->in_jobs ? 1 : ctx->threads);
     a.scratch = work + drl__zeros_floats(d);
     a.scratch_each = drl__winograd_floats(ctx, d, a.chunk);
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
@@ -2495,7 +2495,7 @@ static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, con
     a.c = x->c;
     a.k = dy->c;
     a.tiles = drl__winograd_tiles(x->n, x->h, x->w);
-    a.chunk = drl__winograd_chunk(d, a.tiles, 1);
+    a.chunk = drl__winograd_chunk(ctx, d, a.tiles, 1);
     memset(work, 0, (drl__zeros_floats(d) + sums) * sizeof *work);
     drl__split(ctx, 6, 1 + DRL__GRAIN_FMA / (6 * a.tiles * (size_t)a.c * (size_t)a.k), ctx->kernels->winograd_dw, &a);
     a.stage = 1;
@@ -5264,6 +5264,19 @@ static int drl__winograd_choice(int h, int w, int in, int out)
     return (size_t)in * (size_t)out < DRL__STORED ? 1 : 2;
 }
 
+static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
+{
+    return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
+}
+
+/* Whether a gradient by what the layer reads is asked for, so that its weights are packed the other way, too. */
+static int drl__conv_turns(const drl_net *net, const drl__op *op)
+{
+    int mode, turns = 0;
+    for (mode = DRL_NET_INPUT_GRAD; mode <= DRL_NET_PARAM_GRAD; ++mode) turns |= (net->desc.modes >> mode & 1) && drl__wants_gradient(&net->op[op->a], (drl_net_mode)mode);
+    return turns;
+}
+
 DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc)
 {
     drl__op scratch, *op;
@@ -5306,8 +5319,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     op->packed = net->packed_size;
     net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 0), DRL__ALIGN / sizeof(float));
     op->packed_transposed = net->packed_size;
-    if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (!net->op || op->by_input || net->op[op->a].by_param))
-        net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
+    if (!net->op || drl__conv_turns(net, op)) net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
     drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1, 0),
                   drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
     return y;
@@ -5529,11 +5541,6 @@ static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int
     in->a = a; in->b = b; in->bits = bits; in->y = y;
     in->shift = in->add = in->gain = in->act = -1;
     return in;
-}
-
-static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
-{
-    return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
 }
 
 /* What going back through an operator reads again: the operand a, the operand b, something else. */
@@ -5911,10 +5918,9 @@ static size_t drl__net_arenas(drl_net *net)
     return trained > total ? trained : total;
 }
 
-/* Bounds on a program's tables: a value, its bits, a gradient, a copy of it and sums for each operator; forward, two gradients by operands with
- * a copy before each, and three by parameters. */
-#define DRL__BUFFERS_PER_OP 5
-#define DRL__INSTRS_PER_OP  8
+/* Bounds on a program's tables, by mode: a value, its bits, a gradient, a copy of it and sums for each operator; forward, two gradients by
+ * operands with a copy before each, and three by parameters. */
+static const size_t drl__buffers_per_op[3] = { 2, 4, 5 }, drl__instrs_per_op[3] = { 1, 5, 8 };
 
 /* Builds and plans; the table block is returned in *tables (its first bytes are the net), with all sizes known. */
 static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **tables)
@@ -5942,11 +5948,11 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     at_vector = drl__carve(&total, (size_t)count.vector_count, sizeof(drl_param));
     at_init = drl__carve(&total, (size_t)count.param_count, sizeof(float));
     at_names = drl__carve(&total, count.names_size, 1);
-    at_order = drl__carve(&total, (size_t)count.op_count * DRL__BUFFERS_PER_OP + 2, sizeof(int));
+    at_order = drl__carve(&total, (size_t)count.op_count * drl__buffers_per_op[DRL_NET_PARAM_GRAD] + 2, sizeof(int));
     for (mode = 0; mode < 3; ++mode) {
         size_t n = count.desc.modes >> mode & 1 ? (size_t)count.op_count : 0;
-        at_instr[mode] = drl__carve(&total, n * DRL__INSTRS_PER_OP, sizeof(drl__instr));
-        at_buffer[mode] = drl__carve(&total, n * DRL__BUFFERS_PER_OP + 2, sizeof(drl__buffer));
+        at_instr[mode] = drl__carve(&total, n * drl__instrs_per_op[mode], sizeof(drl__instr));
+        at_buffer[mode] = drl__carve(&total, n * drl__buffers_per_op[mode] + 2, sizeof(drl__buffer));
     }
     block = total == SIZE_MAX ? NULL : (unsigned char *)drl__alloc(ctx, total);
     if (!block) return drl__fail(ctx, DRL_E_MEMORY, "drl_net: %d operators do not fit the memory", count.op_count);
@@ -5986,7 +5992,7 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
         p->slice = mode == DRL_NET_PARAM_GRAD ? net->desc.batch : drl__net_slice(net);
         drl__compile_forward(net, p, (drl_net_mode)mode);
         if (mode != DRL_NET_FORWARD) drl__compile_backward(net, p, (drl_net_mode)mode);
-        DRL_ASSERT(p->instr_count <= net->op_count * DRL__INSTRS_PER_OP && p->buffer_count <= net->op_count * DRL__BUFFERS_PER_OP + 2);
+        DRL_ASSERT((size_t)p->instr_count <= (size_t)net->op_count * drl__instrs_per_op[mode] && (size_t)p->buffer_count <= (size_t)net->op_count * drl__buffers_per_op[mode] + 2);
         if (mode != DRL_NET_PARAM_GRAD) drl__fuse(net, p);
         drl__lifetimes(p, (drl_net_mode)mode);
         drl__place(p, (int *)(void *)(block + at_order));
@@ -6151,8 +6157,7 @@ static void drl__prepare_job(void *arg, int job)
         }
         op->weight_scale = op->normalised ? 1.0f / op->sigma : 1.0f;
         drl_conv2d_pack(net->ctx, &op->conv, 0, w, op->weight_scale, net->packed + op->packed);
-        if ((net->desc.modes & ~(1 << DRL_NET_FORWARD)) && (op->by_input || net->op[op->a].by_param))
-            drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
+        if (drl__conv_turns(net, op)) drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
     }
 }
 

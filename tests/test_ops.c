@@ -1064,7 +1064,7 @@ static void test_winograd_scratch(void)
         d.winograd = 1;
         planned = drl__conv_work(ctx, &d, 64, sizes[i][0], sizes[i][0], jobs, 0);
         for (n = 1; n <= 64; ++n) {
-            int chunk = drl__winograd_chunk(&d, drl__winograd_tiles(n, sizes[i][0], sizes[i][0]), jobs);
+            int chunk = drl__winograd_chunk(ctx, &d, drl__winograd_tiles(n, sizes[i][0], sizes[i][0]), jobs);
             short_of += chunk > DRL__CHUNK || drl__zeros_floats(&d) + (size_t)jobs * drl__winograd_floats(ctx, &d, chunk) > planned;
         }
     }
