@@ -10332,26 +10332,26 @@ DRL__TARGET static void DRL__FN(drl__dropout)(const void *arg, size_t begin, siz
 
 /* --- [conv] ---------------------------------------------------------------------------------------------------------------------- */
 
-/* y[MR pixels][nv vectors] = start + sum over taps and channels of x[pixel, tap][c] * w[tap][c][nv vectors]. px holds MR pointers a
- * tap; start and y may be the same. All sums stay in registers. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_tile)(const int nv, int taps, int c0, int c1, const float *const *px, const float *w, size_t w_tap,
+/* y[mr pixels][nv vectors] = start + sum over taps and channels of x[pixel, tap][c] * w[tap][c][nv vectors]. px holds DRL__MR pointers a
+ * tap, of which mr are used; start and y may be the same. All sums stay in registers. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_tile)(const int mr, const int nv, int taps, int c0, int c1, const float *const *px, const float *w, size_t w_tap,
     const float *start, size_t start_step, float *y, size_t y_step)
 {
     drl__v acc[DRL__MR][DRL__NV], wv[DRL__NV], xi;
     int i, j, t, c;
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vload(start + (size_t)i * start_step + j * DRL__VL);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (i < mr && j < nv) acc[i][j] = drl__vload(start + (size_t)i * start_step + j * DRL__VL);
     for (t = 0; t < taps; ++t, px += DRL__MR, w += w_tap) {
         const float *p[DRL__MR], *wt = w + (size_t)c0 * (size_t)(nv * DRL__VL);
-        DRL__EACH(i, DRL__MR) p[i] = px[i];
+        DRL__EACH(i, DRL__MR) if (i < mr) p[i] = px[i];
         for (c = c0; c < c1; ++c, wt += nv * DRL__VL) {
             DRL__EACH(j, DRL__NV) if (j < nv) wv[j] = drl__vload(wt + j * DRL__VL);
-            DRL__EACH(i, DRL__MR) {
+            DRL__EACH(i, DRL__MR) if (i < mr) {
                 xi = drl__vset(p[i][c]);
                 DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, wv[j], acc[i][j]);
             }
         }
     }
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore(y + (size_t)i * y_step + j * DRL__VL, acc[i][j]);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (i < mr && j < nv) drl__vstore(y + (size_t)i * y_step + j * DRL__VL, acc[i][j]);
 }
 
 /* A block of nv vectors of outputs, k of them real, at `pixels` pixels. The weights are taken in pieces that stay in the first-level
@@ -10376,12 +10376,14 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_block)(const int nv, const drl__c
                 const float *tile_start = start + (size_t)p * start_step;
                 float *tile_y = y + (size_t)p * y_step;
                 if (pixels - p >= DRL__MR && k == bw)
-                    DRL__FN(drl__conv_tile)(nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, tile_start, start_step, tile_y, y_step);
+                    DRL__FN(drl__conv_tile)(DRL__MR, nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, tile_start, start_step, tile_y, y_step);
+                else if (pixels - p == DRL__MR / 2 && k == bw)      /* often what is left of a few Winograd tiles */
+                    DRL__FN(drl__conv_tile)(DRL__MR / 2, nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, tile_start, start_step, tile_y, y_step);
                 else {                                              /* an edge: the same tile on a copy */
                     float some[DRL__MR * DRL__NV * DRL__VL] = { 0 };
                     int rows = pixels - p < DRL__MR ? pixels - p : DRL__MR;
                     for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j) some[i * bw + j] = tile_start[(size_t)i * start_step + (size_t)j];
-                    DRL__FN(drl__conv_tile)(nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, some, (size_t)bw, some, (size_t)bw);
+                    DRL__FN(drl__conv_tile)(DRL__MR, nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, some, (size_t)bw, some, (size_t)bw);
                     for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j) tile_y[(size_t)i * y_step + (size_t)j] = some[i * bw + j];
                 }
             }
@@ -10802,7 +10804,7 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     memset(&product, 0, sizeof product);
     for (item = begin; item < end; ++item) {
         size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
-        int rows = (int)(count + DRL__MR - 1) / DRL__MR * DRL__MR;
+        const int half = DRL__MR / 2, rows = (int)(count + (size_t)half - 1) / half * half;
         for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, 0, 6, v + t * c, v_step);
         for (k0 = 0; k0 < kp; k0 += full) {
             int n = kp - k0 < full ? kp - k0 : full;
