@@ -9438,7 +9438,8 @@ static void drl__train_watch(drl_trainer *tr)
 }
 
 /* Chains remove about as much noise as was added: a batch that moves this many times as far has lost its way, and the energies that sent it
- * there will be steeper after the next update. This is how divergence begins, tens of steps before anything is infinite. */
+ * there will be steeper after the next update. This is how divergence begins, tens of steps before anything is infinite. During warm-up
+ * the weights are much as they were drawn, some of them steep, and four times as far is no sign yet. */
 #define DRL__EXPLODED_MOVE  5.0
 /* A gradient this many times its running average, or an energy of this size, is an explosion, not noise. */
 #define DRL__EXPLODED_RATIO 100.0
@@ -9502,7 +9503,7 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int 
     if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
     if (status != DRL_OK) return status;
     for (i = 0; i < tr->desc.batch; ++i) moved += drl__displacement(tr, i) / tr->desc.batch;
-    if (!(moved <= DRL__EXPLODED_MOVE)) return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
+    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)drl__max(tr->desc.warmup, 0) ? 4 : 1))) return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
 
     /* y_pos = a_{t+1} x_t, in place: x_t is not needed again */
     for (i = 0; i < tr->desc.batch; ++i)

@@ -3,7 +3,7 @@
  *
  *   make ablation                     or: build/ablation [--seeds 10] [--first 1] [--steps N] [--k K] [--b2 X] [--count N]
  *
- * K and b2 are the paper's unless given. Every variant gets the same number of steps; the last column says what they cost.
+ * The model is that of examples/01_toy2d.c --form cdrl (--k 15 --b2 4e-4 would be the paper's). Every variant gets the same number of steps; the last column says what they cost.
  * A line for each seed as it is done, then the table: mean and standard error over the seeds, of `count` samples each.
  *   outside     per cent of the samples that lie in none of the eight squares, which is none of the data
  *   KL grid     divergence of the data's distribution from the samples', nats, on 32 x 32 cells that cover the board (half a sample is added
@@ -66,13 +66,11 @@ static drl_status sample(drl_ctx *ctx, int variant, uint64_t seed, const plan *p
     drl_trainer *trainer = NULL;
     drl_status status;
     int i, k;
-    memset(&md, 0, sizeof md);
-    md.height = 1; md.channels = 2; md.base = 8; md.mult[0] = 8; md.blocks = 2;
-    md.form = DRL_FORM_CDRL; md.steps = p->k; md.b2 = p->b2; md.batch = BATCH; md.trainable = 1;
+    md = plane_model(DRL_FORM_CDRL, p->k, p->b2);
     if (variant == 2) md.initializer = -1;
     if (variant == 4) md.schedule = DRL_SCHEDULE_DRL;
     memset(&td, 0, sizeof td);
-    td.seed = seed; td.batch = BATCH; td.learning_rate = 1e-3f; td.warmup = 200; td.data_noise = 0.02f; td.ema = 0.995f;
+    td.seed = seed; td.batch = BATCH; td.learning_rate = 5e-4f; td.warmup = 200; td.data_noise = 0.02f;
     td.own_noise = variant == 3;
     status = drl_model_create(ctx, &md, seed, &model);
     if (status == DRL_OK) status = drl_trainer_create(model, &td, &trainer);
@@ -116,9 +114,9 @@ int main(int argc, char **argv)
     plan p;
     int seeds = option_int(&o, "--seeds", 10), first = option_int(&o, "--first", 1), s, v, k;
     float *xy;
-    p.steps = option_int(&o, "--steps", 1000);
-    p.k = option_int(&o, "--k", 15);
-    p.b2 = option_number(&o, "--b2", 4e-4);
+    p.steps = option_int(&o, "--steps", 5000);
+    p.k = option_int(&o, "--k", 10);
+    p.b2 = option_number(&o, "--b2", 3e-3);
     p.count = option_int(&o, "--count", 10000);
     if (options_rest(&o, "ablation [--seeds N] [--first N] [--steps N] [--k N] [--b2 X] [--count N] [--threads N] [--isa NAME]\n") || seeds < 2 || seeds > SEEDS || p.count < 100 || p.steps < 1) {
         fprintf(stderr, "2 to %d seeds, 100 samples or more, and no other words\n", SEEDS);

@@ -1019,6 +1019,32 @@ static void bad_snapshot(void)
     unmake(&s);
 }
 
+/* Energies of points in the plane that are drawn steep: their first chains go far, and training brings them back. */
+static void steep_start(void)
+{
+    static const uint64_t seeds[] = { 6, 20 };
+    size_t i;
+    for (i = 0; i < 2; ++i) {
+        drl_model_desc md;
+        drl_train_desc td = plan();
+        drl_train_report r;
+        float x0[2 * 64];
+        setup s;
+        int step, k;
+        memset(&md, 0, sizeof md);
+        md.height = 1; md.channels = 2; md.form = DRL_FORM_CDRL; md.base = 8; md.mult[0] = 8; md.blocks = 3;
+        md.steps = 10; md.b2 = 3e-3; md.noise_scale = 1; md.no_spectral = 1; md.batch = 64; md.trainable = 1;
+        td.batch = 64; td.seed = seeds[i]; td.learning_rate = 5e-4f; td.warmup = 200; td.data_noise = 0.02f;
+        s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, seeds[i]);
+        for (step = 0; step < 60; ++step) {
+            drl_rng rng = drl_trainer_rng(s.tr);
+            for (k = 0; k < 2 * 64; ++k) x0[k] = 2 * (float)(drl_rng_below(&rng, 2)) - 1 + 0.5f * drl_rng_uniform(&rng);
+            CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, &r));
+        }
+        unmake(&s);
+    }
+}
+
 /* A learning rate that explodes: a status and a sentence, everything as before the step; rollbacks halve the rate until it works. */
 static void divergence(void)
 {
@@ -1485,6 +1511,7 @@ int main(void)
     }
     bad_data();
     bad_labels();
+    steep_start();
     divergence();
     bad_snapshot();
     rollback_both();
