@@ -10106,7 +10106,7 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-#pragma GCC optimize("O3", "no-fast-math", "fp-contract=off")       /* full speed in debug builds too */
+#pragma GCC optimize("O2", "no-fast-math", "fp-contract=off")       /* full speed in debug builds too; O3 compiles longer and runs no faster */
 #endif
 
 #ifndef drl__vload_n
@@ -10394,6 +10394,20 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_block)(const int nv, const drl__c
     }
 }
 
+/* The same for any k up to a block. Not inline: two kernels share the code. */
+DRL__TARGET static void DRL__FN(drl__conv_blocks)(const drl__conv_args *a, int taps, int kc, int pixels, int k, const float *const *px, const float *w, const float *start, float *y)
+{
+    switch ((k + DRL__VL - 1) / DRL__VL) {
+    case 1: DRL__FN(drl__conv_block)(1, a, taps, kc, pixels, k, px, w, start, y); break;
+    case 2: DRL__FN(drl__conv_block)(2, a, taps, kc, pixels, k, px, w, start, y); break;
+#if DRL__NV == 4
+    case 3: DRL__FN(drl__conv_block)(3, a, taps, kc, pixels, k, px, w, start, y); break;
+    case 4: DRL__FN(drl__conv_block)(4, a, taps, kc, pixels, k, px, w, start, y); break;
+#endif
+    default: break;
+    }
+}
+
 /* Rows of side * side * c floats, what the weights see at pixels first .. first + count - 1, zero up to `width`. */
 DRL__TARGET static void DRL__FN(drl__unroll)(const drl__conv_args *a, size_t first, int count, int width, float *rows)
 {
@@ -10502,15 +10516,7 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
             }
             else DRL__FN(drl__conv_pointers)(a, first, count, px);
         }
-        switch ((k + DRL__VL - 1) / DRL__VL) {
-        case 1: DRL__FN(drl__conv_block)(1, a, taps, kc, count, k, px, w, start, y); break;
-        case 2: DRL__FN(drl__conv_block)(2, a, taps, kc, count, k, px, w, start, y); break;
-#if DRL__NV == 4
-        case 3: DRL__FN(drl__conv_block)(3, a, taps, kc, count, k, px, w, start, y); break;
-        case 4: DRL__FN(drl__conv_block)(4, a, taps, kc, count, k, px, w, start, y); break;
-#endif
-        default: break;
-        }
+        DRL__FN(drl__conv_blocks)(a, taps, kc, count, k, px, w, start, y);
     }
 }
 
@@ -10819,15 +10825,7 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
                     float *out = m + (size_t)plane * m_step;
                     const float *start = c0 ? out : a->zeros;
                     for (i = 0; i < rows; ++i) px[i] = (size_t)i < count ? v + (size_t)plane * v_step + (size_t)i * c + c0 : a->zeros;
-                    switch (n / DRL__VL) {
-                    case 1: DRL__FN(drl__conv_block)(1, &product, 1, (int)cn, rows, n, px, at, start, out); break;
-                    case 2: DRL__FN(drl__conv_block)(2, &product, 1, (int)cn, rows, n, px, at, start, out); break;
-#if DRL__NV == 4
-                    case 3: DRL__FN(drl__conv_block)(3, &product, 1, (int)cn, rows, n, px, at, start, out); break;
-                    case 4: DRL__FN(drl__conv_block)(4, &product, 1, (int)cn, rows, n, px, at, start, out); break;
-#endif
-                    default: break;
-                    }
+                    DRL__FN(drl__conv_blocks)(&product, 1, (int)cn, rows, n, px, at, start, out);
                 }
             }
             for (t = 0; t < count; ++t) {
