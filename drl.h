@@ -7629,7 +7629,7 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
     if (d.level < 0 || (d.schedule && d.level >= d.schedule->levels) || (d.x_next && (!d.schedule || d.level + 1 == d.schedule->levels || !(d.schedule->s[d.level + 1] > 0))))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level %d of %d%s", who, d.level, d.schedule ? d.schedule->levels : 0, d.x_next ? "; where there is an x_next, a level above and noise in between are needed" : "");
     if (d.step == 0 && d.schedule) d.step = drl_schedule_step(d.schedule, d.level);
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || (int)d.kernel < 0 || d.kernel > DRL_MCMC_HMC || d.leapfrog < 1 || d.warmup < 0 || (d.warmup && d.kernel == DRL_MCMC_LANGEVIN) ||
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || (unsigned)d.kernel > (unsigned)DRL_MCMC_HMC || d.leapfrog < 1 || d.warmup < 0 || (d.warmup && d.kernel == DRL_MCMC_LANGEVIN) ||
         !(d.step > 1e-30 && d.step < 1e30) || !(d.noise_scale > 0 && d.noise_scale < 1e30) || !(d.accept > 0 && d.accept < 1))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: count %d, first %d, kernel %d, step %g, noise scale %g, leapfrog %d, warm-up %d, accept %g: one of them is out of range or missing", who,
                          d.count, d.first, (int)d.kernel, d.step, d.noise_scale, d.leapfrog, d.warmup, d.accept);
