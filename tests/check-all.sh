@@ -313,7 +313,8 @@ check tcc tcc plain_c
 check aarch64 "aarch64-linux-gnu-gcc qemu-aarch64" conformance aarch64 aarch64-linux-gnu-gcc qemu-aarch64 -O2 -static
 check neon "aarch64-linux-gnu-gcc qemu-aarch64" neon
 check s390x "s390x-linux-gnu-gcc qemu-s390x" emulated s390x s390x-linux-gnu-gcc qemu-s390x "test_rng test_io"
-check powerpc "powerpc-linux-gnu-gcc qemu-ppc" emulated powerpc powerpc-linux-gnu-gcc qemu-ppc "test_rng test_io"
+# The C library's cos, which test_rng compares with, has an instruction that qemu-ppc does not know.
+check powerpc "powerpc-linux-gnu-gcc qemu-ppc" emulated powerpc powerpc-linux-gnu-gcc qemu-ppc "test_io test_not_finite"
 check wasm "emcc node" wasm
 check windows "x86_64-w64-mingw32-gcc wine" windows
 check cortex-m "arm-none-eabi-gcc qemu-system-arm" cortex_m
