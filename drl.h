@@ -2277,8 +2277,8 @@ static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, i
     return DRL__ROUND16((size_t)drl__dw_chunk(w, columns || drl__side(d) == 1) * (size_t)(ctx->kernels->block + columns));
 }
 
-/* Winograd's tiles of n images, and how many of them are transformed together: many, since each chunk reads all weights; but inputs and
- * products of a chunk should stay in the second-level cache, and every thread should have a share. */
+/* Winograd's tiles of n images, and how many of them are transformed together: many, since each chunk reads all weights, and transforms them
+ * anew where they are not packed; but inputs and products of a chunk should stay in the second-level cache, and every thread should have a share. */
 static size_t drl__winograd_tiles(int n, int h, int w) { return (size_t)n * (size_t)((h + 3) / 4) * (size_t)((w + 3) / 4); }
 
 static size_t drl__winograd_most(const drl_conv2d_desc *d)
