@@ -10811,7 +10811,7 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     memset(&product, 0, sizeof product);
     for (item = begin; item < end; ++item) {
         size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
-        const int half = DRL__MR / 2, rows = (int)(count + (size_t)half - 1) / half * half;
+        const int part = DRL__MR / 2, rows = (int)(count + (size_t)part - 1) / part * part;
         for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, 0, 6, v + t * c, v_step);
         for (k0 = 0; k0 < kp; k0 += full) {
             int n = kp - k0 < full ? kp - k0 : full;
