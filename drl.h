@@ -944,7 +944,7 @@ DRL_API drl_energy drl_model_energy(drl_model *model);
  * NULL where not wanted. */
 DRL_API drl_status drl_model_f(drl_model *model, int n, const float *y, const float *level, const int *label, float *f, float *gradient);
 
-/* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at level t, at y = a_{t+1} abar_t x, the mean of the data's diffusion
+/* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at `level` t, at y = a_{t+1} abar_t x, the mean of the data's diffusion
  * (label NULL: no class). Larger is more typical; drl_auroc compares two sets. The lowest level, 0, which is usual, sees strokes and edges,
  * those above it what they make together. work [N * H * W * C]. */
 DRL_API drl_status drl_model_score(drl_model *model, int level, int n, const float *x, const int *label, float *score, float *work);
@@ -5627,7 +5627,7 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         op->readers = 0;
-        op->value = op->gradient = op->bits = -1;
+        op->value = op->gradient = op->bits = op->sums = -1;
     }
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
@@ -5667,7 +5667,6 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
         int g = op->gradient, wants_a = a && drl__wants_gradient(a, mode), wants_b = b && drl__wants_gradient(b, mode), slot, saved, accumulate;
         if (g < 0) continue;
-        op->sums = -1;
         if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) {
             if (op->kind == DRL__OP_CONV) drl__emit(p, DRL__DW, i, g, a->value, -1, -1);
             if (op->kind != DRL__OP_CONV || op->bias >= 0) {
@@ -5727,8 +5726,8 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
         }
         --p->buffer[g].owners;                                  /* this operator's gradient is used up */
     }
-    for (i = net->op_count - 1; i > 0 && mode == DRL_NET_PARAM_GRAD; --i)
-        if (net->op[i].weight >= 0 && net->op[i].gradient >= 0 && net->op[i].sums >= 0)
+    for (i = net->op_count - 1; i > 0; --i)
+        if (net->op[i].sums >= 0)
             drl__emit(p, DRL__DW, i, -1, net->op[i].sums, -1, -1)->second = 1;
 }
 
@@ -6532,7 +6531,7 @@ static void drl__images_job(void *arg, int job)
         r = drl__run_part(&own, first, n);
         if (a->shared) r.first = first;
 #ifdef DRL__ASAN
-        else drl__arena_guard(&r);
+        if (!a->shared) drl__arena_guard(&r);
 #endif
         a->status[job] = drl__run_instrs(&r, a->from, a->to);
         if (a->status[job] != DRL_OK || a->shared) continue;
@@ -6572,7 +6571,7 @@ static drl_status drl__run_training(const drl__run *r, int from, int to)
             continue;
         }
         for (a.from = a.to = from; a.to < to && r->p->instr[a.to].code != DRL__DW; ++a.to) {}
-        status = a.jobs == 1 && r->net->ctx->threads > 1 ? drl__run_instrs(r, a.from, a.to) : drl__run_images(&a);
+        status = drl__run_images(&a);
     }
     return status;
 }
