@@ -102,6 +102,7 @@
  *     [Geyer92]   Geyer: Practical Markov Chain Monte Carlo, Statistical Science 7, 1992
  *     [Vehtari21] Vehtari, Gelman, Simpson, Carpenter, Buerkner: Rank-Normalization, Folding, and Localization, Bayesian Analysis 16, 2021
  *     [Grosse15]  Grosse, Ghahramani, Adams: Sandwiching the Marginal Likelihood Using Bidirectional Monte Carlo, arXiv 1511.02543
+ *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural Computation 23, 2011
  *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
  */
 #ifndef DRL__PASS
@@ -622,6 +623,7 @@ typedef struct drl_schedule {
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
     double b2;                              /* Langevin step size: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2        [Gao21] */
     const double *logsnr;                   /* [T + 1] log(abar^2 / sbar^2), of which [Zhu24] makes its level values; NULL: those are t */
+    int fine;                               /* nonzero: step_t^2 = b2 s_{t+1}^2, and energies are F = f / sbar_{t+1} in place of f / step_t^2 */
 } drl_schedule;
 
 /* drl_schedule_drl - the published cut of 1000 linear betas (1e-4 .. 0.02) into T levels, 2..500; T = 6 is "T6". b2 = 2e-4.
@@ -631,9 +633,15 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
  * As in the published code l is rounded to float at every operation; the rest follows from it in double: abar^2 = sigmoid(l).
  * memory: 5 * (levels + 1) doubles. */
 DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule);
+/* drl_schedule_t1k - the 1000 betas in `levels` stretches, 2..1000; 1000, one by one, is "T1k". Of x_T nothing is left but noise: a_T = 0. It is `fine`,
+ * b2 = 0.1: steps are as safe on one level as on another, and the slopes of f, sbar_{t+1} times the score, are near 1 on all of them (with f / step_t^2 they
+ * would go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that). memory: 4 * (levels + 1) doubles. */
+DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *schedule);
 /* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
+/* What f is divided by to be the log density F of level t: step_t^2, or sbar_{t+1} on a fine schedule. 0 where there is no such level. */
+DRL_API double drl_schedule_f_scale(const drl_schedule *schedule, int level);
 /* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
  * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. -1 where there is no such
  * level, NaN for NaN. */
@@ -700,7 +708,8 @@ typedef struct drl_sample_desc {
     int count;                  /* images; zero means 1 */
     uint64_t seed;
     int first;                  /* number of the first image: image i of this call is image first + i of the seed, alone or in any batch */
-    int steps;                  /* Langevin steps a level; zero means as in training. Fewer steps are longer: step * sqrt(K / steps) */
+    int steps;                  /* Langevin steps a level; zero means as in training. Fewer steps are longer: step * sqrt(K / steps). Negative: none,
+                                 * K = 0: one draw of N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules; counts as one step everywhere else */
     int keep_step;              /* nonzero: do not lengthen the step */
     float noise_scale;          /* factor of the Langevin noise; zero means the model's (0.99 for DRL), 1 without a model */
     const int *labels;          /* [count] classes, or NULL for none */
@@ -902,7 +911,8 @@ typedef enum drl_form {
 typedef enum drl_schedule_kind {
     DRL_SCHEDULE_FORM = 0,      /* the form's own */
     DRL_SCHEDULE_DRL,           /* drl_schedule_drl */
-    DRL_SCHEDULE_CDRL           /* drl_schedule_cdrl */
+    DRL_SCHEDULE_CDRL,          /* drl_schedule_cdrl */
+    DRL_SCHEDULE_T1K            /* drl_schedule_t1k */
 } drl_schedule_kind;
 
 typedef struct drl_model_desc {
@@ -911,10 +921,11 @@ typedef struct drl_model_desc {
     int blocks;                             /* residual blocks a resolution; zero means 1 (8 in the paper) */
     int resolutions;                        /* zero: by size: 1 for 1x1, 4 up to 32, 5 up to 64, 6 above */
     int mult[DRL_RESOLUTIONS_MAX];          /* width of each resolution over base; zero means 1,2,2,2 / 1,2,2,2,4 / 1,2,2,2,4,4 */
-    int levels;                             /* T; zero means 6 */
-    int steps;                              /* K, Langevin steps a level in training; zero means 30, 15 for CDRL */
-    double b2;                              /* zero means 2e-4, 4e-4 for CDRL */
-    float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL */
+    int levels;                             /* T; zero means 6, 1000 with DRL_SCHEDULE_T1K */
+    int steps;                              /* K, Langevin steps a level in training; zero means 30, 15 for CDRL, none with T1K; negative: none, K = 0, see
+                                             * drl_sample_desc */
+    double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K */
+    float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL and with T1K */
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
     int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
@@ -924,7 +935,9 @@ typedef struct drl_model_desc {
                                              * plain vectors (1x1) it is not the paper's U-Net but dense residual blocks without norms or dropout */
     int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the paper) */
     int classes;                            /* labels 1..classes, with CDRL; zero: unconditional */
-    drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the form's. b2 stays the form's */
+    drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the form's. b2 stays the form's, but for T1K */
+    int smooth;                             /* nonzero: SiLU in place of every leaky ReLU and of the head's ReLU, for DRL_OBJECTIVE_SCORE: gradients that
+                                             * have a derivative */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -938,7 +951,7 @@ DRL_API void       drl_model_destroy(drl_model *model);
 DRL_API drl_net   *drl_model_net(drl_model *model);             /* the energy's */
 DRL_API drl_net   *drl_model_initializer(drl_model *model);     /* NULL if there is none */
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *model);
-/* F(y, t) = f(y, t) / step_t^2 with the network's f: log p(y_t) up to a constant.                                   SPEC of [Gao21] */
+/* F(y, t) = f(y, t) / drl_schedule_f_scale with the network's f: log p(y_t) up to a constant.                     SPEC of [Gao21] */
 DRL_API drl_energy drl_model_energy(drl_model *model);
 /* f (and df/dy) itself, at any real level value (drl_schedule_level) and label (NULL: no class): what the published networks return.
  * NULL where not wanted. */
@@ -972,6 +985,15 @@ DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, drl_model **mo
  *   loss = mean of -(f(a x_t, t) - f(y_K, t)) * s_1 / s_{t+1}                                                       [Gao21] (8)
  * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
  * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef enum drl_objective {
+    DRL_OBJECTIVE_RECOVERY = 0, /* recovery likelihood by contrast with chains; with K = 0 with draws of its normal approximation */
+    DRL_OBJECTIVE_SCORE         /* denoising score matching: loss = mean of |r|^2 / (2 size), r = sigma grad F(x) + eps, x of noise sigma eps     [Vincent11]
+                                 * There are no chains: a step costs as much as two of a chain's and the two passes. x is where sampling looks at F: a_{t+1}
+                                 * x_t, and x_{t+1} with K = 0. The loss's gradient is taken to first order, as a difference of two:
+                                 *   r' d(grad f)/dtheta = (df/dtheta (x + h r) - df/dtheta (x - h r)) / (2 h),  h = sigma / 10
+                                 * which wants a `smooth` model: a leaky ReLU's gradient does not change but at kinks */
+} drl_objective;
+
 typedef struct drl_train_desc {
     uint64_t seed;
     int batch;                  /* images a step; zero means 32, at most the model's batch */
@@ -981,22 +1003,24 @@ typedef struct drl_train_desc {
     int   warmup;               /* steps of linear warm-up; zero means 1000, negative none */
     float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i)); zero means 0.999, negative none */
     float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the paper; Adam hardly notices) */
-    int   steps;                /* Langevin steps; zero means the model's */
+    int   steps;                /* Langevin steps; zero means the model's, negative none (K = 0) */
     int   flip;                 /* nonzero: half of the images are mirrored left-right */
     int   snapshot;             /* the last good state is kept every so many steps; zero means 100, negative never (saves memory) */
-    float data_noise;           /* standard deviation of noise added to the images; zero means 0.02, none for CDRL; negative none (as in the papers).
+    float data_noise;           /* standard deviation of noise added to the images; zero means 0.02, none for CDRL and T1K; negative none (as in the papers).
                                  * A chain ends about one step from where it should; where data is sharper than that, as flat backgrounds are, the
                                  * energies of level 0 are driven ever steeper and the step overshoots ever more: this is how runs diverge */
     /* CDRL: */
     float initializer_rate;     /* the initializer's learning rate; zero means 1e-3 (1e-5 in the paper, at batch 256) */
     float label_drop;           /* probability that an image trains without its class; zero means 0.1, negative never */
     int   own_noise;            /* nonzero: x_{t+1} gets a noise of its own, as in DRL; zero: that of x_t again, which lowers the variance */
+    drl_objective objective;
 } drl_train_desc;
 
 typedef struct drl_level_report {
     double f_pos, f_neg;        /* mean f of data and of chain ends, running averages over the level's last images or so */
     double gradient;            /* root mean square of step^2/2 * dF/dy at the chain's end over the step's noise: 1 means as large as the noise */
-    double displacement;        /* root mean square move of a pixel over the chain, units of s_{t+1} */
+    double displacement;        /* root mean square move of a pixel over the chain, units of s_{t+1}; with DRL_OBJECTIVE_SCORE of the residual r: it is 1
+                                 * where nothing is known, and `gradient` is 0 */
     double images;              /* number of images of this level so far */
 } drl_level_report;
 
@@ -1061,6 +1085,8 @@ typedef struct drl_langevin_desc {
     double step_scale;                      /* of the step size; zero means 1 */
     double noise_scale;                     /* zero means 1, negative means 0 */
     drl_noise noise;
+    int normal;                             /* nonzero: each step is a draw of N(y + s^2 grad F(y), s^2 I), which from x_{t+1} is what p(y_t | x_{t+1})
+                                             * is close to where s = s_{t+1} is small: K = 0 of [Gao21] */
 } drl_langevin_desc;
 DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *desc, int n, float *y, const float *x_next, float *gradient, float *work);
 /* Floats of work for drl_langevin: one image's noise for every thread. */
@@ -6659,7 +6685,7 @@ DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
 static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *schedule, double b2, double *row[5])
 {
     int i;
-    if (!memory || !schedule || levels < 2 || levels > 500) return DRL_E_ARGUMENT;
+    if (!memory || !schedule || levels < 2) return DRL_E_ARGUMENT;
     for (i = 0; i < 5; ++i) row[i] = memory + i * (levels + 1);
     schedule->levels = levels;
     schedule->a = row[0];
@@ -6667,26 +6693,42 @@ static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *
     schedule->abar = row[2];
     schedule->sbar = row[3];
     schedule->logsnr = NULL;
+    schedule->fine = 0;
     schedule->b2 = b2;
     return DRL_OK;
 }
 
-DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule)
+/* Step i covers the betas from the last cut to cut i: beta 0 alone, then equal stretches: of the first half, and at the end all the rest
+ * [Gao21] A.1, or, where `all`, of all of them, and at the end what leaves no signal. */
+static void drl__schedule_linear(int levels, int all, double *row[5])
 {
+    double *a = row[0], *s = row[1], *abar = row[2], *sbar = row[3];
     int i, j, from = 0;
-    double *row[5], *a, *s, *abar, *sbar;
-    if (drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
-    a = row[0]; s = row[1]; abar = row[2]; sbar = row[3];
     for (i = 0; i <= levels; ++i) {
-        /* step i covers betas from .. cut: beta 0 alone, then equal stretches of the first half, then all the rest       [Gao21] A.1 */
-        int cut = i < levels ? i * (1000 / (2 * (levels - 1))) : 999;
-        a[i] = 1.0;
+        int cut = i == levels ? 999 : all ? i * 999 / (levels - 1) : i * (1000 / (2 * (levels - 1)));
+        a[i] = all && i == levels ? 0.0 : 1.0;
         for (j = from; j <= cut; ++j) a[i] *= sqrt(1.0 - (1e-4 + (0.02 - 1e-4) * j / 999.0));
         from = cut + 1;
         s[i] = sqrt(1.0 - a[i] * a[i]);
         abar[i] = i ? abar[i - 1] * a[i] : a[i];
         sbar[i] = sqrt(1.0 - abar[i] * abar[i]);
     }
+}
+
+DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule)
+{
+    double *row[5];
+    if (levels > 500 || drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
+    drl__schedule_linear(levels, 0, row);
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *schedule)
+{
+    double *row[5];
+    if (levels > 1000 || drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
+    drl__schedule_linear(levels, 1, row);
+    schedule->fine = 1;
     return DRL_OK;
 }
 
@@ -6698,7 +6740,7 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
     const double low = drl__atan(drl__exp(-0.5 * 9.8)), span = drl__atan(drl__exp(0.5 * 5.1)) - low;
     double *row[5], *a, *s, *abar, *sbar, *logsnr;
     int i;
-    if (drl__schedule_place(levels, memory, schedule, 4e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
+    if (levels > 500 || drl__schedule_place(levels, memory, schedule, 4e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
     a = row[0]; s = row[1]; abar = row[2]; sbar = row[3];
     schedule->logsnr = logsnr = row[4];
     for (i = 0; i <= levels; ++i) {
@@ -6740,7 +6782,13 @@ DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level)
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level)
 {
     if (!drl__schedule_has(schedule, level, 0)) return 0;
-    return sqrt(schedule->sbar[level] / schedule->sbar[0] * schedule->b2) * schedule->s[level + 1];
+    return sqrt((schedule->fine ? 1.0 : schedule->sbar[level] / schedule->sbar[0]) * schedule->b2) * schedule->s[level + 1];
+}
+
+DRL_API double drl_schedule_f_scale(const drl_schedule *schedule, int level)
+{
+    double step = drl_schedule_step(schedule, level);
+    return step > 0 && schedule->fine ? schedule->sbar[level + 1] : step * step;
 }
 
 DRL_API float drl_level_of_logsnr(float logsnr)
@@ -7008,11 +7056,11 @@ static void drl__langevin_job(void *arg, int job)
     for (i = (int)((int64_t)a->n * job / a->jobs); i < end; ++i) {
         int t = d->level[a->base + i], recovery = t + 1 < sc->levels;       /* at the last level there is no x_next to recover from */
         double step = drl_schedule_step(sc, t) * (d->step_scale > 0 ? d->step_scale : 1.0), s = sc->s[t + 1];
-        double noise = step * (d->noise_scale < 0 ? 0.0 : d->noise_scale > 0 ? d->noise_scale : 1.0);
+        double noise = (d->normal ? s : step) * (d->noise_scale < 0 ? 0.0 : d->noise_scale > 0 ? d->noise_scale : 1.0), half = d->normal ? s * s : 0.5 * step * step;
         float *y = a->y + (size_t)i * size;
         d->noise.fill(d->noise.user, a->ctx, d->first_image + a->base + i, a->draw, eps, size);
-        drl__langevin_update(a->ctx, size, y, recovery ? a->x_next + (size_t)i * size : NULL, a->gradient + (size_t)i * size, eps,
-                             (float)(0.5 * step * step), (float)(0.5 * step * step / (s * s)), (float)noise);
+        drl__langevin_update(a->ctx, size, y, recovery && !d->normal ? a->x_next + (size_t)i * size : NULL, a->gradient + (size_t)i * size, eps,
+                             (float)half, (float)(half / (s * s)), (float)noise);
         if (!(drl__sum_squares(a->ctx, size, y) < 1e30)) a->bad[job] = 1 + a->base + i;
     }
 }
@@ -7063,7 +7111,8 @@ struct drl_sampler {
     drl_schedule schedule;
     drl_noise noise;
     uint64_t seed;
-    int count, first, steps;                /* K of this run */
+    int count, first, steps;                /* K of this run, 1 where it is 0: */
+    int normal;
     double step_scale, noise_scale;
     double guidance, denoise;               /* 0: none */
     int from_level;
@@ -7109,7 +7158,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
     if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || d.steps < 1 || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
+    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || !d.steps || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
                          d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
@@ -7158,8 +7207,8 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     s->seed = d.seed;
     s->noise = d.noise;
     if (!s->noise.fill) { s->noise.fill = drl__noise_counter; s->noise.user = &s->seed; }
-    s->count = d.count; s->first = d.first; s->steps = d.steps; s->from_level = d.from_level;
-    s->step_scale = train_steps && !d.keep_step ? sqrt((double)train_steps / d.steps) : 1.0;
+    s->count = d.count; s->first = d.first; s->steps = drl__max(d.steps, 1); s->normal = d.steps < 0; s->from_level = d.from_level;
+    s->step_scale = train_steps > 0 && !s->normal && !d.keep_step ? sqrt((double)train_steps / d.steps) : 1.0;
     s->noise_scale = d.noise_scale > 0 ? (double)d.noise_scale : (double)noise_scale;
     s->size = energy->size;
     s->y = (float *)(void *)(block + at_y);
@@ -7242,7 +7291,7 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
         drl_langevin_desc d;
         drl_status status = DRL_OK;
         size_t j, floats = (size_t)s->count * s->size;
-        int i, proposes = s->energy.propose != NULL, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);
+        int i, proposes = s->energy.propose && !s->normal, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);
         for (i = 0; i < s->count; ++i) s->levels[i] = s->level;
         memset(&d, 0, sizeof d);
         d.energy = &s->energy;
@@ -7255,8 +7304,9 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
         d.step_scale = s->step_scale;
         d.noise_scale = s->noise_scale;
         d.noise = s->noise;
+        d.normal = s->normal;
         if (proposes && !s->step) status = drl__sampler_propose(s, draw);
-        if (status == DRL_OK && !s->step) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
+        if (status == DRL_OK && !s->step && !s->normal) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
         if (status == DRL_OK) status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
         if (status == DRL_OK) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
         if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + d.steps == s->steps) status = drl__sampler_denoise(s);
@@ -7349,13 +7399,14 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     size_t j;
     int i;
     for (i = 0; i <= sc->levels; ++i) hash = drl__hash_double(drl__hash_double(drl__hash_double(hash, sc->a[i]), sc->s[i]), sc->sbar[i]);
+    if (sc->fine) hash = drl__hash_double(hash, sc->fine);
     hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
     if (s->guidance < 0 || s->guidance > 0 || s->denoise > 0) hash = drl__hash_double(drl__hash_double(hash, s->guidance), s->denoise);
     w[0] = 0x534C5244u;                     /* "DRLS" */
     w[1] = 1;                               /* version */
     w[2] = (uint32_t)s->count;         w[3] = (uint32_t)s->size;
     w[4] = (uint32_t)s->seed;          w[5] = (uint32_t)(s->seed >> 32);
-    w[6] = (uint32_t)s->first;         w[7] = (uint32_t)s->steps;
+    w[6] = (uint32_t)s->first;         w[7] = s->normal ? 0 : (uint32_t)s->steps;
     w[8] = (uint32_t)sc->levels;       w[9] = (uint32_t)s->from_level;
     w[10] = hash;                      w[11] = s->labels ? 1 : 0;
     for (i = 0, hash = 2166136261u; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
@@ -8427,25 +8478,26 @@ static const drl__field drl__model_fields[] = {
     { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) },
     { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
     { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) },
-    { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) }
+    { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) },       { "smooth", DRL__INT, offsetof(drl_model_desc, smooth) }
 };
 #define DRL__MODEL_FIELDS_DRL  12           /* plain DRL's descriptions end here, */
-#define DRL__MODEL_FIELDS_CDRL 16           /* and CDRL's here, with the schedule that is the form's own */
+#define DRL__MODEL_FIELDS_CDRL 16           /* CDRL's here, with the schedule that is the form's own, */
+#define DRL__MODEL_FIELDS_KINK 17           /* and with another one here */
 
 static drl_schedule_kind drl__form_schedule(const drl_model_desc *d) { return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL; }
 
 static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
 {
-    size_t fields = d->schedule != drl__form_schedule(d) ? DRL__COUNT(drl__model_fields) : d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
+    size_t fields = d->smooth ? DRL__COUNT(drl__model_fields) : d->schedule != drl__form_schedule(d) ? DRL__MODEL_FIELDS_KINK : d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
     drl__describe(drl__model_fields, fields, d, text, capacity);
 }
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
-    size_t fields = strstr(text, "schedule=") ? DRL__COUNT(drl__model_fields) : strstr(text, "form=") ? DRL__MODEL_FIELDS_CDRL : DRL__MODEL_FIELDS_DRL;
+    size_t fields = strstr(text, "smooth=") ? DRL__COUNT(drl__model_fields) : strstr(text, "schedule=") ? DRL__MODEL_FIELDS_KINK : strstr(text, "form=") ? DRL__MODEL_FIELDS_CDRL : DRL__MODEL_FIELDS_DRL;
     memset(d, 0, sizeof *d);
     if (!drl__undescribe(drl__model_fields, fields, text, d)) return 0;
-    if (fields < DRL__COUNT(drl__model_fields)) d->schedule = drl__form_schedule(d);
+    if (fields < DRL__MODEL_FIELDS_KINK) d->schedule = drl__form_schedule(d);
     return 1;
 }
 
@@ -8453,7 +8505,7 @@ static int drl__model_untext(const char *text, drl_model_desc *d)
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
-    int i, side, cdrl;
+    int i, side, cdrl, fine;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
     if (!d->height) d->height = 32;
@@ -8463,17 +8515,21 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (!d->blocks) d->blocks = 1;
     side = drl__max(d->height, d->width);
     if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
-    if (!d->levels) d->levels = 6;
     cdrl = (int)d->form == DRL_FORM_CDRL;
-    if (!d->steps) d->steps = cdrl ? 15 : 30;
-    if (d->b2 == 0) d->b2 = cdrl ? 4e-4 : 2e-4;
-    if (d->noise_scale == 0) d->noise_scale = cdrl ? 1.0f : 0.99f;
+    if (!d->schedule) d->schedule = drl__form_schedule(d);
+    fine = d->schedule == DRL_SCHEDULE_T1K;
+    if (!d->levels) d->levels = fine ? 1000 : 6;
+    if (!d->steps) d->steps = fine ? -1 : cdrl ? 15 : 30;
+    if (d->steps < 0) d->steps = -1;
+    if (d->b2 == 0) d->b2 = fine ? 0.1 : cdrl ? 4e-4 : 2e-4;
+    if (d->noise_scale == 0) d->noise_scale = fine || cdrl ? 1.0f : 0.99f;
+    d->smooth = d->smooth != 0;
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->batch) d->batch = 32;
     if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
-        d->levels < 2 || d->levels > 500 || d->steps < 1 || !(d->b2 > 0 && d->b2 < 1e30) || !(d->noise_scale > 0 && d->noise_scale < 1e30f) || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
+        d->levels < 2 || d->levels > (fine ? 1000 : 500) || !(d->b2 > 0 && d->b2 < 1e30) || !(d->noise_scale > 0 && d->noise_scale < 1e30f) || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
         d->base > 65536 || d->blocks > 4096 || d->steps > 65535)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d x %d x %d, base %d, blocks %d, resolutions %d, levels %d, steps %d, b2 %g, noise scale %g, batch %d: one of them is out of range",
                          d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, d->b2, (double)d->noise_scale, d->batch);
@@ -8489,8 +8545,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
         (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
-    if (!d->schedule) d->schedule = drl__form_schedule(d);
-    if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_CDRL) return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_CDRL);
+    if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_T1K) return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_T1K);
     if (d->initializer > 0 && side > 1 && (d->height % 4 || d->width % 4))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as the initializer needs; pad the images or ask for none (-1)", d->height, d->width);
     return DRL_OK;
@@ -8517,6 +8572,7 @@ static void drl__energy_build(drl_net *net, void *user)
     int cdrl = d->form == DRL_FORM_CDRL, side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;     /* vectors: dense layers in place of convolutions */
     drl_layer_desc unit, cap, head;
     drl_value x = drl_net_input(net, d->height, d->width, d->channels), e, h, p;
+    drl_act act = d->smooth ? DRL_ACT_SILU : DRL_ACT_LEAKY_RELU;
     memset(&unit, 0, sizeof unit);
     unit.spectral = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT;
     unit.keep_norm = cdrl;
@@ -8526,9 +8582,9 @@ static void drl__energy_build(drl_net *net, void *user)
     memset(&head, 0, sizeof head);
     head.no_bias = cdrl;
     e = drl__model_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
-    e = drl__model_layer(net, drl_net_act(net, e, DRL_ACT_LEAKY_RELU), "energy", "temb_map2", 4 * d->base, 1, &unit);
+    e = drl__model_layer(net, drl_net_act(net, e, act), "energy", "temb_map2", 4 * d->base, 1, &unit);
     if (d->classes) e = drl_net_add(net, e, drl__model_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
-    e = drl_net_act(net, e, DRL_ACT_LEAKY_RELU);                /* every reader of e wants act(e) */
+    e = drl_net_act(net, e, act);                /* every reader of e wants act(e) */
     x = drl__model_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
     for (i = 0; i < d->resolutions; ++i) {
         int c = d->base * d->mult[i];
@@ -8537,17 +8593,17 @@ static void drl__energy_build(drl_net *net, void *user)
             if (cdrl) drl__text(block, sizeof block, "energy.module_list.%d", 1 + i * (d->blocks + 1) + j);
             else drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
             drl__text(gain, sizeof gain, "%s.g", block);
-            h = drl__model_layer(net, drl_net_act(net, x, DRL_ACT_LEAKY_RELU), block, "conv1", c, side, &unit);
+            h = drl__model_layer(net, drl_net_act(net, x, act), block, "conv1", c, side, &unit);
             p = drl__model_layer(net, e, block, "temb_map", c, 1, &unit);
-            h = drl_net_shift(net, h, cdrl ? drl_net_act(net, p, DRL_ACT_LEAKY_RELU) : p);
-            h = drl__model_layer(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), block, "conv2", c, side, &cap);
+            h = drl_net_shift(net, h, cdrl ? drl_net_act(net, p, act) : p);
+            h = drl__model_layer(net, drl_net_act(net, h, act), block, "conv2", c, side, &cap);
             h = drl__net_gain(net, h, gain, cdrl ? 4 : 1);
             if (x.c != c) x = drl__model_layer(net, x, block, "short_cut", c, side, &unit);
             x = drl_net_add(net, h, x);
         }
         if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
     }
-    h = drl_net_spatial_sum(net, drl_net_act(net, x, DRL_ACT_RELU), 1.0f);
+    h = drl_net_spatial_sum(net, drl_net_act(net, x, d->smooth ? act : DRL_ACT_RELU), 1.0f);
     drl_net_dot(net, h, drl__model_layer(net, e, "energy", "temb_final", h.c, 1, &head));
 }
 
@@ -8751,6 +8807,7 @@ static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_m
     m->f = m->level + d.batch;
     m->df = m->f + d.batch;
     if (d.schedule == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
+    else if (d.schedule == DRL_SCHEDULE_T1K) drl_schedule_t1k(d.levels, m->schedule_memory, &m->schedule);
     else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
     m->schedule.b2 = d.b2;
     drl__model_net_desc(&d, &n);
@@ -8826,11 +8883,9 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     drl_status status;
     int i;
     for (i = 0; i < n; ++i) {
-        double step;
         if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
-        step = drl_schedule_step(&m->schedule, level[i]);
         m->level[i] = drl_schedule_level(&m->schedule, level[i]);
-        m->df[i] = (float)(1.0 / (step * step));
+        m->df[i] = (float)(1.0 / drl_schedule_f_scale(&m->schedule, level[i]));
     }
     status = drl__model_eval(m, n, y, m->level, label, m->df, m->f, gradient);
     if (status != DRL_OK) return status;
@@ -9134,7 +9189,7 @@ static const drl__field drl__train_fields[] = {
     { "steps", DRL__INT, offsetof(drl_train_desc, steps) },                  { "flip", DRL__INT, offsetof(drl_train_desc, flip) },
     { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) },            { "data_noise", DRL__FLOAT, offsetof(drl_train_desc, data_noise) },
     { "initializer_rate", DRL__FLOAT, offsetof(drl_train_desc, initializer_rate) }, { "label_drop", DRL__FLOAT, offsetof(drl_train_desc, label_drop) },
-    { "own_noise", DRL__INT, offsetof(drl_train_desc, own_noise) }
+    { "own_noise", DRL__INT, offsetof(drl_train_desc, own_noise) },          { "objective", DRL__INT, offsetof(drl_train_desc, objective) }
 };
 
 static const drl__field drl__state_fields[] = {
@@ -9156,16 +9211,20 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (d->ema == 0) d->ema = 0.999f;
     if (d->clip == 0) d->clip = 1.0f;
     if (!d->steps) d->steps = m->desc.steps;
+    if (d->steps < 0) d->steps = -1;
     if (!d->snapshot) d->snapshot = 100;
-    if (d->data_noise == 0) d->data_noise = m->desc.form == DRL_FORM_DRL ? 0.02f : -1.0f;
+    if (d->data_noise == 0) d->data_noise = m->desc.form == DRL_FORM_DRL && m->desc.schedule != DRL_SCHEDULE_T1K ? 0.02f : -1.0f;
     if (d->initializer_rate == 0) d->initializer_rate = 1e-3f;
     if (d->label_drop == 0) d->label_drop = 0.1f;
     if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
+    if (d->objective == DRL_OBJECTIVE_SCORE) d->own_noise = 0;  /* r is by the one noise that made x */
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
-    if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps < 1 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
-        !(d->ema < 1) || !(d->clip - d->clip == 0) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1))
+    if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
+        !(d->ema < 1) || !(d->clip - d->clip == 0) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1) || (unsigned)d->objective > (unsigned)DRL_OBJECTIVE_SCORE)
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
                          d->batch, m->desc.batch, d->steps, (double)d->learning_rate, (double)d->beta1, (double)d->beta2, (double)d->ema);
+    if (d->objective == DRL_OBJECTIVE_SCORE && (!m->desc.smooth || m->initializer))
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`, and has no chains from which an initializer (-1: none) could learn");
     return DRL_OK;
 }
 
@@ -9391,6 +9450,84 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
     return drl_net_train_backward(net, tr->y_0);
 }
 
+/* Root mean square move of a pixel of image i over its chain, in units of the noise that the chain is to remove. */
+static double drl__displacement(const drl_trainer *tr, int i)
+{
+    size_t size = tr->model->size, j;
+    const float *y = tr->y + (size_t)i * size, *x = tr->x_next + (size_t)i * size;
+    double moved = 0;
+    for (j = 0; j < size; ++j) moved += ((double)y[j] - (double)x[j]) * ((double)y[j] - (double)x[j]);
+    return sqrt(moved / (double)size) / tr->model->schedule.s[tr->t[i] + 1];
+}
+
+/* The chains from y to y_K, at which energies are to fall, and y_pos = a_{t+1} x_t, at which they are to rise, in place: x_t is not needed again.
+ * *moved: their mean move. */
+static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, double *moved)
+{
+    drl_model *m = tr->model;
+    size_t size = m->size;
+    drl_langevin_desc chain;
+    drl_status status;
+    int i;
+    memset(&chain, 0, sizeof chain);
+    chain.energy = energy;
+    chain.schedule = &m->schedule;
+    chain.level = tr->t;
+    chain.label = tr->label;
+    chain.normal = tr->desc.steps < 0;
+    chain.steps = drl__max(tr->desc.steps, 1);
+    chain.first_draw = 2;
+    chain.step_scale = tr->desc.steps == m->desc.steps || m->desc.steps < 0 || chain.normal ? 1.0 : sqrt((double)m->desc.steps / tr->desc.steps);
+    chain.noise.fill = drl__train_noise;
+    chain.noise.user = tr;
+    status = drl_langevin(tr->ctx, &chain, tr->desc.batch, tr->y, tr->x_next, tr->gradient, tr->work);
+    for (i = 0; i < tr->desc.batch; ++i) {
+        float *x_t = tr->x_t + (size_t)i * size;
+        *moved += drl__displacement(tr, i) / tr->desc.batch;
+        drl__axpby(tr->ctx, size, (float)drl_schedule_scale(&m->schedule, tr->t[i]), x_t, 0.0f, NULL, x_t);
+    }
+    return status;
+}
+
+#define DRL__SCORE_STEP 0.1                 /* h of DRL_OBJECTIVE_SCORE over sigma */
+
+/* The residuals r of score matching and the two points x - h r, x + h r whose energies are to rise and to fall, in x_t and y; *loss: the
+ * mean of |r|^2 / (2 size). */
+static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, double *loss)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    size_t size = tr->model->size;
+    int i, n = tr->desc.batch, none = tr->desc.steps < 0;
+    drl_status status;
+    if (!none)
+        for (i = 0; i < n; ++i) {
+            size_t at = (size_t)i * size;
+            drl__axpby(tr->ctx, size, (float)drl_schedule_scale(sc, tr->t[i]), tr->x_t + at, 0.0f, NULL, tr->x_next + at);
+        }
+    status = energy->eval(energy->user, n, tr->x_next, tr->t, tr->label, NULL, tr->gradient);
+    for (i = 0; i < n && status == DRL_OK; ++i) {
+        size_t at = (size_t)i * size;
+        int t = tr->t[i] + none;
+        double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise * sc->abar[t] : 0.0;
+        double sigma = (none ? 1.0 : drl_schedule_scale(sc, t)) * sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra);
+        float *r = tr->gradient + at;
+        drl__train_noise(tr, tr->ctx, i, 0, tr->work, size);    /* the draw that made x */
+        drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->work, r);
+        drl__axpby(tr->ctx, size, (float)(-DRL__SCORE_STEP * sigma), r, 1.0f, tr->x_next + at, tr->x_t + at);
+        drl__axpby(tr->ctx, size, (float)(DRL__SCORE_STEP * sigma), r, 1.0f, tr->x_next + at, tr->y + at);
+        *loss += drl__sum_squares(tr->ctx, size, r) / (2 * (double)size * n);
+    }
+    return status;
+}
+
+/* What an image of level t counts: s_1 / s_{t+1} of the batch's mean [Gao21] (8); for the score sigma / (2 h) of the difference of F's. */
+static double drl__train_weight(const drl_trainer *tr, int t)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    if (tr->desc.objective == DRL_OBJECTIVE_SCORE) return 1 / (2 * DRL__SCORE_STEP * drl_schedule_f_scale(sc, t) * (double)tr->model->size * tr->desc.batch);
+    return sc->s[1] / sc->s[t + 1] / tr->desc.batch;
+}
+
 /* Adds the gradient of sum_i weight_i f(y_i, t_i) to the net's; f receives the energies. */
 static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, float *f)
 {
@@ -9402,7 +9539,7 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
     b.label = tr->label;
     for (i = 0; i < n; ++i) {
         tr->v[i] = drl_schedule_level(sc, tr->t[i]);
-        tr->df[i] = (float)((double)sign * sc->s[1] / sc->s[tr->t[i] + 1] / n);
+        tr->df[i] = (float)((double)sign * drl__train_weight(tr, tr->t[i]));
     }
     status = drl_net_train_forward(net, &b, f);
     return status == DRL_OK ? drl_net_train_backward(net, tr->df) : status;
@@ -9410,28 +9547,20 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
 
 static void drl__level_average(double *average, double value, double rate) { *average += rate * (value - *average); }
 
-/* Root mean square move of a pixel of image i over its chain, in units of the noise that the chain is to remove. */
-static double drl__displacement(const drl_trainer *tr, int i)
-{
-    size_t size = tr->model->size, j;
-    const float *y = tr->y + (size_t)i * size, *x = tr->x_next + (size_t)i * size;
-    double moved = 0;
-    for (j = 0; j < size; ++j) moved += ((double)y[j] - (double)x[j]) * ((double)y[j] - (double)x[j]);
-    return sqrt(moved / (double)size) / tr->model->schedule.s[tr->t[i] + 1];
-}
-
 static void drl__train_watch(drl_trainer *tr)
 {
     size_t size = tr->model->size;
-    int i;
+    int i, score = tr->desc.objective == DRL_OBJECTIVE_SCORE;
+    double slope;
     for (i = 0; i < tr->desc.batch; ++i) {
         int t = tr->t[i];
         drl_level_report *r = &tr->level[t];
         double rate = r->images < 49 ? 1 / (r->images + 1) : 0.02, step = drl_schedule_step(&tr->model->schedule, t);
         drl__level_average(&r->f_pos, (double)tr->f_pos[i], rate);
         drl__level_average(&r->f_neg, (double)tr->f_neg[i], rate);
-        drl__level_average(&r->gradient, 0.5 * step * sqrt(drl__sum_squares(tr->ctx, size, tr->gradient + (size_t)i * size) / (double)size), rate);
-        drl__level_average(&r->displacement, drl__displacement(tr, i), rate);
+        slope = sqrt(drl__sum_squares(tr->ctx, size, tr->gradient + (size_t)i * size) / (double)size);
+        drl__level_average(&r->gradient, score ? 0.0 : 0.5 * step * slope, rate);
+        drl__level_average(&r->displacement, score ? slope : drl__displacement(tr, i), rate);
         r->images += 1;
     }
 }
@@ -9465,7 +9594,6 @@ static void drl__part_update(drl_trainer *tr, drl__part *part, double norm, doub
 
 DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int *labels, drl_train_report *report)
 {
-    drl_langevin_desc chain;
     drl_energy energy;
     drl_model *m;
     drl_status status, before;
@@ -9488,25 +9616,12 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int 
         if (status != DRL_OK) return status;
     }
     energy = drl_model_energy(m);
-    memset(&chain, 0, sizeof chain);
-    chain.energy = &energy;
-    chain.schedule = &m->schedule;
-    chain.level = tr->t;
-    chain.label = tr->label;
-    chain.steps = tr->desc.steps;
-    chain.first_draw = 2;
-    chain.step_scale = tr->desc.steps == m->desc.steps ? 1.0 : sqrt((double)m->desc.steps / tr->desc.steps);
-    chain.noise.fill = drl__train_noise;
-    chain.noise.user = tr;
-    status = drl_langevin(tr->ctx, &chain, tr->desc.batch, tr->y, tr->x_next, tr->gradient, tr->work);
+    if (tr->desc.objective == DRL_OBJECTIVE_SCORE) status = drl__train_score(tr, &energy, &loss);
+    else status = drl__train_chains(tr, &energy, &moved);
     if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
     if (status != DRL_OK) return status;
-    for (i = 0; i < tr->desc.batch; ++i) moved += drl__displacement(tr, i) / tr->desc.batch;
     if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)drl__max(tr->desc.warmup, 0) ? 4 : 1))) return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
 
-    /* y_pos = a_{t+1} x_t, in place: x_t is not needed again */
-    for (i = 0; i < tr->desc.batch; ++i)
-        drl__axpby(tr->ctx, size, (float)drl_schedule_scale(&m->schedule, tr->t[i]), tr->x_t + (size_t)i * size, 0.0f, NULL, tr->x_t + (size_t)i * size);
     memset(m->net->grads, 0, tr->part[0].params * sizeof(float));
     status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
     if (status == DRL_OK) status = drl__train_pass(tr, tr->y, 1.0f, tr->f_neg);
@@ -9514,7 +9629,7 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int 
     if (status != DRL_OK) return status;
     for (i = 0; i < tr->desc.batch; ++i) {
         double f = fabs((double)tr->f_pos[i]) > fabs((double)tr->f_neg[i]) ? fabs((double)tr->f_pos[i]) : fabs((double)tr->f_neg[i]);
-        loss -= ((double)tr->f_pos[i] - (double)tr->f_neg[i]) * m->schedule.s[1] / m->schedule.s[tr->t[i] + 1] / tr->desc.batch;
+        if (tr->desc.objective == DRL_OBJECTIVE_RECOVERY) loss -= ((double)tr->f_pos[i] - (double)tr->f_neg[i]) * drl__train_weight(tr, tr->t[i]);
         if (!(f <= largest)) largest = f;
     }
     if (!(largest <= DRL__EXPLODED_F) || !(loss == loss)) return drl__diverged(tr, before, "an energy is not finite or explodes", largest);

@@ -68,7 +68,7 @@ static drl_status run(drl_ctx *ctx, const char *name, plane_draw draw, const pla
     sd.count = SAMPLES;
     sd.seed = how->seed;
     status = drl_model_create(ctx, &md, how->seed, &model);
-    if (status == DRL_OK) status = plane_train(ctx, model, name, draw, how->steps, how->form == DRL_FORM_DRL ? 7e-4f : 5e-4f, how->seed);
+    if (status == DRL_OK) status = plane_train(ctx, model, name, draw, DRL_OBJECTIVE_RECOVERY, how->steps, how->form == DRL_FORM_DRL ? 7e-4f : 5e-4f, how->seed);
     if (status == DRL_OK) status = drl_sampler_create(model, &sd, &sampler);
     for (t = LEVELS - 1; t >= 0 && status == DRL_OK; --t) {
         const drl_schedule *s = drl_model_schedule(model);

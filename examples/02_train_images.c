@@ -8,6 +8,7 @@
  *
  * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
  *   --k N (Langevin steps)  --b2 X (their size)  --noise X (on the data)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
+ *   --half (images at half their size)  --t1k (1000 levels, or --levels N, K = 0, trained by score matching: densities, see 08 and 09)
  *   --cdrl (the cooperative form, with an initializer network)  --initializer N (its width)  --initializer-lr X  --classes (learn the labels, too)
  *   --resume (go on from PREFIX.checkpoint with the same --data, bit for bit)  --threads N  --isa NAME
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors. Ctrl-C finishes the step, saves all three and ends.
@@ -17,6 +18,7 @@
 #include "options.h"
 #include "picture.h"
 #include "sprites.h"
+#include "half.h"
 #include <signal.h>
 #if defined(_WIN32)
 #include <io.h>
@@ -32,7 +34,7 @@ extern int isatty(int);
 
 static const char usage[] =
     "train_images [--data FILE ...] [--size N] [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--k N] [--b2 X] [--noise X] [--steps N | --minutes X]\n"
-    "             [--cdrl] [--initializer N] [--initializer-lr X] [--classes]\n"
+    "             [--half] [--t1k] [--levels N] [--cdrl] [--initializer N] [--initializer-lr X] [--classes]\n"
     "             [--every N] [--seed N] [--flip] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n";
 
 static volatile sig_atomic_t stop = 0;
@@ -92,8 +94,16 @@ static void progress(const drl_train_report *r, double now, double start, uint64
     int t, terminal = is_terminal();
     if (now - shown < (terminal ? 0.5 : 15) && !last) return;
     shown = now;
-    printf("%sstep %lu  loss %+.3f  |g| %.2f  f+ - f- a level", terminal ? "\r" : "", (unsigned long)r->step, r->loss, r->grad_norm);
-    for (t = 0; t < r->levels; ++t) printf(" %+.2f", r->level[t].f_pos - r->level[t].f_neg);
+    printf("%sstep %lu  loss %+.3f  |g| %.2f  ", terminal ? "\r" : "", (unsigned long)r->step, r->loss, r->grad_norm);
+    if (r->levels <= 16) {
+        printf("f+ - f- a level");
+        for (t = 0; t < r->levels; ++t) printf(" %+.2f", r->level[t].f_pos - r->level[t].f_neg);
+    } else {                                                    /* eighths of the levels: what is left of the noise, or how far chains go */
+        double mean[8] = { 0 };
+        printf("r by level");
+        for (t = 0; t < r->levels; ++t) mean[t * 8 / r->levels] += r->level[t].displacement * 8 / r->levels;
+        for (t = 0; t < 8; ++t) printf(" %.3f", mean[t]);
+    }
     printf("  %.2f steps/s  %d:%02d left%s", speed, (int)left / 60, (int)left % 60, terminal ? "   " : "\n");
     fflush(stdout);
 }
@@ -105,13 +115,13 @@ int main(int argc, char **argv)
     drl_model_desc md;
     drl_train_desc td;
     drl_train_report report;
-    drl_dataset sprites, *loaded = NULL;
+    drl_dataset sprites, halved, *loaded = NULL;
     const drl_dataset *data = &sprites;
     drl_model *model = NULL;
     drl_trainer *trainer = NULL;
     const char *files[8], *prefix, *file;
     char checkpoint[1024];
-    int file_count = 0, size, every, steps, resume;
+    int file_count = 0, size, half, every, steps, resume, t1k;
     uint64_t seed, first;
     double minutes, start, now, paused = 0;
     int *labels = NULL, classes, i;
@@ -131,6 +141,15 @@ int main(int argc, char **argv)
     md.batch = td.batch = option_int(&o, "--batch", 32);
     md.trainable = 1;
     if (option_flag(&o, "--cdrl")) md.form = DRL_FORM_CDRL;
+    half = option_flag(&o, "--half");
+    md.levels = option_int(&o, "--levels", 0);
+    t1k = option_flag(&o, "--t1k");
+    if (t1k) {
+        md.schedule = DRL_SCHEDULE_T1K;
+        md.smooth = md.no_spectral = 1;                         /* score matching needs gradients that change, and steep ones near the data */
+        td.objective = DRL_OBJECTIVE_SCORE;
+        td.beta1 = 0.9f;                                        /* there are no chains that momentum could drive away */
+    }
     md.initializer = option_int(&o, "--initializer", 0);
     td.initializer_rate = (float)option_number(&o, "--initializer-lr", 0);
     classes = option_flag(&o, "--classes");
@@ -151,6 +170,10 @@ int main(int argc, char **argv)
         if (drl_dataset_load(ctx, files, file_count, &loaded) != DRL_OK) return fail(ctx, "data");
         data = loaded;
     } else if (!sprites_create(1, SPRITES, &sprites)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
+    if (half) {
+        if (!half_create(data, &halved)) { fprintf(stderr, "out of memory for the images\n"); return 1; }
+        data = &halved;
+    }
     md.height = size ? size : (data->height + 7) / 8 * 8;       /* three poolings halve it */
     md.width = size ? size : (data->width + 7) / 8 * 8;
     md.channels = data->channels;
@@ -208,6 +231,7 @@ int main(int argc, char **argv)
     free(labels);
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);
+    if (half) free((void *)(uintptr_t)halved.pixels);
     if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&sprites);
     drl_ctx_destroy(ctx);
     return 0;

@@ -126,7 +126,7 @@ int main(int argc, char **argv)
     if (file) status = drl_model_load(ctx, file, &model);
     else {
         status = drl_model_create(ctx, &md, path.seed, &model);
-        if (status == DRL_OK) status = plane_train(ctx, model, "checkerboard", plane_checkerboard, steps, 7e-4f, path.seed);
+        if (status == DRL_OK) status = plane_train(ctx, model, "checkerboard", plane_checkerboard, DRL_OBJECTIVE_RECOVERY, steps, 7e-4f, path.seed);
         if (status == DRL_OK && save) status = drl_model_save(model, save);
     }
     if (status == DRL_OK) status = drl_model_describe(model, &md);

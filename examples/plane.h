@@ -8,6 +8,7 @@
 
 #define PLANE_RANGE 2.0f            /* all data fill [-2, 2]^2: level 1 has noise 0.32, which is then less than a square or a gap */
 #define PLANE_BATCH 64
+#define PLANE_NOISE 0.02            /* of the data that models are trained on */
 
 typedef void (*plane_draw)(drl_rng *rng, float *xy);
 
@@ -24,6 +25,14 @@ static inline void plane_rings(drl_rng *rng, float *xy)                 /* two c
     float r = PLANE_RANGE * (radius[drl_rng_below(rng, 3)] + 0.06f * (drl_rng_uniform(rng) + drl_rng_uniform(rng) - 1.0f)), angle = 6.2831853f * drl_rng_uniform(rng);
     xy[0] = r * cosf(angle);
     xy[1] = r * sinf(angle);
+}
+
+static inline void plane_moons(drl_rng *rng, float *xy)                 /* two half circles that reach into each other */
+{
+    int lower = drl_rng_below(rng, 2);
+    float angle = 3.1415927f * drl_rng_uniform(rng), r = 1 + 0.12f * (drl_rng_uniform(rng) + drl_rng_uniform(rng) - 1.0f);
+    xy[0] = PLANE_RANGE * 0.6f * (r * cosf(angle) + (lower ? 0.5f : -0.5f));
+    xy[1] = PLANE_RANGE * 0.6f * (lower ? 0.25f - r * sinf(angle) : r * sinf(angle) - 0.25f);
 }
 
 /* n points x_t = abar_t x_0 + sbar_t eps. */
@@ -84,7 +93,7 @@ static inline drl_model_desc plane_model(drl_form form, int steps, double b2)
 }
 
 /* Trains with fresh points each step, and leaves the averaged weights. The rate falls to zero over the last two thirds: that is what makes a board crisp. */
-static inline drl_status plane_train(drl_ctx *ctx, drl_model *model, const char *name, plane_draw draw, int steps, float rate, uint64_t seed)
+static inline drl_status plane_train(drl_ctx *ctx, drl_model *model, const char *name, plane_draw draw, drl_objective objective, int steps, float rate, uint64_t seed)
 {
     drl_trainer *trainer = NULL;
     drl_train_report report;
@@ -97,7 +106,8 @@ static inline drl_status plane_train(drl_ctx *ctx, drl_model *model, const char 
     d.batch = PLANE_BATCH;
     d.learning_rate = rate;
     d.warmup = 200;
-    d.data_noise = 0.02f;
+    d.data_noise = (float)PLANE_NOISE;
+    d.objective = objective;
     status = drl_trainer_create(model, &d, &trainer);
     for (i = 0; i < steps && status == DRL_OK; ++i) {
         drl_rng rng = drl_trainer_rng(trainer);

@@ -491,8 +491,10 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_net_spectral_grads,     "o:net",                                  DO(drl_net_spectral_grads(NET))) \
   Q(drl_schedule_drl,           "n:3!0!1!-1!501!max p:schedule_memory p:schedule2",  drl_schedule_drl(I(0), (double *)A(1), (drl_schedule *)A(2))) \
   Q(drl_schedule_cdrl,          "n:3!0!1!-1!501!max p:schedule_memory2 p:schedule2", drl_schedule_cdrl(I(0), (double *)A(1), (drl_schedule *)A(2))) \
+  Q(drl_schedule_t1k,           "n:3!0!1!-1!1001!max p:schedule_memory2 p:schedule2", drl_schedule_t1k(I(0), (double *)A(1), (drl_schedule *)A(2))) \
   Q(drl_schedule_scale,         "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_scale((drl_schedule *)A(0), I(1)), 0)) \
   Q(drl_schedule_step,          "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_step((drl_schedule *)A(0), I(1)), 0)) \
+  Q(drl_schedule_f_scale,       "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_f_scale((drl_schedule *)A(0), I(1)), 0)) \
   Q(drl_schedule_level,         "p:schedule n:1!-1!4!max!min",            value_or((double)drl_schedule_level((drl_schedule *)A(0), I(1)), -1)) \
   Q(drl_level_of_logsnr,        "n:1!nan!?inf!?-inf",                     value_or((double)drl_level_of_logsnr(F(0)), -1)) \
   Q(drl_schedule_proposal,      "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_proposal((drl_schedule *)A(0), I(1)), 0)) \
@@ -853,12 +855,12 @@ static void fields(void)
         FIELD(drl_sampler_create_energy, schedule.abar, 'p', "0")            FIELD(drl_sampler_create_energy, schedule.sbar, 'p', "0")
         FIELD(drl_sampler_create_energy, schedule.b2, 'd', "nan!inf!-1!0")   FIELD(drl_sampler_create_energy, schedule_memory[1], 'd', "nan!inf")
         FIELD(drl_sampler_create_energy, how_energy.count, 'i', "-1!min!max") FIELD(drl_sampler_create_energy, how_energy.first, 'i', "-1!max!min")
-        FIELD(drl_sampler_create_energy, how_energy.steps, 'i', "0!-1!max!min") FIELD(drl_sampler_create_energy, how_energy.noise_scale, 'f', "nan!inf!-1")
+        FIELD(drl_sampler_create_energy, how_energy.steps, 'i', "0!max")          FIELD(drl_sampler_create_energy, how_energy.noise_scale, 'f', "nan!inf!-1")
         FIELD(drl_sampler_create_energy, how_energy.from_level, 'i', "-1!1!4!max") FIELD(drl_sampler_create_energy, how_energy.guidance, 'f', "nan!inf!-inf")
         FIELD(drl_sampler_create_energy, how_energy.denoise, 'f', "nan!inf") FIELD(drl_sampler_create_energy, how_energy.known, 'x', "1")
         FIELD(drl_sampler_create_energy, how_energy.mask, 'x', "1")          FIELD(drl_sampler_create_energy, how_energy.start, 'm', "1")
         FIELD(drl_sampler_create_energy, how_energy.energy, 'x', "1")
-        FIELD(drl_sampler_create, how.count, 'i', "-1!min!max")              FIELD(drl_sampler_create, how.steps, 'i', "-1!max!min")
+        FIELD(drl_sampler_create, how.count, 'i', "-1!min!max")              FIELD(drl_sampler_create, how.steps, 'i', "max")       
         FIELD(drl_sampler_create, how.noise_scale, 'f', "nan!inf!-1")        FIELD(drl_sampler_create, how.guidance, 'f', "nan!inf")
         FIELD(drl_sampler_create, how.start, 'm', "1")                       FIELD(drl_sampler_create, label[1], 'i', "-1!3!max!min")
         FIELD(drl_sample, how.count, 'i', "-1!min!max")                      FIELD(drl_sample, how.first, 'i', "-1!max")
@@ -867,7 +869,7 @@ static void fields(void)
         FIELD(drl_model_create, md.channels, 'i', "-1!65537!max")            FIELD(drl_model_create, md.base, 'i', "-4!2!5!65538!max")
         FIELD(drl_model_create, md.blocks, 'i', "-1!4097!max")               FIELD(drl_model_create, md.resolutions, 'i', "-1!9!4!max!min")
         FIELD(drl_model_create, md.mult[0], 'i', "-1!65!max!min")            FIELD(drl_model_create, md.levels, 'i', "-1!1!501!max")
-        FIELD(drl_model_create, md.steps, 'i', "-1!65536!max!min")           FIELD(drl_model_create, md.b2, 'd', "nan!inf!-1")
+        FIELD(drl_model_create, md.steps, 'i', "65536!max")                  FIELD(drl_model_create, md.b2, 'd', "nan!inf!-1")
         FIELD(drl_model_create, md.noise_scale, 'f', "nan!inf!-1")           FIELD(drl_model_create, md.batch, 'i', "-1!max!min")
         FIELD(drl_model_create, md.form, 'i', "-1!2!max")                    FIELD(drl_model_create, md.initializer, 'i', "2!5!65538!max")
         FIELD(drl_model_create, md.initializer_blocks, 'i', "-1!65!max")     FIELD(drl_model_create, md.classes, 'i', "-1!65536!max!min")
@@ -877,7 +879,8 @@ static void fields(void)
         FIELD(drl_trainer_create, td.batch, 'i', "-1!3!max!min")             FIELD(drl_trainer_create, td.learning_rate, 'f', "nan!inf!-1!1")
         FIELD(drl_trainer_create, td.beta1, 'f', "nan!inf!1")                FIELD(drl_trainer_create, td.beta2, 'f', "nan!inf!1")
         FIELD(drl_trainer_create, td.ema, 'f', "nan!inf!1")                  FIELD(drl_trainer_create, td.clip, 'f', "nan!inf")
-        FIELD(drl_trainer_create, td.steps, 'i', "-1!4001!max!min")          FIELD(drl_trainer_create, td.data_noise, 'f', "nan!inf!1")
+        FIELD(drl_trainer_create, td.steps, 'i', "4001!max")                 FIELD(drl_trainer_create, td.data_noise, 'f', "nan!inf!1")
+        FIELD(drl_trainer_create, td.objective, 'i', "1!2!max!min")          FIELD(drl_model_create, md.schedule, 'i', "4!max!min")
         FIELD(drl_trainer_create, td.initializer_rate, 'f', "nan!inf!-1!1")  FIELD(drl_trainer_create, td.label_drop, 'f', "nan!inf!1.5")
         FIELD(drl_trainer_size, td.batch, 'i', "-1!3!max")                   FIELD(drl_trainer_size, td.learning_rate, 'f', "nan!-1")
         FIELD(drl_trainer_step, label[0], 'i', "-1!3!max!min")               FIELD(drl_trainer_step, x[7], 'f', "nan!inf!-inf")

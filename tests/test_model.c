@@ -350,7 +350,8 @@ static void descriptions(void)
     BAD(d.mult[1] = 1000, DRL_E_ARGUMENT);
     BAD(d.levels = 1, DRL_E_ARGUMENT);
     BAD(d.levels = 501, DRL_E_ARGUMENT);
-    BAD(d.steps = -1, DRL_E_ARGUMENT);
+    BAD(d.steps = 65536, DRL_E_ARGUMENT);
+    BAD((d.schedule = DRL_SCHEDULE_T1K, d.levels = 1001), DRL_E_ARGUMENT);
     BAD(d.b2 = -1, DRL_E_ARGUMENT);
     BAD(d.noise_scale = -1, DRL_E_ARGUMENT);
     BAD(d.batch = -1, DRL_E_ARGUMENT);
@@ -365,7 +366,7 @@ static void descriptions(void)
     BAD((d.form = DRL_FORM_CDRL, d.initializer_blocks = -1), DRL_E_ARGUMENT);
     BAD(d.form = DRL_FORM_CDRL, DRL_E_SHAPE);           /* 4 x 6 is not for an initializer */
     BAD((d.form = DRL_FORM_CDRL, d.height = 1, d.width = 4, d.resolutions = 1), DRL_E_SHAPE);   /* and neither is a line */
-    BAD(d.schedule = (drl_schedule_kind)3, DRL_E_ARGUMENT);
+    BAD(d.schedule = (drl_schedule_kind)4, DRL_E_ARGUMENT);
     BAD(d.schedule = (drl_schedule_kind)-1, DRL_E_ARGUMENT);
     d = tiny();
     REFUSED(ctx, drl_model_create(ctx, &d, 0, NULL), DRL_E_ARGUMENT);
@@ -815,7 +816,7 @@ static void schedules(void)
 {
     int form, kind;
     for (form = 0; form < 2; ++form)
-        for (kind = 0; kind < 3; ++kind) {
+        for (kind = 0; kind < 8; ++kind) {                      /* 4 more: and smooth */
             drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
             drl_model_desc d = tiny(), got;
             drl_model *m, *again = NULL;
@@ -825,36 +826,39 @@ static void schedules(void)
             float a[2 * IMAGE], b[2 * IMAGE];
             unsigned char *bytes, *at;
             size_t size, k;
-            int drl = kind ? kind == DRL_SCHEDULE_DRL : form == DRL_FORM_DRL, own = drl == (form == DRL_FORM_DRL), i, told = 0;
+            int expected = kind % 4 ? kind % 4 : form == DRL_FORM_DRL ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL, smooth = kind / 4;
+            int own = expected == (form == DRL_FORM_DRL ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL), i, told = 0;
             d.form = (drl_form)form;
-            d.schedule = (drl_schedule_kind)kind;
+            d.schedule = (drl_schedule_kind)(kind % 4);
+            d.smooth = smooth * 7;
             if (form) d.initializer = -1;
             m = make(ctx, &d, 1);
             randomize(m, 1);
-            if (drl) drl_schedule_drl(3, memory, &want);
-            else drl_schedule_cdrl(3, memory, &want);
+            if (expected == DRL_SCHEDULE_DRL) drl_schedule_drl(3, memory, &want);
+            else if (expected == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(3, memory, &want);
+            else drl_schedule_t1k(3, memory, &want);
             CHECK(drl_model_schedule(m)->levels == 3 && !memcmp(drl_model_schedule(m)->abar, want.abar, 4 * sizeof(double)) && !memcmp(drl_model_schedule(m)->s, want.s, 4 * sizeof(double)) &&
-                  !drl_model_schedule(m)->logsnr == !want.logsnr && drl_model_schedule(m)->b2 == (form ? 4e-4 : 2e-4), "form %d, schedule %d: another one", form, kind);
+                  !drl_model_schedule(m)->logsnr == !want.logsnr && drl_model_schedule(m)->fine == want.fine && drl_model_schedule(m)->b2 == (want.fine ? 0.1 : form ? 4e-4 : 2e-4), "form %d, schedule %d: another one", form, kind);
             CHECK_OK(ctx, drl_model_describe(m, &got));
-            CHECK(got.schedule == (drl ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL), "form %d, schedule %d: resolved to %d", form, kind, (int)got.schedule);
+            CHECK((int)got.schedule == expected && got.smooth == smooth, "form %d, schedule %d: resolved to %d", form, kind, (int)got.schedule);
             memset(&how, 0, sizeof how);
             how.count = 2;
             CHECK_OK(ctx, drl_sample(m, &how, a));
             bytes = saved(ctx, m, &size);
             for (k = 8; k + 9 < size && !told; ++k) told = !memcmp(bytes + k, "schedule=", 9);
             at = bytes + k + 8;
-            CHECK(told == !own, "form %d, schedule %d: the file speaks of it %d times", form, kind, told);
+            CHECK(told == (!own || smooth), "form %d, schedule %d: the file speaks of it %d times", form, kind, told);
             CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
             if (again) {
                 CHECK_OK(ctx, drl_model_describe(again, &got));
-                CHECK(got.schedule == (drl ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL) && got.form == (drl_form)form, "form %d, schedule %d: loaded as %d", form, kind, (int)got.schedule);
+                CHECK((int)got.schedule == expected && got.smooth == smooth && got.form == (drl_form)form, "form %d, schedule %d: loaded as %d", form, kind, (int)got.schedule);
                 CHECK_OK(ctx, drl_sample(again, &how, b));
                 CHECK(!memcmp(a, b, sizeof a), "form %d, schedule %d: loaded, other samples", form, kind);
             }
             drl_model_destroy(again);
             again = NULL;
             for (i = 0; told && i < 2; ++i) {
-                *at = (unsigned char)"3-"[i];
+                *at = (unsigned char)"4-"[i];
                 drl_ctx_clear(ctx);
                 CHECK(drl_model_load_memory(ctx, bytes, size, NULL, &again) != DRL_OK && !again && drl_ctx_message(ctx)[0], "schedule=%c was taken", *at);
             }
@@ -1245,7 +1249,7 @@ static void files(int cdrl)
         for (way = 0; way < (cdrl ? 22 : 16); ++way) {
             static const char *const fields[][2] = {
                 { "height=4", "height=8" }, { "base=6", "base=8" }, { "base=6", "base=65536" }, { "blocks=2", "blocks=1" }, { "levels=3", "levels=-3" }, { "levels=3", "level=3" },
-                { "steps=4", "steps=-4" }, { "resolutions=2", "resolutions=30" }, { "channels=3", "channels=3 channels=3" }, { "width=6", "width=6.5" }, { "height=4 ", "" },
+                { "steps=4", "steps=65536" }, { "resolutions=2", "resolutions=30" }, { "channels=3", "channels=3 channels=3" }, { "width=6", "width=6.5" }, { "height=4 ", "" },
                 { "form=1", "form=0" }, { "form=1 ", "" }, { "form=1", "form=2" }, { "initializer=-1", "initializer=8" }, { "classes=2", "classes=3" }, { "classes=2", "classes=-2" }
             };
             drl_status want_status = DRL_E_FORMAT, status;

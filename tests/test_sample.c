@@ -73,6 +73,34 @@ static void schedule(void)
     }
 }
 
+/* All 1000 betas in equal stretches, at the end nothing of the signal; steps of one length over s, and sbar_{t+1} for f. */
+static void fine_schedule(void)
+{
+    static const int levels[4] = { 2, 7, 200, 1000 };
+    static double memory[4 * 1001];
+    drl_schedule s;
+    int i, k;
+    for (k = 0; k < 4; ++k) {
+        int T = levels[k], beta = 0;
+        double log_bar = 0;
+        CHECK(drl_schedule_t1k(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 0.1 && s.fine && !s.logsnr, "T %d", T);
+        for (i = 0; i < T; ++i) {
+            int end = (int)floor(i * 999.0 / (T - 1) + 1e-9);
+            double log_a = 0;
+            for (; beta <= end; ++beta) log_a += 0.5 * log(1 - (1e-4 + beta * (0.02 - 1e-4) / 999));
+            log_bar += log_a;
+            CHECK(fabs(s.a[i] - exp(log_a)) < 1e-12 && fabs(s.abar[i] - exp(log_bar)) < 1e-12 && fabs(s.sbar[i] - sqrt(-expm1(2 * log_bar))) < 1e-10, "T %d: a[%d] is %.15f, not %.15f", T, i, s.a[i], exp(log_a));
+        }
+        CHECK(beta == 1000 && s.a[T] == 0 && s.s[T] == 1 && s.abar[T] == 0 && s.sbar[T] == 1, "T %d: %d betas, at the end a %g", T, beta, s.a[T]);
+        for (i = 0; i < T; ++i)
+            CHECK(fabs(drl_schedule_step(&s, i) - sqrt(0.1) * s.s[i + 1]) < 1e-15 && drl_schedule_f_scale(&s, i) == s.sbar[i + 1] && drl_schedule_level(&s, i) == (float)i, "T %d: step and f of level %d", T, i);
+        CHECK(drl_schedule_f_scale(&s, T) == 0 && drl_schedule_f_scale(&s, -1) == 0 && drl_schedule_f_scale(NULL, 0) == 0, "levels that are not there");
+    }
+    CHECK(drl_schedule_t1k(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_t1k(1001, memory, &s) == DRL_E_ARGUMENT && drl_schedule_t1k(6, NULL, &s) == DRL_E_ARGUMENT, "out of range");
+    drl_schedule_drl(6, memory, &s);
+    CHECK(!s.fine && drl_schedule_f_scale(&s, 2) == drl_schedule_step(&s, 2) * drl_schedule_step(&s, 2), "f of a coarse schedule");
+}
+
 /* -- mixtures -- */
 
 typedef struct target {
@@ -954,7 +982,7 @@ static void starts(void)
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
     how = obj_desc(); how.steps = 0;
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
-    how.steps = -3;
+    how.steps = 2147483647;
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
     how = obj_desc(); how.count = -1;
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
@@ -1695,10 +1723,82 @@ static void run_until(void)
     drl_ctx_destroy(ctx);
 }
 
+/* K = 0: by hand, in double, one draw of N(x_{t+1} + s^2 grad F(x_{t+1}), s^2) a level; in slices, saved and restored, the same bits; and on the fine
+ * schedule, where s is small, the data's own mean and spread. */
+static void no_steps(void)
+{
+    static double memory[4 * 1001];
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 2, NULL);
+    static float out[2000], all[12], got[12];
+    double x[12], mean = 0, var = 0;
+    drl_sample_desc how;
+    drl_schedule s;
+    drl_sampler *sampler = NULL;
+    target g = { 2, 3, { 0.4, 0.6 }, { -0.5, 0.2, 0.9, 0.6, -0.3, -0.8 }, { 0.2, 0.3, 0.1, 0.15, 0.3, 0.2 } };
+    drl_mixture m;
+    drl_energy e = energy_of(&g, &s, &m);
+    uint64_t seed = 5;
+    int t, i, j, k;
+    drl_schedule_t1k(60, memory, &s);
+    memset(&how, 0, sizeof how);
+    how.count = 4; how.seed = seed; how.steps = -3;
+    for (i = 0; i < 4; ++i) {
+        drl__noise_counter(&seed, ctx, i, 0, all, 3);
+        for (j = 0; j < 3; ++j) x[3 * i + j] = (double)all[j];
+    }
+    for (t = 59; t >= 0; --t)
+        for (i = 0; i < 4; ++i) {
+            double a = t == 59 ? 1.0 : s.a[t + 1], part[3], p = density(&g, &s, t, x + 3 * i, part), grad[3];
+            for (j = 0; j < 3; ++j)
+                for (grad[j] = 0, k = 0; k < 2; ++k)
+                    grad[j] -= part[k] / p * (x[3 * i + j] - a * s.abar[t] * g.mean[3 * k + j]) / (a * a * (s.abar[t] * s.abar[t] * g.variance[3 * k + j] + s.sbar[t] * s.sbar[t]));
+            drl__noise_counter(&seed, ctx, i, 60 - t, all, 3);
+            for (j = 0; j < 3; ++j) x[3 * i + j] = (x[3 * i + j] + s.s[t + 1] * s.s[t + 1] * grad[j] + s.s[t + 1] * (double)all[j]) / a;
+        }
+    for (k = 0; k < 2; ++k) {                                   /* at once; level by level through a saved state */
+        unsigned char state[4 * (16 + 24)];
+        CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
+        CHECK(drl_sampler_steps_left(sampler) == 60, "%d steps", drl_sampler_steps_left(sampler));
+        for (i = 0; i < 60 && k; ++i) {
+            drl_sampler_run(sampler, 1);
+            CHECK_OK(ctx, drl_sampler_save(sampler, state, sizeof state));
+            drl_sampler_destroy(sampler);
+            CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
+            CHECK_OK(ctx, drl_sampler_restore(sampler, state, sizeof state));
+        }
+        CHECK_OK(ctx, drl_sampler_run(sampler, 100));
+        for (i = 0; i < 4; ++i) drl_sampler_image(sampler, i, (k ? got : all) + 3 * i);
+        if (k) {
+            drl_sampler *other = NULL;
+            how.steps = 1;
+            CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &other));
+            REFUSED(ctx, drl_sampler_restore(other, state, sizeof state), DRL_E_FORMAT);
+            drl_sampler_destroy(other);
+        }
+        drl_sampler_destroy(sampler);
+    }
+    for (i = 0; i < 12; ++i) CHECK(fabs((double)all[i] - x[i]) < 1e-5 * (1 + fabs(x[i])), "K = 0, pixel %d: %.7f, by hand %.7f", i, (double)all[i], x[i]);
+    CHECK(!memcmp(all, got, sizeof all), "K = 0: in slices other bits");
+
+    drl_schedule_t1k(1000, memory, &s);
+    g.components = 1; g.size = 1; g.weight[0] = 1; g.mean[0] = 0.7; g.variance[0] = 0.25;
+    e = energy_of(&g, &s, &m);
+    how.count = 2000; how.steps = -1;
+    CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
+    CHECK_OK(ctx, drl_sampler_run(sampler, 1000));
+    for (i = 0; i < 2000; ++i) { drl_sampler_image(sampler, i, out + i); mean += (double)out[i] / 2000; }
+    for (i = 0; i < 2000; ++i) var += ((double)out[i] - mean) * ((double)out[i] - mean) / 1999;
+    CHECK(fabs(mean - 0.7) < 4 * 0.5 / sqrt(2000.0) && fabs(var - 0.25) < 4 * 0.25 * sqrt(2 / 2000.0), "K = 0, T1k: mean %.4f, variance %.4f", mean, var);
+    drl_sampler_destroy(sampler);
+    drl_ctx_destroy(ctx);
+}
+
 int main(void)
 {
     test_seed = 7;
     schedule();
+    fine_schedule();
+    no_steps();
     mixture();
     one_step();
     gaussian();

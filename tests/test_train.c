@@ -1128,6 +1128,101 @@ static void divergence(void)
     }
 }
 
+/* Score matching: the loss by its definition, from the draws and the model's own gradients; the gradient by the parameters beside differences of that
+ * loss, which knows nothing of the two points; the update is of that gradient. With K = 0 (at x_{t+1}) and without (at a x_t). */
+static void score_matching(int none)
+{
+    drl_model_desc md = tiny();
+    drl_train_desc td = plan();
+    drl_train_report report;
+    drl_schedule sc;
+    drl_energy e;
+    setup s;
+    float x0[BATCH * IMAGE], x[IMAGE], eps[IMAGE], grad[IMAGE];
+    double loss = 0, again = 0, worst = 0, dot = 0, norms = 0, *slope;
+    size_t k, count, tried = 0;
+    float *g;
+    int i, j, round;
+    md.schedule = DRL_SCHEDULE_T1K; md.levels = none ? 40 : 6; md.steps = none ? -1 : 3; md.smooth = md.no_spectral = 1;
+    td.objective = DRL_OBJECTIVE_SCORE; td.data_noise = 0.05f; td.clip = -1; td.flip = 0; td.seed = 3;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    sc = *drl_model_schedule(s.m);
+    e = drl_model_energy(s.m);
+    count = drl_net_params_size(s.m->net);
+    pictures(s.tr, x0, BATCH);
+    drl__diffuse(s.tr, x0, NULL);
+    CHECK_OK(s.ctx, drl__train_score(s.tr, &e, &loss));
+    for (i = 0; i < BATCH; ++i) {
+        int t = s.tr->t[i], at = none ? t + 1 : t;
+        double a = none ? 1 : drl_schedule_scale(&sc, t), sigma = a * sqrt(sc.sbar[at] * sc.sbar[at] + 0.0025 * sc.abar[at] * sc.abar[at]);
+        drl__train_noise(s.tr, s.ctx, i, 0, eps, IMAGE);
+        for (j = 0; j < IMAGE; ++j) x[j] = (float)(a * sc.abar[at] * (double)x0[i * IMAGE + j] + sigma * (double)eps[j]);
+        e.eval(e.user, 1, x, &t, NULL, NULL, grad);
+        for (j = 0; j < IMAGE; ++j) again += pow(sigma * (double)grad[j] + (double)eps[j], 2) / (2.0 * IMAGE * BATCH);
+    }
+    CHECK(fabs(loss - again) < 1e-5 * again, "the loss is %.8f, by definition %.8f", loss, again);
+    pictures(s.tr, x0, BATCH);
+    g = floats(count);
+    slope = (double *)calloc(count, sizeof *slope);
+    if (!slope) exit(3);
+    CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, &report));
+    CHECK(fabs(report.loss - again) < 1e-5 * again, "the step's loss is %.8f, by definition %.8f", report.loss, again);
+    memcpy(g, drl_net_grads(s.m->net), count * sizeof *g);
+    unmake(&s);
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    e = drl_model_energy(s.m);
+    for (k = 0; k < count; k += 7) {
+        float *p = drl_net_params(s.m->net) + k, was = *p;
+        double side[2] = { 0, 0 };
+        for (round = 0; round < 2; ++round) {
+            *p = was + (round ? 0.02f : -0.02f);
+            drl_net_refresh(s.m->net, 0);
+            drl__diffuse(s.tr, x0, NULL);
+            drl__train_score(s.tr, &e, &side[round]);
+        }
+        *p = was;
+        slope[k] = (side[1] - side[0]) / 0.04;
+        dot += slope[k] * (double)g[k];
+        norms += slope[k] * slope[k];
+        worst += pow(slope[k] - (double)g[k], 2);
+        ++tried;
+    }
+    CHECK(norms > 0 && sqrt(worst / norms) < 0.03, "K = %d: gradient of %d parameters is %.4f away from differences of the loss (their size 1), product %.4f", none ? 0 : 3, (int)tried, sqrt(worst / norms), dot / norms);
+    free(slope);
+    free(g);
+    unmake(&s);
+}
+
+/* A chain of no steps: y_K is a draw of the normal approximation, and the step is that of recovery likelihood in all else. */
+static void contrast_without_steps(void)
+{
+    drl_model_desc md = tiny();
+    drl_train_desc td = plan();
+    drl_energy e;
+    drl_schedule sc;
+    setup s;
+    float x0[BATCH * IMAGE], eps[IMAGE], want[BATCH * IMAGE], grad[IMAGE];
+    double moved = 0;
+    int i, j;
+    md.schedule = DRL_SCHEDULE_T1K; md.levels = 40; md.steps = -1;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    sc = *drl_model_schedule(s.m);
+    e = drl_model_energy(s.m);
+    pictures(s.tr, x0, BATCH);
+    drl__diffuse(s.tr, x0, NULL);
+    for (i = 0; i < BATCH; ++i) {
+        int t = s.tr->t[i];
+        double sigma = sc.s[t + 1];
+        e.eval(e.user, 1, s.tr->x_next + i * IMAGE, &t, NULL, NULL, grad);
+        drl__train_noise(s.tr, s.ctx, i, 2, eps, IMAGE);
+        for (j = 0; j < IMAGE; ++j) want[i * IMAGE + j] = (float)((double)s.tr->x_next[i * IMAGE + j] + sigma * sigma * (double)grad[j] + sigma * (double)eps[j]);
+    }
+    CHECK_OK(s.ctx, drl__train_chains(s.tr, &e, &moved));
+    for (i = 0; i < BATCH * IMAGE; ++i) CHECK(fabs((double)(s.tr->y[i] - want[i])) < 2e-5 * (1 + fabs((double)want[i])), "K = 0: y_K[%d] is %.7f, by hand %.7f", i, (double)s.tr->y[i], (double)want[i]);
+    steps(&s, 3);
+    unmake(&s);
+}
+
 static void descriptions(void)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
@@ -1140,7 +1235,8 @@ static void descriptions(void)
 #define BAD(assign) do { d = plan(); assign; REFUSED(ctx, drl_trainer_create(m, &d, &tr), DRL_E_ARGUMENT); bytes = 5; REFUSED(ctx, drl_trainer_size(m, &d, &bytes), DRL_E_ARGUMENT); CHECK(!tr && bytes == 5, "a refused trainer was returned"); } while (0)
     BAD(d.batch = -1);
     BAD(d.batch = BATCH + 1);
-    BAD(d.steps = -1);
+    BAD(d.objective = (drl_objective)2);
+    BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* the model is not smooth */
     BAD(d.steps = 100000);
     BAD(d.learning_rate = -1e-3f);
     BAD(d.learning_rate = (float)NAN);
@@ -1513,6 +1609,9 @@ int main(void)
     bad_labels();
     steep_start();
     divergence();
+    score_matching(1);
+    score_matching(0);
+    contrast_without_steps();
     bad_snapshot();
     rollback_both();
     descriptions();
