@@ -91,6 +91,10 @@ parity-full: build/parity
 ablation: build/ablation
 	build/ablation
 
+# KL of the data from trained energies of the plane, four ways to train them, ten seeds of three data sets: half an hour of one core.
+landscape: build/landscape
+	build/landscape
+
 check-all:
 	@sh tests/check-all.sh
 
@@ -100,4 +104,4 @@ coverage:
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation coverage
+.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation landscape coverage

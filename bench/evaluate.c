@@ -2,7 +2,7 @@
  *
  *   cc -O2 -DDRL_THREADS bench/evaluate.c -o build/evaluate -lm
  *   build/evaluate [MODEL.safetensors ...] [--table] [--guidance "0 0.5 1 2 4"] [--ood] [--count 1000] [--steps K] [--keep-step]
- *                  [--seed 1] [--data ../shared] [--threads 2] [--isa NAME]
+ *                  [--chains FILE] [--seed 1] [--data ../shared] [--threads 2] [--isa NAME]
  *
  * Needs the data folder: MNIST, a small digit classifier and, for --ood, the tiles. Prints the scale first: the classifier's accuracy on the
  * test images (0.9600), and in its 64 features the Frechet distance to the training images of the test images (0.46), of blurred ones (37.5)
@@ -13,6 +13,9 @@
  *   --guidance LIST            models with ten classes: share of samples that the classifier takes for the digit asked for, and their distance
  *   --ood                      the probability that a test image scores higher than an image of another kind (AUROC), by f of levels 0 to 3; training
  *                              images: about 0.5
+ *   --chains FILE              of examples/09_long_chain: the same figures for its chains after 0, 100, 1000, ... steps, beside as many test images
+ * Models of 16 x 16 (02_train_images --half): their samples, and all images that they are compared with, are 2 x 2 means, shown to the classifier at 32 x 32.
+ * Models of many levels (--t1k): --ood takes levels 0, 99, 199 and 299, which have the noise of levels 0 to 3 of six.
  * With several models, one for each seed say, a table has a column for each, then mean and standard deviation. The same models, options and
  * seed print the same figures, at any number of threads. A distance of fewer samples is larger: compare at one --count.
  */
@@ -30,7 +33,7 @@
 #define ROWS     16
 
 static const char usage[] =
-    "evaluate [MODEL.safetensors ...] [--table] [--guidance \"0 0.5 1 2 4\"] [--ood] [--count N] [--steps K] [--keep-step]\n"
+    "evaluate [MODEL.safetensors ...] [--table] [--guidance \"0 0.5 1 2 4\"] [--ood] [--chains FILE] [--count N] [--steps K] [--keep-step]\n"
     "         [--seed N] [--data FOLDER] [--threads N] [--isa NAME]\n";
 
 typedef struct judge {
@@ -47,6 +50,7 @@ typedef struct judge {
     int models;
     drl_sample_desc how;                            /* count, seed and steps as asked for */
     float *samples;                                 /* [count * PIXELS] */
+    int half;                                       /* the models' images are half as wide and high as the classifier's */
 } judge;
 
 /* What the classifier makes of a set of images. */
@@ -154,6 +158,39 @@ static const char *in_folder(const judge *e, const char *name, char *path, size_
     return path;
 }
 
+/* Images as models of half the size see them: every 2 x 2 pixels get their mean. */
+static void halve(float *x, int n)
+{
+    size_t i, r, c;
+    for (i = 0; i < (size_t)n; ++i)
+        for (r = 0; r < SIDE; r += 2)
+            for (c = 0; c < SIDE; c += 2) {
+                float *p = x + i * PIXELS + r * SIDE + c;
+                p[0] = p[1] = p[SIDE] = p[SIDE + 1] = 0.25f * (p[0] + p[1] + p[SIDE] + p[SIDE + 1]);
+            }
+}
+
+/* n images of the model's size, at the beginning of x, to the classifier's. */
+static void enlarge(const judge *e, float *x, int n)
+{
+    int i, r, c;
+    if (!e->half) return;
+    for (i = n - 1; i >= 0; --i) {
+        float image[PIXELS / 4];
+        memcpy(image, x + (size_t)i * (PIXELS / 4), sizeof image);
+        for (r = 0; r < SIDE; ++r) for (c = 0; c < SIDE; ++c) x[(size_t)i * PIXELS + (size_t)(r * SIDE + c)] = image[r / 2 * (SIDE / 2) + c / 2];
+    }
+}
+
+/* And back, in place. */
+static void reduce(const judge *e, float *x, int n)
+{
+    int i, r, c;
+    if (!e->half) return;
+    for (i = 0; i < n; ++i)
+        for (r = 0; r < SIDE / 2; ++r) for (c = 0; c < SIDE / 2; ++c) x[(size_t)i * (PIXELS / 4) + (size_t)(r * (SIDE / 2) + c)] = x[(size_t)i * PIXELS + (size_t)(2 * r * SIDE + 2 * c)];
+}
+
 static int load(judge *e)
 {
     char path[3][1024];
@@ -184,6 +221,10 @@ static int load(judge *e)
         if (drl_dataset_image(e->ctx, e->train, i, SIDE, SIDE, x + (size_t)i * PIXELS) != DRL_OK) return fail(e, "training images");
     for (i = 0; i < e->test_count; ++i)
         if (drl_dataset_image(e->ctx, e->tests, i, SIDE, SIDE, e->test + (size_t)i * PIXELS) != DRL_OK) return fail(e, "test images");
+    if (e->half) {
+        halve(x, e->reference_count);
+        halve(e->test, e->test_count);
+    }
     failed = features(e, x, e->reference_count, e->reference);
     free(x);
     return failed;
@@ -265,8 +306,9 @@ static int load_models(judge *e, char **path, int count)
         e->name[e->models] = path[e->models];
         if (drl_model_load(e->ctx, path[e->models], &e->model[e->models]) != DRL_OK) return fail(e, path[e->models]);
         drl_model_describe(e->model[e->models], &d);
-        if (d.height != SIDE || d.width != SIDE || d.channels != 1) {
-            fprintf(stderr, "%s draws %d x %d x %d, not %d x %d x 1\n", path[e->models], d.height, d.width, d.channels, SIDE, SIDE);
+        if (!e->models) e->half = d.height == SIDE / 2;
+        if (d.height != SIDE >> e->half || d.width != d.height || d.channels != 1) {
+            fprintf(stderr, "%s draws %d x %d x %d, not %d x %d x 1\n", path[e->models], d.height, d.width, d.channels, SIDE >> e->half, SIDE >> e->half);
             return 1;
         }
     }
@@ -276,6 +318,7 @@ static int load_models(judge *e, char **path, int count)
 static int sample(judge *e, int m, const drl_sample_desc *how, const uint8_t *asked, verdict *v)
 {
     if (drl_sample(e->model[m], how, e->samples) != DRL_OK) return fail(e, e->name[m]);
+    enlarge(e, e->samples, how->count);
     clamp(e->samples, (size_t)how->count * PIXELS);
     return look(e, e->samples, how->count, asked, v);
 }
@@ -407,7 +450,7 @@ static int show_ood(judge *e)
     enum { KINDS = 4, LEVELS = 4 };
     static const char *const kind[KINDS] = { "training images (about 0.5)", "tiles in grey", "test images upside down", "means of two test images" };
     double area[LEVELS][KINDS][MODELS];
-    float *set[KINDS], *score, *other, *work;
+    float *set[KINDS], *score, *other, *work, *own;
     int count[KINDS], i, k, m, t, most;
     drl_rng rng = { 2, 0, 0 };
     for (k = 0; k < KINDS; ++k) count[k] = e->test_count;
@@ -423,14 +466,21 @@ static int show_ood(judge *e)
         }
         if (drl_dataset_image(e->ctx, e->train, i % e->train->count, SIDE, SIDE, set[0] + (size_t)i * PIXELS) != DRL_OK) return fail(e, "training images");
     }
+    if (e->half) halve(set[1], count[1]);
+    if (e->half) halve(set[0], count[0]);
+    for (k = 0; k < KINDS; ++k) reduce(e, set[k], count[k]);
     most = count[1] > e->test_count ? count[1] : e->test_count;
+    own = images_of((size_t)e->test_count);
+    memcpy(own, e->test, (size_t)e->test_count * PIXELS * sizeof *own);
+    reduce(e, own, e->test_count);
     score = (float *)block((size_t)e->test_count, sizeof *score);
     other = (float *)block((size_t)most, sizeof *other);
     work = images_of((size_t)most);
     for (m = 0; m < e->models; ++m) for (t = 0; t < LEVELS; ++t) {
-        if (drl_model_score(e->model[m], t, e->test_count, e->test, NULL, score, work) != DRL_OK) return fail(e, e->name[m]);
+        int level = drl_model_schedule(e->model[m])->fine && t ? 100 * t - 1 : t;
+        if (drl_model_score(e->model[m], level, e->test_count, own, NULL, score, work) != DRL_OK) return fail(e, e->name[m]);
         for (k = 0; k < KINDS; ++k)
-            if (drl_model_score(e->model[m], t, count[k], set[k], NULL, other, work) != DRL_OK ||
+            if (drl_model_score(e->model[m], level, count[k], set[k], NULL, other, work) != DRL_OK ||
                 drl_auroc(e->ctx, score, e->test_count, other, count[k], &area[t][k][m]) != DRL_OK) return fail(e, e->name[m]);
     }
     show_models(e, "AUROC of test images, by f of each level, against");
@@ -443,14 +493,47 @@ static int show_ood(judge *e)
     free(score);
     free(other);
     free(work);
+    free(own);
     return 0;
+}
+
+/* The rows of a file of examples/09_long_chain. */
+static int show_chains(judge *e, const char *path)
+{
+    drl_safetensors *st = NULL;
+    const drl_array *at, *rows;
+    size_t floats, size = (size_t)PIXELS >> 2 * e->half;
+    verdict v;
+    int i, n, failed = 0;
+    if (drl_safetensors_open(e->ctx, path, &st) != DRL_OK) return fail(e, path);
+    at = drl_safetensors_find(st, "at");
+    rows = drl_safetensors_find(st, "rows");
+    floats = at && rows && drl_array_count(at) ? drl_array_count(rows) / drl_array_count(at) : 0;
+    n = (int)(floats / size);
+    if (n < 2 || n > e->test_count || floats % size || at->dtype != DRL_DTYPE_I32 || !drl_array_floats(rows)) { fprintf(stderr, "%s: not chains of 2 to %d images of this size\n", path, e->test_count); return 1; }
+    failed = look(e, e->test, n, NULL, &v);
+    printf("%d chains                 frechet   of means   confidence   inception score\n", n);
+    if (!failed) printf("as many test images  %10.2f %10.2f %12.3f %10.2f\n", v.distance, v.mean_term, v.confidence, v.score);
+    for (i = 0; i < (int)drl_array_count(at) && !failed; ++i) {
+        float *x = images_of((size_t)n);
+        int32_t step;
+        memcpy(&step, (const char *)at->data + (size_t)i * sizeof step, sizeof step);
+        memcpy(x, drl_array_floats(rows) + (size_t)i * floats, floats * sizeof *x);
+        enlarge(e, x, n);
+        clamp(x, (size_t)n * PIXELS);
+        failed = look(e, x, n, NULL, &v);
+        if (!failed) printf("after %6d steps   %10.2f %10.2f %12.3f %10.2f\n", (int)step, v.distance, v.mean_term, v.confidence, v.score);
+        free(x);
+    }
+    drl_safetensors_close(st);
+    return failed;
 }
 
 int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     static judge e;
-    const char *list;
+    const char *list, *chains;
     float weight[ROWS];
     int weights = 0, table, ood, count, failed;
     e.ctx = options_context(&o);
@@ -462,6 +545,7 @@ int main(int argc, char **argv)
     table = option_flag(&o, "--table");
     ood = option_flag(&o, "--ood");
     list = option_text(&o, "--guidance", NULL);
+    chains = option_text(&o, "--chains", NULL);
     count = options_rest(&o, usage);
     while (list) {
         char *end;
@@ -476,14 +560,15 @@ int main(int argc, char **argv)
         list = end;
     }
     if (e.how.count < 2 || e.how.count > 100000 || e.how.steps < 0 || count > MODELS) { fprintf(stderr, "2 to 100000 samples, at most %d models\n%s", MODELS, usage); return 2; }
-    if (!count && (table || ood || weights)) { fprintf(stderr, "a model is needed for --table, --guidance and --ood\n%s", usage); return 2; }
+    if (!count && (chains || table || ood || weights)) { fprintf(stderr, "a model is needed for --table, --guidance and --ood\n%s", usage); return 2; }
     if (load_models(&e, argv + 1, count) || load(&e)) return 1;     /* all that can be missing, before anything that takes long */
     e.samples = images_of((size_t)e.how.count);
     failed = show_scale(&e);
     if (!failed && table) failed = show_table(&e);
     if (!failed && weights) failed = show_guidance(&e, weight, weights);
     if (!failed && ood) failed = show_ood(&e);
-    if (!failed && e.models && !table && !weights && !ood) failed = show_samples(&e);
+    if (!failed && chains) failed = show_chains(&e, chains);
+    if (!failed && e.models && !table && !weights && !ood && !chains) failed = show_samples(&e);
     while (e.models) drl_model_destroy(e.model[--e.models]);
     free(e.reference);
     free(e.test);

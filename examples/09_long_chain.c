@@ -11,9 +11,10 @@
  * marginal density of the level (lowest unless --level), or of the conditional, given one x_{t+1} each. Langevin takes the level's own step;
  * the others choose theirs in their first 500 steps.
  * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and PREFIX.chains, from which --resume
- * goes on with the same words and any larger --steps. Samples of a few steps a level lie short of where chains settle, so F climbs at first. Stable
- * chains then keep their mean F, and their pictures; diverging ones go on climbing, to places that F likes and data never was at. Where MALA's
- * step is far below the level's own, Langevin chains are of another density than exp(F). 1000 steps of 8 sprites take some seconds.
+ * goes on with the same words and any larger --steps. Stable chains keep their mean F, and their pictures; diverging ones go on climbing, to places that F
+ * likes and data never was at. Chains of a few steps a level are trained to end where they end, not to stay: theirs climb. Models trained by score
+ * matching (02_train_images --t1k) stay. Where MALA's step is far below the level's own, Langevin chains are of another density than exp(F).
+ * 1000 steps of 8 sprites take some seconds.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -35,7 +36,8 @@ typedef struct run {
     size_t floats;                  /* of all points */
     int taken;                      /* rows of the picture */
     int32_t at[ROWS + 1];           /* their steps; one more for the last */
-    float *rows;                    /* y at those steps */
+    float *rows;                    /* x = y / a at those steps */
+    float inverse;                  /* 1 / a */
     char path[1024];
 } run;
 
@@ -97,9 +99,11 @@ static drl_status resume(run *r)
 /* A row of the picture: the chains where they are now. */
 static void snapshot(run *r, int step)
 {
-    r->at[r->taken] = step;
-    memcpy(r->rows + (size_t)r->taken * r->floats, drl_mcmc_points(r->chains), r->floats * sizeof(float));
-    ++r->taken;
+    const float *y = drl_mcmc_points(r->chains);
+    float *row = r->rows + (size_t)r->taken * r->floats;
+    size_t j;
+    for (j = 0; j < r->floats; ++j) row[j] = y[j] * r->inverse;
+    r->at[r->taken++] = step;
 }
 
 static void tell(const run *r, int count, double start)
@@ -115,12 +119,12 @@ static void tell(const run *r, int count, double start)
 }
 
 /* The model's own samples of level t, as y, and the x_{t+1} that they came from. */
-static drl_status draw(drl_model *model, const drl_model_desc *d, int t, int count, uint64_t seed, float *y, float *x_next)
+static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float *y, float *x_next)
 {
     drl_sampler *sampler = NULL;
     drl_sample_desc how;
     double a = drl_schedule_scale(drl_model_schedule(model), t);
-    size_t size = (size_t)d->height * (size_t)d->width * (size_t)d->channels, j;
+    size_t size = drl_model_energy(model).size, j;
     drl_status status;
     int i;
     memset(&how, 0, sizeof how);
@@ -128,9 +132,9 @@ static drl_status draw(drl_model *model, const drl_model_desc *d, int t, int cou
     how.seed = seed;
     how.denoise = -1;                                           /* that would not be a sample of the level any more */
     status = drl_sampler_create(model, &how, &sampler);
-    if (status == DRL_OK) status = drl_sampler_run(sampler, (d->levels - 1 - t) * d->steps);
+    while (status <= DRL_RUNNING && drl_sampler_level(sampler) > t) status = drl_sampler_run(sampler, 1);
     for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, x_next + (size_t)i * size);
-    if (status <= DRL_RUNNING) status = drl_sampler_run(sampler, d->steps);
+    while (status <= DRL_RUNNING && drl_sampler_level(sampler) == t) status = drl_sampler_run(sampler, 1);
     for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, y + (size_t)i * size);
     for (j = 0; j < (size_t)count * size; ++j) y[j] *= (float)a;
     drl_sampler_destroy(sampler);
@@ -146,7 +150,7 @@ int main(int argc, char **argv)
     drl_ctx *ctx = options_context(&o);
     const char *prefix = option_text(&o, "--out", "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
     int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), goes_on = option_flag(&o, "--resume"), words, level, k, i, columns;
-    double minutes = option_number(&o, "--minutes", 1), start, inverse;
+    double minutes = option_number(&o, "--minutes", 1), start;
     char name[1024], text[64];
     drl_model *model = NULL;
     drl_model_desc d;
@@ -190,7 +194,7 @@ int main(int argc, char **argv)
     x_next = (float *)malloc(r.floats * sizeof *x_next);
     r.rows = (float *)malloc((ROWS + 1) * r.floats * sizeof *r.rows);
     if (!y || !x_next || !r.rows) { fprintf(stderr, "out of memory for %d chains\n", md.count); return 1; }
-    if (draw(model, &d, level, md.count, md.seed, y, x_next) != DRL_OK) return fail(ctx, "sampling");
+    if (draw(model, level, md.count, md.seed, y, x_next) != DRL_OK) return fail(ctx, "sampling");
     md.kernel = (drl_mcmc_kernel)k;
     md.level = level;
     md.schedule = drl_model_schedule(model);
@@ -203,7 +207,9 @@ int main(int argc, char **argv)
     if (goes_on) {
         status = resume(&r);
         if (status != DRL_OK) { fprintf(stderr, "%s: %s %s\n", r.path, drl_status_text(status), drl_ctx_message(ctx)); return 1; }
-    } else snapshot(&r, 0);
+    }
+    r.inverse = (float)(1 / drl_schedule_scale(md.schedule, level));
+    if (!goes_on) snapshot(&r, 0);
     start = seconds_now();
     printf("%8s %14s %10s %9s %11s %9s %8s\n", "step", "mean F", "deviation", "accept", "step size", "divergent", "seconds");
     tell(&r, md.count, start);
@@ -220,15 +226,12 @@ int main(int argc, char **argv)
     if (r.at[r.taken - 1] != now.step) snapshot(&r, now.step);
     if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));        /* what there is can be seen all the same */
 
-    inverse = 1 / drl_schedule_scale(md.schedule, level);
-    columns = md.count;
+    columns = md.count < 16 ? md.count : 16;
     k = d.height < 24 ? 4 : 2;
     p = picture_create(columns * (d.width * k + 2) + 2, r.taken * (d.height * k + 14), 0x303030ffu);
     for (i = 0; i < r.taken; ++i) {
+        const float *row = r.rows + (size_t)i * r.floats;
         int c;
-        size_t j;
-        float *row = r.rows + (size_t)i * r.floats;
-        for (j = 0; j < r.floats; ++j) row[j] *= (float)inverse;        /* x = y / a */
         snprintf(text, sizeof text, "%d steps", (int)r.at[i]);
         picture_text(&p, 2, i * (d.height * k + 14) + 2, text, 0xffffffffu, 2);
         for (c = 0; c < columns; ++c) picture_image(&p, 2 + c * (d.width * k + 2), i * (d.height * k + 14) + 14, row + (size_t)c * e.size, d.height, d.width, d.channels, k);

@@ -200,11 +200,14 @@ static inline int sprites_create(uint64_t seed, int count, drl_dataset *ds)
 
 static inline void sprites_destroy(drl_dataset *ds) { free((void *)(uintptr_t)ds->pixels); memset(ds, 0, sizeof *ds); }
 
+#define SPRITE_NOISE 0.05f          /* on the images */
+
 /* The loop of 02_train_images.c without its comforts, for so many steps, or, if that is zero, minutes; leaves the averaged weights. */
 static inline drl_status sprites_train(drl_ctx *ctx, drl_model *model, int steps, double minutes, uint64_t seed)
 {
     static float x0[16 * SPRITE_BYTES];
     drl_dataset sprites;
+    drl_model_desc md;
     drl_train_desc td;
     drl_train_report report;
     drl_trainer *trainer = NULL;
@@ -217,7 +220,12 @@ static inline drl_status sprites_train(drl_ctx *ctx, drl_model *model, int steps
     td.seed = seed;
     td.learning_rate = 1e-3f;
     td.warmup = 50;
-    td.data_noise = 0.05f;
+    td.data_noise = SPRITE_NOISE;
+    drl_model_describe(model, &md);
+    if (md.schedule == DRL_SCHEDULE_T1K) {
+        td.objective = DRL_OBJECTIVE_SCORE;
+        td.beta1 = 0.9f;
+    }
     status = drl_trainer_create(model, &td, &trainer);
     while (status == DRL_OK && done < 1) {
         drl_rng rng = drl_trainer_rng(trainer);
