@@ -42,10 +42,10 @@
  * model of y_t = a_{t+1} x_t, log p(y_t) = F(y_t, t) + const, is trained by the likelihood of recovering y_t from x_{t+1}:
  *     log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const                                  [Gao21] (6)
  * which has one mode or few, so K Langevin steps sample it. Sampling starts from noise and walks the levels down. F is a *negative*
- * energy throughout. One network f serves all levels: F = f / step_t^2, step_t being the Langevin step size.
+ * energy throughout. One network f serves all levels: F = f / step_t^2, step_t being the Langevin step size. With 1000 fine levels ("T1k")
+ * p(y_t | x_{t+1}) is nearly N(x_{t+1} + s^2 grad F, s^2 I), and no Langevin step is needed: K = 0.
  *
  * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data augmentation but mirroring.
- * The 1000-level form of [Gao21] is not in this version.
  *
  * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones [K,C] as in PyTorch's files. Letters:
  * N images, H rows, W columns, C channels (K of a result), R S taps, T levels, K steps.
@@ -279,7 +279,7 @@ typedef enum drl_act {
     DRL_ACT_NONE = 0,
     DRL_ACT_LEAKY_RELU,         /* x > 0 ? x : 0.2 x */
     DRL_ACT_RELU,               /* x > 0 ? x : 0 */
-    DRL_ACT_SILU                /* x / (1 + exp(-x)) */
+    DRL_ACT_SILU                /* x / (1 + exp(-x)); below -40 the exponential is that of 40 */
 } drl_act;
 
 /* y = act(x). bits, if not NULL, receives one bit an element, "x > 0": element e is bit e % 8 of byte e / 8; (count + 7) / 8 bytes
@@ -881,6 +881,7 @@ DRL_API void       drl_ais_destroy(drl_ais *ais);
 
 /* drl_log_likelihood - log p(x_t) in nats of n points x (units of x_t, with the noise of the level): F(a x, t) + size log a - log_z, a that of
  * the schedule's level; log_p [n], work [min(n, 64) * size + n]. For images x_0 give abar_t x_0 + sbar_t eps: what is learned is the density of those.
+ * With K = 0 it is that of y = x_{t+1}: give abar_t x_0 + sbar_{t+1} / a eps.
  * drl_bits_per_dim - the same in bits a dimension of data u = scale * x + const: (log(scale) - log_p / size) / log 2. Bytes u of 0..255 that became
  * x_0 = u / 127.5 - 1, then x_t: scale = 127.5 / abar_t, and u has the noise 127.5 sbar_t / abar_t. NaN for size 0 or scale not above 0. */
 DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p,
@@ -983,6 +984,7 @@ DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, drl_model **mo
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [train] - diffusion recovery likelihood: contrastive divergence on p(y_t | x_{t+1}) with K Langevin steps from x_{t+1}.
  *   loss = mean of -(f(a x_t, t) - f(y_K, t)) * s_1 / s_{t+1}                                                       [Gao21] (8)
+ * or, for fine schedules, score matching.
  * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl_objective {
@@ -11117,15 +11119,17 @@ DRL__TARGET static void DRL__FN(drl__act_grad)(const void *arg, size_t begin, si
     }
 }
 
+/* Below -40 the sigmoid is that of -40, 4e-18: nothing else would be seen in a sum, and numbers that shrink to denormal ones from layer to layer
+ * made training three times slower. */
 DRL__TARGET static void DRL__FN(drl__silu)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f);
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
     size_t e;
     (void)job;
     for (e = begin; e < end; e += DRL__VL) {
         drl__v x = drl__vload_n(a->x + e, end - e);
-        drl__vstore_n(a->y + e, end - e, drl__vdiv(x, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, x)))));
+        drl__vstore_n(a->y + e, end - e, drl__vdiv(x, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, x))))));
     }
 }
 
@@ -11133,12 +11137,12 @@ DRL__TARGET static void DRL__FN(drl__silu)(const void *arg, size_t begin, size_t
 DRL__TARGET static void DRL__FN(drl__silu_grad)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f);
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
     size_t e;
     (void)job;
     for (e = begin; e < end; e += DRL__VL) {
         drl__v x = drl__vload_n(a->x + e, end - e), dy = drl__vload_n(a->dy + e, end - e), d;
-        drl__v s = drl__vdiv(one, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, x))));
+        drl__v s = drl__vdiv(one, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, x)))));
         d = drl__vfma(drl__vmul(x, s), drl__vsub(one, s), s);
         if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e, end - e));
         else d = drl__vmul(d, dy);

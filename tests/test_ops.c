@@ -344,7 +344,9 @@ static void test_special(drl_ctx *ctx)
         CHECK_OK(ctx, drl_act_forward(ctx, (drl_act)act, &x, &y, NULL));
         for (i = 0; i < 9; ++i) {
             double want = act_double((drl_act)act, (double)in[i]);
-            CHECK(fabs((double)out[i] - want) <= 1e-6 * fabs(want) + 1e-34, "act %d of %g is %g", act, (double)in[i], (double)out[i]);
+            int low = act == DRL_ACT_SILU && in[i] < -40;       /* there it leaves 4e-18 x, so that no denormal numbers come of it */
+            CHECK(fabs((double)out[i] - want) <= 1e-6 * fabs(want) + (low ? 5e-18 * fabs((double)in[i]) : 1e-34), "act %d of %g is %g", act, (double)in[i], (double)out[i]);
+            CHECK(!low || out[i] < -1e-17f, "SiLU of %g is %g", (double)in[i], (double)out[i]);
         }
         for (; i < 12; ++i) CHECK(out[i] == inf, "act %d of infinity is %g", act, (double)out[i]);
         for (; i < 16; ++i) CHECK(out[i] != out[i], "act %d hides a NaN", act);
