@@ -1242,11 +1242,11 @@ static void files(int cdrl)
         CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &st));
         n = (int)drl_safetensors_count(st);
         CHECK(n < 150 && drl_safetensors_meta(st, "drl.model") != NULL, "%d tensors", n);
-        for (way = 0; way < (cdrl ? 22 : 16); ++way) {
+        for (way = 0; way < (cdrl ? 23 : 17); ++way) {
             static const char *const fields[][2] = {
                 { "height=4", "height=8" }, { "base=6", "base=8" }, { "base=6", "base=65536" }, { "blocks=2", "blocks=1" }, { "levels=3", "levels=-3" }, { "levels=3", "level=3" },
                 { "steps=4", "steps=-4" }, { "resolutions=2", "resolutions=30" }, { "channels=3", "channels=3 channels=3" }, { "width=6", "width=6.5" }, { "height=4 ", "" },
-                { "form=1", "form=0" }, { "form=1 ", "" }, { "form=1", "form=2" }, { "initializer=-1", "initializer=8" }, { "classes=2", "classes=3" }, { "classes=2", "classes=-2" }
+                { "height=4", "height=16777216" }, { "form=1", "form=0" }, { "form=1 ", "" }, { "form=1", "form=2" }, { "initializer=-1", "initializer=8" }, { "classes=2", "classes=3" }, { "classes=2", "classes=-2" }
             };
             drl_status want_status = DRL_E_FORMAT, status;
             unsigned char *file;
