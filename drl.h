@@ -7860,7 +7860,7 @@ DRL_API drl_status drl_mcmc_restore(drl_mcmc *m, const void *bytes, size_t size)
     }
     for (i = 0; i < 5; ++i) position[i] = drl__double_of((uint64_t)w[16 + 2 * i] << 32 | w[15 + 2 * i]);
     if (w[12] >= DRL__DRAW_START || !(position[0] > 0 && position[0] < 1e60) || !(position[1] > -1000 && position[1] < 1000) || !(position[2] >= -1 && position[2] <= 1) ||
-        !(position[3] >= 0 && position[3] <= w[12] + 0.5) || !(position[4] >= 0 && position[4] <= 1))
+        !(position[3] >= 0 && position[3] <= (w[12] < (uint32_t)m->warmup ? w[12] : w[12] - (uint32_t)m->warmup)) || !(position[4] >= 0 && position[4] <= 1))
         return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: the state's position is not one that these chains can have");
     for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
         v = drl__get_u32(p);

@@ -1,4 +1,10 @@
 /* test_context.c - contexts: creation, first error and its text, allocation from a heap and from a caller's block, jobs and the pool. */
+#if defined(DRL_THREADS) && !defined(_WIN32)
+#define POOL 1
+#include <pthread.h>
+static int threads_left = 1000;         /* so many threads the system still starts */
+#define pthread_create(thread, attributes, function, arg) (threads_left-- > 0 ? (pthread_create)(thread, attributes, function, arg) : 1)
+#endif
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
@@ -110,6 +116,45 @@ static void outer(void *arg, int index)
     ((int *)arg)[index] += 1;
 }
 
+#ifdef POOL
+/* All jobs of a call run at the same time, one a thread: each waits until all have come. And a system that starts too few threads. */
+static pthread_mutex_t meeting = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t someone = PTHREAD_COND_INITIALIZER;
+static int arrived;
+static void meet(void *arg, int index)
+{
+    int all = *(const int *)arg;
+    (void)index;
+    pthread_mutex_lock(&meeting);
+    ++arrived;
+    pthread_cond_broadcast(&someone);
+    while (arrived % all) pthread_cond_wait(&someone, &meeting);
+    pthread_mutex_unlock(&meeting);
+}
+
+static void pool(void)
+{
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    check_heap heap;
+    int threads, round;
+    memset(&heap, 0, sizeof heap);
+    memset(&d, 0, sizeof d);
+    d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = &heap;
+    for (threads = 2; threads <= 5; ++threads) {
+        d.threads = threads;
+        CHECK(drl_ctx_create(&d, &ctx) == DRL_OK, "%d threads", threads);
+        for (round = arrived = 0; round < 3; ++round) drl__parallel(ctx, threads, meet, &threads);
+        CHECK(arrived == 3 * threads, "%d threads: %d jobs have met, not %d", threads, arrived, 3 * threads);
+        drl_ctx_destroy(ctx);
+        ctx = NULL;
+        threads_left = threads - 2;
+        CHECK(drl_ctx_create(&d, &ctx) == DRL_E_UNSUPPORTED && !ctx && !heap.live, "%d of %d threads: %ld blocks left", threads - 1, threads, heap.live);
+        threads_left = 1000;
+    }
+}
+#endif
+
 static void jobs(void)
 {
     int threads, i, round;
@@ -151,5 +196,8 @@ int main(void)
     errors();
     block();
     jobs();
+#ifdef POOL
+    pool();
+#endif
     return check_report("test_context");
 }

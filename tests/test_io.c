@@ -831,6 +831,9 @@ static void test_idx(void)
         { { 0, 0, 8, 0 }, 4, DRL_E_FORMAT, "without axes" },            { { 0, 0, 8, 9 }, 4, DRL_E_UNSUPPORTED, "9 axes" },
         { { 0, 0, 8, 2, 0, 0, 0, 1 }, 8, DRL_E_FORMAT, "too few" },     { { 0, 0, 8, 1, 0, 0, 0, 2, 1 }, 9, DRL_E_FORMAT, "1 bytes of data, the shape needs 2" },
         { { 0, 0, 8, 1, 0, 0, 0, 1, 1, 1 }, 10, DRL_E_FORMAT, "2 bytes of data" }, { { 0, 0, 8, 1, 255, 255, 255, 255 }, 8, DRL_E_FORMAT, "" } };
+    static const struct { unsigned char code; drl_dtype dtype; } types[] = {
+        { 8, DRL_DTYPE_U8 }, { 9, DRL_DTYPE_I8 }, { 0x0B, DRL_DTYPE_I16 }, { 0x0C, DRL_DTYPE_I32 }, { 0x0D, DRL_DTYPE_F32 }, { 0x0E, DRL_DTYPE_F64 } };
+    unsigned char one[16] = { 0, 0, 0, 1, 0, 0, 0, 1, 0xC0 };       /* -64 as an integer, -2 as a float, 192 as U8 */
     unsigned char wide[20] = { 0, 0, 0x0E, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0 };
     unsigned char *p;
     drl_array a;
@@ -846,6 +849,15 @@ static void test_idx(void)
         free(p);
     }
     clean("idx");
+    for (i = 0; i < sizeof types / sizeof types[0]; ++i) {
+        size_t bytes = drl_dtype_bytes(types[i].dtype);
+        double want = types[i].dtype == DRL_DTYPE_U8 ? 192 : types[i].code > 0x0C ? -2 : -ldexp(64, 8 * (int)bytes - 8);
+        one[2] = types[i].code;
+        CHECK_OK(ctx, drl_idx_parse(ctx, one, 8 + bytes, &a));
+        CHECK(a.dtype == types[i].dtype && a.rank == 1 && a.shape[0] == 1, "type %d of IDX", types[i].code);
+        CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
+        CHECK(out[0] == want, "type %d of IDX: %g, not %g", types[i].code, (double)out[0], want);
+    }
     for (i = 0; i < sizeof hostile / sizeof hostile[0]; ++i) {
         p = exact(hostile[i].bytes, hostile[i].size);
         CHECK_FAILS(drl_idx_parse(ctx, p, hostile[i].size, &a), hostile[i].status, hostile[i].sentence);

@@ -730,6 +730,13 @@ static void resumed(void)
                         }
                         free(now); free(after);
                     }
+                    {                                           /* one bit more accepted than there were steps since warm-up, or in it */
+                        uint64_t bits = drl__bits64(kernel && cut >= 30 ? cut - 30 : cut) + 1;
+                        memcpy(other, state, size);
+                        drl__put_u32(other + 4 * 21, (uint32_t)bits);
+                        drl__put_u32(other + 4 * 22, (uint32_t)(bits >> 32));
+                        REFUSED(ctx, drl_mcmc_restore(c, other, size), DRL_E_FORMAT);
+                    }
                     REFUSED(ctx, drl_mcmc_restore(c, state, size - 1), DRL_E_FORMAT);
                     REFUSED(ctx, drl_mcmc_save(c, other, size - 1), DRL_E_ARGUMENT);
                     free(other);

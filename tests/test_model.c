@@ -1246,11 +1246,11 @@ static void files(int cdrl)
         CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &st));
         n = (int)drl_safetensors_count(st);
         CHECK(n < 150 && drl_safetensors_meta(st, "drl.model") != NULL, "%d tensors", n);
-        for (way = 0; way < (cdrl ? 22 : 16); ++way) {
+        for (way = 0; way < (cdrl ? 23 : 17); ++way) {
             static const char *const fields[][2] = {
                 { "height=4", "height=8" }, { "base=6", "base=8" }, { "base=6", "base=65536" }, { "blocks=2", "blocks=1" }, { "levels=3", "levels=-3" }, { "levels=3", "level=3" },
                 { "steps=4", "steps=65536" }, { "resolutions=2", "resolutions=30" }, { "channels=3", "channels=3 channels=3" }, { "width=6", "width=6.5" }, { "height=4 ", "" },
-                { "form=1", "form=0" }, { "form=1 ", "" }, { "form=1", "form=2" }, { "initializer=-1", "initializer=8" }, { "classes=2", "classes=3" }, { "classes=2", "classes=-2" }
+                { "height=4 width=6", "height=65536 width=65536" }, { "form=1", "form=0" }, { "form=1 ", "" }, { "form=1", "form=2" }, { "initializer=-1", "initializer=8" }, { "classes=2", "classes=3" }, { "classes=2", "classes=-2" }
             };
             drl_status want_status = DRL_E_FORMAT, status;
             unsigned char *file;
@@ -1323,6 +1323,32 @@ static void files(int cdrl)
     CHECK(heap.live == 0 && heap.bytes == 0, "%ld blocks are left", heap.live);
 }
 
+/* Numbers in the texts of files: what is written comes back, and what is no number, or not exact in a double, is refused. */
+static void numbers(void)
+{
+    static const double some[] = { 0, -1.5, 2e-4, 1e-5, -3e-6, 1e22, 1.0 / 3, 123456789, 1e300, 4.9e-324 };
+    static const struct { const char *text; double value; } good[] = { { "1e-5", 1e-5 }, { "-2.5e3", -2500 }, { "1e22", 1e22 }, { "x3ff8000000000000", 1.5 } };
+    static const char *const bad[] = { "", "-", "e5", ".", "1e", "1e-", "1e+5", "1e23", "1e-23", "1e999999999999", "1234567890123456", "x3ff", "x3FF8000000000000" };
+    size_t i;
+    for (i = 0; i < sizeof some / sizeof some[0]; ++i) {
+        char text[32];
+        double back = -1;
+        const char *end;
+        drl__number_text(text, sizeof text, some[i]);
+        end = drl__parse_number(text, &back);
+        CHECK(end && !*end && !memcmp(&back, &some[i], sizeof back), "%g was written as %s", some[i], text);
+    }
+    for (i = 0; i < sizeof good / sizeof good[0]; ++i) {
+        double value = -1;
+        const char *end = drl__parse_number(good[i].text, &value);
+        CHECK(end && !*end && value == good[i].value, "%s is read as %g", good[i].text, value);
+    }
+    for (i = 0; i < sizeof bad / sizeof bad[0]; ++i) {
+        double value = -1;
+        CHECK(!drl__parse_number(bad[i], &value) && value == -1, "'%s' is read as %g", bad[i], value);
+    }
+}
+
 int main(void)
 {
     network();
@@ -1332,6 +1358,7 @@ int main(void)
     cooperative();
     points();
     schedules();
+    numbers();
     scores();
     large_image();
     memory();

@@ -756,6 +756,11 @@ static void slices(void)
         wrong[flips[k]] ^= 1;
         REFUSED(ctx, drl_sampler_restore(sliced, wrong, bytes), DRL_E_FORMAT);
     }
+    for (i = 0; i < 2; ++i) {                                       /* a level, and a step, that there is none of */
+        memcpy(wrong, state, bytes);
+        wrong[4 * (DRL__STATE_LEVEL + i) + 2] = 1;
+        REFUSED(ctx, drl_sampler_restore(sliced, wrong, bytes), DRL_E_FORMAT);
+    }
     memcpy(wrong, state, bytes);
     wrong[bytes - 1] = 0x7f; wrong[bytes - 2] = 0xc0;               /* the last pixel becomes NaN */
     REFUSED(ctx, drl_sampler_restore(sliced, wrong, bytes), DRL_E_FORMAT);

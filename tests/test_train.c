@@ -1088,17 +1088,18 @@ static void divergence(void)
     free(kept);
     unmake(&s);
 
-    /* weights that are not numbers, or huge: found at the next step, healed by going back to the snapshot */
+    /* weights that are not numbers, or huge, or a gradient far above its average: found at the next step, healed by going back to the snapshot */
     md = tiny();
     td = plan();
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     steps(&s, 4);
     n = state_of(&s, &kept);
-    for (k = 0; k < 2; ++k) {
+    for (k = 0; k < 3; ++k) {
         const char *name = k ? "energy.temb_final.weight" : "energy.conv_in.weight";
         steps(&s, 2);
         for (i = 0; strcmp(drl_net_param(s.m->net, i)->name, name); ++i) { }
-        drl_net_params(s.m->net)[drl_net_param(s.m->net, i)->offset] = k ? 1e30f : (float)NAN;
+        if (k < 2) drl_net_params(s.m->net)[drl_net_param(s.m->net, i)->offset] = k ? 1e30f : (float)NAN;
+        else { s.tr->now.step = 100; s.tr->now.grad_average = 1e-3; }
         drl_net_refresh(s.m->net, 0);
         pictures(s.tr, x0, BATCH);
         REFUSED(s.ctx, drl_trainer_step(s.tr, x0, NULL, NULL), DRL_E_DIVERGED);
