@@ -1169,6 +1169,10 @@ static void test_dataset(void)
     CHECK_FAILS(drl_dataset_copy(ctx, &view, NULL), DRL_E_ARGUMENT, "NULL");
     view.channels = 5;
     CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_ARGUMENT, "2 x 3 x 5");
+    view.channels = 4;
+    view.count = view.height = view.width = INT32_MAX;
+    CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_MEMORY, "cannot be addressed");
+    view.height = 2; view.width = 3;
     view.channels = 1;
     view.count = 0;
     CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_ARGUMENT, "0 images");

@@ -975,6 +975,7 @@ static void wrong_build(drl_net *net, void *user)
     case 20: bad.id = -1; drl_net_conv2d(net, bad, &l); break;
     case 21: drl_net_conv2d(net, x, &l); if (wrong_calls % 2) drl_net_act(net, x, DRL_ACT_RELU); break;        /* does not repeat itself */
     case 38: if (wrong_calls % 2 == 0) drl_net_act(net, x, DRL_ACT_RELU); break;        /* more than was counted */
+    case 39: l.out_channels = 1 << 24; for (way = 0, y = x; way < 200; ++way) y = drl_net_conv2d(net, y, &l); break;     /* 2^58 weights */
     case 22: l.out_channels = 2147483647; drl_net_conv2d(net, drl_net_conv2d(net, x, &l), &l); break;
     case 23: for (way = 0, y = x; way < 15; ++way) y = drl_net_upsample2(net, y); drl_net_conv2d(net, drl_net_upsample2(net, y), &l); break;
     case 25: way -= 21; drl_net_act(net, x, (drl_act)way); break;         /* one beyond the last */
@@ -1006,7 +1007,7 @@ static void wrong_builders(void)
     graph g;
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, &heap);
-    for (way = 0; way <= 38; ++way) {
+    for (way = 0; way <= 39; ++way) {
         long live = heap.live;
         drl_status status, size_status;
         drl_ctx_clear(ctx);
