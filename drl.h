@@ -802,7 +802,7 @@ typedef struct drl_mcmc drl_mcmc;
 
 /* drl_mcmc_create - chains of any energy. One block of about 5 count * size floats, 6 with x_next. Fails with DRL_E_ARGUMENT, DRL_E_MEMORY,
  * DRL_E_NUMERIC (a start, or F there, is not finite), or what the energy returned.
- * drl_mcmc_run - `steps` steps of every chain: DRL_OK, or what the energy returned, or for Langevin DRL_E_NUMERIC when a chain leaves the
+ * drl_mcmc_run - `steps` steps of every chain, at most 2^31 - 2 in all: DRL_OK, or what the energy returned, or for Langevin DRL_E_NUMERIC when a chain leaves the
  * finite numbers; the chains are then as they were before the step that failed. Allocates nothing; a step evaluates every chain's energy
  * once, `leapfrog` times for HMC. With L(y) the log density, one step from y, p ~ N(0, I), is `leapfrog` times
  *   p <- p + eps/2 grad L(y),  y <- y + eps p,  p <- p + eps/2 grad L(y)
