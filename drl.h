@@ -1837,8 +1837,27 @@ typedef struct drl__conv_args {
     size_t scratch_each, start_step;
     size_t pixels;                  /* of all images */
     int h, w, c, k, side;           /* side: 3 or 1 */
-    int columns;                    /* nonzero: pixels are first unrolled into rows of `columns` floats (few channels) */
+    int few;                        /* few channels: the taps of a row are taken together, from copies of the rows with zeros around them. Parameter
+                                     * gradient: taps * c, or DRL__MR_MAX if that is more */
 } drl__conv_args;
+
+/* Pixels first .. first + count - 1 with what their taps see: each piece of a row of an image, n pixels long, makes `side` rows of (n + side - 1) * c floats. */
+static void drl__pad_rows(const drl__conv_args *a, size_t first, int count, float *rows)
+{
+    int half = a->side / 2, c = a->c, h = a->h, w = a->w, j = (int)(first % (size_t)w), i = (int)(first / (size_t)w % (size_t)h), n, r, k;
+    for (; count > 0; count -= n, first += (size_t)n, j = 0, i = i + 1 == h ? 0 : i + 1) {
+        n = drl__min(count, w - j);
+        for (r = -half; r <= half; ++r) {
+            const float *x = a->x + ((ptrdiff_t)first + (ptrdiff_t)r * w - half) * c;
+            int length = (n + 2 * half) * c, from = j < half ? c : 0, to = j + n + half > w ? length - c : length;
+            if (i + r < 0 || i + r >= h) from = to = length;
+            for (k = 0; k < from; ++k) rows[k] = 0;
+            if (from < to) memcpy(rows + from, x + from, (size_t)(to - from) * sizeof *rows);
+            for (k = to; k < length; ++k) rows[k] = 0;
+            rows += length;
+        }
+    }
+}
 
 /* What a convolution does to its inputs and results on the way, so that they need not pass through memory for it.
  *   forward     y = act(gain * (product + bias + shift) + add), and the signs of act's operand
@@ -2164,7 +2183,7 @@ static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const dr
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [conv.impl] - which kernel does which pass, packing, and scratch. Three special cases, chosen by sizes alone:
- *   few input channels     pixels are unrolled into rows of taps * channels, then the convolution is a matrix product
+ *   few input channels     the taps of a row lie together, so they count as one with three times the channels: drl__pad_rows
  *   gradient into few      one sum over taps and outputs for every element, in DRL__LANES parts: vectors go along the outputs
  *   parameter gradient     accumulates in the order of packed weights, and is added to dweight at the end
  * and Winograd's algorithm for 3x3 kernels where the description asks for it.
@@ -2174,9 +2193,8 @@ static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const dr
 static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
 static int drl__narrow(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
 
-/* Width of an unrolled row, 0: not unrolled. The parameter gradient needs at least a tile of rows. */
-static int drl__columns_forward(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels < DRL__MR_MAX ? 9 * d->in_channels : 0; }
-static int drl__columns_dw(const drl_conv2d_desc *d)
+static int drl__few_forward(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels < DRL__MR_MAX; }
+static int drl__few_dw(const drl_conv2d_desc *d)
 {
     int side = drl__side(d);
     return d->in_channels < DRL__MR_MAX ? drl__max(DRL__MR_MAX, side * side * d->in_channels) : 0;
@@ -2207,7 +2225,7 @@ static size_t drl__weight_at(const drl__weight *v, int o, int t, int i)
 typedef struct drl__pack_args {
     drl__weight v;
     int vl, block;
-    int width;                      /* 0, or floats of an unrolled row when that is more than taps * in */
+    int width;                      /* 0, or taps * in of few channels, see drl__conv_args */
     const float *from;
     float *to, scale;
     int add;
@@ -2295,14 +2313,14 @@ static size_t drl__zeros_floats(const drl_conv2d_desc *d) { return DRL__ROUND16(
 
 static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
 {
-    int columns = drl__columns_dw(d), side = drl__side(d);
-    return DRL__ROUND16(drl__packed_floats(ctx, d->out_channels, columns ? (size_t)columns : (size_t)(side * side) * (size_t)d->in_channels));
+    int few = drl__few_dw(d), side = drl__side(d);
+    return DRL__ROUND16(drl__packed_floats(ctx, d->out_channels, few ? (size_t)few : (size_t)(side * side) * (size_t)d->in_channels));
 }
 
 static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int w)
 {
-    int columns = drl__columns_dw(d);
-    return DRL__ROUND16((size_t)drl__dw_chunk(w, columns || drl__side(d) == 1) * (size_t)(ctx->kernels->block + columns));
+    int few = drl__few_dw(d);
+    return DRL__ROUND16((size_t)drl__dw_chunk(w, few || drl__side(d) == 1) * (size_t)(ctx->kernels->block + few));
 }
 
 /* Winograd's tiles of n images, and how many of them are transformed together: many, since each chunk reads all weights, and transforms them
@@ -2340,7 +2358,7 @@ static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n
 {
     size_t threads = (size_t)jobs, most, floats, tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
     int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, (size_t)ctx->kernels->rows);          /* fewer images may have longer chunks */
-    most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * drl__columns_forward(d));
+    most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * 9 * (drl__few_forward(d) ? d->in_channels : 0));
     if (d->winograd) {
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
         if (floats > most) most = floats;
@@ -2396,7 +2414,7 @@ static drl__conv_args drl__conv_args_of(const drl_tensor *from, const drl_tensor
     a.c = from->c;
     a.k = to->c;
     a.side = side;
-    a.columns = 0;
+    a.few = 0;
     return a;
 }
 
@@ -2452,9 +2470,9 @@ static drl_status drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, cons
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(x, y, drl__side(d), packed, work);
     if (bias) a.start = bias;
-    a.columns = drl__columns_forward(d);
+    a.few = drl__few_forward(d);
     a.scratch = work + drl__zeros_floats(d);
-    a.scratch_each = DRL__ROUND16(DRL__CHUNK * a.columns);
+    a.scratch_each = a.few ? DRL__ROUND16(DRL__CHUNK * 9 * a.c) : 0;
     drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
     return DRL_OK;
 }
@@ -2549,16 +2567,16 @@ DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
         a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
         a.dy = dy->data;
         a.y = work;
-        a.columns = drl__columns_dw(d);
+        a.few = drl__few_dw(d);
         a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
         a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
-        groups = a.columns ? (size_t)((a.columns + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
+        groups = a.few ? (size_t)((a.few + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
         drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block),
                    1 + DRL__GRAIN_FMA / (a.pixels * (size_t)kernels->rows * (size_t)kernels->block), kernels->conv_dw, &a);
         p.v = drl__weight_of(d, 0);
         p.vl = kernels->vl;
         p.block = kernels->block;
-        p.width = a.columns;
+        p.width = a.few;
         p.from = work;
         p.to = dweight;
         p.scale = 1;
@@ -10524,32 +10542,6 @@ DRL__TARGET static void DRL__FN(drl__conv_blocks)(const drl__conv_args *a, int t
     }
 }
 
-/* Rows of side * side * c floats, what the weights see at pixels first .. first + count - 1, zero up to `width`. */
-DRL__TARGET static void DRL__FN(drl__unroll)(const drl__conv_args *a, size_t first, int count, int width, float *rows)
-{
-    int h = a->h, w = a->w, half = a->side / 2, c = a->c, q, r, s, k;
-    int j = (int)(first % (size_t)w), i = (int)(first / (size_t)w % (size_t)h);
-    for (q = 0; q < count; ++q, rows += width) {
-        const float *x = a->x + (first + (size_t)q) * (size_t)c;
-        float *out = rows;
-        for (r = -half; r <= half; ++r) {
-            const float *row = x + (ptrdiff_t)r * w * c - half * c;
-            if (i + r < 0 || i + r >= h) for (k = 0; k < a->side * c; ++k) *out++ = 0;
-            else if (j >= half && j + half < w) {
-                if (a->side * c == 3) { out[0] = row[0]; out[1] = row[1]; out[2] = row[2]; }       /* one channel: no loop */
-                else memcpy(out, row, (size_t)(a->side * c) * sizeof *out);
-                out += a->side * c;
-            }
-            else for (s = -half; s <= half; ++s, row += c) {
-                int inside = j + s >= 0 && j + s < w;
-                for (k = 0; k < c; ++k) *out++ = inside ? row[k] : 0;
-            }
-        }
-        while (out < rows + width) *out++ = 0;
-        if (++j == w) { j = 0; if (++i == h) i = 0; }
-    }
-}
-
 /* px[tile][tap][row of the tile]: where the channels begin that a tap sees at a pixel. */
 DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, size_t first, int count, const float **px)
 {
@@ -10609,13 +10601,32 @@ DRL__TARGET static void DRL__FN(drl__narrow)(const void *arg, size_t begin, size
     }
 }
 
+/* The same where the three taps of a row are one: `rows` are those of drl__pad_rows. */
+DRL__TARGET static void DRL__FN(drl__conv_pointers_few)(const drl__conv_args *a, size_t first, int count, const float *rows, const float **px)
+{
+    int c = a->c, w = a->w, j = (int)(first % (size_t)w), left = count, tile = 0, n, q;
+    for (; left > 0; left -= n, j = 0) {
+        int length;
+        n = left < w - j ? left : w - j;
+        length = (n + 2) * c;
+        for (q = 0; q < n; ++q, rows += c, ++px) {
+            px[0] = rows;
+            px[DRL__MR] = rows + length;
+            px[2 * DRL__MR] = rows + 2 * length;
+            if (++tile == DRL__MR) { tile = 0; px += 2 * DRL__MR; }
+        }
+        rows += 2 * c + 2 * length;
+    }
+    for (; tile && tile < DRL__MR; ++tile, ++px) px[0] = px[DRL__MR] = px[2 * DRL__MR] = a->zeros;
+}
+
 /* Items are [chunk of pixels][block of outputs]. */
 DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__conv_args *a = (const drl__conv_args *)arg;
     const float *px[DRL__CHUNK * 9];
     const int full = DRL__NV * DRL__VL;
-    int taps = a->columns ? 1 : a->side * a->side, kc = a->columns ? a->columns : a->c, count = 0, i;
+    int taps = a->few ? 3 : a->side * a->side, kc = a->few ? 3 * a->c : a->c, count = 0;
     size_t blocks = (size_t)((a->k + full - 1) / full), item, prepared = SIZE_MAX;
     for (item = begin; item < end; ++item) {
         size_t first = item / blocks * DRL__CHUNK, k0 = item % blocks * (size_t)full;
@@ -10625,10 +10636,10 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
         if (first != prepared) {
             prepared = first;
             count = a->pixels - first < DRL__CHUNK ? (int)(a->pixels - first) : DRL__CHUNK;
-            if (a->columns) {
+            if (a->few) {
                 float *rows = a->scratch + (size_t)job * a->scratch_each;
-                DRL__FN(drl__unroll)(a, first, count, kc, rows);
-                for (i = 0; i < (count + DRL__MR - 1) / DRL__MR * DRL__MR; ++i) px[i] = i < count ? rows + (size_t)i * (size_t)kc : a->zeros;
+                drl__pad_rows(a, first, count, rows);
+                DRL__FN(drl__conv_pointers_few)(a, first, count, rows, px);
             }
             else DRL__FN(drl__conv_pointers)(a, first, count, px);
         }
@@ -10636,23 +10647,50 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
     }
 }
 
-/* out[MR channels][nv vectors] += sum over the rows of a chunk of x[pixel + tap][channel] * dy[pixel][nv vectors]; dy is packed, x is
- * where the chunk begins, dr and ds say how far the tap looks, and the first `skip` channels are left alone. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const float *x, const float *dy, int rows, int row, int h, int w, int c, int dr, int ds,
+/* acc += sum over n pixels of x[MR values] * dy[nv vectors]; p are where the values lie for the first pixel, `step` floats further for the next. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_row)(const int nv, const float *const *p, size_t step, const float *dy, int n, drl__v acc[DRL__MR][DRL__NV])
+{
+    drl__v dv[DRL__NV], xi;
+    size_t at = 0;
+    int i, j;
+    for (; n > 0; --n, at += step, dy += nv * DRL__VL) {
+        DRL__EACH(j, DRL__NV) if (j < nv) dv[j] = drl__vload(dy + j * DRL__VL);
+        DRL__EACH(i, DRL__MR) {
+            xi = drl__vset(p[i][at]);
+            DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
+        }
+    }
+}
+
+/* out[MR channels][nv vectors] += sum over `count` pixels of x[pixel + tap][channel] * dy[pixel][nv vectors]; dy is packed, x is
+ * where the chunk begins, row and column in its image at (i0, j0), dr and ds say how far the tap looks. Few channels: x are the rows of drl__pad_rows, and
+ * channels go on through the taps. The first `skip` channels are left alone. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const drl__conv_args *a, const float *x, const float *dy, int count, int i0, int j0, int flat, int c0, int dr, int ds,
     int skip, float *out)
 {
-    drl__v acc[DRL__MR][DRL__NV], dv[DRL__NV], xi;
-    int i, j, g, q, j0 = ds < 0 ? 1 : 0, n = w - (ds ? 1 : 0);
+    drl__v acc[DRL__MR][DRL__NV];
+    const float *p[DRL__MR];
+    int i, j, n, w = flat ? count : a->w, c = a->c, row[DRL__MR], rest[DRL__MR];
+    DRL__EACH(i, DRL__MR) {
+        int of = c0 + i < a->side * a->side * c ? c0 + i : 0;                 /* few: above are values that nobody looks at */
+        row[i] = of / (a->side * c);
+        rest[i] = of % (a->side * c);
+    }
     DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vset(0.0f);
-    for (g = 0; g < rows; ++g, row = row + 1 == h ? 0 : row + 1) {
-        const float *xp = x + ((ptrdiff_t)(g + dr) * w + j0 + ds) * c, *dp = dy + (ptrdiff_t)(g * w + j0) * (nv * DRL__VL);
-        if (row + dr < 0 || row + dr >= h) continue;
-        for (q = 0; q < n; ++q, xp += c, dp += nv * DRL__VL) {
-            DRL__EACH(j, DRL__NV) if (j < nv) dv[j] = drl__vload(dp + j * DRL__VL);
-            DRL__EACH(i, DRL__MR) {
-                xi = drl__vset(xp[i]);
-                DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
+    for (; count > 0; count -= n, j0 = 0, i0 = i0 + 1 == a->h ? 0 : i0 + 1, dy += n * nv * DRL__VL) {
+        n = count < w - j0 ? count : w - j0;
+        if (a->few) {
+            int length = (n + a->side - 1) * c;
+            DRL__EACH(i, DRL__MR) p[i] = x + row[i] * length + rest[i];
+            DRL__FN(drl__dw_row)(nv, p, (size_t)c, dy, n, acc);
+            x += a->side * length;
+        } else {
+            if (flat || (i0 + dr >= 0 && i0 + dr < a->h)) {
+                int from = ds < 0 ? 1 : 0;
+                DRL__EACH(i, DRL__MR) p[i] = x + ((ptrdiff_t)dr * w + from + ds) * c + c0 + i;
+                DRL__FN(drl__dw_row)(nv, p, (size_t)c, dy + from * nv * DRL__VL, n - (ds ? 1 : 0), acc);
             }
+            x += (ptrdiff_t)n * c;
         }
     }
     DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV) if (j < nv) {
@@ -10666,28 +10704,28 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const float *x,
 DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__conv_args *a = (const drl__conv_args *)arg;
-    const int full = DRL__NV * DRL__VL, flat = a->columns || a->side == 1;
-    int taps = a->columns ? 1 : a->side * a->side, side = a->columns ? 1 : a->side, c = a->columns ? a->columns : a->c;
-    int groups = (c + DRL__MR - 1) / DRL__MR, chunk = drl__dw_chunk(a->w, flat), count, i, j;
+    const int full = DRL__NV * DRL__VL, flat = !a->few && a->side == 1;
+    int taps = a->few ? 1 : a->side * a->side, side = a->few ? 1 : a->side, c = a->few ? a->few : a->c;
+    int groups = (c + DRL__MR - 1) / DRL__MR, chunk = drl__dw_chunk(a->w, a->few || a->side == 1), count, i, j;
     size_t per_block = (size_t)taps * (size_t)groups, first, b, item;
-    float *dys = a->scratch + (size_t)job * a->scratch_each, *columns = dys + (size_t)chunk * (size_t)full;
+    float *dys = a->scratch + (size_t)job * a->scratch_each, *rows = dys + (size_t)chunk * (size_t)full;
     for (first = 0; first < a->pixels; first += (size_t)chunk) {
         const float *x = a->x + first * (size_t)a->c;
-        int rows, w, h, row;
+        int i0 = (int)(first / (size_t)a->w % (size_t)a->h), j0 = flat ? 0 : (int)(first % (size_t)a->w);
         count = a->pixels - first < (size_t)chunk ? (int)(a->pixels - first) : chunk;
-        w = flat ? count : a->w;
-        rows = count / w;
-        h = flat ? 1 : a->h;
-        row = (int)(first / (size_t)w % (size_t)h);
-        if (a->columns) { DRL__FN(drl__unroll)(a, first, count, c, columns); x = columns; }
+        if (a->few) { drl__pad_rows(a, first, count, rows); x = rows; }
         for (b = begin / per_block; b * per_block < end; ++b) {
             size_t k0 = b * (size_t)full, last = (b + 1) * per_block < end ? (b + 1) * per_block : end;
             int k = a->k - (int)k0 < full ? a->k - (int)k0 : full, nv = (k + DRL__VL - 1) / DRL__VL, bw = nv * DRL__VL;
-            for (i = 0; i < count; ++i) {
-                const float *from = a->dy + (first + (size_t)i) * (size_t)a->k + k0;
-                float *to = dys + i * bw;
-                for (j = 0; j + DRL__VL <= k; j += DRL__VL) drl__vstore(to + j, drl__vload(from + j));
-                if (j < k) drl__vstore(to + j, drl__vload_n(from + j, (size_t)(k - j)));
+            const float *dy = a->dy + first * (size_t)a->k;
+            if (bw != a->k) {
+                for (i = 0; i < count; ++i) {
+                    const float *from = dy + (size_t)i * (size_t)a->k + k0;
+                    float *to = dys + i * bw;
+                    for (j = 0; j + DRL__VL <= k; j += DRL__VL) drl__vstore(to + j, drl__vload(from + j));
+                    if (j < k) drl__vstore(to + j, drl__vload_n(from + j, (size_t)(k - j)));
+                }
+                dy = dys;
             }
             for (item = b * per_block < begin ? begin : b * per_block; item < last; ++item) {
                 int in_block = (int)(item - b * per_block), tap = in_block / groups, c0 = in_block % groups * DRL__MR;
@@ -10696,11 +10734,11 @@ DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, siz
                 if (c0 + DRL__MR > c) { skip = c0 + DRL__MR - c; c0 -= skip; }
                 out = a->y + k0 * (size_t)taps * (size_t)c + ((size_t)tap * (size_t)c + (size_t)c0) * (size_t)bw;
                 switch (nv) {
-                case 1: DRL__FN(drl__dw_tile)(1, x + c0, dys, rows, row, h, w, c, dr, ds, skip, out); break;
-                case 2: DRL__FN(drl__dw_tile)(2, x + c0, dys, rows, row, h, w, c, dr, ds, skip, out); break;
+                case 1: DRL__FN(drl__dw_tile)(1, a, x, dy, count, i0, j0, flat, c0, dr, ds, skip, out); break;
+                case 2: DRL__FN(drl__dw_tile)(2, a, x, dy, count, i0, j0, flat, c0, dr, ds, skip, out); break;
 #if DRL__NV == 4
-                case 3: DRL__FN(drl__dw_tile)(3, x + c0, dys, rows, row, h, w, c, dr, ds, skip, out); break;
-                case 4: DRL__FN(drl__dw_tile)(4, x + c0, dys, rows, row, h, w, c, dr, ds, skip, out); break;
+                case 3: DRL__FN(drl__dw_tile)(3, a, x, dy, count, i0, j0, flat, c0, dr, ds, skip, out); break;
+                case 4: DRL__FN(drl__dw_tile)(4, a, x, dy, count, i0, j0, flat, c0, dr, ds, skip, out); break;
 #endif
                 default: break;
                 }
