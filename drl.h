@@ -10027,7 +10027,7 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #define DRL__TARGET
 #define DRL__VL         1
 #define DRL__MR         4
-#define DRL__NV         4
+#define DRL__NV         2
 #define drl__v          float
 #define drl__vi         uint32_t
 #define drl__vload(p)        (*(p))
@@ -11456,15 +11456,15 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
     size_t e, at;
     int j, half;
 #define DRL__THOSE(at) (n - (at) >= DRL__VL ? 0xFFFFu : (1u << (n - (at))) - 1u)       /* bits of the lanes from `at` that there are */
-    DRL__EACH(j, DRL__LANES / DRL__VL) { top[j] = first; sum[j] = zero; }
-    for (e = 0; e < n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
+    for (j = 0; j < DRL__LANES / DRL__VL; ++j) { top[j] = first; sum[j] = zero; }
+    for (e = 0; e < n; e += DRL__LANES) for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
         at = e + (size_t)(j * DRL__VL);
         if (at < n) top[j] = drl__vmax(top[j], drl__vpick(DRL__THOSE(at), drl__vload_n(s + at, n - at), first));
     }
-    DRL__EACH(j, DRL__LANES / DRL__VL) drl__vstore(t + j * DRL__VL, top[j]);
+    for (j = 0; j < DRL__LANES / DRL__VL; ++j) drl__vstore(t + j * DRL__VL, top[j]);
     for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] > t[j + half] ? t[j] : t[j + half];
     top[0] = drl__vset(t[0]);
-    for (e = 0; e < n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
+    for (e = 0; e < n; e += DRL__LANES) for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
         at = e + (size_t)(j * DRL__VL);
         if (at < n) {
             x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload_n(s + at, n - at), top[0]), factor));
@@ -11473,7 +11473,7 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
         }
     }
 #undef DRL__THOSE
-    DRL__EACH(j, DRL__LANES / DRL__VL) drl__vstore(t + j * DRL__VL, sum[j]);
+    for (j = 0; j < DRL__LANES / DRL__VL; ++j) drl__vstore(t + j * DRL__VL, sum[j]);
     for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] + t[j + half];
     sum[0] = drl__vset(t[0]);
     for (e = 0; e < n; e += DRL__VL) drl__vstore_n(s + e, n - e, drl__vdiv(drl__vload_n(s + e, n - e), sum[0]));
