@@ -709,7 +709,8 @@ typedef struct drl_sample_desc {
     uint64_t seed;
     int first;                  /* number of the first image: image i of this call is image first + i of the seed, alone or in any batch */
     int steps;                  /* Langevin steps a level; zero means as in training. Fewer steps are longer: step * sqrt(K / steps). Negative: none,
-                                 * K = 0: one draw of N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules; counts as one step everywhere else */
+                                 * K = 0: one draw of N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules; counts as one step everywhere else.
+                                 * Trained with K = 0 and sampled with more: step^2 = min(1, 6 / steps) s^2; from 6 steps on, chains forget where they began */
     int keep_step;              /* nonzero: do not lengthen the step */
     float noise_scale;          /* factor of the Langevin noise; zero means the model's (0.99 for DRL), 1 without a model */
     const int *labels;          /* [count] classes, or NULL for none */
@@ -7228,7 +7229,10 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     s->noise = d.noise;
     if (!s->noise.fill) { s->noise.fill = drl__noise_counter; s->noise.user = &s->seed; }
     s->count = d.count; s->first = d.first; s->steps = drl__max(d.steps, 1); s->normal = d.steps < 0; s->from_level = d.from_level;
-    s->step_scale = train_steps > 0 && !s->normal && !d.keep_step ? sqrt((double)train_steps / d.steps) : 1.0;
+    s->step_scale = 1;
+    if (train_steps > 0 && !s->normal && !d.keep_step) s->step_scale = sqrt((double)train_steps / d.steps);
+    if (train_steps < 0 && !s->normal && !d.keep_step && schedule->fine)     /* exp(-3) is what K steps leave of x_{t+1} */
+        s->step_scale = schedule->s[1] / drl_schedule_step(schedule, 0) * sqrt(d.steps < 6 ? 1.0 : 6.0 / d.steps);
     s->noise_scale = d.noise_scale > 0 ? (double)d.noise_scale : (double)noise_scale;
     s->size = energy->size;
     s->y = (float *)(void *)(block + at_y);
