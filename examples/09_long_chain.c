@@ -13,10 +13,11 @@
  * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and PREFIX.chains, from which --resume
  * goes on with the same words and any larger --steps. Points of a level above the lowest are noisy: a row shows the images that the model's sampler makes
  * of them from there, with the same draws in every row. The energies of K = 0 (--t1k) are those of x_{t+1}, so their marginal chains begin at x_{t+1}, and
- * even the lowest level has one step down. Chains and ways down have draws of their own (`first`): with those of the samples, which
- * chains begin at, the same noise would come to the same chain a second time. Stable chains keep their mean F, and their pictures; diverging ones go on climbing, to places that F
- * likes and data never was at. Chains of a few steps a level are trained to end where they end, not to stay: theirs climb. Models trained by score
- * matching (02_train_images --t1k) stay. Where MALA's step is far below the level's own, Langevin chains are of another density than exp(F).
+ * even the lowest level has one step down. Chains and ways down have draws of their own (`first`): with those of the samples that chains begin at, the
+ * same noise would come to a chain twice. Stable chains keep their mean F, and their pictures; diverging ones go on climbing, to places that F likes and
+ * data never was at. Chains of a few steps a level are trained to end where they end, not to stay: theirs climb. Models trained by score matching
+ * (02_train_images --t1k) draw images for long on levels with noise, but in shares that are not the data's (bench/RESULTS.md). Where MALA's step is far
+ * below the level's own, Langevin chains are of another density than exp(F).
  * 1000 steps of 8 sprites take some seconds.
  */
 #define DRL_IMPLEMENTATION
