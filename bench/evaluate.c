@@ -504,7 +504,7 @@ static int show_chains(judge *e, const char *path)
     const drl_array *at, *rows;
     size_t floats, size = (size_t)PIXELS >> 2 * e->half;
     verdict v;
-    int i, n, failed = 0;
+    int i, k, n, failed = 0;
     if (drl_safetensors_open(e->ctx, path, &st) != DRL_OK) return fail(e, path);
     at = drl_safetensors_find(st, "at");
     rows = drl_safetensors_find(st, "rows");
@@ -512,7 +512,7 @@ static int show_chains(judge *e, const char *path)
     n = (int)(floats / size);
     if (n < 2 || n > e->test_count || floats % size || at->dtype != DRL_DTYPE_I32 || !drl_array_floats(rows)) { fprintf(stderr, "%s: not chains of 2 to %d images of this size\n", path, e->test_count); return 1; }
     failed = look(e, e->test, n, NULL, &v);
-    printf("%d chains                 frechet   of means   confidence   inception score\n", n);
+    printf("%d chains                 frechet   of means   confidence   inception score   digits 0 to 9\n", n);
     if (!failed) printf("as many test images  %10.2f %10.2f %12.3f %10.2f\n", v.distance, v.mean_term, v.confidence, v.score);
     for (i = 0; i < (int)drl_array_count(at) && !failed; ++i) {
         float *x = images_of((size_t)n);
@@ -522,7 +522,10 @@ static int show_chains(judge *e, const char *path)
         enlarge(e, x, n);
         clamp(x, (size_t)n * PIXELS);
         failed = look(e, x, n, NULL, &v);
-        if (!failed) printf("after %6d steps   %10.2f %10.2f %12.3f %10.2f\n", (int)step, v.distance, v.mean_term, v.confidence, v.score);
+        if (!failed) printf("after %6d steps   %10.2f %10.2f %12.3f %10.2f        ", (int)step, v.distance, v.mean_term, v.confidence, v.score);
+        for (k = 0; k < DIGITS && !failed; ++k) printf(" %d", v.digit[k]);
+        printf("\n");
+        fflush(stdout);
         free(x);
     }
     drl_safetensors_close(st);

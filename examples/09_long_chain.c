@@ -11,9 +11,13 @@
  * marginal density of the level (lowest unless --level), or of the conditional, given one x_{t+1} each. Langevin takes the level's own step;
  * the others choose theirs in their first 500 steps.
  * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and PREFIX.chains, from which --resume
- * goes on with the same words and any larger --steps. Stable chains keep their mean F, and their pictures; diverging ones go on climbing, to places that F
- * likes and data never was at. Chains of a few steps a level are trained to end where they end, not to stay: theirs climb. Models trained by score
- * matching (02_train_images --t1k) stay. Where MALA's step is far below the level's own, Langevin chains are of another density than exp(F).
+ * goes on with the same words and any larger --steps. Points of a level above the lowest are noisy: a row shows the images that the model's sampler makes
+ * of them from there, with the same draws in every row. The energies of K = 0 (--t1k) are those of x_{t+1}, so their marginal chains begin at x_{t+1}, and
+ * even the lowest level has one step down. Chains and ways down have draws of their own (`first`): with those of the samples that chains begin at, the
+ * same noise would come to a chain twice. Stable chains keep their mean F, and their pictures; diverging ones go on climbing, to places that F likes and
+ * data never was at. Chains of a few steps a level are trained to end where they end, not to stay: theirs climb. Models trained by score matching
+ * (02_train_images --t1k) draw images for long on levels with noise, but in shares that are not the data's (bench/RESULTS.md). Where MALA's step is far
+ * below the level's own, Langevin chains are of another density than exp(F).
  * 1000 steps of 8 sprites take some seconds.
  */
 #define DRL_IMPLEMENTATION
@@ -32,12 +36,14 @@ static const int marks[ROWS] = { 0, 100, 1000, 10000, 100000 };
 
 typedef struct run {
     drl_ctx *ctx;
+    drl_model *model;
     drl_mcmc *chains;
     size_t floats;                  /* of all points */
+    drl_sample_desc down;           /* from the points' level to images; from_level 0: they are images */
     int taken;                      /* rows of the picture */
     int32_t at[ROWS + 1];           /* their steps; one more for the last */
-    float *rows;                    /* x = y / a at those steps */
-    float inverse;                  /* 1 / a */
+    float *rows;                    /* the images at those steps */
+    float inverse;                  /* x = inverse * point */
     char path[1024];
 } run;
 
@@ -96,14 +102,16 @@ static drl_status resume(run *r)
     return status;
 }
 
-/* A row of the picture: the chains where they are now. */
-static void snapshot(run *r, int step)
+/* A row of the picture: the images that the chains' points lead down to. */
+static drl_status snapshot(run *r, int step)
 {
     const float *y = drl_mcmc_points(r->chains);
     float *row = r->rows + (size_t)r->taken * r->floats;
     size_t j;
     for (j = 0; j < r->floats; ++j) row[j] = y[j] * r->inverse;
     r->at[r->taken++] = step;
+    r->down.start = row;
+    return r->down.from_level ? drl_sample(r->model, &r->down, row) : DRL_OK;
 }
 
 static void tell(const run *r, int count, double start)
@@ -149,7 +157,7 @@ int main(int argc, char **argv)
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     const char *prefix = option_text(&o, "--out", "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
-    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), goes_on = option_flag(&o, "--resume"), words, level, k, i, columns;
+    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), goes_on = option_flag(&o, "--resume"), words, level, above, k, i, columns;
     double minutes = option_number(&o, "--minutes", 1), start;
     char name[1024], text[64];
     drl_model *model = NULL;
@@ -198,18 +206,25 @@ int main(int argc, char **argv)
     md.kernel = (drl_mcmc_kernel)k;
     md.level = level;
     md.schedule = drl_model_schedule(model);
-    md.start = y;
+    above = d.steps < 0 && !conditional;                        /* K = 0: F is the density of x_{t+1} */
+    md.start = above ? x_next : y;
+    md.first = md.count;
     md.x_next = conditional ? x_next : NULL;
     md.noise_scale = (double)d.noise_scale;
     md.leapfrog = 5;
     md.warmup = k == DRL_MCMC_LANGEVIN ? 0 : 500;
     if (drl_mcmc_create(ctx, &e, &md, &r.chains) != DRL_OK) return fail(ctx, "chains");
+    r.model = model;
+    r.inverse = above ? 1.0f : (float)(1 / drl_schedule_scale(md.schedule, level));
+    r.down.count = md.count;
+    r.down.seed = md.seed;
+    r.down.first = 2 * md.count;
+    r.down.from_level = level + above;
     if (goes_on) {
         status = resume(&r);
         if (status != DRL_OK) { fprintf(stderr, "%s: %s %s\n", r.path, drl_status_text(status), drl_ctx_message(ctx)); return 1; }
     }
-    r.inverse = (float)(1 / drl_schedule_scale(md.schedule, level));
-    if (!goes_on) snapshot(&r, 0);
+    if (!goes_on && snapshot(&r, 0) != DRL_OK) return fail(ctx, "the way down");
     start = seconds_now();
     printf("%8s %14s %10s %9s %11s %9s %8s\n", "step", "mean F", "deviation", "accept", "step size", "divergent", "seconds");
     tell(&r, md.count, start);
@@ -219,11 +234,14 @@ int main(int argc, char **argv)
         status = drl_mcmc_run(r.chains, stop - now.step);
         drl_mcmc_look(r.chains, &now);
         if (status != DRL_OK) break;
-        for (i = 0; i < ROWS; ++i) if (stop == marks[i]) snapshot(&r, stop);
+        for (i = 0; i < ROWS; ++i) if (stop == marks[i]) status = snapshot(&r, stop);
         if (is_mark(stop) || stop == steps) tell(&r, md.count, start);
-        if (stop == steps || stop % EVERY == 0) status = checkpoint(&r);
+        if (status == DRL_OK && (stop == steps || stop % EVERY == 0)) status = checkpoint(&r);
     }
-    if (r.at[r.taken - 1] != now.step) snapshot(&r, now.step);
+    if (r.at[r.taken - 1] != now.step) {
+        drl_status last = snapshot(&r, now.step);
+        if (status == DRL_OK) status = last;
+    }
     if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));        /* what there is can be seen all the same */
 
     columns = md.count < 16 ? md.count : 16;

@@ -3,15 +3,16 @@
  * Shows: annealed importance sampling in both directions on images, log-likelihood, bits per dimension with error bars, what scores worse than test images.
  *
  *     cc -O2 -DDRL_THREADS examples/10_image_likelihood.c -o image_likelihood -lm
- *     ./image_likelihood [MODEL.safetensors --data IMAGES] [--half] [--level T] [--noise X] [--count N] [--temperatures N] [--images N]
- *                        [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *     ./image_likelihood [MODEL.safetensors --data IMAGES] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]
+ *                        [--temperatures N] [--images N] [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
  *
  * The model is one of 02_train_images --t1k: score matching leaves energies that are log densities up to a constant. Without a file a small one is trained on
  * the embedded sprites (--minutes). log Z of a level by annealed importance sampling from a Gaussian is low on average, walked backwards from samples it is high;
  * the samples are the model's, moved on by HMC. Images get the noise that the energy was fitted with: of the level, and --noise of the training data.
  * Bits are those of bytes with that noise, per pixel and channel. A fine level has narrow, separate modes, which no path of a few hundred temperatures finds
- * the right share of: the gap between the bounds says so. Then the same images upside down, and means of two of them: mean log-likelihood less
- * that of the images, and the probability that an image scores higher than one of them (AUROC).
+ * the right share of: the gap between the bounds says so. Then what is none of the data: the same images upside down, means of two of them, one grey for all pixels, a
+ * grey for every pixel, and --other, images of another data set, made grey if the model has one channel and halved while they are larger than the
+ * model's: mean log-likelihood less that of the images, and the probability that an image scores higher than one of them (AUROC).
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -20,12 +21,12 @@
 #include "half.h"
 #include <math.h>
 
-static const char usage[] = "image_likelihood [MODEL.safetensors --data IMAGES] [--half] [--level T] [--noise X] [--count N] [--temperatures N] [--images N]\n"
-                            "                 [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+static const char usage[] = "image_likelihood [MODEL.safetensors --data IMAGES] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]\n"
+                            "                 [--temperatures N] [--images N] [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 
 static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
 
-/* The model's samples of the level, as y, moved on by HMC. */
+/* The model's samples of the level, as y, moved on by HMC with draws of its own (`first`). */
 static drl_status draw(drl_ctx *ctx, drl_model *model, int t, int count, uint64_t seed, float *y)
 {
     drl_energy e = drl_model_energy(model);
@@ -44,11 +45,48 @@ static drl_status draw(drl_ctx *ctx, drl_model *model, int t, int count, uint64_
     drl_sampler_destroy(sampler);
     for (j = 0; j < (size_t)count * e.size; ++j) y[j] *= (float)drl_schedule_scale(drl_model_schedule(model), t);
     memset(&md, 0, sizeof md);
-    md.count = count; md.seed = seed; md.kernel = DRL_MCMC_HMC; md.level = t; md.schedule = drl_model_schedule(model); md.start = y; md.warmup = 50; md.leapfrog = 5;
+    md.count = count; md.seed = seed; md.first = count; md.kernel = DRL_MCMC_HMC; md.level = t; md.schedule = drl_model_schedule(model); md.start = y; md.warmup = 50; md.leapfrog = 5;
     if (status <= DRL_RUNNING) status = drl_mcmc_create(ctx, &e, &md, &chains);
     if (status == DRL_OK) status = drl_mcmc_run(chains, 150);
     if (status == DRL_OK) memcpy(y, drl_mcmc_points(chains), (size_t)count * e.size * sizeof *y);
     drl_mcmc_destroy(chains);
+    return status;
+}
+
+/* *grey <- the images as bright as they look, on black where they are transparent. The pixels are the caller's to free. 0: out of memory. */
+static int grey_create(const drl_dataset *data, drl_dataset *grey)
+{
+    size_t n = (size_t)data->count * (size_t)data->height * (size_t)data->width, c = (size_t)data->channels, i;
+    uint8_t *to = (uint8_t *)malloc(n + 1);
+    *grey = *data;
+    grey->owner = NULL;
+    grey->channels = 1;
+    grey->pixels = to;
+    for (i = 0; i < n && to; ++i) {
+        const uint8_t *p = data->pixels + c * i;
+        unsigned v = c < 3 ? p[0] : (299u * p[0] + 587u * p[1] + 114u * p[2] + 500u) / 1000u;
+        to[i] = (uint8_t)(c == 2 || c == 4 ? v * p[c - 1] / 255u : v);
+    }
+    return to != NULL;
+}
+
+/* n images of a file as the model sees them; *n gets smaller if there are fewer. */
+static drl_status others(drl_ctx *ctx, const char *file, const drl_model_desc *md, int *n, float *x)
+{
+    drl_dataset *loaded = NULL, now, next;
+    drl_status status = drl_dataset_load(ctx, &file, 1, &loaded);
+    int i;
+    if (status != DRL_OK) return status;
+    now = *loaded;
+    while ((now.channels != md->channels && md->channels == 1) || now.height > md->height || now.width > md->width) {
+        if (!(now.channels != md->channels && md->channels == 1 ? grey_create(&now, &next) : half_create(&now, &next))) { status = DRL_E_MEMORY; break; }
+        if (now.pixels != loaded->pixels) free((void *)(uintptr_t)now.pixels);
+        now = next;
+    }
+    if (now.count < *n) *n = now.count;
+    for (i = 0; i < *n && status == DRL_OK; ++i) status = drl_dataset_image(ctx, &now, i, md->height, md->width, x + (size_t)i * (size_t)md->height * (size_t)md->width * (size_t)md->channels);
+    if (now.pixels != loaded->pixels) free((void *)(uintptr_t)now.pixels);
+    drl_dataset_destroy(loaded);
     return status;
 }
 
@@ -64,7 +102,8 @@ static drl_status walk(drl_ctx *ctx, const drl_energy *e, const drl_ais_desc *d,
 
 int main(int argc, char **argv)
 {
-    static const char *const kinds[3] = { "the images", "upside down", "means of two" };
+    enum { IMAGES, TURNED, MEANS, PLAIN, NOISE, OTHER, KINDS };
+    static const char *const kinds[KINDS] = { "the images", "upside down", "means of two", "one grey each", "noise", "--other" };
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     drl_model *model = NULL;
@@ -75,13 +114,13 @@ int main(int argc, char **argv)
     drl_ais_desc path;
     drl_ais_result low, high;
     drl_energy e;
-    drl_rng rng = { 0, 0, 0 };
+    drl_rng rng = { 0, 0, 0 }, greys = { 0, 0, 0 };
     drl_status status = DRL_OK;
-    const char *file = option_text(&o, "--data", NULL), *prefix = option_text(&o, "--out", "image_likelihood");
-    int half = option_flag(&o, "--half"), t = option_int(&o, "--level", 99), images = option_int(&o, "--images", 500), words, none, i, k;
-    double noise = option_number(&o, "--noise", file ? 0.02 : (double)SPRITE_NOISE), minutes = option_number(&o, "--minutes", 1), extra, abar, sigma, mean[3], spread;
+    const char *file = option_text(&o, "--data", NULL), *other = option_text(&o, "--other", NULL), *prefix = option_text(&o, "--out", "image_likelihood");
+    int half = option_flag(&o, "--half"), t = option_int(&o, "--level", 99), images = option_int(&o, "--images", 500), words, none, n, i, k;
+    double noise = option_number(&o, "--noise", file ? 0.02 : (double)SPRITE_NOISE), minutes = option_number(&o, "--minutes", 1), extra, abar, sigma, mean[KINDS], spread;
     double *log_p;
-    float *y, *x, *kept, *work, *score;
+    float *y, *x, *kept, *work, *score, grey = 0;
     char name[1024];
     size_t j, size;
     memset(&path, 0, sizeof path);
@@ -118,11 +157,12 @@ int main(int argc, char **argv)
     x = (float *)malloc((size_t)images * size * sizeof *x);
     kept = (float *)malloc((size_t)images * size * sizeof *kept);
     work = (float *)malloc((64 * size + (size_t)images) * sizeof *work);
-    score = (float *)malloc(6 * (size_t)images * sizeof *score);
+    score = (float *)malloc(KINDS * (size_t)images * sizeof *score);
     log_p = (double *)malloc((size_t)images * sizeof *log_p);
     if (!y || !x || !kept || !work || !score || !log_p) { fprintf(stderr, "out of memory\n"); return 1; }
 
     if (draw(ctx, model, t, path.count, path.seed, y) != DRL_OK) return fail(ctx, "sampling");
+    path.seed += 1;                                             /* other draws than those of the samples */
     path.level = t;
     path.fit = y;                                               /* the path begins at the Gaussian that the samples look like */
     path.fit_count = path.count;
@@ -138,32 +178,41 @@ int main(int argc, char **argv)
     printf("level %d: bytes with noise of %.2f (standard deviation), %d dimensions, %d chains of %d temperatures each way\n", t, 127.5 * sigma / abar, (int)size, path.count, path.steps);
     printf("log Z by the path forwards %.2f +- %.2f (%.1f of %d chains count), backwards %.2f +- %.2f (%.1f): gap %.2f nats\n", low.log_z, low.error, low.ess, path.count, high.log_z, high.error, high.ess, high.log_z - low.log_z);
     for (i = 0; i < images; ++i) if (drl_dataset_image(ctx, data, i, md.height, md.width, kept + (size_t)i * size) != DRL_OK) return fail(ctx, "images");
-    for (k = 0; k < 3; ++k) {
-        rng.seed = path.seed + 17;
-        drl_rng_normals(ctx, &rng, x, (size_t)images * size);
-        for (i = 0; i < images; ++i)
+    for (k = 0; k < KINDS - !other; ++k) {
+        n = images;
+        if (k == OTHER && others(ctx, other, &md, &n, kept) != DRL_OK) return fail(ctx, other);
+        if (n < 2) { fprintf(stderr, "%s: %d images\n", other, n); return 2; }
+        rng.seed = path.seed + 16;
+        rng.position = 0;
+        greys.seed = path.seed + 17;
+        greys.position = 0;
+        drl_rng_normals(ctx, &rng, x, (size_t)n * size);
+        for (i = 0; i < n; ++i)
             for (j = 0; j < size; ++j) {
-                const float *own = kept + (size_t)i * size, *other = kept + (size_t)((i + 1) % images) * size;
+                const float *own = kept + (size_t)i * size, *next = kept + (size_t)((i + 1) % n) * size;
                 size_t c = (size_t)md.channels, turned = (size / c - 1 - j / c) * c + j % c;
-                double v = k == 1 ? (double)own[turned] : k == 2 ? 0.5 * ((double)own[j] + (double)other[j]) : (double)own[j];
+                double v;
+                if (k == NOISE || (k == PLAIN && !j)) grey = 2 * drl_rng_uniform(&greys) - 1;
+                v = k == TURNED ? (double)own[turned] : k == MEANS ? 0.5 * ((double)own[j] + (double)next[j]) : k == PLAIN || k == NOISE ? (double)grey : (double)own[j];
                 x[(size_t)i * size + j] = (float)(abar * v + sigma * (double)x[(size_t)i * size + j]);
             }
-        if (drl_log_likelihood(ctx, &e, s, t, NULL, images, x, low.log_z, log_p, work) != DRL_OK) return fail(ctx, kinds[k]);
-        for (mean[k] = spread = 0, i = 0; i < images; ++i) mean[k] += log_p[i] / images;
-        for (i = 0; i < images; ++i) {
-            spread += (log_p[i] - mean[k]) * (log_p[i] - mean[k]) / (images - 1.0);
+        if (drl_log_likelihood(ctx, &e, s, t, NULL, n, x, low.log_z, log_p, work) != DRL_OK) return fail(ctx, kinds[k]);
+        for (mean[k] = spread = 0, i = 0; i < n; ++i) mean[k] += log_p[i] / n;
+        for (i = 0; i < n; ++i) {
+            spread += (log_p[i] - mean[k]) * (log_p[i] - mean[k]) / (n - 1.0);
             score[k * images + i] = (float)log_p[i];
         }
-        spread = sqrt(spread / images);
+        spread = sqrt(spread / n);
         if (!k) {
             double shift = high.log_z - low.log_z, unit = 1 / ((double)size * log(2.0));
             printf("bits a dimension: %.4f to %.4f, +- %.4f for %d images and +- %.4f, %.4f for log Z\n", drl_bits_per_dim(mean[0], size, 127.5 / abar), drl_bits_per_dim(mean[0] - shift, size, 127.5 / abar),
                    spread * unit, images, low.error * unit, high.error * unit);
         } else {
             double area;
-            if (drl_auroc(ctx, score, images, score + k * images, images, &area) != DRL_OK) return fail(ctx, "AUROC");
+            if (drl_auroc(ctx, score, images, score + k * images, n, &area) != DRL_OK) return fail(ctx, "AUROC");
             printf("%-13s %+9.2f nats, AUROC of the images %.3f\n", kinds[k], mean[k] - mean[0], area);
         }
+        fflush(stdout);
     }
     free(y); free(x); free(kept); free(work); free(score); free(log_p);
     if (half) free((void *)(uintptr_t)halved.pixels);
