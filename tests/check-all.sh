@@ -1,14 +1,15 @@
 #!/bin/sh
 # The heavier checks, run by `make check-all`. Prints a table of what ran; a missing tool is a failure unless SKIP="name ..." names the
-# check. ONLY="name ..." runs just these; LIST=1 prints the names. Installs its tools with apt-get when it can.
+# check. ONLY="name ..." runs just these; LIST=1 prints the names; LANES=N runs so many at a time (one a processor). Installs its tools with
+# apt-get when it can.
 cd "$(dirname "$0")/.." || exit 1
-out=build/check-all
+all=build/check-all
+out=$all/lane${LANE:-0}         # each lane in a folder of its own; it takes the next check that no other has claimed
 mkdir -p $out
-: > $out/table
+[ -n "$LANE$LIST" ] || { rm -rf $all/claimed; mkdir -p $all/claimed; : > $all/table; }
 WARN="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wdouble-promotion -Wcast-align -Werror"
 TESTS=$(cd tests && ls test_*.c | sed 's/\.c$//')
 X32=-I/usr/include/x86_64-linux-gnu         # where the headers of -m32 lie when gcc-12-multilib came without gcc-multilib
-failed=0
 
 has() { command -v "$1" >/dev/null 2>&1; }
 want=""
@@ -31,7 +32,7 @@ need node nodejs
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 [ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"      # gcc-multilib would remove the cross compilers
-if [ -n "$want" ] && [ -z "$LIST" ]; then
+if [ -n "$want" ] && [ -z "$LIST$LANE" ]; then
     echo "installing$want"
     { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $want; } > $out/install.log 2>&1 || echo "the installation failed: $out/install.log"
 fi
@@ -41,19 +42,19 @@ check() {
     name=$1 tools=$2
     shift 2
     if [ -n "$LIST" ]; then echo "$name"; return; fi
-    case " $SKIP " in *" $name "*) echo "$name skipped -" >> $out/table; return;; esac
     if [ -n "$ONLY" ]; then case " $ONLY " in *" $name "*) ;; *) return;; esac; fi
+    mkdir $all/claimed/$name 2>/dev/null || return
+    case " $SKIP " in *" $name "*) echo "$name skipped -" >> $all/table; return;; esac
     start=$(date +%s)
     for tool in $tools; do
         has "$tool" && continue
         echo "$name: $tool is missing (SKIP=\"$name\" to go without)"
-        echo "$name MISSING 0 $tool" >> $out/table
-        failed=$((failed + 1))
+        echo "$name MISSING 0 $tool" >> $all/table
         return
     done
-    if ( "$@" ) > $out/$name.log 2>&1; then result=ok
-    else result=FAILED; failed=$((failed + 1)); tail -n 15 $out/$name.log; fi
-    echo "$name $result $(($(date +%s) - start)) $(tail -n 1 $out/$name.log | cut -c 1-90)" >> $out/table
+    if ( "$@" ) > $all/$name.log 2>&1; then result=ok
+    else result=FAILED; tail -n 15 $all/$name.log; fi
+    echo "$name $result $(($(date +%s) - start)) $(tail -n 1 $all/$name.log | cut -c 1-90)" >> $all/table
     echo "$name $result"
 }
 
@@ -292,6 +293,7 @@ memory() {      # NAME TEST RUN COMPILER FLAGS...: one test under a checker of u
 }
 soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak 20000 2000; }
 
+checks() {
 for c in gcc clang; do for s in c99 c11 c17; do check warnings-$c-$s $c header $c c $s; done; done
 for c in g++ clang++; do for s in c++11 c++20; do check warnings-$c-$s $c header $c c++ $s; done; done
 for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS DRL_API DRL_ASSERT DRL_HEADER_NAME; do check option-$o "gcc clang" option $o; done
@@ -338,9 +340,13 @@ check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 check mutations gcc mutate
 check coverage "gcc gcov" coverage
-[ -n "$LIST" ] && exit 0
+}
+if [ -n "$LIST$LANE" ]; then checks; exit 0; fi
+[ -n "$LANES" ] || LANES=$(nproc 2>/dev/null || echo 1)
+for lane in $(seq "$LANES"); do LANE=$lane sh tests/check-all.sh & done
+wait
 
 echo
-awk '{ rest = $0; for (i = 0; i < 3; ++i) sub(/^[^ ]* ?/, "", rest); printf "%-24s %-8s %5s s  %s\n", $1, $2, $3, rest }' $out/table
-awk '$2 == "ok" { p++ } $2 == "skipped" { s++ } $2 != "ok" && $2 != "skipped" { f++ } END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped" }' $out/table
-[ $failed -eq 0 ]
+LIST=1 sh tests/check-all.sh | while read -r name; do grep "^$name " $all/table; done |
+    awk '{ rest = $0; for (i = 0; i < 3; ++i) sub(/^[^ ]* ?/, "", rest); printf "%-24s %-8s %5s s  %s\n", $1, $2, $3, rest }'
+awk '$2 == "ok" { p++ } $2 == "skipped" { s++ } $2 != "ok" && $2 != "skipped" { f++ } END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 || p == 0 }' $all/table
