@@ -85,6 +85,8 @@ static drl_model_desc tiny(void)
 static uint32_t hash(uint32_t h, const void *p, size_t n)
 {
     const unsigned char *b = (const unsigned char *)p;
+    uint32_t word;
+    for (; n >= 4; n -= 4, b += 4) { memcpy(&word, b, 4); h = (h ^ word) * 16777619u; }        /* any one change of a word changes h */
     while (n--) h = (h ^ *b++) * 16777619u;
     return h;
 }

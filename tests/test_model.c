@@ -316,6 +316,12 @@ static void descriptions(void)
     CHECK(drl_model_schedule(m)->levels == 6 && drl_model_schedule(m)->b2 == 2e-4, "schedule");
     CHECK(drl_net_grads(drl_model_net(m)) == NULL, "gradients without `trainable`");
     drl_model_destroy(m);
+    d.schedule = DRL_SCHEDULE_T1K;
+    m = make(ctx, &d, 0);
+    CHECK_OK(ctx, drl_model_describe(m, &got));
+    CHECK(got.levels == 1000 && got.steps == -1 && got.b2 == 0.1 && got.noise_scale == 1 && drl_model_schedule(m)->levels == 1000 && drl_model_schedule(m)->fine, "defaults of T1k: %d levels, %d steps, b2 %g", got.levels, got.steps, got.b2);
+    drl_model_destroy(m);
+    d.schedule = DRL_SCHEDULE_FORM;
     d.form = DRL_FORM_CDRL; d.initializer = -7;
     m = make(ctx, &d, 0);
     CHECK_OK(ctx, drl_model_describe(m, &got));

@@ -1023,6 +1023,7 @@ static void run_all(drl_ctx *ctx)
         for (i = 0; i < sizeof cats / sizeof cats[0]; ++i) test_concat(ctx, cats[i][0], cats[i][1], cats[i][2], cats[i][3], cats[i][4]);
         for (i = 0; i < sizeof counts / sizeof counts[0]; ++i) test_dropout(ctx, i % 2 ? 3 : 1, counts[i], 0.1f);
         test_dropout(ctx, 2, 40001, 0.5f);
+        test_dropout(ctx, 3, 4001, 0.5f);                       /* the second of two jobs begins within an image, and within a byte of its numbers */
         test_dropout(ctx, 2, 128, 0);
         test_dropout(ctx, 2, 128, 0.99999f);
     }

@@ -1130,8 +1130,9 @@ static void divergence(void)
 }
 
 /* Score matching: the loss by its definition, from the draws and the model's own gradients; the gradient by the parameters beside differences of that
- * loss, which knows nothing of the two points; the update is of that gradient. With K = 0 (at x_{t+1}) and without (at a x_t). */
-static void score_matching(int none)
+ * loss, which knows nothing of the two points; the update is of that gradient. With K = 0 (at x_{t+1}) and without (at a x_t); with noise of the
+ * data and, as is the default, without. */
+static void score_matching(int none, float data_noise)
 {
     drl_model_desc md = tiny();
     drl_train_desc td = plan();
@@ -1145,7 +1146,7 @@ static void score_matching(int none)
     float *g;
     int i, j, round;
     md.schedule = DRL_SCHEDULE_T1K; md.levels = none ? 40 : 6; md.steps = none ? -1 : 3; md.smooth = md.no_spectral = 1;
-    td.objective = DRL_OBJECTIVE_SCORE; td.data_noise = 0.05f; td.clip = -1; td.flip = 0; td.seed = 3;
+    td.objective = DRL_OBJECTIVE_SCORE; td.data_noise = data_noise; td.clip = -1; td.flip = 0; td.seed = 3;
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     sc = *drl_model_schedule(s.m);
     e = drl_model_energy(s.m);
@@ -1155,7 +1156,7 @@ static void score_matching(int none)
     CHECK_OK(s.ctx, drl__train_score(s.tr, &e, &loss));
     for (i = 0; i < BATCH; ++i) {
         int t = s.tr->t[i], at = none ? t + 1 : t;
-        double a = none ? 1 : drl_schedule_scale(&sc, t), sigma = a * sqrt(sc.sbar[at] * sc.sbar[at] + 0.0025 * sc.abar[at] * sc.abar[at]);
+        double a = none ? 1 : drl_schedule_scale(&sc, t), sigma = a * sqrt(sc.sbar[at] * sc.sbar[at] + (double)(data_noise * data_noise) * sc.abar[at] * sc.abar[at]);
         drl__train_noise(s.tr, s.ctx, i, 0, eps, IMAGE);
         for (j = 0; j < IMAGE; ++j) x[j] = (float)(a * sc.abar[at] * (double)x0[i * IMAGE + j] + sigma * (double)eps[j]);
         e.eval(e.user, 1, x, &t, NULL, NULL, grad);
@@ -1188,7 +1189,7 @@ static void score_matching(int none)
         worst += pow(slope[k] - (double)g[k], 2);
         ++tried;
     }
-    CHECK(norms > 0 && sqrt(worst / norms) < 0.03, "K = %d: gradient of %d parameters is %.4f away from differences of the loss (their size 1), product %.4f", none ? 0 : 3, (int)tried, sqrt(worst / norms), dot / norms);
+    CHECK(norms > 0 && sqrt(worst / norms) < 0.03, "K = %d, noise %g: gradient of %d parameters is %.4f away from differences of the loss (their size 1), product %.4f", none ? 0 : 3, (double)data_noise, (int)tried, sqrt(worst / norms), dot / norms);
     free(slope);
     free(g);
     unmake(&s);
@@ -1263,8 +1264,10 @@ static void descriptions(void)
     drl_trainer_destroy(NULL);
     drl_model_destroy(m);
     md = coop();
+    md.smooth = 1;
     m = NULL; tr = NULL;
     CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
+    BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* smooth, but there is an initializer to train */
     CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));
     if (tr) CHECK(tr->desc.initializer_rate == 1e-3f && tr->desc.label_drop == 0.1f && !tr->desc.own_noise && tr->desc.data_noise < 0, "defaults of the cooperative form");
     drl_trainer_destroy(tr);
@@ -1610,8 +1613,9 @@ int main(void)
     bad_labels();
     steep_start();
     divergence();
-    score_matching(1);
-    score_matching(0);
+    score_matching(1, 0.05f);
+    score_matching(0, 0.05f);
+    score_matching(1, 0);
     contrast_without_steps();
     bad_snapshot();
     rollback_both();
