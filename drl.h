@@ -5303,11 +5303,12 @@ DRL_API drl_value drl_net_label(drl_net *net, int classes)
 }
 
 /* Where Winograd's algorithm is faster; a function of the layer alone, so that results depend on nothing else. The packed weights of large
- * layers would come from main memory in every call, four times as many as there are. */
+ * layers would come from main memory in every call, four times as many as there are. For a single tile the direct kernel reads so much less that one
+ * image gains more than batches lose. */
 static int drl__winograd_choice(int h, int w, int in, int out)
 {
     size_t tiles = drl__winograd_tiles(1, h, w);
-    if (in < 8 || out < 8 || tiles * 8 > (size_t)h * (size_t)w) return 0;
+    if (in < 8 || out < 8 || tiles < 2 || tiles * 8 > (size_t)h * (size_t)w) return 0;
     return (size_t)in * (size_t)out < DRL__STORED ? 1 : 2;
 }
 

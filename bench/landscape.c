@@ -1,12 +1,14 @@
 /* landscape.c - how near trained energies of the plane are to the density of their data: KL(data || model), level by level, by quadrature.
  *
- *   make landscape        or: build/landscape [--seeds 10] [--first 1] [--data "checkerboard rings moons"] [--form "t6 cdrl t1k contrast"]
+ *   make landscape        or: build/landscape [--seeds 10] [--first 1] [--data "checkerboard rings moons"] [--form "t6 cdrl t1k contrast score10 chain10"]
  *                                             [--steps N] [--rate X] [--count N] [--threads N]
  *
  *   t6        plain DRL: 6 levels, K = 10 Langevin steps of b2 = 0.003; 5000 steps of training
  *   cdrl      the cooperative form, as many
  *   t1k       1000 levels, K = 0, trained by denoising score matching; 20000 steps, which cost about the same
  *   contrast  1000 levels, K = 0, trained by contrast with draws of the normal approximation; as many
+ *   score10   1000 levels, K = 10 of b2 = 0.6 when sampling, trained by score matching at a x_t; 20000 steps
+ *   chain10   1000 levels, K = 10 of b2 = 0.6, trained by contrast with chains; 5000 steps
  * All have three blocks 64 wide and train on 64 fresh points a step. The model's density is exp(F) / Z on a grid of 400 x 400 cells, of which nothing outside
  * is counted; the data's, with the noise that the level has, comes from 4,000,000 points. Columns: the lowest level, and those with the noise
  * of T6's levels 1, 2, 3 (CDRL: its own levels 1, 2, 3). "samples" is the divergence of the data from `count` samples on 32 x 32 cells (half a sample is added to
@@ -25,7 +27,9 @@
 #define COLUMNS 4
 #define FIGURES (COLUMNS + 3)       /* KL of each column, of the samples, of perfect ones; seconds */
 
-static const char *const form_names[4] = { "t6", "cdrl", "t1k", "contrast" };
+#define FORMS 6
+static const char *const form_names[FORMS] = { "t6", "cdrl", "t1k", "contrast", "score10", "chain10" };
+static const int form_steps[FORMS] = { 5000, 5000, 20000, 20000, 20000, 5000 };
 static const char *const data_names[3] = { "checkerboard", "rings", "moons" };
 static const plane_draw data[3] = { plane_checkerboard, plane_rings, plane_moons };
 
@@ -81,12 +85,12 @@ static double coarse_kl(const drl_grid *g, const double *p, const float *x, int 
 }
 
 /* The noise of column c, as x = abar x_0 + sigma eps of the variable that the energy is fitted on: y_t = a x_t, and x_{t+1} with K = 0. */
-static int place(const drl_schedule *s, int c, double *abar, double *sigma)
+static int place(const drl_schedule *s, int normal, int c, double *abar, double *sigma)
 {
     int t = s->fine ? (c ? 100 * c - 1 : 0) : c;                /* T6's cuts are at every hundredth beta */
-    double a = s->fine ? 1.0 : drl_schedule_scale(s, t);
-    *abar = a * s->abar[t + s->fine];
-    *sigma = a * s->sbar[t + s->fine];
+    double a = normal ? 1.0 : drl_schedule_scale(s, t);
+    *abar = a * s->abar[t + normal];
+    *sigma = a * s->sbar[t + normal];
     *sigma = sqrt(*sigma * *sigma + PLANE_NOISE * PLANE_NOISE * *abar * *abar);
     return t;
 }
@@ -95,7 +99,7 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
 {
     static double p[CELLS * CELLS], f[CELLS * CELLS];
     static float x[2 * COUNT];
-    drl_model_desc md = plane_model(form == 1 ? DRL_FORM_CDRL : DRL_FORM_DRL, form < 2 ? 10 : -1, form < 2 ? 3e-3 : 0);
+    drl_model_desc md = plane_model(form == 1 ? DRL_FORM_CDRL : DRL_FORM_DRL, form == 2 || form == 3 ? -1 : 10, form < 2 ? 3e-3 : form < 4 ? 0 : 0.6);
     drl_model *model = NULL;
     drl_sampler *sampler = NULL;
     drl_sample_desc how;
@@ -115,10 +119,10 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
     if (status != DRL_OK) return status;
     s = drl_model_schedule(model);
     e = drl_model_energy(model);
-    status = plane_train(ctx, model, data_names[which], data[which], form == 2 ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY, steps, rate, seed);
+    status = plane_train(ctx, model, data_names[which], data[which], form == 2 || form == 4 ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY, steps, rate, seed);
     figure[COLUMNS + 2] = seconds_now() - start;
     for (c = COLUMNS - 1; c >= 0 && status == DRL_OK; --c) {    /* the lowest last: samples are compared with it */
-        t = place(s, c, &abar, &sigma);
+        t = place(s, md.steps < 0, c, &abar, &sigma);
         half = 1.15 * (double)PLANE_RANGE * abar + 3 * sigma;
         grid.x0 = grid.y0 = -half; grid.x1 = grid.y1 = half; grid.nx = grid.ny = CELLS;
         density(data[which], &grid, abar, sigma, p);
@@ -147,20 +151,20 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
 
 int main(int argc, char **argv)
 {
-    static const char usage[] = "landscape [--seeds 10] [--first 1] [--data \"checkerboard rings moons\"] [--form \"t6 cdrl t1k contrast\"] [--steps N] [--rate X] [--count N] [--threads N]\n";
-    static double figures[12][SEEDS][FIGURES];
+    static const char usage[] = "landscape [--seeds 10] [--first 1] [--data \"checkerboard rings moons\"] [--form \"t6 cdrl t1k contrast score10 chain10\"] [--steps N] [--rate X] [--count N] [--threads N]\n";
+    static double figures[3 * FORMS][SEEDS][FIGURES];
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     int seeds = option_int(&o, "--seeds", 10), first = option_int(&o, "--first", 1), steps = option_int(&o, "--steps", 0), count = option_int(&o, "--count", 4000), form, which, i, k;
-    const char *forms = option_text(&o, "--form", "t6 cdrl t1k contrast"), *sets = option_text(&o, "--data", "checkerboard rings moons");
+    const char *forms = option_text(&o, "--form", "t6 cdrl t1k contrast score10 chain10"), *sets = option_text(&o, "--data", "checkerboard rings moons");
     float rate = (float)option_number(&o, "--rate", 0);
     if (options_rest(&o, usage) || seeds < 1 || seeds > SEEDS || steps < 0 || count < 1 || count > COUNT) { fputs(usage, stderr); return 2; }
     for (i = 0; i < seeds; ++i)
         for (which = 0; which < 3; ++which)
-            for (form = 0; form < 4; ++form) {
-                double *f = figures[which * 4 + form][i];
+            for (form = 0; form < FORMS; ++form) {
+                double *f = figures[which * FORMS + form][i];
                 if (!strstr(forms, form_names[form]) || !strstr(sets, data_names[which])) continue;
-                if (measure(ctx, form, which, steps ? steps : form < 2 ? 5000 : 20000, rate > 0 ? rate : form < 2 ? 7e-4f : 4e-3f, count, (uint64_t)(first + i), f) != DRL_OK) {
+                if (measure(ctx, form, which, steps ? steps : form_steps[form], rate > 0 ? rate : form < 2 ? 7e-4f : 4e-3f, count, (uint64_t)(first + i), f) != DRL_OK) {
                     fprintf(stderr, "%s\n", drl_ctx_message(ctx));
                     return 1;
                 }
@@ -169,13 +173,13 @@ int main(int argc, char **argv)
             }
     printf("\n%-12s %-8s %20s %20s %20s %20s %20s %8s %8s\n", "data", "form", "KL, lowest level", "level 1's noise", "level 2's", "level 3's", "samples", "perfect", "seconds");
     for (which = 0; which < 3; ++which)
-        for (form = 0; form < 4; ++form) {
+        for (form = 0; form < FORMS; ++form) {
             if (!strstr(forms, form_names[form]) || !strstr(sets, data_names[which])) continue;
             printf("%-12s %-8s", data_names[which], form_names[form]);
             for (k = 0; k < FIGURES; ++k) {
                 double mean = 0, var = 0;
-                for (i = 0; i < seeds; ++i) mean += figures[which * 4 + form][i][k] / seeds;
-                for (i = 0; i < seeds; ++i) var += pow(figures[which * 4 + form][i][k] - mean, 2) / (seeds > 1 ? seeds - 1 : 1);
+                for (i = 0; i < seeds; ++i) mean += figures[which * FORMS + form][i][k] / seeds;
+                for (i = 0; i < seeds; ++i) var += pow(figures[which * FORMS + form][i][k] - mean, 2) / (seeds > 1 ? seeds - 1 : 1);
                 if (k <= COLUMNS) printf(" %10.4f +- %6.4f", mean, sqrt(var / seeds));
                 else printf(k == COLUMNS + 1 ? " %8.4f" : " %8.1f", mean);
             }
