@@ -776,7 +776,7 @@ typedef enum drl_mcmc_kernel {
 
 typedef struct drl_mcmc_desc {
     int count;                  /* chains; zero means 1 */
-    uint64_t seed;
+    uint64_t seed;              /* image i of a sampler with this seed has the draws of chain i: chains that start at samples need a `first` above them */
     int first;                  /* number of the first chain: apart from warm-up, chain i of this call is chain first + i of the seed */
     drl_mcmc_kernel kernel;
     int level;
@@ -838,7 +838,7 @@ DRL_API drl_status drl_mcmc_diagnose(drl_ctx *ctx, const double *x, int draws, i
 
 typedef struct drl_ais_desc {
     int count;                  /* chains, each of one weight; zero means 16 */
-    uint64_t seed;
+    uint64_t seed;              /* with `start`, one that its points were not drawn with */
     int level;
     const int *labels;          /* [count] classes, or NULL for none. One class for all, if log Z is to be that class's */
     int steps;                  /* K, temperatures; zero means 1000; at least 2 */
