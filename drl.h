@@ -8286,9 +8286,9 @@ DRL_API drl_status drl_grid_evaluate(drl_ctx *ctx, const drl_energy *energy, int
         drl_status status;
         k = drl__min(cells - at < DRL__POINTS ? (int)(cells - at) : DRL__POINTS, energy->batch);
         for (i = 0; i < k; ++i) {
-            size_t c = at + (size_t)i;
-            y[i][0] = (float)(g->x0 + (g->x1 - g->x0) * ((double)(c % (size_t)g->nx) + 0.5) / g->nx);
-            y[i][1] = (float)(g->y0 + (g->y1 - g->y0) * ((double)(c / (size_t)g->nx) + 0.5) / g->ny);
+            size_t row = (at + (size_t)i) / (size_t)g->nx, column = (at + (size_t)i) % (size_t)g->nx;
+            y[i][0] = (float)(g->x0 + (g->x1 - g->x0) * ((double)column + 0.5) / g->nx);
+            y[i][1] = (float)(g->y0 + (g->y1 - g->y0) * ((double)row + 0.5) / g->ny);
         }
         status = energy->eval(energy->user, k, &y[0][0], levels, label ? labels : NULL, value, NULL);
         if (status != DRL_OK) return drl__fail(ctx, status, "drl_grid_evaluate: the energy failed at level %d", level);
