@@ -293,7 +293,10 @@ memory() {      # NAME TEST RUN COMPILER FLAGS...: one test under a checker of u
 }
 soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak 20000 2000; }
 
-checks() {
+checks() {     # the longest first, so that no lane ends long after the others
+check mutations gcc mutate
+check tests-thread-sanitizer gcc tests tests-tsan gcc -O1 -g -fsanitize=thread -DDRL_THREADS
+check tests-sanitized gcc tests tests-sanitized gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -DDRL_THREADS
 for c in gcc clang; do for s in c99 c11 c17; do check warnings-$c-$s $c header $c c $s; done; done
 for c in g++ clang++; do for s in c++11 c++20; do check warnings-$c-$s $c header $c c++ $s; done; done
 for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS DRL_API DRL_ASSERT DRL_HEADER_NAME; do check option-$o "gcc clang" option $o; done
@@ -325,8 +328,6 @@ check tests-O3-native gcc tests tests-O3-native gcc -O3 -march=native -DDRL_THRE
 check tests-clang clang tests tests-clang clang -O2 -DDRL_THREADS
 check tests-c++ g++ tests tests-c++ g++ -x c++ -O1 -DDRL_THREADS
 check tests-32 gcc bits32
-check tests-sanitized gcc tests tests-sanitized gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -DDRL_THREADS
-check tests-thread-sanitizer gcc tests tests-tsan gcc -O1 -g -fsanitize=thread -DDRL_THREADS
 check faults-sanitized gcc faults faults-sanitized gcc -O1 -g -DDRL_NO_SIMD -fsanitize=address,undefined -fno-sanitize-recover=all
 # x87 has digits of its own, and so would not know the states that the corpus keeps.
 check faults-32 gcc faults faults-32 gcc -m32 -msse2 -O1 -DDRL_NO_SIMD $X32
@@ -339,7 +340,6 @@ check valgrind-context valgrind memory valgrind test_context "valgrind -q --erro
 check valgrind-failure valgrind memory valgrind test_failure "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
 check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
-check mutations gcc mutate
 check coverage "gcc gcov" coverage
 }
 if [ -n "$LIST$LANE" ]; then checks; exit 0; fi
