@@ -15,6 +15,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 want=""
 need() { has "$1" || { shift; want="$want $*"; }; }
 need clang clang
+need ld.lld lld
 need g++ g++
 need clang-tidy clang-tidy
 need cppcheck cppcheck
@@ -32,6 +33,7 @@ need node nodejs
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 [ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"      # gcc-multilib would remove the cross compilers
+ls /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-* > /dev/null 2>&1 || want="$want libclang-rt-14-dev"
 if [ -n "$want" ] && [ -z "$LIST$LANE" ]; then
     echo "installing$want"
     { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $want; } > $out/install.log 2>&1 || echo "the installation failed: $out/install.log"
@@ -313,7 +315,7 @@ check conformance-c++ g++ conformance c++ g++ "" -x c++ -O2
 check conformance-native gcc conformance native gcc "" -O3 -march=native
 check conformance-32 gcc conformance conformance-32 gcc "" -m32 -msse2 -O2 $X32
 check fast-math "gcc clang" fast_math
-check lto gcc lto
+check lto "gcc clang ld.lld" lto
 check tcc tcc plain_c
 check aarch64 "aarch64-linux-gnu-gcc qemu-aarch64" conformance aarch64 aarch64-linux-gnu-gcc qemu-aarch64 -O2 -static
 check neon "aarch64-linux-gnu-gcc qemu-aarch64" neon
