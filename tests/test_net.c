@@ -694,7 +694,8 @@ static void hand_made(void)
     g_dot(&g, g_sum(&g, v, 1), g_conv(&g, g_label(&g, CLASSES), 5, 0));
     check_graph("labels", &g, 400, 1e-5);
 
-    x = g_input(&g, 4, 4, 16);                                  /* what becomes part of Winograd's convolution, and what must not */
+    CHECK(drl__winograd_choice(4, 7, 16, 16) && drl__winograd_choice(4, 7, 16, 8), "these images are too small for Winograd's convolution");
+    x = g_input(&g, 4, 7, 16);                                  /* two tiles, one of them cut: what becomes part of Winograd's convolution, and what must not */
     e = g_act(&g, g_conv(&g, g_level(&g, 4), 6, 0), DRL_ACT_LEAKY_RELU);
     v = g_add(&g, g_conv(&g, x, 16, 3), x);                     /* the sum's other operand is the convolution's */
     a = g_conv(&g, g_act(&g, v, DRL_ACT_LEAKY_RELU), 16, 3);
@@ -774,7 +775,7 @@ static void random_graphs(int count, int wide)
         int target, conv_cost = 0, by_input[NODES];
         test_seed = (uint64_t)i * 977 + 5;
         real(0, 1);
-        if (wide) g_input(&g, 4, 4, 16);                        /* large enough for Winograd's convolution and what is fused with it */
+        if (wide) g_input(&g, 4, 7, 16);                        /* large enough for Winograd's convolution and what is fused with it */
         else g_input(&g, 1 + below(6), 1 + below(6), 1 + below(5));
         target = 4 + below(14);
         by_input[0] = 1;
@@ -787,7 +788,7 @@ static void random_graphs(int count, int wide)
             switch (g.count == NODES - 1 ? 9 : below(11)) {
             case 0: if (below(2)) g_label(&g, CLASSES); else g_level(&g, 4 + 2 * below(3)); break;
             case 1: case 2:
-                if ((conv_cost += na->h * na->w * na->c) > (wide ? 1200 : 600)) break;
+                if ((conv_cost += na->h * na->w * na->c) > (wide ? 2100 : 600)) break;
                 k = wide ? g_conv(&g, a, 16, na->h > 1 ? 3 : 0) : g_conv(&g, a, 1 + below(6), below(2) ? 0 : 1 + 2 * below(2));
                 if (below(4) == 0) g.n[k].no_bias = 1;
                 if (below(4) == 0) { g.n[k].spectral = below(2) ? DRL_SPECTRAL_UNIT : DRL_SPECTRAL_CAP; g.n[k].scale = below(2) ? 2.5 : 0.3; }
