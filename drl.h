@@ -1330,6 +1330,9 @@ static drl_status drl__fail(drl_ctx *ctx, drl_status status, const char *format,
     }
     return status;
 }
+#ifdef __clang_analyzer__   /* the analyser does not look into a function with "...", and would think that it may return DRL_OK */
+#define drl__fail(ctx, status, ...) (drl__fail(ctx, status, __VA_ARGS__), (status))
+#endif
 
 DRL_API drl_status  drl_ctx_status(const drl_ctx *ctx)  { return ctx ? ctx->status : DRL_E_ARGUMENT; }
 DRL_API const char *drl_ctx_message(const drl_ctx *ctx) { return ctx ? ctx->message : "no context"; }
@@ -2746,6 +2749,7 @@ DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const 
     if (status == DRL_OK) status = drl__expect(ctx, "drl_gain_param_grad", "dgain", dgain, shared ? 1 : x->n, 1, 1, x->c);
     if (status != DRL_OK) return status;
     if ((shared && !work) || drl__odd(work)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_gain_param_grad: a gain shared by %d images needs work, aligned as floats are", x->n);
+    DRL_ASSERT(dgain);
     out = shared ? work : dgain->data;
     drl__columns(ctx, x->data, dy->data, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, 1, out, shared ? 0 : accumulate);
     if (shared) drl__columns(ctx, work, NULL, NULL, 1, (size_t)x->n, (size_t)x->c, 1, dgain->data, accumulate);
@@ -3055,6 +3059,7 @@ static drl_status drl__group_norm_sums(drl_ctx *ctx, int groups, const drl_tenso
 static void drl__group_norm_add(drl_ctx *ctx, const float *sums, size_t n, size_t c, float *dweight, float *dbias, float *total)
 {
     size_t i;
+    DRL_ASSERT(dweight && dbias);
     drl__columns(ctx, sums, NULL, NULL, 1, n, 2 * c, 1, total, 0);
     for (i = 0; i < c; ++i) { dweight[i] += total[i]; dbias[i] += total[c + i]; }
 }
@@ -3617,7 +3622,7 @@ static uint64_t drl__array_bits(const drl_array *a, size_t i)
     uint64_t v = 0;
     for (k = 0; k < size; ++k) v = v << 8 | p[big ? k : size - 1 - k];
     if (a->dtype == DRL_DTYPE_I8 || a->dtype == DRL_DTYPE_I16 || a->dtype == DRL_DTYPE_I32) {
-        uint64_t sign = (uint64_t)1 << (8 * size - 1);
+        uint64_t sign = ((uint64_t)1 << 8 * size) >> 1;
         v = (v ^ sign) - sign;
     }
     return v;
@@ -5520,7 +5525,7 @@ DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv)
     drl__op scratch;
     drl_value y;
     if (!net || !drl__build_ok(net, qkv, NULL, "drl_net_attention")) return drl__value_none();
-    if (qkv.c % 3 || qkv.h > 65536 / qkv.w) {
+    if (qkv.c % 3 || (int64_t)qkv.h * qkv.w > 65536) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels", qkv.h, qkv.w, qkv.c);
         return drl__build_fail(net, DRL_E_SHAPE);
     }
@@ -5690,9 +5695,9 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
         if (op->kind == DRL__OP_INPUT) { op->value = DRL__BUFFER_X; continue; }
         if (a) --a->readers;
         if (b) --b->readers;
-        if ((drl__in_place(op) || op->kind == DRL__OP_ADD || op->kind == DRL__OP_SHIFT) && !a->readers && a->value != DRL__BUFFER_X)
+        if (a && !a->readers && a->value != DRL__BUFFER_X && (drl__in_place(op) || op->kind == DRL__OP_ADD || op->kind == DRL__OP_SHIFT))
             op->value = a->value;
-        else if (op->kind == DRL__OP_ADD && !b->readers && b->value != DRL__BUFFER_X)
+        else if (b && !b->readers && b->value != DRL__BUFFER_X && op->kind == DRL__OP_ADD)
             op->value = b->value;
         else
             op->value = drl__buffer_new(p, op->h, op->w, op->c, 0);
@@ -5712,14 +5717,14 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
     p->buffer[p->dout].owners = 1;
     for (i = net->op_count - 1; i > 0; --i) {
         drl__op *op = &net->op[i];
-        drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
-        int g = op->gradient, wants_a = a && drl__wants_gradient(a, mode), wants_b = b && drl__wants_gradient(b, mode), slot, saved, accumulate;
+        int wants_a = op->a >= 0 && drl__wants_gradient(&net->op[op->a], mode), wants_b = op->b >= 0 && drl__wants_gradient(&net->op[op->b], mode);
+        int a = op->a >= 0 ? net->op[op->a].value : -1, b = op->b >= 0 ? net->op[op->b].value : -1, g = op->gradient, slot, saved, accumulate;
         if (g < 0) continue;
         if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) {
-            if (op->kind == DRL__OP_CONV) drl__emit(p, DRL__DW, i, g, a->value, -1, -1);
+            if (op->kind == DRL__OP_CONV) drl__emit(p, DRL__DW, i, g, a, -1, -1);
             if (op->kind != DRL__OP_CONV || op->bias >= 0) {
                 op->sums = drl__buffer_new(p, 1, op->kind == DRL__OP_NORM ? 2 : 1, op->c, 0);
-                drl__emit(p, DRL__SUMS, i, g, a->value, op->bits, op->sums);
+                drl__emit(p, DRL__SUMS, i, g, a, op->bits, op->sums);
             }
         }
         switch (op->kind) {
@@ -5738,22 +5743,22 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
         case DRL__OP_DOT:
             if (wants_a) {
                 slot = drl__gradient_slot(net, p, op->a, &accumulate);
-                drl__emit(p, DRL__DX, i, g, b->value, -1, slot)->accumulate = accumulate;
+                drl__emit(p, DRL__DX, i, g, b, -1, slot)->accumulate = accumulate;
             }
             if (wants_b) {
                 slot = drl__gradient_slot(net, p, op->b, &accumulate);
-                drl__emit(p, DRL__DX, i, g, a->value, -1, slot)->accumulate = accumulate;
+                drl__emit(p, DRL__DX, i, g, a, -1, slot)->accumulate = accumulate;
             }
             break;
         case DRL__OP_SCALE_SHIFT:
             if (wants_b) {
                 slot = drl__gradient_slot(net, p, op->b, &accumulate);
-                drl__emit(p, DRL__DX, i, g, a->value, -1, slot)->accumulate = accumulate;
+                drl__emit(p, DRL__DX, i, g, a, -1, slot)->accumulate = accumulate;
                 p->instr[p->instr_count - 1].second = 1;
             }
             if (!wants_a) break;
             slot = drl__gradient_reuse(net, p, i, &accumulate);
-            drl__emit(p, DRL__DX, i, g, b->value, -1, slot)->accumulate = accumulate;
+            drl__emit(p, DRL__DX, i, g, b, -1, slot)->accumulate = accumulate;
             break;
         case DRL__OP_CONCAT:
             if (wants_a) {
@@ -5769,7 +5774,7 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
         default:
             if (!wants_a) break;
             slot = drl__gradient_reuse(net, p, i, &accumulate);
-            saved = op->kind == DRL__OP_CONV || op->kind == DRL__OP_GAIN ? -1 : drl__saves_a(net, op, mode) ? a->value : -1;    /* those two for the parameters only */
+            saved = op->kind == DRL__OP_CONV || op->kind == DRL__OP_GAIN ? -1 : drl__saves_a(net, op, mode) ? a : -1;    /* those two for the parameters only */
             drl__emit(p, DRL__DX, i, g, saved, op->bits, slot)->accumulate = accumulate;
         }
         --p->buffer[g].owners;                                  /* this operator's gradient is used up */
@@ -6245,6 +6250,7 @@ static const drl_param *drl__net_tensor_param(const drl_net *net, int i) { retur
 static float *drl__net_tensor(const drl_net *net, int i, const drl_param **param)
 {
     const drl_param *p = *param = drl__net_tensor_param(net, i);
+    DRL_ASSERT(p);
     return (i < net->param_count ? net->params : net->state) + p->offset;
 }
 
@@ -6311,6 +6317,7 @@ static drl_tensor drl__view(const drl__run *r, int op, int buffer)
 static drl_status drl__run_identity(const drl__run *r, const drl_tensor *x, drl_tensor *y, int accumulate)
 {
     if (accumulate) return drl_add_forward(r->net->ctx, y, x, y);
+    DRL_ASSERT(x->data && y->data);
     if (y->data != x->data) memcpy(y->data, x->data, drl_tensor_count(x) * sizeof *x->data);
     return DRL_OK;
 }
@@ -7525,6 +7532,7 @@ static double drl__mcmc_density(const drl_mcmc *m, int i, const float *y, float 
     double sum = 0;
     size_t j;
     if (!(m->precision > 0)) return m->beta * (double)f;
+    DRL_ASSERT(centre);
     for (j = 0; j < m->size; ++j) {
         double d = (double)y[j] - (double)centre[j];
         sum += d * d * (m->shape ? m->shape[j] : 1.0);
@@ -9750,6 +9758,7 @@ static int drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
     int i, k = 0;
     levels[0] = (size_t)tr->model->desc.levels;
     levels[1] = sizeof(drl_level_report) / sizeof(double);
+    DRL_ASSERT(tr->parts <= 2);
     array[k++] = drl_array_of("train.levels", DRL_DTYPE_F64, 2, levels, tr->level);
     for (i = 0; i < tr->parts; ++i) {
         drl__part *part = &tr->part[i];

@@ -216,9 +216,10 @@ plain_c() {     # a compiler that knows neither vectors nor pragmas
     for t in test_rng test_context test_not_finite; do tcc tests/$t.c -o $out/$t-tcc -lm && $out/$t-tcc || return 1; done
     echo "$HASH; test_rng test_context test_not_finite"
 }
-tidy() {        # the configuration is .clang-tidy
+tidy() {        # the configuration is .clang-tidy; the analyser looks at functions of the main file only, and long at those for vectors
     printf '#define DRL_THREADS\n#define DRL_IMPLEMENTATION\n#include "drl.h"\n' > $out/tidy.c
-    clang-tidy --quiet $out/tidy.c -- -std=c99 -I. > $out/tidy.txt 2> $out/tidy.err
+    clang-tidy --quiet $out/tidy.c -- -std=c99 -I. > $out/tidy.txt 2> $out/tidy.err &&
+        clang-tidy --quiet drl.h -- -x c -std=c99 -DDRL_THREADS -DDRL_IMPLEMENTATION -DDRL_NO_SIMD -I. >> $out/tidy.txt 2>> $out/tidy.err
     status=$?
     grep -E 'warning:|error:' $out/tidy.txt
     echo "$(grep -cE 'warning:|error:' $out/tidy.txt) findings, checks: $(sed -n 's/^Checks: *//p' .clang-tidy | cut -c 1-60)"
