@@ -339,6 +339,29 @@ static const struct { const char *header; size_t data; const char *sentence; } s
     { "{\"a\":{\"shape\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 0, "whole number" }
 };
 
+/* The first and the last characters of each length, and around the surrogates: as they are, and escaped. */
+static void test_st_characters(void)
+{
+    static const char *const pairs[][2] = {
+        { "\\u007f", "\x7f" }, { "\\u0080", "\xc2\x80" }, { "\\u07ff", "\xdf\xbf" }, { "\\u0800", "\xe0\xa0\x80" }, { "\\ud7ff", "\xed\x9f\xbf" }, { "\\ue000", "\xee\x80\x80" },
+        { "\\uffff", "\xef\xbf\xbf" }, { "\\ud800\\udc00", "\xf0\x90\x80\x80" }, { "\\udbff\\udfff", "\xf4\x8f\xbf\xbf" } };
+    size_t i;
+    for (i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
+        char header[100];
+        drl_safetensors *st = NULL;
+        unsigned char file[120];
+        size_t length;
+        snprintf(header, sizeof header, "{\"__metadata__\":{\"%s\":\"%s\"}}", pairs[i][0], pairs[i][1]);
+        length = strlen(header);
+        memset(file, 0, 8);
+        file[0] = (unsigned char)length;
+        memcpy(file + 8, header, length);
+        CHECK(drl_safetensors_open_memory(ctx, file, 8 + length, &st) == DRL_OK, "%s: %s", pairs[i][0], drl_ctx_message(ctx));
+        CHECK(st && drl_safetensors_meta(st, pairs[i][1]) && !strcmp(drl_safetensors_meta(st, pairs[i][1]), pairs[i][1]), "%s is not its character", pairs[i][0]);
+        drl_safetensors_close(st);
+    }
+}
+
 static void test_st_reading(void)
 {
     drl_safetensors *st = NULL, *untouched = (drl_safetensors *)(void *)&heap;
@@ -1426,6 +1449,7 @@ int main(void)
     if (drl_ctx_create(&desc, &ctx) != DRL_OK) return 2;
     test_arrays();
     test_st_reading();
+    test_st_characters();
     test_st_damage();
     test_st_many();
     test_st_writing();

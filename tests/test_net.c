@@ -954,7 +954,9 @@ static void wrong_build(drl_net *net, void *user)
     if (way == 1) { drl_net_level(net, 4); drl_net_input(net, 3, 3, 2); return; }
     if (way == 2) { drl_net_act(net, drl_net_input(net, 3, 0, 2), DRL_ACT_RELU); return; }
     if (way == 24) { drl_net_conv2d(net, drl_net_level(net, 4), &l); return; }
-    x = drl_net_input(net, 3, 3, 2);
+    x = way == 40 ? drl_net_input(net, 2, 3, 2) : drl_net_input(net, way > 40 ? 1 : 3, 3, 2);       /* from 40 on: wrong in one number alone */
+    y = way > 40 ? drl_net_spatial_sum(net, x, 1) : x;
+    if (way >= 49) bad = x;
     switch (way) {
     case 3: return;
     case 4: drl_net_input(net, 3, 3, 2); break;
@@ -992,6 +994,21 @@ static void wrong_build(drl_net *net, void *user)
     case 35: drl_net_dropout(net, x, -0.1f); break;
     case 36: drl_net_concat(net, x, drl_net_spatial_sum(net, x, 1)); break;
     case 37: drl_net_attention(net, x); break;
+    case 40: drl_net_avgpool2(net, x); break;
+    case 41: drl_net_add(net, x, y); break;
+    case 42: drl_net_concat(net, x, y); break;
+    case 43: drl_net_shift(net, x, x); break;
+    case 44: drl_net_scale_shift(net, x, drl_net_conv2d(net, x, &l)); break;
+    case 45: l.out_channels = 5; drl_net_scale_shift(net, x, drl_net_conv2d(net, y, &l)); break;
+    case 46: drl_net_dot(net, x, y); break;
+    case 47: drl_net_dot(net, y, x); break;
+    case 48: drl_net_group_norm(net, x, "n", 2, HUGE_VALF); break;
+    case 49: bad.w = 0; drl_net_act(net, bad, DRL_ACT_RELU); break;
+    case 50: bad.c = 0; drl_net_act(net, bad, DRL_ACT_RELU); break;
+    case 51: bad.id = y.id + 1; drl_net_act(net, bad, DRL_ACT_RELU); break;
+    case 52: bad.h = 1 << 30; drl_net_act(net, bad, DRL_ACT_RELU); break;
+    case 53: bad.w = 1 << 30; drl_net_act(net, bad, DRL_ACT_RELU); break;
+    case 54: bad.c = 1 << 30; drl_net_act(net, bad, DRL_ACT_RELU); break;
     default: break;
     }
     drl_net_act(net, x, DRL_ACT_RELU);              /* after the failure: does nothing */
@@ -1008,7 +1025,7 @@ static void wrong_builders(void)
     graph g;
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, &heap);
-    for (way = 0; way <= 39; ++way) {
+    for (way = 0; way <= 54; ++way) {
         long live = heap.live;
         drl_status status, size_status;
         drl_ctx_clear(ctx);
