@@ -8471,7 +8471,7 @@ static int drl__undescribe(const drl__field *field, size_t fields, const char *t
                 if (j && *text++ != ',') return 0;
                 text = drl__parse_number(text, &v);
                 if (!text || !(v - v == 0)) return 0;
-                if (field[i].type == DRL__FLOAT && (v > 3.4028234e38 || v < -3.4028234e38)) return 0;
+                if (field[i].type == DRL__FLOAT && (v > 3.4028234663852886e38 || v < -3.4028234663852886e38)) return 0;
                 if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
                 else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
                 else {
@@ -8534,6 +8534,9 @@ static int drl__model_untext(const char *text, drl_model_desc *d)
     return 1;
 }
 
+#define DRL__UNET_RESOLUTIONS 3
+#define DRL__UNET_BLOCKS_MAX  64
+
 /* Fills in defaults and checks ranges; *d is complete on success. */
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
@@ -8575,7 +8578,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask for fewer",
                          d->height, d->width, d->resolutions - 1, d->resolutions);
     if ((unsigned)d->form > (unsigned)DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
-        (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1)))
+        (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1 || d->initializer_blocks > DRL__UNET_BLOCKS_MAX)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
     if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_T1K) return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_T1K);
@@ -8641,9 +8644,6 @@ static void drl__energy_build(drl_net *net, void *user)
 }
 
 /* -- the initializer network of [Zhu24] -- */
-
-#define DRL__UNET_RESOLUTIONS 3
-#define DRL__UNET_BLOCKS_MAX  64
 
 typedef struct drl__unet {
     drl_net *net;
@@ -8719,16 +8719,11 @@ static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *p
 static void drl__initializer_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
-    const int blocks = d->initializer_blocks ? d->initializer_blocks : 1, width = d->initializer;
+    const int blocks = d->initializer_blocks, width = d->initializer;
     drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x = drl_net_input(net, d->height, d->width, d->channels), h;
     char name[48];
     int skips = 0, i, j, m;
     drl__unet u;
-    if (blocks < 1 || blocks > DRL__UNET_BLOCKS_MAX || width < 4 || width % 2 || width > 65536) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "model: initializer of width %d with %d blocks; an even width from 4 to 65536 and 1 to %d blocks are possible", width, blocks, DRL__UNET_BLOCKS_MAX);
-        drl__build_fail(net, DRL_E_ARGUMENT);
-        return;
-    }
     u.net = net;
     u.width = width;
     for (u.groups = 32; width % u.groups; ) --u.groups;         /* 32, or else the largest divisor of the width below */

@@ -176,7 +176,7 @@ emulated() {    # NAME COMPILER EMULATOR "TESTS" FLAGS...: the hash, then test p
     for t in $programs; do $compiler -O1 -static "$@" tests/$t.c -o $out/$t-$name -lm && $emulator $out/$t-$name || return 1; done
     echo "$HASH; $programs"
 }
-bits32() { tests tests-32 gcc -m32 -msse2 -O1 $X32 -DDRL_THREADS; }
+bits32() { tests tests-32 gcc -m32 -msse2 -mfpmath=sse -O1 $X32 -DDRL_THREADS; }
 windows() {     # compiles without a warning, pool included, and runs
     printf '#define DRL_THREADS\n#define DRL_IMPLEMENTATION\n#include "drl.h"\nint main(void) { return 0; }\n' > $out/windows.c
     x86_64-w64-mingw32-gcc -std=c99 $WARN -O1 -I. $out/windows.c -o $out/windows.exe -lm || return 1

@@ -564,6 +564,7 @@ static void likelihood(void)
     drl_mixture m;
     drl_energy e;
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g;
     float x[200], work[228];
     int i, j, t;
     drl_schedule_drl(6, memory, &s);
@@ -600,6 +601,13 @@ static void likelihood(void)
     REFUSED(ctx, drl_log_likelihood(ctx, &e, &s, 0, NULL, 1, x, 0, log_p, work), DRL_E_NUMERIC);
     REFUSED(ctx, drl_log_likelihood(ctx, &e, &s, 6, NULL, 1, x, 0, log_p, work), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_log_likelihood(ctx, &e, &s, 0, NULL, 1, x, (double)NAN, log_p, work), DRL_E_ARGUMENT);
+    memset(&g, 0, sizeof g);
+    g.size = g.batch = 1;
+    g.variance[0] = 1;
+    g.fail_at = 2;
+    e = gauss_energy(&g);
+    x[0] = x[1] = 0;
+    REFUSED(ctx, drl_log_likelihood(ctx, &e, &s, 0, NULL, 2, x, 0, log_p, work), DRL_E_IO);
     CHECK(log_p[0] == 7, "a refused likelihood is written");
     drl_ctx_destroy(ctx);
 }

@@ -1343,8 +1343,8 @@ static void files(int cdrl)
 static void numbers(void)
 {
     static const double some[] = { 0, -1.5, 2e-4, 1e-5, -3e-6, 1e22, 1.0 / 3, 123456789, 1e300, 4.9e-324 };
-    static const struct { const char *text; double value; } good[] = { { "1e-5", 1e-5 }, { "-2.5e3", -2500 }, { "1e22", 1e22 }, { "x3ff8000000000000", 1.5 } };
-    static const char *const bad[] = { "", "-", "e5", ".", "1e", "1e-", "1e+5", "1e23", "1e-23", "1e999999999999", "1234567890123456", "x3ff", "x3FF8000000000000" };
+    static const struct { const char *text; double value; } good[] = { { "1e-5", 1e-5 }, { "-2.5e3", -2500 }, { "1e22", 1e22 }, { "1e-22", 1e-22 }, { "1e0", 1 }, { "1e09", 1e9 }, { "123456789012345", 123456789012345.0 }, { "0.90", 0.9 }, { "x3ff8000000000000", 1.5 } };
+    static const char *const bad[] = { "", "-", "e5", ".", "1e", "1e-", "1e+5", "1e23", "1e-23", "1e:", "1e/", ":", "/", "1e-:", "1e999999999999", "1234567890123456", "x3ff", "x3FF8000000000000" };
     size_t i;
     for (i = 0; i < sizeof some / sizeof some[0]; ++i) {
         char text[32];
@@ -1365,6 +1365,73 @@ static void numbers(void)
     }
 }
 
+/* Descriptions as texts: the last value that fits each type, the first that does not, and what else can be wrong with a text. */
+static void texts(void)
+{
+    typedef struct plain { int i; uint64_t u; float f; double d; int mult[DRL_RESOLUTIONS_MAX]; } plain;
+    static const drl__field fields[] = { { "i", DRL__INT, offsetof(plain, i) }, { "u", DRL__U64, offsetof(plain, u) }, { "f", DRL__FLOAT, offsetof(plain, f) },
+                                         { "d", DRL__DOUBLE, offsetof(plain, d) }, { "mult", DRL__MULT, offsetof(plain, mult) } };
+    static const struct { const char *head; int taken; } cases[] = {
+        { "i=1 u=1 f=1 d=1", 1 }, { "d=1 u=1 i=1 f=1", 1 }, { "i=2147483647 u=1 f=1 d=1", 1 }, { "i=2147483648 u=1 f=1 d=1", 0 }, { "i=-2147483647 u=1 f=1 d=1", 1 }, { "i=-2147483648 u=1 f=1 d=1", 0 },
+        { "i=1.5 u=1 f=1 d=1", 0 }, { "i=x7ff0000000000000 u=1 f=1 d=1", 0 }, { "i=1 u=18446744073709551615 f=1 d=1", 1 }, { "i=1 u=18446744073709551616 f=1 d=1", 0 }, { "i=1 u=-1 f=1 d=1", 0 }, { "i=1 u= f=1 d=1", 0 },
+        { "i=1 u=1 f=x47efffffe0000000 d=1", 1 }, { "i=1 u=1 f=x47f0000000000000 d=1", 0 }, { "i=1 u=1 f=xc7efffffe0000000 d=1", 1 }, { "i=1 u=1 f=xc7f0000000000000 d=1", 0 },
+        { "i=1 u=1 f=1 d=x7fefffffffffffff", 1 }, { "i=1 u=1 f=1 d=x7ff8000000000000", 0 }, { "i=1 u=1 f=1 d=xfff0000000000000", 0 },
+        { "i=1 u=1 f=1", 0 }, { "i=1 u=1 f=1 d=1 d=1", 0 }, { "i=1 u=1 f=1 d=1 e=1", 0 }, { "i=1  u=1 f=1 d=1", 0 }, { "i=1,u=1 f=1 d=1", 0 }, { "i =1 u=1 f=1 d=1", 0 } };
+    static const struct { const char *tail; int taken; } tails[] = { { " mult=1,2,3,4,5,6,7,8", 1 }, { " mult=1,2,3,4,5,6,7", 0 }, { " mult=1,2,3,4,5,6,7,8,9", 0 }, { " mult=1,2,3,4 5,6,7,8", 0 }, { " mult=1,2,3,4,5,6,7,8 ", 0 }, { "", 0 } };
+    size_t i, j;
+    for (i = 0; i < sizeof cases / sizeof *cases; ++i) for (j = 0; j < sizeof tails / sizeof *tails; ++j) {
+        char text[200], again[DRL__DESCRIBE_MAX];
+        plain p, q;
+        int want = cases[i].taken && tails[j].taken;
+        if (j && i) break;
+        snprintf(text, sizeof text, "%s%s", cases[i].head, tails[j].tail);
+        memset(&p, 0, sizeof p);
+        memset(&q, 0, sizeof q);
+        CHECK(drl__undescribe(fields, sizeof fields / sizeof *fields, text, &p) == want, "'%s' is %s", text, want ? "refused" : "taken");
+        if (!want) continue;
+        drl__describe(fields, sizeof fields / sizeof *fields, &p, again, sizeof again);
+        CHECK(drl__undescribe(fields, sizeof fields / sizeof *fields, again, &q) && q.i == p.i && q.u == p.u && q.f == p.f && q.d == p.d && !memcmp(q.mult, p.mult, sizeof p.mult), "'%s' became '%s'", text, again);
+    }
+}
+
+/* The largest of each number of a description is taken, one more is not. */
+static void limits(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d, full;
+#define LIMIT(change, status) do { d = tiny(); change; drl_ctx_clear(ctx); CHECK(drl__model_resolve(ctx, &d, &full) == (status), "%s: '%s'", #change, drl_ctx_message(ctx)); } while (0)
+    LIMIT(d.height = 65536, DRL_OK);
+    LIMIT(d.height = 65538, DRL_E_ARGUMENT);
+    LIMIT(d.width = 65536, DRL_OK);
+    LIMIT(d.width = 65538, DRL_E_ARGUMENT);
+    LIMIT(d.channels = 65536, DRL_OK);
+    LIMIT(d.channels = 65537, DRL_E_ARGUMENT);
+    LIMIT(d.base = 4, DRL_OK);
+    LIMIT(d.base = 65536, DRL_OK);
+    LIMIT(d.base = 65538, DRL_E_ARGUMENT);
+    LIMIT(d.blocks = 4096, DRL_OK);
+    LIMIT(d.blocks = 4097, DRL_E_ARGUMENT);
+    LIMIT((d.height = d.width = 1 << (DRL_RESOLUTIONS_MAX - 1), d.resolutions = DRL_RESOLUTIONS_MAX), DRL_OK);
+    LIMIT((d.height = d.width = 1 << DRL_RESOLUTIONS_MAX, d.resolutions = DRL_RESOLUTIONS_MAX + 1), DRL_E_ARGUMENT);
+    LIMIT(d.mult[1] = 64, DRL_OK);
+    LIMIT(d.mult[1] = 65, DRL_E_ARGUMENT);
+    LIMIT(d.levels = 2, DRL_OK);
+    LIMIT(d.levels = 500, DRL_OK);
+    LIMIT((d.schedule = DRL_SCHEDULE_T1K, d.levels = 1000), DRL_OK);
+    LIMIT(d.steps = 65535, DRL_OK);
+    LIMIT((d.height = d.width = 8, d.form = DRL_FORM_CDRL, d.initializer = 4), DRL_OK);
+    LIMIT((d.height = d.width = 8, d.form = DRL_FORM_CDRL, d.initializer = 2), DRL_E_ARGUMENT);
+    LIMIT((d.height = d.width = 8, d.form = DRL_FORM_CDRL, d.initializer = 65536), DRL_OK);
+    LIMIT((d.height = d.width = 8, d.form = DRL_FORM_CDRL, d.initializer = 65538), DRL_E_ARGUMENT);
+    LIMIT((d.height = d.width = 8, d.form = DRL_FORM_CDRL, d.initializer_blocks = 64), DRL_OK);
+    LIMIT((d.height = d.width = 8, d.form = DRL_FORM_CDRL, d.initializer_blocks = 65), DRL_E_ARGUMENT);
+    LIMIT((d.height = d.width = 8, d.form = DRL_FORM_CDRL, d.classes = 65535), DRL_OK);
+    LIMIT((d.height = d.width = 8, d.form = DRL_FORM_CDRL, d.classes = 65536), DRL_E_ARGUMENT);
+    LIMIT((d.height = 8, d.width = 6, d.form = DRL_FORM_CDRL), DRL_E_SHAPE);
+    LIMIT((d.height = 6, d.width = 8, d.form = DRL_FORM_CDRL), DRL_E_SHAPE);
+    drl_ctx_destroy(ctx);
+}
+
 int main(void)
 {
     network();
@@ -1375,6 +1442,8 @@ int main(void)
     points();
     schedules();
     numbers();
+    texts();
+    limits();
     scores();
     large_image();
     memory();

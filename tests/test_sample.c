@@ -434,7 +434,7 @@ static void one_level(void)
 /* -- energies of the test's own -- */
 
 /* F = -(y - label)^2 / 2 + cos(3 y + level) / 5 in each coordinate; counts calls and broken promises, and fails on demand. */
-typedef struct own { int batch, calls, fail_at, nan_at, broken; size_t size; int seen_label; int proposals, most; } own;
+typedef struct own { int batch, calls, fail_at, nan_at, broken; size_t size; int seen_label; int proposals, most, propose_fail_at; } own;
 
 static drl_status own_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
 {
@@ -467,6 +467,7 @@ static drl_status own_propose(void *user, int n, const float *x_next, const int 
     size_t j;
     ++o->proposals;
     if (n < 1 || n > o->batch || !level) ++o->broken;
+    if (o->proposals == o->propose_fail_at) return DRL_E_IO;
     for (i = 0; i < n; ++i)
         for (j = 0; j < o->size; ++j) mean[(size_t)i * o->size + j] = (float)(0.8 * (double)x_next[(size_t)i * o->size + j] + 0.1 * (label ? label[i] : 0) - 0.05 * level[i]);
     return DRL_OK;
@@ -1161,6 +1162,14 @@ static void failures(void)
         CHECK(drl_sampler_run(sampler, MIX_LEVELS * OBJ_STEPS - 1) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
         CHECK(drl_sampler_run(sampler, 1) == DRL_E_NUMERIC && strstr(drl_ctx_message(ctx), "denoising"), "NaN: '%s'", drl_ctx_message(ctx));
         drl_sampler_destroy(sampler);
+        for (fail = 0; fail < 2; ++fail) {          /* the same two, where the energy says that it has failed */
+            e = obj_energy(&o, OBJ_SIZE, 1000);
+            if (fail) o.propose_fail_at = 2; else o.fail_at = MIX_LEVELS * OBJ_STEPS + 1;
+            sampler = obj_new(ctx, &e, &s, &how);
+            CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_E_IO && drl_sampler_run(sampler, 1) == DRL_E_IO, "a failure of the %s", fail ? "proposal" : "denoising step");
+            drl_sampler_destroy(sampler);
+        }
+        e = obj_energy(&o, OBJ_SIZE, 1000);
         how.guidance = 3e38f;
         sampler = obj_new(ctx, &e, &s, &how);
         drl_ctx_clear(ctx);

@@ -718,6 +718,41 @@ static void wrong_checkpoints(void)
         CHECK(a.base == 4711, "a refused description was written");
     }
 
+    {                                                       /* whole files, but for a tensor too many, or without one of the texts */
+        drl_safetensors *st = NULL;
+        drl_safetensors_desc desc;
+        drl_array array[DRL__CHECKPOINT_ARRAYS + 1];
+        const char *meta[8];
+        size_t j;
+        int drop;
+        CHECK_OK(s.ctx, drl_safetensors_open_memory(s.ctx, file, size, &st));
+        desc.count = drl_safetensors_count(st);
+        CHECK(drl_safetensors_meta_count(st) == 3 && desc.count <= DRL__CHECKPOINT_ARRAYS, "a checkpoint of %d texts", (int)drl_safetensors_meta_count(st));
+        for (k = 0; k < desc.count; ++k) array[k] = *drl_safetensors_at(st, k);
+        array[desc.count] = drl_array_of("another", DRL_DTYPE_U8, 0, NULL, "x");
+        desc.arrays = array;
+        desc.meta = meta;
+        for (drop = 0; drop < 5; ++drop) {
+            drl_model_desc a;
+            drl_train_desc b;
+            const char *lost = drop < 3 ? drl_safetensors_meta_pairs(st)[2 * drop] : "";
+            for (j = k = 0; k < 3; ++k) if (strcmp(drl_safetensors_meta_pairs(st)[2 * k], lost)) {
+                meta[j++] = drl_safetensors_meta_pairs(st)[2 * k];
+                meta[j++] = drl_safetensors_meta_pairs(st)[2 * k + 1];
+            }
+            desc.meta_count = j / 2;
+            desc.count += drop == 3;
+            if (drop == 4) { --desc.count; CHECK_OK(s.ctx, drl_safetensors_write_file(s.ctx, path, &desc)); CHECK_OK(s.ctx, drl_trainer_resume(s.tr, path)); break; }
+            CHECK_OK(s.ctx, drl_safetensors_write_file(s.ctx, path, &desc));
+            if (strcmp(lost, "drl.train")) REFUSED(s.ctx, drl_trainer_resume(s.tr, path), DRL_E_FORMAT);    /* which a run does not need to go on */
+            a.base = 4711;
+            if (!strcmp(lost, "drl.train") || !strcmp(lost, "drl.model")) REFUSED(s.ctx, drl_checkpoint_describe(s.ctx, path, &a, &b), DRL_E_FORMAT);
+            CHECK(a.base == 4711, "a refused description was written");
+        }
+        drl_safetensors_close(st);
+        expect_state(&s, before, n, "other checkpoints");
+    }
+
     for (k = 0; k < size; k += k < 64 ? 1 : size / 97) {   /* cut anywhere */
         put_file(file, k);
         REFUSED(s.ctx, drl_trainer_resume(s.tr, path), DRL_E_FORMAT);
@@ -1045,6 +1080,26 @@ static void steep_start(void)
     }
 }
 
+/* The counters and factors of a checkpoint: each alone, in its range and out of it. */
+static void sound_states(void)
+{
+    static const struct { int field; double value; int sound; } cases[] = {
+        { 0, 0, 1 }, { 0, 68719476735.0, 1 }, { 0, 68719476736.0, 0 }, { 1, 0, 1 }, { 1, 1073741823, 1 }, { 1, 1073741824, 0 }, { 1, -1, 0 },
+        { 2, 0, 1 }, { 2, 1, 1 }, { 2, -1e-9, 0 }, { 2, 1.000001, 0 }, { 2, NAN, 0 }, { 3, 0, 1 }, { 3, 1, 1 }, { 3, -1e-9, 0 }, { 3, 1.000001, 0 }, { 3, NAN, 0 },
+        { 4, 0, 1 }, { 4, 0.999999, 1 }, { 4, 1, 0 }, { 4, -1e-9, 0 }, { 4, NAN, 0 }, { 5, 0, 1 }, { 5, 0.999999, 1 }, { 5, 1, 0 }, { 5, -1e-9, 0 }, { 5, NAN, 0 },
+        { 6, 0, 1 }, { 6, 9e29, 1 }, { 6, 1e30, 0 }, { 6, -1e-9, 0 }, { 6, NAN, 0 } };
+    size_t i;
+    for (i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        drl__train_state now;
+        memset(&now, 0, sizeof now);
+        now.step = 7; now.rate_scale = now.rate_factor = 0.5; now.beta1_power = now.beta2_power = 0.25; now.grad_average = 2;
+        if (cases[i].field == 0) { now.step = (uint64_t)cases[i].value; if (!now.step) now.beta1_power = now.beta2_power = 1; }
+        if (cases[i].field == 1) now.rollbacks = (int)cases[i].value;
+        if (cases[i].field > 1) (&now.rate_scale)[cases[i].field - 2] = cases[i].value;
+        CHECK(drl__state_sound(&now) == cases[i].sound, "field %d of a checkpoint's state with %g: %d", cases[i].field, cases[i].value, drl__state_sound(&now));
+    }
+}
+
 /* A learning rate that explodes: a status and a sentence, everything as before the step; rollbacks halve the rate until it works. */
 static void divergence(void)
 {
@@ -1109,6 +1164,18 @@ static void divergence(void)
         CHECK(drl_trainer_steps(s.tr) == 4, "rolled back to step %d", (int)drl_trainer_steps(s.tr));
     }
     steps(&s, 2);
+    free(kept);
+    unmake(&s);
+
+    md.b2 = 1e-20;                      /* steps so small that energies explode where no chain does */
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    for (i = 0; strcmp(drl_net_param(s.m->net, i)->name, "energy.temb_final.weight"); ++i) { }
+    drl_net_params(s.m->net)[drl_net_param(s.m->net, i)->offset] = 1e5f;
+    drl_net_refresh(s.m->net, 0);
+    n = state_of(&s, &kept);
+    pictures(s.tr, x0, BATCH);
+    CHECK(drl_trainer_step(s.tr, x0, NULL, NULL) == DRL_E_DIVERGED && strstr(drl_ctx_message(s.ctx), "an energy"), "'%s'", drl_ctx_message(s.ctx));
+    expect_state(&s, kept, n, "an energy has exploded");
     free(kept);
     unmake(&s);
 
@@ -1612,6 +1679,7 @@ int main(void)
     bad_data();
     bad_labels();
     steep_start();
+    sound_states();
     divergence();
     score_matching(1, 0.05f);
     score_matching(0, 0.05f);
