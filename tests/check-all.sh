@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 all=build/check-all
 out=$all/lane${LANE:-0}         # each lane in a folder of its own; it takes the next check that no other has claimed
 mkdir -p $out
+export CHECK_DIR=$out
 [ -n "$LANE$LIST" ] || { rm -rf $all/claimed; mkdir -p $all/claimed; : > $all/table; }
 WARN="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wdouble-promotion -Wcast-align -Werror"
 TESTS=$(cd tests && ls test_*.c | sed 's/\.c$//')
