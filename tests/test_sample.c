@@ -1008,7 +1008,7 @@ static void starts(void)
     how = obj_desc(); how.energy = &e;
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
     how = obj_desc(); how.guidance = 1;
-    e.size = (size_t)1 << 60;
+    e.size = SIZE_MAX / 16 + 1;
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_MEMORY);
     e.size = 0;
     REFUSED(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), DRL_E_ARGUMENT);
