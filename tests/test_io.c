@@ -349,16 +349,14 @@ static void test_st_characters(void)
     for (i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
         char header[100];
         drl_safetensors *st = NULL;
-        unsigned char file[120];
-        size_t length;
+        unsigned char *file;
+        size_t size;
         snprintf(header, sizeof header, "{\"__metadata__\":{\"%s\":\"%s\"}}", pairs[i][0], pairs[i][1]);
-        length = strlen(header);
-        memset(file, 0, 8);
-        file[0] = (unsigned char)length;
-        memcpy(file + 8, header, length);
-        CHECK(drl_safetensors_open_memory(ctx, file, 8 + length, &st) == DRL_OK, "%s: %s", pairs[i][0], drl_ctx_message(ctx));
+        file = st_bytes(header, strlen(header), 0, &size);
+        CHECK(drl_safetensors_open_memory(ctx, file, size, &st) == DRL_OK, "%s: %s", pairs[i][0], drl_ctx_message(ctx));
         CHECK(st && drl_safetensors_meta(st, pairs[i][1]) && !strcmp(drl_safetensors_meta(st, pairs[i][1]), pairs[i][1]), "%s is not its character", pairs[i][0]);
         drl_safetensors_close(st);
+        free(file);
     }
 }
 

@@ -732,7 +732,7 @@ static void wrong_checkpoints(void)
         array[desc.count] = drl_array_of("another", DRL_DTYPE_U8, 0, NULL, "x");
         desc.arrays = array;
         desc.meta = meta;
-        for (drop = 0; drop < 5; ++drop) {
+        for (drop = 0; drop < 4; ++drop) {
             drl_model_desc a;
             drl_train_desc b;
             const char *lost = drop < 3 ? drl_safetensors_meta_pairs(st)[2 * drop] : "";
@@ -742,13 +742,15 @@ static void wrong_checkpoints(void)
             }
             desc.meta_count = j / 2;
             desc.count += drop == 3;
-            if (drop == 4) { --desc.count; CHECK_OK(s.ctx, drl_safetensors_write_file(s.ctx, path, &desc)); CHECK_OK(s.ctx, drl_trainer_resume(s.tr, path)); break; }
             CHECK_OK(s.ctx, drl_safetensors_write_file(s.ctx, path, &desc));
             if (strcmp(lost, "drl.train")) REFUSED(s.ctx, drl_trainer_resume(s.tr, path), DRL_E_FORMAT);    /* which a run does not need to go on */
             a.base = 4711;
             if (!strcmp(lost, "drl.train") || !strcmp(lost, "drl.model")) REFUSED(s.ctx, drl_checkpoint_describe(s.ctx, path, &a, &b), DRL_E_FORMAT);
             CHECK(a.base == 4711, "a refused description was written");
         }
+        --desc.count;
+        CHECK_OK(s.ctx, drl_safetensors_write_file(s.ctx, path, &desc));
+        CHECK_OK(s.ctx, drl_trainer_resume(s.tr, path));
         drl_safetensors_close(st);
         expect_state(&s, before, n, "other checkpoints");
     }
@@ -1091,11 +1093,12 @@ static void sound_states(void)
     size_t i;
     for (i = 0; i < sizeof cases / sizeof *cases; ++i) {
         drl__train_state now;
+        double *const fields[5] = { &now.rate_scale, &now.rate_factor, &now.beta1_power, &now.beta2_power, &now.grad_average };
         memset(&now, 0, sizeof now);
         now.step = 7; now.rate_scale = now.rate_factor = 0.5; now.beta1_power = now.beta2_power = 0.25; now.grad_average = 2;
         if (cases[i].field == 0) { now.step = (uint64_t)cases[i].value; if (!now.step) now.beta1_power = now.beta2_power = 1; }
         if (cases[i].field == 1) now.rollbacks = (int)cases[i].value;
-        if (cases[i].field > 1) (&now.rate_scale)[cases[i].field - 2] = cases[i].value;
+        if (cases[i].field > 1) *fields[cases[i].field - 2] = cases[i].value;
         CHECK(drl__state_sound(&now) == cases[i].sound, "field %d of a checkpoint's state with %g: %d", cases[i].field, cases[i].value, drl__state_sound(&now));
     }
 }
@@ -1168,9 +1171,8 @@ static void divergence(void)
     unmake(&s);
 
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);      /* an offset of all energies, which no chain feels: the last bias before the ReLU and the sum */
-    for (i = drl_net_param_count(s.m->net) - 1; i >= 0 && !strstr(drl_net_param(s.m->net, i)->name, "conv2.bias"); --i) { }
-    CHECK(i >= 0, "no bias");
-    if (i >= 0) drl_net_params(s.m->net)[drl_net_param(s.m->net, i)->offset] = 1e15f;
+    for (i = drl_net_param_count(s.m->net) - 1; !strstr(drl_net_param(s.m->net, i)->name, "conv2.bias"); --i) { }
+    drl_net_params(s.m->net)[drl_net_param(s.m->net, i)->offset] = 1e15f;
     drl_net_refresh(s.m->net, 0);
     n = state_of(&s, &kept);
     pictures(s.tr, x0, BATCH);
