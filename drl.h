@@ -2232,7 +2232,7 @@ typedef struct drl__pack_args {
     int width;                      /* 0, or taps * in of few channels, see drl__conv_args */
     const float *from;
     float *to, scale;
-    int add;
+    int add;                        /* back, onto what is there, and without the scale */
 } drl__pack_args;
 
 static void drl__pack_span(const void *arg, size_t begin, size_t end, int job)
@@ -2583,7 +2583,6 @@ DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
         p.width = a.few;
         p.from = work;
         p.to = dweight;
-        p.scale = 1;
         p.add = 1;
         drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
     }
@@ -5688,7 +5687,6 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
         if (op->a >= 0) net->op[op->a].readers += 1 + (back && drl__saves_a(net, op, mode));
         if (op->b >= 0) net->op[op->b].readers += 1 + (back && drl__saves_b(net, op, mode));
     }
-    net->op[net->op_count - 1].readers += 1;                    /* the caller */
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
@@ -8142,7 +8140,7 @@ DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const 
     status = drl__ais_check(ctx, &d);
     if (status != DRL_OK) return status;
     memset(&md, 0, sizeof md);
-    md.count = d.count; md.seed = d.seed; md.kernel = DRL_MCMC_HMC; md.level = d.level; md.labels = d.labels; md.leapfrog = d.leapfrog; md.accept = d.accept;
+    md.count = d.count; md.kernel = DRL_MCMC_HMC; md.level = d.level; md.labels = d.labels; md.leapfrog = d.leapfrog; md.accept = d.accept;
     md.step = d.step > 0 ? d.step : 1;
     md.start = d.start;
     if (!drl__mul_fits((size_t)d.count, size, &floats)) total = SIZE_MAX;
@@ -9030,7 +9028,6 @@ static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
     if (init) drl__model_file_net(init, array + drl__net_tensors(net), scaled + net->params_size);
     if (d.form == DRL_FORM_DRL) d.no_spectral = 1;              /* the norm is in the weights now */
     drl__model_text(&d, file->text, sizeof file->text);
-    memset(&file->desc, 0, sizeof file->desc);
     file->meta[0] = "drl.model";
     file->meta[1] = file->text;
     file->desc.arrays = array;

@@ -1164,6 +1164,14 @@ static void test_dataset(void)
         seen |= 1 << index;
     }
     CHECK(seen == 3, "uniform draws: %d", seen);
+    before = rng;
+    CHECK_OK(ctx, drl_dataset_batch(ctx, ds, &rng, 6, 6, 5, out, chosen));
+    for (k = 0; k < 6; ++k) {                /* each image in its place */
+        float one[30];
+        int index = drl_rng_below(&before, 2);
+        CHECK_OK(ctx, drl_dataset_image(ctx, ds, index, 6, 5, one));
+        CHECK(chosen[k] == ds->labels[index] && !memcmp(out + 30 * k, one, sizeof one), "image %d of a batch", k);
+    }
     CHECK_OK(ctx, drl_dataset_batch(ctx, ds, &rng, 2, 6, 5, out, NULL));
 
     CHECK_OK(ctx, drl_dataset_copy(ctx, ds, &copy));

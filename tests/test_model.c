@@ -276,12 +276,17 @@ static void network(void)
         }
         if (d.classes) {                                        /* no label is class 0; others are refused */
             static const int zeros[2] = { 0, 0 };
-            int beyond[2];
-            beyond[0] = 0; beyond[1] = d.classes + 1;
+            int beyond[7] = { 0 };
+            beyond[1] = beyond[6] = d.classes + 1;
             CHECK_OK(ctx, drl_model_f(m, 2, x, level, NULL, f, NULL));
             CHECK_OK(ctx, drl_model_f(m, 2, x, level, zeros, f2, NULL));
             CHECK(!memcmp(f, f2, 2 * sizeof *f), "no labels and labels 0 differ");
             REFUSED(ctx, drl_model_f(m, 2, x, level, beyond, f, NULL), DRL_E_ARGUMENT);
+            beyond[1] = 0;
+            f[0] = 4711;
+            REFUSED(ctx, drl_model_f(m, 7, x, level, beyond, f, NULL), DRL_E_ARGUMENT);
+            CHECK(f[0] == 4711, "the first batch of points was done before the label of the second was seen");
+            beyond[1] = beyond[6];
             REFUSED(ctx, e.eval(e.user, 2, x, t, beyond, F, NULL), DRL_E_ARGUMENT);
         }
         levels = d.levels;

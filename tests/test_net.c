@@ -1062,6 +1062,33 @@ static void wrong_builders(void)
     CHECK(heap.live == 0 && heap.bytes == 0, "%ld blocks are left", heap.live);
 }
 
+/* The plan of a residual block, as a person would make it: buffers beside the caller's two, and nothing copied. A gradient that is thought to
+ * be shared longer than it is, or a value to be read once more, is right and costs memory. */
+static void plans(void)
+{
+    static const int expected[3] = {
+        4,          /* h, act(h), its convolution; the sum over h and its activation over that; the energy */
+        5 + 3,      /* activations save what they read, so the sum lies over the convolution and its activation apart; gradients of the energy, the sum, act(h) */
+        5 + 3 + 2 };/* and of two biases */
+    graph g;
+    drl_net_desc nd;
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_net *net = NULL;
+    int h = g_conv(&g, g_input(&g, 6, 6, 2), 4, 3), mode, i, copies;
+    g_sum(&g, g_act(&g, g_add(&g, h, g_conv(&g, g_act(&g, h, DRL_ACT_SILU), 4, 3)), DRL_ACT_SILU), 1);
+    memset(&nd, 0, sizeof nd);
+    nd.batch = 2;
+    nd.modes = 7;
+    CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+    for (mode = 0; net && mode < 3; ++mode) {
+        const drl__program *p = &net->program[mode];
+        for (i = copies = 0; i < p->instr_count; ++i) copies += p->instr[i].code == DRL__COPY;
+        CHECK(p->buffer_count - 2 == expected[mode] && !copies, "mode %d: %d buffers and %d copies", mode, p->buffer_count - 2, copies);
+    }
+    drl_net_destroy(net);
+    drl_ctx_destroy(ctx);
+}
+
 /* Every allocation of drl_net_create failing in turn; what is held equals what drl_net_size says; running allocates nothing. */
 static void memory(void)
 {
@@ -1292,6 +1319,7 @@ int main(void)
     random_graphs(12, 1);
     gradients_accumulate();
     wrong_builders();
+    plans();
     memory();
     block_memory();
     init();

@@ -1107,6 +1107,9 @@ static void test_errors(void)
     drl_ctx *ctx = NULL;
     drl_conv2d_desc d;
     drl_tensor x = drl_tensor_of(data, 1, 2, 2, 4), y = drl_tensor_of(data + 16, 1, 2, 2, 5);
+    x = drl_tensor_of(data + 1, 5, 2, 3, 4);
+    CHECK(x.data == data + 1 && x.n == 5 && x.h == 2 && x.w == 3 && x.c == 4, "drl_tensor_of: %d x %d x %d x %d", x.n, x.h, x.w, x.c);
+    x = drl_tensor_of(data, 1, 2, 2, 4);
     if (make(DRL_ISA_AUTO, 1, &ctx) != DRL_OK) return;
     memset(&d, 0, sizeof d);
     d.in_channels = 3;
