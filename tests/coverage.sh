@@ -60,5 +60,5 @@ unknown=0
 while IFS= read -r entry; do
     if ! grep -qF -- "${entry#*: }" tests/COVERAGE.md 2>/dev/null; then echo "drl.h:$entry"; unknown=$((unknown + 1)); fi
 done < $out/not-reached.txt
-echo "coverage: $(tail -n 1 $out/table | awk '{ print $3 " of " $2 " lines, " $6 " of " $5 " branches" }'); $(wc -l < $out/not-reached.txt) lines not reached, $unknown of them without a reason in tests/COVERAGE.md"
+echo "coverage: $(tail -n 1 $out/table | awk '{ print $3 " of " $2 " lines, " $6 " of " $5 " branches" }'); $(wc -l < $out/not-reached.txt) not reached, $unknown without a reason"
 [ $unknown -eq 0 ]

@@ -1,5 +1,22 @@
 /* test_model.c - the model: its network against plain loops in double, spectral norms, sizes, files, sampling; batches, threads and
  * instruction sets; a caller's block; every allocation failing; files that are not what they should be. */
+#if defined(__unix__) || defined(__APPLE__)
+/* What drl.h does so that a file is on the disk: f, file synchronized; r, renamed; d, directory synchronized. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static char trail[8];
+static size_t trail_n;
+static struct stat trail_last;      /* what was synchronized last */
+static int trail_step(char step) { trail[trail_n] = step; trail_n = (trail_n + 1) % (sizeof trail - 1); return 1; }
+static int trail_sync(int descriptor)
+{
+    trail_step(fstat(descriptor, &trail_last) == 0 && S_ISDIR(trail_last.st_mode) ? 'd' : 'f');
+    return fsync(descriptor);
+}
+#define fsync(descriptor) trail_sync(descriptor)
+#define rename(from, to)  (trail_step('r') ? rename(from, to) : -1)
+#endif
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
@@ -1145,7 +1162,27 @@ static void files(int cdrl)
     again = NULL;
 
     /* through a file: the same bytes */
+#if defined(__unix__) || defined(__APPLE__)
+    memset(trail, 0, sizeof trail);
+    trail_n = 0;
     CHECK_OK(ctx, drl_model_save(m, path));
+    {
+        char folder[256];
+        struct stat there;
+        memcpy(folder, path, strlen(path) + 1);
+        if (strchr(folder, '/')) *strrchr(folder, '/') = 0;
+        else strcpy(folder, ".");
+        CHECK(!strcmp(trail, "frd"), "saving does '%s'", trail);
+        CHECK(stat(folder, &there) == 0 && there.st_ino == trail_last.st_ino && there.st_dev == trail_last.st_dev, "another directory than %s is synchronized", folder);
+        trail_n = 0;
+        memset(trail, 0, sizeof trail);
+        CHECK_OK(ctx, drl_file_write(ctx, "drl_here.tmp", folder, 1));
+        CHECK(!strcmp(trail, "frd") && stat(".", &there) == 0 && there.st_ino == trail_last.st_ino, "writing without a directory's name does '%s'", trail);
+        remove("drl_here.tmp");
+    }
+#else
+    CHECK_OK(ctx, drl_model_save(m, path));
+#endif
     {
         void *data = NULL;
         size_t file_size = 0;
