@@ -5088,7 +5088,7 @@ typedef struct drl__program {
     int instr_count, forward_count, buffer_count;
     int out, dout;                          /* buffers */
     int slice;                              /* images that are run together: the buffers are for so many */
-    size_t arena;                           /* bytes */
+    size_t arena;                           /* bytes, whole cache lines */
     int ready;
 } drl__program;
 
@@ -5890,8 +5890,7 @@ static void drl__lifetimes(drl__program *p, drl_net_mode mode)
         for (to = from + 1; to < p->instr_count && to != p->forward_count && p->instr[to].code != DRL__DW && p->instr[from].code != DRL__DW; ++to) {}
         for (i = 2; i < p->buffer_count; ++i) {
             drl__buffer *b = &p->buffer[i];
-            if (b->first > from && b->first < to) b->first = from;
-            if (b->last >= from && b->last < to) b->last = to - 1;
+            if (b->first > from && b->first < to) b->first = from;     /* in use beside all that ends in this stretch */
         }
     }
 }
@@ -5953,7 +5952,6 @@ static size_t drl__net_arenas(drl_net *net)
     int mode;
     for (mode = 0; mode < DRL_NET_PARAM_GRAD; ++mode)
         if (net->program[mode].ready && net->program[mode].arena > net->sliced_bytes) net->sliced_bytes = net->program[mode].arena;
-    net->sliced_bytes = drl__round_up(net->sliced_bytes, DRL__ALIGN);
     drl__carve(&net->arena_step, net->sliced_bytes, 1);
     drl__carve(&net->arena_step, net->work_one, sizeof(float));
     if (!drl__mul_fits(net->arena_step, (size_t)net->ctx->threads, &total)) return SIZE_MAX;
@@ -6515,7 +6513,7 @@ static drl__run drl__run_of(drl_net *net, drl_net_mode mode, const drl_batch *ba
     r.batch = *batch;
     if (mode != DRL_NET_PARAM_GRAD) r.batch.dropout = NULL;
     r.arena = arena;
-    r.work = (float *)(void *)(arena + (mode == DRL_NET_PARAM_GRAD ? drl__round_up(r.p->arena, DRL__ALIGN) : net->sliced_bytes));
+    r.work = (float *)(void *)(arena + (mode == DRL_NET_PARAM_GRAD ? r.p->arena : net->sliced_bytes));
     return r;
 }
 

@@ -936,6 +936,19 @@ static void test_files(void)
         if (f) { fputs("half a fi", f); fclose(f); }
         CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newer", 5));
         CHECK(holds("test_io.bin", "newer", 5) && !exists(io_temporary), "written over leftovers");
+#ifdef IO_HAS_SYNC
+        CHECK_OK(ctx, drl_file_write(ctx, "test_io.victim", "mine", 4));
+        CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newer", 5));
+        CHECK(symlink("test_io.victim", io_temporary) == 0, "a link that somebody put there");
+        io_calls = 0;
+        io_fail_at = 2;                     /* after stat: removing it */
+        CHECK(drl_file_write(ctx, "./test_io.bin", "newest", 6) == DRL_E_IO && io_failed == IO_REMOVE, "written through a link");
+        io_fail_at = 0;
+        drl_ctx_clear(ctx);
+        CHECK(holds("test_io.victim", "mine", 4) && holds("test_io.bin", "newer", 5), "a link was followed");
+        remove(io_temporary);
+        remove("test_io.victim");
+#endif
     }
     path = (char *)malloc(6000);
     if (!path) exit(2);

@@ -776,6 +776,56 @@ static void resumed(void)
         }
 }
 
+/* F is the label: each chain's own reaches the energy, in every batch. */
+static drl_status label_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    int i;
+    (void)user; (void)y; (void)level;
+    for (i = 0; i < n; ++i) f[i] = label ? (float)label[i] : -1;
+    memset(gradient, 0, (size_t)n * 2 * sizeof *gradient);
+    return DRL_OK;
+}
+
+static void conditions(void)
+{
+    static const int labels[7] = { 3, 0, 2, 5, 1, 4, 6 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_energy e;
+    drl_mcmc_desc d;
+    drl_schedule s;
+    double memory[28], longer[7];
+    float x_next[14] = { 0 };
+    unsigned char state[2048];
+    int i, run;
+    size_t size = 0;
+    memset(&e, 0, sizeof e);
+    memset(&d, 0, sizeof d);
+    drl_schedule_drl(6, memory, &s);
+    e.eval = label_eval; e.size = 2; e.batch = 3;
+    d.count = 7; d.kernel = DRL_MCMC_MALA; d.step = 0.1; d.schedule = &s; d.level = 2; d.x_next = x_next;
+    for (run = 0; run < 4; ++run) {             /* a state belongs to chains with the same labels, x_next and s_{t+1} */
+        drl_mcmc *c = NULL;
+        int other[7];
+        for (i = 0; i < 7; ++i) { other[i] = labels[i]; longer[i] = s.s[i]; }
+        d.labels = other;
+        if (run == 1) other[6] = 5;
+        if (run == 2) x_next[13] = 0.5f;
+        if (run == 3) { x_next[13] = 0; longer[3] *= 1.5; s.s = longer; }
+        CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
+        if (!c) break;
+        CHECK_OK(ctx, drl_mcmc_run(c, 2));
+        for (i = 0; i < 7; ++i) CHECK(drl_mcmc_values(c)[i] == (float)other[i], "chain %d is told label %g", i, (double)drl_mcmc_values(c)[i]);
+        if (!run) {
+            size = drl_mcmc_state_size(c);
+            CHECK(size <= sizeof state, "%d bytes", (int)size);
+            CHECK_OK(ctx, drl_mcmc_save(c, state, size));
+            CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
+        } else REFUSED(ctx, drl_mcmc_restore(c, state, size), DRL_E_FORMAT);
+        drl_mcmc_destroy(c);
+    }
+    drl_ctx_destroy(ctx);
+}
+
 /* Energies that fail or are not finite: the chains stay where they were. */
 static void failures(void)
 {
@@ -879,7 +929,7 @@ int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } parts[] = {
         { "one_step", one_step }, { "langevin", langevin }, { "moments", moments }, { "conditional", conditional }, { "series", series }, { "log_z", log_z },
-        { "paths", paths }, { "likelihood", likelihood }, { "plane", plane }, { "resumed", resumed }, { "failures", failures }
+        { "paths", paths }, { "likelihood", likelihood }, { "plane", plane }, { "resumed", resumed }, { "conditions", conditions }, { "failures", failures }
     };
     size_t i;
     for (i = 0; i < sizeof parts / sizeof parts[0]; ++i) if (argc < 2 || !strcmp(argv[1], parts[i].name)) parts[i].run();

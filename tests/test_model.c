@@ -14,6 +14,7 @@ static int trail_sync(int descriptor)
     trail_step(fstat(descriptor, &trail_last) == 0 && S_ISDIR(trail_last.st_mode) ? 'd' : 'f');
     return fsync(descriptor);
 }
+static int next_descriptor(void) { int d = dup(0); close(d); return d; }
 #define fsync(descriptor) trail_sync(descriptor)
 #define rename(from, to)  (trail_step('r') ? rename(from, to) : -1)
 #endif
@@ -1163,15 +1164,16 @@ static void files(int cdrl)
 
     /* through a file: the same bytes */
 #if defined(__unix__) || defined(__APPLE__)
-    memset(trail, 0, sizeof trail);
-    trail_n = 0;
-    CHECK_OK(ctx, drl_model_save(m, path));
     {
         char folder[256];
+        int descriptor = next_descriptor();
         struct stat there;
         memcpy(folder, path, strlen(path) + 1);
         if (strchr(folder, '/')) *strrchr(folder, '/') = 0;
         else strcpy(folder, ".");
+        memset(trail, 0, sizeof trail);
+        trail_n = 0;
+        CHECK_OK(ctx, drl_model_save(m, path));
         CHECK(!strcmp(trail, "frd"), "saving does '%s'", trail);
         CHECK(stat(folder, &there) == 0 && there.st_ino == trail_last.st_ino && there.st_dev == trail_last.st_dev, "another directory than %s is synchronized", folder);
         trail_n = 0;
@@ -1179,6 +1181,7 @@ static void files(int cdrl)
         CHECK_OK(ctx, drl_file_write(ctx, "drl_here.tmp", folder, 1));
         CHECK(!strcmp(trail, "frd") && stat(".", &there) == 0 && there.st_ino == trail_last.st_ino, "writing without a directory's name does '%s'", trail);
         remove("drl_here.tmp");
+        CHECK(next_descriptor() == descriptor, "saving leaves a file open: descriptor %d is next, it was %d", next_descriptor(), descriptor);
     }
 #else
     CHECK_OK(ctx, drl_model_save(m, path));

@@ -357,6 +357,43 @@ static drl_status run_mode(drl_net *net, drl_net_mode mode, int n, const float *
     return run_batch(net, mode, &b, dout, out, dx);
 }
 
+/* No two buffers that are in use at one moment lie in the same place. In training, threads take different images through a stretch of instructions
+ * without a gradient by parameters: one moment. What is in use is found anew here, from the instructions alone. */
+static void places(const drl_net *net)
+{
+    int mode, i, j, k, moment;
+    for (mode = 0; mode < 3; ++mode) {
+        const drl__program *p = &net->program[mode];
+        int *first, *last, shared = 0;
+        if (!(net->desc.modes >> mode & 1)) continue;
+        first = (int *)malloc((size_t)p->buffer_count * sizeof *first);
+        last = (int *)malloc((size_t)p->buffer_count * sizeof *last);
+        for (i = 0; i < p->buffer_count; ++i) first[i] = last[i] = -1;
+        for (i = moment = 0; i < p->instr_count; ++i) {
+            const drl__instr *in = &p->instr[i];
+            int used[8] = { 0 };
+            used[0] = in->a; used[1] = in->b; used[2] = in->bits; used[3] = in->shift; used[4] = in->add; used[5] = in->y;
+            used[6] = used[7] = -1;
+            if (i && (mode != DRL_NET_PARAM_GRAD || in->code == DRL__DW || in[-1].code == DRL__DW || i == p->forward_count)) ++moment;
+            if (i == p->forward_count) { used[6] = p->out; used[7] = p->dout; }
+            for (j = 0; j < 8; ++j)
+                if (used[j] >= 0) {
+                    if (first[used[j]] < 0) first[used[j]] = moment;
+                    last[used[j]] = moment;
+                }
+        }
+        for (j = 2; j < p->buffer_count; ++j)
+            for (k = 2; k < j; ++k) {
+                const drl__buffer *a = &p->buffer[j], *b = &p->buffer[k];
+                if (first[j] < 0 || first[k] < 0 || last[j] < first[k] || last[k] < first[j]) continue;
+                shared += a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+            }
+        CHECK(!shared, "mode %d: %d pairs of buffers share places", mode, shared);
+        free(first);
+        free(last);
+    }
+}
+
 /* Images first .. first + n - 1 in all three modes on a net planned for `batch`; a second pass must add to the gradients. */
 static int run(const data *d, drl_isa isa, int threads, int batch, int first, int n, result *r)
 {
@@ -381,6 +418,7 @@ static int run(const data *d, drl_isa isa, int threads, int batch, int first, in
     b.dropout = d->dropout;
     CHECK_OK(ctx, drl_net_create(ctx, build, (void *)(uintptr_t)g, &nd, &net));
     if (net) {
+        places(net);
         set_params(net, d);
         r->dx = floats(in * (size_t)n);
         for (j = 0; j < in * (size_t)n; ++j) r->dx[j] = (float)NAN;
@@ -1086,6 +1124,24 @@ static void plans(void)
         CHECK(p->buffer_count - 2 == expected[mode] && !copies, "mode %d: %d buffers and %d copies", mode, p->buffer_count - 2, copies);
     }
     drl_net_destroy(net);
+    net = NULL;
+    g_sum(&g, g_pool(&g, g_up(&g, g_pool(&g, g_up(&g, g_pool(&g, g_conv(&g, g_input(&g, 8, 8, 2), 2, 3)))))), 1);      /* nothing that going back reads again */
+    CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+    if (net) places(net);
+    drl_net_destroy(net);
+    for (i = 0; i < 3; ++i) {                   /* the networks of the papers, and a conditional one */
+        drl_model_desc d;
+        drl_model *m = NULL;
+        memset(&d, 0, sizeof d);
+        d.form = i ? DRL_FORM_CDRL : DRL_FORM_DRL;
+        d.height = d.width = 8; d.channels = 2; d.base = 8; d.classes = i == 2 ? 3 : 0; d.trainable = 1; d.batch = 2;
+        CHECK_OK(ctx, drl_model_create(ctx, &d, 1, &m));
+        if (m) {
+            places(drl_model_net(m));
+            if (drl_model_initializer(m)) places(drl_model_initializer(m));
+        }
+        drl_model_destroy(m);
+    }
     drl_ctx_destroy(ctx);
 }
 
@@ -1259,6 +1315,7 @@ static void initializer(void)
         b.label = label;
         CHECK_OK(ctx, drl_net_create(ctx, drl__initializer_build, &d, &nd, &net));
         if (!net) { drl_ctx_destroy(ctx); continue; }
+        places(net);
         drl_net_init(net, 3);
         CHECK_OK(ctx, drl_net_forward(net, &b, out));
         CHECK(bits_equal(out, x, COUNT), "the initializer is not the identity at first");

@@ -1143,7 +1143,16 @@ static void failures(void)
     o.fail_at = 8;
     sampler = obj_new(ctx, &e, &s, &how);
     CHECK(drl_sampler_run(sampler, 7) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
-    CHECK(drl_sampler_run(sampler, 5) == DRL_E_IO && drl_sampler_run(sampler, 5) == DRL_E_IO, "the energy's failure");
+    {
+        size_t bytes = drl_sampler_state_size(sampler);
+        void *state = malloc(bytes);
+        CHECK_OK(ctx, drl_sampler_save(sampler, state, bytes));
+        CHECK(drl_sampler_run(sampler, 5) == DRL_E_IO && drl_sampler_run(sampler, 5) == DRL_E_IO, "the energy's failure");
+        drl_ctx_clear(ctx);
+        CHECK_OK(ctx, drl_sampler_restore(sampler, state, bytes));      /* which is over when the sampler is back before it */
+        CHECK(drl_sampler_run(sampler, 5) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
+        free(state);
+    }
     drl_sampler_destroy(sampler);
 
     e = obj_energy(&o, OBJ_SIZE, 2);                /* a gradient that is not a number, in one image of the second batch */
