@@ -51,7 +51,10 @@ static inline options options_of(int argc, char **argv)
     o.argc = argc;
     o.argv = argv;
     o.used = (char *)calloc((size_t)argc + 1, 1);
-    if (!o.used) exit(1);
+    if (!o.used) {
+        fprintf(stderr, "%s: out of memory\n", argv[0]);
+        exit(1);
+    }
     return o;
 }
 

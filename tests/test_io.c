@@ -207,7 +207,7 @@ static void test_arrays(void)
 
 static const char st_good[] =
     "{\"__metadata__\":{\"k\":\"v\\n\\u00e9\",\"\":\"\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[4,12]},"
-    "\"a.\\u00e4\\ud83d\\ude00\":{\"shape\":[],\"data_offsets\":[0,4],\"dtype\":\"I32\"},"
+    "\"a.\\u00E4\\uD83D\\uDE00\":{\"shape\":[],\"data_offsets\":[0,4],\"dtype\":\"I32\"},"
     "\"none\" : { \"dtype\" :\t\"U8\", \"shape\":[3,0], \"data_offsets\":[ 4 , 4 ]},\n\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[12,14]}}  ";
 
 /* One tensor {dtype, shape, data_offsets} under the name "a". */
@@ -778,6 +778,7 @@ static void test_npy(void)
     CHECK_OK(ctx, drl_npy_parse(ctx, version2, sizeof version2 - 1, &a));
     CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
     CHECK(out[0] == 258 && out[1] == -2, "%g %g", (double)out[0], (double)out[1]);
+    CHECK(a.name && !a.name[0], "an array of NPY has no name");
 
     a = drl_array_of("ignored", DRL_DTYPE_F32, 3, shape, w);
     CHECK_OK(ctx, drl_npy_write_size(ctx, &a, &size));

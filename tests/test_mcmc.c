@@ -562,6 +562,34 @@ static void paths(void)
     }
 }
 
+/* What zero means. */
+static void defaults(void)
+{
+    double weights[16];
+    drl_ais_result r, first;
+    int run, i;
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(4);
+    drl_energy e = gauss_energy(&g);
+    for (run = 0; run < 2; ++run) {
+        drl_ais_desc d;
+        drl_ais *a = NULL;
+        memset(&d, 0, sizeof d);
+        if (run) { d.count = 16; d.steps = 1000; d.moves = 1; d.leapfrog = 10; d.accept = 0.8; d.pilot = 4; }
+        CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+        if (!a) continue;
+        while (drl_ais_run(a, 100) == DRL_RUNNING) { }
+        CHECK_OK(ctx, drl_ais_look(a, &r));
+        if (!run) first = r;
+        CHECK(r.log_z == first.log_z && r.ess == first.ess && drl_ais_steps_left(a) == 0, "log Z %g and %g: other chains", first.log_z, r.log_z);
+        for (i = 0; i < 16; ++i)
+            if (!run) weights[i] = drl_ais_weights(a)[i];
+            else CHECK(!memcmp(&weights[i], &drl_ais_weights(a)[i], sizeof weights[i]), "weight %d is %g where all is said and %g where nothing is", i, drl_ais_weights(a)[i], weights[i]);
+        drl_ais_destroy(a);
+    }
+    drl_ctx_destroy(ctx);
+}
+
 /* -- likelihood and the plane -- */
 
 static void likelihood(void)
@@ -728,6 +756,11 @@ static void resumed(void)
                 CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
                 CHECK_OK(ctx, drl_mcmc_look(c, &back));
                 CHECK(same(&r, &back) && r.step == cut, "kernel %d: the report after a restore differs", kernel);
+                {
+                    double f = 0;
+                    for (i = 0; i < 12; ++i) f += (double)drl_mcmc_values(c)[i] / 12;
+                    CHECK(fabs(f - r.f) < 1e-13 * fabs(f), "kernel %d: mean F %g, reported as %g", kernel, f, r.f);
+                }
                 CHECK_OK(ctx, drl_mcmc_run(c, 60 - cut));
                 if (k == 1) {                                   /* what is not a state of these chains changes nothing */
                     other = (unsigned char *)malloc(size);
@@ -929,7 +962,7 @@ int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } parts[] = {
         { "one_step", one_step }, { "langevin", langevin }, { "moments", moments }, { "conditional", conditional }, { "series", series }, { "log_z", log_z },
-        { "paths", paths }, { "likelihood", likelihood }, { "plane", plane }, { "resumed", resumed }, { "conditions", conditions }, { "failures", failures }
+        { "paths", paths }, { "defaults", defaults }, { "likelihood", likelihood }, { "plane", plane }, { "resumed", resumed }, { "conditions", conditions }, { "failures", failures }
     };
     size_t i;
     for (i = 0; i < sizeof parts / sizeof parts[0]; ++i) if (argc < 2 || !strcmp(argv[1], parts[i].name)) parts[i].run();

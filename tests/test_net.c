@@ -1125,6 +1125,19 @@ static void plans(void)
     }
     drl_net_destroy(net);
     net = NULL;
+    {   /* the gradient of a + b is that of both; a, which has another reader, gets a copy, and b may then have the first */
+        int x = g_input(&g, 6, 6, 2), a = g_conv(&g, x, 4, 3), b = g_conv(&g, x, 4, 3);
+        int rest = g_add(&g, g_sum(&g, g_act(&g, a, DRL_ACT_SILU), 1), g_sum(&g, g_act(&g, b, DRL_ACT_SILU), 1));
+        g_add(&g, rest, g_sum(&g, g_add(&g, a, b), 1));
+        CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+        for (mode = 1; net && mode < 3; ++mode) {
+            const drl__program *p = &net->program[mode];
+            for (i = copies = 0; i < p->instr_count; ++i) copies += p->instr[i].code == DRL__COPY;
+            CHECK(copies == 1, "mode %d: %d copies", mode, copies);
+        }
+        drl_net_destroy(net);
+        net = NULL;
+    }
     g_sum(&g, g_pool(&g, g_up(&g, g_pool(&g, g_up(&g, g_pool(&g, g_conv(&g, g_input(&g, 8, 8, 2), 2, 3)))))), 1);      /* nothing that going back reads again */
     CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
     if (net) places(net);

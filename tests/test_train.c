@@ -1685,6 +1685,8 @@ int main(void)
     divergence();
     score_matching(1, 0.05f);
     score_matching(0, 0.05f);
+    score_matching(0, 0.5f);
+    score_matching(1, 0.5f);
     score_matching(1, 0);
     contrast_without_steps();
     bad_snapshot();
