@@ -3,6 +3,7 @@
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
+
 static uint64_t test_seed = 3;
 CHECK_MAYBE_UNUSED static double real(double low, double high)
 {
@@ -13,14 +14,78 @@ CHECK_MAYBE_UNUSED static double real(double low, double high)
 CHECK_MAYBE_UNUSED static double *doubles(size_t n) { double *p = (double *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
 CHECK_MAYBE_UNUSED static float  *floats(size_t n)  { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
 
-/* A job system: the last job first, all on the caller's thread. Counts calls from inside a job, which it need not stand. */
+/* malloc with a list of what is live, so that the job system below sees what jobs write. Sanitizers look at memory themselves, and would see
+ * through this no more which of it is unused. */
+#define WATCH_MOST ((size_t)1 << 20)
+#define WATCHES    1
+#ifdef DRL__ASAN
+#undef WATCHES
+#define WATCHES    0
+#elif defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#undef WATCHES
+#define WATCHES    0
+#endif
+#endif
+typedef struct watched { unsigned char *p; size_t n; } watched;
+static watched watch_list[4096];
+static int watch_count;
+static size_t watch_bytes;
+CHECK_MAYBE_UNUSED static void *watch_alloc(void *user, size_t bytes)
+{
+    unsigned char *p = (unsigned char *)malloc(bytes ? bytes : 1);
+    (void)user;
+    if (!p) return NULL;
+    if (watch_count == (int)(sizeof watch_list / sizeof watch_list[0])) exit(3);
+    memset(p, 0xA5, bytes);
+    watch_list[watch_count].p = p;
+    watch_list[watch_count++].n = bytes;
+    watch_bytes += bytes;
+    return p;
+}
+CHECK_MAYBE_UNUSED static void watch_free(void *user, void *p, size_t bytes)
+{
+    int i;
+    (void)user;
+    for (i = watch_count; p && i-- > 0;) if (watch_list[i].p == p) {
+        watch_list[i] = watch_list[--watch_count];
+        watch_bytes -= bytes;
+        break;
+    }
+    free(p);
+}
+
+/* A job system: the last job first, all on the caller's thread. Counts calls from inside a job, which it need not stand, and bytes of the
+ * library's memory that two jobs of one call have written: threads would race for them. With much memory it leaves out the latter. */
 static int jobs_running, jobs_nested, jobs_most;
+static long jobs_watched;
 CHECK_MAYBE_UNUSED static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
 {
+    static unsigned char before[WATCH_MOST], written[WATCH_MOST];
+    int watching = WATCHES && !jobs_running && count > 1 && watch_bytes <= WATCH_MOST, i;
+    size_t at, k;
+    long races = 0;
     (void)user;
     if (jobs_running++) ++jobs_nested;
     if (count > jobs_most) jobs_most = count;
-    while (count-- > 0) job(arg, count);
+    if (watching) {
+        for (i = 0, at = 0; i < watch_count; at += watch_list[i++].n) memcpy(before + at, watch_list[i].p, watch_list[i].n);
+        memset(written, 0, at);
+        ++jobs_watched;
+    }
+    while (count-- > 0) {
+        job(arg, count);
+        if (watching) for (i = 0, at = 0; i < watch_count; at += watch_list[i++].n) {
+            const watched *w = &watch_list[i];
+            if (!memcmp(before + at, w->p, w->n)) continue;
+            for (k = 0; k < w->n; ++k) if (before[at + k] != w->p[k]) {
+                races += written[at + k];
+                written[at + k] = 1;
+                before[at + k] = w->p[k];
+            }
+        }
+    }
+    if (races) CHECK(races == 0, "%ld bytes are written by two jobs", races);
     --jobs_running;
 }
 
@@ -33,6 +98,10 @@ CHECK_MAYBE_UNUSED static drl_ctx *context(drl_isa isa, int threads, check_heap 
     d.isa = isa;
     d.threads = threads;
     if (threads > 1) d.jobs.parallel_for = reverse_for;
+    if (threads > 1 && WATCHES) {
+        d.allocator.alloc_fn = watch_alloc;
+        d.allocator.free_fn = watch_free;
+    }
     if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
     if (drl_ctx_create(&d, &ctx) != DRL_OK) return NULL;
     if (isa == DRL_ISA_AUTO && drl_ctx_isa(ctx) == DRL_ISA_SSE2) {          /* the one set with bits of its own; results are compared with portable C's */

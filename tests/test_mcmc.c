@@ -966,5 +966,6 @@ int main(int argc, char **argv)
     };
     size_t i;
     for (i = 0; i < sizeof parts / sizeof parts[0]; ++i) if (argc < 2 || !strcmp(argv[1], parts[i].name)) parts[i].run();
+    CHECK((jobs_watched > 100 || !WATCHES || argc > 1) && !watch_count, "%ld calls of the job system watched, %d blocks left", jobs_watched, watch_count);
     return check_report("test_mcmc");
 }

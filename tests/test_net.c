@@ -1393,5 +1393,6 @@ int main(void)
     memory();
     block_memory();
     init();
+    CHECK((jobs_watched > 100 || !WATCHES) && !watch_count, "%ld calls of the job system watched, %d blocks left", jobs_watched, watch_count);
     return check_report("test_net");
 }

@@ -1849,5 +1849,6 @@ int main(void)
     cooperative = 0;
     cooperative_by_hand();
     guidance();
+    CHECK((jobs_watched > 100 || !WATCHES) && !watch_count, "%ld calls of the job system watched, %d blocks left", jobs_watched, watch_count);
     return check_report("test_sample");
 }

@@ -1697,5 +1697,6 @@ int main(void)
     frechet();
     auroc();
     inception();
+    CHECK((jobs_watched > 100 || !WATCHES) && !watch_count, "%ld calls of the job system watched, %d blocks left", jobs_watched, watch_count);
     return check_report("test_train");
 }
