@@ -255,10 +255,12 @@ static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side,
     if (checking) conv_double(&e);
     near_all("forward, no bias", y.data, e.y, ny, loose * (terms + 8) * EPS);
     if (winograd) {                                             /* weights that are not packed: the same bits */
-        float *y0 = copy(y.data, ny), *dx1 = copy(dx.data, nx);
+        float *y0 = copy(y.data, ny), *dx1 = copy(dx.data, nx), *kept = copy(packed, np);
         d.winograd = 2;
         for (i = 0; i < nw; ++i) weight[i] *= 0.5f;
         CHECK(!drl_conv2d_packed_count(ctx, &d, 0) && !drl_conv2d_packed_count(ctx, &d, 1), "%s: weights are packed after all", what);
+        drl_conv2d_pack(ctx, &d, 0, weight, 2, packed);
+        CHECK(!memcmp(packed, kept, np * sizeof(float)), "%s: packed all the same", what);
         work = fresh(drl_conv2d_work_count(ctx, &d, n, h, w));
         CHECK_OK(ctx, drl_conv2d_forward(ctx, &d, &x, weight, NULL, &y, work));
         CHECK(!memcmp(y.data, y0, ny * sizeof(float)), "%s, %s: forward differs when weights are not packed", what, set_name);
@@ -1171,6 +1173,27 @@ static void test_errors(void)
     drl_ctx_destroy(ctx);
 }
 
+/* The largest images, batches and channels that are taken, and what is one too large. */
+static void test_limits(void)
+{
+    const int side = 1 << 24, images = INT32_MAX - 64;
+    drl_conv2d_desc d;
+    drl_ctx *ctx = NULL;
+    if (make(DRL_ISA_PORTABLE, 1, &ctx) != DRL_OK) return;
+    memset(&d, 0, sizeof d);
+    d.in_channels = d.out_channels = d.kernel = 1;
+    CHECK(drl_conv2d_work_count(ctx, &d, 1, side, 1) && !drl_conv2d_work_count(ctx, &d, 1, side + 1, 1), "height");
+    CHECK(drl_conv2d_work_count(ctx, &d, 1, 1, side) && !drl_conv2d_work_count(ctx, &d, 1, 1, side + 1), "width");
+    CHECK(!drl_conv2d_work_count(ctx, &d, images + 1, 1, 1), "images");
+    if (sizeof(size_t) > 4) {
+        CHECK(drl_conv2d_work_count(ctx, &d, images, 1, 1) > 0, "images, the most");
+        for (d.in_channels = side; d.in_channels <= side + 1; ++d.in_channels) CHECK(!!drl_conv2d_packed_count(ctx, &d, 0) == (d.in_channels == side), "%d channels in", d.in_channels);
+        d.in_channels = 1;
+        for (d.out_channels = side; d.out_channels <= side + 1; ++d.out_channels) CHECK(!!drl_conv2d_packed_count(ctx, &d, 0) == (d.out_channels == side), "%d channels out", d.out_channels);
+    }
+    drl_ctx_destroy(ctx);
+}
+
 /* test_ops [SET [PART]]: one instruction set against double and against itself with more threads; without it, every set, and against portable C.
  * PART is conv (small ones), ops, attention or norm. */
 int main(int argc, char **argv)
@@ -1181,6 +1204,7 @@ int main(int argc, char **argv)
     if (argc > 2) only_part = argv[2];
     if (argc == 1) {
         test_errors();
+        test_limits();
         test_winograd_scratch();
         test_long_sum();
     }
