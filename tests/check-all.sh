@@ -318,6 +318,7 @@ checks() {     # the longest first, so that no lane ends long after the others
 check mutations gcc mutate
 check tests-thread-sanitizer gcc tests tests-tsan gcc -O1 -g -fsanitize=thread -DDRL_THREADS
 check tests-sanitized gcc tests tests-sanitized gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -DDRL_THREADS
+check coverage "gcc gcov" coverage
 for c in gcc clang; do for s in c99 c11 c17; do check warnings-$c-$s $c header $c c $s; done; done
 for c in g++ clang++; do for s in c++11 c++20; do check warnings-$c-$s $c header $c c++ $s; done; done
 for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS DRL_API DRL_ASSERT DRL_HEADER_NAME; do check option-$o "gcc clang" option $o; done
@@ -361,7 +362,6 @@ check valgrind-context valgrind memory valgrind test_context "valgrind -q --erro
 check valgrind-failure valgrind memory valgrind test_failure "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
 check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
-check coverage "gcc gcov" coverage
 }
 if [ -n "$LIST$LANE" ]; then checks; exit 0; fi
 [ -n "$LANES" ] || LANES=$(nproc 2>/dev/null || echo 1)
