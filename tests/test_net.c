@@ -810,11 +810,14 @@ static void random_graphs(int count, int wide)
     for (i = 0; i < count; ++i) {
         graph g;
         char name[40];
-        int target, conv_cost = 0, by_input[NODES];
+        int target, conv_cost = 0, by_input[NODES], h, w, c;
         test_seed = (uint64_t)i * 977 + 5;
         real(0, 1);
         if (wide) g_input(&g, 4, 7, 16);                        /* large enough for Winograd's convolution and what is fused with it */
-        else g_input(&g, 1 + below(6), 1 + below(6), 1 + below(5));
+        else {
+            c = 1 + below(5);  w = 1 + below(6);  h = 1 + below(6);       /* one after the other: compilers differ in the order of arguments */
+            g_input(&g, h, w, c);
+        }
         target = 4 + below(14);
         by_input[0] = 1;
         while (g.count < target || !by_input[g.count - 1]) {
@@ -827,7 +830,9 @@ static void random_graphs(int count, int wide)
             case 0: if (below(2)) g_label(&g, CLASSES); else g_level(&g, 4 + 2 * below(3)); break;
             case 1: case 2:
                 if ((conv_cost += na->h * na->w * na->c) > (wide ? 2100 : 600)) break;
-                k = wide ? g_conv(&g, a, 16, na->h > 1 ? 3 : 0) : g_conv(&g, a, 1 + below(6), below(2) ? 0 : 1 + 2 * below(2));
+                w = wide ? (na->h > 1 ? 3 : 0) : below(2) ? 0 : 1 + 2 * below(2);
+                c = wide ? 16 : 1 + below(6);
+                k = g_conv(&g, a, c, w);
                 if (below(4) == 0) g.n[k].no_bias = 1;
                 if (below(4) == 0) { g.n[k].spectral = below(2) ? DRL_SPECTRAL_UNIT : DRL_SPECTRAL_CAP; g.n[k].scale = below(2) ? 2.5 : 0.3; }
                 break;
