@@ -103,17 +103,31 @@ examples() {    # plain cc, no flags; then each does a little of its job, and it
         gcc -std=c99 -Wall -Wextra -Werror -Wno-unknown-pragmas -fsyntax-only "$f" || return 1
         cc "$f" -o $e/$(basename "$f" .c) -lm || return 1
     done
-    $e/01_toy2d --steps 3 --k 2 --out $e/toy && $e/04_mixture && $e/06_tiles --steps 2 --base 8 --k 1 --batch 4 --size 16 --out $e/tiles &&
-    $e/02_train_images --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $e/images &&
-    $e/02_train_images --steps 4 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $e/images --resume &&
-    $e/03_sample $e/images.safetensors --count 2 --out $e/sample && $e/05_frame_budget $e/images.safetensors --out $e/frame &&
-    $e/07_own_energy --steps 2 --base 8 --k 1 --out $e/own && $e/08_likelihood --steps 3 --count 4 --temperatures 5 &&
-    $e/09_long_chain $e/images.safetensors --level 1 --steps 4 --count 2 --out $e/chain &&
-    $e/10_image_likelihood --minutes 0.01 --count 2 --temperatures 3 --images 4 --out $e/likelihood || return 1
-    for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images sample frame own chain; do
-        [ -s $e/$f.png ] || [ -s $e/$f.ppm ] || { echo "no picture $f"; return 1; }
-    done
+    run_examples $e || return 1
     echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 11 pictures"
+}
+run_examples() {        # DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures are there
+    dir=$1 runner=$2
+    small 01_toy2d --steps 3 --k 2 --out $dir/toy &&
+    small 02_train_images --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images &&
+    small 02_train_images --steps 4 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images --resume &&
+    small 03_sample $dir/images.safetensors --count 2 --out $dir/sample &&
+    small 04_mixture &&
+    small 05_frame_budget $dir/images.safetensors --out $dir/frame &&
+    small 06_tiles --steps 2 --base 8 --k 1 --batch 4 --size 16 --out $dir/tiles &&
+    small 07_own_energy --steps 2 --base 8 --k 1 --out $dir/own &&
+    small 08_likelihood --steps 3 --count 4 --temperatures 5 &&
+    small 09_long_chain $dir/images.safetensors --level 1 --steps 4 --count 2 --out $dir/chain &&
+    small 10_image_likelihood --minutes 0.01 --count 2 --temperatures 3 --images 4 --out $dir/likelihood || return 1
+    for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images sample frame own chain; do
+        [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
+    done
+}
+small() {               # PROGRAM ARGUMENTS...: one program of run_examples
+    program=$dir/$1
+    [ -f "$program" ] || program=$program.exe
+    shift
+    $runner "$program" "$@" || { echo "$program $*: status $?"; return 1; }
 }
 tests() {       # NAME COMPILER FLAGS...: every test program, built so and run
     dir=$out/$1 compiler=$2
