@@ -616,8 +616,9 @@ DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout);
 DRL_API void       drl_net_spectral_grads(drl_net *net);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [schedule] - how noise grows: x_t = abar_t x_0 + sbar_t eps, one step x_{t+1} = a_{t+1} x_t + s_{t+1} eps. Plain arrays: bring your own.
+ * [schedule] - how noise grows: x_t = abar_t x_0 + sbar_t eps, one step x_{t+1} = a_{t+1} x_t + s_{t+1} eps. Plain arrays.
  * ------------------------------------------------------------------------------------------------------------------------------ */
+/* Filled by the functions below, never by hand: a field that is left out, or comes later, would be whatever memory holds. */
 typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
@@ -637,6 +638,14 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
  * b2 = 0.1: steps are as safe on one level as on another, and the slopes of f, sbar_{t+1} times the score, are near 1 on all of them (with f / step_t^2 they
  * would go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that). memory: 4 * (levels + 1) doubles. */
 DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *schedule);
+/* drl_schedule_of - a schedule of one's own, for energies without a network.
+ *   sbar    [levels + 1] standard deviation of the noise at levels 0..T, growing from level to level, 0 < sbar_t <= 1; signals lie in about [-1, 1]
+ *   levels  T, 1..1000
+ *   b2      of the step size, above 0: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2
+ *   memory  4 * (levels + 1) doubles of the caller, which the schedule points into and which must outlive it; sbar is copied
+ * The rest follows: abar^2 = 1 - sbar^2, a_t = abar_t / abar_{t-1}, s^2 = 1 - a^2. Level values are the numbers of the levels; not `fine`.
+ * Fails with DRL_E_ARGUMENT, and then writes nothing. */
+DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule);
 /* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
@@ -6710,7 +6719,7 @@ DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
 static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *schedule, double b2, double *row[5])
 {
     int i;
-    if (!memory || !schedule || levels < 2) return DRL_E_ARGUMENT;
+    if (!memory || !schedule) return DRL_E_ARGUMENT;
     for (i = 0; i < 5; ++i) row[i] = memory + i * (levels + 1);
     schedule->levels = levels;
     schedule->a = row[0];
@@ -6743,7 +6752,7 @@ static void drl__schedule_linear(int levels, int all, double *row[5])
 DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule)
 {
     double *row[5];
-    if (levels > 500 || drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
+    if (levels < 2 || levels > 500 || drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
     drl__schedule_linear(levels, 0, row);
     return DRL_OK;
 }
@@ -6751,7 +6760,7 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
 DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *schedule)
 {
     double *row[5];
-    if (levels > 1000 || drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
+    if (levels < 2 || levels > 1000 || drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
     drl__schedule_linear(levels, 1, row);
     schedule->fine = 1;
     return DRL_OK;
@@ -6765,7 +6774,7 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
     const double low = drl__atan(drl__exp(-0.5 * 9.8)), span = drl__atan(drl__exp(0.5 * 5.1)) - low;
     double *row[5], *a, *s, *abar, *sbar, *logsnr;
     int i;
-    if (levels > 500 || drl__schedule_place(levels, memory, schedule, 4e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
+    if (levels < 2 || levels > 500 || drl__schedule_place(levels, memory, schedule, 4e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
     a = row[0]; s = row[1]; abar = row[2]; sbar = row[3];
     schedule->logsnr = logsnr = row[4];
     for (i = 0; i <= levels; ++i) {
@@ -6776,6 +6785,24 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
         sbar[i] = sqrt(1 / (1 + drl__exp((double)l)));
         a[i] = i ? abar[i] / abar[i - 1] : abar[0];
         s[i] = sqrt(1 - a[i] * a[i]);
+    }
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule)
+{
+    double *row[5];
+    int i;
+    if (!sbar || levels < 1 || levels > 1000 || !(b2 > 0) || !(b2 - b2 == 0)) return DRL_E_ARGUMENT;
+    for (i = 0; i <= levels; ++i)
+        if (!(sbar[i] > (i ? sbar[i - 1] : 0.0) && sbar[i] <= 1)) return DRL_E_ARGUMENT;
+    if (drl__schedule_place(levels, memory, schedule, b2, row) != DRL_OK) return DRL_E_ARGUMENT;
+    for (i = 0; i <= levels; ++i) {         /* as products of sums and differences: 1 - a^2 of near levels would keep few digits */
+        double low = i ? sbar[i - 1] : 0.0, before = i ? row[2][i - 1] : 1.0;
+        row[2][i] = sqrt((1.0 - sbar[i]) * (1.0 + sbar[i]));
+        row[0][i] = row[2][i] / before;
+        row[1][i] = sqrt((sbar[i] - low) * (sbar[i] + low)) / before;
+        row[3][i] = sbar[i];
     }
     return DRL_OK;
 }

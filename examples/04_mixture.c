@@ -73,10 +73,10 @@ int main(void)
     static const double weight[MODES] = { 0.5, 0.3, 0.2 };
     static const double mean[MODES * 2] = { 1.0, 0.0, -1.0, 0.8, 0.2, -1.2 };
     static const double variance[MODES * 2] = { 0.04, 0.04, 0.02, 0.06, 0.03, 0.03 };
-    /* A schedule is arrays. The published ones start at noise 0.01 with steps to match, too short for chains to mix within a level;
-     * this one starts at 0.05. The rest follows: abar^2 + sbar^2 = 1, a_t = abar_t / abar_{t-1}, a^2 + s^2 = 1. */
+    /* A schedule is the noise of each level. The published ones start at 0.01 with steps to match, too short for chains to mix within a level;
+     * this one starts at 0.05. */
     static const double sbar[LEVELS + 1] = { 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.999 };
-    double abar[LEVELS + 1], a[LEVELS + 1], s[LEVELS + 1];
+    double memory[4 * (LEVELS + 1)];
     float strength = 20.0f;
     drl_schedule schedule;
     drl_mixture mixture;
@@ -84,19 +84,8 @@ int main(void)
     drl_sum_term term[2];
     drl_sum *sum = NULL;
     drl_ctx *ctx = NULL;
-    int failed, t;
-    if (drl_ctx_create(NULL, &ctx) != DRL_OK) return 1;
-    for (t = 0; t <= LEVELS; ++t) {
-        abar[t] = sqrt(1 - sbar[t] * sbar[t]);
-        a[t] = t ? abar[t] / abar[t - 1] : abar[t];
-        s[t] = sqrt(1 - a[t] * a[t]);
-    }
-    schedule.levels = LEVELS;
-    schedule.a = a;
-    schedule.s = s;
-    schedule.abar = abar;
-    schedule.sbar = sbar;
-    schedule.b2 = 1e-2;
+    int failed;
+    if (drl_ctx_create(NULL, &ctx) != DRL_OK || drl_schedule_of(sbar, LEVELS, 1e-2, memory, &schedule) != DRL_OK) return 1;
 
     memset(&mixture, 0, sizeof mixture);
     mixture.schedule = &schedule;

@@ -4,7 +4,7 @@
  *
  *     cc -O2 -DDRL_THREADS examples/10_image_likelihood.c -o image_likelihood -lm
  *     ./image_likelihood [MODEL.safetensors --data IMAGES] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]
- *                        [--temperatures N] [--images N] [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *                        [--temperatures N] [--images N] [--minutes X or --steps N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
  *
  * The model is one of 02_train_images --t1k: score matching leaves energies that are log densities up to a constant. Without a file a small one is trained on
  * the embedded sprites (--minutes). log Z of a level by annealed importance sampling from a Gaussian is low on average, walked backwards from samples it is high;
@@ -22,7 +22,7 @@
 #include <math.h>
 
 static const char usage[] = "image_likelihood [MODEL.safetensors --data IMAGES] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]\n"
-                            "                 [--temperatures N] [--images N] [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+                            "                 [--temperatures N] [--images N] [--minutes X | --steps N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 
 static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
 
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
     drl_rng rng = { 0, 0, 0 }, greys = { 0, 0, 0 };
     drl_status status = DRL_OK;
     const char *file = option_text(&o, "--data", NULL), *other = option_text(&o, "--other", NULL), *prefix = option_text(&o, "--out", "image_likelihood");
-    int half = option_flag(&o, "--half"), t = option_int(&o, "--level", 99), images = option_int(&o, "--images", 500), words, none, n, i, k;
+    int half = option_flag(&o, "--half"), t = option_int(&o, "--level", 99), steps = option_int(&o, "--steps", 0), images = option_int(&o, "--images", 500), words, none, n, i, k;
     double noise = option_number(&o, "--noise", file ? 0.02 : (double)SPRITE_NOISE), minutes = option_number(&o, "--minutes", 1), extra, abar, sigma, mean[KINDS], spread;
     double *log_p;
     float *y, *x, *kept, *work, *score, grey = 0;
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
         md.height = md.width = SPRITE_SIZE; md.channels = 4; md.base = 16; md.trainable = 1;
         md.schedule = DRL_SCHEDULE_T1K; md.smooth = md.no_spectral = 1;
         status = drl_model_create(ctx, &md, path.seed, &model);
-        if (status == DRL_OK) status = sprites_train(ctx, model, 0, minutes, path.seed);
+        if (status == DRL_OK) status = sprites_train(ctx, model, steps, minutes, path.seed);
         if (status == DRL_OK) status = drl_model_save(model, name);
         if (status != DRL_OK) return fail(ctx, name);
     }

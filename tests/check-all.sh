@@ -118,7 +118,7 @@ run_examples() {        # DIR [RUNNER]: each example, built as DIR/NAME or DIR/N
     small 07_own_energy --steps 2 --base 8 --k 1 --out $dir/own &&
     small 08_likelihood --steps 3 --count 4 --temperatures 5 &&
     small 09_long_chain $dir/images.safetensors --level 1 --steps 4 --count 2 --out $dir/chain &&
-    small 10_image_likelihood --minutes 0.01 --count 2 --temperatures 3 --images 4 --out $dir/likelihood || return 1
+    small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/likelihood || return 1
     for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images sample frame own chain; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
@@ -128,6 +128,40 @@ small() {               # PROGRAM ARGUMENTS...: one program of run_examples
     [ -f "$program" ] || program=$program.exe
     shift
     $runner "$program" "$@" || { echo "$program $*: status $?"; return 1; }
+}
+run_benches() {         # DIR: each benchmark, built as DIR/NAME, does a little, after run_examples in the same DIR
+    dir=$1 runner=
+    small bench --isa portable fwd-1-32-32-b1 && small ablation --seeds 2 --steps 2 --k 1 --count 100 &&
+    small landscape --seeds 1 --data rings --form "t6 cdrl t1k score10" --steps 2 --count 50 && small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
+    [ -d ../shared/data/mnist ] || { echo "evaluate: no ../shared/data/mnist"; return 1; }
+    small 02_train_images --data ../shared/data/mnist/t10k-images-idx3-ubyte --half --steps 1 --base 8 --batch 2 --k 1 --levels 4 --out $dir/digits &&
+    small evaluate $dir/digits.safetensors --count 2 --table && small evaluate $dir/digits.safetensors --count 2 --ood
+}
+build_programs() {      # DIR COMPILER FLAGS...: examples and benchmarks, but for peers, which needs oneDNN
+    dir=$1 compiler=$2
+    shift 2
+    rm -rf $dir
+    mkdir -p $dir
+    for f in examples/*.c bench/*.c; do
+        [ $f = bench/peers.c ] || $compiler "$@" $f -o $dir/$(basename $f .c) -lm || return 1
+    done
+}
+pattern() {     # what memory holds before it is written changes nothing: all outputs with locals that begin as zeros and as 0xFE bytes
+    for fill in zero pattern; do
+        build_programs $out/filled gcc -O1 -ftrivial-auto-var-init=$fill || return 1
+        { run_examples $out/filled && run_benches $out/filled; } > $out/$fill.txt 2>&1 || { tail $out/$fill.txt; return 1; }
+        rm -f $out/filled/*.[ch]
+        for f in examples/*.c bench/*.c; do rm -f $out/filled/$(basename $f .c); done
+        (cd $out/filled && cksum *) > $out/$fill.files
+        # without what tells a time
+        sed -E '/^\{?"?(frame |fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g; s/[0-9]+:[0-9]+ left/T left/; s/^( *[0-9]+ .* [0-9]+) +[0-9]+$/\1 T/; s/ +[0-9]+\.[0-9]$/ T/' $out/$fill.txt > $out/$fill.lines
+    done
+    diff $out/zero.lines $out/pattern.lines && diff $out/zero.files $out/pattern.files || return 1
+    echo "$(wc -l < $out/zero.lines) lines and $(wc -l < $out/zero.files) files, the same with zeros and with a pattern"
+}
+msan_examples() {       # examples and benchmarks under the checker of uninitialised memory
+    build_programs $out/msan-examples clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all && run_examples $out/msan-examples && run_benches $out/msan-examples || return 1
+    echo "examples and benchmarks, nothing read before it is written"
 }
 tests() {       # NAME COMPILER FLAGS...: every test program, built so and run
     dir=$out/$1 compiler=$2
@@ -375,6 +409,8 @@ check fuzz clang sh tests/fuzz.sh 20
 check valgrind-context valgrind memory valgrind test_context "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
 check valgrind-failure valgrind memory valgrind test_failure "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
 check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
+check pattern gcc pattern
+check msan-examples clang msan_examples
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 }
 if [ -n "$LIST$LANE" ]; then checks; exit 0; fi

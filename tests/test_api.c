@@ -492,6 +492,7 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_schedule_drl,           "n:3!0!1!-1!501!max p:schedule_memory p:schedule2",  drl_schedule_drl(I(0), (double *)A(1), (drl_schedule *)A(2))) \
   Q(drl_schedule_cdrl,          "n:3!0!1!-1!501!max p:schedule_memory2 p:schedule2", drl_schedule_cdrl(I(0), (double *)A(1), (drl_schedule *)A(2))) \
   Q(drl_schedule_t1k,           "n:3!0!1!-1!1001!max p:schedule_memory2 p:schedule2", drl_schedule_t1k(I(0), (double *)A(1), (drl_schedule *)A(2))) \
+  Q(drl_schedule_of,            "p:noise_levels n:3!0!-1!1001!max n:0.01!0!-1!nan!inf p:schedule_memory2 p:schedule2", drl_schedule_of((double *)A(0), I(1), D(2), (double *)A(3), (drl_schedule *)A(4))) \
   Q(drl_schedule_scale,         "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_scale((drl_schedule *)A(0), I(1)), 0)) \
   Q(drl_schedule_step,          "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_step((drl_schedule *)A(0), I(1)), 0)) \
   Q(drl_schedule_f_scale,       "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_f_scale((drl_schedule *)A(0), I(1)), 0)) \
@@ -592,6 +593,7 @@ static const row rows[] = { ROWS { NULL, NULL, NULL, 0 } };
 /* --- the driver ----------------------------------------------------------------------------------------------------------------------- */
 static char word[] = "a", key[] = "drl.model";
 static double schedule_memory2[5 * 4];
+static const double noise_levels[4] = { 0.1, 0.3, 0.6, 1.0 };
 static drl_array array2;
 static int label2[BATCH];
 static unsigned char npy[256], *file_copy, *saved, *bytes_of_state, *chains_saved, *chains_bytes;
@@ -610,6 +612,7 @@ static void *named(const char *name)
     W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md); W(md2); W(td); W(td2); W(report); W(langevin); W(chains); W(chains_report); W(diagnosis); W(path); W(path_result); W(grid); W(plane); W(size); W(number);
     R(x); R(x2); R(y); R(out); R(packed); R(packed_t); R(bias); R(dweight); R(vec); R(work); R(level); R(prob); R(doubles); R(trace); R(beta); R(grid_f); R(grid_p); R(schedule_memory); R(bits); R(label); R(term); R(paths);
     if (!strcmp(name, "schedule_memory2")) return schedule_memory2;
+    P(noise_levels);
     if (!strcmp(name, "array2")) return &array2;
     if (!strcmp(name, "blob_bytes")) return w.bytes;
     if (!strcmp(name, "bytes")) return bytes_of_state;

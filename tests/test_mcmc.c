@@ -63,15 +63,15 @@ static double gauss_log_z(const gauss *g)
     return z;
 }
 
-/* Two components that differ in coordinate 0, on a level that is the data itself: a = abar = 1, no noise. */
-static const double flat_a[2] = { 1, 1 }, flat_s[2] = { 0, 1 }, flat_abar[2] = { 1, 0.001 }, flat_sbar[2] = { 0, 1 };
-typedef struct pair_of { drl_schedule schedule; drl_mixture mixture; double weight[2], mean[200], variance[200]; } pair_of;
+/* Two components that differ in coordinate 0, on a level that is the data itself: a = abar = 1, and noise that no float would show. */
+static const double flat_sbar[2] = { 1e-9, 1 };
+typedef struct pair_of { drl_schedule schedule; double schedule_memory[8]; drl_mixture mixture; double weight[2], mean[200], variance[200]; } pair_of;
 
 static drl_energy pair_energy(pair_of *p, int size)
 {
     int j;
     memset(p, 0, sizeof *p);
-    p->schedule.levels = 1; p->schedule.a = flat_a; p->schedule.s = flat_s; p->schedule.abar = flat_abar; p->schedule.sbar = flat_sbar; p->schedule.b2 = 1e-3;
+    if (drl_schedule_of(flat_sbar, 1, 1e-3, p->schedule_memory, &p->schedule) != DRL_OK) exit(3);
     p->weight[0] = 0.3; p->weight[1] = 0.7;
     for (j = 0; j < size; ++j) {
         p->mean[j] = j ? 0.2 : -1.2;

@@ -285,16 +285,7 @@ static double mix_memory[4 * (MIX_LEVELS + 1)];
 static drl_schedule schedule_of(const double *sbar, int levels, double b2, double *memory)
 {
     drl_schedule s;
-    double *a = memory, *sd = a + levels + 1, *ab = sd + levels + 1, *sb = ab + levels + 1;
-    int i;
-    for (i = 0; i <= levels; ++i) {
-        sb[i] = sbar[i];
-        ab[i] = sqrt(1 - sbar[i] * sbar[i]);
-        a[i] = i ? ab[i] / ab[i - 1] : ab[0];
-        sd[i] = sqrt(1 - a[i] * a[i]);
-    }
-    memset(&s, 0, sizeof s);
-    s.levels = levels; s.a = a; s.s = sd; s.abar = ab; s.sbar = sb; s.b2 = b2;
+    if (drl_schedule_of(sbar, levels, b2, memory, &s) != DRL_OK) exit(3);
     return s;
 }
 
@@ -302,6 +293,30 @@ static drl_schedule mix_schedule(void)
 {
     static const double sbar[MIX_LEVELS + 1] = { 0.45, 0.62, 0.80, 0.95, 0.9995 };
     return schedule_of(sbar, MIX_LEVELS, 0.03, mix_memory);
+}
+
+/* A schedule of given noise: every field is set, and what does not grow, or is no noise, is refused and writes nothing. */
+static void own_schedule(void)
+{
+    static const double sbar[5] = { 0.05, 0.2, 0.4, 0.95, 1.0 }, near_levels[3] = { 0.5, 0.5 + 1e-12, 0.6 };
+    static const double wrong[6][3] = { { 0, 0.2, 0.4 }, { -0.1, 0.2, 0.4 }, { 0.2, 0.2, 0.4 }, { 0.2, 0.4, 0.3 }, { 0.2, 0.4, 1.5 }, { 0.2, NAN, 0.4 } };
+    double memory[20], before[20];
+    drl_schedule s, kept;
+    int i;
+    memset(&s, 0xA5, sizeof s);
+    CHECK(drl_schedule_of(sbar, 4, 1e-2, memory, &s) == DRL_OK && s.levels == 4 && s.b2 == 1e-2 && !s.logsnr && !s.fine, "levels %d, b2 %g, fine %d", s.levels, s.b2, s.fine);
+    for (i = 0; i <= 4; ++i) {
+        double ab = sqrt(1 - sbar[i] * sbar[i]), a = i ? ab / sqrt(1 - sbar[i - 1] * sbar[i - 1]) : ab;
+        CHECK(s.sbar[i] == sbar[i] && fabs(s.abar[i] - ab) < 1e-15 && fabs(s.a[i] - a) < 1e-15 && fabs(s.s[i] - sqrt(1 - a * a)) < 1e-14, "level %d: a %g s %g abar %g sbar %g", i, s.a[i], s.s[i], s.abar[i], s.sbar[i]);
+    }
+    CHECK(fabs(drl_schedule_step(&s, 1) - sqrt(0.2 / 0.05 * 1e-2) * s.s[2]) < 1e-15 && drl_schedule_level(&s, 3) == 3.0f && drl_schedule_scale(&s, 3) == 1, "step %g", drl_schedule_step(&s, 1));
+    CHECK(drl_schedule_of(near_levels, 2, 1, memory, &s) == DRL_OK && fabs(s.s[1] / sqrt(1e-12 / 0.75) - 1) < 1e-4, "s %g between levels that are near", s.s[1]);
+    CHECK(drl_schedule_of(sbar + 3, 1, 1, memory, &s) == DRL_OK && s.levels == 1 && s.a[1] == 0 && s.s[1] == 1, "one level up to noise alone");
+    kept = s;
+    memcpy(before, memory, sizeof memory);
+    for (i = 0; i < 6; ++i) CHECK(drl_schedule_of(wrong[i], 2, 1, memory, &s) == DRL_E_ARGUMENT, "case %d: %g %g %g", i, wrong[i][0], wrong[i][1], wrong[i][2]);
+    CHECK(drl_schedule_of(sbar, 4, 0, memory, &s) == DRL_E_ARGUMENT && drl_schedule_of(sbar, 0, 1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_of(sbar, 4, 1, NULL, &s) == DRL_E_ARGUMENT, "out of range, or missing");
+    CHECK(!memcmp(&kept, &s, sizeof s) && !memcmp(before, memory, sizeof memory), "a refused call has written something");
 }
 
 /* x [n * size] against the mixture (weight, mean, variance of each component and coordinate). The variance of an estimate is measured on
@@ -1821,6 +1836,7 @@ int main(void)
     test_seed = 7;
     schedule();
     fine_schedule();
+    own_schedule();
     no_steps();
     mixture();
     one_step();
