@@ -212,19 +212,55 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     drl_ctx_destroy(ctx);
 }
 
+/* Whether FILTER keeps any line; if not, the names are listed. */
+static int filter_known(void)
+{
+    char name[64];
+    int listing, pass, found = 0;
+    size_t l;
+    for (listing = 0; listing < 2 && !found; ++listing) {
+        if (listing) fprintf(stderr, "%s: no line has this in its name; there are\n", option_filter);
+        for (l = 0; l < sizeof layers / sizeof layers[0]; ++l)
+            for (pass = 0; pass < 3; ++pass) {
+                sprintf(name, "%s-%d-%d-%d-b%d", pass == 0 ? "fwd" : pass == 1 ? "dx" : "dw", layers[l].c, layers[l].k, layers[l].size, layers[l].batch);
+                if (listing) fprintf(stderr, " %s", name); else found |= strstr(name, option_filter) != NULL;
+            }
+        for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l)
+            for (pass = 0; pass < 2; ++pass) {
+                sprintf(name, "%s-%s-b%d", pass ? "train" : "langevin", wholes[l].name, wholes[l].batch);
+                if (listing) fprintf(stderr, " %s", name); else found |= strstr(name, option_filter) != NULL;
+            }
+        if (listing) fprintf(stderr, "\n");
+    }
+    return found;
+}
+
+static int refuse(const char *word)
+{
+    fprintf(stderr, "bench: %s is not understood\nbench [--isa portable|sse2|avx2|avx512|neon] [--threads N] [--json] [--all] [--direct] [FILTER]\n", word);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
-    int i, isa, pass;
+    int i, isa, pass, sets = 0;
     size_t l;
     for (i = 1; i < argc; ++i) {
         if (!strcmp(argv[i], "--json")) option_json = 1;
         else if (!strcmp(argv[i], "--all")) option_all = 1;
         else if (!strcmp(argv[i], "--direct")) option_direct = 1;
         else if (!strcmp(argv[i], "--isa") && i + 1 < argc) option_isa = argv[++i];
-        else if (!strcmp(argv[i], "--threads") && i + 1 < argc) option_threads = atoi(argv[++i]);
-        else if (argv[i][0] != '-') option_filter = argv[i];
-        else { printf("usage: bench [--isa NAME] [--threads N] [--json] [--all] [--direct] [FILTER]\n"); return 1; }
+        else if (!strcmp(argv[i], "--threads") && i + 1 < argc) {
+            char *end;
+            option_threads = (int)strtol(argv[++i], &end, 10);
+            if (end == argv[i] || *end || option_threads < 1 || option_threads > 64) { fprintf(stderr, "--threads %s: 1 to 64\n", argv[i]); return 2; }
+        }
+        else if (argv[i][0] != '-' && !*option_filter) option_filter = argv[i];
+        else return refuse(argv[i]);
     }
+    for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON && strcmp(option_isa, drl_isa_name((drl_isa)isa)); ++isa) { }
+    if (*option_isa && isa > DRL_ISA_NEON) return refuse(option_isa);
+    if (!filter_known()) return 2;
     for (isa = DRL_ISA_NEON; isa >= DRL_ISA_PORTABLE; --isa) {
         drl_ctx_desc desc;
         drl_ctx *ctx = NULL;
@@ -234,9 +270,11 @@ int main(int argc, char **argv)
         desc.threads = option_threads;
         if (isa == DRL_ISA_PORTABLE && !*option_isa && !option_all && !*option_filter) continue;    /* slow: on request */
         if (drl_ctx_create(&desc, &ctx) != DRL_OK) continue;
+        ++sets;
         for (l = 0; l < sizeof layers / sizeof layers[0]; ++l) for (pass = 0; pass < 3; ++pass) bench_layer(ctx, &layers[l], pass);
         drl_ctx_destroy(ctx);
         for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l) for (pass = 0; pass < 2; ++pass) bench_whole(&desc, &wholes[l], pass);
     }
-    return 0;
+    if (!sets) fprintf(stderr, "bench: this machine or build has no %s on %d threads\n", *option_isa ? option_isa : "instruction set", option_threads);
+    return sets ? 0 : 2;
 }

@@ -149,6 +149,25 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
     return status;
 }
 
+/* Every word of a list is one of the names; if not, says which are. */
+static int known(const char *option, const char *list, const char *const *name, int names)
+{
+    int i;
+    while (*list) {
+        size_t n = strcspn(list, " ");
+        for (i = 0; i < names && n && (strlen(name[i]) != n || strncmp(list, name[i], n)); ++i) { }
+        if (i == names) {
+            fprintf(stderr, "%s \"%.*s\": there are", option, (int)n, list);
+            for (i = 0; i < names; ++i) fprintf(stderr, " %s", name[i]);
+            fprintf(stderr, "\n");
+            return 0;
+        }
+        list += n;
+        list += strspn(list, " ");
+    }
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     static const char usage[] = "landscape [--seeds 10] [--first 1] [--data \"checkerboard rings moons\"] [--form \"t6 cdrl t1k contrast score10 chain10\"] [--steps N] [--rate X] [--count N] [--threads N]\n";
@@ -159,6 +178,8 @@ int main(int argc, char **argv)
     const char *forms = option_text(&o, "--form", "t6 cdrl t1k contrast score10 chain10"), *sets = option_text(&o, "--data", "checkerboard rings moons");
     float rate = (float)option_number(&o, "--rate", 0);
     if (options_rest(&o, usage) || seeds < 1 || seeds > SEEDS || steps < 0 || count < 1 || count > COUNT) { fputs(usage, stderr); return 2; }
+    if (!known("--form", forms, form_names, FORMS) || !known("--data", sets, data_names, 3)) return 2;
+    if (!*forms || !*sets) { fputs(usage, stderr); return 2; }
     for (i = 0; i < seeds; ++i)
         for (which = 0; which < 3; ++which)
             for (form = 0; form < FORMS; ++form) {

@@ -165,9 +165,10 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--isa") && i + 1 < argc) option_isa = argv[++i];
         else if (!strcmp(argv[i], "--threads") && i + 1 < argc) option_threads = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--rounds") && i + 1 < argc) rounds = atoi(argv[++i]);
-        else if (argv[i][0] != '-') option_filter = argv[i];
+        else if (argv[i][0] != '-' && !*option_filter) option_filter = argv[i];
         else { printf("usage: peers [--isa avx512|avx2] [--threads N] [--rounds N] [--all] [FILTER]\n"); return 1; }
     }
+    if (option_threads < 1 || option_threads > 64) { printf("peers: --threads 1 to 64\n"); return 1; }
     avx2 = !strcmp(option_isa, "avx2");
     if ((!avx2 && strcmp(option_isa, "avx512") != 0) || rounds < 1 || rounds > ROUNDS_MAX) { printf("peers: --isa is avx512 or avx2, --rounds 1 to %d\n", ROUNDS_MAX); return 1; }
     desc.isa = avx2 ? DRL_ISA_AVX2 : DRL_ISA_AVX512;

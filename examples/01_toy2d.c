@@ -107,7 +107,7 @@ int main(int argc, char **argv)
     p.k = option_int(&o, "--k", p.form == DRL_FORM_DRL ? 6 : 10);
     p.b2 = option_number(&o, "--b2", p.form == DRL_FORM_DRL ? 5e-3 : 3e-3);
     p.seed = (uint64_t)option_int(&o, "--seed", 1);
-    p.prefix = option_text(&o, "--out", "toy2d");
+    p.prefix = option_prefix(&o, "toy2d");
     if (options_rest(&o, usage) || p.steps < 1 || p.k < 1 || !(p.b2 > 0) || (strcmp(form, "drl") && strcmp(form, "cdrl"))) { fputs(usage, stderr); return 2; }
     failed = run(ctx, "checkerboard", plane_checkerboard, &p) != DRL_OK || run(ctx, "rings", plane_rings, &p) != DRL_OK;
     drl_ctx_destroy(ctx);

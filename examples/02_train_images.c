@@ -161,7 +161,7 @@ int main(int argc, char **argv)
     steps = option_int(&o, "--steps", 0);
     minutes = option_number(&o, "--minutes", steps ? 0 : 10);
     every = option_int(&o, "--every", 500);
-    prefix = option_text(&o, "--out", "model");
+    prefix = option_prefix(&o, "model");
     resume = option_flag(&o, "--resume");
     if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
     if (every < 1) { fprintf(stderr, "--every %d: at least 1\n", every); return 2; }
@@ -196,7 +196,7 @@ int main(int argc, char **argv)
     if (!x0 || !labels) { fprintf(stderr, "out of memory for a batch\n"); return 1; }
     drl_model_describe(model, &md);
     printf("%d images of %d x %d x %d, %lu + %lu parameters, batch %d, %d Langevin steps, %s, %d threads, %.0f MB\n", data->count, md.height, md.width, md.channels,
-           (unsigned long)drl_net_params_size(drl_model_net(model)), (unsigned long)drl_net_params_size(drl_model_initializer(model)), td.batch, md.steps, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), (double)drl_ctx_bytes_used(ctx) * 1e-6);
+           (unsigned long)drl_net_params_size(drl_model_net(model)), (unsigned long)drl_net_params_size(drl_model_initializer(model)), td.batch, md.steps > 0 ? md.steps : 0, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), (double)drl_ctx_bytes_used(ctx) * 1e-6);
     signal(SIGINT, on_signal);
 
     memset(&report, 0, sizeof report);

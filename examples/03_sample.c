@@ -5,7 +5,8 @@
  *     cc -O2 -DDRL_THREADS examples/03_sample.c -o sample -lm
  *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W] [--out PREFIX] [--watch] [--threads N] [--isa NAME]
  *
- * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1]; with --watch a column a level: noise left, images right.
+ * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1]; with --watch a column a level, of many
+ * levels nine that are evenly spaced: noise left, images right.
  * --k N takes N Langevin steps a level instead of the model's. A model of several classes draws them in turn, a column each, or --label N alone
  * (0: none), the more typical the larger --guidance is. 64 images of 16 x 16 take about a second.
  */
@@ -38,23 +39,26 @@ int main(int argc, char **argv)
     char path[1024];
     float *image;
     double start;
-    int watch, level, label, columns, i, *labels;
+    int watch, level, label, columns, shown, next, i, *labels;
     memset(&how, 0, sizeof how);
     how.count = option_int(&o, "--count", 64);
     how.seed = (uint64_t)option_int(&o, "--seed", 1);
     how.steps = option_int(&o, "--k", 0);
     label = option_int(&o, "--label", -1);
     how.guidance = (float)option_number(&o, "--guidance", 0);
-    prefix = option_text(&o, "--out", "samples");
+    prefix = option_prefix(&o, "samples");
     watch = option_flag(&o, "--watch");
     if (options_rest(&o, usage) != 1) { fprintf(stderr, "%s", usage); return 2; }
+    if (how.steps < 0) { fprintf(stderr, "--k %d: 1 or more, or 0 for as many as the model was trained with\n", how.steps); return 2; }
     if (how.count < 1) { fprintf(stderr, "--count %d: at least 1\n", how.count); return 2; }
 
     if (drl_model_load(ctx, argv[1], &model) != DRL_OK) return fail(ctx, argv[1]);
     drl_model_describe(model, &d);
-    if (!how.steps) how.steps = d.steps;
+    if (label > d.classes) { fprintf(stderr, "--label %d: the model has %d classes; 0 means none\n", label, d.classes); return 2; }
+    if (d.channels > 4 || (d.height == 1 && d.width == 1)) { fprintf(stderr, "%s draws %d x %d x %d: not images of 1 to 4 channels\n", argv[1], d.height, d.width, d.channels); return 2; }
+    shown = !watch ? 1 : d.levels < 10 ? d.levels + 1 : 10;     /* columns: the noise, then levels */
     pixels = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
-    image = (float *)malloc((watch ? (size_t)d.levels + 1 : 1) * (size_t)how.count * pixels * sizeof *image);
+    image = (float *)malloc((size_t)shown * (size_t)how.count * pixels * sizeof *image);
     labels = (int *)malloc((size_t)how.count * sizeof *labels);
     if (!image || !labels) { fprintf(stderr, "out of memory for %d images\n", how.count); return 1; }
     columns = picture_columns(label < 0 ? d.classes : 0);
@@ -63,19 +67,21 @@ int main(int argc, char **argv)
 
     start = seconds_now();
     if (drl_sampler_create(model, &how, &sampler) != DRL_OK) return fail(ctx, "sampler");
-    for (level = d.levels; ; --level) {                         /* how.steps Langevin steps are one level */
-        for (i = 0; i < how.count && (watch || !level); ++i) {
-            size_t at = watch ? (size_t)i * (size_t)(d.levels + 1) + (size_t)(d.levels - level) : (size_t)i;
-            if (drl_sampler_image(sampler, i, image + at * pixels) != DRL_OK) return fail(ctx, "sampling");
+    for (next = 0, status = DRL_RUNNING; ; ) {                  /* column `next` is due when so many levels are left */
+        level = drl_sampler_level(sampler) + 1;
+        while (next < shown && level <= (watch ? d.levels - (int)((long)next * d.levels / (shown - 1)) : 0)) {
+            for (i = 0; i < how.count; ++i)
+                if (drl_sampler_image(sampler, i, image + ((size_t)i * (size_t)shown + (size_t)next) * pixels) != DRL_OK) return fail(ctx, "sampling");
+            ++next;
         }
-        if (!level) break;
-        status = drl_sampler_run(sampler, how.steps);
+        if (status == DRL_OK) break;
+        while (status == DRL_RUNNING && drl_sampler_level(sampler) + 1 == level) status = drl_sampler_run(sampler, 1);      /* one level */
         if (status != DRL_OK && status != DRL_RUNNING) return fail(ctx, "sampling");
     }
-    printf("%d images of %d x %d x %d, %d levels of %d steps: %.2f s\n", how.count, d.height, d.width, d.channels, d.levels, how.steps, seconds_now() - start);
+    printf("%d images of %d x %d x %d, %d levels of %d steps: %.2f s\n", how.count, d.height, d.width, d.channels, d.levels, how.steps ? how.steps : d.steps > 0 ? d.steps : 0, seconds_now() - start);
     drl_sampler_destroy(sampler);
 
-    p = picture_grid(image, watch ? how.count * (d.levels + 1) : how.count, watch ? d.levels + 1 : columns, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
+    p = picture_grid(image, how.count * shown, watch ? shown : columns, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
     if (!picture_save(ctx, &p, prefix, 0)) return 1;
     if (!watch) {
         shape[0] = (size_t)how.count; shape[1] = (size_t)d.height; shape[2] = (size_t)d.width; shape[3] = (size_t)d.channels;

@@ -68,7 +68,7 @@ static int draw(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *sche
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const double weight[MODES] = { 0.5, 0.3, 0.2 };
     static const double mean[MODES * 2] = { 1.0, 0.0, -1.0, 0.8, 0.2, -1.2 };
@@ -85,6 +85,7 @@ int main(void)
     drl_sum *sum = NULL;
     drl_ctx *ctx = NULL;
     int failed;
+    if (argc > 1) { fprintf(stderr, "%s: not understood; mixture takes no options\n", argv[1]); return 2; }
     if (drl_ctx_create(NULL, &ctx) != DRL_OK || drl_schedule_of(sbar, LEVELS, 1e-2, memory, &schedule) != DRL_OK) return 1;
 
     memset(&mixture, 0, sizeof mixture);

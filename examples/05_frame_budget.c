@@ -47,7 +47,7 @@ int main(int argc, char **argv)
     how.steps = option_int(&o, "--k", 0);
     how.seed = (uint64_t)option_int(&o, "--seed", 1);
     budget = option_number(&o, "--budget", 4);
-    prefix = option_text(&o, "--out", "frame");
+    prefix = option_prefix(&o, "frame");
     words = options_rest(&o, "frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n");
     if (words > 1 || how.count < 1) { fprintf(stderr, "one model file at most, and --count 1 or more\n"); return 2; }
 

@@ -352,7 +352,7 @@ int main(int argc, char **argv)
     td.data_noise = (float)option_number(&o, "--noise", 0.05);
     e.guidance = (float)option_number(&o, "--guidance", 1);
     td.seed = e.seed = (uint64_t)option_int(&o, "--seed", 1);
-    e.prefix = option_text(&o, "--out", "tiles");
+    e.prefix = option_prefix(&o, "tiles");
     if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
     if (td.batch < 1 || minutes <= 0) { fprintf(stderr, "--batch %d, --minutes %g: more than 0 is needed\n", td.batch, minutes); return 2; }
 
@@ -384,12 +384,13 @@ int main(int argc, char **argv)
                 e.d.height, e.d.width, e.d.channels, e.d.classes, e.data.height, e.data.width, e.data.channels, classes);
         return 2;
     }
+    if (e.d.levels <= again[0]) { fprintf(stderr, "%s has %d levels: this program draws again from level %d, and needs more\n", from ? from : "the model", e.d.levels, again[0]); return 2; }
     name_classes(&e, names);
     e.size = (size_t)e.d.height * (size_t)e.d.width * (size_t)e.d.channels;
     e.images = (float *)malloc(ROWS * COLUMNS * e.size * sizeof *e.images);
     if (!e.images) { fprintf(stderr, "out of memory for the pictures\n"); return 1; }
     printf("%d images of %d x %d x %d in %d classes, %lu + %lu parameters, %d Langevin steps, %s, %d threads\n", e.data.count, e.d.height, e.d.width, e.d.channels, e.d.classes,
-           (unsigned long)drl_net_params_size(drl_model_net(e.model)), e.d.initializer > 0 ? (unsigned long)drl_net_params_size(drl_model_initializer(e.model)) : 0ul, e.d.steps,
+           (unsigned long)drl_net_params_size(drl_model_net(e.model)), e.d.initializer > 0 ? (unsigned long)drl_net_params_size(drl_model_initializer(e.model)) : 0ul, e.d.steps > 0 ? e.d.steps : 0,
            drl_isa_name(drl_ctx_isa(e.ctx)), drl_ctx_threads(e.ctx));
 
     if (!from) {

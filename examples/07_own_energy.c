@@ -143,7 +143,7 @@ int main(int argc, char **argv)
     memset(&how, 0, sizeof how);
     memset(term, 0, sizeof term);
     file = option_text(&o, "--model", NULL);
-    prefix = option_text(&o, "--out", "own_energy");
+    prefix = option_prefix(&o, "own_energy");
     r.palette = option_flag(&o, "--palette");
     r.strength = (float)option_number(&o, "--strength", 1);
     steps = option_int(&o, "--steps", 0);

@@ -136,6 +136,10 @@ int main(int argc, char **argv)
         if (status == DRL_OK && save) status = drl_model_save(model, save);
     }
     if (status == DRL_OK) status = drl_model_describe(model, &md);
+    if (status == DRL_OK && (md.height != 1 || md.width != 1 || md.channels != 2)) {
+        fprintf(stderr, "%s draws %d x %d x %d: not points of the plane, 1 x 1 x 2, as --save writes them\n", file ? file : "the model", md.height, md.width, md.channels);
+        return 2;
+    }
     printf("%5s %10s %19s %19s %8s %20s %9s %8s\n", "level", "log Z grid", "forward", "reverse", "gap", "log p of the data", "its own", "KL");
     for (t = 0; t < md.levels && status == DRL_OK; ++t) status = level(ctx, model, draws[which], t, &path, y, x);
     if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));

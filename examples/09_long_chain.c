@@ -156,7 +156,7 @@ int main(int argc, char **argv)
     static const char *const kernels[3] = { "langevin", "mala", "hmc" };
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
-    const char *prefix = option_text(&o, "--out", "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
+    const char *prefix = option_prefix(&o, "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
     int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), goes_on = option_flag(&o, "--resume"), words, level, above, k, i, columns;
     double minutes = option_number(&o, "--minutes", 1), start;
     char name[1024], text[64];

@@ -3,11 +3,11 @@
  * Shows: annealed importance sampling in both directions on images, log-likelihood, bits per dimension with error bars, what scores worse than test images.
  *
  *     cc -O2 -DDRL_THREADS examples/10_image_likelihood.c -o image_likelihood -lm
- *     ./image_likelihood [MODEL.safetensors --data IMAGES] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]
+ *     ./image_likelihood [MODEL.safetensors [--data IMAGES]] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]
  *                        [--temperatures N] [--images N] [--minutes X or --steps N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
  *
  * The model is one of 02_train_images --t1k: score matching leaves energies that are log densities up to a constant. Without a file a small one is trained on
- * the embedded sprites (--minutes). log Z of a level by annealed importance sampling from a Gaussian is low on average, walked backwards from samples it is high;
+ * the embedded sprites (--minutes); with a file and no --data the images are these sprites. log Z of a level by annealed importance sampling from a Gaussian is low on average, walked backwards from samples it is high;
  * the samples are the model's, moved on by HMC. Images get the noise that the energy was fitted with: of the level, and --noise of the training data.
  * Bits are those of bytes with that noise, per pixel and channel. A fine level has narrow, separate modes, which no path of a few hundred temperatures finds
  * the right share of: the gap between the bounds says so. Then what is none of the data: the same images upside down, means of two of them, one grey for all pixels, a
@@ -21,7 +21,7 @@
 #include "half.h"
 #include <math.h>
 
-static const char usage[] = "image_likelihood [MODEL.safetensors --data IMAGES] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]\n"
+static const char usage[] = "image_likelihood [MODEL.safetensors [--data IMAGES]] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]\n"
                             "                 [--temperatures N] [--images N] [--minutes X | --steps N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 
 static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     drl_energy e;
     drl_rng rng = { 0, 0, 0 }, greys = { 0, 0, 0 };
     drl_status status = DRL_OK;
-    const char *file = option_text(&o, "--data", NULL), *other = option_text(&o, "--other", NULL), *prefix = option_text(&o, "--out", "image_likelihood");
+    const char *file = option_text(&o, "--data", NULL), *other = option_text(&o, "--other", NULL), *prefix = option_prefix(&o, "image_likelihood");
     int half = option_flag(&o, "--half"), t = option_int(&o, "--level", 99), steps = option_int(&o, "--steps", 0), images = option_int(&o, "--images", 500), words, none, n, i, k;
     double noise = option_number(&o, "--noise", file ? 0.02 : (double)SPRITE_NOISE), minutes = option_number(&o, "--minutes", 1), extra, abar, sigma, mean[KINDS], spread;
     double *log_p;
@@ -130,16 +130,23 @@ int main(int argc, char **argv)
     path.seed = (uint64_t)option_int(&o, "--seed", 1);
     path.leapfrog = 5;
     words = options_rest(&o, usage);
-    if (words > 1 || words != (file != NULL) || path.count < 2 || path.steps < 2 || images < 2 || t < 0) { fputs(usage, stderr); return 2; }
+    if (words > 1 || (file && !words) || (half && !file) || path.count < 2 || path.steps < 2 || images < 2 || t < 0) { fputs(usage, stderr); return 2; }
     if (snprintf(name, sizeof name, "%s.safetensors", prefix) >= (int)sizeof name) { fprintf(stderr, "--out: too long\n"); return 2; }
-    if (file) {
+    if (words) {
         if (drl_model_load(ctx, argv[1], &model) != DRL_OK) return fail(ctx, argv[1]);
+        drl_model_describe(model, &md);
+        if (!file && (md.height != SPRITE_SIZE || md.width != SPRITE_SIZE || md.channels != 4)) {
+            fprintf(stderr, "%s draws %d x %d x %d, not the embedded sprites: --data IMAGES names what it was trained on\n", argv[1], md.height, md.width, md.channels);
+            return 2;
+        }
+    }
+    if (file) {
         if (drl_dataset_load(ctx, &file, 1, &loaded) != DRL_OK) return fail(ctx, file);
         data = loaded;
         if (half && !half_create(data, &halved)) { fprintf(stderr, "out of memory\n"); return 1; }
         if (half) data = &halved;
-    } else {
-        if (!sprites_create(7, images, &sprites)) { fprintf(stderr, "out of memory\n"); return 1; }
+    } else if (!sprites_create(7, images, &sprites)) { fprintf(stderr, "out of memory\n"); return 1; }
+    if (!words) {
         md.height = md.width = SPRITE_SIZE; md.channels = 4; md.base = 16; md.trainable = 1;
         md.schedule = DRL_SCHEDULE_T1K; md.smooth = md.no_spectral = 1;
         status = drl_model_create(ctx, &md, path.seed, &model);
@@ -148,7 +155,11 @@ int main(int argc, char **argv)
         if (status != DRL_OK) return fail(ctx, name);
     }
     drl_model_describe(model, &md);
-    if (t >= md.levels || data->channels != md.channels) { fprintf(stderr, "level %d of %d, images of %d channels for a model of %d\n", t, md.levels, data->channels, md.channels); return 2; }
+    if (data->height > md.height || data->width > md.width) {
+        fprintf(stderr, "%s has images of %d x %d, the model draws %d x %d: --half halves them\n", file, data->height, data->width, md.height, md.width);
+        return 2;
+    }
+    if (t >= md.levels || data->channels != md.channels) { fprintf(stderr, "--level %d of %d levels, images of %d channels for a model of %d\n", t, md.levels, data->channels, md.channels); return 2; }
     if (images > data->count) images = data->count;
     s = drl_model_schedule(model);
     e = drl_model_energy(model);

@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#ifdef _WIN32
+#include <direct.h>
+#define options_mkdir(path) _mkdir(path)
+#else
+#include <sys/stat.h>
+#define options_mkdir(path) mkdir(path, 0777)
+#endif
 
 typedef struct options { int argc; char **argv; char *used; } options;
 
@@ -33,8 +40,24 @@ static inline double option_number(options *o, const char *name, double otherwis
 static inline int option_int(options *o, const char *name, int otherwise)
 {
     double v = option_number(o, name, otherwise);
-    if (v != (double)(int)v) { fprintf(stderr, "%s: a whole number is needed\n", name); exit(2); }
+    if (!(v >= -2147483647.0 && v <= 2147483647.0) || v != (double)(int)v) { fprintf(stderr, "%s %.15g: a whole number of at most 2147483647 is needed\n", name, v); exit(2); }
     return (int)v;
+}
+
+/* --out PREFIX, or build/NAME, NAME being `otherwise`: what a program writes never lies among the sources. Makes the folder of the prefix. */
+static inline const char *option_prefix(options *o, const char *otherwise)
+{
+    static char prefix[1024], folder[1024];
+    const char *text = option_text(o, "--out", NULL);
+    char *slash;
+    if (snprintf(prefix, sizeof prefix, "%s%s", text ? text : "build/", text ? "" : otherwise) >= (int)sizeof prefix) { fprintf(stderr, "--out: too long\n"); exit(2); }
+    strcpy(folder, prefix);
+    for (slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        (void)options_mkdir(folder);        /* what cannot be made is said when the file cannot be written */
+        *slash = '/';
+    }
+    return prefix;
 }
 
 static inline int option_flag(options *o, const char *name)
@@ -65,7 +88,7 @@ static inline int options_rest(options *o, const char *usage)
     for (i = 1; i < o->argc; ++i) {
         if (o->used[i]) continue;
         if (!strcmp(o->argv[i], "--help")) { fputs(usage, stdout); exit(0); }
-        if (!strncmp(o->argv[i], "--", 2)) { fprintf(stderr, "%s: unknown option\n%s", o->argv[i], usage); exit(2); }
+        if (o->argv[i][0] == '-' && o->argv[i][1]) { fprintf(stderr, "%s: unknown option\n%s", o->argv[i], usage); exit(2); }
         o->argv[1 + count++] = o->argv[i];
     }
     free(o->used);

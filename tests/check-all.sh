@@ -414,6 +414,11 @@ check msan-examples clang msan_examples
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 }
 if [ -n "$LIST$LANE" ]; then checks; exit 0; fi
+known=$(LIST=1 sh tests/check-all.sh)
+for n in $ONLY $SKIP; do
+    echo "$known" | grep -qx -- "$n" || { echo "$n: no such check; there are" $known; exit 2; }
+done
+[ $# -eq 0 ] || { echo "$1: not understood; ONLY=, SKIP=, LANES= and LIST= are variables"; exit 2; }
 [ -n "$LANES" ] || LANES=$(nproc 2>/dev/null || echo 1)
 for lane in $(seq "$LANES"); do LANE=$lane sh tests/check-all.sh & done
 wait

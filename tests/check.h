@@ -42,6 +42,13 @@ static long check_passed = 0, check_failed = 0;
 #include "kernels.h"
 #endif
 
+/* For programs that take no words: says so, and returns nonzero, when there are some. */
+CHECK_MAYBE_UNUSED static int check_words(int argc, char **argv)
+{
+    if (argc > 1) fprintf(stderr, "%s: not understood; this test takes no words\n", argv[1]);
+    return argc > 1;
+}
+
 /* Last line of every test program; returns its exit code. */
 CHECK_MAYBE_UNUSED static int check_report(const char *name)
 {

@@ -145,9 +145,11 @@ int main(int argc, char **argv)
     drl_ctx *ctx = NULL;
     int i, ok;
     memset(&d, 0, sizeof d);
-    for (i = 1; i + 1 < argc; i += 2) {
-        if (!strcmp(argv[i], "--threads")) { d.threads = atoi(argv[i + 1]); d.jobs.parallel_for = backwards; }
-        if (!strcmp(argv[i], "--isa")) while (d.isa < DRL_ISA_NEON && strcmp(drl_isa_name(d.isa), argv[i + 1])) d.isa = (drl_isa)(d.isa + 1);
+    for (i = 1; i < argc; i += 2) {
+        if (i + 1 < argc && !strcmp(argv[i], "--threads") && atoi(argv[i + 1]) > 0) { d.threads = atoi(argv[i + 1]); d.jobs.parallel_for = backwards; }
+        else if (i + 1 == argc || strcmp(argv[i], "--isa")) { fprintf(stderr, "%s: not understood; conformance [--isa portable|sse2|avx2|avx512|neon] [--threads N]\n", argv[i]); return 2; }
+        else while (d.isa < DRL_ISA_NEON && strcmp(drl_isa_name(d.isa), argv[i + 1])) d.isa = (drl_isa)(d.isa + 1);
+        if (!strcmp(argv[i], "--isa") && strcmp(drl_isa_name(d.isa), argv[i + 1])) { fprintf(stderr, "--isa %s: there are portable, sse2, avx2, avx512, neon\n", argv[i + 1]); return 2; }
     }
     if (drl_ctx_create(&d, &ctx) != DRL_OK) { printf("this instruction set or number of threads is not available\n"); return 1; }
     ok = train_and_sample(ctx, DRL_FORM_DRL) && train_and_sample(ctx, DRL_FORM_CDRL);

@@ -3,6 +3,8 @@
 # each kernel counts once and not once for every instruction set; the choice of a set comes from one build with them. Prints a table by
 # section and every line that was not reached; fails if the text of such a line is not in tests/COVERAGE.md, which says why.
 cd "$(dirname "$0")/.." || exit 1
+case $1 in -*) echo "$1: not understood; coverage.sh [FOLDER]"; exit 2;; esac
+[ $# -le 1 ] || { echo "$2: not understood; coverage.sh [FOLDER]"; exit 2; }
 root=$PWD
 out=$root/${1:-build/coverage}
 CC=${CC:-gcc}

@@ -823,6 +823,7 @@ int main(int argc, char **argv)
         seeds();
         return 0;
     }
+    if (argc < 2 || argv[1][0] == '-') { fprintf(stderr, "fuzz --seeds FOLDER, or fuzz FILE ...\n"); return 2; }
     for (i = 1; i < argc; ++i) replay(argv[i]);
     printf("refusing took at most %.2f times the file's size (files from 256 bytes up)\n", (double)refused_most / 1000);
     drl_sampler_destroy(sampler);

@@ -5,6 +5,15 @@
 cd "$(dirname "$0")/.." || exit 1
 seconds=${1:-60} rounds=${2:-1}
 [ $# -gt 2 ] && shift 2 && modes="$*" || modes="safetensors model checkpoint npy idx cifar state chains"
+for word in "$seconds" "$rounds"; do
+    case $word in ''|*[!0-9]*|0) echo "$word: not understood; fuzz.sh [SECONDS [ROUNDS [MODE ...]]]"; exit 2;; esac
+done
+for mode in $modes; do
+    case " safetensors model checkpoint npy idx cifar state chains " in
+    *" $mode "*) ;;
+    *) echo "$mode: no such reader; there are safetensors model checkpoint npy idx cifar state chains"; exit 2;;
+    esac
+done
 out=build/fuzz
 mkdir -p $out
 # Optimised, and without the sets of instructions: the fuzzer looks through the counters of every branch after every file, and the readers have none

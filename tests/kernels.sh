@@ -1,5 +1,6 @@
 #!/bin/sh
 # kernels.sh LOG - adds up the lines "kernels: SET NAME=RUNS ..." that the test programs print, and says which kernels have not run.
+[ $# -eq 1 ] && [ -f "$1" ] || { echo "kernels.sh LOG: one file is needed"; exit 2; }
 awk '
 /^kernels: / {
     if (!($2 in seen)) { seen[$2] = 1; sets[++n] = $2 }

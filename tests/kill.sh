@@ -4,6 +4,7 @@
 # than it had saved before, and a run that was killed KILLS times (200) ends with the bits of one that was not.
 cd "$(dirname "$0")/.." || exit 1
 kills=${1:-200}
+case $kills in *[!0-9]*|0) echo "$kills: not understood; kill.sh [KILLS [PROGRAM]]"; exit 2;; esac
 out=build/kill
 program=${2:-$out/kill_train}
 rm -rf $out/a $out/b

@@ -29,7 +29,7 @@ int main(int argc, char **argv)
     char path[2][512];
     uint64_t steps[2] = { 0, 0 }, last, every;
     int i, newest = -1;
-    if (argc != 4) return 1;
+    if (argc != 4 || atol(argv[2]) < 1 || atol(argv[3]) < 1) { fprintf(stderr, "kill_train FOLDER STEPS EVERY, both 1 or more\n"); return 2; }
     memset(&md, 0, sizeof md);
     md.height = 4; md.base = 4; md.resolutions = 2; md.levels = 2; md.steps = 1; md.batch = BATCH; md.trainable = 1;
     memset(&td, 0, sizeof td);

@@ -4,6 +4,13 @@
 # "mutation, set, test, red or ALIVE" and the counts; fails if one stays alive. ONLY=text: mutations whose names contain it. TEXTS=1: only
 # looks for their texts in drl.h.
 cd "$(dirname "$0")/.." || exit 1
+case $1 in -*) echo "$1: not understood; mutate.sh [FOLDER], ONLY=text, TEXTS=1"; exit 2;; esac
+[ $# -le 1 ] || { echo "$2: not understood; mutate.sh [FOLDER], ONLY=text, TEXTS=1"; exit 2; }
+if [ -n "$ONLY" ] && ! sed -n 's/^= \([^|]*\).*/\1/p' tests/mutations.txt | grep -qF -- "$ONLY"; then
+    echo "ONLY=$ONLY: no mutation has this in its name; there are"
+    sed -n 's/^= \([^|]*\).*/  \1/p' tests/mutations.txt
+    exit 2
+fi
 out=${1:-build/mutants}
 mkdir -p $out/tests $out/runs
 cp tests/*.h tests/test_ops.c tests/test_rng.c tests/test_net.c tests/test_mcmc.c $out/tests/ || exit 1

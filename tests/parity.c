@@ -790,6 +790,7 @@ int main(int argc, char **argv)
     for (i = 1; i < argc; ++i) {
         if (!strcmp(argv[i], "--isa") && i + 1 < argc) only = argv[++i];
         else if (!strcmp(argv[i], "--all")) print_all = 1;
+        else if (argv[i][0] == '-') { fprintf(stderr, "%s: not understood; parity [--isa portable|sse2|avx2|avx512|neon] [--all] FILE...\n", argv[i]); return 2; }
         else argv[++files] = argv[i];
     }
     if (!files) { printf("use: parity [--isa portable|sse2|avx2|avx512|neon] [--all] FILE...\n"); return 2; }

@@ -103,7 +103,7 @@ int main(int argc, char **argv)
     double *time_of, *time_young, t, t_young = 0;
     size_t bytes, used;
     char path[2][140];
-    if (steps < 10 * TENTHS || cycles < TENTHS) return 1;
+    if (argc > 3 || steps < 10 * TENTHS || cycles < TENTHS) { fprintf(stderr, "soak [STEPS [CYCLES]], at least %d and %d\n", 10 * TENTHS, TENTHS); return 2; }
     time_of = (double *)malloc((size_t)most * sizeof *time_of);
     time_young = (double *)malloc((size_t)most * sizeof *time_young);
     if (!time_of || !time_young) return 3;

@@ -1036,6 +1036,8 @@ int main(int argc, char **argv)
 {
     const row *r;
     drl_array a;
+    for (r = rows; argc == 2 && r->name && !strstr(r->name, argv[1]); ++r) { }
+    if (argc > 2 || (argc == 2 && !r->name)) { printf("%s: no function has this in its name; test_api [PART OF A NAME]\n", argv[argc - 1]); return 2; }
     memset(&heap, 0, sizeof heap);
     make_world();
     mnet = drl_model_net(model);

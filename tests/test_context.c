@@ -191,8 +191,9 @@ static void jobs(void)
 #endif
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (check_words(argc, argv)) return 2;
     creation();
     errors();
     block();

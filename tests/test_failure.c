@@ -539,8 +539,9 @@ static void short_blocks(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (check_words(argc, argv)) return 2;
     drl_model_desc d = desc_of(DRL_FORM_CDRL);
     drl_train_desc t = plan();
     drl_sample_desc how = how_of();

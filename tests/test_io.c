@@ -1475,8 +1475,9 @@ static void test_sprites(void)
     CHECK(!high, "%d of %d half sprites match a silhouette", high, COUNT);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (check_words(argc, argv)) return 2;
     drl_ctx_desc desc;
     memset(&desc, 0, sizeof desc);
     desc.allocator.alloc_fn = check_alloc;

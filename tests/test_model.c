@@ -1477,8 +1477,9 @@ static void limits(void)
     drl_ctx_destroy(ctx);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (check_words(argc, argv)) return 2;
     network();
     descriptions();
     same_bits();

@@ -1382,8 +1382,9 @@ static void initializer(void)
     free(grads);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (check_words(argc, argv)) return 2;
     test_seed = 1;
     hand_made();
     dropout();

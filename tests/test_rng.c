@@ -143,8 +143,9 @@ static void test_normals(drl_ctx *ctx)
     free(x);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (check_words(argc, argv)) return 2;
     drl_ctx *portable = context_of(DRL_ISA_PORTABLE);
     float *a = (float *)malloc(5000 * sizeof(float)), *b = (float *)malloc(5000 * sizeof(float));
     int isa;

@@ -1831,8 +1831,9 @@ static void no_steps(void)
     drl_ctx_destroy(ctx);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (check_words(argc, argv)) return 2;
     test_seed = 7;
     schedule();
     fine_schedule();

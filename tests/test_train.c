@@ -1664,8 +1664,9 @@ static void inception(void)
     drl_ctx_destroy(ctx);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (check_words(argc, argv)) return 2;
     int variant, form;
     path = check_path("test_train.checkpoint.safetensors");
     for (variant = 0; variant < 3; ++variant) step_by_step(variant);
