@@ -164,6 +164,7 @@ int main(int argc, char **argv)
     prefix = option_prefix(&o, "model");
     resume = option_flag(&o, "--resume");
     if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
+    if (steps < 0 || !(minutes >= 0) || (!steps && minutes == 0)) { fprintf(stderr, "--steps %d, --minutes %g: more than 0 of one of them is needed\n", steps, minutes); return 2; }
     if (every < 1) { fprintf(stderr, "--every %d: at least 1\n", every); return 2; }
 
     if (file_count) {

@@ -354,6 +354,7 @@ int main(int argc, char **argv)
     td.seed = e.seed = (uint64_t)option_int(&o, "--seed", 1);
     e.prefix = option_prefix(&o, "tiles");
     if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
+    if (steps < 0) { fprintf(stderr, "--steps %d: 1 or more, or none\n", steps); return 2; }
     if (td.batch < 1 || minutes <= 0) { fprintf(stderr, "--batch %d, --minutes %g: more than 0 is needed\n", td.batch, minutes); return 2; }
 
     if (!file_count) {

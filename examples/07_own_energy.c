@@ -157,6 +157,7 @@ int main(int argc, char **argv)
     d.b2 = 4e-4;
     d.trainable = 1;
     if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
+    if (steps < 0) { fprintf(stderr, "--steps %d: 1 or more, or none\n", steps); return 2; }
     if (!(r.strength >= 0) || minutes <= 0) { fprintf(stderr, "--strength %g, --minutes %g: out of range\n", (double)r.strength, minutes); return 2; }
 
     if (file) status = drl_model_load(ctx, file, &model);

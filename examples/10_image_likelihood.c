@@ -130,7 +130,7 @@ int main(int argc, char **argv)
     path.seed = (uint64_t)option_int(&o, "--seed", 1);
     path.leapfrog = 5;
     words = options_rest(&o, usage);
-    if (words > 1 || (file && !words) || (half && !file) || path.count < 2 || path.steps < 2 || images < 2 || t < 0) { fputs(usage, stderr); return 2; }
+    if (words > 1 || (file && !words) || (half && !file) || path.count < 2 || path.steps < 2 || images < 2 || t < 0 || steps < 0 || !(minutes > 0)) { fputs(usage, stderr); return 2; }
     if (snprintf(name, sizeof name, "%s.safetensors", prefix) >= (int)sizeof name) { fprintf(stderr, "--out: too long\n"); return 2; }
     if (words) {
         if (drl_model_load(ctx, argv[1], &model) != DRL_OK) return fail(ctx, argv[1]);

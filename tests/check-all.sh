@@ -159,6 +159,48 @@ pattern() {     # what memory holds before it is written changes nothing: all ou
     diff $out/zero.lines $out/pattern.lines && diff $out/zero.files $out/pattern.files || return 1
     echo "$(wc -l < $out/zero.lines) lines and $(wc -l < $out/zero.files) files, the same with zeros and with a pattern"
 }
+refuses() {             # what no program understands is refused with a sentence
+    build_programs $out/refuses gcc -O0 -DDRL_NO_SIMD -DDRL_THREADS || return 1
+    for f in tests/*.c; do [ $f = tests/cortex_m.c ] || gcc -O0 -DDRL_NO_SIMD -DDRL_THREADS $f -o $out/refuses/$(basename $f .c) -lm || return 1; done
+    sh tests/refuse.sh $out/refuses
+}
+matrix() {              # models that programs write x programs that take one: a picture or a line, or a sentence and status 1 or 2, never a crash
+    build_programs $out/matrix gcc -O1 || return 1
+    dir=$out/matrix runner=
+    train="--steps 2 --base 8 --batch 4"
+    small 02_train_images $train --k 2 --out $dir/m-plain && small 02_train_images $train --k 2 --levels 3 --out $dir/m-few && small 02_train_images $train --half --k 2 --out $dir/m-half &&
+    small 02_train_images $train --cdrl --k 2 --out $dir/m-cdrl && small 02_train_images $train --cdrl --classes --k 2 --out $dir/m-classes && small 02_train_images $train --t1k --out $dir/m-t1k &&
+    small 06_tiles --steps 2 --base 8 --batch 4 --k 1 --size 16 --out $dir/m-tiles && small 08_likelihood --steps 2 --count 4 --temperatures 3 --save $dir/m-plane.safetensors &&
+    small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/m-ten || return 1
+    cells=0 drawn=0
+    for model in $dir/m-*.safetensors; do
+        while read -r name options; do
+            rm -f $dir/cell.*
+            timeout 300 $dir/$name $(echo "$options" | sed "s|MODEL|$model|") --threads 1 > $dir/said 2>&1
+            status=$? cells=$((cells + 1))
+            echo "$(basename $model .safetensors) $name $options: $status $(tail -n 1 $dir/said)"
+            case $status in 0) drawn=$((drawn + 1));; 1|2) ;; *) return 1;; esac
+            [ -s $dir/said ] || return 1
+            grep -q -- '-1 steps\|-1 Langevin' $dir/said && { echo "a count of -1"; return 1; }
+        done <<END
+03_sample MODEL --count 2 --out $dir/cell
+03_sample MODEL --count 2 --watch --out $dir/cell
+05_frame_budget MODEL --out $dir/cell
+06_tiles --model MODEL --out $dir/cell
+07_own_energy --model MODEL --out $dir/cell
+08_likelihood --model MODEL --count 4 --temperatures 3
+09_long_chain MODEL --steps 2 --count 2 --out $dir/cell
+10_image_likelihood MODEL --level 2 --count 2 --temperatures 3 --images 4 --out $dir/cell
+sprites MODEL --each 1 --guidance 1 --again 1
+END
+    done
+    for m in plain few half cdrl classes t1k tiles ten; do      # pictures of any kind of model
+        small 03_sample $dir/m-$m.safetensors --count 2 --watch --out $dir/cell || return 1
+        small 05_frame_budget $dir/m-$m.safetensors --out $dir/cell || return 1
+    done
+    echo "$cells cells: $drawn run, $((cells - drawn)) say why not"
+    [ $drawn -gt $((cells / 2)) ]
+}
 msan_examples() {       # examples and benchmarks under the checker of uninitialised memory
     build_programs $out/msan-examples clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all && run_examples $out/msan-examples && run_benches $out/msan-examples || return 1
     echo "examples and benchmarks, nothing read before it is written"
@@ -410,6 +452,8 @@ check valgrind-context valgrind memory valgrind test_context "valgrind -q --erro
 check valgrind-failure valgrind memory valgrind test_failure "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
 check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 check pattern gcc pattern
+check refuses gcc refuses
+check matrix gcc matrix
 check msan-examples clang msan_examples
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 }

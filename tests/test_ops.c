@@ -1207,6 +1207,10 @@ int main(int argc, char **argv)
         return 2;
     }
     if (argc > 2) only_part = argv[2];
+    if (only_part && !part("conv") && !part("ops") && !part("attention") && !part("norm")) {
+        fprintf(stderr, "%s: the parts are conv, ops, attention, norm\n", only_part);
+        return 2;
+    }
     if (argc == 1) {
         test_errors();
         test_limits();

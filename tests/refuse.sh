@@ -1,0 +1,53 @@
+#!/bin/sh
+# refuse.sh DIR - every program of DIR (examples, benchmarks, tests) is given what it cannot understand: it must end at once with a status from 1 to
+# 127 and a sentence. Then the scripts beside this one.
+dir=$1
+[ $# -eq 1 ] && [ -d "$dir" ] || { echo "refuse.sh DIR: the folder of the programs"; exit 2; }
+dir=$(cd "$dir" && pwd)
+cd "$(dirname "$0")/.." || exit 1
+passed=0 failed=0
+refused() {     # COMMAND...
+    said=$(timeout 20 "$@" 2>&1 < /dev/null)
+    status=$?
+    if [ $status -gt 0 ] && [ $status -lt 124 ] && [ -n "$said" ]; then passed=$((passed + 1))
+    else failed=$((failed + 1)); echo "refuse: FAILED $*: status $status, '$(echo "$said" | head -n 1)'"; fi
+}
+for p in "$dir"/*; do
+    [ -x "$p" ] && [ -f "$p" ] || continue
+    name=$(basename "$p")
+    case $name in *.*) continue;; esac
+    refused "$p" --nonsense
+    refused "$p" --nonsense 3
+    refused "$p" -x
+    refused "$p" no-such-word surplus words
+    case $name in
+    test_*|kill_train|soak|fuzz|parity) refused "$p" no-such-word;;
+    04_mixture) ;;
+    *) refused "$p" --isa nonsense; refused "$p" --threads x; refused "$p" --threads 0x; refused "$p" --threads -1; refused "$p" --threads 1e99;;
+    esac
+    case $name in 0*|1*|ablation|landscape|sprites|evaluate) refused "$p" --seed; refused "$p" --seed x; refused "$p" --seed 1e12;; esac
+    case $name in 01*|02*|06*|07*) refused "$p" --steps -1; refused "$p" --k x;; esac
+    case $name in
+    bench) refused "$p" no-such-layer;;
+    landscape) refused "$p" --form nonsense; refused "$p" --data "rings nonsense";;
+    test_ops) refused "$p" portable nonsense;;
+    soak) refused "$p" 3;;
+    01_toy2d) refused "$p" --form nonsense;;
+    08_likelihood) refused "$p" --data nonsense;;
+    09_long_chain) refused "$p" --kernel nonsense;;
+    esac
+done
+refused env ONLY=no-such-check sh tests/check-all.sh
+refused env SKIP=no-such-check sh tests/check-all.sh
+refused sh tests/check-all.sh surplus
+refused sh tests/fuzz.sh nonsense
+refused sh tests/fuzz.sh 1 1 no-such-reader
+refused sh tests/mutate.sh --nonsense
+refused env ONLY=no-such-mutation sh tests/mutate.sh
+refused sh tests/coverage.sh --nonsense
+refused sh tests/kill.sh nonsense
+refused sh tests/kernels.sh no-such-file
+refused sh tests/refuse.sh
+[ ! -f bench/peers.py ] || refused python3 bench/peers.py --nonsense
+echo "refuse: $passed passed, $failed failed"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
