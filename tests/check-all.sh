@@ -454,6 +454,7 @@ check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno
 check pattern gcc pattern
 check refuses gcc refuses
 check matrix gcc matrix
+check readme "gcc git" sh tests/readme.sh $out/readme
 check msan-examples clang msan_examples
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 }

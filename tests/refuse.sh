@@ -47,6 +47,7 @@ refused env ONLY=no-such-mutation sh tests/mutate.sh
 refused sh tests/coverage.sh --nonsense
 refused sh tests/kill.sh nonsense
 refused sh tests/kernels.sh no-such-file
+refused sh tests/readme.sh --nonsense
 refused sh tests/refuse.sh
 [ ! -f bench/peers.py ] || refused python3 bench/peers.py --nonsense
 echo "refuse: $passed passed, $failed failed"
