@@ -146,7 +146,7 @@ int main(int argc, char **argv)
     int i, ok;
     memset(&d, 0, sizeof d);
     for (i = 1; i < argc; i += 2) {
-        if (i + 1 < argc && !strcmp(argv[i], "--threads") && atoi(argv[i + 1]) > 0) { d.threads = atoi(argv[i + 1]); d.jobs.parallel_for = backwards; }
+        if (i + 1 < argc && !strcmp(argv[i], "--threads") && strspn(argv[i + 1], "0123456789") == strlen(argv[i + 1]) && atoi(argv[i + 1]) > 0) { d.threads = atoi(argv[i + 1]); d.jobs.parallel_for = backwards; }
         else if (i + 1 == argc || strcmp(argv[i], "--isa")) { fprintf(stderr, "%s: not understood; conformance [--isa portable|sse2|avx2|avx512|neon] [--threads N]\n", argv[i]); return 2; }
         else while (d.isa < DRL_ISA_NEON && strcmp(drl_isa_name(d.isa), argv[i + 1])) d.isa = (drl_isa)(d.isa + 1);
         if (!strcmp(argv[i], "--isa") && strcmp(drl_isa_name(d.isa), argv[i + 1])) { fprintf(stderr, "--isa %s: there are portable, sse2, avx2, avx512, neon\n", argv[i + 1]); return 2; }
