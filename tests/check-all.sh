@@ -214,7 +214,7 @@ windows() {     # compiles without a warning, pool included, and runs
     echo "$HASH under wine; test_context test_rng test_io test_train"
 }
 # Debian's clang does not find the libraries of Debian's MinGW by itself.
-mingw_clang() { clang --target=x86_64-w64-mingw32 -L"$(dirname "$(x86_64-w64-mingw32-gcc -print-libgcc-file-name)")" "$@"; }
+mingw_clang() { clang --target=x86_64-w64-mingw32 -Wno-unused-command-line-argument -L"$(dirname "$(x86_64-w64-mingw32-gcc -print-libgcc-file-name)")" "$@"; }
 windows_clang() {       # it has no fault with wide vectors, and so chooses them by itself
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     THREADS="1 3"
