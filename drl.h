@@ -65,9 +65,11 @@
  * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call the work is given to the job
  * hook in at most `threads` pieces. No thread is ever started except by DRL_THREADS together with drl_ctx_desc.threads > 1.
  *
- * Repeatability. Portable C, AVX2, AVX-512 and NEON give the same bits, at any thread count: every sum has one order, every fused
- * multiply-add is written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index). SSE2 has no
- * fused multiply-add and differs in the last bits; ask for DRL_ISA_PORTABLE where an old processor must agree. On 32-bit x86 say -msse2:
+ * Repeatability. An instruction set is *fused* when it has a multiply-add that rounds once, and *unfused* when product and sum are rounded
+ * one after the other. Portable C, FMA128, AVX2, AVX-512 and NEON are fused and give the same bits, at any thread count: every sum has one
+ * order, every fused multiply-add is written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index).
+ * SSE2 is unfused and differs in the last bits. It is chosen only where the processor has no FMA (x86 before 2012 or so); ask for
+ * DRL_ISA_PORTABLE where such a processor must agree, which is slow. On 32-bit x86 say -msse2:
  * its older registers keep digits that no other machine has. -ffast-math does not reach this file's code with gcc, but makes a program flush
  * denormal numbers to zero; clang still takes approximate square roots. With both, what is not finite is noticed as always.
  *
@@ -75,7 +77,9 @@
  * Tolerances in the tests follow the length of the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
  *
  * Speed. Nearly all of the time goes to 3x3 convolutions, by Winograd's algorithm where a layer is large enough for it. All instruction
- * sets are in every binary; no -m flag is needed. With gcc the kernels are optimised even without -O; with clang say -O2.
+ * sets are in every binary; no -m flag is needed. With gcc the kernels are optimised even without -O; with clang say -O2. MinGW's gcc
+ * stores vectors of 32 and 64 bytes to stack slots that are aligned to 16, with instructions that need more: what it builds chooses FMA128,
+ * which has no such vectors, and takes AVX2 or AVX-512 only when asked. clang for MinGW has no such fault and chooses like everybody else.
  *
  * Options, to be defined before the include:
  *     DRL_IMPLEMENTATION   in one file: the code, not only the declarations
@@ -184,8 +188,9 @@ typedef struct drl_jobs {
 
 typedef enum drl_isa {
     DRL_ISA_AUTO = 0,       /* the best one that the processor and the operating system have */
-    DRL_ISA_PORTABLE,       /* plain C; the definition that the exact sets reproduce bit for bit */
-    DRL_ISA_SSE2,           /* no fused multiply-add: the only set whose results differ in the last bits */
+    DRL_ISA_PORTABLE,       /* plain C; the definition that the fused sets reproduce bit for bit */
+    DRL_ISA_SSE2,           /* no fused multiply-add: the only unfused set, its results differ in the last bits */
+    DRL_ISA_FMA128,         /* vectors of 16 bytes with FMA: fused, in builds by MinGW's gcc only, and the best one there */
     DRL_ISA_AVX2,           /* with FMA */
     DRL_ISA_AVX512,         /* AVX-512 F */
     DRL_ISA_NEON            /* aarch64 */
@@ -211,7 +216,7 @@ DRL_API const char *drl_ctx_message(const drl_ctx *ctx);
 DRL_API void        drl_ctx_clear(drl_ctx *ctx);
 
 DRL_API drl_isa     drl_ctx_isa(const drl_ctx *ctx);                /* the set in use, never DRL_ISA_AUTO */
-DRL_API const char *drl_isa_name(drl_isa isa);                      /* "portable", "sse2", "avx2", "avx512", "neon" */
+DRL_API const char *drl_isa_name(drl_isa isa);                      /* "portable", "sse2", "fma128", "avx2", "avx512", "neon" */
 DRL_API int         drl_ctx_threads(const drl_ctx *ctx);
 DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx);         /* bytes that live objects hold now, overhead included */
 DRL_API size_t      drl_ctx_bytes_peak(const drl_ctx *ctx);         /* the most that was held at once */
@@ -1976,6 +1981,9 @@ typedef struct drl__kernels {
 #else
 #include <cpuid.h>
 #endif
+#if !defined(DRL__FMA128) && defined(__MINGW32__) && !defined(__clang__)
+#define DRL__FMA128 1           /* elsewhere it would only cost time to compile: who tests it on another x86 compiler defines this macro */
+#endif
 #elif !defined(DRL_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
 #define DRL__ARM64 1
 #include <arm_neon.h>
@@ -1988,7 +1996,12 @@ static uint32_t drl__bits32(float x)      { uint32_t u; memcpy(&u, &x, sizeof u)
  * rounding it again goes wrong only when the double lies halfway between two floats (or near the denormals). Then the sum's
  * error, known exactly, moves the double one step off the middle [Boldo08]. */
 #if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if defined(__GNUC__)
+/* One instruction, also with -ffreestanding, where fmaf is a call to a function that works on integers (29 times slower on a Cortex-M4). */
+DRL__INLINE float drl__fmaf(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#else
 DRL__INLINE float drl__fmaf(float a, float b, float c) { return fmaf(a, b, c); }
+#endif
 #else
 static float drl__fmaf_odd(double p, double c)
 {
@@ -2020,6 +2033,11 @@ DRL__INLINE float drl__fmaf(float a, float b, float c)
 #define DRL__PASS 3
 #include DRL_HEADER_NAME
 #undef DRL__PASS
+#ifdef DRL__FMA128
+#define DRL__PASS 5
+#include DRL_HEADER_NAME
+#undef DRL__PASS
+#endif
 #endif
 #ifdef DRL__ARM64
 #define DRL__PASS 4
@@ -2064,6 +2082,7 @@ static int drl__cpu_has(drl_isa isa)
     os = (one[2] >> 27) & 1 ? drl__xcr0() : 0;
     switch (isa) {
     case DRL_ISA_SSE2:   return (int)(one[3] >> 26) & 1;
+    case DRL_ISA_FMA128: return (os & 0x06) == 0x06 && ((one[2] >> 12) & 1);                                /* FMA, encoded as AVX is */
     case DRL_ISA_AVX2:   return (os & 0x06) == 0x06 && ((one[2] >> 12) & 1) && ((seven[1] >> 5) & 1);       /* FMA, AVX2 */
     case DRL_ISA_AVX512: return (os & 0xE6) == 0xE6 && ((seven[1] >> 16) & 1);
     default:             return 0;
@@ -2077,6 +2096,9 @@ static const drl__kernels *drl__kernels_of(drl_isa isa)
     if (isa == DRL_ISA_PORTABLE) return &DRL__JOIN(drl__table, portable);
 #ifdef DRL__X86
     if (isa == DRL_ISA_SSE2   && drl__cpu_has(isa)) return &DRL__JOIN(drl__table, sse2);
+#ifdef DRL__FMA128
+    if (isa == DRL_ISA_FMA128 && drl__cpu_has(isa)) return &DRL__JOIN(drl__table, fma128);
+#endif
     if (isa == DRL_ISA_AVX2   && drl__cpu_has(isa)) return &DRL__JOIN(drl__table, avx2);
     if (isa == DRL_ISA_AVX512 && drl__cpu_has(isa)) return &DRL__JOIN(drl__table, avx512);
 #endif
@@ -2088,7 +2110,7 @@ static const drl__kernels *drl__kernels_of(drl_isa isa)
 
 DRL_API const char *drl_isa_name(drl_isa isa)
 {
-    static const char *const names[] = { "auto", "portable", "sse2", "avx2", "avx512", "neon" };
+    static const char *const names[] = { "auto", "portable", "sse2", "fma128", "avx2", "avx512", "neon" };
     return (size_t)isa < DRL__COUNT(names) ? names[isa] : "unknown";
 }
 
@@ -2097,7 +2119,7 @@ static drl_status drl__dispatch(drl_ctx *ctx, drl_isa wanted)
     const drl__kernels *kernels = NULL;
     int best = (int)DRL_ISA_NEON;
 #if defined(__MINGW32__) && !defined(__clang__)
-    best = (int)DRL_ISA_SSE2;       /* this compiler stores wide registers to unaligned stack slots with aligned moves */
+    best = (int)DRL_ISA_FMA128;     /* this compiler stores wide registers to unaligned stack slots with aligned moves */
 #endif
     if (wanted == DRL_ISA_AUTO) for (; !kernels; --best) kernels = drl__kernels_of((drl_isa)best);
     else kernels = drl__kernels_of(wanted);
@@ -10070,7 +10092,11 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #define drl__vsub(a, b)      ((a) - (b))
 #define drl__vmul(a, b)      ((a) * (b))
 #define drl__vdiv(a, b)      ((a) / (b))
+#if defined(__GNUC__) && !defined(__TINYC__)
+#define drl__vsqrt(a)        __builtin_sqrtf(a)     /* an instruction where there is one, also with -ffreestanding */
+#else
 #define drl__vsqrt(a)        sqrtf(a)
+#endif
 #define drl__vfma(a, b, c)   drl__fmaf(a, b, c)
 #define drl__vmax(a, b)      drl__fmax_second(a, b)
 #define drl__vmin(a, b)      drl__fmin_second(a, b)
@@ -10092,10 +10118,22 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 DRL__INLINE float drl__fmax_second(float a, float b) { return a > b ? a : b; }
 DRL__INLINE float drl__fmin_second(float a, float b) { return a < b ? a : b; }
 
-#elif DRL__PASS == 1
+#elif DRL__PASS == 1 || DRL__PASS == 5        /* vectors of 16 bytes; the multiply-add is all that tells the two sets apart */
+#if DRL__PASS == 1
 #define DRL__ISA        sse2
 #define DRL__ISA_ID     DRL_ISA_SSE2
 #define DRL__TARGET     DRL__ATTR("sse2")
+#define drl__vfma(a, b, c)   _mm_add_ps(_mm_mul_ps(a, b), c)
+#else
+#define DRL__ISA        fma128
+#define DRL__ISA_ID     DRL_ISA_FMA128
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define DRL__TARGET     DRL__ATTR("avx,fma,prefer-vector-width=128")    /* gcc 12 and later make vectors of plain loops at -O2 */
+#else
+#define DRL__TARGET     DRL__ATTR("avx,fma")
+#endif
+#define drl__vfma(a, b, c)   _mm_fmadd_ps(a, b, c)
+#endif
 #define DRL__VL         4
 #define DRL__MR         6
 #define DRL__NV         2
@@ -10109,7 +10147,6 @@ DRL__INLINE float drl__fmin_second(float a, float b) { return a < b ? a : b; }
 #define drl__vmul(a, b)      _mm_mul_ps(a, b)
 #define drl__vdiv(a, b)      _mm_div_ps(a, b)
 #define drl__vsqrt(a)        _mm_sqrt_ps(a)
-#define drl__vfma(a, b, c)   _mm_add_ps(_mm_mul_ps(a, b), c)
 #define drl__vmax(a, b)      _mm_max_ps(a, b)
 #define drl__vmin(a, b)      _mm_min_ps(a, b)
 #define drl__vpositive(x)    ((unsigned)_mm_movemask_ps(_mm_cmplt_ps(_mm_setzero_ps(), x)))
@@ -10130,8 +10167,8 @@ DRL__INLINE float drl__fmin_second(float a, float b) { return a < b ? a : b; }
 #define DRL__LOW32_64        _mm_set_epi32(0, -1, 0, -1)
 #define drl__vzip_low(a, b)  _mm_unpacklo_ps(a, b)
 #define drl__vzip_high(a, b) _mm_unpackhi_ps(a, b)
-#define drl__vpick(bits, a, b) drl__vpick_sse2(bits, a, b)
-DRL__INLINE DRL__TARGET __m128 drl__vpick_sse2(unsigned bits, __m128 a, __m128 b)
+#define drl__vpick(bits, a, b) DRL__FN(drl__pick4)(bits, a, b)
+DRL__INLINE DRL__TARGET __m128 DRL__FN(drl__pick4)(unsigned bits, __m128 a, __m128 b)
 {
     const __m128i lane = _mm_set_epi32(8, 4, 2, 1);
     __m128 m = _mm_castsi128_ps(_mm_cmpeq_epi32(_mm_and_si128(_mm_set1_epi32((int)bits), lane), lane));

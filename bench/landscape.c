@@ -108,7 +108,7 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
     drl_status status;
     drl_rng rng = { 5, 0, 0 };
     const drl_schedule *s;
-    double start = seconds_now(), sigma, abar, half;
+    double start = seconds_now(), sigma = 0, abar = 1, half;
     float eps[2];
     int c, t, i;
     if (form >= 2) {

@@ -114,7 +114,7 @@ static drl_status snapshot(run *r, int step)
     return r->down.from_level ? drl_sample(r->model, &r->down, row) : DRL_OK;
 }
 
-static void tell(const run *r, int count, double start)
+static void print_report(const run *r, int count, double start)
 {
     const float *f = drl_mcmc_values(r->chains);
     drl_mcmc_report now;
@@ -227,7 +227,7 @@ int main(int argc, char **argv)
     if (!goes_on && snapshot(&r, 0) != DRL_OK) return fail(ctx, "the way down");
     start = seconds_now();
     printf("%8s %14s %10s %9s %11s %9s %8s\n", "step", "mean F", "deviation", "accept", "step size", "divergent", "seconds");
-    tell(&r, md.count, start);
+    print_report(&r, md.count, start);
     drl_mcmc_look(r.chains, &now);
     while (now.step < steps && status == DRL_OK) {
         int stop = next_stop(now.step, steps);
@@ -235,7 +235,7 @@ int main(int argc, char **argv)
         drl_mcmc_look(r.chains, &now);
         if (status != DRL_OK) break;
         for (i = 0; i < ROWS; ++i) if (stop == marks[i]) status = snapshot(&r, stop);
-        if (is_mark(stop) || stop == steps) tell(&r, md.count, start);
+        if (is_mark(stop) || stop == steps) print_report(&r, md.count, start);
         if (status == DRL_OK && (stop == steps || stop % EVERY == 0)) status = checkpoint(&r);
     }
     if (r.at[r.taken - 1] != now.step) {

@@ -5,12 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#ifdef _WIN32
+#if defined(_WIN32)
 #include <direct.h>
 #define options_mkdir(path) _mkdir(path)
+/* The two functions of the clock as windows.h declares them, without the names that it brings along. MinGW's time.h defines CLOCK_MONOTONIC,
+ * but clock_gettime is in a library of its own. */
+union _LARGE_INTEGER;
+__declspec(dllimport) int __stdcall QueryPerformanceCounter(union _LARGE_INTEGER *count);
+__declspec(dllimport) int __stdcall QueryPerformanceFrequency(union _LARGE_INTEGER *counts_a_second);
 #else
 #include <sys/stat.h>
 #define options_mkdir(path) mkdir(path, 0777)
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/time.h>
+#endif
 #endif
 
 typedef struct options { int argc; char **argv; char *used; } options;
@@ -99,14 +107,19 @@ static inline int options_rest(options *o, const char *usage)
 /* Seconds of wall clock since some moment. */
 static inline double seconds_now(void)
 {
-#if defined(CLOCK_MONOTONIC)
+#if defined(_WIN32)
+    long long count, counts_a_second;
+    QueryPerformanceCounter((union _LARGE_INTEGER *)(void *)&count);
+    QueryPerformanceFrequency((union _LARGE_INTEGER *)(void *)&counts_a_second);
+    return (double)count / (double)counts_a_second;
+#elif defined(CLOCK_MONOTONIC)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-#elif defined(TIME_UTC)
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#elif defined(__unix__) || defined(__APPLE__)
+    struct timeval t;               /* time.h keeps the other clock to itself under -std=c99 */
+    gettimeofday(&t, NULL);
+    return (double)t.tv_sec + 1e-6 * (double)t.tv_usec;
 #else
     return (double)time(NULL);
 #endif
@@ -127,7 +140,7 @@ static inline drl_ctx *options_context_in(options *o, const drl_ctx_desc *desc)
 #endif
     for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON; ++isa)
         if (!strcmp(name, drl_isa_name((drl_isa)isa))) d.isa = (drl_isa)isa;
-    if (d.isa == DRL_ISA_AUTO && strcmp(name, "auto")) { fprintf(stderr, "--isa %s: there are auto, portable, sse2, avx2, avx512, neon\n", name); exit(2); }
+    if (d.isa == DRL_ISA_AUTO && strcmp(name, "auto")) { fprintf(stderr, "--isa %s: there are auto, portable, sse2, fma128, avx2, avx512, neon\n", name); exit(2); }
     if (drl_ctx_create(&d, &ctx) != DRL_OK) {
         fprintf(stderr, "no context: %d threads (1 to 64 are possible) and instruction set %s, or no memory\n", d.threads, name);
         exit(1);

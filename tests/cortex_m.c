@@ -1,10 +1,12 @@
 /* cortex_m.c - a microcontroller without an operating system samples a model that lies in flash: one static arena, no heap, no files. On the
  * computer that builds it, with -DWRITE_MODEL, this program makes the model, samples it with portable C and prints both as a header; the
- * microcontroller must then draw the same bits. tests/check-all.sh does it all (check "cortex-m"); by hand:
+ * microcontroller must then draw the same bits, and with -DMOST=N take no more than N thousand instructions a score, loading and all included:
+ * so a call where an instruction would do is seen. tests/check-all.sh does it all (check "cortex-m"); by hand:
  *
  *     cc -O2 -DWRITE_MODEL tests/cortex_m.c -o write -lm && ./write > model.h
  *     arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -O2 -ffreestanding -nostartfiles -I. -T tests/cortex_m.ld tests/cortex_m.c -o cortex.elf -lm
- *     qemu-system-arm -M mps2-an385 -nographic -monitor none -serial none -semihosting-config enable=on,target=native -kernel cortex.elf
+ *     qemu-system-arm -M mps2-an385 -nographic -monitor none -serial none -icount shift=0 \
+ *         -semihosting-config enable=on,target=native -kernel cortex.elf
  *
  * and the same with -mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16 on mps2-an386. */
 #ifndef WRITE_MODEL
@@ -19,6 +21,9 @@ static void stop(const char *text, int code);
 #define COUNT 2
 #define SIDE  8
 #define ARENA (352 * 1024)
+#define LEVELS 3
+#define STEPS  4
+#define SCORES (COUNT * LEVELS * STEPS)     /* gradients of the energy, image by image, that sampling takes */
 
 static float pixels[COUNT * SIDE * SIDE];
 static unsigned char arena[ARENA];
@@ -75,8 +80,8 @@ int main(void)
     d.height = SIDE;
     d.base = 8;
     d.resolutions = 2;
-    d.levels = 3;
-    d.steps = 4;
+    d.levels = LEVELS;
+    d.steps = STEPS;
     d.batch = 4;
     d.trainable = 1;
     memset(&td, 0, sizeof td);
@@ -136,15 +141,27 @@ static void say(const char *name, uint32_t v)
     ask(0x04, "\n");
 }
 
+/* The board's first timer counts down at 25 MHz. With `-icount shift=0` the emulator's time is a nanosecond an instruction: 40 of them a count. */
+#define TIMER ((volatile uint32_t *)0x40000000)
+static void     timer_start(void) { TIMER[2] = TIMER[1] = 0xFFFFFFFFu; TIMER[0] = 1; }
+static uint64_t timer_instructions(void) { return (uint64_t)(0xFFFFFFFFu - TIMER[1]) * 40; }
+
 int main(void)
 {
-    uint32_t hash;
+    uint32_t hash, thousands;
     size_t peak;
-    drl_status status = sample(model, sizeof model, &hash, &peak);
+    drl_status status;
+    timer_start();
+    status = sample(model, sizeof model, &hash, &peak);
+    thousands = (uint32_t)(timer_instructions() / ((uint64_t)SCORES * 1000));
     if (status != DRL_OK) stop(drl_status_text(status), 1);
     say("model bytes ", (uint32_t)sizeof model);
     say("arena peak  ", (uint32_t)peak);
     say("hash        ", hash);
+    say("thousands of instructions a score ", thousands);
+#ifdef MOST
+    if (thousands > MOST || !thousands) stop("a score takes another number of instructions than it should (0: qemu without -icount shift=0)\n", 1);
+#endif
     stop(hash == EXPECTED ? "the same bits\n" : "other bits than on the computer\n", hash != EXPECTED);
     return 0;
 }

@@ -46,6 +46,9 @@ static void kernel_ran(int set, int kernel)
 KERNEL_SET(portable)
 #ifdef DRL__X86
 KERNEL_SET(sse2)
+#ifdef DRL__FMA128
+KERNEL_SET(fma128)
+#endif
 KERNEL_SET(avx2)
 KERNEL_SET(avx512)
 #endif
@@ -64,6 +67,9 @@ CHECK_MAYBE_UNUSED static drl_status kernels_ctx_create(const drl_ctx_desc *desc
     switch ((*out)->isa) {
 #ifdef DRL__X86
     case DRL_ISA_SSE2:   (*out)->kernels = kernels_of_sse2(); break;
+#ifdef DRL__FMA128
+    case DRL_ISA_FMA128: (*out)->kernels = kernels_of_fma128(); break;
+#endif
     case DRL_ISA_AVX2:   (*out)->kernels = kernels_of_avx2(); break;
     case DRL_ISA_AVX512: (*out)->kernels = kernels_of_avx512(); break;
 #endif

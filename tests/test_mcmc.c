@@ -726,8 +726,8 @@ static void resumed(void)
     size_t size = 0, i;
     int kernel, k;
     for (kernel = 0; kernel < 3; ++kernel)
-        for (k = 0; k < 8; ++k) {
-            static const drl_isa isa[8] = { DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_PORTABLE, DRL_ISA_AVX512, DRL_ISA_NEON };
+        for (k = 0; k < 9; ++k) {
+            static const drl_isa isa[9] = { DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_PORTABLE, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_FMA128 };
             check_heap heap = { 0, 0, 0, 0 };
             drl_ctx *ctx = context(isa[k], k == 3 ? 3 : 1, &heap);
             gauss g = gauss_of(10);

@@ -431,12 +431,12 @@ static int sample_with(drl_isa isa, int threads, int batch, float *out)
 
 static void same_bits(void)
 {
-    static const drl_isa exact[] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const drl_isa exact[] = { DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
     static const int threads[] = { 2, 3, 7 }, batches[] = { 1, 5, 6, 32 };
     float want[SAMPLES * IMAGE], got[SAMPLES * IMAGE];
     int i;
     CHECK(sample_with(DRL_ISA_PORTABLE, 1, 4, want), "portable code is always there");
-    for (i = 0; i < 3; ++i) if (sample_with(exact[i], 1, 4, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
+    for (i = 0; i < (int)DRL__COUNT(exact); ++i) if (sample_with(exact[i], 1, 4, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
     for (i = 0; i < 4; ++i) if (sample_with(DRL_ISA_AUTO, 1, batches[i], got)) CHECK(!memcmp(want, got, sizeof want), "batch %d gives other bits", batches[i]);
     jobs_nested = 0;
     for (i = 0; i < 3; ++i) if (sample_with(DRL_ISA_AUTO, threads[i], 4, got)) CHECK(!memcmp(want, got, sizeof want), "%d threads give other bits", threads[i]);
@@ -583,7 +583,7 @@ static int coop_images(drl_ctx *ctx, drl_sampler *s, float *out)
 
 static void cooperative(void)
 {
-    static const drl_isa exact[] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const drl_isa exact[] = { DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
     float want[COOP * COOP_SIZE], got[COOP * COOP_SIZE], x[3 * COOP_SIZE], mean[3 * COOP_SIZE], mean2[3 * COOP_SIZE], level[3];
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_model_desc d = coop_desc(), read;
@@ -716,7 +716,7 @@ static void cooperative(void)
 
     /* the same bits on every set, at any batch and number of threads */
     CHECK(coop_sample(DRL_ISA_PORTABLE, 1, 3, 8, want), "portable code is always there");
-    for (i = 0; i < 3; ++i) if (coop_sample(exact[i], 1, 3, 8, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
+    for (i = 0; i < (int)DRL__COUNT(exact); ++i) if (coop_sample(exact[i], 1, 3, 8, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
     for (i = 1; i < 9; i += i == 1 ? 1 : 3) if (coop_sample(DRL_ISA_AUTO, 1, i, 8, got)) CHECK(!memcmp(want, got, sizeof want), "batch %d gives other bits", i);
     jobs_nested = 0;
     for (i = 2; i < 5; ++i) if (coop_sample(DRL_ISA_AUTO, i, 3, 8, got)) CHECK(!memcmp(want, got, sizeof want), "%d threads give other bits", i);
@@ -806,7 +806,7 @@ static int point_samples(drl_isa isa, int threads, int batch, float *out)
 
 static void points(void)
 {
-    static const drl_isa exact[] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const drl_isa exact[] = { DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_model_desc d = coop_desc();
     drl_sample_desc how = coop_how();
@@ -847,7 +847,7 @@ static void points(void)
     drl_model_destroy(m);
     drl_ctx_destroy(ctx);
     CHECK(point_samples(DRL_ISA_PORTABLE, 1, 3, got) && !memcmp(want, got, sizeof want), "portable code gives other bits");
-    for (i = 0; i < 3; ++i) if (point_samples(exact[i], 2, 2 + i, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
+    for (i = 0; i < (int)DRL__COUNT(exact); ++i) if (point_samples(exact[i], 2, 2 + i, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
 }
 
 /* Every form with every schedule: its numbers, and what files say of it. The form's own is not written down, so that older files stay what they are. */

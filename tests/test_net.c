@@ -457,7 +457,8 @@ static void difference_norms(const data *d, const float *a, double *p, size_t n,
 
 static int bits_equal(const float *a, const float *b, size_t n) { return !memcmp(a, b, n * sizeof *a); }
 
-static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+#define SETS ((int)DRL__COUNT(sets))
 
 /* A graph from all sides. tolerance: relative error of outputs and gradients in float32. Where a norm sees a single number the gradient is
  * zero, and rounding remains: hence the 1e-6. */
@@ -469,7 +470,7 @@ static void check_graph(const char *name, const graph *g, size_t most, double to
     size_t out = node_size(&g->n[g->count - 1]), in = node_size(&g->n[0]), k;
     memset(&exact, 0, sizeof exact);
     data_make(&d, g);
-    for (s = 0; s < 5; ++s) {
+    for (s = 0; s < SETS; ++s) {
         double error = 0, size = 0, whole = 0, te[TENSORS], ts[TENSORS];
         if (!run(&d, sets[s], 1, n, 0, n, &r)) continue;
         for (m = 0; m < n; ++m) {
@@ -530,10 +531,10 @@ static void check_dropout(const char *name, const graph *g, double tolerance)
     data_make(&d, g);
     rng.seed = 77; rng.stream = ((uint64_t)5 << 40) + 3; rng.position = 9;
     d.dropout = &rng;
-    for (s = 0; s < 8; ++s) {
+    for (s = 0; s < SETS + 3; ++s) {
         double error = 0, size = 0, e, whole = 0, te[TENSORS], ts[TENSORS];
-        if (!run(&d, s < 5 ? sets[s] : DRL_ISA_AUTO, s < 5 ? 1 : s - 3, s < 6 ? n : 7, 0, n, &r)) continue;
-        if (!have_exact || (s < 5 && sets[s] == DRL_ISA_SSE2)) {
+        if (!run(&d, s < SETS ? sets[s] : DRL_ISA_AUTO, s < SETS ? 1 : s - SETS + 2, s <= SETS ? n : 7, 0, n, &r)) continue;
+        if (!have_exact || (s < SETS && sets[s] == DRL_ISA_SSE2)) {
             for (m = 0; m < n; ++m) {
                 evaluate(&d, m);
                 for (k = 0; k < out; ++k) {
@@ -565,7 +566,7 @@ static void check_dropout(const char *name, const graph *g, double tolerance)
             d.dropout = &rng;
             CHECK(sqrt(error) <= tolerance * sqrt(size) && bits_equal(r.out[0], r.out[1], out * 3), "%s, set %d: without training it is no identity, off by %g of %g", name, s, sqrt(error), sqrt(size));
         }
-        if (s < 5 && sets[s] == DRL_ISA_SSE2) { result_free(&r); continue; }
+        if (s < SETS && sets[s] == DRL_ISA_SSE2) { result_free(&r); continue; }
         if (!have_exact) { exact = r; have_exact = 1; continue; }
         for (t = 0, i = bits_equal(r.out[2], exact.out[2], out * 3); t < d.tensors; ++t) i &= bits_equal(r.grad[t], exact.grad[t], d.count[t]);
         CHECK(i, "%s: other bits in run %d", name, s);
@@ -1309,7 +1310,7 @@ static void init(void)
  * dropout too; its input gradient against differences of itself in float, along one direction. Its values: see parity.c. */
 static void initializer(void)
 {
-    static const struct { drl_isa isa; int threads, batch; } runs[] = { { DRL_ISA_AVX512, 1, 2 }, { DRL_ISA_PORTABLE, 1, 2 }, { DRL_ISA_AVX2, 1, 2 }, { DRL_ISA_NEON, 1, 2 }, { DRL_ISA_AUTO, 2, 2 }, { DRL_ISA_AUTO, 7, 5 } };
+    static const struct { drl_isa isa; int threads, batch; } runs[] = { { DRL_ISA_AVX512, 1, 2 }, { DRL_ISA_PORTABLE, 1, 2 }, { DRL_ISA_AVX2, 1, 2 }, { DRL_ISA_FMA128, 1, 2 }, { DRL_ISA_NEON, 1, 2 }, { DRL_ISA_AUTO, 2, 2 }, { DRL_ISA_AUTO, 7, 5 } };
     enum { COUNT = 2 * 8 * 8 * 2 };
     float x[COUNT], dout[COUNT], out[COUNT], first[COUNT], dx[COUNT], dx_first[COUNT], train[COUNT], train_first[COUNT], level[2] = { 12.5f, 871 };
     float *grads = NULL;

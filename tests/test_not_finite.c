@@ -169,12 +169,12 @@ static void test_descriptions(drl_ctx *ctx)
 
 int main(int argc, char **argv)
 {
-    if (check_words(argc, argv)) return 2;
-    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
     static const struct { uint32_t bits; const char *name; } bad[] = {
         { 0x7FC00000u, "quiet NaN" }, { 0xFFC00001u, "negative NaN" }, { 0x7F800000u, "+infinity" }, { 0xFF800000u, "-infinity" }
     };
     size_t i, j;
+    if (check_words(argc, argv)) return 2;
     for (i = 0; i < sizeof sets / sizeof sets[0]; ++i) {
         drl_ctx_desc d;
         drl_ctx *ctx = NULL;

@@ -1199,7 +1199,7 @@ static void test_limits(void)
 int main(int argc, char **argv)
 {
     static const int threads[] = { 1, 2, 3, 7 };
-    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2 };     /* SSE2 is compared with itself only */
+    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2 };    /* SSE2 is compared with itself only */
     int i, t;
     for (i = 0; argc > 1 && i < 5 && strcmp(argv[1], drl_isa_name(sets[i])); ++i) { }
     if (i == 5 || argc > 3) {
@@ -1219,7 +1219,7 @@ int main(int argc, char **argv)
     }
     test_elementary();
     test_fma();
-    for (i = 0; i < 5; ++i) for (t = 0; t < (sets[i] == DRL_ISA_PORTABLE ? 2 : 4); ++t) {
+    for (i = 0; i < (int)DRL__COUNT(sets); ++i) for (t = 0; t < (sets[i] == DRL_ISA_PORTABLE ? 2 : 4); ++t) {
         drl_ctx *ctx = NULL;
         if (argc > 1 && strcmp(argv[1], drl_isa_name(sets[i]))) continue;
         if (make(sets[i], threads[t], &ctx) != DRL_OK) continue;

@@ -578,7 +578,7 @@ static void sums(void)
 #define SUM_SIZE   5
 static void shared_terms(void)
 {
-    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2 };
+    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2 };
     static const float weights[5] = { 1.25f, 0.5f, -0.75f, 2.0f, -1.5f };
     static const int batches[6] = { 9, 10, 13, 18, 27, 1000 };
     drl_schedule s = mix_schedule();
@@ -586,7 +586,7 @@ static void shared_terms(void)
     float first_f[SUM_POINTS], first_gradient[SUM_POINTS * SUM_SIZE];
     int set, b, n, i, k, have_first = 0;
     for (i = 0; i < 2 * SUM_SIZE; ++i) { g.mean[i] = real(-1, 1); g.variance[i] = real(0.1, 1); }
-    for (set = 0; set < 5; ++set) for (b = 0; b < 6; ++b) {
+    for (set = 0; set < (int)DRL__COUNT(sets); ++set) for (b = 0; b < 6; ++b) {
         drl_ctx *ctx = context(sets[set], 1, NULL);
         drl_mixture m;
         own o1, o2;
@@ -870,7 +870,7 @@ static int whole_run(drl_isa isa, int threads, int batch, size_t size, int count
 
 static void same_bits(void)
 {
-    static const drl_isa exact[] = { DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const drl_isa exact[] = { DRL_ISA_PORTABLE, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
     static const int threads[] = { 2, 3, 7 };
     static const size_t sizes[] = { OBJ_SIZE, 20011 };              /* the second is large enough to be worth splitting one image */
     int i, k, z;
@@ -883,7 +883,7 @@ static void same_bits(void)
             CHECK(whole_run(DRL_ISA_PORTABLE, 1, k, size, OBJ_COUNT, got), "batch %d", k);
             CHECK(!memcmp(want, got, count * sizeof *got), "size %d: a batch of %d gives other bits", (int)size, k);
         }
-        for (i = 0; i < 4; ++i)
+        for (i = 0; i < (int)DRL__COUNT(exact); ++i)
             if (whole_run(exact[i], 1, 3, size, OBJ_COUNT, got)) CHECK(!memcmp(want, got, count * sizeof *got), "size %d: %s gives other bits", (int)size, drl_isa_name(exact[i]));
         for (i = 0; i < 3; ++i) {
             jobs_nested = jobs_most = 0;

@@ -516,12 +516,12 @@ static size_t train_with(int cooperative, drl_isa isa, int threads, int batch, u
 
 static void same_bits(int cooperative)
 {
-    static const drl_isa exact[] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const drl_isa exact[] = { DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
     static const int threads[] = { 1, 2, 3, 7 };
     float *want, *got;
     size_t n = train_with(cooperative, DRL_ISA_PORTABLE, 1, BATCH, 21, &want);
     int i;
-    for (i = 0; i < 3; ++i) if (train_with(cooperative, exact[i], 1, BATCH, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "%s gives other bits", drl_isa_name(exact[i])); free(got); }
+    for (i = 0; i < (int)DRL__COUNT(exact); ++i) if (train_with(cooperative, exact[i], 1, BATCH, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "%s gives other bits", drl_isa_name(exact[i])); free(got); }
     jobs_nested = 0;
     for (i = 0; i < 4; ++i) if (train_with(cooperative, DRL_ISA_AUTO, threads[i], BATCH, 21, &got)) { CHECK(!memcmp(want, got, n * sizeof *want), "%d threads give other bits", threads[i]); free(got); }
     CHECK(!jobs_nested, "the job system was called %d times from inside a job", jobs_nested);
