@@ -14,6 +14,22 @@ static void near(const char *what, double got, double want, double error)
 
 /* -- schedules -- */
 
+/* E(x_t | x_0, x_{t+1}) by conditioning a Gaussian: x_t = abar x_0 + noise, x_{t+1} = a x_t + more noise; data noise counts as noise. */
+static void posteriors(const drl_schedule *s, int t)
+{
+    double noise, of_x0, of_next;
+    for (noise = 0; noise < 0.5; noise += 0.3) {
+        double now = s->sbar[t] * s->sbar[t] + noise * noise * s->abar[t] * s->abar[t], a = s->a[t + 1];
+        double gain = a * now / (a * a * now + s->s[t + 1] * s->s[t + 1]);
+        drl_schedule_posterior(s, t, noise, &of_x0, &of_next);
+        CHECK(fabs(of_next - gain) < 1e-12 && fabs(of_x0 - s->abar[t] * (1 - gain * a)) < 1e-12,
+              "level %d, noise %g: %g x_0 + %g x_next", t, noise, of_x0, of_next);
+    }
+    drl_schedule_posterior(s, s->levels, 0, &of_x0, &of_next);
+    CHECK(of_x0 == 0 && of_next == 0, "a level that is not there");
+}
+
+
 /* The published cut, written down once more: products of sqrt(1 - beta) between the cut points, in pairs of logarithms. */
 static void schedule(void)
 {
@@ -40,7 +56,7 @@ static void schedule(void)
     }
     for (k = 0; k < 5; ++k) {                           /* [Zhu24]: the cosine in log-SNR, rounded to float */
         int T = levels[k];
-        double *memory = (double *)malloc(5 * ((size_t)T + 1) * sizeof(double)), B = atan(exp(-4.9)), A = atan(exp(2.55)) - B;
+        double *memory = (double *)malloc(5 * ((size_t)T + 1) * sizeof(double)), B = atan(exp(-4.9)), A = atan(exp(2.55)) - B, plain;
         drl_schedule s;
         CHECK(memory && drl_schedule_cdrl(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4 && s.logsnr, "T %d", T);
         for (i = 0; i <= T; ++i) {
@@ -58,6 +74,16 @@ static void schedule(void)
             CHECK(fabs(drl_schedule_proposal(&s, i) - sqrt(step)) < 1e-12, "T %d: noise of the proposal at level %d", T, i);
             step = sqrt(s.sbar[i] / s.sbar[0] * 4e-4) * s.s[i + 1];
             CHECK(fabs(drl_schedule_step(&s, i) - step) < 1e-14, "T %d: step of level %d", T, i);
+            posteriors(&s, i);
+        }
+        plain = s.logsnr[T / 2];
+        CHECK(drl_schedule_shifted(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4, "T %d", T);
+        CHECK(fabs(s.logsnr[T / 2] - (plain - DRL_SCHEDULE_SHIFT)) < 1e-6, "T %d: log-SNR %g, shifted %g", T, plain, s.logsnr[T / 2]);
+        for (i = 0; i <= T; ++i) {
+            double snr = s.abar[i] * s.abar[i] / (s.sbar[i] * s.sbar[i]);
+            CHECK(fabs(log(snr) - s.logsnr[i]) < 1e-9 * (1 + 1 / s.sbar[i]), "T %d: level %d", T, i);
+            CHECK(i == 0 || s.logsnr[i] < s.logsnr[i - 1], "T %d: level %d has more signal than the one below", T, i);
+            CHECK(i == 0 || fabs(s.abar[i] - s.abar[i - 1] * s.a[i]) < 1e-14, "T %d: level %d", T, i);
         }
         free(memory);
     }
