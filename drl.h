@@ -656,9 +656,6 @@ DRL_API float  drl_level_of_logsnr(float logsnr);
 /* Standard deviation of the noise on a proposal of y_t from x_{t+1}, that of x_t given x_0 and x_{t+1}, scaled as y_t:
  * a sqrt(btilde), btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2.                                                                  [Zhu24] */
 DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level);
-/* The mean of that x_t, A x_0 + B x_{t+1}: A = abar_t s_{t+1}^2 / n_{t+1}^2 and B = a_{t+1} n_t^2 / n_{t+1}^2, where level i has noise
- * n_i^2 = sbar_i^2 + abar_i^2 data_noise^2 around the images (data_noise 0: sbar_i^2). Both are 0 where there is no such level. */
-DRL_API void   drl_schedule_posterior(const drl_schedule *schedule, int level, double data_noise, double *of_x0, double *of_next);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [energy] - what samplers know: unnormalised log densities F(y, t) (negative energies) and their gradient. A network is one of them,
@@ -931,13 +928,14 @@ typedef enum drl_schedule_kind {
 
 /* How the initializer's mean g of y_t = a x_t follows from its network's output, with x = x_{t+1} and a = drl_schedule_scale:
  * as in [Zhu24], or by predicting the "velocity" v = abar eps - sbar x_0 of level t + 1 (abar, sbar of that level), from which
- * x_0 = abar x - sbar v, and g = a E(x_t | x_0, x), see drl_schedule_posterior.                                 [Salimans22]
+ * x_0 = abar x - sbar v, and g = a (A x_0 + B x), the mean of y_t given both: A = abar_t s^2 / sbar^2,
+ * B = a_{t+1} sbar_t^2 / sbar^2 with s of level t + 1, too.                                                          [Salimans22]
  * Each level's small error in g adds up over the levels. The velocity's error is scaled by the noise of the level; the residual's is
  * not, and with 12 levels or more its samples drift off (grey backgrounds). */
 typedef enum drl_initializer_form {
     DRL_INITIALIZER_AUTO = 0,   /* residual up to 11 levels, velocity from 12 up */
     DRL_INITIALIZER_RESIDUAL,   /* g = x + net(x)                                                                 [Zhu24] */
-    DRL_INITIALIZER_VELOCITY    /* g = a ((A abar + B) x - A sbar net(x)), A and B of drl_schedule_posterior */
+    DRL_INITIALIZER_VELOCITY    /* g = a ((A abar + B) x - A sbar net(x)) */
 } drl_initializer_form;
 
 typedef struct drl_model_desc {
@@ -1073,7 +1071,7 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
 
 /* drl_trainer_step - one step on `batch` images x0 (N,H,W,C) in [-1, 1] with labels [N] (1..classes, 0 for none; NULL: all 0). With an
  * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end and from the data, minimising
- *   |g - ((1 - l) (y_K - noise) + l a (A x_0 + B x_{t+1}))|^2,  A and B of drl_schedule_posterior                  [Zhu24], l = 0 there
+ *   |g - ((1 - l) (y_K - noise) + l a (A x_0 + B x_{t+1}))|^2,  A and B as at drl_initializer_form                 [Zhu24], l = 0 there
  * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where energies are right, both targets
  * have the same mean, and l changes nothing. Then both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
@@ -6875,12 +6873,11 @@ DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level)
     return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
 }
 
-DRL_API void drl_schedule_posterior(const drl_schedule *schedule, int level, double data_noise, double *of_x0, double *of_next)
+/* The mean of x_t given x_0 and x_{t+1}, A x_0 + B x_{t+1}: A = abar_t s_{t+1}^2 / n_{t+1}^2, B = a_{t+1} n_t^2 / n_{t+1}^2, where
+ * level i has noise n_i^2 = sbar_i^2 + abar_i^2 data_noise^2 around the images. */
+static void drl__schedule_posterior(const drl_schedule *schedule, int level, double data_noise, double *of_x0, double *of_next)
 {
-    double now, next, d2 = data_noise * data_noise;
-    if (!of_x0 || !of_next) return;
-    *of_x0 = *of_next = 0;
-    if (!drl__schedule_has(schedule, level, 0)) return;
+    double d2 = data_noise * data_noise, now, next;
     now = schedule->sbar[level] * schedule->sbar[level] + d2 * schedule->abar[level] * schedule->abar[level];
     next = schedule->sbar[level + 1] * schedule->sbar[level + 1] + d2 * schedule->abar[level + 1] * schedule->abar[level + 1];
     *of_x0 = schedule->abar[level] * schedule->s[level + 1] * schedule->s[level + 1] / next;
@@ -8565,18 +8562,44 @@ static const drl__field drl__model_fields[] = {
     { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) },       { "smooth", DRL__INT, offsetof(drl_model_desc, smooth) },
     { "initializer_form", DRL__INT, offsetof(drl_model_desc, initializer_form) }
 };
+#define DRL__MODEL_FIELDS_DRL      12       /* the first so many fields: of plain DRL, */
+#define DRL__MODEL_FIELDS_CDRL     16       /* of CDRL, */
+#define DRL__MODEL_FIELDS_SCHEDULE 17       /* with a schedule that is not the form's own, */
+#define DRL__MODEL_FIELDS_SMOOTH   18       /* with SiLU; and all */
 
-static drl_schedule_kind drl__form_schedule(const drl_model_desc *d) { return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL; }
+static drl_schedule_kind drl__form_schedule(const drl_model_desc *d)
+{
+    return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL;
+}
+
+static drl_initializer_form drl__levels_initializer(const drl_model_desc *d)
+{
+    return d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
+}
+
+/* How many fields a file holds of a description: all up to the last one that is not a default. */
+static size_t drl__model_fields_of(const drl_model_desc *d)
+{
+    if (d->initializer_form != drl__levels_initializer(d)) return DRL__COUNT(drl__model_fields);
+    if (d->smooth) return DRL__MODEL_FIELDS_SMOOTH;
+    if (d->schedule != drl__form_schedule(d)) return DRL__MODEL_FIELDS_SCHEDULE;
+    return d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
+}
 
 static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
 {
-    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), d, text, capacity);
+    drl__describe(drl__model_fields, drl__model_fields_of(d), d, text, capacity);
 }
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
+    size_t fields = DRL__MODEL_FIELDS_DRL;
+    if (strstr(text, " form=")) fields = DRL__MODEL_FIELDS_CDRL;
+    if (strstr(text, " schedule=")) fields = DRL__MODEL_FIELDS_SCHEDULE;
+    if (strstr(text, " smooth=")) fields = DRL__MODEL_FIELDS_SMOOTH;
+    if (strstr(text, " initializer_form=")) fields = DRL__COUNT(drl__model_fields);
     memset(d, 0, sizeof *d);
-    return drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), text, d);
+    return drl__undescribe(drl__model_fields, fields, text, d);
 }
 
 #define DRL__UNET_RESOLUTIONS 3
@@ -8608,7 +8631,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
-    if (!d->initializer_form) d->initializer_form = d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
+    if (!d->initializer_form) d->initializer_form = drl__levels_initializer(d);
     if (!d->batch) d->batch = 32;
     if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
         d->levels < 2 || d->levels > (fine ? 1000 : 500) || !(d->b2 > 0 && d->b2 < 1e30) || !(d->noise_scale > 0 && d->noise_scale < 1e30f) || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
@@ -8769,7 +8792,7 @@ static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *p
 static void drl__initializer_end(drl_net *net, const drl_model_desc *d, drl_value h, drl_value x, int side)
 {
     h = drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), "initializer", "final_conv", d->channels, side, -1);
-    if (d->initializer_form == DRL_INITIALIZER_RESIDUAL) drl_net_add(net, h, x);
+    if (d->initializer_form != DRL_INITIALIZER_VELOCITY) drl_net_add(net, h, x);
 }
 
 /* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. user is a drl_model_desc; the level value is that of x. */
@@ -8985,8 +9008,8 @@ static void drl__initializer_mean(const drl_model *m, int level, double *of_x, d
     double scale = drl_schedule_scale(sc, level), of_x0, of_next;
     *of_x = 0;                              /* the residual is a part of the network */
     *of_net = 1;
-    if (m->desc.initializer_form == DRL_INITIALIZER_RESIDUAL) return;
-    drl_schedule_posterior(sc, level, 0, &of_x0, &of_next);
+    if (m->desc.initializer_form != DRL_INITIALIZER_VELOCITY) return;
+    drl__schedule_posterior(sc, level, 0, &of_x0, &of_next);
     *of_x = scale * (of_x0 * sc->abar[level + 1] + of_next);
     *of_net = -scale * of_x0 * sc->sbar[level + 1];
 }
@@ -8995,7 +9018,7 @@ static void drl__initializer_mean(const drl_model *m, int level, double *of_x, d
 static void drl__initializer_finish(const drl_model *m, int n, const float *x_next, const int *level, float *g)
 {
     int i;
-    for (i = 0; i < n && m->desc.initializer_form != DRL_INITIALIZER_RESIDUAL; ++i) {
+    for (i = 0; i < n && m->desc.initializer_form == DRL_INITIALIZER_VELOCITY; ++i) {
         size_t at = (size_t)i * m->size;
         double of_x, of_net;
         drl__initializer_mean(m, level[i], &of_x, &of_net);
@@ -9529,7 +9552,7 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
         }
         if (tr->model->initializer && tr->desc.initializer_data > 0) {      /* the mean of y_t given x_0 and x_{t+1} */
             double scale = drl_schedule_scale(sc, t), of_x0, of_next;
-            drl_schedule_posterior(sc, t, extra, &of_x0, &of_next);
+            drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
             drl__axpby(tr->ctx, size, (float)(scale * of_x0), y, (float)(scale * of_next), x_next, tr->target + (size_t)i * size);
         }
         memcpy(y, x_next, size * sizeof(float));

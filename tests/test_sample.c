@@ -21,12 +21,10 @@ static void posteriors(const drl_schedule *s, int t)
     for (noise = 0; noise < 0.5; noise += 0.3) {
         double now = s->sbar[t] * s->sbar[t] + noise * noise * s->abar[t] * s->abar[t], a = s->a[t + 1];
         double gain = a * now / (a * a * now + s->s[t + 1] * s->s[t + 1]);
-        drl_schedule_posterior(s, t, noise, &of_x0, &of_next);
+        drl__schedule_posterior(s, t, noise, &of_x0, &of_next);
         CHECK(fabs(of_next - gain) < 1e-12 && fabs(of_x0 - s->abar[t] * (1 - gain * a)) < 1e-12,
               "level %d, noise %g: %g x_0 + %g x_next", t, noise, of_x0, of_next);
     }
-    drl_schedule_posterior(s, s->levels, 0, &of_x0, &of_next);
-    CHECK(of_x0 == 0 && of_next == 0, "a level that is not there");
 }
 
 
@@ -1050,8 +1048,8 @@ static void cooperative_by_hand(void)
     double memory[35];
     drl_schedule s;
     int k, c, shift = 3;
-    for (k = 0; k < 8; ++k) {
-        int proposes = k & 1, guided = k >> 1 & 1, denoised = k >> 2 & 1, t, i, draw = 0, step;
+    for (k = 0; k < 12; ++k) {                  /* from 8 on without chains: proposals alone, and no denoising */
+        int alone = k >= 8, proposes = alone || k & 1, guided = k >> 1 & 1, denoised = k >> 2 & 1 && !alone, t, i, draw = 0, step;
         own o;
         drl_energy e = own_energy(&o, OBJ_SIZE, 3);
         drl_sample_desc how = obj_desc();
@@ -1061,7 +1059,8 @@ static void cooperative_by_hand(void)
         drl_schedule_cdrl(6, memory, &s);
         if (k == 7) s.b2 *= 9;
         if (proposes) e.propose = own_propose;
-        how.guidance = (float)w; how.denoise = denoised ? 2.0f : k == 3 ? -1.0f : 0.0f;
+        how.guidance = (float)w; how.denoise = denoised || k == 9 ? 2.0f : k == 3 ? -1.0f : 0.0f;
+        how.no_chain = alone;
         how.noise.fill = shifted_noise; how.noise.user = &shift;
         sampler = obj_new(ctx, &e, &s, &how);
         CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK && !o.broken, "%s", drl_ctx_message(ctx));
@@ -1077,13 +1076,14 @@ static void cooperative_by_hand(void)
                 if (proposes) shifted_noise(&shift, ctx, c, draw++, eps, OBJ_SIZE);
                 for (i = 0; i < OBJ_SIZE; ++i)
                     y[i] = proposes ? 0.8 * x[i] + ((w + 1) * label) * 0.1 - 0.05 * t + sqrt(btilde * a * a) * (double)eps[i] : x[i];
-                for (step = 0; step < OBJ_STEPS; ++step) {
+                for (step = 0; step < (alone ? 0 : OBJ_STEPS); ++step) {
                     shifted_noise(&shift, ctx, c, draw++, eps, OBJ_SIZE);
                     for (i = 0; i < OBJ_SIZE; ++i) {
                         double grad = (w + 1) * label - y[i] - 0.6 * sin(3 * y[i] + t);
                         y[i] += h / 2 * (grad - (t == 5 ? 0.0 : (y[i] - x[i]) / s2)) + sqrt(h) * (double)eps[i];
                     }
                 }
+                if (alone) ++draw;              /* a level counts as one step */
                 for (i = 0; i < OBJ_SIZE; ++i) {
                     double grad = (w + 1) * label - y[i] - 0.6 * sin(3 * y[i]);
                     x[i] = y[i] / a;
@@ -1094,6 +1094,16 @@ static void cooperative_by_hand(void)
         }
         CHECK(worst < 3e-5, "case %d: by hand differs by %g", k, worst);
         CHECK(o.proposals == (proposes ? 6 * (guided ? 4 : 2) : 0), "case %d: %d proposals were asked for", k, o.proposals);
+        CHECK(!alone || !o.calls, "case %d: without chains the energy was asked %d times", k, o.calls);
+    }
+    {
+        own o;
+        drl_energy e = own_energy(&o, OBJ_SIZE, 3);
+        drl_sample_desc how = obj_desc();
+        drl_sampler *sampler = NULL;
+        how.no_chain = 1;
+        CHECK(drl_sampler_create_energy(ctx, &e, &s, &how, &sampler) == DRL_E_ARGUMENT && !sampler && drl_ctx_message(ctx)[0],
+              "neither chains nor proposals");
     }
     drl_ctx_destroy(ctx);
 }
