@@ -107,6 +107,7 @@
  *     [Vehtari21] Vehtari, Gelman, Simpson, Carpenter, Buerkner: Rank-Normalization, Folding, and Localization, Bayesian Analysis 16, 2021
  *     [Grosse15]  Grosse, Ghahramani, Adams: Sandwiching the Marginal Likelihood Using Bidirectional Monte Carlo, arXiv 1511.02543
  *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural Computation 23, 2011
+ *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
  *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
  */
 #ifndef DRL__PASS
@@ -639,6 +640,11 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
  * As in the published code l is rounded to float at every operation; the rest follows from it in double: abar^2 = sigmoid(l).
  * memory: 5 * (levels + 1) doubles. */
 DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule);
+/* drl_schedule_shifted - the same with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T: more of the levels lie where images
+ * decide what they are, and less of x_T is left of them. Better than drl_schedule_cdrl from 12 levels up, worse at 6.
+ * memory: 5 * (levels + 1) doubles. */
+#define DRL_SCHEDULE_SHIFT 1.5
+DRL_API drl_status drl_schedule_shifted(int levels, double *memory, drl_schedule *schedule);
 /* drl_schedule_t1k - the 1000 betas in `levels` stretches, 2..1000; 1000, one by one, is "T1k". Of x_T nothing is left but noise: a_T = 0. It is `fine`,
  * b2 = 0.1: steps are as safe on one level as on another, and the slopes of f, sbar_{t+1} times the score, are near 1 on all of them (with f / step_t^2 they
  * would go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that). memory: 4 * (levels + 1) doubles. */
@@ -726,6 +732,8 @@ typedef struct drl_sample_desc {
                                  * K = 0: one draw of N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules; counts as one step everywhere else.
                                  * Trained with K = 0 and sampled with more: step^2 = min(1, 6 / steps) s^2; from 6 steps on, chains forget where they began */
     int keep_step;              /* nonzero: do not lengthen the step */
+    int no_chain;               /* nonzero: no Langevin step and no denoising at all, every level ends with its proposal: what the initializer
+                                 * does alone. For energies that propose. Counts as one step a level */
     float noise_scale;          /* factor of the Langevin noise; zero means the model's (0.99 for DRL), 1 without a model */
     const int *labels;          /* [count] classes, or NULL for none */
     int from_level;             /* with `start`: begin at x_{from_level} = start instead of x_T; 1..T, zero means T */
@@ -928,8 +936,21 @@ typedef enum drl_schedule_kind {
     DRL_SCHEDULE_FORM = 0,      /* the form's own */
     DRL_SCHEDULE_DRL,           /* drl_schedule_drl */
     DRL_SCHEDULE_CDRL,          /* drl_schedule_cdrl */
-    DRL_SCHEDULE_T1K            /* drl_schedule_t1k */
+    DRL_SCHEDULE_T1K,           /* drl_schedule_t1k */
+    DRL_SCHEDULE_SHIFTED        /* drl_schedule_shifted */
 } drl_schedule_kind;
+
+/* How the initializer's mean g of y_t = a x_t follows from its network's output, with x = x_{t+1} and a = drl_schedule_scale:
+ * as in [Zhu24], or by predicting the "velocity" v = abar eps - sbar x_0 of level t + 1 (abar, sbar of that level), from which
+ * x_0 = abar x - sbar v, and g = a (A x_0 + B x), the mean of y_t given both: A = abar_t s^2 / sbar^2,
+ * B = a_{t+1} sbar_t^2 / sbar^2 with s of level t + 1, too.                                                          [Salimans22]
+ * Each level's small error in g adds up over the levels. The velocity's error is scaled by the noise of the level; the residual's is
+ * not, and with 12 levels or more its samples drift off (grey backgrounds). */
+typedef enum drl_initializer_form {
+    DRL_INITIALIZER_AUTO = 0,   /* residual up to 11 levels, velocity from 12 up */
+    DRL_INITIALIZER_RESIDUAL,   /* g = x + net(x)                                                                 [Zhu24] */
+    DRL_INITIALIZER_VELOCITY    /* g = a ((A abar + B) x - A sbar net(x)) */
+} drl_initializer_form;
 
 typedef struct drl_model_desc {
     int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
@@ -954,6 +975,7 @@ typedef struct drl_model_desc {
     drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the form's. b2 stays the form's, but for T1K */
     int smooth;                             /* nonzero: SiLU in place of every leaky ReLU and of the head's ReLU, for DRL_OBJECTIVE_SCORE: gradients that
                                              * have a derivative */
+    drl_initializer_form initializer_form;  /* zero: by the number of levels */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -1031,6 +1053,8 @@ typedef struct drl_train_desc {
     float label_drop;           /* probability that an image trains without its class; zero means 0.1, negative never */
     int   own_noise;            /* nonzero: x_{t+1} gets a noise of its own, as in DRL; zero: that of x_t again, which lowers the variance */
     drl_objective objective;
+    float initializer_data;     /* share l of the data in what the initializer learns, see drl_trainer_step; zero means 1, negative none: l = 0, as
+                                 * in [Zhu24]. There it learns from chains alone, which in short runs know less than it could: it never sees an image */
 } drl_train_desc;
 
 typedef struct drl_level_report {
@@ -1060,8 +1084,10 @@ DRL_API drl_status drl_trainer_size(drl_model *model, const drl_train_desc *desc
 DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
 
 /* drl_trainer_step - one step on `batch` images x0 (N,H,W,C) in [-1, 1] with labels [N] (1..classes, 0 for none; NULL: all 0). With an
- * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end, minimising |y_K - y_0|^2 [Zhu24]; then
- * both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
+ * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end and from the data, minimising
+ *   |g - ((1 - l) (y_K - noise) + l a (A x_0 + B x_{t+1}))|^2,  A and B as at drl_initializer_form                 [Zhu24], l = 0 there
+ * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where energies are right, both targets
+ * have the same mean, and l changes nothing. Then both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
  * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise.
  * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
@@ -6791,7 +6817,8 @@ DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *sc
 /* Stores and loads the float: no processor keeps more digits of an intermediate result. */
 static float drl__rounded(double x) { volatile float f = (float)x; return f; }
 
-DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule)
+/* The cosine of [Zhu24], with log-SNR lowered by `shift` on levels 1 to T. */
+static drl_status drl__schedule_cosine(int levels, float shift, double *memory, drl_schedule *schedule)
 {
     const double low = drl__atan(drl__exp(-0.5 * 9.8)), span = drl__atan(drl__exp(0.5 * 5.1)) - low;
     double *row[5], *a, *s, *abar, *sbar, *logsnr;
@@ -6802,6 +6829,7 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
     for (i = 0; i <= levels; ++i) {
         float u = drl__rounded((double)i / levels), turn = drl__rounded((double)drl__rounded((double)(float)span * (double)u) + (double)(float)low);
         float l = -2 * drl__rounded(drl__log((double)drl__rounded(drl__tan((double)turn))));
+        if (i) l = drl__rounded((double)l - (double)shift);
         logsnr[i] = (double)l;
         abar[i] = sqrt(1 / (1 + drl__exp(-(double)l)));
         sbar[i] = sqrt(1 / (1 + drl__exp((double)l)));
@@ -6827,6 +6855,16 @@ DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, do
         row[3][i] = sbar[i];
     }
     return DRL_OK;
+}
+
+DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule)
+{
+    return drl__schedule_cosine(levels, 0.0f, memory, schedule);
+}
+
+DRL_API drl_status drl_schedule_shifted(int levels, double *memory, drl_schedule *schedule)
+{
+    return drl__schedule_cosine(levels, (float)DRL_SCHEDULE_SHIFT, memory, schedule);
 }
 
 /* Arrays are there, and so is the level; more 1: level T counts as one, x_T has a value. */
@@ -6882,6 +6920,17 @@ DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level)
 {
     if (!drl__schedule_has(schedule, level, 0)) return 0;
     return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
+}
+
+/* The mean of x_t given x_0 and x_{t+1}, A x_0 + B x_{t+1}: A = abar_t s_{t+1}^2 / n_{t+1}^2, B = a_{t+1} n_t^2 / n_{t+1}^2, where
+ * level i has noise n_i^2 = sbar_i^2 + abar_i^2 data_noise^2 around the images. */
+static void drl__schedule_posterior(const drl_schedule *schedule, int level, double data_noise, double *of_x0, double *of_next)
+{
+    double d2 = data_noise * data_noise, now, next;
+    now = schedule->sbar[level] * schedule->sbar[level] + d2 * schedule->abar[level] * schedule->abar[level];
+    next = schedule->sbar[level + 1] * schedule->sbar[level + 1] + d2 * schedule->abar[level + 1] * schedule->abar[level + 1];
+    *of_x0 = schedule->abar[level] * schedule->s[level + 1] * schedule->s[level + 1] / next;
+    *of_next = schedule->a[level + 1] * now / next;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -7186,7 +7235,7 @@ struct drl_sampler {
     drl_noise noise;
     uint64_t seed;
     int count, first, steps;                /* K of this run, 1 where it is 0: */
-    int normal;
+    int normal, no_chain;
     double step_scale, noise_scale;
     double guidance, denoise;               /* 0: none */
     int from_level;
@@ -7237,6 +7286,8 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
                          d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
     if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
+    if (d.no_chain && !energy->propose)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: no chain is asked for, but the energy makes no proposals (a model without an initializer)");
     if (d.start)
         for (i = 0; i < d.count; ++i)
             if (!(drl__sum_squares(ctx, energy->size, d.start + (size_t)i * energy->size) < 1e30))
@@ -7276,12 +7327,13 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
         s->energy = drl_sum_energy((drl_sum *)(void *)(block + at_sum));
         s->guidance = (double)d.guidance;
     }
-    s->denoise = d.denoise > 0 ? (double)d.denoise : 0.0;
+    s->no_chain = d.no_chain != 0;
+    s->denoise = d.denoise > 0 && !s->no_chain ? (double)d.denoise : 0.0;
     s->schedule = *schedule;
     s->seed = d.seed;
     s->noise = d.noise;
     if (!s->noise.fill) { s->noise.fill = drl__noise_counter; s->noise.user = &s->seed; }
-    s->count = d.count; s->first = d.first; s->steps = drl__max(d.steps, 1); s->normal = d.steps < 0; s->from_level = d.from_level;
+    s->count = d.count; s->first = d.first; s->steps = s->no_chain ? 1 : drl__max(d.steps, 1); s->normal = d.steps < 0 && !s->no_chain; s->from_level = d.from_level;
     s->step_scale = 1;
     if (train_steps > 0 && !s->normal && !d.keep_step) s->step_scale = sqrt((double)train_steps / d.steps);
     if (train_steps < 0 && !s->normal && !d.keep_step && schedule->fine)     /* exp(-3) is what K steps leave of x_{t+1} */
@@ -7384,7 +7436,7 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
         d.normal = s->normal;
         if (proposes && !s->step) status = drl__sampler_propose(s, draw);
         if (status == DRL_OK && !s->step && !s->normal) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
-        if (status == DRL_OK) status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+        if (status == DRL_OK && !s->no_chain) status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
         if (status == DRL_OK) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
         if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + d.steps == s->steps) status = drl__sampler_denoise(s);
         if (status != DRL_OK) return s->failed = status;
@@ -7488,7 +7540,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     w[10] = hash;                      w[11] = s->labels ? 1 : 0;
     for (i = 0, hash = 2166136261u; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
     for (j = 0; s->known && j < (size_t)s->count * s->size; ++j) if (s->mask[j]) hash = drl__hash_double(hash + (uint32_t)j, (double)s->known[j]);
-    w[12] = hash;                      w[13] = s->energy.propose ? 1 : 0;
+    w[12] = hash;                      w[13] = (s->energy.propose ? 1u : 0u) + (s->no_chain ? 2u : 0u);
     w[14] = (uint32_t)(s->level + 1);  w[15] = (uint32_t)s->step;
 }
 
@@ -8556,26 +8608,49 @@ static const drl__field drl__model_fields[] = {
     { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) },
     { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
     { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) },
-    { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) },       { "smooth", DRL__INT, offsetof(drl_model_desc, smooth) }
+    { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) },       { "smooth", DRL__INT, offsetof(drl_model_desc, smooth) },
+    { "initializer_form", DRL__INT, offsetof(drl_model_desc, initializer_form) }
 };
-#define DRL__MODEL_FIELDS_DRL  12           /* plain DRL's descriptions end here, */
-#define DRL__MODEL_FIELDS_CDRL 16           /* CDRL's here, with the schedule that is the form's own, */
-#define DRL__MODEL_FIELDS_KINK 17           /* and with another one here */
+#define DRL__MODEL_FIELDS_DRL      12       /* the first so many fields: of plain DRL, */
+#define DRL__MODEL_FIELDS_CDRL     16       /* of CDRL, */
+#define DRL__MODEL_FIELDS_SCHEDULE 17       /* with a schedule that is not the form's own, */
+#define DRL__MODEL_FIELDS_SMOOTH   18       /* with SiLU; and all */
 
-static drl_schedule_kind drl__form_schedule(const drl_model_desc *d) { return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL; }
+static drl_schedule_kind drl__form_schedule(const drl_model_desc *d)
+{
+    return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL;
+}
+
+static drl_initializer_form drl__levels_initializer(const drl_model_desc *d)
+{
+    return d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
+}
+
+/* How many fields a file holds of a description: all up to the last one that is not a default. */
+static size_t drl__model_fields_of(const drl_model_desc *d)
+{
+    if (d->initializer_form != drl__levels_initializer(d)) return DRL__COUNT(drl__model_fields);
+    if (d->smooth) return DRL__MODEL_FIELDS_SMOOTH;
+    if (d->schedule != drl__form_schedule(d)) return DRL__MODEL_FIELDS_SCHEDULE;
+    return d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
+}
 
 static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
 {
-    size_t fields = d->smooth ? DRL__COUNT(drl__model_fields) : d->schedule != drl__form_schedule(d) ? DRL__MODEL_FIELDS_KINK : d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
-    drl__describe(drl__model_fields, fields, d, text, capacity);
+    drl__describe(drl__model_fields, drl__model_fields_of(d), d, text, capacity);
 }
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
-    size_t fields = strstr(text, "smooth=") ? DRL__COUNT(drl__model_fields) : strstr(text, "schedule=") ? DRL__MODEL_FIELDS_KINK : strstr(text, "form=") ? DRL__MODEL_FIELDS_CDRL : DRL__MODEL_FIELDS_DRL;
+    size_t fields = DRL__MODEL_FIELDS_DRL;
+    if (strstr(text, " form=")) fields = DRL__MODEL_FIELDS_CDRL;
+    if (strstr(text, " schedule=")) fields = DRL__MODEL_FIELDS_SCHEDULE;
+    if (strstr(text, " smooth=")) fields = DRL__MODEL_FIELDS_SMOOTH;
+    if (strstr(text, " initializer_form=")) fields = DRL__COUNT(drl__model_fields);
     memset(d, 0, sizeof *d);
     if (!drl__undescribe(drl__model_fields, fields, text, d)) return 0;
-    if (fields < DRL__MODEL_FIELDS_KINK) d->schedule = drl__form_schedule(d);
+    if (fields < DRL__MODEL_FIELDS_SCHEDULE) d->schedule = drl__form_schedule(d);
+    if (fields < DRL__COUNT(drl__model_fields)) d->initializer_form = drl__levels_initializer(d);
     return 1;
 }
 
@@ -8608,6 +8683,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
+    if (!d->initializer_form) d->initializer_form = drl__levels_initializer(d);
     if (!d->batch) d->batch = 32;
     if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
         d->levels < 2 || d->levels > (fine ? 1000 : 500) || !(d->b2 > 0 && d->b2 < 1e30) || !(d->noise_scale > 0 && d->noise_scale < 1e30f) || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
@@ -8626,7 +8702,11 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
         (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1 || d->initializer_blocks > DRL__UNET_BLOCKS_MAX)))
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
                          (int)d->form, d->initializer, d->initializer_blocks, d->classes);
-    if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_T1K) return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_T1K);
+    if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_SHIFTED)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_SHIFTED);
+    if ((int)d->initializer_form < DRL_INITIALIZER_RESIDUAL || d->initializer_form > DRL_INITIALIZER_VELOCITY)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer form %d; 0 to %d are possible",
+                         (int)d->initializer_form, DRL_INITIALIZER_VELOCITY);
     if (d->initializer > 0 && side > 1 && (d->height % 4 || d->width % 4))
         return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as the initializer needs; pad the images or ask for none (-1)", d->height, d->width);
     return DRL_OK;
@@ -8760,7 +8840,14 @@ static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *p
     return drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), prefix, "conv2", u->width, 1, -1), x);
 }
 
-/* g(x, level, class) of [Zhu24]: a U-Net whose output is added to x, or dense blocks for plain vectors. user is a drl_model_desc; the level value is that of x. */
+/* The network's output, added to its input in the residual form. */
+static void drl__initializer_end(drl_net *net, const drl_model_desc *d, drl_value h, drl_value x, int side)
+{
+    h = drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), "initializer", "final_conv", d->channels, side, -1);
+    if (d->initializer_form != DRL_INITIALIZER_VELOCITY) drl_net_add(net, h, x);
+}
+
+/* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. user is a drl_model_desc; the level value is that of x. */
 static void drl__initializer_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
@@ -8782,7 +8869,7 @@ static void drl__initializer_build(drl_net *net, void *user)
             drl__text(name, sizeof name, "initializer.blocks.%d", j);
             h = drl__dense_block(&u, h, name);
         }
-        drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), "initializer", "final_conv", d->channels, 1, -1), x);
+        drl__initializer_end(net, d, h, x, 1);
         return;
     }
     h = skip[skips++] = drl__unet_layer(net, x, "initializer", "init_conv", width, 3, 0);
@@ -8801,8 +8888,7 @@ static void drl__initializer_build(drl_net *net, void *user)
         drl__text(name, sizeof name, "initializer.ups.%d.%d", i, m);
         h = drl__unet_block(&u, h, name, 1);
     }
-    h = drl_net_act(net, drl__unet_norm(&u, h, "initializer", "norm"), DRL_ACT_SILU);
-    drl_net_add(net, drl__unet_layer(net, h, "initializer", "final_conv", d->channels, 3, -1), x);
+    drl__initializer_end(net, d, drl__unet_norm(&u, h, "initializer", "norm"), x, 3);
 }
 
 static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
@@ -8880,6 +8966,7 @@ static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_m
     m->f = m->level + d.batch;
     m->df = m->f + d.batch;
     if (d.schedule == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
+    else if (d.schedule == DRL_SCHEDULE_SHIFTED) drl_schedule_shifted(d.levels, m->schedule_memory, &m->schedule);
     else if (d.schedule == DRL_SCHEDULE_T1K) drl_schedule_t1k(d.levels, m->schedule_memory, &m->schedule);
     else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
     m->schedule.b2 = d.b2;
@@ -8966,18 +9053,46 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     return DRL_OK;
 }
 
+/* g = of_x x_{t+1} + of_net net for level t: see drl_initializer_form. */
+static void drl__initializer_mean(const drl_model *m, int level, double *of_x, double *of_net)
+{
+    const drl_schedule *sc = &m->schedule;
+    double scale = drl_schedule_scale(sc, level), of_x0, of_next;
+    *of_x = 0;                              /* the residual is a part of the network */
+    *of_net = 1;
+    if (m->desc.initializer_form != DRL_INITIALIZER_VELOCITY) return;
+    drl__schedule_posterior(sc, level, 0, &of_x0, &of_next);
+    *of_x = scale * (of_x0 * sc->abar[level + 1] + of_next);
+    *of_net = -scale * of_x0 * sc->sbar[level + 1];
+}
+
+/* The network's output for images of `level`, in place, to the mean g. */
+static void drl__initializer_finish(const drl_model *m, int n, const float *x_next, const int *level, float *g)
+{
+    int i;
+    for (i = 0; i < n && m->desc.initializer_form == DRL_INITIALIZER_VELOCITY; ++i) {
+        size_t at = (size_t)i * m->size;
+        double of_x, of_net;
+        drl__initializer_mean(m, level[i], &of_x, &of_net);
+        drl__axpby(m->ctx, m->size, (float)of_x, x_next + at, (float)of_net, g + at, g + at);
+    }
+}
+
 /* g(x_{t+1}, t + 1) of the initializer. */
 static drl_status drl__model_energy_propose(void *user, int n, const float *x_next, const int *level, const int *label, float *mean)
 {
     drl_model *m = (drl_model *)user;
     drl_batch b = drl_batch_of(n, x_next, m->level);
+    drl_status status;
     int i;
     for (i = 0; i < n; ++i) {
         if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
         m->level[i] = drl_schedule_level(&m->schedule, level[i] + 1);
     }
     b.label = label;
-    return drl_net_forward(m->initializer, &b, mean);
+    status = drl_net_forward(m->initializer, &b, mean);
+    if (status == DRL_OK) drl__initializer_finish(m, n, x_next, level, mean);
+    return status;
 }
 
 DRL_API drl_energy drl_model_energy(drl_model *m)
@@ -9249,7 +9364,7 @@ struct drl_trainer {
     drl_level_report *level, *good_level;
     int *t, *label;
     float *x_t, *y, *x_next, *gradient, *work;      /* [batch * size], and noise */
-    float *y_0;                             /* [batch * size], with an initializer */
+    float *y_0, *target;                    /* [batch * size], with an initializer: where chains start; what the data says they should */
     float *v, *f_pos, *f_neg, *df;          /* [batch] */
 };
 
@@ -9261,7 +9376,8 @@ static const drl__field drl__train_fields[] = {
     { "steps", DRL__INT, offsetof(drl_train_desc, steps) },                  { "flip", DRL__INT, offsetof(drl_train_desc, flip) },
     { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) },            { "data_noise", DRL__FLOAT, offsetof(drl_train_desc, data_noise) },
     { "initializer_rate", DRL__FLOAT, offsetof(drl_train_desc, initializer_rate) }, { "label_drop", DRL__FLOAT, offsetof(drl_train_desc, label_drop) },
-    { "own_noise", DRL__INT, offsetof(drl_train_desc, own_noise) },          { "objective", DRL__INT, offsetof(drl_train_desc, objective) }
+    { "own_noise", DRL__INT, offsetof(drl_train_desc, own_noise) },          { "objective", DRL__INT, offsetof(drl_train_desc, objective) },
+    { "initializer_data", DRL__FLOAT, offsetof(drl_train_desc, initializer_data) }
 };
 
 static const drl__field drl__state_fields[] = {
@@ -9288,6 +9404,8 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (d->data_noise == 0) d->data_noise = m->desc.form == DRL_FORM_DRL && m->desc.schedule != DRL_SCHEDULE_T1K ? 0.02f : -1.0f;
     if (d->initializer_rate == 0) d->initializer_rate = 1e-3f;
     if (d->label_drop == 0) d->label_drop = 0.1f;
+    if (d->initializer_data == 0) d->initializer_data = 1.0f;
+    if (d->initializer_data < 0) d->initializer_data = -1.0f;
     if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
     if (d->objective == DRL_OBJECTIVE_SCORE) d->own_noise = 0;  /* r is by the one noise that made x */
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
@@ -9295,6 +9413,9 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
         !(d->ema < 1) || !(d->clip - d->clip == 0) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1) || (unsigned)d->objective > (unsigned)DRL_OBJECTIVE_SCORE)
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
                          d->batch, m->desc.batch, d->steps, (double)d->learning_rate, (double)d->beta1, (double)d->beta2, (double)d->ema);
+    if (!(d->initializer_data <= 1))
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the data's share in what the initializer learns is %g; up to 1 is possible",
+                         (double)d->initializer_data);
     if (d->objective == DRL_OBJECTIVE_SCORE && (!m->desc.smooth || m->initializer))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`, and has no chains from which an initializer (-1: none) could learn");
     return DRL_OK;
@@ -9303,7 +9424,7 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
 /* All of a trainer's blocks in one; tr NULL: only counts. */
 static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned char *block, drl_trainer *tr)
 {
-    struct { float **to; size_t count; } block_of[28];
+    struct { float **to; size_t count; } block_of[29];
     drl_trainer none;
     size_t total = 0, at, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
     int i, k = 0, snap = d->snapshot > 0;
@@ -9331,6 +9452,7 @@ static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned
     block_of[k].to = &tr->x_next;   block_of[k++].count = images;
     block_of[k].to = &tr->gradient; block_of[k++].count = images;
     block_of[k].to = &tr->y_0;      block_of[k++].count = m->initializer ? images : 0;
+    block_of[k].to = &tr->target;   block_of[k++].count = m->initializer && d->initializer_data > 0 ? images : 0;
     block_of[k].to = &tr->work;     block_of[k++].count = drl_langevin_work_count(m->ctx, m->size);
     block_of[k].to = &tr->v;        block_of[k++].count = batch;
     block_of[k].to = &tr->f_pos;    block_of[k++].count = batch;
@@ -9480,6 +9602,11 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
             drl__train_noise(tr, tr->ctx, i, 1, x_next, size);
             drl__axpby(tr->ctx, size, (float)sc->a[t + 1], x_t, (float)sc->s[t + 1], x_next, x_next);
         }
+        if (tr->model->initializer && tr->desc.initializer_data > 0) {      /* the mean of y_t given x_0 and x_{t+1} */
+            double scale = drl_schedule_scale(sc, t), of_x0, of_next;
+            drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
+            drl__axpby(tr->ctx, size, (float)(scale * of_x0), y, (float)(scale * of_next), x_next, tr->target + (size_t)i * size);
+        }
         memcpy(y, x_next, size * sizeof(float));
     }
 }
@@ -9497,27 +9624,44 @@ static drl_status drl__train_propose(drl_trainer *tr)
     b.label = tr->label;
     b.dropout = &dropout;
     status = drl_net_train_forward(tr->model->initializer, &b, tr->y_0);
+    if (status == DRL_OK) drl__initializer_finish(tr->model, b.n, tr->x_next, tr->t, tr->y_0);
     for (i = 0; i < b.n && status == DRL_OK; ++i) {
-        float *y = tr->y + (size_t)i * size, *y_0 = tr->y_0 + (size_t)i * size;
+        float *y = tr->y + (size_t)i * size, *y_0 = tr->y_0 + (size_t)i * size, noise = (float)drl_schedule_proposal(sc, tr->t[i]);
         drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, y, size);
-        drl__axpby(tr->ctx, size, 1.0f, y_0, (float)drl_schedule_proposal(sc, tr->t[i]), y, y_0);
+        drl__axpby(tr->ctx, size, 1.0f, y_0, noise, y, y_0);
+        if (tr->desc.initializer_data > 0) {                    /* the same noise on both sides: the loss is that of the means */
+            float *target = tr->target + (size_t)i * size;
+            drl__axpby(tr->ctx, size, 1.0f, target, noise, y, target);
+        }
         memcpy(y, y_0, size * sizeof(float));
     }
     return status;
 }
 
-/* The initializer's loss, batch mean of |y_K - y_0|^2, and its gradient; y_0 is overwritten by that by the initializer's output. */
+/* The initializer's loss (see drl_trainer_step) and its gradient; y_0 is overwritten by the gradient by the network's output. */
 static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
 {
     drl_net *net = tr->model->initializer;
-    size_t j, count = (size_t)tr->desc.batch * tr->model->size;
-    double sum = 0;
-    for (j = 0; j < count; ++j) {
-        float d = tr->y_0[j] - tr->y[j];
-        sum += (double)d * (double)d;
-        tr->y_0[j] = d * (float)(2.0 / tr->desc.batch);
+    size_t j, size = tr->model->size;
+    float data = tr->desc.initializer_data > 0 ? tr->desc.initializer_data : 0.0f;
+    int i, n = tr->desc.batch;
+    *loss = 0;
+    for (i = 0; i < n; ++i) {
+        float *y_0 = tr->y_0 + (size_t)i * size;
+        const float *y_k = tr->y + (size_t)i * size, *target = tr->target + (size_t)i * size;
+        double of_x, of_net, sum = 0;
+        float unit;
+        drl__initializer_mean(tr->model, tr->t[i], &of_x, &of_net);
+        unit = (float)(1 / of_net);                             /* 1 in the residual form; else the loss is that of the velocity */
+        for (j = 0; j < size; ++j) {
+            float d = y_0[j] - y_k[j];
+            if (data > 0) d += data * (y_k[j] - target[j]);
+            d *= unit;
+            sum += (double)d * (double)d;
+            y_0[j] = d * (float)(2.0 / n);
+        }
+        *loss += sum / n;
     }
-    *loss = sum / tr->desc.batch;
     memset(net->grads, 0, net->params_size * sizeof(float));
     return drl_net_train_backward(net, tr->y_0);
 }

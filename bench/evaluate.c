@@ -544,6 +544,7 @@ int main(int argc, char **argv)
     e.how.seed = (uint64_t)option_int(&o, "--seed", 1);
     e.how.steps = option_int(&o, "--steps", 0);
     e.how.keep_step = option_flag(&o, "--keep-step");
+    e.how.no_chain = option_flag(&o, "--no-chain");
     e.data = option_text(&o, "--data", "../shared");
     table = option_flag(&o, "--table");
     ood = option_flag(&o, "--ood");

@@ -9,6 +9,7 @@
  * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
  *   --k N (Langevin steps)  --b2 X (their size)  --noise X (on the data)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
  *   --half (images at half their size)  --t1k (1000 levels, or --levels N, K = 0, trained by score matching: densities, see 08 and 09)
+ *   --shifted (for 12 levels and more: see drl_schedule_shifted)  --target L (share of the data in what the initializer learns; -1: none)
  *   --cdrl (the cooperative form, with an initializer network)  --initializer N (its width)  --initializer-lr X  --classes (learn the labels, too)
  *   --resume (go on from PREFIX.checkpoint with the same --data, bit for bit)  --threads N  --isa NAME
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors. Ctrl-C finishes the step, saves all three and ends.
@@ -34,7 +35,7 @@ extern int isatty(int);
 
 static const char usage[] =
     "train_images [--data FILE ...] [--size N] [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--k N] [--b2 X] [--noise X] [--steps N | --minutes X]\n"
-    "             [--half] [--t1k] [--levels N] [--cdrl] [--initializer N] [--initializer-lr X] [--classes]\n"
+    "             [--half] [--t1k] [--levels N] [--shifted] [--cdrl] [--target L] [--initializer N] [--initializer-lr X] [--classes]\n"
     "             [--every N] [--seed N] [--flip] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n";
 
 static volatile sig_atomic_t stop = 0;
@@ -151,6 +152,8 @@ int main(int argc, char **argv)
         td.beta1 = 0.9f;                                        /* there are no chains that momentum could drive away */
     }
     md.initializer = option_int(&o, "--initializer", 0);
+    if (option_flag(&o, "--shifted")) md.schedule = DRL_SCHEDULE_SHIFTED;
+    td.initializer_data = (float)option_number(&o, "--target", 0);
     td.initializer_rate = (float)option_number(&o, "--initializer-lr", 0);
     classes = option_flag(&o, "--classes");
     td.learning_rate = (float)option_number(&o, "--lr", 0);

@@ -116,6 +116,7 @@ static int train_and_sample(drl_ctx *ctx, drl_form form)
     td.batch = BATCH;
     td.warmup = 2;
     td.flip = 1;
+    td.initializer_data = -1;                   /* as published */
     ok = drl_model_create(ctx, &d, 3, &m) == DRL_OK && drl_trainer_create(m, &td, &tr) == DRL_OK;
     for (step = 0; ok && step < STEPS; ++step) {
         drl_train_report r;

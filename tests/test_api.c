@@ -493,6 +493,8 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_schedule_cdrl,          "n:3!0!1!-1!501!max p:schedule_memory2 p:schedule2", drl_schedule_cdrl(I(0), (double *)A(1), (drl_schedule *)A(2))) \
   Q(drl_schedule_t1k,           "n:3!0!1!-1!1001!max p:schedule_memory2 p:schedule2", drl_schedule_t1k(I(0), (double *)A(1), (drl_schedule *)A(2))) \
   Q(drl_schedule_of,            "p:noise_levels n:3!0!-1!1001!max n:0.01!0!-1!nan!inf p:schedule_memory2 p:schedule2", drl_schedule_of((double *)A(0), I(1), D(2), (double *)A(3), (drl_schedule *)A(4))) \
+  Q(drl_schedule_shifted,       "n:3!0!1!-1!501!max p:schedule_memory2 p:schedule2", \
+    drl_schedule_shifted(I(0), (double *)A(1), (drl_schedule *)A(2))) \
   Q(drl_schedule_scale,         "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_scale((drl_schedule *)A(0), I(1)), 0)) \
   Q(drl_schedule_step,          "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_step((drl_schedule *)A(0), I(1)), 0)) \
   Q(drl_schedule_f_scale,       "p:schedule n:1!-1!3!max!min",            value_or(drl_schedule_f_scale((drl_schedule *)A(0), I(1)), 0)) \
@@ -883,8 +885,9 @@ static void fields(void)
         FIELD(drl_trainer_create, td.beta1, 'f', "nan!inf!1")                FIELD(drl_trainer_create, td.beta2, 'f', "nan!inf!1")
         FIELD(drl_trainer_create, td.ema, 'f', "nan!inf!1")                  FIELD(drl_trainer_create, td.clip, 'f', "nan!inf")
         FIELD(drl_trainer_create, td.steps, 'i', "4001!max")                 FIELD(drl_trainer_create, td.data_noise, 'f', "nan!inf!1")
-        FIELD(drl_trainer_create, td.objective, 'i', "1!2!max!min")          FIELD(drl_model_create, md.schedule, 'i', "4!max!min")
+        FIELD(drl_trainer_create, td.objective, 'i', "1!2!max!min")          FIELD(drl_model_create, md.schedule, 'i', "5!max!min")
         FIELD(drl_trainer_create, td.initializer_rate, 'f', "nan!inf!-1!1")  FIELD(drl_trainer_create, td.label_drop, 'f', "nan!inf!1.5")
+        FIELD(drl_trainer_create, td.initializer_data, 'f', "nan!inf!1.5")   FIELD(drl_model_create, md.initializer_form, 'i', "3!max!min")
         FIELD(drl_trainer_size, td.batch, 'i', "-1!3!max")                   FIELD(drl_trainer_size, td.learning_rate, 'f', "nan!-1")
         FIELD(drl_trainer_step, label[0], 'i', "-1!3!max!min")               FIELD(drl_trainer_step, x[7], 'f', "nan!inf!-inf")
         FIELD(drl_langevin, langevin.energy, 'p', "0")                       FIELD(drl_langevin, langevin.schedule, 'p', "0")

@@ -395,7 +395,9 @@ static void descriptions(void)
     BAD((d.form = DRL_FORM_CDRL, d.initializer_blocks = -1), DRL_E_ARGUMENT);
     BAD(d.form = DRL_FORM_CDRL, DRL_E_SHAPE);           /* 4 x 6 is not for an initializer */
     BAD((d.form = DRL_FORM_CDRL, d.height = 1, d.width = 4, d.resolutions = 1), DRL_E_SHAPE);   /* and neither is a line */
-    BAD(d.schedule = (drl_schedule_kind)4, DRL_E_ARGUMENT);
+    BAD(d.schedule = (drl_schedule_kind)5, DRL_E_ARGUMENT);
+    BAD(d.initializer_form = (drl_initializer_form)3, DRL_E_ARGUMENT);
+    BAD(d.initializer_form = (drl_initializer_form)-1, DRL_E_ARGUMENT);
     BAD(d.schedule = (drl_schedule_kind)-1, DRL_E_ARGUMENT);
     d = tiny();
     REFUSED(ctx, drl_model_create(ctx, &d, 0, NULL), DRL_E_ARGUMENT);
@@ -850,12 +852,12 @@ static void points(void)
     for (i = 0; i < (int)DRL__COUNT(exact); ++i) if (point_samples(exact[i], 2, 2 + i, got)) CHECK(!memcmp(want, got, sizeof want), "%s gives other bits", drl_isa_name(exact[i]));
 }
 
-/* Every form with every schedule: its numbers, and what files say of it. The form's own is not written down, so that older files stay what they are. */
+/* Every form with every schedule: its numbers, and what files say of it. */
 static void schedules(void)
 {
     int form, kind;
     for (form = 0; form < 2; ++form)
-        for (kind = 0; kind < 8; ++kind) {                      /* 4 more: and smooth */
+        for (kind = 0; kind < 10; ++kind) {                     /* 5 more: and smooth */
             drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
             drl_model_desc d = tiny(), got;
             drl_model *m, *again = NULL;
@@ -865,16 +867,18 @@ static void schedules(void)
             float a[2 * IMAGE], b[2 * IMAGE];
             unsigned char *bytes, *at;
             size_t size, k;
-            int expected = kind % 4 ? kind % 4 : form == DRL_FORM_DRL ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL, smooth = kind / 4;
-            int own = expected == (form == DRL_FORM_DRL ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL), i, told = 0;
+            int expected = kind % 5 ? kind % 5 : form == DRL_FORM_DRL ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL;
+            int smooth = kind / 5, i, told = 0;
+            int own = expected == (form == DRL_FORM_DRL ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL);
             d.form = (drl_form)form;
-            d.schedule = (drl_schedule_kind)(kind % 4);
+            d.schedule = (drl_schedule_kind)(kind % 5);
             d.smooth = smooth * 7;
             if (form) d.initializer = -1;
             m = make(ctx, &d, 1);
             randomize(m, 1);
             if (expected == DRL_SCHEDULE_DRL) drl_schedule_drl(3, memory, &want);
             else if (expected == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(3, memory, &want);
+            else if (expected == DRL_SCHEDULE_SHIFTED) drl_schedule_shifted(3, memory, &want);
             else drl_schedule_t1k(3, memory, &want);
             CHECK(drl_model_schedule(m)->levels == 3 && !memcmp(drl_model_schedule(m)->abar, want.abar, 4 * sizeof(double)) && !memcmp(drl_model_schedule(m)->s, want.s, 4 * sizeof(double)) &&
                   !drl_model_schedule(m)->logsnr == !want.logsnr && drl_model_schedule(m)->fine == want.fine && drl_model_schedule(m)->b2 == (want.fine ? 0.1 : form ? 4e-4 : 2e-4), "form %d, schedule %d: another one", form, kind);
@@ -897,11 +901,67 @@ static void schedules(void)
             drl_model_destroy(again);
             again = NULL;
             for (i = 0; told && i < 2; ++i) {
-                *at = (unsigned char)"4-"[i];
+                *at = (unsigned char)"5-"[i];
                 drl_ctx_clear(ctx);
                 CHECK(drl_model_load_memory(ctx, bytes, size, NULL, &again) != DRL_OK && !again && drl_ctx_message(ctx)[0], "schedule=%c was taken", *at);
             }
             free(bytes);
+            drl_model_destroy(m);
+            drl_ctx_destroy(ctx);
+        }
+}
+
+/* The initializer's mean in both forms, by hand from its network's output; which form is the default; and that files keep it. */
+static void initializer_forms(void)
+{
+    int form, levels;
+    for (form = 0; form < 3; ++form)
+        for (levels = 11; levels <= 12; ++levels) {
+            drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+            drl_model_desc d = coop_desc(), got;
+            drl_model *m, *again = NULL;
+            drl_sample_desc how = coop_how();
+            const drl_schedule *s;
+            drl_energy e;
+            drl_batch b;
+            float x[COOP_SIZE], out[COOP_SIZE], mean[COOP_SIZE], level, a[COOP * COOP_SIZE], c[COOP * COOP_SIZE];
+            unsigned char *bytes;
+            size_t size;
+            int t, j, velocity = form ? form == DRL_INITIALIZER_VELOCITY : levels == 12, label = 2;
+            d.initializer_form = (drl_initializer_form)form;
+            d.levels = levels;
+            m = coop_model(ctx, &d);
+            s = drl_model_schedule(m);
+            CHECK_OK(ctx, drl_model_describe(m, &got));
+            CHECK(got.initializer_form == (velocity ? DRL_INITIALIZER_VELOCITY : DRL_INITIALIZER_RESIDUAL),
+                  "form %d of %d levels is %d", form, levels, (int)got.initializer_form);
+            e = drl_model_energy(m);
+            for (j = 0; j < COOP_SIZE; ++j) x[j] = (float)real(-1, 1);
+            for (t = 0; t < levels; ++t) {
+                double alpha = s->abar[t + 1], sigma = s->sbar[t + 1], step2 = s->s[t + 1] * s->s[t + 1];
+                double scale = t + 1 < levels ? s->a[t + 1] : 1.0, worst = 0;
+                level = drl_schedule_level(s, t + 1);
+                b = drl_batch_of(1, x, &level);
+                b.label = &label;
+                CHECK_OK(ctx, drl_net_forward(drl_model_initializer(m), &b, out));
+                CHECK_OK(ctx, e.propose(e.user, 1, x, &t, &label, mean));
+                for (j = 0; j < COOP_SIZE; ++j) {
+                    double x0 = alpha * (double)x[j] - sigma * (double)out[j];      /* what the velocity says */
+                    double posterior = (s->abar[t] * step2 * x0 + s->a[t + 1] * s->sbar[t] * s->sbar[t] * (double)x[j]) / (sigma * sigma);
+                    double want = velocity ? scale * posterior : (double)out[j];
+                    if (!(fabs((double)mean[j] - want) <= worst)) worst = fabs((double)mean[j] - want);
+                }
+                CHECK(worst < 2e-6, "form %d, level %d of %d: the mean is off by %g", form, t, levels, worst);
+            }
+            CHECK_OK(ctx, drl_sample(m, &how, a));
+            bytes = saved(ctx, m, &size);
+            CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
+            if (again) {
+                CHECK_OK(ctx, drl_sample(again, &how, c));
+                CHECK(!memcmp(a, c, sizeof a), "form %d of %d levels: loaded, other samples", form, levels);
+            }
+            free(bytes);
+            drl_model_destroy(again);
             drl_model_destroy(m);
             drl_ctx_destroy(ctx);
         }
@@ -1487,6 +1547,7 @@ int main(int argc, char **argv)
     cooperative();
     points();
     schedules();
+    initializer_forms();
     numbers();
     texts();
     limits();

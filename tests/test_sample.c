@@ -14,6 +14,20 @@ static void near(const char *what, double got, double want, double error)
 
 /* -- schedules -- */
 
+/* E(x_t | x_0, x_{t+1}) by conditioning a Gaussian: x_t = abar x_0 + noise, x_{t+1} = a x_t + more noise; data noise counts as noise. */
+static void posteriors(const drl_schedule *s, int t)
+{
+    double noise, of_x0, of_next;
+    for (noise = 0; noise < 0.5; noise += 0.3) {
+        double now = s->sbar[t] * s->sbar[t] + noise * noise * s->abar[t] * s->abar[t], a = s->a[t + 1];
+        double gain = a * now / (a * a * now + s->s[t + 1] * s->s[t + 1]);
+        drl__schedule_posterior(s, t, noise, &of_x0, &of_next);
+        CHECK(fabs(of_next - gain) < 1e-12 && fabs(of_x0 - s->abar[t] * (1 - gain * a)) < 1e-12,
+              "level %d, noise %g: %g x_0 + %g x_next", t, noise, of_x0, of_next);
+    }
+}
+
+
 /* The published cut, written down once more: products of sqrt(1 - beta) between the cut points, in pairs of logarithms. */
 static void schedule(void)
 {
@@ -40,7 +54,7 @@ static void schedule(void)
     }
     for (k = 0; k < 5; ++k) {                           /* [Zhu24]: the cosine in log-SNR, rounded to float */
         int T = levels[k];
-        double *memory = (double *)malloc(5 * ((size_t)T + 1) * sizeof(double)), B = atan(exp(-4.9)), A = atan(exp(2.55)) - B;
+        double *memory = (double *)malloc(5 * ((size_t)T + 1) * sizeof(double)), B = atan(exp(-4.9)), A = atan(exp(2.55)) - B, plain;
         drl_schedule s;
         CHECK(memory && drl_schedule_cdrl(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4 && s.logsnr, "T %d", T);
         for (i = 0; i <= T; ++i) {
@@ -58,6 +72,16 @@ static void schedule(void)
             CHECK(fabs(drl_schedule_proposal(&s, i) - sqrt(step)) < 1e-12, "T %d: noise of the proposal at level %d", T, i);
             step = sqrt(s.sbar[i] / s.sbar[0] * 4e-4) * s.s[i + 1];
             CHECK(fabs(drl_schedule_step(&s, i) - step) < 1e-14, "T %d: step of level %d", T, i);
+            posteriors(&s, i);
+        }
+        plain = s.logsnr[T / 2];
+        CHECK(drl_schedule_shifted(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4, "T %d", T);
+        CHECK(fabs(s.logsnr[T / 2] - (plain - DRL_SCHEDULE_SHIFT)) < 1e-6, "T %d: log-SNR %g, shifted %g", T, plain, s.logsnr[T / 2]);
+        for (i = 0; i <= T; ++i) {
+            double snr = s.abar[i] * s.abar[i] / (s.sbar[i] * s.sbar[i]);
+            CHECK(fabs(log(snr) - s.logsnr[i]) < 1e-9 * (1 + 1 / s.sbar[i]), "T %d: level %d", T, i);
+            CHECK(i == 0 || s.logsnr[i] < s.logsnr[i - 1], "T %d: level %d has more signal than the one below", T, i);
+            CHECK(i == 0 || fabs(s.abar[i] - s.abar[i - 1] * s.a[i]) < 1e-14, "T %d: level %d", T, i);
         }
         free(memory);
     }
@@ -1039,8 +1063,8 @@ static void cooperative_by_hand(void)
     double memory[35];
     drl_schedule s;
     int k, c, shift = 3;
-    for (k = 0; k < 8; ++k) {
-        int proposes = k & 1, guided = k >> 1 & 1, denoised = k >> 2 & 1, t, i, draw = 0, step;
+    for (k = 0; k < 12; ++k) {                  /* from 8 on without chains: proposals alone, and no denoising */
+        int alone = k >= 8, proposes = alone || k & 1, guided = k >> 1 & 1, denoised = k >> 2 & 1 && !alone, t, i, draw = 0, step;
         own o;
         drl_energy e = own_energy(&o, OBJ_SIZE, 3);
         drl_sample_desc how = obj_desc();
@@ -1050,7 +1074,8 @@ static void cooperative_by_hand(void)
         drl_schedule_cdrl(6, memory, &s);
         if (k == 7) s.b2 *= 9;
         if (proposes) e.propose = own_propose;
-        how.guidance = (float)w; how.denoise = denoised ? 2.0f : k == 3 ? -1.0f : 0.0f;
+        how.guidance = (float)w; how.denoise = denoised || k == 9 ? 2.0f : k == 3 ? -1.0f : 0.0f;
+        how.no_chain = alone;
         how.noise.fill = shifted_noise; how.noise.user = &shift;
         sampler = obj_new(ctx, &e, &s, &how);
         CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK && !o.broken, "%s", drl_ctx_message(ctx));
@@ -1066,13 +1091,14 @@ static void cooperative_by_hand(void)
                 if (proposes) shifted_noise(&shift, ctx, c, draw++, eps, OBJ_SIZE);
                 for (i = 0; i < OBJ_SIZE; ++i)
                     y[i] = proposes ? 0.8 * x[i] + ((w + 1) * label) * 0.1 - 0.05 * t + sqrt(btilde * a * a) * (double)eps[i] : x[i];
-                for (step = 0; step < OBJ_STEPS; ++step) {
+                for (step = 0; step < (alone ? 0 : OBJ_STEPS); ++step) {
                     shifted_noise(&shift, ctx, c, draw++, eps, OBJ_SIZE);
                     for (i = 0; i < OBJ_SIZE; ++i) {
                         double grad = (w + 1) * label - y[i] - 0.6 * sin(3 * y[i] + t);
                         y[i] += h / 2 * (grad - (t == 5 ? 0.0 : (y[i] - x[i]) / s2)) + sqrt(h) * (double)eps[i];
                     }
                 }
+                if (alone) ++draw;              /* a level counts as one step */
                 for (i = 0; i < OBJ_SIZE; ++i) {
                     double grad = (w + 1) * label - y[i] - 0.6 * sin(3 * y[i]);
                     x[i] = y[i] / a;
@@ -1083,6 +1109,16 @@ static void cooperative_by_hand(void)
         }
         CHECK(worst < 3e-5, "case %d: by hand differs by %g", k, worst);
         CHECK(o.proposals == (proposes ? 6 * (guided ? 4 : 2) : 0), "case %d: %d proposals were asked for", k, o.proposals);
+        CHECK(!alone || !o.calls, "case %d: without chains the energy was asked %d times", k, o.calls);
+    }
+    {
+        own o;
+        drl_energy e = own_energy(&o, OBJ_SIZE, 3);
+        drl_sample_desc how = obj_desc();
+        drl_sampler *sampler = NULL;
+        how.no_chain = 1;
+        CHECK(drl_sampler_create_energy(ctx, &e, &s, &how, &sampler) == DRL_E_ARGUMENT && !sampler && drl_ctx_message(ctx)[0],
+              "neither chains nor proposals");
     }
     drl_ctx_destroy(ctx);
 }
