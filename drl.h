@@ -146,7 +146,7 @@ extern "C" {
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #define DRL_STATUS_LIST(X)                                                                       \
     X(DRL_OK,            0, "ok")                                                                \
-    X(DRL_RUNNING,       1, "not finished yet")                /* drl_sampler_run only */        \
+    X(DRL_RUNNING,       1, "not finished yet")                /* samplers, paths, drl_train */ \
     X(DRL_E_ARGUMENT,    2, "bad argument")                    /* NULL, zero, out of range */    \
     X(DRL_E_SHAPE,       3, "sizes do not fit each other")                                       \
     X(DRL_E_MEMORY,      4, "out of memory")                                                     \
@@ -1073,6 +1073,10 @@ typedef struct drl_train_report {
     int rollbacks;
     int levels;
     const drl_level_report *level;          /* [levels], owned by the trainer */
+    /* of a run by drl_train: */
+    uint64_t total;             /* steps at which it ends; zero while a run by time has not settled it */
+    double seconds;             /* spent on steps so far, by the run's clock */
+    const char *diverged;       /* NULL, or the sentence of a divergence from which the run is about to go back */
 } drl_train_report;
 
 typedef struct drl_trainer drl_trainer;
@@ -1089,7 +1093,7 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where energies are right, both targets
  * have the same mean, and l changes nothing. Then both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included), with half the learning rate and fresh noise.
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the total of drl_train), with half the learning rate and fresh noise.
  * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
  * Then resume an older checkpoint, or start again with another description; a loop of steps and rollbacks therefore ends. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
@@ -1105,9 +1109,38 @@ DRL_API drl_rng    drl_trainer_rng(const drl_trainer *trainer);
  * back before the next step (a step in between fails). Power iterations are run for the average and do not touch the training ones. */
 DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
 
+/* drl_train - the training loop: images of a data set, a falling learning rate, rollbacks, and a callback that looks at it and can stop it.
+ * Either `steps` or `seconds` says how long the whole run is, whatever of it the trainer has behind it. With neither, a resumed run goes on
+ * to the end that it had when it was saved.
+ * The learning rate's factor is a function of two numbers that checkpoints hold, the step and the total of steps. Runs by `steps` know their total from
+ * the start. In runs by `seconds` the rate is constant until it is time for it to fall, by default when half of the seconds are over. The total is
+ * then settled, once, as step * seconds / seconds spent, and the run ends at this step: the second half takes as long as the first
+ * if the machine keeps its speed, and nothing depends on the clock any more. So a run that is stopped, saved and resumed with the same description continues
+ * bit for bit once its total is settled; before that its weights do, and where it ends is for the clock to say. A description with
+ * other steps or seconds than before gives the run a new total by the same rules: more of them let it go on, at the rate that the new total asks for.
+ * Only steps count as time spent, not what on_step does. Divergence goes back to the last good state, steps and seconds included, and
+ * keeps the total. Returns DRL_OK when the total is reached (at once, if it is already), DRL_RUNNING when on_step asked to stop, or what failed:
+ * DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned. Holds one batch while it runs. */
+typedef struct drl_run_desc {
+    uint64_t steps;             /* of the whole run */
+    double seconds;             /* or its time, with a clock */
+    double (*clock)(void *user);            /* seconds since some moment; NULL: no time is measured */
+    double fall;                /* share of the run over which the learning rate falls to zero, at its end; at most 1, with `seconds` 0.9. Zero means 0.5,
+                                 * negative: it does not fall */
+    int rollbacks;              /* at most, over the whole run; zero means 5, negative none */
+    /* In place of a data set: n images (H,W,C) in [-1, 1] and, with classes, labels (1..classes, 0 for none; otherwise NULL), as a function of rng. */
+    drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
+    /* After every step, and with report->diverged before going back. It may draw samples and save. Nonzero stops the run. NULL: none. */
+    int (*on_step)(void *user, const drl_train_report *report);
+    void *user;                 /* of all three */
+} drl_run_desc;
+/* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
+DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
+
 #ifndef DRL_NO_STDIO
 /* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit, if the
- * trainer was made from the description in the file (drl_checkpoint_describe) and is given the same images.
+ * trainer was made from the description in the file (drl_checkpoint_describe) and is given the same images. (After a resume, the last good
+ * state for rollbacks is the checkpoint.) The total and the time of a run by drl_train are among the counters.
  * drl_trainer_resume fails with DRL_E_SHAPE when the file belongs to another model, and changes nothing.
  * Fails with DRL_E_FORMAT on numbers that no run can have come to: not finite, or counters and factors out of range.
  * drl_checkpoint_describe reads both descriptions. They are what the file says: a stranger's file can ask for any amount of memory, so look
@@ -9342,6 +9375,8 @@ typedef struct drl__train_state {           /* with the blocks below, all that a
     double rate_factor;                     /* the caller's: drl_trainer_set_rate */
     double beta1_power, beta2_power;        /* beta^step */
     double grad_average;
+    uint64_t total;                         /* of a run by drl_train; zero: not settled */
+    double seconds, planned;                /* spent on its steps; given for all of them, zero in runs by steps */
 } drl__train_state;
 
 /* What training keeps for one of the networks: blocks of `params` or `state` floats. */
@@ -9384,7 +9419,9 @@ static const drl__field drl__state_fields[] = {
     { "step", DRL__U64, offsetof(drl__train_state, step) },                  { "rollbacks", DRL__INT, offsetof(drl__train_state, rollbacks) },
     { "rate_scale", DRL__DOUBLE, offsetof(drl__train_state, rate_scale) },   { "rate_factor", DRL__DOUBLE, offsetof(drl__train_state, rate_factor) },
     { "beta1_power", DRL__DOUBLE, offsetof(drl__train_state, beta1_power) },
-    { "beta2_power", DRL__DOUBLE, offsetof(drl__train_state, beta2_power) }, { "grad_average", DRL__DOUBLE, offsetof(drl__train_state, grad_average) }
+    { "beta2_power", DRL__DOUBLE, offsetof(drl__train_state, beta2_power) }, { "grad_average", DRL__DOUBLE, offsetof(drl__train_state, grad_average) },
+    { "total", DRL__U64, offsetof(drl__train_state, total) },                { "seconds", DRL__DOUBLE, offsetof(drl__train_state, seconds) },
+    { "planned", DRL__DOUBLE, offsetof(drl__train_state, planned) }
 };
 
 static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, drl_train_desc *d)
@@ -9881,6 +9918,8 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int 
         report->rollbacks = tr->now.rollbacks;
         report->levels = m->desc.levels;
         report->level = tr->level;
+        report->total = tr->now.total;
+        report->seconds = tr->now.seconds;
     }
     return DRL_OK;
 }
@@ -9888,7 +9927,8 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int 
 DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
 {
     int rollbacks, i;
-    double rate_scale;
+    double rate_scale, planned;
+    uint64_t total;
     if (!tr) return DRL_E_ARGUMENT;
     if (tr->desc.snapshot < 0) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: no good state is kept, `snapshot` is negative");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: the model holds the averaged weights; call drl_trainer_swap_average first");
@@ -9902,7 +9942,11 @@ DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
     memcpy(tr->level, tr->good_level, (size_t)tr->model->desc.levels * sizeof *tr->level);
     rollbacks = tr->now.rollbacks + 1;
     rate_scale = tr->now.rate_scale * 0.5;
+    total = tr->now.total;
+    planned = tr->now.planned;
     tr->now = tr->good;
+    tr->now.total = total;
+    tr->now.planned = planned;
     tr->now.rollbacks = rollbacks;
     tr->now.rate_scale = rate_scale;
     return DRL_OK;
@@ -9926,6 +9970,85 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *tr)
         drl__net_prepare(part->net, tr->averaged ? DRL__NORM_CONVERGED : DRL__NORM_KEPT);
     }
     return DRL_OK;
+}
+
+#define DRL__STEPS_MAX ((uint64_t)1 << 36)      /* streams of random numbers hold as many */
+#define DRL__SECONDS_MAX 1e12
+
+/* What a description asks for that cannot be done, as a sentence in the context. */
+static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data, const drl_run_desc *d)
+{
+    drl_ctx *ctx = tr->ctx;
+    if (!data == !d->source) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: either a data set or a source of images is needed");
+    if (d->steps && d->seconds != 0) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %u steps and %g seconds; give one of them", d->steps, d->seconds);
+    if (d->steps >= DRL__STEPS_MAX) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %u steps; at most %u are possible", d->steps, DRL__STEPS_MAX - 1);
+    if (!(d->seconds >= 0 && d->seconds < DRL__SECONDS_MAX)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %g seconds; more than 0 are needed, less than %g", d->seconds, DRL__SECONDS_MAX);
+    if (d->seconds > 0 && !d->clock) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %g seconds, and no clock to measure them", d->seconds);
+    if (!(d->fall <= (d->seconds > 0 ? 0.9 : 1.0))) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the rate is to fall over %g of the run; at most 1, or 0.9 of seconds, are possible", d->fall);
+    if (!d->steps && !(d->seconds > 0) && !tr->now.total && !(tr->now.planned > 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: give steps or seconds; the trainer is not that of a run that could go on to its end");
+    if (!d->steps && !tr->now.total && !d->clock) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the run to go on with is one of %g seconds, and there is no clock", tr->now.planned);
+    if (tr->averaged) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the model holds the averaged weights; call drl_trainer_swap_average first");
+    return DRL_OK;
+}
+
+DRL_API drl_status drl_train(drl_trainer *tr, const drl_dataset *data, const drl_run_desc *desc)
+{
+    drl_train_report report;
+    drl_status status, before;
+    float *x0;
+    int *labels = NULL, i, limit, stop = 0;
+    double fall, left, start = 0;
+    size_t images, bytes;
+    if (!tr || !desc) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_train: a trainer and a description are needed");
+    status = drl__run_check(tr, data, desc);
+    if (status != DRL_OK) return status;
+    fall = desc->fall == 0 ? 0.5 : desc->fall < 0 ? 0.0 : desc->fall;
+    limit = !desc->rollbacks ? 5 : desc->rollbacks < 0 || tr->desc.snapshot < 0 ? 0 : desc->rollbacks;
+    images = (size_t)tr->desc.batch * tr->model->size * sizeof *x0;     /* the trainer has such blocks: the product is known to fit */
+    bytes = images + (size_t)tr->desc.batch * sizeof *labels;
+    x0 = (float *)drl__alloc(tr->ctx, bytes);
+    if (!x0) return DRL_E_MEMORY;
+    if (tr->model->desc.classes && (!data || data->labels)) labels = (int *)(void *)((unsigned char *)x0 + images);
+    if (desc->steps) {
+        tr->now.total = desc->steps;
+        tr->now.planned = 0;
+    } else if (desc->seconds > 0 && !(desc->seconds == tr->now.planned)) {
+        tr->now.total = 0;
+        tr->now.planned = desc->seconds;
+    }
+    memset(&report, 0, sizeof report);
+    while (!stop) {
+        drl_rng rng = drl_trainer_rng(tr);
+        if (!tr->now.total && tr->now.step && tr->now.seconds >= (1 - fall) * tr->now.planned) {
+            double total = (double)tr->now.step * tr->now.planned / tr->now.seconds;
+            tr->now.total = total < 1 ? 1 : total < (double)(DRL__STEPS_MAX - 1) ? (uint64_t)(total + 0.5) : DRL__STEPS_MAX - 1;
+        }
+        if (tr->now.total && tr->now.step >= tr->now.total) break;
+        left = tr->now.total && fall > 0 ? (1 - (double)tr->now.step / (double)tr->now.total) * (1 / fall) : 1.0;
+        tr->now.rate_factor = left < 1 ? left : 1.0;
+        before = tr->ctx->status;
+        if (desc->clock) start = desc->clock(desc->user);
+        if (data) status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height, tr->model->desc.width, x0, labels);
+        else status = desc->source(desc->user, tr->ctx, &rng, tr->desc.batch, x0, labels);
+        for (i = 0; i < tr->desc.batch && data && labels && status == DRL_OK; ++i) ++labels[i];
+        if (status == DRL_OK) status = drl_trainer_step(tr, x0, labels, &report);
+        if (desc->clock) {
+            double spent = desc->clock(desc->user) - start;
+            if (spent > 0 && spent < DRL__SECONDS_MAX / 2 - tr->now.seconds) tr->now.seconds += spent;     /* a clock that was set back does not count */
+            report.seconds = tr->now.seconds;
+        }
+        if (status == DRL_E_DIVERGED && tr->now.rollbacks < limit) {
+            report.diverged = drl_ctx_message(tr->ctx);
+            if (desc->on_step) stop = desc->on_step(desc->user, &report);
+            report.diverged = NULL;
+            if (before == DRL_OK) drl_ctx_clear(tr->ctx);
+            status = drl_trainer_rollback(tr);
+        } else if (status == DRL_OK && desc->on_step) stop = desc->on_step(desc->user, &report);
+        if (status != DRL_OK) break;
+    }
+    drl__free(tr->ctx, x0);
+    return status == DRL_OK && stop ? DRL_RUNNING : status;
 }
 
 #ifndef DRL_NO_STDIO
@@ -10000,7 +10123,8 @@ static int drl__checkpoint_finite(const drl_array *a)
 static int drl__state_sound(const drl__train_state *now)
 {
     double most = now->step ? 1 - 1e-9 : 1;         /* beta^step: one minus it divides the moments */
-    return now->step < (uint64_t)1 << 36 && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
+    return now->step < DRL__STEPS_MAX && now->total < DRL__STEPS_MAX && now->seconds >= 0 && now->seconds < DRL__SECONDS_MAX &&
+           now->planned >= 0 && now->planned < DRL__SECONDS_MAX && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
            now->rate_factor >= 0 && now->rate_factor <= 1 && now->beta1_power >= 0 && now->beta1_power <= most && now->beta2_power >= 0 &&
            now->beta2_power <= most && now->grad_average >= 0 && now->grad_average < 1e30;
 }

@@ -41,6 +41,7 @@ static struct world {                                   /* everything that a ref
     drl_sample_desc how, how_energy;
     drl_model_desc md, md2;
     drl_train_desc td, td2;
+    drl_run_desc run;
     drl_train_report report;
     drl_langevin_desc langevin;
     drl_mcmc_desc chains;
@@ -158,6 +159,7 @@ static void make_desc(void)
     memset(&w.td, 0, sizeof w.td);
     w.td.batch = BATCH; w.td.seed = 1;
     w.td2 = w.td;
+    w.run.steps = 1;
 }
 
 static void make_trainer(void)
@@ -559,6 +561,7 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_trainer_size,           "p:model o:td p:size",                    drl_trainer_size(MODEL, (drl_train_desc *)A(1), (size_t *)A(2))) \
   Q(drl_trainer_destroy,        "o:nothing",                              DO(drl_trainer_destroy(TRAINER))) \
   S(drl_trainer_step,           "p:trainer v:x o:label o:report",         drl_trainer_step(TRAINER, V(1), (int *)A(2), (drl_train_report *)A(3))) \
+  S(drl_train,                  "p:trainer p:ds p:run",                   drl_train(TRAINER, (drl_dataset *)A(1), (drl_run_desc *)A(2))) \
   S(drl_trainer_rollback,       "p:trainer",                              drl_trainer_rollback(TRAINER)) \
   Q(drl_trainer_steps,          "p:trainer",                              UNLESS(!TRAINER && !drl_trainer_steps(TRAINER))) \
   S(drl_trainer_set_rate,       "p:trainer n:1!-1!2!nan!inf",             drl_trainer_set_rate(TRAINER, D(1))) \

@@ -195,6 +195,16 @@ static drl_status op_trainer(void)       { drl_train_desc d = plan(); return drl
 static drl_status op_trainer_size(void)  { drl_train_desc d = plan(); return drl_trainer_size(model, &d, &made.size); }
 static drl_status op_step(void)          { return drl_trainer_step(trainer, x0, label, NULL); }
 static drl_status op_rollback(void)      { drl_status s = drl_trainer_step(trainer, x0, label, NULL); return s == DRL_OK ? drl_trainer_rollback(trainer) : s; }
+static drl_status op_train(void)
+{
+    drl_dataset d;
+    drl_run_desc run;
+    memset(&d, 0, sizeof d);
+    memset(&run, 0, sizeof run);
+    d.count = BATCH; d.height = d.width = SIDE; d.channels = 1; d.pixels = pixels;
+    run.steps = drl_trainer_steps(trainer) + 1;
+    return drl_train(trainer, &d, &run);
+}
 static drl_status op_swap(void)          { drl_status s = drl_trainer_swap_average(trainer); return s == DRL_OK ? drl_trainer_swap_average(trainer) : s; }
 static drl_status op_checkpoint(void)    { return drl_trainer_save(trainer, out_path); }
 static drl_status op_resume(void)        { return drl_trainer_resume(trainer, checkpoint_path); }
@@ -274,6 +284,7 @@ static const operation operations[] = {
     { "drl_model_save_size", op_save_size, 1, 0 },      { "drl_model_save_memory", op_save_memory, 1, 0 },
     { "drl_model_save", op_save, 1, WRITES },           { "drl_trainer_create", op_trainer, 1, 0 },
     { "drl_trainer_size", op_trainer_size, 0, 0 },      { "drl_trainer_step", op_step, 0, CHANGES },
+    { "drl_train", op_train, 1, CHANGES },
     { "drl_trainer_rollback", op_rollback, 0, CHANGES }, { "drl_trainer_swap_average", op_swap, 0, 0 },
     { "drl_trainer_save", op_checkpoint, 0, WRITES },   { "drl_trainer_resume", op_resume, 2, READS | CHANGES },
     { "drl_checkpoint_describe", op_describe, 2, READS }, { "drl_sampler_create", op_sampler, 1, 0 },

@@ -1106,6 +1106,182 @@ static void steep_start(void)
     }
 }
 
+/* -- drl_train -- */
+
+/* A clock that says how often it was asked: each step takes `takes` seconds, what lies between two steps as many as it pleases. */
+typedef struct fake { double now, takes; int asked, stop_at, calls, diverged; drl_trainer *tr; double rate[64]; } fake;
+
+static double fake_clock(void *user)
+{
+    fake *f = (fake *)user;
+    f->now += f->asked++ % 2 ? f->takes : 1000.0;
+    return f->now;
+}
+
+static drl_status fake_source(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels)
+{
+    (void)ctx; (void)rng; (void)labels;
+    pictures(((fake *)user)->tr, x0, n);
+    return DRL_OK;
+}
+
+static int fake_step(void *user, const drl_train_report *report)
+{
+    fake *f = (fake *)user;
+    if (report->diverged) { ++f->diverged; return 0; }
+    if (report->step < 64) f->rate[report->step] = f->tr->now.rate_factor;
+    ++f->calls;
+    return (int)report->step == f->stop_at;
+}
+
+/* One run, or one that is stopped at step `stop`, saved, and resumed by another trainer with the description `again`. */
+static setup fake_run(const drl_run_desc *first, const drl_run_desc *again, int stop, double takes, fake *f, drl_status want)
+{
+    drl_model_desc md = tiny();
+    drl_train_desc td = plan();
+    drl_run_desc d = *first;
+    setup s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+    memset(f, 0, sizeof *f);
+    f->tr = s.tr; f->takes = takes; f->stop_at = stop;
+    d.clock = fake_clock; d.source = fake_source; d.on_step = fake_step; d.user = f;
+    CHECK(drl_train(s.tr, NULL, &d) == (stop ? DRL_RUNNING : want), "stop at %d: %s", stop, drl_ctx_message(s.ctx));
+    if (!stop) return s;
+    CHECK_OK(s.ctx, drl_trainer_save(s.tr, path));
+    unmake(&s);
+    s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 99);
+    CHECK_OK(s.ctx, drl_trainer_resume(s.tr, path));
+    f->tr = s.tr; f->stop_at = 0;
+    d.steps = again->steps; d.seconds = again->seconds;
+    CHECK(drl_train(s.tr, NULL, &d) == want, "resumed: %s", drl_ctx_message(s.ctx));
+    remove(path);
+    return s;
+}
+
+/* With the same clock a run ends with the same bits, stopped and resumed or not, by steps and by time, before and after the total is settled. */
+static void runs_resume(void)
+{
+    static const int stops[5] = { 3, 5, 9, 12, 16 };
+    int by_time, i, k;
+    for (by_time = 0; by_time < 2; ++by_time) {
+        drl_run_desc d, none;
+        float *want;
+        setup s;
+        fake f, g;
+        size_t n;
+        memset(&d, 0, sizeof d);
+        memset(&none, 0, sizeof none);
+        if (by_time) d.seconds = 40; else d.steps = 16;
+        s = fake_run(&d, NULL, 0, 2.5, &f, DRL_OK);
+        n = state_of(&s, &want);
+        CHECK(s.tr->now.step == 16 && s.tr->now.total == 16 && s.tr->now.seconds == 40, "%u steps of %u, %g s", (unsigned)s.tr->now.step, (unsigned)s.tr->now.total, s.tr->now.seconds);
+        for (i = 1; i <= 16; ++i) {                             /* constant, then falling, by the step before */
+            double left = 2 * (1 - (i - 1) / 16.0);
+            CHECK(f.rate[i] == (left < 1 ? left : 1), "step %d: rate %g", i, f.rate[i]);
+        }
+        unmake(&s);
+        for (i = 0; i < 5; ++i)
+            for (k = 0; k < 2; ++k) {                           /* resumed with the same words, and with none */
+                s = fake_run(&d, k ? &none : &d, stops[i], 2.5, &g, DRL_OK);
+                expect_state(&s, want, n, by_time ? "by time" : "by steps");
+                CHECK(!memcmp(f.rate, g.rate, sizeof f.rate), "stopped at %d: other rates", stops[i]);
+                unmake(&s);
+            }
+        free(want);
+    }
+}
+
+static void runs_change(void)
+{
+    drl_run_desc d, more;
+    drl_model_desc md = tiny();
+    drl_train_desc td = plan();
+    setup s;
+    fake f;
+    int i;
+    memset(&d, 0, sizeof d);
+    memset(&more, 0, sizeof more);
+    d.seconds = 40;
+    more.seconds = 80;                                          /* the total grows with the time: 12 steps in 30 s make 32 in 80 */
+    s = fake_run(&d, &more, 12, 2.5, &f, DRL_OK);
+    CHECK(s.tr->now.total == 32 && s.tr->now.step == 32 && f.rate[13] == 1 && f.rate[32] == 2 * (1 - 31 / 32.0), "%u of %u", (unsigned)s.tr->now.step, (unsigned)s.tr->now.total);
+    unmake(&s);
+    more.seconds = 20;                                          /* less than is spent: over */
+    s = fake_run(&d, &more, 12, 2.5, &f, DRL_OK);
+    CHECK(s.tr->now.step == 12, "%u steps", (unsigned)s.tr->now.step);
+    unmake(&s);
+    more.seconds = 0;
+    more.steps = 20;
+    s = fake_run(&d, &more, 12, 2.5, &f, DRL_OK);
+    CHECK(s.tr->now.step == 20 && f.rate[20] == 2 * (1 - 19 / 20.0), "%u steps", (unsigned)s.tr->now.step);
+    unmake(&s);
+    memset(&d, 0, sizeof d);
+    d.steps = 9; d.fall = 2.0 / 3;
+    s = fake_run(&d, NULL, 0, 1, &f, DRL_OK);
+    for (i = 1; i <= 9; ++i) CHECK(fabs(f.rate[i] - (i < 4 ? 1 : 1.5 * (1 - (i - 1) / 9.0))) < 1e-12, "step %d: rate %g", i, f.rate[i]);
+    unmake(&s);
+    d.fall = -1;
+    d.seconds = 9; d.steps = 0;
+    s = fake_run(&d, NULL, 0, 1, &f, DRL_OK);
+    CHECK(s.tr->now.step == 9 && f.rate[9] == 1, "%u steps, rate %g", (unsigned)s.tr->now.step, f.rate[9]);
+    unmake(&s);
+    s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);                          /* what cannot be done, and changes nothing */
+    memset(&f, 0, sizeof f);
+    for (i = 0; i < 9; ++i) {
+        memset(&d, 0, sizeof d);
+        d.steps = 4; d.source = fake_source; d.user = &f;
+        f.tr = s.tr; f.takes = 1;
+        if (i == 0) d.source = NULL;
+        if (i == 1) d.seconds = 4;
+        if (i == 2) d.steps = (uint64_t)1 << 36;
+        if (i == 3) { d.steps = 0; d.seconds = -1; d.clock = fake_clock; }
+        if (i == 4) { d.steps = 0; d.seconds = 4; }
+        if (i == 5) d.fall = 1.01;
+        if (i == 6) { d.steps = 0; d.seconds = 4; d.clock = fake_clock; d.fall = 0.95; }
+        if (i == 7) d.steps = 0;
+        if (i == 8) d.fall = NAN;
+        CHECK(drl_train(s.tr, NULL, &d) == DRL_E_ARGUMENT && strlen(drl_ctx_message(s.ctx)) > 20 && !s.tr->now.step && !s.tr->now.total, "case %d: %s", i, drl_ctx_message(s.ctx));
+        drl_ctx_clear(s.ctx);
+    }
+    unmake(&s);
+    td.learning_rate = 0.9f; td.warmup = -1; td.snapshot = 4;   /* diverges, again and again */
+    s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+    memset(&d, 0, sizeof d);
+    memset(&f, 0, sizeof f);
+    d.steps = 3000; d.rollbacks = 2; d.source = fake_source; d.on_step = fake_step; d.user = &f;
+    f.tr = s.tr;
+    CHECK(drl_train(s.tr, NULL, &d) == DRL_E_DIVERGED && f.diverged == 2 && s.tr->now.rollbacks == 2 && s.tr->now.total == 3000, "%d rollbacks, total %u", f.diverged, (unsigned)s.tr->now.total);
+    unmake(&s);
+}
+
+/* A data set's labels count from 0, classes from 1; the batch is given back, and no memory is a status. */
+static void runs_of_data(void)
+{
+    static uint8_t pixels[4 * IMAGE], labels[4] = { 0, 1, 2, 1 };
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    drl_dataset ds;
+    drl_run_desc d;
+    setup s;
+    size_t held;
+    int i;
+    for (i = 0; i < 4 * IMAGE; ++i) pixels[i] = (uint8_t)(i * 37);
+    memset(&ds, 0, sizeof ds);
+    memset(&d, 0, sizeof d);
+    ds.count = 4; ds.height = 4; ds.width = IMAGE / 4; ds.channels = 1; ds.classes = 3; ds.pixels = pixels; ds.labels = labels;
+    d.steps = 2;
+    s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+    held = drl_ctx_bytes_used(s.ctx);
+    CHECK_OK(s.ctx, drl_train(s.tr, &ds, &d));
+    CHECK(s.tr->now.step == 2 && drl_ctx_bytes_used(s.ctx) == held, "%u steps, %d bytes more", (unsigned)s.tr->now.step, (int)(drl_ctx_bytes_used(s.ctx) - held));
+    labels[0] = labels[1] = labels[2] = labels[3] = 3;
+    d.steps = 3;
+    CHECK(drl_train(s.tr, &ds, &d) == DRL_E_ARGUMENT && strstr(drl_ctx_message(s.ctx), "label 4"), "label 3 is class 4: %s", drl_ctx_message(s.ctx));
+    drl_ctx_clear(s.ctx);
+    ds.labels = NULL;
+    CHECK_OK(s.ctx, drl_train(s.tr, &ds, &d));
+    unmake(&s);
+}
+
 /* The counters and factors of a checkpoint: each alone, in its range and out of it. */
 static void sound_states(void)
 {
@@ -1113,16 +1289,19 @@ static void sound_states(void)
         { 0, 0, 1 }, { 0, 68719476735.0, 1 }, { 0, 68719476736.0, 0 }, { 1, 0, 1 }, { 1, 1073741823, 1 }, { 1, 1073741824, 0 }, { 1, -1, 0 },
         { 2, 0, 1 }, { 2, 1, 1 }, { 2, -1e-9, 0 }, { 2, 1.000001, 0 }, { 2, NAN, 0 }, { 3, 0, 1 }, { 3, 1, 1 }, { 3, -1e-9, 0 }, { 3, 1.000001, 0 }, { 3, NAN, 0 },
         { 4, 0, 1 }, { 4, 0.999999, 1 }, { 4, 1, 0 }, { 4, -1e-9, 0 }, { 4, NAN, 0 }, { 5, 0, 1 }, { 5, 0.999999, 1 }, { 5, 1, 0 }, { 5, -1e-9, 0 }, { 5, NAN, 0 },
-        { 6, 0, 1 }, { 6, 9e29, 1 }, { 6, 1e30, 0 }, { 6, -1e-9, 0 }, { 6, NAN, 0 } };
+        { 6, 0, 1 }, { 6, 9e29, 1 }, { 6, 1e30, 0 }, { 6, -1e-9, 0 }, { 6, NAN, 0 },
+        { 7, 0, 1 }, { 7, 9e11, 1 }, { 7, 1e12, 0 }, { 7, -1e-9, 0 }, { 7, NAN, 0 }, { 8, 0, 1 }, { 8, 9e11, 1 }, { 8, 1e12, 0 }, { 8, -1e-9, 0 }, { 8, NAN, 0 },
+        { 9, 0, 1 }, { 9, 68719476735.0, 1 }, { 9, 68719476736.0, 0 } };
     size_t i;
     for (i = 0; i < sizeof cases / sizeof *cases; ++i) {
         drl__train_state now;
-        double *const fields[5] = { &now.rate_scale, &now.rate_factor, &now.beta1_power, &now.beta2_power, &now.grad_average };
+        double *const fields[7] = { &now.rate_scale, &now.rate_factor, &now.beta1_power, &now.beta2_power, &now.grad_average, &now.seconds, &now.planned };
         memset(&now, 0, sizeof now);
         now.step = 7; now.rate_scale = now.rate_factor = 0.5; now.beta1_power = now.beta2_power = 0.25; now.grad_average = 2;
         if (cases[i].field == 0) { now.step = (uint64_t)cases[i].value; if (!now.step) now.beta1_power = now.beta2_power = 1; }
         if (cases[i].field == 1) now.rollbacks = (int)cases[i].value;
-        if (cases[i].field > 1) *fields[cases[i].field - 2] = cases[i].value;
+        if (cases[i].field == 9) now.total = (uint64_t)cases[i].value;
+        else if (cases[i].field > 1) *fields[cases[i].field - 2] = cases[i].value;
         CHECK(drl__state_sound(&now) == cases[i].sound, "field %d of a checkpoint's state with %g: %d", cases[i].field, cases[i].value, drl__state_sound(&now));
     }
 }
@@ -1707,6 +1886,9 @@ int main(int argc, char **argv)
     bad_labels();
     steep_start();
     sound_states();
+    runs_resume();
+    runs_change();
+    runs_of_data();
     divergence();
     score_matching(1, 0.05f);
     score_matching(0, 0.05f);
