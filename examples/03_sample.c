@@ -50,7 +50,9 @@ int main(int argc, char **argv)
     if (options_rest(&o, usage) != 1) { fprintf(stderr, "%s", usage); return 2; }
     if (how.count < 1) { fprintf(stderr, "--count %d: at least 1\n", how.count); return 2; }
 
-    if (drl_model_load(ctx, argv[1], &model) != DRL_OK) return fail(ctx, argv[1]);
+    memset(&d, 0, sizeof d);
+    d.batch = how.count < 32 ? how.count : 32;                  /* no more memory than these images need; results do not depend on it */
+    if (drl_model_load(ctx, argv[1], &d, &model) != DRL_OK) return fail(ctx, argv[1]);
     drl_model_describe(model, &d);
     if (!how.steps) how.steps = d.steps;
     pixels = (size_t)d.height * (size_t)d.width * (size_t)d.channels;

@@ -133,7 +133,8 @@ int main(int argc, char **argv)
     if (words > 1 || words != (file != NULL) || path.count < 2 || path.steps < 2 || images < 2 || t < 0) { fputs(usage, stderr); return 2; }
     if (snprintf(name, sizeof name, "%s.safetensors", prefix) >= (int)sizeof name) { fprintf(stderr, "--out: too long\n"); return 2; }
     if (file) {
-        if (drl_model_load(ctx, argv[1], &model) != DRL_OK) return fail(ctx, argv[1]);
+        md.batch = path.count < 32 ? path.count : 32;
+        if (drl_model_load(ctx, argv[1], &md, &model) != DRL_OK) return fail(ctx, argv[1]);
         if (drl_dataset_load(ctx, &file, 1, &loaded) != DRL_OK) return fail(ctx, file);
         data = loaded;
         if (half && !half_create(data, &halved)) { fprintf(stderr, "out of memory\n"); return 1; }

@@ -182,7 +182,7 @@ static drl_status op_model(void)         { drl_model_desc d = desc_of(DRL_FORM_D
 static drl_status op_model_cdrl(void)    { drl_model_desc d = desc_of(DRL_FORM_CDRL); return drl_model_create(ctx, &d, 1, &made.model); }
 static drl_status op_model_size(void)    { drl_model_desc d = desc_of(DRL_FORM_CDRL); return drl_model_size(ctx, &d, &made.size); }
 static drl_status op_load_memory(void)   { return drl_model_load_memory(ctx, model_file, model_size, NULL, &made.model); }
-static drl_status op_load(void)          { return drl_model_load(ctx, model_path, &made.model); }
+static drl_status op_load(void)          { return drl_model_load(ctx, model_path, NULL, &made.model); }
 static drl_status op_load_weights(void)  { return drl_model_load_weights(model, weights); }
 static drl_status op_save_size(void)     { return drl_model_save_size(model, &made.size); }
 static drl_status op_save_memory(void)
