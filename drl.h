@@ -496,8 +496,10 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * drl_file_read  - a regular file into one block (never NULL, freed by drl_file_free with the same ctx).
  * drl_file_write - bytes under a name: into a temporary file beside it, flushed, synced, then renamed over it. After a failure the
  * old file is as it was and the temporary is gone; after a crash at any moment the name holds the old bytes or the new ones. A
- * symbolic link is replaced, anything else that is not a regular file is refused. Every writer here works this way, with plain
- * stdio, from one thread per context; only a process that is killed while it writes leaves its PATH.PID-N.tmp behind.
+ * symbolic link is followed, and the file that it means is replaced (Windows: the link is). What is written over keeps its
+ * permissions, and its owner where the system allows that, but not its access control lists or hard links. Refused are read-only
+ * files, what is not a regular file (folders, devices, pipes), and what lies in /dev, /proc or /sys. Every writer here works this
+ * way, from one thread per context; only a process that is killed while it writes leaves its .drl-PID-N.tmp behind.
  * Fail with DRL_E_IO, DRL_E_MEMORY. */
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_file_read(drl_ctx *ctx, const char *path, void **data, size_t *size);
@@ -3430,6 +3432,7 @@ DRL_API void drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int 
 #include <stdio.h>
 #include <sys/stat.h>
 #if defined(_WIN32)
+#include <fcntl.h>
 #include <io.h>
 #include <process.h>
 #ifdef __cplusplus
@@ -3438,12 +3441,17 @@ extern "C"
 __declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to, unsigned long flags);
 #elif defined(__unix__) || defined(__APPLE__)
 #include <fcntl.h>
+#include <sys/types.h>
 #include <unistd.h>
-#if defined(__STRICT_ANSI__) && !defined(__cplusplus)      /* -std=c99 hides these two; C++ shows them */
+#if defined(__STRICT_ANSI__) && !defined(__cplusplus)      /* -std=c99 hides these; C++ shows them */
 #ifndef fileno
 extern int fileno(FILE *file);
 #endif
 extern int fsync(int descriptor);
+extern FILE *fdopen(int descriptor, const char *mode);
+extern int fchmod(int descriptor, mode_t mode);
+extern int fchown(int descriptor, uid_t owner, gid_t group);
+extern ssize_t readlink(const char *path, char *text, size_t capacity);
 #endif
 #endif
 
@@ -3470,6 +3478,12 @@ extern int fsync(int descriptor);
 #ifndef DRL__STAT
 #define DRL__STAT(path, info) _stat64(path, info)
 #endif
+#ifndef DRL__OPEN_NEW
+#define DRL__OPEN_NEW(path, mode) _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, mode)
+#endif
+#ifndef DRL__FDOPEN
+#define DRL__FDOPEN(descriptor) _fdopen(descriptor, "wb")
+#endif
 #ifndef DRL__FSYNC
 #define DRL__FSYNC(file) _commit(_fileno(file))
 #endif
@@ -3480,9 +3494,19 @@ extern int fsync(int descriptor);
 #ifndef DRL__STAT
 #define DRL__STAT(path, info) stat(path, info)
 #endif
+#ifndef DRL__OPEN_NEW                               /* fails when the name is taken, by a link as well */
+#define DRL__OPEN_NEW(path, mode) open(path, O_WRONLY | O_CREAT | O_EXCL, mode)
+#endif
+#ifndef DRL__FDOPEN
+#define DRL__FDOPEN(descriptor) fdopen(descriptor, "wb")
+#endif
+#ifndef DRL__FCHMOD
+#define DRL__FCHMOD(file, mode) fchmod(fileno(file), mode)
+#endif
 #ifndef DRL__FSYNC
 #define DRL__FSYNC(file) fsync(fileno(file))
 #endif
+#define DRL__POSIX_FILES                            /* links, permissions and owners */
 #endif
 #ifndef DRL__RENAME
 #define DRL__RENAME(from, to) rename(from, to)
@@ -3845,31 +3869,188 @@ DRL_API void drl_file_free(drl_ctx *ctx, void *data)
 typedef struct drl__out {
     drl__sink sink;
     drl_ctx *ctx;
-    const char *path;
-    char temporary[DRL__PATH_MAX];
+    const char *path;                       /* as the caller wrote it, for sentences */
+    char target[DRL__PATH_MAX];             /* the file that it means: links are followed */
+    char temporary[DRL__PATH_MAX];          /* beside the target */
+    size_t folder;                          /* bytes of the target's folder, slash included */
+#ifdef DRL__POSIX_FILES
+    int replaces;                           /* whether there is a file already; and that file's permissions and owner */
+    struct stat old;
+#endif
 } drl__out;
+
+#define DRL__TEMPORARY_MAX 40               /* bytes of ".drl-PROCESS-NUMBER.tmp", at most */
+#define DRL__TEMPORARIES   1000             /* names that are tried: others may be at work in the same folder */
+
+/* A new, empty file for writing; NULL with errno when there is none, or when the name is taken. `secret`: nobody else may read it yet. */
+#ifdef _MSC_VER
+#pragma warning(push)
+#pragma warning(disable : 4996)
+#endif
+static FILE *drl__create(const char *path, int secret)
+{
+#ifdef DRL__OPEN_NEW
+    FILE *file;
+    int descriptor, error;
+    errno = 0;
+#if defined(_WIN32)
+    (void)secret;
+    descriptor = DRL__OPEN_NEW(path, _S_IREAD | _S_IWRITE);
+#else
+    descriptor = DRL__OPEN_NEW(path, secret ? 0600 : 0666);
+#endif
+    if (descriptor < 0) return NULL;
+    file = DRL__FDOPEN(descriptor);
+    if (file) return file;
+    error = errno;
+#if defined(_WIN32)
+    _close(descriptor);
+#else
+    close(descriptor);
+#endif
+    DRL__REMOVE(path);
+    errno = error;
+    return NULL;
+#else
+    (void)secret;
+    return drl__fopen(path, "wb");
+#endif
+}
+#ifdef _MSC_VER
+#pragma warning(pop)
+#endif
+
+static size_t drl__folder_bytes(const char *path)
+{
+    size_t n = strlen(path);
+#if defined(_WIN32)
+    while (n > 0 && path[n - 1] != '/' && path[n - 1] != '\\' && path[n - 1] != ':') --n;
+#else
+    while (n > 0 && path[n - 1] != '/') --n;
+#endif
+    return n;
+}
+
+#ifdef DRL__POSIX_FILES
+#define DRL__LINKS_MAX 40                   /* in a row; a circle of links has no end */
+
+/* out->target <- the file that out->path means, link by link; a link to nothing means the file that it would be. */
+static drl_status drl__out_follow(drl__out *out)
+{
+    char *next = out->temporary;
+    int links;
+    for (links = 0; ; ++links) {
+        ssize_t got = readlink(out->target, next, sizeof out->temporary);
+        size_t n, folder;
+        if (got < 0) return DRL_OK;         /* no link */
+        n = (size_t)got;
+        folder = n && next[0] == '/' ? 0 : drl__folder_bytes(out->target);
+        if (links == DRL__LINKS_MAX) return drl__fail(out->ctx, DRL_E_IO, "cannot write (more than %d symbolic links in a row, or a circle of them): '%s'", links, out->path);
+        if (!n || folder + n >= sizeof out->target) return drl__fail(out->ctx, DRL_E_IO, "cannot write (the symbolic link leads to a path of %z bytes, 1 to %z are possible): '%s'", folder + n, sizeof out->target - 1, out->path);
+        memcpy(out->target + folder, next, n);
+        out->target[folder + n] = 0;
+    }
+}
+
+/* Whether the target's folder belongs to the system: /proc, /sys or /dev, reached by name or by link. What has its own file system below them,
+ * as /dev/shm, is an ordinary folder. */
+static int drl__out_in_system(const drl__out *out)
+{
+    static const char *const system[3] = { "/proc", "/sys", "/dev" };
+    struct stat root, folder, info;
+    char text[DRL__PATH_MAX];
+    int i;
+    memcpy(text, out->folder ? out->target : ".", out->folder ? out->folder : 1);
+    text[out->folder ? out->folder : 1] = 0;
+    if (DRL__STAT("/", &root) != 0 || DRL__STAT(text, &folder) != 0) return 0;      /* opening the temporary file will say what is wrong */
+    for (i = 0; i < 3; ++i) {
+        if (DRL__STAT(system[i], &info) != 0) continue;
+        if (info.st_dev == folder.st_dev && info.st_dev != root.st_dev) return 1;
+        if (info.st_dev == folder.st_dev && info.st_ino == folder.st_ino) return 1;
+    }
+    return 0;
+}
+
+/* What is there already, and whether it may be replaced. */
+static drl_status drl__out_look(drl__out *out)
+{
+    struct stat meant;
+    drl_status status;
+    errno = 0;
+    out->replaces = DRL__STAT(out->path, &out->old) == 0;
+    if (out->replaces && !S_ISREG(out->old.st_mode)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", out->path);
+    if (!out->replaces && errno != ENOENT && errno != ELOOP) return drl__io_fail(out->ctx, "write", out->path, errno ? errno : -1);
+    status = drl__out_follow(out);
+    if (status != DRL_OK) return status;
+    if (out->replaces && (DRL__STAT(out->target, &meant) != 0 || meant.st_dev != out->old.st_dev || meant.st_ino != out->old.st_ino))
+        return drl__fail(out->ctx, DRL_E_IO, "cannot write (the file that this link means has no name, or another one by now): '%s'", out->path);
+    if (out->replaces && !(out->old.st_mode & 0222)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (the file is read-only): '%s'", out->path);
+    if (out->replaces && access(out->target, W_OK) != 0) return drl__io_fail(out->ctx, "write", out->path, errno ? errno : -1);
+    out->folder = drl__folder_bytes(out->target);
+    if (drl__out_in_system(out)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (it lies in /dev, /proc or /sys): '%s'", out->path);
+    return DRL_OK;
+}
+
+/* Gives the finished file the owner, if the system lets us, and the permissions of the one that it replaces. Where owner or group become other
+ * ones, rights that were theirs alone are dropped. Returns an error number, 0 for none. */
+static int drl__out_permit(drl__out *out)
+{
+    struct stat now;
+    mode_t mode = (mode_t)(out->old.st_mode & 07777);
+    int file = fileno(out->sink.file);
+    errno = 0;
+    if (fstat(file, &now) != 0) return errno ? errno : -1;
+    if ((now.st_uid != out->old.st_uid || now.st_gid != out->old.st_gid) && fchown(file, out->old.st_uid, out->old.st_gid) != 0) {
+        if (now.st_gid != out->old.st_gid) mode = (mode_t)(mode & (0707 | (mode & 07) << 3));
+        mode = (mode_t)(mode & 0777);
+    }
+    if ((now.st_mode & 07777) == mode) return 0;
+    errno = 0;
+    return DRL__FCHMOD(out->sink.file, mode) != 0 ? (errno ? errno : -1) : 0;
+}
+#endif /* DRL__POSIX_FILES */
 
 static drl_status drl__out_open(drl__out *out, drl_ctx *ctx, const char *path)
 {
-    uint64_t size, process = 0;
     size_t length = strlen(path);
-    const char *mode = "wb";
+    uint64_t process = 0, number = 0;
+    int secret = 0;
     memset(&out->sink, 0, sizeof out->sink);
     out->ctx = ctx;
     out->path = path;
-    if (length + 64 > sizeof out->temporary) return drl__fail(ctx, DRL_E_IO, "cannot write: the path has %z bytes, %z are possible", length, sizeof out->temporary - 64);
-    if (drl__stat(path, &size) == 2) return drl__fail(ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", path);
-#if defined(_WIN32)
-    process = (uint64_t)_getpid();
-#elif defined(__unix__) || defined(__APPLE__)
+    if (!length) return drl__fail(ctx, DRL_E_IO, "cannot write: the path is empty");
+    if (length >= sizeof out->target) return drl__fail(ctx, DRL_E_IO, "cannot write: the path has %z bytes, %z are possible", length, sizeof out->target - 1);
+    memcpy(out->target, path, length + 1);
+#ifdef DRL__POSIX_FILES
+    {
+        drl_status status = drl__out_look(out);
+        if (status != DRL_OK) return status;
+    }
+    secret = out->replaces;                 /* until it has the permissions of the file that it replaces */
     process = (uint64_t)getpid();
-    mode = "wbx";                           /* never through a link that somebody has put there */
+#else
+    {
+        uint64_t size;
+#if defined(_WIN32)
+        struct _stat64 info;
+        process = (uint64_t)_getpid();
+        if (DRL__STAT(path, &info) == 0 && (info.st_mode & _S_IFMT) == _S_IFREG && !(info.st_mode & _S_IWRITE))
+            return drl__fail(ctx, DRL_E_IO, "cannot write (the file is read-only): '%s'", path);
+#else
+        process = (uint64_t)(uintptr_t)ctx; /* plain C knows no process: no two contexts of one program share a name */
 #endif
-    /* Process and context: no two writers at work share a name, and each finds its own leftovers again. */
-    drl__text(out->temporary, sizeof out->temporary, "%s.%u-%u.tmp", path, process, (uint64_t)(uintptr_t)ctx);
-    DRL__REMOVE(out->temporary);
-    out->sink.file = drl__fopen(out->temporary, mode);
-    if (!out->sink.file) return drl__io_fail(ctx, "open for writing", out->temporary, errno);
+        if (drl__stat(path, &size) == 2) return drl__fail(ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", path);
+    }
+    out->folder = drl__folder_bytes(out->target);
+#endif
+    if (out->folder + DRL__TEMPORARY_MAX > sizeof out->temporary)
+        return drl__fail(ctx, DRL_E_IO, "cannot write: the path of its folder has %z bytes, %z are possible beside a temporary file", out->folder, sizeof out->temporary - DRL__TEMPORARY_MAX);
+    memcpy(out->temporary, out->target, out->folder);
+    do {
+        drl__text(out->temporary + out->folder, sizeof out->temporary - out->folder, ".drl-%u-%u.tmp", process, number);
+        out->sink.file = drl__create(out->temporary, secret);
+    } while (!out->sink.file && errno == EEXIST && ++number < DRL__TEMPORARIES);
+    if (!out->sink.file) return drl__io_fail(ctx, "open for writing", out->path, errno);
     return DRL_OK;
 }
 
@@ -3880,23 +4061,24 @@ static drl_status drl__out_close(drl__out *out)
     int error = s->error;
     errno = 0;
     if (!error && DRL__FFLUSH(s->file) != 0) error = errno ? errno : -1;
+#ifdef DRL__POSIX_FILES
+    if (!error && out->replaces) error = drl__out_permit(out);
+#endif
     if (!error && DRL__FSYNC(s->file) != 0) error = errno ? errno : -1;
     if (DRL__FCLOSE(s->file) != 0 && !error) error = errno ? errno : -1;
     if (!error) {
         what = "rename the finished file";
-        if (DRL__RENAME(out->temporary, out->path) != 0) error = errno ? errno : -1;
+        if (DRL__RENAME(out->temporary, out->target) != 0) error = errno ? errno : -1;
     }
     if (error) {
         DRL__REMOVE(out->temporary);
         return drl__io_fail(out->ctx, what, out->path, error);
     }
-#if !defined(_WIN32) && (defined(__unix__) || defined(__APPLE__))
+#ifdef DRL__POSIX_FILES
     {   /* The new name reaches the disk with its directory. Not every file system can do that, and the file is whole either way. */
-        size_t n = strlen(out->path);
         int directory;
-        while (n > 0 && out->path[n - 1] != '/') --n;
-        memcpy(out->temporary, n ? out->path : ".", n ? n : 1);
-        out->temporary[n ? n : 1] = 0;
+        memcpy(out->temporary, out->folder ? out->target : ".", out->folder ? out->folder : 1);
+        out->temporary[out->folder ? out->folder : 1] = 0;
         directory = open(out->temporary, O_RDONLY);
         if (directory >= 0) {
             (void)fsync(directory);

@@ -966,7 +966,7 @@ static void scores(void)
 }
 
 /* A larger image on several threads: jobs must not start jobs. */
-/* A model of the demo's kind, with a batch of 32 and for training, is 50 MB: no address space is too small for it. */
+/* A model of the demo's kind, with a batch of 32 and for training, is 110 MB: no address space is too small for it. */
 static void small_machine(void)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
@@ -975,7 +975,7 @@ static void small_machine(void)
     memset(&d, 0, sizeof d);
     d.form = DRL_FORM_CDRL; d.height = 16; d.channels = 4; d.base = 16; d.classes = 10; d.trainable = 1;
     CHECK_OK(ctx, drl_model_size(ctx, &d, &bytes));
-    CHECK(bytes > 10000000 && bytes < 100000000, "%lu bytes", (unsigned long)bytes);
+    CHECK(bytes > 10000000 && bytes < 200000000, "%lu bytes", (unsigned long)bytes);
     drl_ctx_destroy(ctx);
 }
 
