@@ -199,7 +199,7 @@ demo_32() {     # a model of the demo's kind, trained with a batch of 16: 32 bit
     d=$out/demo32
     rm -rf $d
     mkdir -p $d
-    gcc -O2 -DDRL_NO_SIMD examples/06_tiles.c -o $d/tiles -lm && $d/tiles --steps 2 --size 16 --base 16 --k 2 --out $d/demo || return 1
+    gcc -O2 examples/06_tiles.c -o $d/tiles -lm && $d/tiles --steps 2 --size 16 --base 16 --k 2 --out $d/demo || return 1
     gcc -O2 -DDRL_NO_SIMD examples/03_sample.c -o $d/x86-64 -lm && $d/x86-64 $d/demo.safetensors --count 1 --k 8 --out $d/x86-64 || return 1
     gcc -m32 -msse2 -mfpmath=sse -O1 -DDRL_NO_SIMD $X32 examples/03_sample.c -o $d/i686 -lm && $d/i686 $d/demo.safetensors --count 1 --k 8 --out $d/i686 || return 1
     arm-linux-gnueabihf-gcc -O1 -static examples/03_sample.c -o $d/armhf -lm && qemu-arm $d/armhf $d/demo.safetensors --count 1 --k 8 --isa portable --out $d/armhf || return 1
