@@ -12,7 +12,7 @@
  *         drl_sample_desc how = {0};                                 // zero means: a good default
  *         how.count = 16;  how.seed = 42;
  *         if (drl_ctx_create(NULL, &ctx) != DRL_OK) return 1;
- *         if (drl_model_load(ctx, "sprites.safetensors", &m) != DRL_OK || drl_sample(m, &how, pixels) != DRL_OK)
+ *         if (drl_model_load(ctx, "sprites.safetensors", NULL, &m) != DRL_OK || drl_sample(m, &how, pixels) != DRL_OK)
  *             printf("%s\n", drl_ctx_message(ctx));                  // one sentence, with the numbers in it
  *         drl_model_destroy(m);
  *         drl_ctx_destroy(ctx);
@@ -502,8 +502,10 @@ DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rn
  * drl_file_read  - a regular file into one block (never NULL, freed by drl_file_free with the same ctx).
  * drl_file_write - bytes under a name: into a temporary file beside it, flushed, synced, then renamed over it. After a failure the
  * old file is as it was and the temporary is gone; after a crash at any moment the name holds the old bytes or the new ones. A
- * symbolic link is replaced, anything else that is not a regular file is refused. Every writer here works this way, with plain
- * stdio, from one thread per context; only a process that is killed while it writes leaves its PATH.PID-N.tmp behind.
+ * symbolic link is followed, and the file that it means is replaced (Windows: the link is). What is written over keeps its
+ * permissions, and its owner where the system allows that, but not its access control lists or hard links. Refused are read-only
+ * files, what is not a regular file (folders, devices, pipes), and what lies in /dev, /proc or /sys. Every writer here works this
+ * way, from one thread per context; only a process that is killed while it writes leaves its .drl-PID-N.tmp behind.
  * Fail with DRL_E_IO, DRL_E_MEMORY. */
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_file_read(drl_ctx *ctx, const char *path, void **data, size_t *size);
@@ -965,7 +967,7 @@ typedef struct drl_model_desc {
     float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL and with T1K */
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
-    int trainable;                          /* nonzero: with what drl_trainer needs. Off in drl_model_load */
+    int trainable;                          /* nonzero: with what drl_trainer needs */
     drl_form form;
     int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper), even, >= 4; zero means 32 with CDRL, and
                                              * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4; for
@@ -1006,8 +1008,9 @@ DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, flo
 
 /* Files (.safetensors): weights by name, and the description in __metadata__ as "drl.model". Plain DRL's are effective weights (spectral norm
  * folded in), named as here; CDRL's have the names and shapes of the published networks in PyTorch, norms apart, so that weights can be
- * exchanged. batch and trainable come from `use` (NULL: defaults), all else from the file. The file must
- * hold exactly the described networks' tensors. Memory that a model is loaded from may be read-only, and can go afterwards.
+ * exchanged. batch and trainable come from `use` (NULL: a batch of 32, not trainable), all else from the file: the batch that a model was
+ * trained with says nothing of the memory that sampling takes. The file must hold exactly the described networks' tensors. Memory that a model is loaded
+ * from may be read-only, and can go afterwards.
  * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own. Fails as drl_net_load. */
 DRL_API drl_status drl_model_save_memory(drl_model *model, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_model_save_size(drl_model *model, size_t *bytes);
@@ -1015,7 +1018,7 @@ DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t 
 DRL_API drl_status drl_model_load_weights(drl_model *model, const drl_safetensors *st);
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_model_save(drl_model *model, const char *path);
-DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, drl_model **model);
+DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_model_desc *use, drl_model **model);
 #endif
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -1241,6 +1244,7 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 
 #define DRL__ALIGN   64                     /* bytes; every block starts on a cache line */
 #define DRL__THREADS_MAX 64
+#define DRL__FLOATS_MAX ((size_t)PTRDIFF_MAX / sizeof(float) - DRL__ALIGN)     /* in one block: no object is larger than PTRDIFF_MAX bytes */
 #define DRL__COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Checked arithmetic on sizes: the only way in which sizes that come from outside are combined. */
@@ -2349,10 +2353,10 @@ static size_t drl__packed_floats(const drl_ctx *ctx, int out, size_t depth) { re
 /* A description with weights that can be addressed, packed as well. */
 static int drl__conv_sound(const drl_conv2d_desc *d)
 {
-    size_t n;
+    size_t n, taps = !d ? 0 : d->kernel == 1 ? 1 : d->winograd ? 36 : 9;       /* that are stored of each weight */
     return d && d->in_channels >= 1 && d->out_channels >= 1 && d->in_channels <= DRL__SIDE_MAX && d->out_channels <= DRL__SIDE_MAX &&
            (d->kernel == 0 || d->kernel == 1 || d->kernel == 3) && (unsigned)d->winograd <= 2 && !(d->winograd && d->kernel == 1) &&
-           drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) && drl__mul_fits(n, 36 * sizeof(float), &n);
+           drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) && drl__mul_fits(n, taps * sizeof(float), &n);
 }
 
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed)
@@ -2447,10 +2451,12 @@ static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d,
     return drl__winograd_planes(chunk, (size_t)drl__max(d->in_channels, d->out_channels), block) + weights;
 }
 
-/* Scratch for at most `jobs` at a time; for all passes, or for those without a parameter gradient. */
-static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs, int trains)
+/* Scratch for at most `jobs` at a time; for all passes, or for those without a parameter gradient. In 64 bits everywhere: where size_t has 32,
+ * one thread's share fits it, and that of all threads may not. */
+static uint64_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs, int trains)
 {
-    size_t threads = (size_t)jobs, most, floats, tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
+    size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
+    uint64_t threads = (uint64_t)jobs, most, floats;
     int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, (size_t)ctx->kernels->rows);          /* fewer images may have longer chunks */
     most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * 9 * (drl__few_forward(d) ? d->in_channels : 0));
     if (d->winograd) {
@@ -2458,13 +2464,13 @@ static size_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n
         if (floats > most) most = floats;
     }
     if (trains && drl__winograd_trains(d)) {
-        floats = drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels)
+        floats = (uint64_t)drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels)
                + drl__winograd_planes(chunk, (size_t)d->in_channels, drl__packed_floats(ctx, d->out_channels, 1));
         if (floats < DRL__ROUND16((size_t)n * (size_t)d->out_channels)) floats = DRL__ROUND16((size_t)n * (size_t)d->out_channels);
         return floats > most ? floats : most;
     }
     if (!trains) return most;
-    floats = drl__dw_floats(ctx, d) + DRL__ROUND16((size_t)n * (size_t)d->out_channels) + threads * drl__dw_job_floats(ctx, d, w);
+    floats = (uint64_t)drl__dw_floats(ctx, d) + DRL__ROUND16((size_t)n * (size_t)d->out_channels) + threads * drl__dw_job_floats(ctx, d, w);
     return floats > most ? floats : most;
 }
 
@@ -2477,7 +2483,10 @@ static int drl__conv_images_fit(const drl_conv2d_desc *d, int n, int h, int w)
 
 DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
 {
-    return ctx && drl__conv_sound(d) && drl__conv_images_fit(d, n, h, w) ? drl__conv_work(ctx, d, n, h, w, ctx->threads, 1) : 0;
+    uint64_t floats;
+    if (!ctx || !drl__conv_sound(d) || !drl__conv_images_fit(d, n, h, w)) return 0;
+    floats = drl__conv_work(ctx, d, n, h, w, ctx->threads, 1);
+    return floats <= DRL__FLOATS_MAX ? (size_t)floats : 0;
 }
 
 /* What all three passes demand; in and out have the channels of the forward pass. */
@@ -3083,8 +3092,10 @@ static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, i
 
 DRL_API size_t drl_group_norm_work_count(const drl_ctx *ctx, int n, int c)
 {
-    if (!ctx || n < 1 || c < 1 || c > DRL__SIDE_MAX || (size_t)n + 4 * DRL__THREADS_MAX > SIZE_MAX / 8 / sizeof(float) / DRL__ROUND16(c)) return 0;
-    return (size_t)ctx->threads * 4 * DRL__ROUND16(c) + (2 * (size_t)n + 2) * (size_t)c;
+    uint64_t floats;
+    if (!ctx || n < 1 || c < 1 || c > DRL__SIDE_MAX) return 0;
+    floats = (uint64_t)ctx->threads * 4 * DRL__ROUND16(c) + (2 * (uint64_t)n + 2) * (uint64_t)c;       /* below 2^57 */
+    return floats <= DRL__FLOATS_MAX ? (size_t)floats : 0;
 }
 
 static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups, const drl_tensor *x, const drl_tensor *y, float *work, drl__span_fn fn, drl__group_norm_args *a)
@@ -3265,9 +3276,14 @@ static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16
 DRL_API size_t drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c)
 {
     size_t tokens = 0, floats = 0;
-    if (!ctx || h < 1 || w < 1 || c < 1 || h > DRL__SIDE_MAX || w > DRL__SIDE_MAX || !drl__mul_fits((size_t)h, (size_t)w, &tokens) ||
-        !drl__mul_fits(tokens, (size_t)c + DRL__QUERIES + 16, &floats) || floats > SIZE_MAX / 2 / sizeof(float) / DRL__THREADS_MAX) return 0;
-    return (size_t)ctx->threads * drl__attention_each(tokens, (size_t)c);
+    if (!ctx || h < 1 || w < 1 || c < 1 || h > DRL__SIDE_MAX || w > DRL__SIDE_MAX) return 0;
+    if (!drl__mul_fits((size_t)h, (size_t)w, &tokens) ||
+        !drl__mul_fits(tokens, (size_t)c + DRL__QUERIES, &floats) ||
+        !drl__mul_fits(floats, 2, &floats) ||
+        floats > DRL__FLOATS_MAX ||
+        !drl__mul_fits(DRL__ROUND16(floats), (size_t)ctx->threads, &floats) ||
+        floats > DRL__FLOATS_MAX) return 0;
+    return floats;
 }
 
 static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, const drl_tensor *qkv, const drl_tensor *y, float *work, drl__attention_args *a)
@@ -3506,6 +3522,7 @@ DRL_API void drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int 
 #include <stdio.h>
 #include <sys/stat.h>
 #if defined(_WIN32)
+#include <fcntl.h>
 #include <io.h>
 #include <process.h>
 #ifdef __cplusplus
@@ -3514,12 +3531,17 @@ extern "C"
 __declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to, unsigned long flags);
 #elif defined(__unix__) || defined(__APPLE__)
 #include <fcntl.h>
+#include <sys/types.h>
 #include <unistd.h>
-#if defined(__STRICT_ANSI__) && !defined(__cplusplus)      /* -std=c99 hides these two; C++ shows them */
+#if defined(__STRICT_ANSI__) && !defined(__cplusplus)      /* -std=c99 hides these; C++ shows them */
 #ifndef fileno
 extern int fileno(FILE *file);
 #endif
 extern int fsync(int descriptor);
+extern FILE *fdopen(int descriptor, const char *mode);
+extern int fchmod(int descriptor, mode_t mode);
+extern int fchown(int descriptor, uid_t owner, gid_t group);
+extern ssize_t readlink(const char *path, char *text, size_t capacity);
 #endif
 #endif
 
@@ -3546,6 +3568,12 @@ extern int fsync(int descriptor);
 #ifndef DRL__STAT
 #define DRL__STAT(path, info) _stat64(path, info)
 #endif
+#ifndef DRL__OPEN_NEW
+#define DRL__OPEN_NEW(path, mode) _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, mode)
+#endif
+#ifndef DRL__FDOPEN
+#define DRL__FDOPEN(descriptor) _fdopen(descriptor, "wb")
+#endif
 #ifndef DRL__FSYNC
 #define DRL__FSYNC(file) _commit(_fileno(file))
 #endif
@@ -3556,9 +3584,19 @@ extern int fsync(int descriptor);
 #ifndef DRL__STAT
 #define DRL__STAT(path, info) stat(path, info)
 #endif
+#ifndef DRL__OPEN_NEW                               /* fails when the name is taken, by a link as well */
+#define DRL__OPEN_NEW(path, mode) open(path, O_WRONLY | O_CREAT | O_EXCL, mode)
+#endif
+#ifndef DRL__FDOPEN
+#define DRL__FDOPEN(descriptor) fdopen(descriptor, "wb")
+#endif
+#ifndef DRL__FCHMOD
+#define DRL__FCHMOD(file, mode) fchmod(fileno(file), mode)
+#endif
 #ifndef DRL__FSYNC
 #define DRL__FSYNC(file) fsync(fileno(file))
 #endif
+#define DRL__POSIX_FILES                            /* links, permissions and owners */
 #endif
 #ifndef DRL__RENAME
 #define DRL__RENAME(from, to) rename(from, to)
@@ -3921,31 +3959,188 @@ DRL_API void drl_file_free(drl_ctx *ctx, void *data)
 typedef struct drl__out {
     drl__sink sink;
     drl_ctx *ctx;
-    const char *path;
-    char temporary[DRL__PATH_MAX];
+    const char *path;                       /* as the caller wrote it, for sentences */
+    char target[DRL__PATH_MAX];             /* the file that it means: links are followed */
+    char temporary[DRL__PATH_MAX];          /* beside the target */
+    size_t folder;                          /* bytes of the target's folder, slash included */
+#ifdef DRL__POSIX_FILES
+    int replaces;                           /* whether there is a file already; and that file's permissions and owner */
+    struct stat old;
+#endif
 } drl__out;
+
+#define DRL__TEMPORARY_MAX 40               /* bytes of ".drl-PROCESS-NUMBER.tmp", at most */
+#define DRL__TEMPORARIES   1000             /* names that are tried: others may be at work in the same folder */
+
+/* A new, empty file for writing; NULL with errno when there is none, or when the name is taken. `secret`: nobody else may read it yet. */
+#ifdef _MSC_VER
+#pragma warning(push)
+#pragma warning(disable : 4996)
+#endif
+static FILE *drl__create(const char *path, int secret)
+{
+#ifdef DRL__OPEN_NEW
+    FILE *file;
+    int descriptor, error;
+    errno = 0;
+#if defined(_WIN32)
+    (void)secret;
+    descriptor = DRL__OPEN_NEW(path, _S_IREAD | _S_IWRITE);
+#else
+    descriptor = DRL__OPEN_NEW(path, secret ? 0600 : 0666);
+#endif
+    if (descriptor < 0) return NULL;
+    file = DRL__FDOPEN(descriptor);
+    if (file) return file;
+    error = errno;
+#if defined(_WIN32)
+    _close(descriptor);
+#else
+    close(descriptor);
+#endif
+    DRL__REMOVE(path);
+    errno = error;
+    return NULL;
+#else
+    (void)secret;
+    return drl__fopen(path, "wb");
+#endif
+}
+#ifdef _MSC_VER
+#pragma warning(pop)
+#endif
+
+static size_t drl__folder_bytes(const char *path)
+{
+    size_t n = strlen(path);
+#if defined(_WIN32)
+    while (n > 0 && path[n - 1] != '/' && path[n - 1] != '\\' && path[n - 1] != ':') --n;
+#else
+    while (n > 0 && path[n - 1] != '/') --n;
+#endif
+    return n;
+}
+
+#ifdef DRL__POSIX_FILES
+#define DRL__LINKS_MAX 40                   /* in a row; a circle of links has no end */
+
+/* out->target <- the file that out->path means, link by link; a link to nothing means the file that it would be. */
+static drl_status drl__out_follow(drl__out *out)
+{
+    char *next = out->temporary;
+    int links;
+    for (links = 0; ; ++links) {
+        ssize_t got = readlink(out->target, next, sizeof out->temporary);
+        size_t n, folder;
+        if (got < 0) return DRL_OK;         /* no link */
+        n = (size_t)got;
+        folder = n && next[0] == '/' ? 0 : drl__folder_bytes(out->target);
+        if (links == DRL__LINKS_MAX) return drl__fail(out->ctx, DRL_E_IO, "cannot write (more than %d symbolic links in a row, or a circle of them): '%s'", links, out->path);
+        if (!n || folder + n >= sizeof out->target) return drl__fail(out->ctx, DRL_E_IO, "cannot write (the symbolic link leads to a path of %z bytes, 1 to %z are possible): '%s'", folder + n, sizeof out->target - 1, out->path);
+        memcpy(out->target + folder, next, n);
+        out->target[folder + n] = 0;
+    }
+}
+
+/* Whether the target's folder belongs to the system: /proc, /sys or /dev, reached by name or by link. What has its own file system below them,
+ * as /dev/shm, is an ordinary folder. */
+static int drl__out_in_system(const drl__out *out)
+{
+    static const char *const system[3] = { "/proc", "/sys", "/dev" };
+    struct stat root, folder, info;
+    char text[DRL__PATH_MAX];
+    int i;
+    memcpy(text, out->folder ? out->target : ".", out->folder ? out->folder : 1);
+    text[out->folder ? out->folder : 1] = 0;
+    if (DRL__STAT("/", &root) != 0 || DRL__STAT(text, &folder) != 0) return 0;      /* opening the temporary file will say what is wrong */
+    for (i = 0; i < 3; ++i) {
+        if (DRL__STAT(system[i], &info) != 0) continue;
+        if (info.st_dev == folder.st_dev && info.st_dev != root.st_dev) return 1;
+        if (info.st_dev == folder.st_dev && info.st_ino == folder.st_ino) return 1;
+    }
+    return 0;
+}
+
+/* What is there already, and whether it may be replaced. */
+static drl_status drl__out_look(drl__out *out)
+{
+    struct stat meant;
+    drl_status status;
+    errno = 0;
+    out->replaces = DRL__STAT(out->path, &out->old) == 0;
+    if (out->replaces && !S_ISREG(out->old.st_mode)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", out->path);
+    if (!out->replaces && errno != ENOENT && errno != ELOOP) return drl__io_fail(out->ctx, "write", out->path, errno ? errno : -1);
+    status = drl__out_follow(out);
+    if (status != DRL_OK) return status;
+    if (out->replaces && (DRL__STAT(out->target, &meant) != 0 || meant.st_dev != out->old.st_dev || meant.st_ino != out->old.st_ino))
+        return drl__fail(out->ctx, DRL_E_IO, "cannot write (the file that this link means has no name, or another one by now): '%s'", out->path);
+    if (out->replaces && !(out->old.st_mode & 0222)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (the file is read-only): '%s'", out->path);
+    if (out->replaces && access(out->target, W_OK) != 0) return drl__io_fail(out->ctx, "write", out->path, errno ? errno : -1);
+    out->folder = drl__folder_bytes(out->target);
+    if (drl__out_in_system(out)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (it lies in /dev, /proc or /sys): '%s'", out->path);
+    return DRL_OK;
+}
+
+/* Gives the finished file the owner, if the system lets us, and the permissions of the one that it replaces. Where owner or group become other
+ * ones, rights that were theirs alone are dropped. Returns an error number, 0 for none. */
+static int drl__out_permit(drl__out *out)
+{
+    struct stat now;
+    mode_t mode = (mode_t)(out->old.st_mode & 07777);
+    int file = fileno(out->sink.file);
+    errno = 0;
+    if (fstat(file, &now) != 0) return errno ? errno : -1;
+    if ((now.st_uid != out->old.st_uid || now.st_gid != out->old.st_gid) && fchown(file, out->old.st_uid, out->old.st_gid) != 0) {
+        if (now.st_gid != out->old.st_gid) mode = (mode_t)(mode & (0707 | (mode & 07) << 3));
+        mode = (mode_t)(mode & 0777);
+    }
+    if ((now.st_mode & 07777) == mode) return 0;
+    errno = 0;
+    return DRL__FCHMOD(out->sink.file, mode) != 0 ? (errno ? errno : -1) : 0;
+}
+#endif /* DRL__POSIX_FILES */
 
 static drl_status drl__out_open(drl__out *out, drl_ctx *ctx, const char *path)
 {
-    uint64_t size, process = 0;
     size_t length = strlen(path);
-    const char *mode = "wb";
+    uint64_t process = 0, number = 0;
+    int secret = 0;
     memset(&out->sink, 0, sizeof out->sink);
     out->ctx = ctx;
     out->path = path;
-    if (length + 64 > sizeof out->temporary) return drl__fail(ctx, DRL_E_IO, "cannot write: the path has %z bytes, %z are possible", length, sizeof out->temporary - 64);
-    if (drl__stat(path, &size) == 2) return drl__fail(ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", path);
-#if defined(_WIN32)
-    process = (uint64_t)_getpid();
-#elif defined(__unix__) || defined(__APPLE__)
+    if (!length) return drl__fail(ctx, DRL_E_IO, "cannot write: the path is empty");
+    if (length >= sizeof out->target) return drl__fail(ctx, DRL_E_IO, "cannot write: the path has %z bytes, %z are possible", length, sizeof out->target - 1);
+    memcpy(out->target, path, length + 1);
+#ifdef DRL__POSIX_FILES
+    {
+        drl_status status = drl__out_look(out);
+        if (status != DRL_OK) return status;
+    }
+    secret = out->replaces;                 /* until it has the permissions of the file that it replaces */
     process = (uint64_t)getpid();
-    mode = "wbx";                           /* never through a link that somebody has put there */
+#else
+    {
+        uint64_t size;
+#if defined(_WIN32)
+        struct _stat64 info;
+        process = (uint64_t)_getpid();
+        if (DRL__STAT(path, &info) == 0 && (info.st_mode & _S_IFMT) == _S_IFREG && !(info.st_mode & _S_IWRITE))
+            return drl__fail(ctx, DRL_E_IO, "cannot write (the file is read-only): '%s'", path);
+#else
+        process = (uint64_t)(uintptr_t)ctx; /* plain C knows no process: no two contexts of one program share a name */
 #endif
-    /* Process and context: no two writers at work share a name, and each finds its own leftovers again. */
-    drl__text(out->temporary, sizeof out->temporary, "%s.%u-%u.tmp", path, process, (uint64_t)(uintptr_t)ctx);
-    DRL__REMOVE(out->temporary);
-    out->sink.file = drl__fopen(out->temporary, mode);
-    if (!out->sink.file) return drl__io_fail(ctx, "open for writing", out->temporary, errno);
+        if (drl__stat(path, &size) == 2) return drl__fail(ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", path);
+    }
+    out->folder = drl__folder_bytes(out->target);
+#endif
+    if (out->folder + DRL__TEMPORARY_MAX > sizeof out->temporary)
+        return drl__fail(ctx, DRL_E_IO, "cannot write: the path of its folder has %z bytes, %z are possible beside a temporary file", out->folder, sizeof out->temporary - DRL__TEMPORARY_MAX);
+    memcpy(out->temporary, out->target, out->folder);
+    do {
+        drl__text(out->temporary + out->folder, sizeof out->temporary - out->folder, ".drl-%u-%u.tmp", process, number);
+        out->sink.file = drl__create(out->temporary, secret);
+    } while (!out->sink.file && errno == EEXIST && ++number < DRL__TEMPORARIES);
+    if (!out->sink.file) return drl__io_fail(ctx, "open for writing", out->path, errno);
     return DRL_OK;
 }
 
@@ -3956,23 +4151,24 @@ static drl_status drl__out_close(drl__out *out)
     int error = s->error;
     errno = 0;
     if (!error && DRL__FFLUSH(s->file) != 0) error = errno ? errno : -1;
+#ifdef DRL__POSIX_FILES
+    if (!error && out->replaces) error = drl__out_permit(out);
+#endif
     if (!error && DRL__FSYNC(s->file) != 0) error = errno ? errno : -1;
     if (DRL__FCLOSE(s->file) != 0 && !error) error = errno ? errno : -1;
     if (!error) {
         what = "rename the finished file";
-        if (DRL__RENAME(out->temporary, out->path) != 0) error = errno ? errno : -1;
+        if (DRL__RENAME(out->temporary, out->target) != 0) error = errno ? errno : -1;
     }
     if (error) {
         DRL__REMOVE(out->temporary);
         return drl__io_fail(out->ctx, what, out->path, error);
     }
-#if !defined(_WIN32) && (defined(__unix__) || defined(__APPLE__))
+#ifdef DRL__POSIX_FILES
     {   /* The new name reaches the disk with its directory. Not every file system can do that, and the file is whole either way. */
-        size_t n = strlen(out->path);
         int directory;
-        while (n > 0 && out->path[n - 1] != '/') --n;
-        memcpy(out->temporary, n ? out->path : ".", n ? n : 1);
-        out->temporary[n ? n : 1] = 0;
+        memcpy(out->temporary, out->folder ? out->target : ".", out->folder ? out->folder : 1);
+        out->temporary[out->folder ? out->folder : 1] = 0;
         directory = open(out->temporary, O_RDONLY);
         if (directory >= 0) {
             (void)fsync(directory);
@@ -5163,7 +5359,7 @@ typedef struct drl__instr {
 
 typedef struct drl__buffer {
     size_t bytes;                           /* for the whole batch, rounded up */
-    size_t bits_each;                       /* of one image */
+    uint64_t bits_each;                     /* of one image; in 64 bits, since bytes that fit size_t may be bits that do not */
     int first, last;                        /* instructions */
     int owners;                             /* gradients that lie here and have not been used up */
     size_t offset;                          /* in the arena */
@@ -5293,13 +5489,20 @@ static const char *drl__name_next(drl_net *net, const char *name, const char *su
     return text;
 }
 
-/* Room for `count` floats in the state block; returns its offset. */
-static size_t drl__state_next(drl_net *net, size_t count)
+/* Room for `count` floats behind the *total of a block; returns its offset. A total of SIZE_MAX does not fit, and stays so: drl__carve sees it. */
+static size_t drl__floats_next(size_t *total, size_t count)
 {
-    size_t offset = net->state_size;
-    net->state_size += drl__round_up(count, DRL__ALIGN / sizeof(float));
+    size_t offset = *total;
+    if (offset == SIZE_MAX || count > DRL__FLOATS_MAX || offset > DRL__FLOATS_MAX - count) {
+        *total = SIZE_MAX;
+        return 0;
+    }
+    *total = offset + DRL__ROUND16(count);
     return offset;
 }
+
+/* Room for `count` floats in the state block; returns its offset. */
+static size_t drl__state_next(drl_net *net, size_t count) { return drl__floats_next(&net->state_size, count); }
 
 /* Records a vector of the state block that files hold as "name.suffix"; returns its offset. */
 static size_t drl__vector_next(drl_net *net, const char *name, const char *suffix, int count)
@@ -5321,13 +5524,16 @@ static size_t drl__vector_next(drl_net *net, const char *name, const char *suffi
 /* Records a parameter "name.suffix" (suffix may be empty) of the given shape; returns its number. */
 static int drl__param_next(drl_net *net, const char *name, const char *suffix, int rank, const int *shape, float init_scale)
 {
-    size_t count = 1;
+    size_t count = 1, total = net->params_size, offset;
+    uint64_t weights = 1;
     const char *text;
     int i, number = net->param_count;
+    for (i = 0; i < rank; ++i) weights *= (uint64_t)shape[i];
     for (i = 0; i < rank; ++i)
         if (!drl__mul_fits(count, (size_t)shape[i], &count)) count = SIZE_MAX;
-    if (count > SIZE_MAX / 64 || net->params_size > SIZE_MAX / 64) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "%s%s: the number of weights does not fit", name, suffix);
+    offset = drl__floats_next(&total, count);
+    if (total == SIZE_MAX) {
+        drl__fail(net->ctx, DRL_E_SHAPE, "%s%s: %u weights after %z others do not fit one block of this machine's memory", name, suffix, weights, net->params_size);
         drl__build_fail(net, DRL_E_SHAPE);
         return -1;
     }
@@ -5338,20 +5544,22 @@ static int drl__param_next(drl_net *net, const char *name, const char *suffix, i
         p->name = text;
         p->rank = rank;
         for (i = 0; i < rank; ++i) p->shape[i] = shape[i];
-        p->offset = net->params_size;
+        p->offset = offset;
         p->count = count;
         net->init_scale[number] = init_scale;
     }
     ++net->param_count;
-    net->params_size += drl__round_up(count, DRL__ALIGN / sizeof(float));
+    net->params_size = total;
     return number;
 }
 
-/* Scratch that an operator needs inside of one job, and when all threads share it; in floats. */
-static void drl__work_for(drl_net *net, size_t one, size_t all)
+/* Scratch that an operator needs inside of one job, and when all threads share it; in floats. More than a block can hold becomes SIZE_MAX. */
+static void drl__work_for(drl_net *net, uint64_t one, uint64_t all)
 {
-    if (DRL__ROUND16(one) > net->work_one) net->work_one = DRL__ROUND16(one);
-    if (DRL__ROUND16(all) > net->work_all) net->work_all = DRL__ROUND16(all);
+    size_t floats = one <= DRL__FLOATS_MAX ? DRL__ROUND16(one) : SIZE_MAX;
+    if (floats > net->work_one) net->work_one = floats;
+    floats = all <= DRL__FLOATS_MAX ? DRL__ROUND16(all) : SIZE_MAX;
+    if (floats > net->work_all) net->work_all = floats;
 }
 
 DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c)
@@ -5458,10 +5666,9 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
         op->v = drl__state_next(net, (size_t)x.c * (size_t)(conv.kernel * conv.kernel));
     }
     if (desc->spectral) op->norm = drl__state_next(net, 1);
-    op->packed = net->packed_size;
-    net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 0), DRL__ALIGN / sizeof(float));
+    op->packed = drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, &conv, 0));
     op->packed_transposed = net->packed_size;
-    if (!net->op || drl__conv_turns(net, op)) net->packed_size += drl__round_up(drl_conv2d_packed_count(net->ctx, &conv, 1), DRL__ALIGN / sizeof(float));
+    if (!net->op || drl__conv_turns(net, op)) drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, &conv, 1));
     drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1, 0),
                   drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
     return y;
@@ -5605,6 +5812,7 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
     op->groups = groups;
     op->eps = eps;
     work = drl_group_norm_work_count(net->ctx, net->desc.batch, x.c);
+    if (!work) work = SIZE_MAX;                                 /* it does not fit */
     drl__work_for(net, work, work);
     return y;
 }
@@ -5613,13 +5821,15 @@ DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv)
 {
     drl__op scratch;
     drl_value y;
+    size_t all;
     if (!net || !drl__build_ok(net, qkv, NULL, "drl_net_attention")) return drl__value_none();
     if (qkv.c % 3 || (int64_t)qkv.h * qkv.w > 65536) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels", qkv.h, qkv.w, qkv.c);
         return drl__build_fail(net, DRL_E_SHAPE);
     }
     drl__op_next(net, &scratch, DRL__OP_ATTENTION, qkv, drl__value_none(), qkv.h, qkv.w, qkv.c / 3, &y);
-    drl__work_for(net, drl__attention_each((size_t)qkv.h * (size_t)qkv.w, (size_t)y.c), drl_attention_work_count(net->ctx, qkv.h, qkv.w, y.c));
+    all = drl_attention_work_count(net->ctx, qkv.h, qkv.w, y.c);
+    drl__work_for(net, all ? drl__attention_each((size_t)qkv.h * (size_t)qkv.w, (size_t)y.c) : SIZE_MAX, all ? all : SIZE_MAX);
     return y;
 }
 
@@ -5670,7 +5880,7 @@ static int drl__buffer_new(drl__program *p, int h, int w, int c, int is_bits)
     size_t count = (size_t)p->slice * (size_t)h * (size_t)w * (size_t)c;    /* checked in drl__net_plan */
     memset(b, 0, sizeof *b);
     b->bytes = drl__round_up(is_bits ? (count + 7) / 8 : count * sizeof(float), DRL__ALIGN);
-    b->bits_each = (size_t)h * (size_t)w * (size_t)c * (is_bits ? 1 : 8 * sizeof(float));
+    b->bits_each = (uint64_t)h * (uint64_t)w * (uint64_t)c * (is_bits ? 1 : 8 * sizeof(float));
     b->first = -1;
     return p->buffer_count++;
 }
@@ -5985,7 +6195,8 @@ static void drl__lifetimes(drl__program *p, drl_net_mode mode)
     }
 }
 
-/* Places buffers, largest first, at the lowest offset that is free during their whole life. order: scratch [buffer_count]. */
+/* Places buffers, largest first, at the lowest offset that is free during their whole life. order: scratch [buffer_count]. An arena that no
+ * block can hold has SIZE_MAX bytes; no sum wraps before that is seen, since what is placed ends within PTRDIFF_MAX. */
 static void drl__place(drl__program *p, int *order)
 {
     int i, j, k, n = 0;
@@ -5999,9 +6210,11 @@ static void drl__place(drl__program *p, int *order)
         drl__buffer *b = &p->buffer[order[i]];
         int moved = 1;
         b->offset = 0;
+        if (b->bytes > (size_t)PTRDIFF_MAX) { p->arena = SIZE_MAX; return; }
 #ifdef DRL__ASAN
         b->offset = p->arena;
         p->arena += b->bytes + DRL__ALIGN;
+        if (p->arena > (size_t)PTRDIFF_MAX) { p->arena = SIZE_MAX; return; }
         continue;
 #endif
         while (moved) {                                         /* slide past every placed neighbour in time that overlaps in space */
@@ -6013,6 +6226,7 @@ static void drl__place(drl__program *p, int *order)
                 moved = 1;
             }
         }
+        if (b->offset + b->bytes > (size_t)PTRDIFF_MAX) { p->arena = SIZE_MAX; return; }
         if (b->offset + b->bytes > p->arena) p->arena = b->offset + b->bytes;
     }
 }
@@ -6112,8 +6326,9 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
         const drl__op *op = &net->op[i];
         size_t bytes = sizeof(float);
         if (!drl__mul_fits(bytes, (size_t)op->h, &bytes) || !drl__mul_fits(bytes, (size_t)op->w, &bytes) || !drl__mul_fits(bytes, (size_t)op->c, &bytes) ||
-            !drl__mul_fits(bytes, (size_t)net->desc.batch, &bytes) || bytes > SIZE_MAX / 64 / (size_t)net->op_count)
-            net->status = drl__fail(ctx, DRL_E_SHAPE, "drl_net: %d images of %d x %d x %d do not fit the address space", net->desc.batch, op->h, op->w, op->c);
+            !drl__mul_fits(bytes, (size_t)net->desc.batch, &bytes) || bytes > (size_t)PTRDIFF_MAX - DRL__ALIGN)
+            net->status = drl__fail(ctx, DRL_E_SHAPE, "drl_net: %d images of %d x %d x %d do not fit one block of this machine's memory, %z bytes; "
+                                    "a smaller batch takes less", net->desc.batch, op->h, op->w, op->c, (size_t)PTRDIFF_MAX);
     }
     if (net->status != DRL_OK) {
         drl_status status = net->status;
@@ -6148,6 +6363,12 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     return DRL_OK;
 }
 
+static drl_status drl__net_too_large(const drl_net *net)
+{
+    return drl__fail(net->ctx, DRL_E_MEMORY, "drl_net: %z weights and the buffers of %d operators at a batch of %d do not fit one block of this machine's memory, "
+                     "%z bytes; a smaller batch takes less", net->params_size, net->op_count, net->desc.batch, (size_t)PTRDIFF_MAX);
+}
+
 DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes)
 {
     drl_net *net = NULL;
@@ -6155,7 +6376,7 @@ DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user
     if (!ctx || !build || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_size: a context, a build function and a place for the result are needed");
     status = drl__net_plan(ctx, build, user, desc, &net);
     if (status != DRL_OK) return status;
-    if (net->block_bytes == SIZE_MAX) status = drl__fail(ctx, DRL_E_MEMORY, "drl_net: the net does not fit the address space");
+    if (net->block_bytes == SIZE_MAX) status = drl__net_too_large(net);
     else *bytes = net->block_bytes + ((drl__head *)(void *)net - 1)->bytes + sizeof(drl__head) + DRL__ALIGN;
     drl__free(ctx, net);
     return status;
@@ -6173,8 +6394,9 @@ DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *us
     if (status != DRL_OK) return status;
     block = net->block_bytes == SIZE_MAX ? NULL : (unsigned char *)drl__alloc(ctx, net->block_bytes);
     if (!block) {
+        status = net->block_bytes == SIZE_MAX ? drl__net_too_large(net) : DRL_E_MEMORY;     /* then drl__alloc has said why */
         drl__free(ctx, net);
-        return drl__fail(ctx, DRL_E_MEMORY, "drl_net: the net does not fit the address space");
+        return status;
     }
     memset(block, 0, net->block_bytes);
     net->block = block;
@@ -6390,7 +6612,7 @@ static float *drl__at(const drl__run *r, int buffer)
     if (buffer < 0) return NULL;
     if (buffer == DRL__BUFFER_X) return (float *)(uintptr_t)r->batch.x;    /* read only: no instruction writes it */
     if (buffer == DRL__BUFFER_DX) return r->dx;
-    return (float *)(void *)(r->arena + r->p->buffer[buffer].offset + (size_t)r->first * r->p->buffer[buffer].bits_each / 8);
+    return (float *)(void *)(r->arena + r->p->buffer[buffer].offset + (size_t)((uint64_t)r->first * r->p->buffer[buffer].bits_each / 8));
 }
 
 static drl_tensor drl__view(const drl__run *r, int op, int buffer)
@@ -6560,7 +6782,7 @@ static void drl__arena_guard(const drl__run *r)
     ASAN_UNPOISON_MEMORY_REGION(r->arena, (size_t)((unsigned char *)r->work - r->arena));
     for (i = 2; i < r->p->buffer_count; ++i) {
         const drl__buffer *b = &r->p->buffer[i];
-        size_t used = (b->bits_each * (size_t)r->batch.n + 7) / 8;
+        size_t used = (size_t)((b->bits_each * (uint64_t)r->batch.n + 7) / 8);
         if (b->first >= 0) ASAN_POISON_MEMORY_REGION(r->arena + b->offset + used, b->bytes - used + DRL__ALIGN);
     }
 }
@@ -8952,7 +9174,7 @@ DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size
     drl_model_desc d;
     drl_net_desc n;
     drl_status status;
-    size_t net_bytes = 0, more = 0, total, at[2];
+    size_t net_bytes = 0, more = 0, total, sum = 0, at[2];
     if (!ctx || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_size: a context and a place for the result are needed");
     status = drl__model_resolve(ctx, desc, &d);
     if (status != DRL_OK) return status;
@@ -8961,9 +9183,11 @@ DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size
     drl__initializer_net_desc(&d, &n);
     if (status == DRL_OK && d.initializer > 0) status = drl_net_size(ctx, drl__initializer_build, &d, &n, &more);
     total = drl__model_carve(&d, &at[0], &at[1]);
-    if (status == DRL_OK && net_bytes > SIZE_MAX / 2 - more) status = drl__fail(ctx, DRL_E_MEMORY, "drl_model_size: the nets do not fit the address space");
-    if (status == DRL_OK) *bytes = net_bytes + more + total + sizeof(drl__head) + DRL__ALIGN;
-    return status;
+    if (status != DRL_OK) return status;
+    if (!drl__add_fits(net_bytes, more, &sum) || !drl__add_fits(sum, total, &sum) || !drl__add_fits(sum, sizeof(drl__head) + DRL__ALIGN, &sum))
+        return drl__fail(ctx, DRL_E_MEMORY, "drl_model_size: networks of %z and %z bytes do not fit the address space", net_bytes, more);
+    *bytes = sum;
+    return DRL_OK;
 }
 
 DRL_API void drl_model_destroy(drl_model *m)
@@ -9351,14 +9575,14 @@ DRL_API drl_status drl_model_save(drl_model *m, const char *path)
     return status;
 }
 
-DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, drl_model **out)
+DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_model_desc *use, drl_model **out)
 {
     drl_safetensors *st = NULL;
     drl_status status;
     if (!ctx || !path || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_load: a context, a path and a place for the result are needed");
     status = drl_safetensors_open(ctx, path, &st);
     if (status != DRL_OK) return status;
-    status = drl__model_from_file(ctx, st, NULL, out);
+    status = drl__model_from_file(ctx, st, use, out);
     drl_safetensors_close(st);
     return status;
 }
@@ -9515,10 +9739,14 @@ DRL_API drl_status drl_trainer_size(drl_model *m, const drl_train_desc *desc, si
 {
     drl_train_desc d;
     drl_status status;
+    size_t total;
     if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_size: a model and a place for the result are needed");
     status = drl__train_resolve(m, desc, &d);
-    if (status == DRL_OK) *bytes = drl__trainer_carve(m, &d, NULL, NULL) + sizeof(drl__head) + DRL__ALIGN;
-    return status;
+    if (status != DRL_OK) return status;
+    total = drl__trainer_carve(m, &d, NULL, NULL);
+    if (total == SIZE_MAX) return drl__fail(m->ctx, DRL_E_MEMORY, "drl_trainer_size: what training keeps at a batch of %d does not fit one block of this machine's memory", d.batch);
+    *bytes = total + sizeof(drl__head) + DRL__ALIGN;
+    return DRL_OK;
 }
 
 /* Copies a network's weights, average, moments and power iterations to its snapshot (back 0), or back from there. */

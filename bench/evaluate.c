@@ -304,7 +304,7 @@ static int load_models(judge *e, char **path, int count)
     drl_model_desc d;
     for (e->models = 0; e->models < count; ++e->models) {
         e->name[e->models] = path[e->models];
-        if (drl_model_load(e->ctx, path[e->models], &e->model[e->models]) != DRL_OK) return fail(e, path[e->models]);
+        if (drl_model_load(e->ctx, path[e->models], NULL, &e->model[e->models]) != DRL_OK) return fail(e, path[e->models]);
         drl_model_describe(e->model[e->models], &d);
         if (!e->models) e->half = d.height == SIDE / 2;
         if (d.height != SIDE >> e->half || d.width != d.height || d.channels != 1) {

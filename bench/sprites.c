@@ -217,7 +217,7 @@ int main(int argc, char **argv)
         drl_model *m = NULL;
         drl_model_desc d;
         double one[FIGURES];
-        if (drl_model_load(ctx, path, &m) != DRL_OK) return fail(ctx, path);
+        if (drl_model_load(ctx, path, NULL, &m) != DRL_OK) return fail(ctx, path);
         drl_model_describe(m, &d);
         if (d.height != SPRITE_SIZE || d.width != SPRITE_SIZE || d.channels != 4 || d.classes != LABELS) {
             fprintf(stderr, "%s draws %d x %d x %d in %d classes; sprites are %d x %d x 4 in %d\n", path, d.height, d.width, d.channels, d.classes, SPRITE_SIZE, SPRITE_SIZE, LABELS);

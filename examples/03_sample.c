@@ -52,7 +52,9 @@ int main(int argc, char **argv)
     if (how.steps < 0) { fprintf(stderr, "--k %d: 1 or more, or 0 for as many as the model was trained with\n", how.steps); return 2; }
     if (how.count < 1) { fprintf(stderr, "--count %d: at least 1\n", how.count); return 2; }
 
-    if (drl_model_load(ctx, argv[1], &model) != DRL_OK) return fail(ctx, argv[1]);
+    memset(&d, 0, sizeof d);
+    d.batch = how.count < 32 ? how.count : 32;                  /* no more memory than these images need; results do not depend on it */
+    if (drl_model_load(ctx, argv[1], &d, &model) != DRL_OK) return fail(ctx, argv[1]);
     drl_model_describe(model, &d);
     if (label > d.classes) { fprintf(stderr, "--label %d: the model has %d classes; 0 means none\n", label, d.classes); return 2; }
     if (d.channels > 4 || (d.height == 1 && d.width == 1)) { fprintf(stderr, "%s draws %d x %d x %d: not images of 1 to 4 channels\n", argv[1], d.height, d.width, d.channels); return 2; }

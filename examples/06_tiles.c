@@ -371,7 +371,8 @@ int main(int argc, char **argv)
     }
     classes = e.sprites ? SPRITE_SHAPES + SPRITE_COLOURS : e.data.classes;
     if (from) {
-        if (drl_model_load(e.ctx, from, &e.model) != DRL_OK) return fail(e.ctx, from);
+        e.d.trainable = 0;                                      /* only drawn from, --batch images a pass */
+        if (drl_model_load(e.ctx, from, &e.d, &e.model) != DRL_OK) return fail(e.ctx, from);
     } else {
         e.d.height = size ? size : (e.data.height + 7) / 8 * 8;     /* three poolings halve it */
         e.d.width = size ? size : (e.data.width + 7) / 8 * 8;

@@ -160,8 +160,11 @@ int main(int argc, char **argv)
     if (steps < 0) { fprintf(stderr, "--steps %d: 1 or more, or none\n", steps); return 2; }
     if (!(r.strength >= 0) || minutes <= 0) { fprintf(stderr, "--strength %g, --minutes %g: out of range\n", (double)r.strength, minutes); return 2; }
 
-    if (file) status = drl_model_load(ctx, file, &model);
-    else {
+    if (file) {
+        d.batch = COUNT < 32 ? COUNT : 32;
+        d.trainable = 0;
+        status = drl_model_load(ctx, file, &d, &model);
+    } else {
         status = drl_model_create(ctx, &d, how.seed, &model);
         if (status == DRL_OK) status = sprites_train(ctx, model, steps, minutes, how.seed);
     }

@@ -129,7 +129,7 @@ int main(int argc, char **argv)
     if (options_rest(&o, usage) || which == 3 || steps < 1 || path.count < 2 || path.steps < 2) { fputs(usage, stderr); return 2; }
     y = (float *)malloc((size_t)path.count * 2 * sizeof *y);
     if (!x || !y) { fprintf(stderr, "out of memory\n"); return 1; }
-    if (file) status = drl_model_load(ctx, file, &model);
+    if (file) status = drl_model_load(ctx, file, NULL, &model);
     else {
         status = drl_model_create(ctx, &md, path.seed, &model);
         if (status == DRL_OK) status = plane_train(ctx, model, data, draws[which], DRL_OBJECTIVE_RECOVERY, steps, 7e-4f, path.seed);

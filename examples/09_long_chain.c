@@ -181,8 +181,10 @@ int main(int argc, char **argv)
     words = options_rest(&o, usage);
     if (words > 1 || k == 3 || md.count < 1 || steps < 0 || !(minutes > 0) || level < 0) { fputs(usage, stderr); return 2; }
     if (snprintf(r.path, sizeof r.path, "%s.chains", prefix) >= (int)sizeof r.path || snprintf(name, sizeof name, "%s.safetensors", prefix) >= (int)sizeof name) { fprintf(stderr, "--out: too long\n"); return 2; }
-    if (words || goes_on) status = drl_model_load(ctx, words ? argv[1] : name, &model);
-    else {
+    if (words || goes_on) {
+        d.batch = md.count < 32 ? md.count : 32;
+        status = drl_model_load(ctx, words ? argv[1] : name, &d, &model);
+    } else {
         d.height = d.width = SPRITE_SIZE;
         d.channels = 4;
         d.base = 16;

@@ -133,7 +133,8 @@ int main(int argc, char **argv)
     if (words > 1 || (file && !words) || (half && !file) || path.count < 2 || path.steps < 2 || images < 2 || t < 0 || steps < 0 || !(minutes > 0)) { fputs(usage, stderr); return 2; }
     if (snprintf(name, sizeof name, "%s.safetensors", prefix) >= (int)sizeof name) { fprintf(stderr, "--out: too long\n"); return 2; }
     if (words) {
-        if (drl_model_load(ctx, argv[1], &model) != DRL_OK) return fail(ctx, argv[1]);
+        md.batch = path.count < 32 ? path.count : 32;
+        if (drl_model_load(ctx, argv[1], &md, &model) != DRL_OK) return fail(ctx, argv[1]);
         drl_model_describe(model, &md);
         if (!file && (md.height != SPRITE_SIZE || md.width != SPRITE_SIZE || md.channels != 4)) {
             fprintf(stderr, "%s draws %d x %d x %d, not the embedded sprites: --data IMAGES names what it was trained on\n", argv[1], md.height, md.width, md.channels);

@@ -30,6 +30,7 @@ need qemu-aarch64 qemu-user
 need x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64
 need wine wine wine64
 need emcc emscripten
+need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 need node nodejs
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
@@ -286,6 +287,23 @@ emulated() {    # NAME COMPILER EMULATOR "TESTS" FLAGS...: the hash, then test p
     for t in $programs; do $compiler -O1 -static "$@" tests/$t.c -o $out/$t-$name -lm && $emulator $out/$t-$name || return 1; done
     echo "$HASH; $programs"
 }
+demo_32() {     # a model of the demo's kind, trained with a batch of 16: 32 bits load it, and its pixels are those of 64, byte for byte
+    d=$out/demo32
+    rm -rf $d
+    mkdir -p $d
+    gcc -O2 examples/06_tiles.c -o $d/tiles -lm && $d/tiles --steps 2 --size 16 --base 16 --k 2 --out $d/demo || return 1
+    gcc -O2 -DDRL_NO_SIMD examples/03_sample.c -o $d/x86-64 -lm && $d/x86-64 $d/demo.safetensors --count 1 --k 8 --out $d/x86-64 || return 1
+    gcc -m32 -msse2 -mfpmath=sse -O1 -DDRL_NO_SIMD $X32 examples/03_sample.c -o $d/i686 -lm && $d/i686 $d/demo.safetensors --count 1 --k 8 --out $d/i686 || return 1
+    arm-linux-gnueabihf-gcc -O1 -static examples/03_sample.c -o $d/armhf -lm && qemu-arm $d/armhf $d/demo.safetensors --count 1 --k 8 --isa portable --out $d/armhf || return 1
+    export NODE_PATH=/usr/share/nodejs
+    emcc -O1 -sALLOW_MEMORY_GROWTH=1 -sNODERAWFS=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 examples/03_sample.c -o $d/wasm32.js -lm &&
+        node $d/wasm32.js $d/demo.safetensors --count 1 --k 8 --isa portable --out $d/wasm32 || return 1
+    for target in i686 armhf wasm32; do cmp $d/x86-64.npy $d/$target.npy || return 1; done
+    echo "i686, armhf and wasm32 sample the demo's kind of model with the bits of x86-64"
+}
+armhf() {       # 32-bit ARM: the hash, files and draws
+    emulated armhf arm-linux-gnueabihf-gcc qemu-arm "test_rng test_io"
+}
 bits32() { tests tests-32 gcc -m32 -msse2 -mfpmath=sse -O1 $X32 -DDRL_THREADS; }
 windows() {     # compiles without a warning, pool included, and runs
     printf '#define DRL_THREADS\n#define DRL_IMPLEMENTATION\n#include "drl.h"\nint main(void) { return 0; }\n' > $out/windows.c
@@ -379,7 +397,7 @@ cpp_check() {   # the configuration is tests/cppcheck.txt
 symbols() {     # what the object asks of others: the lists below and nothing else
     c='memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp strstr strrchr malloc free __assert_fail __stack_chk_fail __errno_location'
     m='fabs fabsf floor fmaf sqrt sqrtf'
-    stdio='fopen fopen64 ferror fread fwrite fflush fclose fseek fseeko fseeko64 ftell ftello ftello64 remove rename fileno fsync stat stat64 __xstat fstat fstat64 open open64 close getpid strerror'
+    stdio='fopen fopen64 ferror fread fwrite fflush fclose fseek fseeko fseeko64 ftell ftello ftello64 remove rename fileno fsync stat stat64 __xstat fstat fstat64 open open64 close getpid strerror fdopen access readlink fchmod fchown'
     threads='pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_signal pthread_cond_broadcast'
     for build in "" "-DDRL_THREADS" "-DDRL_NO_STDIO" "-DDRL_NO_STDIO -DDRL_NO_MALLOC -DNDEBUG"; do for cc in "gcc -O0" "gcc -O2" "clang -O2"; do
         allowed="_GLOBAL_OFFSET_TABLE_ $c $m"
@@ -476,6 +494,8 @@ check windows-examples-gcc "x86_64-w64-mingw32-gcc wine" windows_examples x86_64
 check windows-examples-clang "clang x86_64-w64-mingw32-gcc wine" windows_examples mingw_clang
 check old-processors "gcc qemu-x86_64" old_processors
 check cortex-m "arm-none-eabi-gcc qemu-system-arm" cortex_m
+check demo-32 "gcc arm-linux-gnueabihf-gcc qemu-arm emcc node" demo_32
+check armhf "arm-linux-gnueabihf-gcc qemu-arm" armhf
 check tests-O0 gcc tests tests-O0 gcc -O0 -DDRL_THREADS
 check tests-O3-native gcc tests tests-O3-native gcc -O3 -march=native -DDRL_THREADS
 check tests-clang clang tests tests-clang clang -O2 -DDRL_THREADS

@@ -50,7 +50,7 @@ while [ $killed -lt "$kills" ]; do
 done
 got=$($program $out/cut $steps $every 2> /dev/null)
 if [ "$got" = "$want" ]; then passed=$((passed + 1)); else fail "the end: $got, not $want"; fi
-left=$(ls $out/cut | grep -c tmp)
+left=$(ls -A $out/cut | grep -c tmp)
 echo "killed $killed times, $rounds rounds ended in between; one uninterrupted run: $took ms, $want; $left temporary files of killed runs"
 rm -rf $out/cut $out/whole
 echo "kill: $passed passed, $failed failed"

@@ -89,7 +89,7 @@ static double cycle(run *r, const char *checkpoint, const char *model)
     CHECK_OK(r->ctx, drl_trainer_save(r->trainer, checkpoint));
     CHECK_OK(r->ctx, drl_trainer_resume(r->trainer, checkpoint));
     CHECK_OK(r->ctx, drl_model_save(r->model, model));
-    CHECK_OK(r->ctx, drl_model_load(r->ctx, model, &m));
+    CHECK_OK(r->ctx, drl_model_load(r->ctx, model, NULL, &m));
     drl_model_destroy(m);
     return seconds() - t;
 }

@@ -556,7 +556,7 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_model_load_memory,      "ctx p:model_file n:MODEL!0!7!100 o:md p:o_model", drl_model_load_memory(C, A(1), Z(2), (drl_model_desc *)A(3), (drl_model **)A(4))) \
   S(drl_model_load_weights,     "p:model p:weights",                      drl_model_load_weights(MODEL, (drl_safetensors *)A(1))) \
   S(drl_model_save,             "p:model p:new_path",                     drl_model_save(MODEL, (const char *)A(1))) \
-  S(drl_model_load,             "ctx p:model_path p:o_model",             drl_model_load(C, (const char *)A(1), (drl_model **)A(2))) \
+  S(drl_model_load,             "ctx p:model_path o:md p:o_model",        drl_model_load(C, (const char *)A(1), (drl_model_desc *)A(2), (drl_model **)A(3))) \
   S(drl_trainer_create,         "p:model o:td p:o_trainer",               drl_trainer_create(MODEL, (drl_train_desc *)A(1), (drl_trainer **)A(2))) \
   S(drl_trainer_size,           "p:model o:td p:size",                    drl_trainer_size(MODEL, (drl_train_desc *)A(1), (size_t *)A(2))) \
   Q(drl_trainer_destroy,        "o:nothing",                              DO(drl_trainer_destroy(TRAINER))) \

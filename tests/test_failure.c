@@ -19,11 +19,7 @@ static int io_fails(int call)
     errno = EIO;
     return 1;
 }
-static FILE *io_open(const char *path, const char *mode)
-{
-    if (mode[0] == 'w' && strlen(path) < sizeof io_temporary) strcpy(io_temporary, path);
-    return io_fails(IO_OPEN) ? NULL : fopen(path, mode);
-}
+static void io_note(const char *path) { if (strlen(path) < sizeof io_temporary) strcpy(io_temporary, path); }
 static size_t io_write(const void *data, size_t n, FILE *file)
 {
     size_t some = io_fails(IO_WRITE) ? n / 2 : n;
@@ -31,21 +27,26 @@ static size_t io_write(const void *data, size_t n, FILE *file)
     if (io_room >= 0) io_room -= (long)some;
     return fwrite(data, 1, some, file);
 }
-#define DRL__FOPEN(path, mode)      io_open(path, mode)
+#define DRL__FOPEN(path, mode)      (io_fails(IO_OPEN) ? NULL : fopen(path, mode))
 #define DRL__FREAD(data, n, file)   (io_fails(IO_READ) ? 0 : fread(data, 1, n, file))
 #define DRL__FWRITE(data, n, file)  io_write(data, n, file)
 #define DRL__FFLUSH(file)           (io_fails(IO_FLUSH) ? EOF : fflush(file))
 #define DRL__FCLOSE(file)           (io_fails(IO_CLOSE) ? (fclose(file), EOF) : fclose(file))
 #define DRL__REMOVE(path)           (io_fails(IO_REMOVE) ? -1 : remove(path))
 #define IO_WRITERS (IO_OPEN | IO_WRITE | IO_FLUSH | IO_CLOSE)
+#if defined(_WIN32)
+#define DRL__OPEN_NEW(path, mode)   (io_note(path), io_fails(IO_OPEN) ? -1 : _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, mode))
+#endif
 #if !defined(_WIN32)
+#define DRL__OPEN_NEW(path, mode)   (io_note(path), io_fails(IO_OPEN) ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL, mode))
+#define DRL__FDOPEN(descriptor)     (io_fails(IO_OPEN) ? NULL : fdopen(descriptor, "wb"))
 #define DRL__RENAME(from, to)       (io_fails(IO_RENAME) ? -1 : rename(from, to))
 #endif
 #if defined(__unix__) || defined(__APPLE__)
 #define DRL__STAT(path, info)       (io_fails(IO_STAT) ? -1 : stat(path, info))
 #define DRL__FSYNC(file)            (io_fails(IO_SYNC) ? -1 : fsync(fileno(file)))
 #undef  IO_WRITERS
-#define IO_WRITERS (IO_OPEN | IO_WRITE | IO_FLUSH | IO_CLOSE | IO_SYNC | IO_RENAME)
+#define IO_WRITERS (IO_OPEN | IO_WRITE | IO_FLUSH | IO_CLOSE | IO_SYNC | IO_RENAME | IO_STAT)
 #endif
 
 #define DRL_IMPLEMENTATION
@@ -182,7 +183,7 @@ static drl_status op_model(void)         { drl_model_desc d = desc_of(DRL_FORM_D
 static drl_status op_model_cdrl(void)    { drl_model_desc d = desc_of(DRL_FORM_CDRL); return drl_model_create(ctx, &d, 1, &made.model); }
 static drl_status op_model_size(void)    { drl_model_desc d = desc_of(DRL_FORM_CDRL); return drl_model_size(ctx, &d, &made.size); }
 static drl_status op_load_memory(void)   { return drl_model_load_memory(ctx, model_file, model_size, NULL, &made.model); }
-static drl_status op_load(void)          { return drl_model_load(ctx, model_path, &made.model); }
+static drl_status op_load(void)          { return drl_model_load(ctx, model_path, NULL, &made.model); }
 static drl_status op_load_weights(void)  { return drl_model_load_weights(model, weights); }
 static drl_status op_save_size(void)     { return drl_model_save_size(model, &made.size); }
 static drl_status op_save_memory(void)

@@ -6,7 +6,7 @@
 #include "check.h"
 
 /* The library's calls to the C library, counted; number io_fail_at fails, which was one of these. */
-enum { IO_OPEN = 1, IO_READ = 2, IO_WRITE = 4, IO_FLUSH = 8, IO_CLOSE = 16, IO_REMOVE = 32, IO_RENAME = 64, IO_STAT = 128, IO_SYNC = 256 };
+enum { IO_OPEN = 1, IO_READ = 2, IO_WRITE = 4, IO_FLUSH = 8, IO_CLOSE = 16, IO_REMOVE = 32, IO_RENAME = 64, IO_STAT = 128, IO_SYNC = 256, IO_MODE = 512 };
 static long io_calls = 0, io_fail_at = 0;
 static int io_failed = 0;
 static char io_temporary[5000] = "";
@@ -17,18 +17,20 @@ static int io_fails(int call)
     errno = EIO;
     return 1;
 }
-static void io_note(const char *path, const char *mode)
-{
-    if (mode[0] == 'w' && strlen(path) < sizeof io_temporary) strcpy(io_temporary, path);
-}
-#define DRL__FOPEN(path, mode)      (io_note(path, mode), io_fails(IO_OPEN) ? NULL : fopen(path, mode))
+static void io_note(const char *path) { if (strlen(path) < sizeof io_temporary) strcpy(io_temporary, path); }
+#define DRL__FOPEN(path, mode)      (io_fails(IO_OPEN) ? NULL : fopen(path, mode))
 #define DRL__FREAD(data, n, file)   (io_fails(IO_READ) ? 0 : fread(data, 1, n, file))
 #define DRL__FWRITE(data, n, file)  fwrite(data, 1, io_fails(IO_WRITE) ? (n) / 2 : (n), file)
 #define DRL__FFLUSH(file)           (io_fails(IO_FLUSH) ? EOF : fflush(file))
 #define DRL__FCLOSE(file)           (io_fails(IO_CLOSE) ? (fclose(file), EOF) : fclose(file))
 #define DRL__REMOVE(path)           (io_fails(IO_REMOVE) ? -1 : remove(path))
 #if !defined(_WIN32)
+#define DRL__OPEN_NEW(path, mode)   (io_note(path), io_fails(IO_OPEN) ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL, mode))
+#define DRL__FDOPEN(descriptor)     (io_fails(IO_OPEN) ? NULL : fdopen(descriptor, "wb"))
+#define DRL__FCHMOD(file, mode)     (io_fails(IO_MODE) ? -1 : fchmod(fileno(file), mode))
 #define DRL__RENAME(from, to)       (io_fails(IO_RENAME) ? -1 : rename(from, to))
+#else
+#define DRL__OPEN_NEW(path, mode)   (io_note(path), io_fails(IO_OPEN) ? -1 : _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, mode))
 #endif
 #if defined(__unix__) || defined(__APPLE__)
 #define DRL__STAT(path, info)       (io_fails(IO_STAT) ? -1 : stat(path, info))
@@ -39,6 +41,9 @@ static void io_note(const char *path, const char *mode)
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "../examples/sprites.h"
+#ifdef _WIN32
+#include <direct.h>
+#endif
 
 static check_heap heap;
 static drl_ctx *ctx;
@@ -921,7 +926,7 @@ static void test_files(void)
     CHECK_FAILS(drl_file_read(ctx, "", &data, &size), DRL_E_IO, "cannot");
     CHECK(data == untouched && size == 5, "outputs after failures");
     CHECK_FAILS(drl_file_write(ctx, "tests", "x", 1), DRL_E_IO, "not a regular file");
-    CHECK_FAILS(drl_file_write(ctx, "test_io.none/x", "x", 1), DRL_E_IO, "test_io.none");
+    CHECK_FAILS(drl_file_write(ctx, "test_io.none/x", "x", 1), DRL_E_IO, "test_io.none/x");
     CHECK_FAILS(drl_file_write(ctx, "", "x", 1), DRL_E_IO, "cannot");
     CHECK(!exists(io_temporary), "%s is left", io_temporary);
     CHECK_OK(ctx, drl_file_write(ctx, "test_io.bin", NULL, 0));
@@ -933,21 +938,20 @@ static void test_files(void)
     CHECK(holds("test_io.bin", "new", 3) && !exists(io_temporary), "written");
     {
         FILE *f;
-        f = fopen(io_temporary, "wb");      /* what a killed process leaves behind is no obstacle */
+        char first[sizeof io_temporary];
+        strcpy(first, io_temporary);
+        f = fopen(first, "wb");             /* what a killed process leaves behind is no obstacle, nor is what another writer has there now */
         if (f) { fputs("half a fi", f); fclose(f); }
         CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newer", 5));
-        CHECK(holds("test_io.bin", "newer", 5) && !exists(io_temporary), "written over leftovers");
+        CHECK(holds("test_io.bin", "newer", 5) && !exists(io_temporary) && holds(first, "half a fi", 9), "written over leftovers");
+        remove(first);
 #ifdef IO_HAS_SYNC
         CHECK_OK(ctx, drl_file_write(ctx, "test_io.victim", "mine", 4));
         CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newer", 5));
-        CHECK(symlink("test_io.victim", io_temporary) == 0, "a link that somebody put there");
-        io_calls = 0;
-        io_fail_at = 2;                     /* after stat: removing it */
-        CHECK(drl_file_write(ctx, "./test_io.bin", "newest", 6) == DRL_E_IO && io_failed == IO_REMOVE, "written through a link");
-        io_fail_at = 0;
-        drl_ctx_clear(ctx);
-        CHECK(holds("test_io.victim", "mine", 4) && holds("test_io.bin", "newer", 5), "a link was followed");
-        remove(io_temporary);
+        CHECK(!strcmp(first, io_temporary) && symlink("test_io.victim", first) == 0, "a link that somebody put there");
+        CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newest", 6));
+        CHECK(holds("test_io.victim", "mine", 4) && holds("test_io.bin", "newest", 6), "a link was followed");
+        remove(first);
         remove("test_io.victim");
 #endif
     }
@@ -968,6 +972,136 @@ static void test_files(void)
     remove("test_io.bin");
 }
 
+#ifdef IO_HAS_SYNC
+static mode_t mode_of(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? info.st_mode & 07777 : 0;
+}
+
+static int is_link(const char *path) { char text[16]; return readlink(path, text, sizeof text) > 0; }
+#endif
+
+/* What is written over keeps its permissions; read-only files, and what is no regular file, stay as they are; links are followed. All of it in
+ * a folder of the test's own. */
+static void test_targets(void)
+{
+#define DIR_ "test_io.d/"
+#ifdef IO_HAS_SYNC
+    static const mode_t modes[] = { 0600, 0640, 0644, 0664, 0755, 0200, 04755 };
+    static const struct { const char *link, *to; } links[] = {
+        { DIR_ "link", "file" }, { DIR_ "chain", "link" }, { DIR_ "sub/up", "../file" }, { DIR_ "sub/far", "up" }, { DIR_ "round", "sub/../chain" }
+    };
+    static const char *const refused[][3] = {
+        { DIR_ "null", "/dev/null", "not a regular file" }, { DIR_ "full", "/dev/full", "not a regular file" }, { DIR_ "folder", "sub", "not a regular file" },
+        { DIR_ "to_pipe", "pipe", "not a regular file" }, { DIR_ "circle", "circle", "symbolic links" }, { DIR_ "wheel", "sub/../wheel", "symbolic links" },
+        { DIR_ "hang", "none/none", "cannot" }, { DIR_ "proc", "/proc/self/comm", "/proc" }, { DIR_ "dev", "/dev/drl_no_such_device", "/dev" }
+    };
+    char name[5000], folder[2100];
+    mode_t mask = umask(027);
+    size_t i, k;
+    int file, descriptors[2];
+    (void)mkdir("test_io.d", 0777);
+    (void)mkdir(DIR_ "sub", 0777);
+    CHECK_OK(ctx, drl_file_write(ctx, DIR_ "file", "old", 3));
+    CHECK(mode_of(DIR_ "file") == 0640, "a new file has mode 0%o", (unsigned)mode_of(DIR_ "file"));
+    for (i = 0; i < sizeof modes / sizeof *modes; ++i) {
+        if (!(modes[i] & 0400) && geteuid() != 0) continue;
+        CHECK(chmod(DIR_ "file", modes[i]) == 0, "chmod");
+        CHECK_OK(ctx, drl_file_write(ctx, DIR_ "file", "newer", 5));
+        CHECK(mode_of(DIR_ "file") == modes[i], "a file of mode 0%o has 0%o after it was written over", (unsigned)modes[i], (unsigned)mode_of(DIR_ "file"));
+    }
+    for (i = 0; i < 2; ++i) {
+        CHECK(chmod(DIR_ "file", i ? 0555 : 0444) == 0, "chmod");
+        CHECK_FAILS(drl_file_write(ctx, DIR_ "file", "x", 1), DRL_E_IO, "the file is read-only");
+    }
+    CHECK(chmod(DIR_ "file", 0600) == 0 && holds(DIR_ "file", "newer", 5), "a read-only file was written over");
+    for (i = 0; i < sizeof links / sizeof *links; ++i) {
+        CHECK(symlink(links[i].to, links[i].link) == 0, "%s", links[i].link);
+        CHECK_OK(ctx, drl_file_write(ctx, links[i].link, &"abcdefgh"[i], 1));
+        CHECK(is_link(links[i].link) && !is_link(DIR_ "file") && holds(DIR_ "file", &"abcdefgh"[i], 1) && mode_of(DIR_ "file") == 0600, "%s -> %s", links[i].link, links[i].to);
+    }
+    CHECK(symlink("sub/made", DIR_ "dangling") == 0, "a link to nothing");
+    CHECK_OK(ctx, drl_file_write(ctx, DIR_ "dangling", "made", 4));
+    CHECK(is_link(DIR_ "dangling") && !is_link(DIR_ "sub/made") && holds(DIR_ "sub/made", "made", 4), "a link to nothing makes the file that it names");
+    CHECK(mkfifo(DIR_ "pipe", 0666) == 0, "a pipe with a name");
+    CHECK_FAILS(drl_file_write(ctx, DIR_ "pipe", "x", 1), DRL_E_IO, "not a regular file");
+    for (i = 0; i < sizeof refused / sizeof *refused; ++i) {
+        struct stat before, after;
+        int there;
+        CHECK(symlink(refused[i][1], refused[i][0]) == 0, "%s", refused[i][0]);
+        there = stat(refused[i][0], &before) == 0;
+        CHECK_FAILS(drl_file_write(ctx, refused[i][0], "x", 1), DRL_E_IO, refused[i][2]);
+        CHECK(is_link(refused[i][0]) && (stat(refused[i][0], &after) == 0) == there && (!there || before.st_ino == after.st_ino), "%s -> %s was replaced", refused[i][0], refused[i][1]);
+        remove(refused[i][0]);
+    }
+    /* through a descriptor: of a file with a name, without one, and of a pipe */
+    file = open(DIR_ "file", O_RDWR);
+    sprintf(name, "/proc/self/fd/%d", file);
+    if (file >= 0 && is_link(name)) {
+        CHECK(symlink(name, DIR_ "fd") == 0, "a link to a descriptor");
+        CHECK_OK(ctx, drl_file_write(ctx, DIR_ "fd", "through", 7));
+        CHECK(is_link(DIR_ "fd") && holds(DIR_ "file", "through", 7), "a link to a descriptor: the file has not got it");
+        CHECK_FAILS(drl_file_write(ctx, DIR_ "fd", "x", 1), DRL_E_IO, "no name");         /* the descriptor's file has been replaced */
+        remove(DIR_ "fd");
+        if (pipe(descriptors) == 0) {
+            sprintf(name, "/proc/self/fd/%d", descriptors[1]);
+            CHECK(symlink(name, DIR_ "fd") == 0, "a link to a pipe");
+            CHECK_FAILS(drl_file_write(ctx, DIR_ "fd", "x", 1), DRL_E_IO, "not a regular file");
+            close(descriptors[0]);
+            close(descriptors[1]);
+            remove(DIR_ "fd");
+        }
+    }
+    if (file >= 0) close(file);
+    /* names of every length that the file system takes, in a deep folder as well */
+    for (i = 200; i <= 255; ++i) {
+        strcpy(name, DIR_);
+        memset(name + strlen(DIR_), 'n', i);
+        name[strlen(DIR_) + i] = 0;
+        CHECK_OK(ctx, drl_file_write(ctx, name, "long", 4));
+        CHECK(holds(name, "long", 4), "a name of %d bytes", (int)i);
+        remove(name);
+    }
+    strcpy(folder, DIR_ "sub");
+    for (k = 0; k < 8; ++k) {
+        size_t at = strlen(folder);
+        folder[at] = '/';
+        memset(folder + at + 1, 'f', 250);
+        folder[at + 251] = 0;
+        CHECK(mkdir(folder, 0777) == 0, "a deep folder");
+    }
+    sprintf(name, "%s/%s", folder, "file");
+    CHECK_OK(ctx, drl_file_write(ctx, name, "deep", 4));
+    CHECK(holds(name, "deep", 4), "a path of %d bytes", (int)strlen(name));
+    remove(name);
+    for (; k > 0; --k) { CHECK(rmdir(folder) == 0, "the deep folder is not empty"); *strrchr(folder, '/') = 0; }
+    for (i = 0; i < sizeof links / sizeof *links; ++i) remove(links[i].link);
+    remove(DIR_ "dangling"); remove(DIR_ "sub/made"); remove(DIR_ "pipe"); remove(DIR_ "file");
+    CHECK(rmdir(DIR_ "sub") == 0 && rmdir("test_io.d") == 0, "temporary files are left");
+    umask(mask);
+#else
+    char name[300];
+    (void)_mkdir("test_io.d");
+    CHECK_OK(ctx, drl_file_write(ctx, DIR_ "file", "old", 3));
+    CHECK(_chmod(DIR_ "file", _S_IREAD) == 0, "chmod");
+    CHECK_FAILS(drl_file_write(ctx, DIR_ "file", "x", 1), DRL_E_IO, "the file is read-only");
+    CHECK(holds(DIR_ "file", "old", 3), "a read-only file was written over");
+    CHECK(_chmod(DIR_ "file", _S_IREAD | _S_IWRITE) == 0, "chmod");
+    CHECK_OK(ctx, drl_file_write(ctx, DIR_ "file", "new", 3));
+    CHECK(holds(DIR_ "file", "new", 3), "written over");
+    strcpy(name, DIR_);
+    memset(name + strlen(DIR_), 'n', 100);
+    name[strlen(DIR_) + 100] = 0;
+    CHECK_OK(ctx, drl_file_write(ctx, name, "long", 4));
+    CHECK(holds(name, "long", 4), "a long name");
+    remove(name);
+    remove(DIR_ "file");
+    CHECK(_rmdir("test_io.d") == 0, "temporary files are left");
+#endif
+#undef DIR_
+}
+
 /* Every call in turn fails in every writer: the file is the old one or the new one, whole, and nothing is left beside it. */
 static void test_failing_io(void)
 {
@@ -983,7 +1117,7 @@ static void test_failing_io(void)
     memcpy(fresh[2], "0123456789", 10);
     bytes[2] = 10;
 #ifdef IO_HAS_SYNC
-    all |= IO_SYNC | IO_RENAME;
+    all |= IO_SYNC | IO_RENAME | IO_STAT | IO_MODE;
 #endif
     for (writer = 0; writer < 3; ++writer) {
         failed = done = refused = 0;
@@ -993,6 +1127,9 @@ static void test_failing_io(void)
             if (!f) exit(2);
             fwrite(old_bytes, 1, sizeof old_bytes, f);
             fclose(f);
+#ifdef IO_HAS_SYNC
+            chmod("test_io.out", 0644);     /* not what a temporary file has */
+#endif
             io_calls = 0;
             io_fail_at = n;
             status = writer == 0 ? drl_safetensors_write_file(ctx, "test_io.out", &d) : writer == 1 ? drl_npy_write_file(ctx, "test_io.out", &arrays[0]) : drl_file_write(ctx, "test_io.out", fresh[2], 10);
@@ -1493,6 +1630,7 @@ int main(int argc, char **argv)
     test_npy();
     test_idx();
     test_files();
+    test_targets();
     test_failing_io();
     test_failing_memory();
     test_dataset();
