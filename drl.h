@@ -1112,26 +1112,29 @@ DRL_API drl_rng    drl_trainer_rng(const drl_trainer *trainer);
  * back before the next step (a step in between fails). Power iterations are run for the average and do not touch the training ones. */
 DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
 
-/* drl_train - the training loop: images of a data set, a falling learning rate, rollbacks, and a callback that looks at it and can stop it.
- * Either `steps` or `seconds` says how long the whole run is, whatever of it the trainer has behind it. With neither, a resumed run goes on
- * to the end that it had when it was saved.
- * The learning rate's factor is a function of two numbers that checkpoints hold, the step and the total of steps. Runs by `steps` know their total from
- * the start. In runs by `seconds` the rate is constant until it is time for it to fall, by default when half of the seconds are over. The total is
- * then settled, once, as step * seconds / seconds spent, and the run ends at this step: the second half takes as long as the first
- * if the machine keeps its speed, and nothing depends on the clock any more. So a run that is stopped, saved and resumed with the same description continues
- * bit for bit once its total is settled; before that its weights do, and where it ends is for the clock to say. A description with
- * other steps or seconds than before gives the run a new total by the same rules: more of them let it go on, at the rate that the new total asks for.
- * Only steps count as time spent, not what on_step does. Divergence goes back to the last good state, steps and seconds included, and
- * keeps the total. Returns DRL_OK when the total is reached (at once, if it is already), DRL_RUNNING when on_step asked to stop, or what failed:
- * DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned. Holds one batch while it runs. */
+/* drl_train - the training loop: images of a data set, a falling learning rate, rollbacks, and a callback that looks at it and can
+ * stop it. Either `steps` or `seconds` says how long the whole run is, including the part that the trainer has behind it. With neither,
+ * a resumed run goes on to the end that it had when it was saved.
+ * The learning rate's factor is a function of two numbers that checkpoints hold: the step and the total of steps. A run by `steps`
+ * knows its total from the start. In a run by `seconds` the rate is constant until it is time for it to fall, by default when half of
+ * the seconds are over. The total is then settled, once, as step * seconds / seconds spent, and the run ends at this step: the second
+ * half takes as long as the first if the machine keeps its speed, and nothing depends on the clock any more. A run that is stopped,
+ * saved and resumed with the same description therefore continues bit for bit once its total is settled. Before that its weights
+ * continue bit for bit, too, and the clock says where it ends. Other steps or seconds than before give the run a new total by the same
+ * rules: more of them let it go on, at the rate that the new total asks for.
+ * Only steps count as time spent, not what on_step does. After a divergence the run goes back to the last good state, steps and seconds
+ * included, and keeps the total. Returns DRL_OK when the total is reached (at once, if it already is), DRL_RUNNING when on_step asked
+ * to stop, or the failure: DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned.
+ * Holds one batch of images while it runs. */
 typedef struct drl_run_desc {
     uint64_t steps;             /* of the whole run */
     double seconds;             /* or its time, with a clock */
     double (*clock)(void *user);            /* seconds since some moment; NULL: no time is measured */
-    double fall;                /* share of the run over which the learning rate falls to zero, at its end; at most 1, with `seconds` 0.9. Zero means 0.5,
-                                 * negative: it does not fall */
+    double fall;                /* share of the run, at its end, over which the learning rate falls to zero; at most 1, with `seconds`
+                                 * 0.9. Zero means 0.5, negative: it does not fall */
     int rollbacks;              /* at most, over the whole run; zero means 5, negative none */
-    /* In place of a data set: n images (H,W,C) in [-1, 1] and, with classes, labels (1..classes, 0 for none; otherwise NULL), as a function of rng. */
+    /* In place of a data set: n images (H,W,C) in [-1, 1] and labels (1..classes, 0 for none; NULL for a model without classes), as a
+     * function of rng. */
     drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
     /* After every step, and with report->diverged before going back. It may draw samples and save. Nonzero stops the run. NULL: none. */
     int (*on_step)(void *user, const drl_train_report *report);
@@ -10207,16 +10210,27 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *tr)
 static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data, const drl_run_desc *d)
 {
     drl_ctx *ctx = tr->ctx;
-    if (!data == !d->source) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: either a data set or a source of images is needed");
-    if (d->steps && d->seconds != 0) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %u steps and %g seconds; give one of them", d->steps, d->seconds);
-    if (d->steps >= DRL__STEPS_MAX) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %u steps; at most %u are possible", d->steps, DRL__STEPS_MAX - 1);
-    if (!(d->seconds >= 0 && d->seconds < DRL__SECONDS_MAX)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %g seconds; more than 0 are needed, less than %g", d->seconds, DRL__SECONDS_MAX);
-    if (d->seconds > 0 && !d->clock) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %g seconds, and no clock to measure them", d->seconds);
-    if (!(d->fall <= (d->seconds > 0 ? 0.9 : 1.0))) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the rate is to fall over %g of the run; at most 1, or 0.9 of seconds, are possible", d->fall);
-    if (!d->steps && !(d->seconds > 0) && !tr->now.total && !(tr->now.planned > 0))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: give steps or seconds; the trainer is not that of a run that could go on to its end");
-    if (!d->steps && !tr->now.total && !d->clock) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the run to go on with is one of %g seconds, and there is no clock", tr->now.planned);
-    if (tr->averaged) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the model holds the averaged weights; call drl_trainer_swap_average first");
+    int by_time = d->seconds > 0;
+    if (!data == !d->source)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: either a data set or a source of images is needed");
+    if (d->steps && d->seconds != 0)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %u steps and %g seconds; give one of them", d->steps, d->seconds);
+    if (d->steps >= DRL__STEPS_MAX)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %u steps; at most %u are possible", d->steps, DRL__STEPS_MAX - 1);
+    if (!(d->seconds >= 0 && d->seconds < DRL__SECONDS_MAX))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %g seconds; more than 0 are needed, less than %g", d->seconds, DRL__SECONDS_MAX);
+    if (by_time && !d->clock)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %g seconds, and no clock to measure them", d->seconds);
+    if (!(d->fall <= (by_time ? 0.9 : 1.0)))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the rate is to fall over %g of the run; at most %g is possible",
+                         d->fall, by_time ? 0.9 : 1.0);
+    if (!d->steps && !by_time && !tr->now.total && !(tr->now.planned > 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: give steps or seconds; this trainer has no run behind it that could go on");
+    if (!d->steps && !tr->now.total && !d->clock)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the run to go on with is one of %g seconds, and there is no clock",
+                         tr->now.planned);
+    if (tr->averaged)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the model holds the averaged weights; call drl_trainer_swap_average first");
     return DRL_OK;
 }
 
