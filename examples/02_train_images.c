@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     if (every < 1) { fprintf(stderr, "--every %d: at least 1\n", every); return 2; }
 
     if (file_count) {
-        if (drl_dataset_load(ctx, files, file_count, &loaded) != DRL_OK) return fail(ctx, "data");
+        if (drl_dataset_load(ctx, files, file_count, NULL, &loaded) != DRL_OK) return fail(ctx, "data");
         data = loaded;
     } else if (!sprites_create(1, SPRITES, &sprites)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
     if (half) {

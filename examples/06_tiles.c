@@ -361,7 +361,7 @@ int main(int argc, char **argv)
         if (!sprites_create(1, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
         e.sprites = 1;
     } else {
-        if (drl_dataset_load(e.ctx, files, file_count, &loaded) != DRL_OK) return fail(e.ctx, "data");
+        if (drl_dataset_load(e.ctx, files, file_count, NULL, &loaded) != DRL_OK) return fail(e.ctx, "data");
         e.data = *loaded;
         if (!e.data.labels) { fprintf(stderr, "--data: labels are needed, too\n"); return 2; }
         if (size > 0 && size < e.data.height && e.data.height % size == 0 && e.data.width == e.data.height) {

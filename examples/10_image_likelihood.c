@@ -74,7 +74,7 @@ static int grey_create(const drl_dataset *data, drl_dataset *grey)
 static drl_status others(drl_ctx *ctx, const char *file, const drl_model_desc *md, int *n, float *x)
 {
     drl_dataset *loaded = NULL, now, next;
-    drl_status status = drl_dataset_load(ctx, &file, 1, &loaded);
+    drl_status status = drl_dataset_load(ctx, &file, 1, NULL, &loaded);
     int i;
     if (status != DRL_OK) return status;
     now = *loaded;
@@ -141,7 +141,7 @@ int main(int argc, char **argv)
         }
     }
     if (file) {
-        if (drl_dataset_load(ctx, &file, 1, &loaded) != DRL_OK) return fail(ctx, file);
+        if (drl_dataset_load(ctx, &file, 1, NULL, &loaded) != DRL_OK) return fail(ctx, file);
         data = loaded;
         if (half && !half_create(data, &halved)) { fprintf(stderr, "out of memory\n"); return 1; }
         if (half) data = &halved;

@@ -337,12 +337,12 @@ static drl_status fuzz_cifar(const unsigned char *data, size_t size)
     drl_status status;
     blob[0].data = data; blob[0].bytes = size / 2;
     blob[1].data = data + size / 2; blob[1].bytes = size - size / 2;
-    if (drl_dataset_parse(ctx, blob, 2, &ds) == DRL_OK) use_dataset(ds);
+    if (drl_dataset_parse(ctx, blob, 2, NULL, &ds) == DRL_OK) use_dataset(ds);
     else MUST(!ds && drl_ctx_message(ctx)[0], "failure without a sentence");
     drl_ctx_clear(ctx);
     blob[0].bytes = size;
     ds = NULL;
-    status = drl_dataset_parse(ctx, blob, 1, &ds);
+    status = drl_dataset_parse(ctx, blob, 1, NULL, &ds);
     if (status != DRL_OK) { MUST(!ds, "a result in spite of failure"); return status; }
     use_dataset(ds);
     return DRL_OK;

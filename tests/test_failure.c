@@ -250,7 +250,7 @@ static drl_status op_dataset(void)
 {
     const char *paths[2];
     paths[0] = images_path; paths[1] = labels_path;
-    return drl_dataset_load(ctx, paths, 2, &made.ds);
+    return drl_dataset_load(ctx, paths, 2, NULL, &made.ds);
 }
 static drl_status op_dataset_copy(void)
 {
