@@ -422,8 +422,8 @@ static float *grey_tiles(const judge *e, int *count)
     float *out = NULL;
     size_t i, n;
     int k;
-    if (drl_dataset_load(e->ctx, &file, 1, NULL, &tiles) != DRL_OK || tiles->channels != 4) {
-        if (tiles) fprintf(stderr, "%s: %d channels, not RGBA\n", file, tiles->channels);
+    if (drl_dataset_load(e->ctx, &file, 1, NULL, &tiles) != DRL_OK || tiles->channels != 4 || !tiles->pixels) {
+        if (tiles) fprintf(stderr, "%s: %d channels, not RGBA of one byte each\n", file, tiles->channels);
         else fail(e, "tiles");
         return NULL;
     }
