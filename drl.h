@@ -447,8 +447,8 @@ DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path, co
 
 /* --- NPY and IDX ---------------------------------------------------------------------------------------------------------------
  * *out becomes a view of the array inside data. Allocate nothing. Fail with DRL_E_FORMAT, and DRL_E_UNSUPPORTED for valid files
- * that are no drl_array (structured or complex types, Fortran order of rank 2 and up, more than 8 axes). What is no such file at all
- * is named when its first bytes are those of a known format.
+ * that are no drl_array (structured or complex types, Fortran order of rank 2 and up, more than 8 axes). What
+ * is no such file at all is named when its first bytes are those of a known format.
  * NPY: versions 1.0, 2.0, 3.0, either byte order. IDX: the format of MNIST; u8 i8 i16 i32 f32 f64. */
 DRL_API drl_status drl_npy_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
 DRL_API drl_status drl_idx_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
@@ -461,16 +461,17 @@ DRL_API drl_status drl_npy_write_file(drl_ctx *ctx, const char *path, const drl_
 #endif
 
 /* --- image data sets -----------------------------------------------------------------------------------------------------------
- * A program may fill in the struct itself, over memory of its own, and use it everywhere. Images of 2 and 4 channels have alpha in the
- * last one. Colour under alpha 0 means nothing, and files hold anything there: whatever is read or copied here has colour 0 (-1 in a
- * batch) wherever alpha is 0. A program that fills in the struct sees to that itself. */
+ * A program may fill in the struct itself, over memory of its own, and use it everywhere. Images of 2 and 4
+ * channels have alpha in the last one. Colour under alpha 0 means nothing, and files hold anything there:
+ * whatever is read or copied here has colour 0 (-1 in a batch) wherever alpha is 0. A program that fills in
+ * the struct sees to that itself. */
 typedef struct drl_dataset {
     int count, height, width, channels;     /* >= 1, channels <= 4 */
     int classes;                            /* with labels: largest label + 1, or more; without: 0 */
-    const uint8_t *pixels;                  /* (count,height,width,channels), or NULL: see values */
+    const uint8_t *pixels;                  /* (count,height,width,channels); NULL when there are values */
     const uint8_t *labels;                  /* count values 0..classes-1, or NULL */
-    drl_ctx *owner;                         /* set when drl_dataset_destroy is to free it; NULL in a struct of the program's own */
-    const float *values;                    /* (count,height,width,channels) in [-1, 1], in place of pixels; one of the two is NULL */
+    drl_ctx *owner;                         /* set when drl_dataset_destroy is to free it, else NULL */
+    const float *values;                    /* (count,height,width,channels), -1..1; NULL if there are pixels */
 } drl_dataset;
 
 /* One file in memory. */
@@ -483,42 +484,50 @@ typedef enum drl_layout {
     DRL_LAYOUT_NCHW             /* channels first: (n,c,h,w), (c,h,w), rows of c*h*w */
 } drl_layout;
 
-/* What files do not say about themselves. Zeroed or NULL is right for most; where two readings are possible, the failure names both and
- * the field that decides. */
+/* What files do not say about themselves. Zeroed or NULL is right for most; where two readings are possible,
+ * the failure names both, and the field that decides. */
 typedef struct drl_dataset_desc {
     drl_layout layout;          /* of NPY and IDX; CIFAR files have their own */
-    int height, width;          /* of an image. Needed for rows of numbers. Files with other sizes are refused. Zero: as the file has it */
-    int channels;               /* the same, 1..4; in rows zero means their length over height * width */
-    double low, high;           /* the elements that become -1 and 1; others in between, none outside. Both zero: 0 and 255 for U8, 0 and
-                                 * 65535 for U16, 0 and 1 for floats and BOOL; other types need the two */
+    int height, width;          /* of an image; needed for rows of numbers. Other sizes are refused. Zero: as the
+                                 * file has it */
+    int channels;               /* the same, 1..4; for rows zero means their length over height * width */
+    double low, high;           /* the elements that become -1 and 1; others in between, none outside. Both
+                                 * zero: 0 and 255 for U8, 0 and 65535 for U16, 0 and 1 for floats and BOOL;
+                                 * other types need the two */
     int coarse_labels;          /* not zero: of CIFAR-100 the 20 coarse labels. Zero: the 100 fine ones */
 } drl_dataset_desc;
 
 /* drl_dataset_parse - one data set from the contents of one or several files, recognised by content:
- *   NPY or IDX of any type, in either order of bytes and axes (NPY in Fortran order, too):
- *     rank 4 (N,H,W,C)          images                                    rank 1 (N), rank 2 (N,1)      labels, whole numbers 0..255
- *     rank 3 (N,H,W)            grey images, or one image (H,W,C) when desc->channels is more than 1, or height and width say so
- *     rank 2 (N,H*W*C)          images as rows, when desc->height and width are given
- *   CIFAR-10 binary: rows of a label 0..9 and 3x32x32 bytes; CIFAR-100 binary: of two labels, 0..19 and 0..99, and the bytes
- * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. One block, which copies: pixels of
- * 1 byte when all files have whole numbers of the range 0..255 (or BOOL), else floats of 4 bytes.
- * desc may be NULL. Asked about, not guessed (DRL_E_SHAPE, DRL_E_FORMAT): a single image (32,32,3) that could be 32 narrow ones; rows of
- * several channels without a layout; U8 of 0 and 1 only; U16 of at most 12 bits; values outside of the range.
- * drl_dataset_load  - the same from files (all are held until the block is made: their bytes and the block's).
+ *   NPY or IDX of any type, in either byte order, and NPY in Fortran order, too:
+ *     rank 4 (N,H,W,C)            images
+ *     rank 3 (N,H,W)              grey images, or one image (H,W,C) when channels is more than 1 in the
+ *                                 description, or its height and width say so
+ *     rank 2 (N,H*W*C)            images as rows, when height and width are given
+ *     rank 1 (N), rank 2 (N,1)    labels, whole numbers 0..255
+ *   CIFAR-10 binary: rows of a label 0..9 and 3x32x32 bytes
+ *   CIFAR-100 binary: rows of a coarse label 0..19, a fine one 0..99, and 3x32x32 bytes
+ * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. One
+ * block, which copies: pixels of 1 byte when all files have whole numbers of the range 0..255, or BOOL, else
+ * floats of 4 bytes. desc may be NULL.
+ * What could be read in two ways is not guessed, but refused with a question: a single image (32,32,3) that
+ * could be 32 narrow ones; rows of several channels without a layout; U8 that holds 0 and 1 only; U16 of at
+ * most 12 bits; values outside of the range.
+ * drl_dataset_load  - the same from files (all are held until the block is made, beside it).
  * drl_dataset_copy  - a block of its own from any struct; checks it, and sets classes when the source has 0.
- * Fail with DRL_E_FORMAT, DRL_E_SHAPE (sizes differ, more or fewer labels than images), DRL_E_UNSUPPORTED, DRL_E_MEMORY, DRL_E_IO,
- * DRL_E_ARGUMENT (desc). */
-DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count, const drl_dataset_desc *desc,
-                                     drl_dataset **out);
+ * Fail with DRL_E_FORMAT, DRL_E_SHAPE (sizes differ, more or fewer labels than images), DRL_E_UNSUPPORTED,
+ * DRL_E_MEMORY, DRL_E_IO, DRL_E_ARGUMENT (desc). */
+DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count,
+                                     const drl_dataset_desc *desc, drl_dataset **out);
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count, const drl_dataset_desc *desc,
-                                    drl_dataset **out);
+DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count,
+                                    const drl_dataset_desc *desc, drl_dataset **out);
 #endif
 DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl_dataset **out);
 DRL_API void       drl_dataset_destroy(drl_dataset *ds);
 
-/* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 (rounded once), or the value, of one image, centred (the odd
- * pixel goes below and right), surrounded by -1. Fails with DRL_E_SHAPE when the image is larger than that.
+/* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 (rounded once), or the value, of one
+ * image, centred (the odd pixel goes below and right), surrounded by -1. Fails with DRL_E_SHAPE when the image
+ * is larger than that.
  * drl_dataset_batch - n such images drawn uniformly, with repetition, one rng index each; labels (n ints) may be NULL. */
 DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out);
 DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels);
@@ -4083,15 +4092,16 @@ static int drl__json_string(drl__scan *s, char *out, size_t capacity, size_t *le
     return 1;
 }
 
-/* --- what a file is instead ----------------------------------------------------------------------------------------------------- */
+/* --- what a file is instead ----------------------------------------------------------------------------- */
 
-/* What people have in the place of the file that a reader wants, by its first bytes, and what to do about it. */
+/* What people have in the place of the file that a reader wants, by its first bytes, and what to do then. */
 typedef struct drl__magic { const char *bytes; size_t n; const char *what; } drl__magic;
 
 static const drl__magic drl__magics[] = {
 #define DRL__M(bytes, what) { bytes, sizeof(bytes) - 1, what },
     DRL__M("\x1F\x8B", "a gzip file: gunzip it first")
-    DRL__M("PK\3\4", "a zip archive (.npz or .pt): unpack it, or save one array with np.save, weights as safetensors")
+    DRL__M("PK\3\4", "a zip archive (.npz or .pt): unpack it, or save one array with np.save, weights as "
+                     "safetensors")
     DRL__M("PK\5\6", "an empty zip archive")
     DRL__M("BZh", "a bzip2 file: bunzip2 it first")
     DRL__M("\xFD" "7zXZ", "an xz file: unxz it first")
@@ -4113,11 +4123,12 @@ static const drl__magic drl__magics[] = {
     DRL__M("PAR1", "a Parquet file: save one array with np.save")
     DRL__M("ARROW1", "an Arrow file: save one array with np.save")
     DRL__M("SQLite format 3", "an SQLite file: save one array with np.save")
-    DRL__M("version https://git-lfs", "a pointer of Git LFS, not the file that it stands for: run git lfs pull")
+    DRL__M("version https://git-lfs",
+           "a pointer of Git LFS, not the file that it stands for: run git lfs pull")
 #undef DRL__M
 };
 
-/* NULL when nothing is recognised. Only asked about files that are refused anyway: a few bytes may mislead. */
+/* NULL when nothing is recognised. Only files that are refused anyway come here: a few bytes may mislead. */
 static const char *drl__magic_of(const unsigned char *p, size_t size)
 {
     uint64_t header = 0;
@@ -4140,17 +4151,20 @@ static const char *drl__magic_of(const unsigned char *p, size_t size)
         for (i = 8; i-- > 0;) header = header << 8 | p[i];
         if (header <= size - 8) return "a safetensors file: models and weights, no data set";
     }
-    if (size >= 4 && !p[0] && !p[1] && p[2] >= 8 && p[2] <= 14 && p[3] >= 1 && p[3] <= 8) return "an IDX file";
+    if (size >= 4 && !p[0] && !p[1] && p[2] >= 8 && p[2] <= 14 && p[3] >= 1 && p[3] <= 8)
+        return "an IDX file";
     if (size >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) at = 3;
     while (at < size && at < 64 && (p[at] == ' ' || p[at] == '\t' || p[at] == '\r' || p[at] == '\n')) ++at;
-    if (at < size && p[at] == '<') return "a page of HTML or XML, as failed downloads leave it: get the file again";
+    if (at < size && p[at] == '<')
+        return "a page of HTML or XML, as failed downloads leave it: get the file again";
     for (i = 0; i < size && i < 64; ++i)
         if ((p[i] < 0x20 && p[i] != '\t' && p[i] != '\r' && p[i] != '\n') || p[i] > 0x7E) return NULL;
     return size < 8 ? NULL : "a text (CSV, JSON or the like)";
 }
 
 /* Refuses a file that does not begin as `wanted` does. */
-static drl_status drl__not_a(drl_ctx *ctx, const char *source, const char *wanted, const unsigned char *bytes, size_t size)
+static drl_status drl__not_a(drl_ctx *ctx, const char *source, const char *wanted, const unsigned char *bytes,
+                             size_t size)
 {
     const char *what = drl__magic_of(bytes, size);
     if (!what) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes that are not %s", source, size, wanted);
@@ -4371,7 +4385,8 @@ static drl_status drl__st_open(drl_ctx *ctx, const char *source, const unsigned 
     if (size == 0) return drl__not_a(ctx, source, "a safetensors file", bytes, size);
     if (size < 8) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source, size);
     for (i = 8; i-- > 0;) header = header << 8 | bytes[i];
-    if (size > 8 && bytes[8] != '{' && drl__magic_of(bytes, size))      /* no safetensors file, whatever the length says */
+    /* no safetensors file, whatever the length says */
+    if (size > 8 && bytes[8] != '{' && drl__magic_of(bytes, size))
         return drl__not_a(ctx, source, "a safetensors file", bytes, size);
     if (header > DRL__ST_HEADER_MAX) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes, at most %d are allowed", source, header, DRL__ST_HEADER_MAX);
     if (header > size - 8) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes in a file of %z", source, header, size);
@@ -4681,7 +4696,8 @@ static drl_status drl__npy_dtype(const drl__scan *s, const char *text, drl_array
 }
 
 /* *turned receives whether the first axis is the fastest (Fortran order); NULL refuses such arrays. */
-static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size, drl_array *out,
+static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size,
+                                drl_array *out,
                                 int *turned)
 {
     static const char *const keys[] = { "descr", "fortran_order", "shape" };
@@ -4691,8 +4707,10 @@ static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned
     char text[16];
     int seen = 0, fortran = 0, k;
     drl_status status;
-    if (size < 6 || memcmp(bytes, "\x93NUMPY", 6) != 0) return drl__not_a(ctx, source, "an NPY file", bytes, size);
-    if (size < 10) return drl__fail(ctx, DRL_E_FORMAT, "%s: an NPY file that is cut off after %z bytes", source, size);
+    if (size < 6 || memcmp(bytes, "\x93NUMPY", 6) != 0)
+        return drl__not_a(ctx, source, "an NPY file", bytes, size);
+    if (size < 10)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: an NPY file that is cut off after %z bytes", source, size);
     if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0) return drl__fail(ctx, DRL_E_FORMAT, "%s: NPY version %d.%d, known are 1.0, 2.0 and 3.0", source, bytes[6], bytes[7]);
     prefix = bytes[6] == 1 ? 10 : 12;
     if (size < prefix) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source, size);
@@ -4737,8 +4755,9 @@ static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned
     if (s.end - s.at != 1 || *s.at != '\n') { drl__scan_fail(&s, "only spaces and one line feed may follow the '}'"); return DRL_E_FORMAT; }
     fortran = fortran && a.rank > 1;
     if (fortran && !turned)
-        return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %d axes in Fortran order cannot be read in place; save "
-                         "np.ascontiguousarray(x)", source, a.rank);
+        return drl__fail(ctx, DRL_E_UNSUPPORTED,
+                         "%s: %d axes in Fortran order cannot be read in place; save np.ascontiguousarray(x)",
+                         source, a.rank);
     a.bytes = size - prefix - header;
     if (!drl__array_bytes(&a, &needed)) return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
     if (needed != a.bytes) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes, needed);
@@ -4942,8 +4961,9 @@ static void drl__ds_cifar(const drl_blob *blob, int hundred, int coarse, drl__ds
     part->label = hundred && !coarse;
 }
 
-/* The two readings of rank 3: grey images (N,H,W), or one image (H,W,C) or (C,H,W). Returns DRL_OK and *one. */
-static drl_status drl__ds_rank3(drl_ctx *ctx, const char *source, const size_t *shape, const drl_dataset_desc *d, int *one)
+/* The readings of rank 3: grey images (N,H,W), or one image (H,W,C) or (C,H,W); *one says which. */
+static drl_status drl__ds_rank3(drl_ctx *ctx, const char *source, const size_t *shape,
+                                const drl_dataset_desc *d, int *one)
 {
     int first = d->layout == DRL_LAYOUT_NCHW, odd, h = first ? 1 : 0, c = first ? 0 : 2;
     int grey = (d->channels == 0 || d->channels == 1) &&
@@ -4955,72 +4975,91 @@ static drl_status drl__ds_rank3(drl_ctx *ctx, const char *source, const size_t *
                  (d->width == 0 || shape[h + 1] == (size_t)d->width);
     *one = !grey;
     if (!grey && !single)
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: %z x %z x %z are no images of %d x %d x %d (0: any), as the description wants them",
-                         source, shape[0], shape[1], shape[2], d->height, d->width, d->channels);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z are no images of %d x %d x %d (0: any), as the description wants "
+                         "them", source, shape[0], shape[1], shape[2], d->height, d->width, d->channels);
     if (!grey) return DRL_OK;
-    /* What is grey by its shape alone may be one picture in colours: narrow images, or three or four of them in all. */
+    /* What is grey by its shape may be one picture in colours, if images are narrow, or three or four in all. */
     odd = first ? d->channels == 0 && d->width == 0 : single;
     if (odd && shape[0] > 4 && shape[1] > 4 && shape[2] <= 4)
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: %z x %z x %z is one image with %z channels, or %z grey images of %z x %z: set height "
-                         "and width (or channels) of drl_dataset_desc, or save x[None]", source, shape[0], shape[1], shape[2],
-                         shape[2], shape[0], shape[1], shape[2]);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z is one image with %z channels, or %z grey images of %z x %z: set "
+                         "height and width (or channels) of drl_dataset_desc, or save x[None]", source,
+                         shape[0], shape[1], shape[2], shape[2], shape[0], shape[1], shape[2]);
     odd = d->channels == 0 && (shape[0] == 3 || shape[0] == 4) && shape[1] > 4 && shape[2] > 4;
     if (odd)
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: %z x %z x %z is one image with the channels first, or %z grey images of %z x %z: set "
-                         "channels of drl_dataset_desc to %z, with layout DRL_LAYOUT_NCHW, or to 1", source, shape[0], shape[1],
-                         shape[2], shape[0], shape[1], shape[2], shape[0]);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z is one image with the channels first, or %z grey images of %z x "
+                         "%z: set channels of drl_dataset_desc to %z, with layout DRL_LAYOUT_NCHW, or to 1",
+                         source, shape[0], shape[1], shape[2], shape[0], shape[1], shape[2], shape[0]);
     return DRL_OK;
 }
 
 /* Rows of numbers: the description says how they are folded. */
-static drl_status drl__ds_rows(drl_ctx *ctx, const char *source, const size_t *shape, const drl_dataset_desc *d, size_t *channels)
+static drl_status drl__ds_rows(drl_ctx *ctx, const char *source, const size_t *shape,
+                               const drl_dataset_desc *d, size_t *channels)
 {
     size_t area, side = 1;
     if (d->height == 0 || d->width == 0) {
         while (side < 65536 && side * side < shape[1]) ++side;
         if (side * side == shape[1])
-            return drl__fail(ctx, DRL_E_SHAPE, "%s: rows of %z numbers: set height and width of drl_dataset_desc, perhaps to %z and "
-                             "%z (labels are one number an image)", source, shape[1], side, side);
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: rows of %z numbers: set height and width of drl_dataset_desc (labels are one number "
-                         "an image)", source, shape[1]);
+            return drl__fail(ctx, DRL_E_SHAPE,
+                             "%s: rows of %z numbers: set height and width of drl_dataset_desc, perhaps to "
+                             "%z and %z (labels are one number an image)", source, shape[1], side, side);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: rows of %z numbers: set height and width of drl_dataset_desc (labels are one "
+                         "number an image)", source, shape[1]);
     }
     if (!drl__mul_fits((size_t)d->height, (size_t)d->width, &area)) area = SIZE_MAX;
     *channels = shape[1] / area;
-    if (*channels < 1 || *channels > 4 || *channels * area != shape[1] || (d->channels && *channels != (size_t)d->channels))
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: rows of %z numbers are no images of %d x %d with %d channels (0: any of 1 to 4)",
-                         source, shape[1], d->height, d->width, d->channels);
+    if (*channels < 1 || *channels > 4 || *channels * area != shape[1] ||
+        (d->channels && *channels != (size_t)d->channels))
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: rows of %z numbers are no images of %d x %d with %d channels (0: any of 1 to "
+                         "4)", source, shape[1], d->height, d->width, d->channels);
     if (*channels > 1 && d->layout == DRL_LAYOUT_DEFAULT)
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: rows of %d x %d x %z, channels first or last? Set layout of drl_dataset_desc to "
-                         "DRL_LAYOUT_NCHW (as in CIFAR) or DRL_LAYOUT_NHWC", source, d->height, d->width, *channels);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: rows of %d x %d x %z, channels first or last? Set layout of drl_dataset_desc "
+                         "to DRL_LAYOUT_NCHW (as in CIFAR) or DRL_LAYOUT_NHWC", source, d->height, d->width,
+                         *channels);
     return DRL_OK;
 }
 
-static drl_status drl__ds_rank4(drl_ctx *ctx, const char *source, const size_t *shape, const drl_dataset_desc *d)
+static drl_status drl__ds_rank4(drl_ctx *ctx, const char *source, const size_t *shape,
+                                const drl_dataset_desc *d)
 {
     int first = d->layout == DRL_LAYOUT_NCHW, c = first ? 1 : 3, other = first ? 3 : 1;
     if (shape[c] > 4) {
         if (shape[other] > 4)
-            return drl__fail(ctx, DRL_E_SHAPE, "%s: %z x %z x %z x %z are images of %z channels, 1 to 4 are possible", source, shape[0],
-                             shape[1], shape[2], shape[3], shape[c]);
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: %z x %z x %z x %z are images of %z channels, 1 to 4 are possible; with the channels %s "
-                         "they have %z: set layout of drl_dataset_desc to %s", source, shape[0], shape[1], shape[2], shape[3],
-                         shape[c], first ? "last" : "first", shape[other], first ? "DRL_LAYOUT_NHWC" : "DRL_LAYOUT_NCHW");
+            return drl__fail(ctx, DRL_E_SHAPE,
+                             "%s: %z x %z x %z x %z are images of %z channels, 1 to 4 are possible", source,
+                             shape[0], shape[1], shape[2], shape[3], shape[c]);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z x %z are images of %z channels, 1 to 4 are possible; with the "
+                         "channels %s they have %z: set layout of drl_dataset_desc to %s", source, shape[0],
+                         shape[1], shape[2], shape[3], shape[c], first ? "last" : "first", shape[other],
+                         first ? "DRL_LAYOUT_NHWC" : "DRL_LAYOUT_NCHW");
     }
-    if (d->layout == DRL_LAYOUT_DEFAULT && (shape[1] == 1 || shape[1] == 3 || shape[1] == 4) && shape[2] > 4 && shape[3] > 1)
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: %z x %z x %z x %z may have its channels first or last: set layout of drl_dataset_desc "
-                         "to DRL_LAYOUT_NCHW or DRL_LAYOUT_NHWC", source, shape[0], shape[1], shape[2], shape[3]);
+    if (d->layout == DRL_LAYOUT_DEFAULT && (shape[1] == 1 || shape[1] == 3 || shape[1] == 4) &&
+        shape[2] > 4 && shape[3] > 1)
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z x %z may have its channels first or last: set layout of "
+                         "drl_dataset_desc to DRL_LAYOUT_NCHW or DRL_LAYOUT_NHWC", source, shape[0], shape[1],
+                         shape[2], shape[3]);
     return DRL_OK;
 }
 
 /* Whether an array is images or labels, and where everything is. */
-static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int turned, const drl_dataset_desc *d, drl__ds_part *part)
+static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int turned, const drl_dataset_desc *d,
+                                drl__ds_part *part)
 {
     drl_array *a = &part->a;
     size_t stride[DRL_RANK_MAX], shape[4], axis[4], product = 1, channels = 1;
     int i, one = 0, first = d->layout == DRL_LAYOUT_NCHW;
     drl_status status = DRL_OK;
     if (a->rank < 1 || a->rank > 4)
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: %s of rank %d; images have rank 4, 3 or (as rows) 2, labels 1", source,
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: %s of rank %d; images have rank 4, 3 or (as rows) 2, labels 1", source,
                          drl_dtype_name(a->dtype), a->rank);
     for (i = 0; i < a->rank; ++i)
         if (a->shape[i] < 1 || a->shape[i] > INT32_MAX)
@@ -5069,13 +5108,15 @@ static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int turned, co
     part->step[3] = axis[first ? 1 : 3];
     if ((d->height && part->height != d->height) || (d->width && part->width != d->width) ||
         (d->channels && part->channels != d->channels))
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d x %d; the description wants %d x %d x %d (0: any)", source,
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: images of %d x %d x %d; the description wants %d x %d x %d (0: any)", source,
                          part->height, part->width, part->channels, d->height, d->width, d->channels);
     return DRL_OK;
 }
 
 /* What one file is. */
-static drl_status drl__ds_open(drl_ctx *ctx, const char *source, const drl_blob *blob, const drl_dataset_desc *d, drl__ds_part *part)
+static drl_status drl__ds_open(drl_ctx *ctx, const char *source, const drl_blob *blob,
+                               const drl_dataset_desc *d, drl__ds_part *part)
 {
     const unsigned char *p = (const unsigned char *)blob->data;
     int turned = 0, hundred;
@@ -5085,32 +5126,41 @@ static drl_status drl__ds_open(drl_ctx *ctx, const char *source, const drl_blob 
         status = drl__npy_open(ctx, source, p, blob->bytes, &part->a, &turned);
         return status == DRL_OK ? drl__ds_shape(ctx, source, turned, d, part) : status;
     }
-    if (drl__idx_open(NULL, source, p, blob->bytes, &part->a) == DRL_OK) return drl__ds_shape(ctx, source, 0, d, part);
+    if (drl__idx_open(NULL, source, p, blob->bytes, &part->a) == DRL_OK)
+        return drl__ds_shape(ctx, source, 0, d, part);
     /* A row of CIFAR may begin like IDX, but not fit it to the byte. */
     for (hundred = 0; hundred < 2; ++hundred)
         if (drl__ds_cifar_rows(blob, hundred)) {
             drl__ds_cifar(blob, hundred, d->coarse_labels, part);
-            if (part->count > INT32_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %z images are too many", source, part->count);
-            if ((d->height && d->height != 32) || (d->width && d->width != 32) || (d->channels && d->channels != 3))
-                return drl__fail(ctx, DRL_E_SHAPE, "%s: images of 32 x 32 x 3; the description wants %d x %d x %d (0: any)", source,
-                                 d->height, d->width, d->channels);
+            if (part->count > INT32_MAX)
+                return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %z images are too many", source, part->count);
+            if ((d->height && d->height != 32) || (d->width && d->width != 32) ||
+                (d->channels && d->channels != 3))
+                return drl__fail(ctx, DRL_E_SHAPE,
+                                 "%s: images of 32 x 32 x 3; the description wants %d x %d x %d (0: any)",
+                                 source, d->height, d->width, d->channels);
             return DRL_OK;
         }
-    if (blob->bytes && (p[0] <= 19 || !drl__magic_of(p, blob->bytes)))          /* every other magic is no label */
+    /* every other magic is no label */
+    if (blob->bytes && (p[0] <= 19 || !drl__magic_of(p, blob->bytes)))
         for (hundred = 0; hundred < 2; ++hundred) {
             size_t row = DRL__CIFAR_ROW + (size_t)hundred, i;
             if (blob->bytes % row) continue;
             for (i = 0; i < blob->bytes; i += row)
                 if (p[i] > (hundred ? 19 : 9) || (hundred && p[i + 1] > 99))
-                    return drl__fail(ctx, DRL_E_FORMAT, "%s: row %z of CIFAR-%d has the label %d", source, i / row, hundred ? 100 : 10,
+                    return drl__fail(ctx, DRL_E_FORMAT, "%s: row %z of CIFAR-%d has the label %d",
+                                     source, i / row, hundred ? 100 : 10,
                                      hundred && p[i] <= 19 ? p[i + 1] : p[i]);
         }
-    if (blob->bytes >= 4 && p[0] == 0 && p[1] == 0) return drl__idx_open(ctx, source, p, blob->bytes, &part->a);
+    if (blob->bytes >= 4 && p[0] == 0 && p[1] == 0)
+        return drl__idx_open(ctx, source, p, blob->bytes, &part->a);
     return drl__not_a(ctx, source, "NPY, IDX or rows of CIFAR (3073 or 3074 bytes each)", p, blob->bytes);
 }
 
-/* Sets the range of an image file; unless wide is NULL, its elements must lie there, and *wide becomes 1 when bytes cannot hold them. */
-static drl_status drl__ds_range(drl_ctx *ctx, const char *source, const drl_dataset_desc *d, drl__ds_part *part, int *wide)
+/* Sets the range of an image file. Unless wide is NULL, its elements must lie there, and *wide becomes 1 when
+ * bytes cannot hold them. */
+static drl_status drl__ds_range(drl_ctx *ctx, const char *source, const drl_dataset_desc *d,
+                                drl__ds_part *part, int *wide)
 {
     const drl_array *a = &part->a;
     size_t i, count = drl_array_count(a);
@@ -5130,25 +5180,34 @@ static drl_status drl__ds_range(drl_ctx *ctx, const char *source, const drl_data
     case DRL_DTYPE_U16:  if (!given) part->high = 65535; break;
     default:
         if (!given)
-            return drl__fail(ctx, DRL_E_FORMAT, "%s: images of %s: set low and high of drl_dataset_desc to the elements that mean "
-                             "black and white (0 and 255, perhaps)", source, type);
+            return drl__fail(ctx, DRL_E_FORMAT,
+                             "%s: images of %s: set low and high of drl_dataset_desc to the elements that "
+                             "mean black and white (0 and 255, perhaps)", source, type);
     }
-    if (!wide || (part->kind == DRL__DS_CIFAR && !given)) return DRL_OK;        /* any byte is a pixel of CIFAR */
+    /* any byte is a pixel of CIFAR */
+    if (!wide || (part->kind == DRL__DS_CIFAR && !given)) return DRL_OK;
     for (i = 0; i < count; ++i) {
         double v;
         if (part->kind == DRL__DS_CIFAR && i % part->step[0] < part->first) continue;
         v = a->dtype == DRL_DTYPE_U8 ? bytes[i] : drl__array_double(a, i);
-        if (!(v - v == 0)) return drl__fail(ctx, DRL_E_FORMAT, "%s: element %z is not a finite number", source, i);
+        if (!(v - v == 0))
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: element %z is not a finite number", source, i);
         if (v < least) least = v;
         if (v > most) most = v;
     }
     if (least < part->low || most > part->high)
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: %s from %g to %g, the range is %g to %g: set low and high of drl_dataset_desc to the "
-                         "elements that mean black and white", source, type, least, most, part->low, part->high);
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: %s from %g to %g, the range is %g to %g: set low and high of drl_dataset_desc "
+                         "to the elements that mean black and white", source, type, least, most, part->low,
+                         part->high);
     if (!given && ((a->dtype == DRL_DTYPE_U8 && most == 1) || (a->dtype == DRL_DTYPE_U16 && most < 4096)))
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: %s from %g to %g, of 0 to %g that it can hold: set low and high of drl_dataset_desc to "
-                         "the elements that mean black and white", source, type, least, most, part->high);
-    if (!(whole && part->low == 0 && part->high == 255) && !(a->dtype == DRL_DTYPE_BOOL && part->low == 0 && part->high == 1)) *wide = 1;
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: %s from %g to %g, of 0 to %g that it can hold: set low and high of "
+                         "drl_dataset_desc to the elements that mean black and white", source, type, least,
+                         most, part->high);
+    if (whole && part->low == 0 && part->high == 255) return DRL_OK;
+    if (a->dtype == DRL_DTYPE_BOOL && part->low == 0 && part->high == 1) return DRL_OK;
+    *wide = 1;
     return DRL_OK;
 }
 
@@ -5158,7 +5217,8 @@ static uint8_t *drl__ds_labels(const drl_dataset *ds) { return (uint8_t *)(uintp
 static float   *drl__ds_values(const drl_dataset *ds) { return (float *)(uintptr_t)ds->values; }
 
 /* Room for a data set of these sizes, in one block. */
-static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, int wide, drl_dataset **out)
+static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, int wide,
+                                drl_dataset **out)
 {
     drl_dataset *ds;
     size_t shape[5], bytes, start = drl__round_up(sizeof *ds, DRL__ALIGN), total;
@@ -5167,7 +5227,8 @@ static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labe
     shape[2] = (size_t)sizes->width;
     shape[3] = (size_t)sizes->channels;
     shape[4] = wide ? sizeof(float) : 1;
-    if (!drl__shape_count(shape, 5, &bytes) || !drl__add_fits(start, bytes, &total) || !drl__add_fits(total, labels ? shape[0] : 0, &total))
+    if (!drl__shape_count(shape, 5, &bytes) || !drl__add_fits(start, bytes, &total) ||
+        !drl__add_fits(total, labels ? shape[0] : 0, &total))
         return drl__fail(ctx, DRL_E_MEMORY, "out of memory: %d images of %d x %d x %d cannot be addressed", sizes->count, sizes->height, sizes->width, sizes->channels);
     ds = (drl_dataset *)drl__alloc(ctx, total);
     if (!ds) return DRL_E_MEMORY;
@@ -5209,12 +5270,13 @@ static void drl__ds_fill(const drl__ds_part *part, drl_dataset *ds, size_t at)
             for (x = 0; x < part->width; ++x)
                 for (c = 0; c < part->channels; ++c, ++at) {
                     double v;
-                    from = part->first + n * part->step[0] + (size_t)y * part->step[1] + (size_t)x * part->step[2] +
-                           (size_t)c * part->step[3];
+                    from = part->first + n * part->step[0] + (size_t)y * part->step[1];
+                    from += (size_t)x * part->step[2] + (size_t)c * part->step[3];
                     if (pixel && plain) { pixel[at] = bytes[from]; continue; }
                     v = drl__array_double(a, from);
                     if (pixel) pixel[at] = (uint8_t)(a->dtype == DRL_DTYPE_BOOL && width == 1 ? 255 * v : v);
-                    else if (exact) value[at] = (float)((2 * v - 255) / 255);    /* as drl__ds_image turns bytes into floats */
+                    /* as drl__ds_image turns bytes into floats */
+                    else if (exact) value[at] = (float)((2 * v - 255) / 255);
                     else value[at] = (float)(2 * ((v - low) / width) - 1);
                 }
 }
@@ -5224,27 +5286,32 @@ static drl_status drl__ds_desc(drl_ctx *ctx, const drl_dataset_desc *d)
     if ((int)d->layout < 0 || d->layout > DRL_LAYOUT_NCHW)
         return drl__fail(ctx, DRL_E_ARGUMENT, "data set: layout is %d, none of drl_layout", (int)d->layout);
     if (d->height < 0 || d->width < 0 || d->channels < 0 || d->channels > 4)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: height %d, width %d, channels %d; the first two are 0 or more, channels 0 to 4",
-                         d->height, d->width, d->channels);
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "data set: height %d, width %d, channels %d; the first two are 0 or more, channels "
+                         "0 to 4", d->height, d->width, d->channels);
     if (!(d->high - d->low >= 0 && d->high - d->low < 1e300) || (d->low == d->high && d->low != 0))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: low %g, high %g; both zero, or low below high", d->low, d->high);
+        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: low %g, high %g; both zero, or low below high",
+                         d->low, d->high);
     return DRL_OK;
 }
 
-static drl_status drl__ds_labels_of(drl_ctx *ctx, const char *source, const drl__ds_part *part, uint8_t *label, int *classes)
+static drl_status drl__ds_labels_of(drl_ctx *ctx, const char *source, const drl__ds_part *part,
+                                    uint8_t *label, int *classes)
 {
     size_t i;
     for (i = 0; i < part->count; ++i) {
         double v = drl__array_double(&part->a, part->label + i * part->label_step);
         if (!(v >= 0 && v <= 255 && v == (double)(int)v))
-            return drl__fail(ctx, DRL_E_FORMAT, "%s: label %z is not in 0..255: %g; labels are whole numbers", source, i, v);
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: label %z is not in 0..255: %g; labels are whole numbers",
+                             source, i, v);
         if ((int)v >= *classes) *classes = (int)v + 1;
         if (label) label[i] = (uint8_t)v;
     }
     return DRL_OK;
 }
 
-static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const drl_blob *files, int count, const drl_dataset_desc *desc,
+static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const drl_blob *files, int count,
+                                const drl_dataset_desc *desc,
                                 drl_dataset **out)
 {
     char source[DRL__SHOWN];
@@ -5270,7 +5337,8 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
             if (status != DRL_OK) { DRL_ASSERT(pass == 0); return status; }
             if (pass == 1) {
                 if (part.kind != DRL__DS_LABELS) {
-                    drl__ds_fill(&part, ds, image * (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels);
+                    drl__ds_fill(&part, ds,
+                                 image * (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels);
                     image += part.count;
                 }
                 if (part.kind != DRL__DS_IMAGES) {
@@ -5282,13 +5350,19 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
             if (part.kind == DRL__DS_CIFAR) ++cifar;
             if (part.cifar100) ++cifar100;
             if (cifar && cifar != f + 1)
-                return drl__fail(ctx, DRL_E_FORMAT, "%s: CIFAR files hold images and labels and do not mix with others", source);
+                return drl__fail(ctx, DRL_E_FORMAT,
+                                 "%s: CIFAR files hold images and labels and do not mix with others", source);
             if (cifar100 && cifar100 != f + 1)
-                return drl__fail(ctx, DRL_E_FORMAT, "%s: CIFAR-10 and CIFAR-100 do not mix, their labels mean other things", source);
+                return drl__fail(ctx, DRL_E_FORMAT,
+                                 "%s: CIFAR-10 and CIFAR-100 do not mix, their labels mean other things",
+                                 source);
             if (part.kind != DRL__DS_LABELS) {
-                if (images && (part.height != sizes.height || part.width != sizes.width || part.channels != sizes.channels))
-                    return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d x %d after images of %d x %d x %d", source, part.height,
-                                     part.width, part.channels, sizes.height, sizes.width, sizes.channels);
+                if (images && (part.height != sizes.height || part.width != sizes.width ||
+                               part.channels != sizes.channels))
+                    return drl__fail(ctx, DRL_E_SHAPE,
+                                     "%s: images of %d x %d x %d after images of %d x %d x %d", source,
+                                     part.height, part.width, part.channels, sizes.height, sizes.width,
+                                     sizes.channels);
                 sizes.height = part.height;
                 sizes.width = part.width;
                 sizes.channels = part.channels;
@@ -5301,11 +5375,15 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
             }
         }
         if (pass == 1) break;
-        if (images == 0) return drl__fail(ctx, DRL_E_FORMAT, "data set: %d files and no images in them", count);
-        if (images > INT32_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "data set: %z images are too many", images);
-        if (labels && labels != images) return drl__fail(ctx, DRL_E_SHAPE, "data set: %z labels for %z images", labels, images);
+        if (images == 0)
+            return drl__fail(ctx, DRL_E_FORMAT, "data set: %d files and no images in them", count);
+        if (images > INT32_MAX)
+            return drl__fail(ctx, DRL_E_UNSUPPORTED, "data set: %z images are too many", images);
+        if (labels && labels != images)
+            return drl__fail(ctx, DRL_E_SHAPE, "data set: %z labels for %z images", labels, images);
         if (d.coarse_labels && !cifar100)
-            return drl__fail(ctx, DRL_E_ARGUMENT, "data set: coarse_labels is set, and no file is of CIFAR-100");
+            return drl__fail(ctx, DRL_E_ARGUMENT,
+                             "data set: coarse_labels is set, and no file is of CIFAR-100");
         sizes.count = (int)images;
         status = drl__ds_alloc(ctx, &sizes, labels != 0, wide, &ds);
         if (status != DRL_OK) return status;
@@ -5315,7 +5393,8 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
     return DRL_OK;
 }
 
-DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count, const drl_dataset_desc *desc,
+DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count,
+                                     const drl_dataset_desc *desc,
                                      drl_dataset **out)
 {
     int f;
@@ -5326,7 +5405,8 @@ DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int co
 }
 
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count, const drl_dataset_desc *desc,
+DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count,
+                                    const drl_dataset_desc *desc,
                                     drl_dataset **out)
 {
     drl_status status = DRL_OK;
@@ -5357,9 +5437,12 @@ DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int 
 static drl_status drl__ds_check(drl_ctx *ctx, const char *who, const drl_dataset *ds)
 {
     if (!ctx) return DRL_E_ARGUMENT;
-    if (!ds || (!ds->pixels && !ds->values)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set or its pixels are NULL", who);
-    if (ds->pixels && ds->values) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set has both pixels and values", who);
-    if (ds->values && drl__no_floats(ds->values)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the values are misaligned", who);
+    if (!ds || (!ds->pixels && !ds->values))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set or its pixels are NULL", who);
+    if (ds->pixels && ds->values)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set has both pixels and values", who);
+    if (ds->values && drl__no_floats(ds->values))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the values are misaligned", who);
     if (ds->count < 1 || ds->height < 1 || ds->width < 1 || ds->channels < 1 || ds->channels > 4)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: data set of %d images of %d x %d x %d", who, ds->count, ds->height, ds->width, ds->channels);
     return DRL_OK;

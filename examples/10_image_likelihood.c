@@ -23,7 +23,8 @@
 #include <math.h>
 
 static const char usage[] = "image_likelihood [MODEL.safetensors [--data IMAGES]] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]\n"
-                            "                 [--temperatures N] [--images N] [--minutes X | --steps N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
+                            "                 [--temperatures N] [--images N] [--minutes X | --steps N] "
+                            "[--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
                             "                 " DATA_USAGE "\n";
 
 static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
@@ -80,7 +81,8 @@ static int grey_create(const drl_dataset *data, drl_dataset *grey)
 }
 
 /* n images of a file as the model sees them; *n gets smaller if there are fewer. */
-static drl_status others(drl_ctx *ctx, const char *file, const drl_dataset_desc *d, const drl_model_desc *md, int *n, float *x)
+static drl_status others(drl_ctx *ctx, const char *file, const drl_dataset_desc *d, const drl_model_desc *md,
+                         int *n, float *x)
 {
     drl_dataset *loaded = NULL, now, next;
     drl_status status = data_load(ctx, &file, 1, d, &loaded);
@@ -88,7 +90,8 @@ static drl_status others(drl_ctx *ctx, const char *file, const drl_dataset_desc 
     if (status != DRL_OK) return status;
     now = *loaded;
     while ((now.channels != md->channels && md->channels == 1) || now.height > md->height || now.width > md->width) {
-        if (!(now.channels != md->channels && md->channels == 1 ? grey_create(&now, &next) : data_shrink(&now, 2, &next))) { status = DRL_E_MEMORY; break; }
+        if (!(now.channels != md->channels && md->channels == 1 ? grey_create(&now, &next) : data_shrink(&now,
+                2, &next))) { status = DRL_E_MEMORY; break; }
         if (now.pixels != loaded->pixels || now.values != loaded->values) data_free(&now);
         now = next;
     }

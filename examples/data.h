@@ -1,4 +1,5 @@
-/* data.h - image files of one's own: the options that say what files do not, and images made smaller. Include it after drl.h and options.h. */
+/* data.h - image files of one's own: the options that say what files do not, and images made smaller. Include
+ * it after drl.h and options.h. */
 #ifndef DATA_H
 #define DATA_H
 
@@ -10,7 +11,8 @@ static inline void data_refuse(const char *name, const char *text, const char *w
     exit(2);
 }
 
-/* --shape of an image (0: as the file has it), --layout, --range (the elements that mean black and white), --labels of CIFAR-100. */
+/* --shape of an image (0: as the file has it), --layout, --range (the elements that mean black and white),
+ * --labels of CIFAR-100. */
 static inline drl_dataset_desc data_options(options *o)
 {
     drl_dataset_desc d;
@@ -35,14 +37,16 @@ static inline drl_dataset_desc data_options(options *o)
     if (range && (sscanf(range, "%lf:%lf%c", &d.low, &d.high, &more) != 2 || !(d.low < d.high)))
         data_refuse("--range", range, "LOW:HIGH, the elements that mean black and white, as 0:4095 or -1:1");
     if (labels) {
-        if (strcmp(labels, "fine") && strcmp(labels, "coarse")) data_refuse("--labels", labels, "fine or coarse, of CIFAR-100");
+        if (strcmp(labels, "fine") && strcmp(labels, "coarse")) data_refuse("--labels", labels,
+                "fine or coarse, of CIFAR-100");
         d.coarse_labels = labels[0] == 'c';
     }
     return d;
 }
 
 /* drl_dataset_load; when it fails, the sentence and the options that answer it. */
-static inline drl_status data_load(drl_ctx *ctx, const char *const *files, int count, const drl_dataset_desc *d, drl_dataset **out)
+static inline drl_status data_load(drl_ctx *ctx, const char *const *files, int count,
+                                   const drl_dataset_desc *d, drl_dataset **out)
 {
     drl_status status = drl_dataset_load(ctx, files, count, d, out);
     if (status != DRL_OK && status != DRL_E_IO)
@@ -50,11 +54,12 @@ static inline drl_status data_load(drl_ctx *ctx, const char *const *files, int c
     return status;
 }
 
-/* *less <- images averaged down by a whole factor, colours weighted by alpha if there is one; labels are shared. The images are the
- * caller's to free, with data_free. 0: out of memory. */
+/* *less <- images averaged down by a whole factor, colours weighted by alpha if it is there. Labels are shared,
+ * the images are the caller's to free, with data_free. 0: out of memory. */
 static inline int data_shrink(const drl_dataset *data, int factor, drl_dataset *less)
 {
-    int n, i, j, k, u, h = data->height / factor, w = data->width / factor, c = data->channels, alpha = c % 2 ? -1 : c - 1;
+    int n, i, j, k, u, h = data->height / factor, w = data->width / factor, c = data->channels,
+        alpha = c % 2 ? -1 : c - 1;
     void *block = malloc((size_t)data->count * (size_t)(h * w * c) * (data->values ? sizeof(float) : 1) + 1);
     uint8_t *pixel = data->values ? NULL : (uint8_t *)block;
     float *value = data->values ? (float *)block : NULL;
@@ -73,9 +78,12 @@ static inline int data_shrink(const drl_dataset *data, int factor, drl_dataset *
                     double total = 0, share = 0, part;
                     for (u = 0; u < factor * factor; ++u) {
                         size_t row = (size_t)n * (size_t)data->height + (size_t)(i * factor + u / factor);
-                        size_t at = (row * (size_t)data->width + (size_t)(j * factor + u % factor)) * (size_t)c;
+                        size_t at = row * (size_t)data->width + (size_t)(j * factor + u % factor);
+                        at *= (size_t)c;
                         if (value) {
-                            part = alpha < 0 || k == alpha ? 1 : 0.5 + 0.5 * (double)data->values[at + (size_t)alpha];
+                            part = 1;
+                            if (alpha >= 0 && k != alpha)
+                                part = 0.5 + 0.5 * (double)data->values[at + (size_t)alpha];
                             total += part * (double)data->values[at + (size_t)k];
                             share += part;
                         } else {

@@ -59,7 +59,8 @@ static void *heap_alloc(void *user, size_t n)
 static void heap_free(void *user, void *p, size_t n) { (void)user; if (p) heap_now -= n; free(p); }
 
 enum { SAFETENSORS, MODEL, CHECKPOINT, NPY, IDX, CIFAR, STATE, CHAINS, IMAGES, MODES };
-static const char *const mode_name[MODES] = { "safetensors", "model", "checkpoint", "npy", "idx", "cifar", "state", "chains", "images" };
+static const char *const mode_name[MODES] = { "safetensors", "model", "checkpoint", "npy", "idx", "cifar",
+                                             "state", "chains", "images" };
 
 static drl_ctx *ctx = NULL;
 static drl_model *model = NULL;                 /* of checkpoints */
@@ -348,11 +349,12 @@ static drl_status fuzz_cifar(const unsigned char *data, size_t size)
     return DRL_OK;
 }
 
-/* Eight bytes are the description: layout, height, width, channels, range, coarse labels, and how many bytes at the end are a second
- * file. What is accepted has its sizes, images in [-1, 1], and no colour under alpha 0. */
+/* Eight bytes are the description: layout, height, width, channels, range, coarse labels, and how many bytes at
+ * the end are a second file. What is accepted has its sizes, images in [-1, 1], and no colour under alpha 0. */
 static drl_status fuzz_images(const unsigned char *data, size_t size)
 {
-    static const double ranges[][2] = { { 0, 0 }, { 0, 1 }, { -1, 1 }, { 0, 255 }, { -1e308, 1e308 }, { 1, 0 }, { 1e-300, 2e-300 }, { -3e9, 3e9 } };
+    static const double ranges[][2] = { { 0, 0 }, { 0, 1 }, { -1, 1 }, { 0, 255 }, { -1e308, 1e308 },
+                                       { 1, 0 }, { 1e-300, 2e-300 }, { -3e9, 3e9 } };
     drl_dataset_desc d;
     drl_dataset *ds = NULL;
     drl_blob blob[2];
@@ -375,8 +377,10 @@ static drl_status fuzz_images(const unsigned char *data, size_t size)
     blob[1].bytes = second;
     status = drl_dataset_parse(ctx, blob, second ? 2 : 1, &d, &ds);
     if (status != DRL_OK) { MUST(!ds, "a result in spite of failure"); return status; }
-    MUST((!d.height || ds->height == d.height) && (!d.width || ds->width == d.width) && (!d.channels || ds->channels == d.channels), "sizes");
-    MUST(!ds->pixels != !ds->values && ds->count > 0 && ds->channels >= 1 && ds->channels <= 4, "%d images", ds->count);
+    MUST((!d.height || ds->height == d.height) && (!d.width || ds->width == d.width) &&
+         (!d.channels || ds->channels == d.channels), "sizes");
+    MUST(!ds->pixels != !ds->values && ds->count > 0 && ds->channels >= 1 &&
+         ds->channels <= 4, "%d images", ds->count);
     c = (size_t)ds->channels;
     n = (size_t)ds->count * (size_t)ds->height * (size_t)ds->width * c;
     for (i = 0; i < n; ++i) {
@@ -824,20 +828,34 @@ static void seeds(void)
     seed(CIFAR, "bad-count-huge", "\0\0\x08\x03\xFF\xFF\xFF\xFF\0\0\0\0\0\0\0\0", 16);
     seed(CIFAR, "bad-empty-images", "\0\0\x08\x03\0\0\0\x00\0\0\0\x02\0\0\0\x02", 16);
 
-    images("good-f4", "\0\0\0\0\0\0\0\0", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2, 1), }", 8);
-    images("good-fortran", "\0\0\0\0\0\0\0\0", "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 2, 4), }", 48);
-    images("good-nchw", "\2\0\0\0\0\0\0\0", "{'descr': '>f8', 'fortran_order': True, 'shape': (2, 3, 2, 5), }", 480);
-    images("good-rows", "\0\3\2\0\3\0\0\0", "{'descr': '<i8', 'fortran_order': False, 'shape': (4, 6), }", 192);
-    images("good-one", "\0\0\0\3\0\0\0\0", "{'descr': '|b1', 'fortran_order': False, 'shape': (6, 6, 3), }", 108);
-    images("good-range", "\0\0\0\0\7\0\0\0", "{'descr': '<i4', 'fortran_order': False, 'shape': (1, 2, 2), }", 16);
-    images("bad-single-image", "\0\0\0\0\0\0\0\0", "{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8, 3), }", 192);
-    images("bad-rows-wrap", "\0\177\177\0\0\0\0\0", "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 9), }", 9);
-    images("bad-range", "\0\0\0\0\5\0\0\0", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2, 1), }", 8);
-    images("bad-huge-range", "\0\0\0\0\4\0\0\0", "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1, 1, 1), }", 8);
-    images("bad-layout", "\3\0\0\0\0\0\0\0", "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 1), }", 4);
-    images("bad-sizes-negative", "\0\377\377\377\0\0\0\0", "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 1), }", 4);
-    images("bad-dimension-wraps", "\0\0\0\0\0\0\0\0", "{'descr': '|u1', 'fortran_order': True, 'shape': (4294967297, 1, 1, 1), }", 1);
-    images("bad-empty-axis", "\0\0\0\0\0\0\0\0", "{'descr': '|u1', 'fortran_order': True, 'shape': (0, 4294967295, 4294967295, 3), }", 0);
+    images("good-f4", "\0\0\0\0\0\0\0\0", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2, 1), }",
+           8);
+    images("good-fortran", "\0\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 2, 4), }", 48);
+    images("good-nchw", "\2\0\0\0\0\0\0\0",
+           "{'descr': '>f8', 'fortran_order': True, 'shape': (2, 3, 2, 5), }", 480);
+    images("good-rows", "\0\3\2\0\3\0\0\0", "{'descr': '<i8', 'fortran_order': False, 'shape': (4, 6), }",
+           192);
+    images("good-one", "\0\0\0\3\0\0\0\0", "{'descr': '|b1', 'fortran_order': False, 'shape': (6, 6, 3), }",
+           108);
+    images("good-range", "\0\0\0\0\7\0\0\0", "{'descr': '<i4', 'fortran_order': False, 'shape': (1, 2, 2), }",
+           16);
+    images("bad-single-image", "\0\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8, 3), }", 192);
+    images("bad-rows-wrap", "\0\177\177\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 9), }", 9);
+    images("bad-range", "\0\0\0\0\5\0\0\0",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2, 1), }", 8);
+    images("bad-huge-range", "\0\0\0\0\4\0\0\0",
+           "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1, 1, 1), }", 8);
+    images("bad-layout", "\3\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 1), }", 4);
+    images("bad-sizes-negative", "\0\377\377\377\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 1), }", 4);
+    images("bad-dimension-wraps", "\0\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': True, 'shape': (4294967297, 1, 1, 1), }", 1);
+    images("bad-empty-axis", "\0\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': True, 'shape': (0, 4294967295, 4294967295, 3), }", 0);
     {
         static unsigned char hundred[8 + 2 * 3074];
         for (i = 8; i < sizeof hundred; ++i) hundred[i] = (unsigned char)((i - 8) % 3074 < 2 ? 19 : i * 7);

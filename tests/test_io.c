@@ -928,7 +928,8 @@ static void test_files(void)
     CHECK_OK(ctx, drl_file_read(ctx, "test_io.bin", &data, &size));
     CHECK(size == 0 && data && data != untouched, "an empty file");
     drl_file_free(ctx, data);
-    CHECK_FAILS(drl_safetensors_open(ctx, "test_io.bin", (drl_safetensors **)&data), DRL_E_FORMAT, "test_io.bin: not a safetensors file; this is an empty file");
+    CHECK_FAILS(drl_safetensors_open(ctx, "test_io.bin", (drl_safetensors **)&data), DRL_E_FORMAT,
+                "test_io.bin: not a safetensors file; this is an empty file");
     CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "new", 3));
     CHECK(holds("test_io.bin", "new", 3) && !exists(io_temporary), "written");
     {
@@ -1249,23 +1250,27 @@ static void test_dataset(void)
     ds = NULL;
     npy_labels[128] = 44;
     npy_labels[129] = 1;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT, "data set file 3: label 0 is not in 0..255");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT,
+                "data set file 3: label 0 is not in 0..255");
     memset(npy_labels + 128, 255, 8);
     CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT, "label 0 is not in 0..255");
     shape[1] = 3; shape[2] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE, "images of 3 x 2 x 1 after images of 2 x 3 x 1");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
+                "images of 3 x 2 x 1 after images of 2 x 3 x 1");
     shape[1] = 2; shape[2] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[1] = blob_of(npy_images, n_images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE, "images of 2 x 2 x 1 after images of 2 x 3 x 1");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
+                "images of 2 x 2 x 1 after images of 2 x 3 x 1");
     shape[2] = 3; shape[3] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[1] = blob_of(npy_images, n_images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE, "images of 2 x 3 x 2 after images of 2 x 3 x 1");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
+                "images of 2 x 3 x 2 after images of 2 x 3 x 1");
     shape[1] = 1; shape[2] = 1; shape[3] = 5;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
@@ -1296,11 +1301,13 @@ static void test_dataset(void)
     ds = NULL;
     clean("CIFAR");
     cifar[3073] = 10;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT, "row 1 of CIFAR-10 has the label 10");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT,
+                "row 1 of CIFAR-10 has the label 10");
     cifar[3073] = 1;
     cifar[0] = 1;
     files[0].bytes--;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT, "6145 bytes that are not NPY, IDX or rows of CIFAR");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT,
+                "6145 bytes that are not NPY, IDX or rows of CIFAR");
     files[0].bytes = 0;
     CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT, "this is an empty file");
     files[0] = blob_of(images, sizeof images);
@@ -1308,7 +1315,8 @@ static void test_dataset(void)
     files[2] = files[0];
     CHECK_FAILS(drl_dataset_parse(ctx, files + 1, 2, NULL, &ds), DRL_E_FORMAT, "do not mix");
     files[0].bytes--;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT, "11 bytes of data, the shape needs 12");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT,
+                "11 bytes of data, the shape needs 12");
     files[0].data = NULL;
     CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_ARGUMENT, "file 0 has no data");
     CHECK_FAILS(drl_dataset_parse(ctx, files, 0, NULL, &ds), DRL_E_ARGUMENT, "below 1");
@@ -1332,11 +1340,13 @@ static void test_dataset(void)
 typedef struct npy_file { size_t n; unsigned char bytes[24000]; } npy_file;
 
 /* An NPY file of these elements, which are given in the order of the file. type is what follows the byte order: "f4", "u2" ... */
-static drl_blob npy_of(npy_file *file, char order, const char *type, int turned, const char *shape, const double *value, size_t count)
+static drl_blob npy_of(npy_file *file, char order, const char *type, int turned, const char *shape,
+                       const double *value, size_t count)
 {
     char header[128];
     size_t size = (size_t)(type[1] - '0'), at, i, k;
-    snprintf(header, sizeof header, "{'descr': '%c%s', 'fortran_order': %s, 'shape': (%s), }", order, type, turned ? "True" : "False", shape);
+    snprintf(header, sizeof header, "{'descr': '%c%s', 'fortran_order': %s, 'shape': (%s), }", order, type,
+             turned ? "True" : "False", shape);
     memset(file->bytes, ' ', 128);
     memcpy(file->bytes, "\x93NUMPY\1\0\166\0", 10);
     memcpy(file->bytes + 10, header, strlen(header));
@@ -1365,10 +1375,14 @@ enum { LN = 2, LH = 5, LW = 6 };
 static void test_layouts(void)
 {
     static const struct { const char *type; double times, low, high; int wide; } types[] = {
-        { "u1", 1, 0, 0, 0 },         { "u1", 1, 0, 255, 0 },      { "u1", 1, -10, 300, 1 },  { "b1", 0, 0, 0, 0 },
-        { "u2", 257, 0, 0, 1 },       { "u2", 1, 0, 255, 0 },      { "u2", 16, 0, 4095, 1 },  { "i8", 1, 0, 255, 0 },
-        { "i4", 1, -1, 256, 1 },      { "i1", 0.25, -128, 127, 1 },{ "u4", 1, 0, 255, 0 },    { "f2", 1.0 / 256, 0, 0, 1 },
-        { "f4", 1.0 / 256, 0, 0, 1 }, { "f8", 1.0 / 256, 0, 0, 1 },{ "f4", 1, 0, 255, 1 },    { "f4", 1.0 / 128, -1, 2, 1 }
+        { "u1", 1, 0, 0, 0 },         { "u1", 1, 0, 255, 0 },      { "u1", 1, -10, 300, 1 },
+             { "b1", 0, 0, 0, 0 },
+        { "u2", 257, 0, 0, 1 },       { "u2", 1, 0, 255, 0 },      { "u2", 16, 0, 4095, 1 },
+             { "i8", 1, 0, 255, 0 },
+        { "i4", 1, -1, 256, 1 },      { "i1", 0.25, -128, 127, 1 },{ "u4", 1, 0, 255, 0 },
+               { "f2", 1.0 / 256, 0, 0, 1 },
+        { "f4", 1.0 / 256, 0, 0, 1 }, { "f8", 1.0 / 256, 0, 0, 1 },{ "f4", 1, 0, 255, 1 },
+               { "f4", 1.0 / 128, -1, 2, 1 }
     };
     static const char orders[] = "<>";
     static npy_file file;
@@ -1395,10 +1409,13 @@ static void test_layouts(void)
         d.low = low;
         d.high = high;
         if (low == high) high = type[0] == 'u' ? (type[1] == '1' ? 255 : 65535) : 1;
-        if (rows == 1) { d.height = LH; d.width = LW; snprintf(shape, sizeof shape, "%d, %d", LN, LH * LW * c); }
+        if (rows == 1) { d.height = LH; d.width = LW; snprintf(shape, sizeof shape, "%d, %d", LN,
+                                                               LH * LW * c); }
         else if (rows == 2) snprintf(shape, sizeof shape, "%d, %d, %d", LN, LH, LW);
-        else snprintf(shape, sizeof shape, "%d, %d, %d, %d", LN, first ? c : LH, first ? LH : LW, first ? LW : c);
-        dims[0] = LN; dims[1] = (size_t)(first ? c : LH); dims[2] = (size_t)(first ? LH : LW); dims[3] = (size_t)(first ? LW : c);
+        else snprintf(shape, sizeof shape, "%d, %d, %d, %d", LN, first ? c : LH, first ? LH : LW,
+                      first ? LW : c);
+        dims[0] = LN; dims[1] = (size_t)(first ? c : LH); dims[2] = (size_t)(first ? LH : LW);
+        dims[3] = (size_t)(first ? LW : c);
         axes = 4;
         for (i = 0; i < count; ++i) {               /* element i of the file: where it is in the images */
             size_t left = i;
@@ -1420,13 +1437,17 @@ static void test_layouts(void)
         }
         blob = npy_of(&file, type[1] == '1' ? '|' : orders[order], type, turned, shape, value, count);
         CHECK_OK(ctx, drl_dataset_parse(ctx, &blob, 1, &d, &ds));
-        if (!ds) { printf("type %s, layout %d, shape %s, turned %d\n", type, layout, shape, turned); continue; }
-        CHECK(ds->count == LN && ds->height == LH && ds->width == LW && ds->channels == c, "sizes: %s", shape);
-        CHECK((ds->values != NULL) == (types[t].wide != 0) && (ds->pixels == NULL) == (types[t].wide != 0), "kind of %s", type);
+        if (!ds) { printf("type %s, layout %d, shape %s, turned %d\n", type, layout, shape,
+                          turned); continue; }
+        CHECK(ds->count == LN && ds->height == LH && ds->width == LW &&
+              ds->channels == c, "sizes: %s", shape);
+        CHECK((ds->values != NULL) == (types[t].wide != 0) &&
+              (ds->pixels == NULL) == (types[t].wide != 0), "kind of %s", type);
         for (n = 0; n < LN; ++n) {
             CHECK_OK(ctx, drl_dataset_image(ctx, ds, n, LH, LW, one));
             for (y = 0; y < LH; ++y) for (x = 0; x < LW; ++x) for (z = 0; z < c; ++z) {
-                double v = (n * 97 + y * 31 + x * 7 + z * 13) % 255 + 1, a = (n * 97 + y * 31 + x * 7 + (c - 1) * 13) % 255 + 1;
+                double v = (n * 97 + y * 31 + x * 7 + z * 13) % 255 + 1,
+                    a = (n * 97 + y * 31 + x * 7 + (c - 1) * 13) % 255 + 1;
                 float want;
                 v = type[0] == 'b' ? (int)v & 1 : type[0] == 'f' ? (v - 1) * types[t].times : floor(v * types[t].times);
                 a = type[0] == 'b' ? (int)a & 1 : type[0] == 'f' ? (a - 1) * types[t].times : floor(a * types[t].times);
@@ -1435,13 +1456,15 @@ static void test_layouts(void)
                 if (fabs((double)(one[(y * LW + x) * c + z] - want)) > 2e-7) ++wrong;
             }
         }
-        CHECK(wrong == 0, "%s, layout %d, shape %s, turned %d: %d elements are wrong", type, layout, shape, turned, (int)wrong);
+        CHECK(wrong == 0, "%s, layout %d, shape %s, turned %d: %d elements are wrong", type, layout, shape,
+              turned, (int)wrong);
         drl_dataset_destroy(ds);
         clean("layouts");
     }
 }
 
-static void ask(const char *type, const char *shape, size_t count, double value, const drl_dataset_desc *d, drl_status status, const char *sentence)
+static void ask(const char *type, const char *shape, size_t count, double value, const drl_dataset_desc *d,
+                drl_status status, const char *sentence)
 {
     static npy_file file;
     static double values[3000];
@@ -1466,7 +1489,8 @@ static void test_questions(void)
 {
     static const struct { const char *shape; size_t count; drl_dataset_desc d; drl_status status; const char *sentence; } cases[] = {
 #define F(layout, h, w, c) { layout, h, w, c, 0, 0, 0 }
-        { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "8 x 8 x 3 is one image with 3 channels, or 8 grey images of 8 x 3" },
+        { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "8 x 8 x 3 is one image with 3 channels, or 8 grey images of 8 x 3" },
         { "8, 8, 3", 192, F(DRL_LAYOUT_NHWC, 0, 0, 0), DRL_E_SHAPE, "is one image with 3 channels" },
         { "8, 8, 3", 192, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_E_SHAPE, "is one image with 3 channels" },
         { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 3), DRL_OK, "1 8 8 3" },
@@ -1475,32 +1499,49 @@ static void test_questions(void)
         { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 8, 3, 0), DRL_OK, "8 8 3 1" },
         { "8, 8, 4", 256, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "is one image with 4 channels" },
         { "9, 7, 4", 252, F(DRL_LAYOUT_DEFAULT, 0, 0, 4), DRL_OK, "1 9 7 4" },
-        { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "is one image with 1 channels, or 8 grey images of 8 x 1" },
+        { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "is one image with 1 channels, or 8 grey images of 8 x 1" },
         { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_OK, "1 8 8 1" },
         { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 8, 1, 0), DRL_OK, "8 8 1 1" },
-        { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "3 x 8 x 8 is one image with the channels first, or 3 grey images of 8 x 8" },
+        { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "3 x 8 x 8 is one image with the channels first, or 3 grey images of 8 x 8" },
         { "4, 8, 9", 288, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "with the channels first" },
         { "3, 8, 8", 192, F(DRL_LAYOUT_NCHW, 0, 0, 3), DRL_OK, "1 8 8 3" },
         { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 1), DRL_OK, "3 8 8 1" },
-        { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 2), DRL_E_SHAPE, "3 x 8 x 8 are no images of 0 x 0 x 2" },
+        { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 2), DRL_E_SHAPE,
+         "3 x 8 x 8 are no images of 0 x 0 x 2" },
         { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_OK, "5 8 8 1" },
-        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 8, 9, 0), DRL_E_SHAPE, "5 x 8 x 8 are no images of 8 x 9 x 0" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 8, 9, 0), DRL_E_SHAPE,
+         "5 x 8 x 8 are no images of 8 x 9 x 0" },
         { "1, 8, 8", 64, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_OK, "1 8 8 1" },
-        { "2, 3, 8, 8", 384, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "are images of 8 channels, 1 to 4 are possible; with the channels first they have 3: set layout of drl_dataset_desc to DRL_LAYOUT_NCHW" },
-        { "2, 8, 8, 3", 384, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_E_SHAPE, "with the channels last they have 3: set layout of drl_dataset_desc to DRL_LAYOUT_NHWC" },
-        { "2, 8, 8, 5", 640, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "are images of 5 channels, 1 to 4 are possible" },
-        { "2, 3, 8, 4", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "may have its channels first or last" },
+        { "2, 3, 8, 8", 384, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "are images of 8 channels, 1 to 4 are possible; with the channels first they have 3: set layout of "
+         "drl_dataset_desc to DRL_LAYOUT_NCHW" },
+        { "2, 8, 8, 3", 384, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_E_SHAPE,
+         "with the channels last they have 3: set layout of drl_dataset_desc to DRL_LAYOUT_NHWC" },
+        { "2, 8, 8, 5", 640, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "are images of 5 channels, 1 to 4 are possible" },
+        { "2, 3, 8, 4", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "may have its channels first or last" },
         { "2, 3, 8, 4", 192, F(DRL_LAYOUT_NHWC, 0, 0, 0), DRL_OK, "2 3 8 4" },
         { "2, 3, 8, 4", 192, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_OK, "2 8 4 3" },
-        { "2, 3, 8, 8", 384, F(DRL_LAYOUT_NCHW, 8, 9, 0), DRL_E_SHAPE, "images of 8 x 8 x 3; the description wants 8 x 9 x 0" },
-        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "rows of 64 numbers: set height and width of drl_dataset_desc, perhaps to 8 and 8" },
-        { "3, 63", 189, F(DRL_LAYOUT_DEFAULT, 9, 0, 0), DRL_E_SHAPE, "rows of 63 numbers: set height and width of drl_dataset_desc (labels" },
+        { "2, 3, 8, 8", 384, F(DRL_LAYOUT_NCHW, 8, 9, 0), DRL_E_SHAPE,
+         "images of 8 x 8 x 3; the description wants 8 x 9 x 0" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "rows of 64 numbers: set height and width of drl_dataset_desc, perhaps to 8 and 8" },
+        { "3, 63", 189, F(DRL_LAYOUT_DEFAULT, 9, 0, 0), DRL_E_SHAPE,
+         "rows of 63 numbers: set height and width of drl_dataset_desc (labels" },
         { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_OK, "3 8 8 1" },
-        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 8, 2), DRL_E_SHAPE, "rows of 64 numbers are no images of 8 x 8 with 2 channels" },
-        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 9, 0), DRL_E_SHAPE, "rows of 64 numbers are no images of 8 x 9" },
-        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, INT32_MAX, INT32_MAX, 0), DRL_E_SHAPE, "rows of 64 numbers are no images" },
-        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 2, 2, 0), DRL_E_SHAPE, "rows of 64 numbers are no images of 2 x 2" },
-        { "2, 192", 384, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_E_SHAPE, "rows of 8 x 8 x 3, channels first or last?" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 8, 2), DRL_E_SHAPE,
+         "rows of 64 numbers are no images of 8 x 8 with 2 channels" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 9, 0), DRL_E_SHAPE,
+         "rows of 64 numbers are no images of 8 x 9" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, INT32_MAX, INT32_MAX, 0), DRL_E_SHAPE,
+         "rows of 64 numbers are no images" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 2, 2, 0), DRL_E_SHAPE,
+         "rows of 64 numbers are no images of 2 x 2" },
+        { "2, 192", 384, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_E_SHAPE,
+         "rows of 8 x 8 x 3, channels first or last?" },
         { "2, 192", 384, F(DRL_LAYOUT_NCHW, 8, 8, 0), DRL_OK, "2 8 8 3" },
         { "2, 3, 4, 5, 6", 720, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_FORMAT, "U8 of rank 5" },
         { "", 1, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_FORMAT, "U8 of rank 0" },
@@ -1510,18 +1551,28 @@ static void test_questions(void)
         { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 5), DRL_E_ARGUMENT, "channels 5" },
         { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 1, 0 }, DRL_E_ARGUMENT, "low 2, high 1" },
         { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 2, 0 }, DRL_E_ARGUMENT, "low 2, high 2" },
-        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1 }, DRL_E_ARGUMENT, "no file is of CIFAR-100" }
+        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1 }, DRL_E_ARGUMENT,
+         "no file is of CIFAR-100" }
 #undef F
     };
-    static const struct { const char *type; double value, low, high; drl_status status; const char *sentence; } ranges[] = {
-        { "f4", 1, 0, 0, DRL_OK, "2 5 5 1" },       { "f4", -1, 0, 0, DRL_E_FORMAT, "F32 from -1 to 0, the range is 0 to 1: set low and high" },
+    static const struct { const char *type; double value, low,
+                         high; drl_status status; const char *sentence; } ranges[] = {
+        { "f4", 1, 0, 0, DRL_OK, "2 5 5 1" },       { "f4", -1, 0, 0, DRL_E_FORMAT,
+                                                     "F32 from -1 to 0, the range is 0 to 1: set low and "
+                                                     "high" },
         { "f4", 255, 0, 0, DRL_E_FORMAT, "F32 from 0 to 255, the range is 0 to 1" },
-        { "f4", -1, -1, 1, DRL_OK, "2 5 5 1" },     { "f8", 1.5, -1, 1, DRL_E_FORMAT, "F64 from 0 to 1.5, the range is -1 to 1" },
-        { "u1", 1, 0, 0, DRL_E_FORMAT, "U8 from 0 to 1, of 0 to 255 that it can hold" },    { "u1", 1, 0, 1, DRL_OK, "2 5 5 1" },
-        { "u1", 2, 0, 0, DRL_OK, "2 5 5 1" },       { "u1", 200, 0, 100, DRL_E_FORMAT, "U8 from 0 to 200, the range is 0 to 100" },
-        { "u2", 4095, 0, 0, DRL_E_FORMAT, "U16 from 0 to 4095, of 0 to 65535" },            { "u2", 4095, 0, 4095, DRL_OK, "2 5 5 1" },
-        { "u2", 4096, 0, 0, DRL_OK, "2 5 5 1" },    { "i8", 9, 0, 0, DRL_E_FORMAT, "images of I64: set low and high" },
-        { "i2", -300, -300, 300, DRL_OK, "2 5 5 1" },   { "f8", HUGE_VAL, 0, 0, DRL_E_FORMAT, "element 1 is not a finite number" },
+        { "f4", -1, -1, 1, DRL_OK, "2 5 5 1" },     { "f8", 1.5, -1, 1, DRL_E_FORMAT,
+                                                     "F64 from 0 to 1.5, the range is -1 to 1" },
+        { "u1", 1, 0, 0, DRL_E_FORMAT, "U8 from 0 to 1, of 0 to 255 that it can hold" },
+               { "u1", 1, 0, 1, DRL_OK, "2 5 5 1" },
+        { "u1", 2, 0, 0, DRL_OK, "2 5 5 1" },       { "u1", 200, 0, 100, DRL_E_FORMAT,
+                                                     "U8 from 0 to 200, the range is 0 to 100" },
+        { "u2", 4095, 0, 0, DRL_E_FORMAT, "U16 from 0 to 4095, of 0 to 65535" },
+                       { "u2", 4095, 0, 4095, DRL_OK, "2 5 5 1" },
+        { "u2", 4096, 0, 0, DRL_OK, "2 5 5 1" },    { "i8", 9, 0, 0, DRL_E_FORMAT,
+                                                     "images of I64: set low and high" },
+        { "i2", -300, -300, 300, DRL_OK, "2 5 5 1" },   { "f8", HUGE_VAL, 0, 0, DRL_E_FORMAT,
+                                                         "element 1 is not a finite number" },
         { "f4", (double)NAN, 0, 0, DRL_E_FORMAT, "element 1 is not a finite number" }
     };
     int i;
@@ -1539,7 +1590,8 @@ static void test_questions(void)
 /* Labels of any type and of both shapes; what is no label is refused. */
 static void test_labels(void)
 {
-    static const char *const types[] = { "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "b1" };
+    static const char *const types[] = { "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8",
+                                        "b1" };
     static const char *const shapes[] = { "5,", "5, 1" };
     static const double good[5] = { 3, 0, 100, 7, 7 }, flags[5] = { 1, 0, 0, 1, 1 };
     static const double bad[] = { 256, -1, 0.5, 255.5, 1e30, (double)NAN };
@@ -1554,11 +1606,13 @@ static void test_labels(void)
     for (i = 0; i < sizeof types / sizeof types[0]; ++i)
         for (shape = 0; shape < 2; ++shape) for (turned = 0; turned < 2; ++turned) for (big = 0; big < 2; ++big) {
             const double *want = types[i][0] == 'b' ? flags : good;
-            files[1] = npy_of(&labels, types[i][1] == '1' ? '|' : big ? '>' : '<', types[i], turned, shapes[shape], want, 5);
+            files[1] = npy_of(&labels, types[i][1] == '1' ? '|' : big ? '>' : '<', types[i], turned,
+                              shapes[shape], want, 5);
             ds = NULL;
             CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
             if (!ds) continue;
-            for (k = 0; k < 5; ++k) CHECK(ds->labels[k] == want[k], "label %d of %s is %d", (int)k, types[i], ds->labels[k]);
+            for (k = 0; k < 5; ++k) CHECK(ds->labels[k] == want[k], "label %d of %s is %d", (int)k, types[i],
+                                          ds->labels[k]);
             CHECK(ds->classes == (want == good ? 101 : 2), "%d classes", ds->classes);
             drl_dataset_destroy(ds);
             clean("labels");
@@ -1591,8 +1645,10 @@ static void test_cifar100(void)
     for (coarse = 0; coarse < 2; ++coarse) {
         d.coarse_labels = coarse;
         CHECK_OK(ctx, drl_dataset_parse(ctx, files, 1, &d, &ds));
-        CHECK(ds->count == 2 && ds->height == 32 && ds->channels == 3 && ds->classes == (coarse ? 20 : 100), "%d classes", ds->classes);
-        CHECK(ds->labels[0] == (coarse ? 19 : 99) && ds->labels[1] == (coarse ? 4 : 20), "labels %d, %d", ds->labels[0], ds->labels[1]);
+        CHECK(ds->count == 2 && ds->height == 32 && ds->channels == 3 &&
+              ds->classes == (coarse ? 20 : 100), "%d classes", ds->classes);
+        CHECK(ds->labels[0] == (coarse ? 19 : 99) && ds->labels[1] == (coarse ? 4 : 20), "labels %d, %d",
+              ds->labels[0], ds->labels[1]);
         for (k = 0; k < 3072; ++k) if (ds->pixels[3072 + k] != rows[3074 + 2 + k % 3 * 1024 + k / 3]) ++wrong;
         CHECK(wrong == 0, "%d bytes of CIFAR-100 are wrong", wrong);
         drl_dataset_destroy(ds);
@@ -1603,13 +1659,16 @@ static void test_cifar100(void)
     d.coarse_labels = 0;
     CHECK_FAILS(drl_dataset_parse(ctx, files, 2, &d, &ds), DRL_E_FORMAT, "CIFAR-10 and CIFAR-100 do not mix");
     d.height = 28;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_SHAPE, "32 x 32 x 3; the description wants 28");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_SHAPE,
+                "32 x 32 x 3; the description wants 28");
     d.height = 0;
     rows[3075] = 100;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT, "row 1 of CIFAR-100 has the label 100");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT,
+                "row 1 of CIFAR-100 has the label 100");
     rows[3075] = 0;
     rows[3074] = 20;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT, "row 1 of CIFAR-100 has the label 20");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT,
+                "row 1 of CIFAR-100 has the label 20");
     rows[3074] = 0;
     d.high = 127;
     CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT, "the range is 0 to 127");
@@ -1652,7 +1711,8 @@ static void test_alpha(void)
     CHECK(wrong == 0 && out[0] == -1.0f, "%d values under alpha are wrong", wrong);
     CHECK_OK(ctx, drl_dataset_copy(ctx, ds, &copy));
     CHECK_OK(ctx, drl_dataset_image(ctx, copy, 0, 2, 2, again));
-    CHECK(!copy->pixels && copy->values != ds->values && memcmp(out, again, sizeof out) == 0, "a copy of values");
+    CHECK(!copy->pixels && copy->values != ds->values && memcmp(out, again, sizeof out) == 0,
+          "a copy of values");
     drl_dataset_destroy(copy);
     drl_dataset_destroy(ds);
     clean("alpha");
@@ -1731,23 +1791,31 @@ static void test_wrong_files(void)
         CHECK_FAILS(drl_dataset_parse(ctx, &blob, 1, NULL, &ds), DRL_E_FORMAT, files[i].sentence);
         CHECK_FAILS(drl_npy_parse(ctx, files[i].bytes, files[i].n, &a), DRL_E_FORMAT, files[i].sentence);
         CHECK_FAILS(drl_idx_parse(ctx, files[i].bytes, files[i].n, &a), DRL_E_FORMAT, files[i].sentence);
-        CHECK_FAILS(drl_safetensors_open_memory(ctx, files[i].bytes, files[i].n, &st), DRL_E_FORMAT, files[i].sentence);
+        CHECK_FAILS(drl_safetensors_open_memory(ctx, files[i].bytes, files[i].n, &st), DRL_E_FORMAT,
+                    files[i].sentence);
     }
     memcpy(tar + 257, "ustar", 5);
     tar[0] = 'x';
     CHECK_FAILS(drl_safetensors_open_memory(ctx, tar, sizeof tar, &st), DRL_E_FORMAT, "a tar archive");
     /* each reader's own files, given to the others */
     blob = npy_of(&npy, '|', "u1", 0, "1,", &one, 1);
-    CHECK_FAILS(drl_safetensors_open_memory(ctx, blob.data, blob.bytes, &st), DRL_E_FORMAT, "not a safetensors file; this is an NPY file");
-    CHECK_FAILS(drl_idx_parse(ctx, blob.data, blob.bytes, &a), DRL_E_FORMAT, "not an IDX file; this is an NPY file");
-    CHECK_FAILS(drl_npy_parse(ctx, good_idx, sizeof good_idx - 1, &a), DRL_E_FORMAT, "not an NPY file; this is an IDX file");
-    CHECK_FAILS(drl_safetensors_open_memory(ctx, good_idx, sizeof good_idx - 1, &st), DRL_E_FORMAT, "this is an IDX file");
-    CHECK_FAILS(drl_npy_parse(ctx, good_st, sizeof good_st - 1, &a), DRL_E_FORMAT, "this is a safetensors file");
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, blob.data, blob.bytes, &st), DRL_E_FORMAT,
+                "not a safetensors file; this is an NPY file");
+    CHECK_FAILS(drl_idx_parse(ctx, blob.data, blob.bytes, &a), DRL_E_FORMAT,
+                "not an IDX file; this is an NPY file");
+    CHECK_FAILS(drl_npy_parse(ctx, good_idx, sizeof good_idx - 1, &a), DRL_E_FORMAT,
+                "not an NPY file; this is an IDX file");
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, good_idx, sizeof good_idx - 1, &st), DRL_E_FORMAT,
+                "this is an IDX file");
+    CHECK_FAILS(drl_npy_parse(ctx, good_st, sizeof good_st - 1, &a), DRL_E_FORMAT,
+                "this is a safetensors file");
     blob = blob_of(good_st, sizeof good_st - 1);
     CHECK_FAILS(drl_dataset_parse(ctx, &blob, 1, NULL, &ds), DRL_E_FORMAT, "this is a safetensors file");
     /* nothing known keeps the numbers */
-    CHECK_FAILS(drl_npy_parse(ctx, sense, sizeof sense - 1, &a), DRL_E_FORMAT, "12 bytes that are not an NPY file");
-    CHECK_FAILS(drl_safetensors_open_memory(ctx, sense, sizeof sense - 1, &st), DRL_E_FORMAT, "header of 6531726500807662245");
+    CHECK_FAILS(drl_npy_parse(ctx, sense, sizeof sense - 1, &a), DRL_E_FORMAT,
+                "12 bytes that are not an NPY file");
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, sense, sizeof sense - 1, &st), DRL_E_FORMAT,
+                "header of 6531726500807662245");
 }
 
 /* --- real files, when they are there */
