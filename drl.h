@@ -471,7 +471,7 @@ typedef struct drl_dataset {
     const uint8_t *pixels;                  /* (count,height,width,channels); NULL when there are values */
     const uint8_t *labels;                  /* count values 0..classes-1, or NULL */
     drl_ctx *owner;                         /* set when drl_dataset_destroy is to free it, else NULL */
-    const float *values;                    /* (count,height,width,channels), -1..1; NULL if there are pixels */
+    const float *values;                    /* (count,height,width,channels), -1..1; or NULL: see pixels */
 } drl_dataset;
 
 /* One file in memory. */
@@ -488,8 +488,8 @@ typedef enum drl_layout {
  * the failure names both, and the field that decides. */
 typedef struct drl_dataset_desc {
     drl_layout layout;          /* of NPY and IDX; CIFAR files have their own */
-    int height, width;          /* of an image; needed for rows of numbers. Other sizes are refused. Zero: as the
-                                 * file has it */
+    int height, width;          /* of an image; needed for rows of numbers. Other sizes are refused. Zero: as
+                                 * the file has it */
     int channels;               /* the same, 1..4; for rows zero means their length over height * width */
     double low, high;           /* the elements that become -1 and 1; others in between, none outside. Both
                                  * zero: 0 and 255 for U8, 0 and 65535 for U16, 0 and 1 for floats and BOOL;
@@ -526,8 +526,8 @@ DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl
 DRL_API void       drl_dataset_destroy(drl_dataset *ds);
 
 /* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 (rounded once), or the value, of one
- * image, centred (the odd pixel goes below and right), surrounded by -1. Fails with DRL_E_SHAPE when the image
- * is larger than that.
+ * image, centred (the odd pixel goes below and right), surrounded by -1. Fails with DRL_E_SHAPE when the
+ * image is larger than that.
  * drl_dataset_batch - n such images drawn uniformly, with repetition, one rng index each; labels (n ints) may be NULL. */
 DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out);
 DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels);
@@ -4979,7 +4979,7 @@ static drl_status drl__ds_rank3(drl_ctx *ctx, const char *source, const size_t *
                          "%s: %z x %z x %z are no images of %d x %d x %d (0: any), as the description wants "
                          "them", source, shape[0], shape[1], shape[2], d->height, d->width, d->channels);
     if (!grey) return DRL_OK;
-    /* What is grey by its shape may be one picture in colours, if images are narrow, or three or four in all. */
+    /* What is grey by its shape may be one picture in colours: if images are narrow, or three or four. */
     odd = first ? d->channels == 0 && d->width == 0 : single;
     if (odd && shape[0] > 4 && shape[1] > 4 && shape[2] <= 4)
         return drl__fail(ctx, DRL_E_SHAPE,

@@ -6,8 +6,8 @@
  *     ./train_images                                            # embedded sprites, 16 x 16 RGBA; 10 minutes or so on 2 cores
  *     ./train_images --data IMAGES [--data LABELS ...]          # IDX, CIFAR binary or NPY files
  *
- * What files do not say about themselves: --shape HxWxC (of rows, or of a single image)  --layout nchw (channels first)
- *   --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
+ * What files do not say about themselves: --shape HxWxC (of rows, or of a single image)
+ *   --layout nchw (channels first)  --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
  * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
  *   --k N (Langevin steps)  --b2 X (their size)  --noise X (on the data)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
  *   --half (images at half their size)  --t1k (1000 levels, or --levels N, K = 0, trained by score matching: densities, see 08 and 09)
