@@ -1933,11 +1933,12 @@ static void test_sprites(void)
 {
     enum { COUNT = 1000 };
     static float image[SPRITE_BYTES], noise[SPRITE_BYTES], match;
-    int i, k, shapes = 0, colours = 0, low = 0, noisy = 0, high = 0;
+    int i, k, shapes = 0, colours = 0, low = 0, noisy = 0, high = 0, hidden = 0;
     drl_rng rng = { 5, 0, 0 };
     for (i = 0; i < COUNT; ++i) {
         uint8_t pixel[SPRITE_BYTES];
         int label = sprite_draw(3, i, pixel), read;
+        for (k = 0; k < (int)sizeof pixel; ++k) hidden += pixel[k | 3] == 0 && pixel[k] != 0;
         for (k = 0; k < SPRITE_BYTES; ++k) image[k] = (float)pixel[k] / 127.5f - 1.0f;
         read = sprite_read(image, &match);
         shapes += read / SPRITE_COLOURS == label / SPRITE_COLOURS;
@@ -1951,6 +1952,7 @@ static void test_sprites(void)
         high += match > 0.9f;
     }
     CHECK(shapes == COUNT && colours == COUNT, "%d shapes and %d colours of %d sprites are read right", shapes, colours, COUNT);
+    CHECK(hidden == 0, "%d bytes of sprites have colour under alpha 0", hidden);
     CHECK(!low, "%d of %d drawn sprites differ from all silhouettes", low, COUNT);
     CHECK(noisy == COUNT, "%d of %d noisy sprites are read right", noisy, COUNT);
     CHECK(!high, "%d of %d half sprites match a silhouette", high, COUNT);
