@@ -453,7 +453,8 @@ DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path, co
 
 /* --- NPY and IDX ---------------------------------------------------------------------------------------------------------------
  * *out becomes a view of the array inside data. Allocate nothing. Fail with DRL_E_FORMAT, and DRL_E_UNSUPPORTED for valid files
- * that are no drl_array (structured or complex types, Fortran order of rank 2 and up, more than 8 axes).
+ * that are no drl_array (structured or complex types, Fortran order of rank 2 and up, more than 8 axes). What
+ * is no such file at all is named when its first bytes are those of a known format.
  * NPY: versions 1.0, 2.0, 3.0, either byte order. IDX: the format of MNIST; u8 i8 i16 i32 f32 f64. */
 DRL_API drl_status drl_npy_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
 DRL_API drl_status drl_idx_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
@@ -466,34 +467,73 @@ DRL_API drl_status drl_npy_write_file(drl_ctx *ctx, const char *path, const drl_
 #endif
 
 /* --- image data sets -----------------------------------------------------------------------------------------------------------
- * A program may fill in the struct itself, over memory of its own, and use it everywhere. */
+ * A program may fill in the struct itself, over memory of its own, and use it everywhere. Images of 2 and 4
+ * channels have alpha in the last one. Colour under alpha 0 means nothing, and files hold anything there:
+ * whatever is read or copied here has colour 0 (-1 in a batch) wherever alpha is 0. A program that fills in
+ * the struct sees to that itself. */
 typedef struct drl_dataset {
     int count, height, width, channels;     /* >= 1, channels <= 4 */
     int classes;                            /* with labels: largest label + 1, or more; without: 0 */
-    const uint8_t *pixels;                  /* (count,height,width,channels) */
+    const uint8_t *pixels;                  /* (count,height,width,channels); NULL when there are values */
     const uint8_t *labels;                  /* count values 0..classes-1, or NULL */
-    drl_ctx *owner;                         /* set when drl_dataset_destroy is to free it; NULL in a struct of the program's own */
+    drl_ctx *owner;                         /* set when drl_dataset_destroy is to free it, else NULL */
+    const float *values;                    /* (count,height,width,channels), -1..1; or NULL: see pixels */
 } drl_dataset;
 
 /* One file in memory. */
 typedef struct drl_blob { const void *data; size_t bytes; } drl_blob;
 
+/* The order of axes in an array of images. */
+typedef enum drl_layout {
+    DRL_LAYOUT_DEFAULT,         /* NHWC; what may as well be NCHW is refused with a sentence */
+    DRL_LAYOUT_NHWC,            /* channels last: (n,h,w,c), (h,w,c), rows of h*w*c */
+    DRL_LAYOUT_NCHW             /* channels first: (n,c,h,w), (c,h,w), rows of c*h*w */
+} drl_layout;
+
+/* What files do not say about themselves. Zeroed or NULL is right for most; where two readings are possible,
+ * the failure names both, and the field that decides. */
+typedef struct drl_dataset_desc {
+    drl_layout layout;          /* of NPY and IDX; CIFAR files have their own */
+    int height, width;          /* of an image; needed for rows of numbers. Other sizes are refused. Zero: as
+                                 * the file has it */
+    int channels;               /* the same, 1..4; for rows zero means their length over height * width */
+    double low, high;           /* the elements that become -1 and 1; others in between, none outside. Both
+                                 * zero: 0 and 255 for U8, 0 and 65535 for U16, 0 and 1 for floats and BOOL;
+                                 * other types need the two */
+    int coarse_labels;          /* not zero: of CIFAR-100 the 20 coarse labels. Zero: the 100 fine ones */
+} drl_dataset_desc;
+
 /* drl_dataset_parse - one data set from the contents of one or several files, recognised by content:
- *   NPY or IDX, u8, rank 3 (N,H,W) or 4 (N,H,W,C)      images        NPY or IDX, integers 0..255, rank 1      labels
- *   CIFAR-10 binary: rows of a label 0..9 and 3x32x32 bytes           images and labels
- * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. One block, which copies.
- * drl_dataset_load  - the same from files (all are held until the block is made: twice the data at most).
+ *   NPY or IDX of any type, in either byte order, and NPY in Fortran order, too:
+ *     rank 4 (N,H,W,C)            images
+ *     rank 3 (N,H,W)              grey images, or one image (H,W,C) when channels is more than 1 in the
+ *                                 description, or its height and width say so
+ *     rank 2 (N,H*W*C)            images as rows, when height and width are given
+ *     rank 1 (N), rank 2 (N,1)    labels, whole numbers 0..255
+ *   CIFAR-10 binary: rows of a label 0..9 and 3x32x32 bytes
+ *   CIFAR-100 binary: rows of a coarse label 0..19, a fine one 0..99, and 3x32x32 bytes
+ * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. One
+ * block, which copies: pixels of 1 byte when all files have whole numbers of the range 0..255, or BOOL, else
+ * floats of 4 bytes. desc may be NULL.
+ * What could be read in two ways is not guessed, but refused with a question: a single image (32,32,3) that
+ * could be 32 narrow ones; rows of several channels without a layout; U8 that holds 0 and 1 only; U16 of at
+ * most 12 bits; values outside of the range.
+ * drl_dataset_load  - the same from files (all are held until the block is made, beside it).
  * drl_dataset_copy  - a block of its own from any struct; checks it, and sets classes when the source has 0.
- * Fail with DRL_E_FORMAT, DRL_E_SHAPE (sizes differ, more or fewer labels than images), DRL_E_UNSUPPORTED, DRL_E_MEMORY, DRL_E_IO. */
-DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count, drl_dataset **out);
+ * Fail with DRL_E_FORMAT, DRL_E_SHAPE (sizes differ, more or fewer labels than images), DRL_E_UNSUPPORTED,
+ * DRL_E_MEMORY, DRL_E_IO, DRL_E_ARGUMENT (desc). */
+DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count,
+                                     const drl_dataset_desc *desc, drl_dataset **out);
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count, drl_dataset **out);
+DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count,
+                                    const drl_dataset_desc *desc, drl_dataset **out);
 #endif
 DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl_dataset **out);
 DRL_API void       drl_dataset_destroy(drl_dataset *ds);
 
-/* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 (rounded once) of one image, centred (the odd pixel goes
- * below and right), surrounded by -1. Fails with DRL_E_SHAPE when the image is larger than that.
+/* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 (rounded once), or the value, of one
+ * image, centred (the odd pixel goes below and right), surrounded by -1. Fails with DRL_E_SHAPE when the
+ * image is larger than that.
  * drl_dataset_batch - n such images drawn uniformly, with repetition, one rng index each; labels (n ints) may be NULL. */
 DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out);
 DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels);
@@ -4332,6 +4372,85 @@ static int drl__json_string(drl__scan *s, char *out, size_t capacity, size_t *le
     return 1;
 }
 
+/* --- what a file is instead ----------------------------------------------------------------------------- */
+
+/* What people have in the place of the file that a reader wants, by its first bytes, and what to do then. */
+typedef struct drl__magic { const char *bytes; size_t n; const char *what; } drl__magic;
+
+static const drl__magic drl__magics[] = {
+#define DRL__M(bytes, what) { bytes, sizeof(bytes) - 1, what },
+    DRL__M("\x1F\x8B", "a gzip file: gunzip it first")
+    DRL__M("PK\3\4", "a zip archive (.npz or .pt): unpack it, or save one array with np.save, weights as "
+                     "safetensors")
+    DRL__M("PK\5\6", "an empty zip archive")
+    DRL__M("BZh", "a bzip2 file: bunzip2 it first")
+    DRL__M("\xFD" "7zXZ", "an xz file: unxz it first")
+    DRL__M("\x28\xB5\x2F\xFD", "a zstd file: unzstd it first")
+    DRL__M("\x04\x22\x4D\x18", "an lz4 file: unlz4 it first")
+    DRL__M("\x1F\x9D", "a compressed file (.Z): uncompress it first")
+    DRL__M("7z\xBC\xAF\x27\x1C", "a 7z archive: unpack it first")
+    DRL__M("Rar!", "a RAR archive: unpack it first")
+    DRL__M("\x93NUMPY", "an NPY file")
+    DRL__M("\x89PNG", "a PNG picture: save all pictures as one array with np.save")
+    DRL__M("\xFF\xD8\xFF", "a JPEG picture: save all pictures as one array with np.save")
+    DRL__M("GIF8", "a GIF picture: save all pictures as one array with np.save")
+    DRL__M("II*\0", "a TIFF picture: save all pictures as one array with np.save")
+    DRL__M("MM\0*", "a TIFF picture: save all pictures as one array with np.save")
+    DRL__M("%PDF", "a PDF document")
+    DRL__M("\x89HDF\r\n", "an HDF5 file: save one of its arrays with np.save")
+    DRL__M("MATLAB ", "a MATLAB file: save one of its arrays with np.save")
+    DRL__M("GGUF", "a GGUF file: its weights are needed as safetensors")
+    DRL__M("PAR1", "a Parquet file: save one array with np.save")
+    DRL__M("ARROW1", "an Arrow file: save one array with np.save")
+    DRL__M("SQLite format 3", "an SQLite file: save one array with np.save")
+    DRL__M("version https://git-lfs",
+           "a pointer of Git LFS, not the file that it stands for: run git lfs pull")
+#undef DRL__M
+};
+
+/* NULL when nothing is recognised. Only files that are refused anyway come here: a few bytes may mislead. */
+static const char *drl__magic_of(const unsigned char *p, size_t size)
+{
+    uint64_t header = 0;
+    size_t i, at = 0;
+    if (size == 0) return "an empty file";
+    for (i = 0; i < sizeof drl__magics / sizeof drl__magics[0]; ++i) {
+        const drl__magic *m = &drl__magics[i];
+        if (size >= m->n && memcmp(p, m->bytes, m->n) == 0) return m->what;
+    }
+    if (size >= 12 && memcmp(p, "RIFF", 4) == 0 && memcmp(p + 8, "WEBP", 4) == 0)
+        return "a WebP picture: save all pictures as one array with np.save";
+    if (size >= 14 && p[0] == 'B' && p[1] == 'M' && !(p[6] | p[7] | p[8] | p[9]))
+        return "a BMP picture: save all pictures as one array with np.save";
+    if (size >= 3 && p[0] == 'P' && p[1] >= '1' && p[1] <= '7' && (p[2] == '\n' || p[2] == ' '))
+        return "a netpbm picture: save all pictures as one array with np.save";
+    if (size >= 262 && memcmp(p + 257, "ustar", 5) == 0) return "a tar archive: unpack it first";
+    if (size >= 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5)
+        return "a pickle (.pkl, .pt): save one array with np.save, weights as safetensors";
+    if (size >= 9 && p[8] == '{') {
+        for (i = 8; i-- > 0;) header = header << 8 | p[i];
+        if (header <= size - 8) return "a safetensors file: models and weights, no data set";
+    }
+    if (size >= 4 && !p[0] && !p[1] && p[2] >= 8 && p[2] <= 14 && p[3] >= 1 && p[3] <= 8)
+        return "an IDX file";
+    if (size >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) at = 3;
+    while (at < size && at < 64 && (p[at] == ' ' || p[at] == '\t' || p[at] == '\r' || p[at] == '\n')) ++at;
+    if (at < size && p[at] == '<')
+        return "a page of HTML or XML, as failed downloads leave it: get the file again";
+    for (i = 0; i < size && i < 64; ++i)
+        if ((p[i] < 0x20 && p[i] != '\t' && p[i] != '\r' && p[i] != '\n') || p[i] > 0x7E) return NULL;
+    return size < 8 ? NULL : "a text (CSV, JSON or the like)";
+}
+
+/* Refuses a file that does not begin as `wanted` does. */
+static drl_status drl__not_a(drl_ctx *ctx, const char *source, const char *wanted, const unsigned char *bytes,
+                             size_t size)
+{
+    const char *what = drl__magic_of(bytes, size);
+    if (!what) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes that are not %s", source, size, wanted);
+    return drl__fail(ctx, DRL_E_FORMAT, "%s: not %s; this is %s", source, wanted, what);
+}
+
 /* --- safetensors: reading ------------------------------------------------------------------------------------------------------- */
 
 #define DRL__ST_HEADER_MAX 100000000        /* bytes, as in the format's own library */
@@ -4543,8 +4662,12 @@ static drl_status drl__st_open(drl_ctx *ctx, const char *source, const unsigned 
     uint64_t header = 0;
     size_t i, data_size, arrays, pairs, order, total;
     const unsigned char *data;
+    if (size == 0) return drl__not_a(ctx, source, "a safetensors file", bytes, size);
     if (size < 8) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source, size);
     for (i = 8; i-- > 0;) header = header << 8 | bytes[i];
+    /* no safetensors file, whatever the length says */
+    if (size > 8 && bytes[8] != '{' && drl__magic_of(bytes, size))
+        return drl__not_a(ctx, source, "a safetensors file", bytes, size);
     if (header > DRL__ST_HEADER_MAX) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes, at most %d are allowed", source, header, DRL__ST_HEADER_MAX);
     if (header > size - 8) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes in a file of %z", source, header, size);
     data = bytes + 8 + (size_t)header;
@@ -4852,7 +4975,10 @@ static drl_status drl__npy_dtype(const drl__scan *s, const char *text, drl_array
     return DRL_OK;
 }
 
-static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size, drl_array *out)
+/* *turned receives whether the first axis is the fastest (Fortran order); NULL refuses such arrays. */
+static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size,
+                                drl_array *out,
+                                int *turned)
 {
     static const char *const keys[] = { "descr", "fortran_order", "shape" };
     drl__scan s;
@@ -4861,7 +4987,10 @@ static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned
     char text[16];
     int seen = 0, fortran = 0, k;
     drl_status status;
-    if (size < 10 || memcmp(bytes, "\x93NUMPY", 6) != 0) return drl__fail(ctx, DRL_E_FORMAT, "%s: not an NPY file", source);
+    if (size < 6 || memcmp(bytes, "\x93NUMPY", 6) != 0)
+        return drl__not_a(ctx, source, "an NPY file", bytes, size);
+    if (size < 10)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: an NPY file that is cut off after %z bytes", source, size);
     if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0) return drl__fail(ctx, DRL_E_FORMAT, "%s: NPY version %d.%d, known are 1.0, 2.0 and 3.0", source, bytes[6], bytes[7]);
     prefix = bytes[6] == 1 ? 10 : 12;
     if (size < prefix) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source, size);
@@ -4904,11 +5033,16 @@ static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned
     if (seen != 7) return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has no %s", source, keys[seen & 1 ? (seen & 2 ? 2 : 1) : 0]);
     while (s.at < s.end && *s.at == ' ') ++s.at;
     if (s.end - s.at != 1 || *s.at != '\n') { drl__scan_fail(&s, "only spaces and one line feed may follow the '}'"); return DRL_E_FORMAT; }
-    if (fortran && a.rank > 1) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %d axes in Fortran order cannot be read", source, a.rank);
+    fortran = fortran && a.rank > 1;
+    if (fortran && !turned)
+        return drl__fail(ctx, DRL_E_UNSUPPORTED,
+                         "%s: %d axes in Fortran order cannot be read in place; save np.ascontiguousarray(x)",
+                         source, a.rank);
     a.bytes = size - prefix - header;
     if (!drl__array_bytes(&a, &needed)) return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
     if (needed != a.bytes) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes, needed);
     a.data = s.end;
+    if (turned) *turned = fortran;
     *out = a;
     return DRL_OK;
 }
@@ -4917,7 +5051,7 @@ DRL_API drl_status drl_npy_parse(drl_ctx *ctx, const void *data, size_t size, dr
 {
     if (!ctx) return DRL_E_ARGUMENT;
     if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_npy_parse: data or out is NULL");
-    return drl__npy_open(ctx, "NPY", (const unsigned char *)data, size, out);
+    return drl__npy_open(ctx, "NPY", (const unsigned char *)data, size, out, NULL);
 }
 
 static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *a, drl__sink *header, char text[512], size_t *total)
@@ -5004,7 +5138,7 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
     int i;
     memset(&a, 0, sizeof a);
     a.name = "";
-    if (size < 4 || bytes[0] || bytes[1]) return drl__fail(ctx, DRL_E_FORMAT, "%s: not an IDX file", source);
+    if (size < 4 || bytes[0] || bytes[1]) return drl__not_a(ctx, source, "an IDX file", bytes, size);
     switch (bytes[2]) {
     case 0x08: a.dtype = DRL_DTYPE_U8;  break;
     case 0x09: a.dtype = DRL_DTYPE_I8;  break;
@@ -5042,148 +5176,518 @@ DRL_API drl_status drl_idx_parse(drl_ctx *ctx, const void *data, size_t size, dr
 /* --- image data sets ------------------------------------------------------------------------------------------------------------ */
 
 #define DRL__CIFAR_PIXELS 1024
-#define DRL__CIFAR_ROW (1 + 3 * DRL__CIFAR_PIXELS)
+#define DRL__CIFAR_ROW (1 + 3 * DRL__CIFAR_PIXELS)          /* CIFAR-100 has one byte more in front */
 
 enum { DRL__DS_IMAGES, DRL__DS_LABELS, DRL__DS_CIFAR };
 
-/* What one file is, as an array; CIFAR rows become an array [N, 3073]. */
-static drl_status drl__ds_part(drl_ctx *ctx, const char *source, const drl_blob *blob, drl_array *a, int *kind)
+/* One file of a data set: where element (n,y,x,c) lies, and what it means. */
+typedef struct drl__ds_part {
+    drl_array a;                /* its elements; for CIFAR the bytes of all rows */
+    int kind;
+    size_t count;
+    int height, width, channels;
+    size_t step[4];             /* elements from one image, row, column, channel to the next */
+    size_t first;               /* element where the first image begins; CIFAR: behind the labels */
+    size_t label, label_step;   /* element of the first label, and from one to the next */
+    int cifar100;
+    double low, high;
+} drl__ds_part;
+
+static double drl__array_double(const drl_array *a, size_t i)
 {
-    const unsigned char *p = (const unsigned char *)blob->data;
-    size_t i;
-    drl_status status;
-    if (blob->bytes >= 6 && memcmp(p, "\x93NUMPY", 6) == 0) status = drl__npy_open(ctx, source, p, blob->bytes, a);
-    else if (drl__idx_open(NULL, source, p, blob->bytes, a) == DRL_OK) status = DRL_OK;
-    else if (blob->bytes > 0 && blob->bytes % DRL__CIFAR_ROW == 0) {     /* a row of CIFAR may begin like IDX, but not fit it to the byte */
-        size_t shape[2];
-        shape[0] = blob->bytes / DRL__CIFAR_ROW;
-        shape[1] = DRL__CIFAR_ROW;
-        for (i = 0; i < shape[0]; ++i)
-            if (p[i * DRL__CIFAR_ROW] > 9) return drl__fail(ctx, DRL_E_FORMAT, "%s: row %z of CIFAR-10 has the label %d", source, i, p[i * DRL__CIFAR_ROW]);
-        if (shape[0] > INT32_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %z images are too many", source, shape[0]);
-        *a = drl_array_of("", DRL_DTYPE_U8, 2, shape, p);
-        *kind = DRL__DS_CIFAR;
-        return DRL_OK;
+    uint64_t v = drl__array_bits(a, i);
+    uint32_t bits = (uint32_t)v;
+    float f;
+    double d;
+    switch (a->dtype) {
+    case DRL_DTYPE_F16:  bits = drl__half_bits(bits); memcpy(&f, &bits, 4); return (double)f;
+    case DRL_DTYPE_BF16: bits <<= 16; memcpy(&f, &bits, 4); return (double)f;
+    case DRL_DTYPE_F32:  memcpy(&f, &bits, 4); return (double)f;
+    case DRL_DTYPE_F64:  memcpy(&d, &v, 8); return d;
+    case DRL_DTYPE_BOOL: return v ? 1 : 0;
+    case DRL_DTYPE_I64: case DRL_DTYPE_I32: case DRL_DTYPE_I16: case DRL_DTYPE_I8:
+        return v >> 63 ? -(double)(0 - v) : (double)v;
+    default:             return (double)v;
     }
-    else if (blob->bytes >= 4 && p[0] == 0 && p[1] == 0) status = drl__idx_open(ctx, source, p, blob->bytes, a);
-    else return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes that are neither NPY nor IDX, nor rows of CIFAR-10 (3073 bytes each)", source, blob->bytes);
-    if (status != DRL_OK) return status;
-    for (i = 0; i < (size_t)a->rank; ++i)
-        if (a->shape[i] < 1 || a->shape[i] > INT32_MAX) return drl__fail(ctx, DRL_E_SHAPE, "%s: axis %z has length %z", source, i, a->shape[i]);
-    if ((a->rank == 3 || a->rank == 4) && a->dtype == DRL_DTYPE_U8) {
-        *kind = DRL__DS_IMAGES;
-        if (a->rank == 3) a->shape[3] = 1;
-        if (a->shape[3] > 4) return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %z channels, 1 to 4 are possible", source, a->shape[3]);
-        return DRL_OK;
-    }
-    *kind = DRL__DS_LABELS;
-    if (a->rank == 1 && a->dtype != DRL_DTYPE_F64 && a->dtype != DRL_DTYPE_F32 && a->dtype != DRL_DTYPE_F16 && a->dtype != DRL_DTYPE_BOOL) return DRL_OK;
-    return drl__fail(ctx, DRL_E_FORMAT, "%s: %s of rank %d; images are U8 of rank 3 or 4, labels integers of rank 1", source, drl_dtype_name(a->dtype), a->rank);
 }
 
+/* All rows are of CIFAR-10, or of CIFAR-100: the bytes fit, and so does every label. */
+static int drl__ds_cifar_rows(const drl_blob *blob, int hundred)
+{
+    const unsigned char *p = (const unsigned char *)blob->data;
+    size_t row = DRL__CIFAR_ROW + (size_t)hundred, i;
+    if (blob->bytes == 0 || blob->bytes % row) return 0;
+    for (i = 0; i < blob->bytes; i += row) {
+        if (p[i] > (hundred ? 19 : 9)) return 0;
+        if (hundred && p[i + 1] > 99) return 0;
+    }
+    return 1;
+}
+
+static void drl__ds_cifar(const drl_blob *blob, int hundred, int coarse, drl__ds_part *part)
+{
+    size_t row = DRL__CIFAR_ROW + (size_t)hundred;
+    part->kind = DRL__DS_CIFAR;
+    part->cifar100 = hundred;
+    part->count = blob->bytes / row;
+    part->a = drl_array_of("", DRL_DTYPE_U8, 1, &blob->bytes, blob->data);
+    part->height = part->width = 32;
+    part->channels = 3;
+    part->step[0] = part->label_step = row;
+    part->step[1] = 32;
+    part->step[2] = 1;
+    part->step[3] = DRL__CIFAR_PIXELS;
+    part->first = 1 + (size_t)hundred;
+    part->label = hundred && !coarse;
+}
+
+/* The readings of rank 3: grey images (N,H,W), or one image (H,W,C) or (C,H,W); *one says which. */
+static drl_status drl__ds_rank3(drl_ctx *ctx, const char *source, const size_t *shape,
+                                const drl_dataset_desc *d, int *one)
+{
+    int first = d->layout == DRL_LAYOUT_NCHW, odd, h = first ? 1 : 0, c = first ? 0 : 2;
+    int grey = (d->channels == 0 || d->channels == 1) &&
+               (d->height == 0 || shape[1] == (size_t)d->height) &&
+               (d->width == 0 || shape[2] == (size_t)d->width);
+    int single = shape[c] <= 4 &&
+                 (d->channels == 0 || shape[c] == (size_t)d->channels) &&
+                 (d->height == 0 || shape[h] == (size_t)d->height) &&
+                 (d->width == 0 || shape[h + 1] == (size_t)d->width);
+    *one = !grey;
+    if (!grey && !single)
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z are no images of %d x %d x %d (0: any), as the description wants "
+                         "them", source, shape[0], shape[1], shape[2], d->height, d->width, d->channels);
+    if (!grey) return DRL_OK;
+    /* What is grey by its shape may be one picture in colours: if images are narrow, or three or four. */
+    odd = first ? d->channels == 0 && d->width == 0 : single;
+    if (odd && shape[0] > 4 && shape[1] > 4 && shape[2] <= 4)
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z is one image with %z channels, or %z grey images of %z x %z: set "
+                         "height and width (or channels) of drl_dataset_desc, or save x[None]", source,
+                         shape[0], shape[1], shape[2], shape[2], shape[0], shape[1], shape[2]);
+    odd = d->channels == 0 && (shape[0] == 3 || shape[0] == 4) && shape[1] > 4 && shape[2] > 4;
+    if (odd)
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z is one image with the channels first, or %z grey images of %z x "
+                         "%z: set channels of drl_dataset_desc to %z, with layout DRL_LAYOUT_NCHW, or to 1",
+                         source, shape[0], shape[1], shape[2], shape[0], shape[1], shape[2], shape[0]);
+    return DRL_OK;
+}
+
+/* Rows of numbers: the description says how they are folded. */
+static drl_status drl__ds_rows(drl_ctx *ctx, const char *source, const size_t *shape,
+                               const drl_dataset_desc *d, size_t *channels)
+{
+    size_t area, side = 1;
+    if (d->height == 0 || d->width == 0) {
+        while (side < 65536 && side * side < shape[1]) ++side;
+        if (side * side == shape[1])
+            return drl__fail(ctx, DRL_E_SHAPE,
+                             "%s: rows of %z numbers: set height and width of drl_dataset_desc, perhaps to "
+                             "%z and %z (labels are one number an image)", source, shape[1], side, side);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: rows of %z numbers: set height and width of drl_dataset_desc (labels are one "
+                         "number an image)", source, shape[1]);
+    }
+    if (!drl__mul_fits((size_t)d->height, (size_t)d->width, &area)) area = SIZE_MAX;
+    *channels = shape[1] / area;
+    if (*channels < 1 || *channels > 4 || *channels * area != shape[1] ||
+        (d->channels && *channels != (size_t)d->channels))
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: rows of %z numbers are no images of %d x %d with %d channels (0: any of 1 to "
+                         "4)", source, shape[1], d->height, d->width, d->channels);
+    if (*channels > 1 && d->layout == DRL_LAYOUT_DEFAULT)
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: rows of %d x %d x %z, channels first or last? Set layout of drl_dataset_desc "
+                         "to DRL_LAYOUT_NCHW (as in CIFAR) or DRL_LAYOUT_NHWC", source, d->height, d->width,
+                         *channels);
+    return DRL_OK;
+}
+
+static drl_status drl__ds_rank4(drl_ctx *ctx, const char *source, const size_t *shape,
+                                const drl_dataset_desc *d)
+{
+    int first = d->layout == DRL_LAYOUT_NCHW, c = first ? 1 : 3, other = first ? 3 : 1;
+    if (shape[c] > 4) {
+        if (shape[other] > 4)
+            return drl__fail(ctx, DRL_E_SHAPE,
+                             "%s: %z x %z x %z x %z are images of %z channels, 1 to 4 are possible", source,
+                             shape[0], shape[1], shape[2], shape[3], shape[c]);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z x %z are images of %z channels, 1 to 4 are possible; with the "
+                         "channels %s they have %z: set layout of drl_dataset_desc to %s", source, shape[0],
+                         shape[1], shape[2], shape[3], shape[c], first ? "last" : "first", shape[other],
+                         first ? "DRL_LAYOUT_NHWC" : "DRL_LAYOUT_NCHW");
+    }
+    if (d->layout == DRL_LAYOUT_DEFAULT && (shape[1] == 1 || shape[1] == 3 || shape[1] == 4) &&
+        shape[2] > 4 && shape[3] > 1)
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: %z x %z x %z x %z may have its channels first or last: set layout of "
+                         "drl_dataset_desc to DRL_LAYOUT_NCHW or DRL_LAYOUT_NHWC", source, shape[0], shape[1],
+                         shape[2], shape[3]);
+    return DRL_OK;
+}
+
+/* Whether an array is images or labels, and where everything is. */
+static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int turned, const drl_dataset_desc *d,
+                                drl__ds_part *part)
+{
+    drl_array *a = &part->a;
+    size_t stride[DRL_RANK_MAX], shape[4], axis[4], product = 1, channels = 1;
+    int i, one = 0, first = d->layout == DRL_LAYOUT_NCHW;
+    drl_status status = DRL_OK;
+    if (a->rank < 1 || a->rank > 4)
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: %s of rank %d; images have rank 4, 3 or (as rows) 2, labels 1", source,
+                         drl_dtype_name(a->dtype), a->rank);
+    for (i = 0; i < a->rank; ++i)
+        if (a->shape[i] < 1 || a->shape[i] > INT32_MAX)
+            return drl__fail(ctx, DRL_E_SHAPE, "%s: axis %d has length %z", source, i, a->shape[i]);
+    for (i = 0; i < a->rank; ++i) {                     /* the fastest axis is the last one, or the first */
+        int k = turned ? i : a->rank - 1 - i;
+        stride[k] = product;
+        product *= a->shape[k];
+    }
+    part->count = a->shape[0];
+    if (a->rank == 1 || (a->rank == 2 && a->shape[1] == 1)) {
+        part->kind = DRL__DS_LABELS;
+        part->label = 0;
+        part->label_step = stride[0];
+        return DRL_OK;
+    }
+    part->kind = DRL__DS_IMAGES;
+    if (a->rank == 4) {
+        status = drl__ds_rank4(ctx, source, a->shape, d);
+        for (i = 0; i < 4; ++i) { shape[i] = a->shape[i]; axis[i] = stride[i]; }
+    } else if (a->rank == 3) {
+        status = drl__ds_rank3(ctx, source, a->shape, d, &one);
+        for (i = 0; i < 3; ++i) { shape[i + one] = a->shape[i]; axis[i + one] = stride[i]; }
+        if (one) { shape[0] = 1; axis[0] = 0; }
+        else { shape[3] = 1; axis[3] = 0; first = 0; }
+    } else {
+        status = drl__ds_rows(ctx, source, a->shape, d, &channels);
+        if (status != DRL_OK) return status;
+        shape[0] = a->shape[0];
+        shape[first ? 1 : 3] = channels;
+        shape[first ? 2 : 1] = (size_t)d->height;
+        shape[first ? 3 : 2] = (size_t)d->width;
+        axis[0] = stride[0];
+        axis[3] = stride[1];
+        axis[2] = axis[3] * shape[3];
+        axis[1] = axis[2] * shape[2];
+    }
+    if (status != DRL_OK) return status;
+    part->count = shape[0];
+    part->height = (int)shape[first ? 2 : 1];
+    part->width = (int)shape[first ? 3 : 2];
+    part->channels = (int)shape[first ? 1 : 3];
+    part->step[0] = axis[0];
+    part->step[1] = axis[first ? 2 : 1];
+    part->step[2] = axis[first ? 3 : 2];
+    part->step[3] = axis[first ? 1 : 3];
+    if ((d->height && part->height != d->height) || (d->width && part->width != d->width) ||
+        (d->channels && part->channels != d->channels))
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "%s: images of %d x %d x %d; the description wants %d x %d x %d (0: any)", source,
+                         part->height, part->width, part->channels, d->height, d->width, d->channels);
+    return DRL_OK;
+}
+
+/* What one file is. */
+static drl_status drl__ds_open(drl_ctx *ctx, const char *source, const drl_blob *blob,
+                               const drl_dataset_desc *d, drl__ds_part *part)
+{
+    const unsigned char *p = (const unsigned char *)blob->data;
+    int turned = 0, hundred;
+    drl_status status;
+    memset(part, 0, sizeof *part);
+    if (blob->bytes >= 6 && memcmp(p, "\x93NUMPY", 6) == 0) {
+        status = drl__npy_open(ctx, source, p, blob->bytes, &part->a, &turned);
+        return status == DRL_OK ? drl__ds_shape(ctx, source, turned, d, part) : status;
+    }
+    if (drl__idx_open(NULL, source, p, blob->bytes, &part->a) == DRL_OK)
+        return drl__ds_shape(ctx, source, 0, d, part);
+    /* A row of CIFAR may begin like IDX, but not fit it to the byte. */
+    for (hundred = 0; hundred < 2; ++hundred)
+        if (drl__ds_cifar_rows(blob, hundred)) {
+            drl__ds_cifar(blob, hundred, d->coarse_labels, part);
+            if (part->count > INT32_MAX)
+                return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %z images are too many", source, part->count);
+            if ((d->height && d->height != 32) || (d->width && d->width != 32) ||
+                (d->channels && d->channels != 3))
+                return drl__fail(ctx, DRL_E_SHAPE,
+                                 "%s: images of 32 x 32 x 3; the description wants %d x %d x %d (0: any)",
+                                 source, d->height, d->width, d->channels);
+            return DRL_OK;
+        }
+    /* every other magic is no label */
+    if (blob->bytes && (p[0] <= 19 || !drl__magic_of(p, blob->bytes)))
+        for (hundred = 0; hundred < 2; ++hundred) {
+            size_t row = DRL__CIFAR_ROW + (size_t)hundred, i;
+            if (blob->bytes % row) continue;
+            for (i = 0; i < blob->bytes; i += row)
+                if (p[i] > (hundred ? 19 : 9) || (hundred && p[i + 1] > 99))
+                    return drl__fail(ctx, DRL_E_FORMAT, "%s: row %z of CIFAR-%d has the label %d",
+                                     source, i / row, hundred ? 100 : 10,
+                                     hundred && p[i] <= 19 ? p[i + 1] : p[i]);
+        }
+    if (blob->bytes >= 4 && p[0] == 0 && p[1] == 0)
+        return drl__idx_open(ctx, source, p, blob->bytes, &part->a);
+    return drl__not_a(ctx, source, "NPY, IDX or rows of CIFAR (3073 or 3074 bytes each)", p, blob->bytes);
+}
+
+/* Sets the range of an image file. Unless wide is NULL, its elements must lie there, and *wide becomes 1 when
+ * bytes cannot hold them. */
+static drl_status drl__ds_range(drl_ctx *ctx, const char *source, const drl_dataset_desc *d,
+                                drl__ds_part *part, int *wide)
+{
+    const drl_array *a = &part->a;
+    size_t i, count = drl_array_count(a);
+    double least = HUGE_VAL, most = -HUGE_VAL;
+    const uint8_t *bytes = (const uint8_t *)a->data;
+    const char *type = drl_dtype_name(a->dtype);
+    int given = d->low != d->high, whole = 1;
+    part->low = d->low;
+    part->high = d->high;
+    switch (a->dtype) {
+    case DRL_DTYPE_F32: case DRL_DTYPE_F64: case DRL_DTYPE_F16: case DRL_DTYPE_BF16:
+        if (!given) part->high = 1;
+        whole = 0;
+        break;
+    case DRL_DTYPE_BOOL: if (!given) part->high = 1; break;
+    case DRL_DTYPE_U8:   if (!given) part->high = 255; break;
+    case DRL_DTYPE_U16:  if (!given) part->high = 65535; break;
+    default:
+        if (!given)
+            return drl__fail(ctx, DRL_E_FORMAT,
+                             "%s: images of %s: set low and high of drl_dataset_desc to the elements that "
+                             "mean black and white (0 and 255, perhaps)", source, type);
+    }
+    /* any byte is a pixel of CIFAR */
+    if (!wide || (part->kind == DRL__DS_CIFAR && !given)) return DRL_OK;
+    for (i = 0; i < count; ++i) {
+        double v;
+        if (part->kind == DRL__DS_CIFAR && i % part->step[0] < part->first) continue;
+        v = a->dtype == DRL_DTYPE_U8 ? bytes[i] : drl__array_double(a, i);
+        if (!(v - v == 0))
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: element %z is not a finite number", source, i);
+        if (v < least) least = v;
+        if (v > most) most = v;
+    }
+    if (least < part->low || most > part->high)
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: %s from %g to %g, the range is %g to %g: set low and high of drl_dataset_desc "
+                         "to the elements that mean black and white", source, type, least, most, part->low,
+                         part->high);
+    if (!given && ((a->dtype == DRL_DTYPE_U8 && most == 1) || (a->dtype == DRL_DTYPE_U16 && most < 4096)))
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: %s from %g to %g, of 0 to %g that it can hold: set low and high of "
+                         "drl_dataset_desc to the elements that mean black and white", source, type, least,
+                         most, part->high);
+    if (whole && part->low == 0 && part->high == 255) return DRL_OK;
+    if (a->dtype == DRL_DTYPE_BOOL && part->low == 0 && part->high == 1) return DRL_OK;
+    *wide = 1;
+    return DRL_OK;
+}
+
+/* Where a block of our own may be written: the struct itself promises to change nothing. */
+static uint8_t *drl__ds_pixels(const drl_dataset *ds) { return (uint8_t *)(uintptr_t)ds->pixels; }
+static uint8_t *drl__ds_labels(const drl_dataset *ds) { return (uint8_t *)(uintptr_t)ds->labels; }
+static float   *drl__ds_values(const drl_dataset *ds) { return (float *)(uintptr_t)ds->values; }
+
 /* Room for a data set of these sizes, in one block. */
-static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, drl_dataset **out)
+static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, int wide,
+                                drl_dataset **out)
 {
     drl_dataset *ds;
-    size_t shape[4], pixels, start = drl__round_up(sizeof *ds, DRL__ALIGN), total;
+    size_t shape[5], bytes, start = drl__round_up(sizeof *ds, DRL__ALIGN), total;
     shape[0] = (size_t)sizes->count;
     shape[1] = (size_t)sizes->height;
     shape[2] = (size_t)sizes->width;
     shape[3] = (size_t)sizes->channels;
-    if (!drl__shape_count(shape, 4, &pixels) || !drl__add_fits(start, pixels, &total) || !drl__add_fits(total, labels ? shape[0] : 0, &total))
+    shape[4] = wide ? sizeof(float) : 1;
+    if (!drl__shape_count(shape, 5, &bytes) || !drl__add_fits(start, bytes, &total) ||
+        !drl__add_fits(total, labels ? shape[0] : 0, &total))
         return drl__fail(ctx, DRL_E_MEMORY, "out of memory: %d images of %d x %d x %d cannot be addressed", sizes->count, sizes->height, sizes->width, sizes->channels);
     ds = (drl_dataset *)drl__alloc(ctx, total);
     if (!ds) return DRL_E_MEMORY;
     *ds = *sizes;
-    ds->pixels = (unsigned char *)ds + start;
-    ds->labels = labels ? ds->pixels + pixels : NULL;
+    ds->pixels = wide ? NULL : (unsigned char *)ds + start;
+    ds->values = wide ? (const float *)(const void *)((unsigned char *)ds + start) : NULL;
+    ds->labels = labels ? (unsigned char *)ds + start + bytes : NULL;
     ds->owner = ctx;
     *out = ds;
     return DRL_OK;
 }
 
-static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const drl_blob *files, int count, drl_dataset **out)
+/* Colour 0 wherever alpha is 0. */
+static void drl__ds_clear_hidden(drl_dataset *ds)
+{
+    size_t c = (size_t)ds->channels, n = (size_t)ds->count * (size_t)ds->height * (size_t)ds->width, i, k;
+    uint8_t *p = drl__ds_pixels(ds);
+    float *v = drl__ds_values(ds);
+    if (c % 2) return;
+    for (i = 0; i < n; ++i)
+        for (k = 0; k + 1 < c; ++k) {
+            if (p && p[c * i + c - 1] == 0) p[c * i + k] = 0;
+            if (v && v[c * i + c - 1] <= -1.0f) v[c * i + k] = -1.0f;
+        }
+}
+
+/* The images of one file, from element `at` of the data set on. */
+static void drl__ds_fill(const drl__ds_part *part, drl_dataset *ds, size_t at)
+{
+    const drl_array *a = &part->a;
+    const uint8_t *bytes = (const uint8_t *)a->data;
+    uint8_t *pixel = drl__ds_pixels(ds);
+    float *value = drl__ds_values(ds);
+    double low = part->low, width = part->high - part->low;
+    size_t n, from;
+    int y, x, c, exact = low == 0 && width == 255, plain = a->dtype == DRL_DTYPE_U8;
+    for (n = 0; n < part->count; ++n)
+        for (y = 0; y < part->height; ++y)
+            for (x = 0; x < part->width; ++x)
+                for (c = 0; c < part->channels; ++c, ++at) {
+                    double v;
+                    from = part->first + n * part->step[0] + (size_t)y * part->step[1];
+                    from += (size_t)x * part->step[2] + (size_t)c * part->step[3];
+                    if (pixel && plain) { pixel[at] = bytes[from]; continue; }
+                    v = drl__array_double(a, from);
+                    if (pixel) pixel[at] = (uint8_t)(a->dtype == DRL_DTYPE_BOOL && width == 1 ? 255 * v : v);
+                    /* as drl__ds_image turns bytes into floats */
+                    else if (exact) value[at] = (float)((2 * v - 255) / 255);
+                    else value[at] = (float)(2 * ((v - low) / width) - 1);
+                }
+}
+
+static drl_status drl__ds_desc(drl_ctx *ctx, const drl_dataset_desc *d)
+{
+    if ((int)d->layout < 0 || d->layout > DRL_LAYOUT_NCHW)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: layout is %d, none of drl_layout", (int)d->layout);
+    if (d->height < 0 || d->width < 0 || d->channels < 0 || d->channels > 4)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "data set: height %d, width %d, channels %d; the first two are 0 or more, channels "
+                         "0 to 4", d->height, d->width, d->channels);
+    if (!(d->high - d->low >= 0 && d->high - d->low < 1e300) || (d->low == d->high && d->low != 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: low %g, high %g; both zero, or low below high",
+                         d->low, d->high);
+    return DRL_OK;
+}
+
+static drl_status drl__ds_labels_of(drl_ctx *ctx, const char *source, const drl__ds_part *part,
+                                    uint8_t *label, int *classes)
+{
+    size_t i;
+    for (i = 0; i < part->count; ++i) {
+        double v = drl__array_double(&part->a, part->label + i * part->label_step);
+        if (!(v >= 0 && v <= 255 && v == (double)(int)v))
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: label %z is not in 0..255: %g; labels are whole numbers",
+                             source, i, v);
+        if ((int)v >= *classes) *classes = (int)v + 1;
+        if (label) label[i] = (uint8_t)v;
+    }
+    return DRL_OK;
+}
+
+static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const drl_blob *files, int count,
+                                const drl_dataset_desc *desc,
+                                drl_dataset **out)
 {
     char source[DRL__SHOWN];
     drl_dataset sizes, *ds = NULL;
+    drl_dataset_desc d;
     drl_status status;
-    size_t images = 0, labels = 0, per_image = 0, i;
-    uint8_t *pixel = NULL, *label = NULL;
-    int f, pass, kind = DRL__DS_IMAGES, cifar = 0;
+    size_t images = 0, labels = 0, image = 0, label = 0;
+    int f, pass, cifar = 0, cifar100 = 0, wide = 0;
     memset(&sizes, 0, sizeof sizes);
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    status = drl__ds_desc(ctx, &d);
+    if (status != DRL_OK) return status;
     for (pass = 0; pass < 2; ++pass) {
         for (f = 0; f < count; ++f) {
-            drl_array a;
-            const uint8_t *p;
+            drl__ds_part part;
+            int ignored = 0;
             if (names) drl__text(source, sizeof source, "%s", names[f]);
             else drl__text(source, sizeof source, "data set file %d", f);
-            status = drl__ds_part(ctx, source, &files[f], &a, &kind);
+            status = drl__ds_open(ctx, source, &files[f], &d, &part);
+            if (status == DRL_OK && part.kind != DRL__DS_LABELS)
+                status = drl__ds_range(ctx, source, &d, &part, pass == 0 ? &wide : NULL);
             if (status != DRL_OK) { DRL_ASSERT(pass == 0); return status; }
-            p = (const uint8_t *)a.data;
-            if (pass == 0) {
-                int h = kind == DRL__DS_CIFAR ? 32 : (int)a.shape[1], w = kind == DRL__DS_CIFAR ? 32 : (int)a.shape[2], c = kind == DRL__DS_CIFAR ? 3 : (int)a.shape[3];
-                if (kind == DRL__DS_CIFAR) ++cifar;
-                if (cifar && cifar != f + 1) return drl__fail(ctx, DRL_E_FORMAT, "%s: CIFAR-10 files hold images and labels and do not mix with others", source);
-                if (kind != DRL__DS_LABELS) {
-                    if (images && (h != sizes.height || w != sizes.width || c != sizes.channels))
-                        return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d x %d after images of %d x %d x %d", source, h, w, c, sizes.height, sizes.width, sizes.channels);
-                    sizes.height = h;
-                    sizes.width = w;
-                    sizes.channels = c;
-                    if (!drl__add_fits(images, a.shape[0], &images)) images = SIZE_MAX;
+            if (pass == 1) {
+                if (part.kind != DRL__DS_LABELS) {
+                    drl__ds_fill(&part, ds,
+                                 image * (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels);
+                    image += part.count;
                 }
-                if (kind != DRL__DS_IMAGES) {
-                    if (!drl__add_fits(labels, a.shape[0], &labels)) labels = SIZE_MAX;
-                    for (i = 0; i < a.shape[0]; ++i) {
-                        uint64_t v = kind == DRL__DS_CIFAR ? p[i * DRL__CIFAR_ROW] : drl__array_bits(&a, i);
-                        if (v > 255) return drl__fail(ctx, DRL_E_FORMAT, "%s: label %z is not in 0..255", source, i);
-                        if ((int)v >= sizes.classes) sizes.classes = (int)v + 1;
-                    }
+                if (part.kind != DRL__DS_IMAGES) {
+                    drl__ds_labels_of(ctx, source, &part, drl__ds_labels(ds) + label, &ignored);
+                    label += part.count;
                 }
-            } else if (kind == DRL__DS_IMAGES) {
-                memcpy(pixel, p, a.bytes);
-                pixel += a.bytes;
-            } else if (kind == DRL__DS_LABELS) {
-                for (i = 0; i < a.shape[0]; ++i) *label++ = (uint8_t)drl__array_bits(&a, i);
-            } else {
-                for (i = 0; i < a.shape[0]; ++i, p += DRL__CIFAR_ROW) {       /* image, pixel, channel: planes become pixels */
-                    size_t k;
-                    *label++ = p[0];
-                    for (k = 0; k < DRL__CIFAR_PIXELS; ++k, pixel += 3) {
-                        pixel[0] = p[1 + k];
-                        pixel[1] = p[1 + DRL__CIFAR_PIXELS + k];
-                        pixel[2] = p[1 + 2 * DRL__CIFAR_PIXELS + k];
-                    }
-                }
+                continue;
+            }
+            if (part.kind == DRL__DS_CIFAR) ++cifar;
+            if (part.cifar100) ++cifar100;
+            if (cifar && cifar != f + 1)
+                return drl__fail(ctx, DRL_E_FORMAT,
+                                 "%s: CIFAR files hold images and labels and do not mix with others", source);
+            if (cifar100 && cifar100 != f + 1)
+                return drl__fail(ctx, DRL_E_FORMAT,
+                                 "%s: CIFAR-10 and CIFAR-100 do not mix, their labels mean other things",
+                                 source);
+            if (part.kind != DRL__DS_LABELS) {
+                if (images && (part.height != sizes.height || part.width != sizes.width ||
+                               part.channels != sizes.channels))
+                    return drl__fail(ctx, DRL_E_SHAPE,
+                                     "%s: images of %d x %d x %d after images of %d x %d x %d", source,
+                                     part.height, part.width, part.channels, sizes.height, sizes.width,
+                                     sizes.channels);
+                sizes.height = part.height;
+                sizes.width = part.width;
+                sizes.channels = part.channels;
+                if (!drl__add_fits(images, part.count, &images)) images = SIZE_MAX;
+            }
+            if (part.kind != DRL__DS_IMAGES) {
+                if (!drl__add_fits(labels, part.count, &labels)) labels = SIZE_MAX;
+                status = drl__ds_labels_of(ctx, source, &part, NULL, &sizes.classes);
+                if (status != DRL_OK) return status;
             }
         }
-        if (pass == 0) {
-            if (images == 0) return drl__fail(ctx, DRL_E_FORMAT, "data set: %d files and no images in them", count);
-            if (images > INT32_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "data set: %z images are too many", images);
-            if (labels && labels != images) return drl__fail(ctx, DRL_E_SHAPE, "data set: %z labels for %z images", labels, images);
-            sizes.count = (int)images;
-            status = drl__ds_alloc(ctx, &sizes, labels != 0, &ds);
-            if (status != DRL_OK) return status;
-            per_image = (size_t)sizes.height * (size_t)sizes.width * (size_t)sizes.channels;
-            pixel = (uint8_t *)ds + drl__round_up(sizeof *ds, DRL__ALIGN);
-            label = pixel + images * per_image;
-        }
+        if (pass == 1) break;
+        if (images == 0)
+            return drl__fail(ctx, DRL_E_FORMAT, "data set: %d files and no images in them", count);
+        if (images > INT32_MAX)
+            return drl__fail(ctx, DRL_E_UNSUPPORTED, "data set: %z images are too many", images);
+        if (labels && labels != images)
+            return drl__fail(ctx, DRL_E_SHAPE, "data set: %z labels for %z images", labels, images);
+        if (d.coarse_labels && !cifar100)
+            return drl__fail(ctx, DRL_E_ARGUMENT,
+                             "data set: coarse_labels is set, and no file is of CIFAR-100");
+        sizes.count = (int)images;
+        status = drl__ds_alloc(ctx, &sizes, labels != 0, wide, &ds);
+        if (status != DRL_OK) return status;
     }
+    drl__ds_clear_hidden(ds);
     *out = ds;
     return DRL_OK;
 }
 
-DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count, drl_dataset **out)
+DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count,
+                                     const drl_dataset_desc *desc,
+                                     drl_dataset **out)
 {
     int f;
     if (!ctx) return DRL_E_ARGUMENT;
     if (!files || count < 1 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_parse: files or out is NULL, or count is below 1");
     for (f = 0; f < count; ++f) if (!files[f].data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_parse: file %d has no data", f);
-    return drl__ds_parse(ctx, NULL, files, count, out);
+    return drl__ds_parse(ctx, NULL, files, count, desc, out);
 }
 
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count, drl_dataset **out)
+DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count,
+                                    const drl_dataset_desc *desc,
+                                    drl_dataset **out)
 {
     drl_status status = DRL_OK;
     drl_blob *files;
@@ -5203,7 +5707,7 @@ DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int 
         status = drl_file_read(ctx, paths[have], &data, &files[have].bytes);
         files[have].data = data;
     }
-    if (status == DRL_OK) status = drl__ds_parse(ctx, names, files, count, out);
+    if (status == DRL_OK) status = drl__ds_parse(ctx, names, files, count, desc, out);
     while (have-- > 0) drl_file_free(ctx, (void *)(uintptr_t)files[have].data);
     drl__free(ctx, files);
     return status;
@@ -5213,7 +5717,12 @@ DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int 
 static drl_status drl__ds_check(drl_ctx *ctx, const char *who, const drl_dataset *ds)
 {
     if (!ctx) return DRL_E_ARGUMENT;
-    if (!ds || !ds->pixels) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set or its pixels are NULL", who);
+    if (!ds || (!ds->pixels && !ds->values))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set or its pixels are NULL", who);
+    if (ds->pixels && ds->values)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set has both pixels and values", who);
+    if (ds->values && drl__no_floats(ds->values))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the values are misaligned", who);
     if (ds->count < 1 || ds->height < 1 || ds->width < 1 || ds->channels < 1 || ds->channels > 4)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: data set of %d images of %d x %d x %d", who, ds->count, ds->height, ds->width, ds->channels);
     return DRL_OK;
@@ -5223,8 +5732,7 @@ DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl
 {
     static const char who[] = "drl_dataset_copy";
     drl_dataset sizes, *ds;
-    uint8_t *pixels;
-    size_t bytes;
+    size_t elements;
     int i, classes = 0;
     drl_status status = drl__ds_check(ctx, who, source);
     if (status != DRL_OK) return status;
@@ -5234,12 +5742,13 @@ DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl
     if (source->classes < 0 || (source->classes && source->classes < classes) || (source->classes && !source->labels))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d classes, the labels have %d", who, source->classes, classes);
     if (!source->classes) sizes.classes = classes;
-    status = drl__ds_alloc(ctx, &sizes, source->labels != NULL, &ds);
+    status = drl__ds_alloc(ctx, &sizes, source->labels != NULL, source->values != NULL, &ds);
     if (status != DRL_OK) return status;
-    pixels = (uint8_t *)ds + drl__round_up(sizeof *ds, DRL__ALIGN);
-    bytes = (size_t)sizes.count * (size_t)sizes.height * (size_t)sizes.width * (size_t)sizes.channels;
-    memcpy(pixels, source->pixels, bytes);
-    if (source->labels) memcpy(pixels + bytes, source->labels, (size_t)sizes.count);
+    elements = (size_t)sizes.count * (size_t)sizes.height * (size_t)sizes.width * (size_t)sizes.channels;
+    if (source->values) memcpy(drl__ds_values(ds), source->values, elements * sizeof(float));
+    else memcpy(drl__ds_pixels(ds), source->pixels, elements);
+    if (source->labels) memcpy(drl__ds_labels(ds), source->labels, (size_t)sizes.count);
+    drl__ds_clear_hidden(ds);
     *out = ds;
     return DRL_OK;
 }
@@ -5254,12 +5763,17 @@ static void drl__ds_image(const drl_dataset *ds, int index, int height, int widt
 {
     size_t row = (size_t)ds->width * (size_t)ds->channels, wide = (size_t)width * (size_t)ds->channels, i;
     size_t left = (size_t)((width - ds->width) / 2) * (size_t)ds->channels;
-    const uint8_t *p = ds->pixels + (size_t)index * (size_t)ds->height * row;
+    size_t first = (size_t)index * (size_t)ds->height * row;
+    const uint8_t *p = ds->pixels ? ds->pixels + first : NULL;
+    const float *v = ds->values ? ds->values + first : NULL;
     int top = (height - ds->height) / 2, y;
     for (y = 0; y < height; ++y, out += wide) {
         int inside = y >= top && y - top < ds->height;
         /* x / 127.5 - 1 as one division: one rounding, so the same bits also where floats are computed in wider registers */
-        for (i = 0; i < wide; ++i) out[i] = inside && i >= left && i - left < row ? (float)(2 * *p++ - 255) / 255.0f : -1.0f;
+        for (i = 0; i < wide; ++i) {
+            if (!inside || i < left || i - left >= row) out[i] = -1.0f;
+            else out[i] = v ? *v++ : (float)(2 * *p++ - 255) / 255.0f;
+        }
     }
 }
 

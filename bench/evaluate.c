@@ -200,10 +200,11 @@ static int load(judge *e)
     float *x;
     int i, failed;
     files[0] = in_folder(e, "data/mnist/train-images-idx3-ubyte", path[0], sizeof path[0]);
-    if (drl_dataset_load(e->ctx, files, 1, &e->train) != DRL_OK) return fail(e, "training images (--data names the folder)");
+    if (drl_dataset_load(e->ctx, files, 1, NULL, &e->train) != DRL_OK)
+        return fail(e, "training images (--data names the folder)");
     files[0] = in_folder(e, "data/mnist/t10k-images-idx3-ubyte", path[0], sizeof path[0]);
     files[1] = in_folder(e, "data/mnist/t10k-labels-idx1-ubyte", path[1], sizeof path[1]);
-    if (drl_dataset_load(e->ctx, files, 2, &e->tests) != DRL_OK) return fail(e, "test images");
+    if (drl_dataset_load(e->ctx, files, 2, NULL, &e->tests) != DRL_OK) return fail(e, "test images");
     memset(&nd, 0, sizeof nd);
     nd.batch = BATCH;
     if (drl_safetensors_open(e->ctx, in_folder(e, "reference/mnist-classifier.safetensors", path[2], sizeof path[2]), &st) != DRL_OK ||
@@ -422,8 +423,9 @@ static float *grey_tiles(const judge *e, int *count)
     float *out = NULL;
     size_t i, n;
     int k;
-    if (drl_dataset_load(e->ctx, &file, 1, &tiles) != DRL_OK || tiles->channels != 4) {
-        if (tiles) fprintf(stderr, "%s: %d channels, not RGBA\n", file, tiles->channels);
+    if (drl_dataset_load(e->ctx, &file, 1, NULL, &tiles) != DRL_OK || tiles->channels != 4 ||
+        !tiles->pixels) {
+        if (tiles) fprintf(stderr, "%s: %d channels, not RGBA of one byte each\n", file, tiles->channels);
         else fail(e, "tiles");
         return NULL;
     }

@@ -4,8 +4,10 @@
  *
  *     cc -O2 -DDRL_THREADS examples/02_train_images.c -o train_images -lm
  *     ./train_images                                            # embedded sprites, 16 x 16 RGBA; 10 minutes or so on 2 cores
- *     ./train_images --data IMAGES [--data LABELS ...]          # IDX, CIFAR-10 binary or NPY files
+ *     ./train_images --data IMAGES [--data LABELS ...]          # IDX, CIFAR binary or NPY files
  *
+ * What files do not say about themselves: --shape HxWxC (of rows, or of a single image)
+ *   --layout nchw (channels first)  --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
  * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
  *   --k N (Langevin steps)  --b2 X (their size)  --noise X (on the data)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
  *   --half (images at half their size)  --t1k (1000 levels, or --levels N, K = 0, trained by score matching: densities, see 08 and 09)
@@ -19,7 +21,7 @@
 #include "options.h"
 #include "picture.h"
 #include "sprites.h"
-#include "half.h"
+#include "data.h"
 #include <signal.h>
 #if defined(_WIN32)
 #include <io.h>
@@ -36,7 +38,8 @@ extern int isatty(int);
 static const char usage[] =
     "train_images [--data FILE ...] [--size N] [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--k N] [--b2 X] [--noise X] [--steps N | --minutes X]\n"
     "             [--half] [--t1k] [--levels N] [--shifted] [--cdrl] [--target L] [--initializer N] [--initializer-lr X] [--classes]\n"
-    "             [--every N] [--seed N] [--flip] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n";
+    "             [--every N] [--seed N] [--flip] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n"
+    "             " DATA_USAGE "\n";
 
 static volatile sig_atomic_t stop = 0;
 static void on_signal(int number) { (void)number; stop = 1; }
@@ -118,6 +121,7 @@ int main(int argc, char **argv)
     drl_train_report report;
     drl_dataset sprites, halved, *loaded = NULL;
     const drl_dataset *data = &sprites;
+    drl_dataset_desc files_desc;
     drl_model *model = NULL;
     drl_trainer *trainer = NULL;
     const char *files[8], *prefix, *file;
@@ -132,6 +136,7 @@ int main(int argc, char **argv)
         if (file_count == 8) { fprintf(stderr, "--data: at most 8 files\n"); return 2; }
         files[file_count++] = file;
     }
+    files_desc = data_options(&o);
     memset(&md, 0, sizeof md);
     memset(&td, 0, sizeof td);
     size = option_int(&o, "--size", 0);
@@ -171,11 +176,11 @@ int main(int argc, char **argv)
     if (every < 1) { fprintf(stderr, "--every %d: at least 1\n", every); return 2; }
 
     if (file_count) {
-        if (drl_dataset_load(ctx, files, file_count, &loaded) != DRL_OK) return fail(ctx, "data");
+        if (data_load(ctx, files, file_count, &files_desc, &loaded) != DRL_OK) return fail(ctx, "data");
         data = loaded;
     } else if (!sprites_create(1, SPRITES, &sprites)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
     if (half) {
-        if (!half_create(data, &halved)) { fprintf(stderr, "out of memory for the images\n"); return 1; }
+        if (!data_shrink(data, 2, &halved)) { fprintf(stderr, "out of memory for the images\n"); return 1; }
         data = &halved;
     }
     md.height = size ? size : (data->height + 7) / 8 * 8;       /* three poolings halve it */
@@ -235,7 +240,7 @@ int main(int argc, char **argv)
     free(labels);
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);
-    if (half) free((void *)(uintptr_t)halved.pixels);
+    if (half) data_free(&halved);
     if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&sprites);
     drl_ctx_destroy(ctx);
     return 0;

@@ -5,7 +5,8 @@
  *     cc -O2 -DDRL_THREADS examples/03_sample.c -o sample -lm
  *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W] [--out PREFIX] [--watch] [--threads N] [--isa NAME]
  *
- * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1]; with --watch a column a level, of many
+ * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1], as the model gives it: of RGBA, colour counts by its alpha,
+ * and means nothing where alpha is -1 (the picture has 0 there); with --watch a column a level, of many
  * levels nine that are evenly spaced: noise left, images right.
  * --k N takes N Langevin steps a level instead of the model's. A model of several classes draws them in turn, a column each, or --label N alone
  * (0: none), the more typical the larger --guidance is. 64 images of 16 x 16 take about a second.

@@ -4,7 +4,8 @@
  *
  *     cc -O2 -DDRL_THREADS examples/06_tiles.c -o tiles -lm
  *     ./tiles --threads 2                                        # embedded sprites: five shapes and five colours, ten classes
- *     ./tiles --data IMAGES --data LABELS [--names FILE]          # IDX, CIFAR-10 binary or NPY files; FILE has one class name a line
+ *     ./tiles --data IMAGES --data LABELS [--names FILE]          # IDX, CIFAR binary or NPY files; FILE has one class name a line
+ *     (--shape, --layout, --range and --labels, where files need them, as in 02_train_images)
  *
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N  --size N (pad images to N x N, or average
  *   them down)  --base N  --k N (Langevin steps)  --b2 X (of the step size)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
@@ -21,6 +22,7 @@
 #include "../drl.h"
 #include "again.h"
 #include "options.h"
+#include "data.h"
 #include "picture.h"
 #include "sprites.h"
 #include <math.h>
@@ -35,7 +37,8 @@ static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from wh
 
 static const char usage[] =
     "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--size N] [--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
-    "      [--warmup N] [--noise X] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+    "      [--warmup N] [--noise X] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
+    "      " DATA_USAGE "\n";
 
 typedef struct demo {
     drl_ctx *ctx;
@@ -61,30 +64,6 @@ static int fail(drl_ctx *ctx, const char *what)
 static int class_of(const demo *e, int label, int colour)
 {
     return 1 + (!e->sprites ? label : colour ? SPRITE_SHAPES + label % SPRITE_COLOURS : label / SPRITE_COLOURS);
-}
-
-/* Images averaged down by a whole factor, colours weighted by alpha if there is one. Returns the new pixels, or NULL. */
-static uint8_t *shrink(drl_dataset *data, int factor)
-{
-    int n, i, j, k, u, h = data->height / factor, w = data->width / factor, c = data->channels, alpha = c % 2 ? -1 : c - 1;
-    uint8_t *block = (uint8_t *)malloc((size_t)data->count * (size_t)(h * w * c)), *out = block;
-    for (n = 0; block && n < data->count; ++n)
-        for (i = 0; i < h; ++i)
-            for (j = 0; j < w; ++j)
-                for (k = 0; k < c; ++k) {
-                    unsigned sum = 0, weight = 0, a;
-                    for (u = 0; u < factor * factor; ++u) {
-                        const uint8_t *p = data->pixels + (((size_t)n * (size_t)data->height + (size_t)(i * factor + u / factor)) * (size_t)data->width + (size_t)(j * factor + u % factor)) * (size_t)c;
-                        a = alpha < 0 || k == alpha ? 1 : p[alpha];
-                        sum += a * p[k];
-                        weight += a;
-                    }
-                    *out++ = (uint8_t)(weight ? (sum + weight / 2) / weight : 0);
-                }
-    data->height = h;
-    data->width = w;
-    data->pixels = block;
-    return block;
 }
 
 static int train(demo *e, const drl_train_desc *td, int steps, double minutes)
@@ -324,7 +303,8 @@ int main(int argc, char **argv)
     drl_train_desc td;
     drl_dataset *loaded = NULL;
     const char *files[8], *file, *names, *from;
-    uint8_t *shrunk = NULL;
+    drl_dataset_desc files_desc;
+    drl_dataset shrunk;
     char path[1024];
     int file_count = 0, steps, size, classes, failed;
     double minutes, start;
@@ -334,6 +314,8 @@ int main(int argc, char **argv)
         if (file_count == 8) { fprintf(stderr, "--data: at most 8 files\n"); return 2; }
         files[file_count++] = file;
     }
+    files_desc = data_options(&o);
+    memset(&shrunk, 0, sizeof shrunk);
     memset(&td, 0, sizeof td);
     names = option_text(&o, "--names", NULL);
     from = option_text(&o, "--model", NULL);
@@ -361,12 +343,15 @@ int main(int argc, char **argv)
         if (!sprites_create(1, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
         e.sprites = 1;
     } else {
-        if (drl_dataset_load(e.ctx, files, file_count, &loaded) != DRL_OK) return fail(e.ctx, "data");
+        if (data_load(e.ctx, files, file_count, &files_desc, &loaded) != DRL_OK) return fail(e.ctx, "data");
         e.data = *loaded;
         if (!e.data.labels) { fprintf(stderr, "--data: labels are needed, too\n"); return 2; }
         if (size > 0 && size < e.data.height && e.data.height % size == 0 && e.data.width == e.data.height) {
-            shrunk = shrink(&e.data, e.data.height / size);
-            if (!shrunk) { fprintf(stderr, "out of memory for the images\n"); return 1; }
+            if (!data_shrink(&e.data, e.data.height / size, &shrunk)) {
+                fprintf(stderr, "out of memory for the images\n");
+                return 1;
+            }
+            e.data = shrunk;
         }
     }
     classes = e.sprites ? SPRITE_SHAPES + SPRITE_COLOURS : e.data.classes;
@@ -408,7 +393,7 @@ int main(int argc, char **argv)
     failed = draw_guidance(&e) || draw_inpaint(&e) || draw_interpolate(&e) || draw_compose(&e);
     printf("four pictures in %.1f s\n", seconds_now() - start);
     free(e.images);
-    free(shrunk);
+    data_free(&shrunk);
     drl_model_destroy(e.model);
     if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&e.data);
     drl_ctx_destroy(e.ctx);

@@ -5,6 +5,7 @@
  *     cc -O2 -DDRL_THREADS examples/10_image_likelihood.c -o image_likelihood -lm
  *     ./image_likelihood [MODEL.safetensors [--data IMAGES]] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]
  *                        [--temperatures N] [--images N] [--minutes X or --steps N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *                        (--shape, --layout, --range and --labels, where files need them, as in 02_train_images)
  *
  * The model is one of 02_train_images --t1k: score matching leaves energies that are log densities up to a constant. Without a file a small one is trained on
  * the embedded sprites (--minutes); with a file and no --data the images are these sprites. log Z of a level by annealed importance sampling from a Gaussian is low on average, walked backwards from samples it is high;
@@ -18,11 +19,13 @@
 #include "../drl.h"
 #include "options.h"
 #include "sprites.h"
-#include "half.h"
+#include "data.h"
 #include <math.h>
 
 static const char usage[] = "image_likelihood [MODEL.safetensors [--data IMAGES]] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]\n"
-                            "                 [--temperatures N] [--images N] [--minutes X | --steps N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+                            "                 [--temperatures N] [--images N] [--minutes X | --steps N] "
+                            "[--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
+                            "                 " DATA_USAGE "\n";
 
 static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
 
@@ -57,35 +60,44 @@ static drl_status draw(drl_ctx *ctx, drl_model *model, int t, int count, uint64_
 static int grey_create(const drl_dataset *data, drl_dataset *grey)
 {
     size_t n = (size_t)data->count * (size_t)data->height * (size_t)data->width, c = (size_t)data->channels, i;
-    uint8_t *to = (uint8_t *)malloc(n + 1);
+    uint8_t *to = data->values ? NULL : (uint8_t *)malloc(n + 1);
+    float *value = data->values ? (float *)malloc(n * sizeof *value) : NULL;
     *grey = *data;
     grey->owner = NULL;
     grey->channels = 1;
     grey->pixels = to;
+    grey->values = value;
+    for (i = 0; i < n && value; ++i) {
+        const float *p = data->values + c * i;
+        float v = c < 3 ? p[0] : 0.299f * p[0] + 0.587f * p[1] + 0.114f * p[2];
+        value[i] = c == 2 || c == 4 ? (v + 1) * (p[c - 1] + 1) / 2 - 1 : v;
+    }
     for (i = 0; i < n && to; ++i) {
         const uint8_t *p = data->pixels + c * i;
         unsigned v = c < 3 ? p[0] : (299u * p[0] + 587u * p[1] + 114u * p[2] + 500u) / 1000u;
         to[i] = (uint8_t)(c == 2 || c == 4 ? v * p[c - 1] / 255u : v);
     }
-    return to != NULL;
+    return to || value;
 }
 
 /* n images of a file as the model sees them; *n gets smaller if there are fewer. */
-static drl_status others(drl_ctx *ctx, const char *file, const drl_model_desc *md, int *n, float *x)
+static drl_status others(drl_ctx *ctx, const char *file, const drl_dataset_desc *d, const drl_model_desc *md,
+                         int *n, float *x)
 {
     drl_dataset *loaded = NULL, now, next;
-    drl_status status = drl_dataset_load(ctx, &file, 1, &loaded);
+    drl_status status = data_load(ctx, &file, 1, d, &loaded);
     int i;
     if (status != DRL_OK) return status;
     now = *loaded;
     while ((now.channels != md->channels && md->channels == 1) || now.height > md->height || now.width > md->width) {
-        if (!(now.channels != md->channels && md->channels == 1 ? grey_create(&now, &next) : half_create(&now, &next))) { status = DRL_E_MEMORY; break; }
-        if (now.pixels != loaded->pixels) free((void *)(uintptr_t)now.pixels);
+        if (!(now.channels != md->channels && md->channels == 1 ? grey_create(&now, &next) : data_shrink(&now,
+                2, &next))) { status = DRL_E_MEMORY; break; }
+        if (now.pixels != loaded->pixels || now.values != loaded->values) data_free(&now);
         now = next;
     }
     if (now.count < *n) *n = now.count;
     for (i = 0; i < *n && status == DRL_OK; ++i) status = drl_dataset_image(ctx, &now, i, md->height, md->width, x + (size_t)i * (size_t)md->height * (size_t)md->width * (size_t)md->channels);
-    if (now.pixels != loaded->pixels) free((void *)(uintptr_t)now.pixels);
+    if (now.pixels != loaded->pixels || now.values != loaded->values) data_free(&now);
     drl_dataset_destroy(loaded);
     return status;
 }
@@ -109,6 +121,7 @@ int main(int argc, char **argv)
     drl_model *model = NULL;
     drl_dataset sprites, halved, *loaded = NULL;
     const drl_dataset *data = &sprites;
+    drl_dataset_desc files_desc;
     const drl_schedule *s;
     drl_model_desc md;
     drl_ais_desc path;
@@ -123,6 +136,7 @@ int main(int argc, char **argv)
     float *y, *x, *kept, *work, *score, grey = 0;
     char name[1024];
     size_t j, size;
+    files_desc = data_options(&o);
     memset(&path, 0, sizeof path);
     memset(&md, 0, sizeof md);
     path.count = option_int(&o, "--count", 32);
@@ -142,9 +156,9 @@ int main(int argc, char **argv)
         }
     }
     if (file) {
-        if (drl_dataset_load(ctx, &file, 1, &loaded) != DRL_OK) return fail(ctx, file);
+        if (data_load(ctx, &file, 1, &files_desc, &loaded) != DRL_OK) return fail(ctx, file);
         data = loaded;
-        if (half && !half_create(data, &halved)) { fprintf(stderr, "out of memory\n"); return 1; }
+        if (half && !data_shrink(data, 2, &halved)) { fprintf(stderr, "out of memory\n"); return 1; }
         if (half) data = &halved;
     } else if (!sprites_create(7, images, &sprites)) { fprintf(stderr, "out of memory\n"); return 1; }
     if (!words) {
@@ -192,7 +206,7 @@ int main(int argc, char **argv)
     for (i = 0; i < images; ++i) if (drl_dataset_image(ctx, data, i, md.height, md.width, kept + (size_t)i * size) != DRL_OK) return fail(ctx, "images");
     for (k = 0; k < KINDS - !other; ++k) {
         n = images;
-        if (k == OTHER && others(ctx, other, &md, &n, kept) != DRL_OK) return fail(ctx, other);
+        if (k == OTHER && others(ctx, other, &files_desc, &md, &n, kept) != DRL_OK) return fail(ctx, other);
         if (n < 2) { fprintf(stderr, "%s: %d images\n", other, n); return 2; }
         rng.seed = path.seed + 16;
         rng.position = 0;
@@ -227,7 +241,7 @@ int main(int argc, char **argv)
         fflush(stdout);
     }
     free(y); free(x); free(kept); free(work); free(score); free(log_p);
-    if (half) free((void *)(uintptr_t)halved.pixels);
+    if (half) data_free(&halved);
     if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&sprites);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);

@@ -62,7 +62,8 @@ static inline uint8_t picture_byte(float value)
 }
 
 /* One image (height, width, channels) with its upper left corner at x, y, every pixel `scale` pixels wide. Values in [-1, 1];
- * 1 channel is grey, 2 grey and alpha, 3 RGB, 4 RGBA. */
+ * 1 channel is grey, 2 grey and alpha, 3 RGB, 4 RGBA. Colour under alpha 0 means nothing: it is
+ * written as 0. */
 static inline void picture_image(picture *p, int x, int y, const float *image, int height, int width, int channels, int scale)
 {
     int i, j;
@@ -71,7 +72,8 @@ static inline void picture_image(picture *p, int x, int y, const float *image, i
             int colour = channels >= 3;
             uint32_t r = picture_byte(image[0]), g = picture_byte(image[colour ? 1 : 0]), b = picture_byte(image[colour ? 2 : 0]);
             uint32_t a = channels % 2 ? 255u : picture_byte(image[channels - 1]);
-            picture_fill(p, x + i * scale, y + j * scale, scale, scale, r << 24 | g << 16 | b << 8 | a);
+            uint32_t rgba = a ? r << 24 | g << 16 | b << 8 | a : 0u;
+            picture_fill(p, x + i * scale, y + j * scale, scale, scale, rgba);
         }
 }
 

@@ -160,6 +160,57 @@ pattern() {     # what memory holds before it is written changes nothing: all ou
     diff $out/zero.lines $out/pattern.lines && diff $out/zero.files $out/pattern.files || return 1
     echo "$(wc -l < $out/zero.lines) lines and $(wc -l < $out/zero.files) files, the same with zeros and with a pattern"
 }
+data_files() {          # files as people have them, given to a program: read, asked about with the options that answer, or named
+    dir=$out/data
+    rm -rf $dir
+    mkdir -p $dir
+    gcc -O1 -DDRL_NO_SIMD examples/02_train_images.c -o $dir/train -lm || return 1
+    npy() { printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '$2', 'fortran_order': $3, 'shape': ($4), }" > $dir/$1; head -c $5 $6 >> $dir/$1; }
+    npy u8 '|u1' False '6, 16, 16, 3' 4608 /dev/urandom
+    npy fortran '|u1' True '6, 16, 16, 3' 4608 /dev/urandom
+    npy nchw '|u1' False '6, 3, 16, 16' 4608 /dev/urandom
+    npy f4 '<f4' False '6, 16, 16, 3' 18432 /dev/zero
+    npy i8 '<i8' False '6, 16, 16' 12288 /dev/zero
+    npy rows '|u1' False '6, 256' 1536 /dev/urandom
+    npy one '|u1' False '16, 16, 3' 768 /dev/urandom
+    npy labels '>f8' False '6, 1' 48 /dev/zero
+    { printf '\3\61'; head -c 3072 /dev/urandom; } > $dir/cifar100
+    gzip -c $dir/u8 > $dir/gz
+    printf 'PK\3\4abcdefgh' > $dir/zip
+    printf '\211PNG\r\n\032\nabcdefgh' > $dir/png
+    printf '<!DOCTYPE html>' > $dir/html
+    printf 'version https://git-lfs.github.com/spec/v1\n' > $dir/lfs
+    : > $dir/empty
+    lines=0
+    while IFS='|' read -r options want; do
+        said=$(cd $dir && timeout 60 ./train --steps 1 --base 8 --batch 2 --k 1 --out o $options 2>&1)
+        case $said in *"$want"*) ;; *) echo "$options: '$said' has no '$want'"; return 1;; esac
+        lines=$((lines + 1))
+    done << END
+--data u8|6 images of 16 x 16 x 3,
+--data fortran|6 images of 16 x 16 x 3,
+--data nchw|set layout
+--data nchw --layout nchw|6 images of 16 x 16 x 3,
+--data f4|6 images of 16 x 16 x 3,
+--data f4 --range -1:1|6 images of 16 x 16 x 3,
+--data i8|set low and high
+--data i8 --range 0:255|6 images of 16 x 16 x 1,
+--data rows|set height and width
+--data rows --shape 16x16|6 images of 16 x 16 x 1,
+--data one|is one image with 3 channels, or 16 grey images of 16 x 3
+--data one --shape 16x16x3|1 images of 16 x 16 x 3,
+--data u8 --data labels|6 images of 16 x 16 x 3,
+--data cifar100|1 images of 32 x 32 x 3,
+--data cifar100 --labels coarse|1 images of 32 x 32 x 3,
+--data gz|a gzip file: gunzip it first
+--data zip|a zip archive
+--data png|a PNG picture
+--data html|a page of HTML
+--data lfs|git lfs pull
+--data empty|an empty file
+END
+    echo "$lines data files: read, asked about or named"
+}
 refuses() {             # what no program understands is refused with a sentence
     build_programs $out/refuses gcc -O0 -DDRL_NO_SIMD -DDRL_THREADS || return 1
     for f in tests/*.c; do [ $f = tests/cortex_m.c ] || gcc -O0 -DDRL_NO_SIMD -DDRL_THREADS $f -o $out/refuses/$(basename $f .c) -lm || return 1; done
@@ -514,6 +565,7 @@ check valgrind-failure valgrind memory valgrind test_failure "valgrind -q --erro
 check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 check pattern gcc pattern
 check refuses gcc refuses
+check data-files "gcc gzip" data_files
 check matrix gcc matrix
 check readme "gcc git" sh tests/readme.sh $out/readme
 check msan-examples clang msan_examples

@@ -58,8 +58,9 @@ static void *heap_alloc(void *user, size_t n)
 }
 static void heap_free(void *user, void *p, size_t n) { (void)user; if (p) heap_now -= n; free(p); }
 
-enum { SAFETENSORS, MODEL, CHECKPOINT, NPY, IDX, CIFAR, STATE, CHAINS, MODES };
-static const char *const mode_name[MODES] = { "safetensors", "model", "checkpoint", "npy", "idx", "cifar", "state", "chains" };
+enum { SAFETENSORS, MODEL, CHECKPOINT, NPY, IDX, CIFAR, STATE, CHAINS, IMAGES, MODES };
+static const char *const mode_name[MODES] = { "safetensors", "model", "checkpoint", "npy", "idx", "cifar",
+                                             "state", "chains", "images" };
 
 static drl_ctx *ctx = NULL;
 static drl_model *model = NULL;                 /* of checkpoints */
@@ -337,13 +338,58 @@ static drl_status fuzz_cifar(const unsigned char *data, size_t size)
     drl_status status;
     blob[0].data = data; blob[0].bytes = size / 2;
     blob[1].data = data + size / 2; blob[1].bytes = size - size / 2;
-    if (drl_dataset_parse(ctx, blob, 2, &ds) == DRL_OK) use_dataset(ds);
+    if (drl_dataset_parse(ctx, blob, 2, NULL, &ds) == DRL_OK) use_dataset(ds);
     else MUST(!ds && drl_ctx_message(ctx)[0], "failure without a sentence");
     drl_ctx_clear(ctx);
     blob[0].bytes = size;
     ds = NULL;
-    status = drl_dataset_parse(ctx, blob, 1, &ds);
+    status = drl_dataset_parse(ctx, blob, 1, NULL, &ds);
     if (status != DRL_OK) { MUST(!ds, "a result in spite of failure"); return status; }
+    use_dataset(ds);
+    return DRL_OK;
+}
+
+/* Eight bytes are the description: layout, height, width, channels, range, coarse labels, and how many bytes at
+ * the end are a second file. What is accepted has its sizes, images in [-1, 1], and no colour under alpha 0. */
+static drl_status fuzz_images(const unsigned char *data, size_t size)
+{
+    static const double ranges[][2] = { { 0, 0 }, { 0, 1 }, { -1, 1 }, { 0, 255 }, { -1e308, 1e308 },
+                                       { 1, 0 }, { 1e-300, 2e-300 }, { -3e9, 3e9 } };
+    drl_dataset_desc d;
+    drl_dataset *ds = NULL;
+    drl_blob blob[2];
+    drl_status status;
+    size_t second, n, i, c;
+    if (size < 8) return DRL_OK;
+    memset(&d, 0, sizeof d);
+    d.layout = (drl_layout)(data[0] & 3);
+    d.height = (signed char)data[1];
+    d.width = (signed char)data[2];
+    d.channels = (signed char)data[3];
+    d.low = ranges[data[4] & 7][0];
+    d.high = ranges[data[4] & 7][1];
+    d.coarse_labels = data[5];
+    second = (size_t)(data[6] | data[7] << 8);
+    if (second > size - 8) second = size - 8;
+    blob[0].data = data + 8;
+    blob[0].bytes = size - 8 - second;
+    blob[1].data = data + size - second;
+    blob[1].bytes = second;
+    status = drl_dataset_parse(ctx, blob, second ? 2 : 1, &d, &ds);
+    if (status != DRL_OK) { MUST(!ds, "a result in spite of failure"); return status; }
+    MUST((!d.height || ds->height == d.height) && (!d.width || ds->width == d.width) &&
+         (!d.channels || ds->channels == d.channels), "sizes");
+    MUST(!ds->pixels != !ds->values && ds->count > 0 && ds->channels >= 1 &&
+         ds->channels <= 4, "%d images", ds->count);
+    c = (size_t)ds->channels;
+    n = (size_t)ds->count * (size_t)ds->height * (size_t)ds->width * c;
+    for (i = 0; i < n; ++i) {
+        size_t alpha = i / c * c + c - 1;
+        if (ds->values) MUST(ds->values[i] >= -1.0f && ds->values[i] <= 1.0f, "%g", (double)ds->values[i]);
+        if (c % 2) continue;
+        if (ds->values) MUST(ds->values[alpha] > -1.0f || ds->values[i] <= -1.0f, "colour under alpha 0");
+        else MUST(ds->pixels[alpha] || !ds->pixels[i], "colour under alpha 0");
+    }
     use_dataset(ds);
     return DRL_OK;
 }
@@ -399,6 +445,7 @@ static drl_status fuzz_one(int mode, const unsigned char *bytes, size_t size)
     case NPY:         status = fuzz_npy(data, size, 0); break;
     case IDX:         status = fuzz_npy(data, size, 1); break;
     case CIFAR:       status = fuzz_cifar(data, size); break;
+    case IMAGES:      status = fuzz_images(data, size); break;
     case STATE:       status = fuzz_state(data, size); break;
     default:          status = fuzz_chains(data, size); break;
     }
@@ -458,10 +505,11 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
     uint64_t length = 0;
     size_t i, start, end, from, n;
     mutate_state = seed;
-    if (fuzz_mode == NPY && size > 10 && pick(3)) {
-        end = (size_t)(data[8] | data[9] << 8) + 10;
+    if ((fuzz_mode == NPY || fuzz_mode == IMAGES) && size > 18 && pick(3)) {
+        from = fuzz_mode == NPY ? 10 : 18;
+        end = (size_t)(data[from - 2] | data[from - 1] << 8) + from;
         if (end > size) end = size;
-        from = 10 + pick((uint32_t)(end - 10) + 1);
+        from += pick((uint32_t)(end - from) + 1);
         i = pick((uint32_t)(sizeof npy_words / sizeof npy_words[0]));
         n = splice(data, size, most, from, pick(2) && from + strlen(npy_words[i]) <= end ? strlen(npy_words[i]) : 0, npy_words[i], strlen(npy_words[i]));
         return n ? n : LLVMFuzzerMutate(data, size, most);
@@ -601,6 +649,20 @@ static void idx(const char *name, int type, int axes, uint32_t a, uint32_t b, ui
     file[3] = (unsigned char)axes;
     for (i = 0; i < 3; ++i) { file[4 + 4 * i] = (unsigned char)(axis[i] >> 24); file[5 + 4 * i] = (unsigned char)(axis[i] >> 16); file[6 + 4 * i] = (unsigned char)(axis[i] >> 8); file[7 + 4 * i] = (unsigned char)axis[i]; }
     seed(IDX, name, file, 4 + 4 * (size_t)(axes < 3 ? axes : 3) + n);
+}
+
+/* A description, an NPY file of zeros, and no second file. */
+static void images(const char *name, const char *description, const char *header, size_t n)
+{
+    static unsigned char file[2048];
+    size_t length = strlen(header);
+    memset(file, 0, sizeof file);
+    memcpy(file, description, 8);
+    memcpy(file + 8, "\x93NUMPY\1\0", 8);
+    file[16] = (unsigned char)(length + 1);
+    memcpy(file + 18, header, length);
+    file[18 + length] = '\n';
+    seed(IMAGES, name, file, 19 + length + n);
 }
 
 /* A checkpoint as bytes: what drl_trainer_save writes, made without a file. */
@@ -768,6 +830,43 @@ static void seeds(void)
     seed(CIFAR, "bad-labels-alone", "\0\0\x08\x01\0\0\0\x02" "ab", 10);
     seed(CIFAR, "bad-count-huge", "\0\0\x08\x03\xFF\xFF\xFF\xFF\0\0\0\0\0\0\0\0", 16);
     seed(CIFAR, "bad-empty-images", "\0\0\x08\x03\0\0\0\x00\0\0\0\x02\0\0\0\x02", 16);
+
+    images("good-f4", "\0\0\0\0\0\0\0\0", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2, 1), }",
+           8);
+    images("good-fortran", "\0\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 2, 4), }", 48);
+    images("good-nchw", "\2\0\0\0\0\0\0\0",
+           "{'descr': '>f8', 'fortran_order': True, 'shape': (2, 3, 2, 5), }", 480);
+    images("good-rows", "\0\3\2\0\3\0\0\0", "{'descr': '<i8', 'fortran_order': False, 'shape': (4, 6), }",
+           192);
+    images("good-one", "\0\0\0\3\0\0\0\0", "{'descr': '|b1', 'fortran_order': False, 'shape': (6, 6, 3), }",
+           108);
+    images("good-range", "\0\0\0\0\7\0\0\0", "{'descr': '<i4', 'fortran_order': False, 'shape': (1, 2, 2), }",
+           16);
+    images("bad-single-image", "\0\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8, 3), }", 192);
+    images("bad-rows-wrap", "\0\177\177\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 9), }", 9);
+    images("bad-range", "\0\0\0\0\5\0\0\0",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2, 1), }", 8);
+    images("bad-huge-range", "\0\0\0\0\4\0\0\0",
+           "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1, 1, 1), }", 8);
+    images("bad-layout", "\3\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 1), }", 4);
+    images("bad-sizes-negative", "\0\377\377\377\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 1), }", 4);
+    images("bad-dimension-wraps", "\0\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': True, 'shape': (4294967297, 1, 1, 1), }", 1);
+    images("bad-empty-axis", "\0\0\0\0\0\0\0\0",
+           "{'descr': '|u1', 'fortran_order': True, 'shape': (0, 4294967295, 4294967295, 3), }", 0);
+    {
+        static unsigned char hundred[8 + 2 * 3074];
+        for (i = 8; i < sizeof hundred; ++i) hundred[i] = (unsigned char)((i - 8) % 3074 < 2 ? 19 : i * 7);
+        hundred[5] = 1;
+        seed(IMAGES, "good-cifar-100", hundred, sizeof hundred);
+        hundred[8] = 20;
+        seed(IMAGES, "bad-cifar-100-label", hundred, sizeof hundred);
+    }
 
     drl_sampler_run(sampler, 2);
     size = drl_sampler_state_size(sampler);

@@ -4,14 +4,14 @@
 # (build/fuzz/log, one line a run). Files worth keeping go to tests/corpus/MODE/.
 cd "$(dirname "$0")/.." || exit 1
 seconds=${1:-60} rounds=${2:-1}
-[ $# -gt 2 ] && shift 2 && modes="$*" || modes="safetensors model checkpoint npy idx cifar state chains"
+[ $# -gt 2 ] && shift 2 && modes="$*" || modes="safetensors model checkpoint npy idx cifar state chains images"
 for word in "$seconds" "$rounds"; do
     case $word in ''|*[!0-9]*|0) echo "$word: not understood; fuzz.sh [SECONDS [ROUNDS [MODE ...]]]"; exit 2;; esac
 done
 for mode in $modes; do
-    case " safetensors model checkpoint npy idx cifar state chains " in
+    case " safetensors model checkpoint npy idx cifar state chains images " in
     *" $mode "*) ;;
-    *) echo "$mode: no such reader; there are safetensors model checkpoint npy idx cifar state chains"; exit 2;;
+    *) echo "$mode: no such reader; there are safetensors model checkpoint npy idx cifar state chains images"; exit 2;;
     esac
 done
 out=build/fuzz

@@ -26,6 +26,7 @@ for p in "$dir"/*; do
     *) refused "$p" --isa nonsense; refused "$p" --threads x; refused "$p" --threads 0x; refused "$p" --threads -1; refused "$p" --threads 1e99;;
     esac
     case $name in 0*|1*|ablation|landscape|sprites|evaluate) refused "$p" --seed; refused "$p" --seed x; refused "$p" --seed 1e12;; esac
+    case $name in 02*|06*|10*) refused "$p" --shape 3; refused "$p" --shape -1x2; refused "$p" --layout x; refused "$p" --range 1:0; refused "$p" --labels x;; esac
     case $name in 01*|02*|06*|07*) refused "$p" --steps -1; refused "$p" --k x;; esac
     case $name in
     bench) refused "$p" no-such-layer;;

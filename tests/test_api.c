@@ -29,6 +29,7 @@ static struct world {                                   /* everything that a ref
     drl_array array;
     drl_blob blob;
     drl_dataset ds;
+    drl_dataset_desc ds_desc;
     drl_safetensors_desc st_desc;
     drl_net_desc net_desc;
     drl_layer_desc layer;
@@ -448,8 +449,8 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_npy_write_size,         "ctx p:array p:size",                     drl_npy_write_size(C, (drl_array *)A(1), (size_t *)A(2))) \
   S(drl_npy_write_memory,       "ctx p:array p:work n:4096!0!1 p:size",   drl_npy_write_memory(C, (drl_array *)A(1), A(2), Z(3), (size_t *)A(4))) \
   S(drl_npy_write_file,         "ctx p:new_path p:array",                 drl_npy_write_file(C, (const char *)A(1), (drl_array *)A(2))) \
-  S(drl_dataset_parse,          "ctx p:blob n:1!0!-1 p:o_ds",             drl_dataset_parse(C, (drl_blob *)A(1), I(2), (drl_dataset **)A(3))) \
-  S(drl_dataset_load,           "ctx p:paths n:1!0!-1 p:o_ds",            drl_dataset_load(C, (const char *const *)A(1), I(2), (drl_dataset **)A(3))) \
+  S(drl_dataset_parse,          "ctx p:blob n:1!0!-1 o:ds_desc p:o_ds",   drl_dataset_parse(C, (drl_blob *)A(1), I(2), (drl_dataset_desc *)A(3), (drl_dataset **)A(4))) \
+  S(drl_dataset_load,           "ctx p:paths n:1!0!-1 o:ds_desc p:o_ds",  drl_dataset_load(C, (const char *const *)A(1), I(2), (drl_dataset_desc *)A(3), (drl_dataset **)A(4))) \
   S(drl_dataset_copy,           "ctx p:ds p:o_ds",                        drl_dataset_copy(C, (drl_dataset *)A(1), (drl_dataset **)A(2))) \
   Q(drl_dataset_destroy,        "o:nothing",                              DO(drl_dataset_destroy((drl_dataset *)A(0)))) \
   S(drl_dataset_image,          "ctx p:ds n:1!-1!2!max n:4!0!3!-1 n:4!0!3!-1 v:out", drl_dataset_image(C, (drl_dataset *)A(1), I(2), I(3), I(4), V(5))) \
@@ -613,7 +614,7 @@ static void *named(const char *name)
     P(ctx); P(net); P(model); P(trainer); P(sampler); P(mcmc); P(ais); P(st); P(weights); P(sum); P(mnet);
     P(good_path); P(model_path); P(checkpoint_path); P(new_path); P(word); P(key); P(tensors); P(model_file); P(file_copy); P(saved); P(chains_saved); P(chains_bytes); P(npy); P(label2); P(shape);
     W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_mcmc); W(o_ais); W(o_model); W(o_trainer); W(o_file);
-    W(rng); W(tx); W(tx2); W(ty); W(tsmall); W(tvec); W(tvec2); W(tone); W(tbig); W(tout); W(tqkv); W(tqkv2); W(temb); W(conv); W(array); W(blob); W(ds); W(st_desc); W(net_desc); W(layer); W(batch);
+    W(rng); W(tx); W(tx2); W(ty); W(tsmall); W(tvec); W(tvec2); W(tone); W(tbig); W(tout); W(tqkv); W(tqkv2); W(temb); W(conv); W(array); W(blob); W(ds); W(ds_desc); W(st_desc); W(net_desc); W(layer); W(batch);
     W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md); W(md2); W(td); W(td2); W(report); W(langevin); W(chains); W(chains_report); W(diagnosis); W(path); W(path_result); W(grid); W(plane); W(size); W(number);
     R(x); R(x2); R(y); R(out); R(packed); R(packed_t); R(bias); R(dweight); R(vec); R(work); R(level); R(prob); R(doubles); R(trace); R(beta); R(grid_f); R(grid_p); R(schedule_memory); R(bits); R(label); R(term); R(paths);
     if (!strcmp(name, "schedule_memory2")) return schedule_memory2;
@@ -834,7 +835,10 @@ static void fields(void)
         FIELD(drl_npy_write_size, array.dtype, 'i', "-1!99!3")               FIELD(drl_npy_write_memory, array.bytes, 'z', "0!23!-1")
         FIELD(drl_npy_write_file, array.data, 'p', "0")                      FIELD(drl_npy_write_size, array.rank, 'i', "-1!9")
         FIELD(drl_dataset_parse, blob.data, 'p', "0")                        FIELD(drl_dataset_parse, blob.bytes, 'z', "0!1!19")
-        FIELD(drl_dataset_load, paths[0], 'p', "0")
+        FIELD(drl_dataset_load, paths[0], 'p', "0")                          FIELD(drl_dataset_parse, ds_desc.height, 'i', "-1!min!3!max")
+        FIELD(drl_dataset_parse, ds_desc.width, 'i', "-1!min!3!max")         FIELD(drl_dataset_parse, ds_desc.channels, 'i', "-1!3!5!max")
+        FIELD(drl_dataset_parse, ds_desc.low, 'd', "1!nan!inf!-inf")         FIELD(drl_dataset_parse, ds_desc.high, 'd', "-1!96!nan!inf!-inf")
+        FIELD(drl_dataset_parse, ds_desc.coarse_labels, 'i', "1!-1")         FIELD(drl_dataset_load, ds_desc.height, 'i', "-1!3")
         FIELD(drl_dataset_copy, ds.count, 'i', "0!-1!min")                   FIELD(drl_dataset_copy, ds.height, 'i', "0!-1!min")
         FIELD(drl_dataset_copy, ds.width, 'i', "0!-1")                       FIELD(drl_dataset_copy, ds.channels, 'i', "0!-1!5!max")
         FIELD(drl_dataset_copy, ds.classes, 'i', "-1!1!min")                 FIELD(drl_dataset_copy, ds.pixels, 'p', "0")

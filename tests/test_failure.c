@@ -261,7 +261,16 @@ static drl_status op_dataset(void)
 {
     const char *paths[2];
     paths[0] = images_path; paths[1] = labels_path;
-    return drl_dataset_load(ctx, paths, 2, &made.ds);
+    return drl_dataset_load(ctx, paths, 2, NULL, &made.ds);
+}
+static drl_status op_dataset_values(void)
+{
+    const char *paths[1];
+    drl_dataset_desc d;
+    memset(&d, 0, sizeof d);
+    d.low = -1; d.high = 256;                           /* not the range of bytes: becomes floats */
+    paths[0] = images_path;
+    return drl_dataset_load(ctx, paths, 1, &d, &made.ds);
 }
 static drl_status op_dataset_copy(void)
 {
@@ -296,7 +305,8 @@ static const operation operations[] = {
     { "drl_sum_create", op_sum, 1, 0 },                 { "drl_safetensors_open_memory", op_open_memory, 1, 0 },
     { "drl_safetensors_open", op_open, 2, READS },      { "drl_file_read", op_read, 1, READS },
     { "drl_file_write", op_write, 0, WRITES },          { "drl_npy_write_file", op_write_npy, 0, WRITES },
-    { "drl_dataset_load", op_dataset, 4, READS },       { "drl_dataset_copy", op_dataset_copy, 1, 0 }
+    { "drl_dataset_load", op_dataset, 4, READS },       { "drl_dataset_copy", op_dataset_copy, 1, 0 },
+    { "drl_dataset_load, floats", op_dataset_values, 3, READS }
 };
 
 /* --- what must not change ---------------------------------------------------------------------------------------------------------------- */

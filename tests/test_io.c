@@ -703,7 +703,7 @@ static void test_st_writing(void)
 static const struct { const char *bytes; size_t header, size; drl_status status; const char *sentence; } npy_hostile[] = {
 #define H(text, data, status, sentence) { text data, sizeof(text) - 1, sizeof(text data) - 1, status, sentence },
     H("\x93NUMPX\1\0\0\0", "", DRL_E_FORMAT, "not an NPY file")
-    H("\x93NUMPY\1", "", DRL_E_FORMAT, "not an NPY file")
+    H("\x93NUMPY\1", "", DRL_E_FORMAT, "an NPY file that is cut off after 7 bytes")
     H(NPY("\0\0", "\1\0", "\n"), "", DRL_E_FORMAT, "version 0.0")
     H(NPY("\4\0", "\1\0\0\0", "\n"), "", DRL_E_FORMAT, "version 4.0")
     H(NPY("\1\1", "\1\0", "\n"), "", DRL_E_FORMAT, "version 1.1")
@@ -933,7 +933,8 @@ static void test_files(void)
     CHECK_OK(ctx, drl_file_read(ctx, "test_io.bin", &data, &size));
     CHECK(size == 0 && data && data != untouched, "an empty file");
     drl_file_free(ctx, data);
-    CHECK_FAILS(drl_safetensors_open(ctx, "test_io.bin", (drl_safetensors **)&data), DRL_E_FORMAT, "test_io.bin: 0 bytes are too few");
+    CHECK_FAILS(drl_safetensors_open(ctx, "test_io.bin", (drl_safetensors **)&data), DRL_E_FORMAT,
+                "test_io.bin: not a safetensors file; this is an empty file");
     CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "new", 3));
     CHECK(holds("test_io.bin", "new", 3) && !exists(io_temporary), "written");
     {
@@ -1217,7 +1218,7 @@ static void test_failing_memory(void)
             if (what == 0) status = drl_safetensors_open_memory(ctx, file, size, &st);
             if (what == 1) status = drl_safetensors_open(ctx, "test_io.st", &st);
             if (what == 2) status = drl_file_read(ctx, "test_io.st", &data, &bytes);
-            if (what == 3) status = drl_dataset_load(ctx, paths, 2, &ds);
+            if (what == 3) status = drl_dataset_load(ctx, paths, 2, NULL, &ds);
             if (what == 4) status = drl_dataset_copy(ctx, &view, &ds);
             if (what == 5) status = drl_safetensors_write_file(ctx, "test_io.st", &d);
             done = heap.calls < heap.fail_at;
@@ -1272,7 +1273,7 @@ static void test_dataset(void)
 
     files[0] = blob_of(images, sizeof images);
     files[1] = blob_of(labels, sizeof labels);
-    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, &ds));
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
     CHECK(ds->count == 2 && ds->height == 2 && ds->width == 3 && ds->channels == 1 && ds->classes == 5, "%d images, %d classes", ds->count, ds->classes);
     CHECK(memcmp(ds->pixels, images + 16, 12) == 0 && memcmp(ds->labels, labels + 8, 2) == 0, "pixels, labels");
     CHECK_OK(ctx, drl_dataset_image(ctx, ds, 1, 5, 4, out));
@@ -1371,65 +1372,59 @@ static void test_dataset(void)
     files[1] = blob_of(npy_images, n_images);
     files[2] = blob_of(labels, sizeof labels);
     files[3] = blob_of(npy_labels, n_labels);
-    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 4, &ds));
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 4, NULL, &ds));
     CHECK(ds->count == 3 && ds->classes == 8 && ds->labels[2] == 7 && ds->pixels[12] == 0 && ds->pixels[17] == 5, "strung together");
     drl_dataset_destroy(ds);
     clean("strung together");
     ds = NULL;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 3, &ds), DRL_E_SHAPE, "2 labels for 3 images");
-    CHECK_FAILS(drl_dataset_parse(ctx, files + 2, 2, &ds), DRL_E_FORMAT, "2 files and no images");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 3, NULL, &ds), DRL_E_SHAPE, "2 labels for 3 images");
+    CHECK_FAILS(drl_dataset_parse(ctx, files + 2, 2, NULL, &ds), DRL_E_FORMAT, "2 files and no images");
     npy_labels[128] = 255;
-    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 4, &ds));
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 4, NULL, &ds));
     CHECK(ds->classes == 256 && ds->labels[2] == 255, "the largest label");
     drl_dataset_destroy(ds);
     clean("the largest label");
     ds = NULL;
     npy_labels[128] = 44;
     npy_labels[129] = 1;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 4, &ds), DRL_E_FORMAT, "data set file 3: label 0 is not in 0..255");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT,
+                "data set file 3: label 0 is not in 0..255");
     memset(npy_labels + 128, 255, 8);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 4, &ds), DRL_E_FORMAT, "label 0 is not in 0..255");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT, "label 0 is not in 0..255");
     shape[1] = 3; shape[2] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, &ds), DRL_E_SHAPE, "images of 3 x 2 x 1 after images of 2 x 3 x 1");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
+                "images of 3 x 2 x 1 after images of 2 x 3 x 1");
     shape[1] = 2; shape[2] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[1] = blob_of(npy_images, n_images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, &ds), DRL_E_SHAPE, "images of 2 x 2 x 1 after images of 2 x 3 x 1");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
+                "images of 2 x 2 x 1 after images of 2 x 3 x 1");
     shape[2] = 3; shape[3] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[1] = blob_of(npy_images, n_images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, &ds), DRL_E_SHAPE, "images of 2 x 3 x 2 after images of 2 x 3 x 1");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
+                "images of 2 x 3 x 2 after images of 2 x 3 x 1");
     shape[1] = 1; shape[2] = 1; shape[3] = 5;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[0] = blob_of(npy_images, n_images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_SHAPE, "5 channels");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_SHAPE, "5 channels");
     shape[1] = 0;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, NULL);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[0] = blob_of(npy_images, n_images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_SHAPE, "axis 1 has length 0");
-    shape[1] = shape[3] = 1;
-    a = drl_array_of("", DRL_DTYPE_F32, 3, shape, small);
-    CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
-    files[0] = blob_of(npy_images, n_images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_FORMAT, "F32 of rank 3");
-    a.rank = 1;
-    CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
-    files[0] = blob_of(npy_images, n_images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_FORMAT, "F32 of rank 1");
-
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_SHAPE, "axis 1 has length 0");
     /* CIFAR: planes become pixels; a row that begins like IDX is still a row */
     for (i = 0; i < sizeof cifar; ++i) cifar[i] = (uint8_t)(i * 31 >> 3);
     cifar[0] = 0; cifar[1] = 0; cifar[2] = 8; cifar[3] = 3;
     cifar[3073] = 9;
     files[0] = blob_of(cifar, sizeof cifar);
     files[1] = blob_of(cifar, 3073);
-    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, &ds));
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
     CHECK(ds->count == 3 && ds->height == 32 && ds->width == 32 && ds->channels == 3 && ds->classes == 10, "%d rows", ds->count);
     for (i = 0, k = 0; i < 1024; ++i) {
         size_t c;
@@ -1443,35 +1438,521 @@ static void test_dataset(void)
     ds = NULL;
     clean("CIFAR");
     cifar[3073] = 10;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_FORMAT, "row 1 of CIFAR-10 has the label 10");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT,
+                "row 1 of CIFAR-10 has the label 10");
     cifar[3073] = 1;
     cifar[0] = 1;
     files[0].bytes--;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_FORMAT, "6145 bytes that are neither");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT,
+                "6145 bytes that are not NPY, IDX or rows of CIFAR");
     files[0].bytes = 0;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_FORMAT, "0 bytes that are neither");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT, "this is an empty file");
     files[0] = blob_of(images, sizeof images);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, &ds), DRL_E_FORMAT, "do not mix");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_FORMAT, "do not mix");
     files[2] = files[0];
-    CHECK_FAILS(drl_dataset_parse(ctx, files + 1, 2, &ds), DRL_E_FORMAT, "do not mix");
+    CHECK_FAILS(drl_dataset_parse(ctx, files + 1, 2, NULL, &ds), DRL_E_FORMAT, "do not mix");
     files[0].bytes--;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_FORMAT, "11 bytes of data, the shape needs 12");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT,
+                "11 bytes of data, the shape needs 12");
     files[0].data = NULL;
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &ds), DRL_E_ARGUMENT, "file 0 has no data");
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 0, &ds), DRL_E_ARGUMENT, "below 1");
-    CHECK_FAILS(drl_dataset_parse(ctx, NULL, 1, &ds), DRL_E_ARGUMENT, "NULL");
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL), DRL_E_ARGUMENT, "NULL");
-    CHECK(drl_dataset_parse(NULL, files, 1, &ds) == DRL_E_ARGUMENT, "no context");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_ARGUMENT, "file 0 has no data");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 0, NULL, &ds), DRL_E_ARGUMENT, "below 1");
+    CHECK_FAILS(drl_dataset_parse(ctx, NULL, 1, NULL, &ds), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK(drl_dataset_parse(NULL, files, 1, NULL, &ds) == DRL_E_ARGUMENT, "no context");
     {
         const char *paths[2] = { "test_io.absent", NULL };
-        CHECK_FAILS(drl_dataset_load(ctx, paths, 1, &ds), DRL_E_IO, "test_io.absent");
-        CHECK_FAILS(drl_dataset_load(ctx, paths, 2, &ds), DRL_E_ARGUMENT, "path 1 is NULL");
-        CHECK_FAILS(drl_dataset_load(ctx, paths, 0, &ds), DRL_E_ARGUMENT, "below 1");
-        CHECK_FAILS(drl_dataset_load(ctx, NULL, 1, &ds), DRL_E_ARGUMENT, "NULL");
-        CHECK_FAILS(drl_dataset_load(ctx, paths, 1, NULL), DRL_E_ARGUMENT, "NULL");
-        CHECK(drl_dataset_load(NULL, paths, 1, &ds) == DRL_E_ARGUMENT, "no context");
+        CHECK_FAILS(drl_dataset_load(ctx, paths, 1, NULL, &ds), DRL_E_IO, "test_io.absent");
+        CHECK_FAILS(drl_dataset_load(ctx, paths, 2, NULL, &ds), DRL_E_ARGUMENT, "path 1 is NULL");
+        CHECK_FAILS(drl_dataset_load(ctx, paths, 0, NULL, &ds), DRL_E_ARGUMENT, "below 1");
+        CHECK_FAILS(drl_dataset_load(ctx, NULL, 1, NULL, &ds), DRL_E_ARGUMENT, "NULL");
+        CHECK_FAILS(drl_dataset_load(ctx, paths, 1, NULL, NULL), DRL_E_ARGUMENT, "NULL");
+        CHECK(drl_dataset_load(NULL, paths, 1, NULL, &ds) == DRL_E_ARGUMENT, "no context");
     }
     CHECK(ds == NULL, "a result after a failure");
+}
+
+/* --- data sets that people have */
+
+typedef struct npy_file { size_t n; unsigned char bytes[24000]; } npy_file;
+
+/* An NPY file of these elements, which are given in the order of the file. type is what follows the byte order: "f4", "u2" ... */
+static drl_blob npy_of(npy_file *file, char order, const char *type, int turned, const char *shape,
+                       const double *value, size_t count)
+{
+    char header[128];
+    size_t size = (size_t)(type[1] - '0'), at, i, k;
+    snprintf(header, sizeof header, "{'descr': '%c%s', 'fortran_order': %s, 'shape': (%s), }", order, type,
+             turned ? "True" : "False", shape);
+    memset(file->bytes, ' ', 128);
+    memcpy(file->bytes, "\x93NUMPY\1\0\166\0", 10);
+    memcpy(file->bytes + 10, header, strlen(header));
+    file->bytes[127] = '\n';
+    CHECK(128 + count * size <= sizeof file->bytes && 10 + strlen(header) < 127, "room for %s", header);
+    for (i = 0, at = 128; i < count; ++i, at += size) {
+        double d = value[i];
+        float f = (float)d;
+        uint64_t bits = d < 0 ? 0 - (uint64_t)-d : (uint64_t)d;
+        uint32_t half;
+        if (type[0] == 'f') {
+            memcpy(&bits, &d, 8);
+            memcpy(&half, &f, 4);
+            if (size == 4) bits = half;
+            if (size == 2) bits = d == 0 ? 0 : (half >> 16 & 0x8000) | ((half >> 23 & 255) - 112) << 10 | (half >> 13 & 1023);
+        }
+        for (k = 0; k < size; ++k) file->bytes[at + k] = (unsigned char)(bits >> 8 * (order == '>' ? size - 1 - k : k));
+    }
+    file->n = at;
+    return blob_of(file->bytes, at);
+}
+
+enum { LN = 2, LH = 5, LW = 6 };
+
+/* Every type, in both byte orders, in every layout, with the first axis or the last one the fastest, against plain loops. */
+static void test_layouts(void)
+{
+    static const struct { const char *type; double times, low, high; int wide; } types[] = {
+        { "u1", 1, 0, 0, 0 },         { "u1", 1, 0, 255, 0 },      { "u1", 1, -10, 300, 1 },
+             { "b1", 0, 0, 0, 0 },
+        { "u2", 257, 0, 0, 1 },       { "u2", 1, 0, 255, 0 },      { "u2", 16, 0, 4095, 1 },
+             { "i8", 1, 0, 255, 0 },
+        { "i4", 1, -1, 256, 1 },      { "i1", 0.25, -128, 127, 1 },{ "u4", 1, 0, 255, 0 },
+               { "f2", 1.0 / 256, 0, 0, 1 },
+        { "f4", 1.0 / 256, 0, 0, 1 }, { "f8", 1.0 / 256, 0, 0, 1 },{ "f4", 1, 0, 255, 1 },
+               { "f4", 1.0 / 128, -1, 2, 1 }
+    };
+    static const char orders[] = "<>";
+    static npy_file file;
+    static double value[LN * LH * LW * 4];
+    float one[LH * LW * 4];
+    int t, order, c, layout, turned, rows;
+    for (t = 0; t < (int)(sizeof types / sizeof types[0]); ++t)
+    for (order = 0; order < 2; ++order)
+    for (c = 1; c <= 4; ++c)
+    for (layout = 1; layout <= 2; ++layout)
+    for (turned = 0; turned < 2; ++turned)
+    for (rows = 0; rows < 3; ++rows) {              /* rank 4, 2, 3 */
+        const char *type = types[t].type;
+        double low = types[t].low, high = types[t].high;
+        size_t dims[4], axes, i, k, count = (size_t)(LN * LH * LW * c), wrong = 0;
+        int at[4], first = layout == (int)DRL_LAYOUT_NCHW, n, y, x, z;
+        char shape[64];
+        drl_dataset_desc d;
+        drl_dataset *ds = NULL;
+        drl_blob blob;
+        if (rows == 2 && c > 1) continue;
+        memset(&d, 0, sizeof d);
+        d.layout = (drl_layout)layout;
+        d.low = low;
+        d.high = high;
+        if (low == high) high = type[0] == 'u' ? (type[1] == '1' ? 255 : 65535) : 1;
+        if (rows == 1) { d.height = LH; d.width = LW; snprintf(shape, sizeof shape, "%d, %d", LN,
+                                                               LH * LW * c); }
+        else if (rows == 2) snprintf(shape, sizeof shape, "%d, %d, %d", LN, LH, LW);
+        else snprintf(shape, sizeof shape, "%d, %d, %d, %d", LN, first ? c : LH, first ? LH : LW,
+                      first ? LW : c);
+        dims[0] = LN; dims[1] = (size_t)(first ? c : LH); dims[2] = (size_t)(first ? LH : LW);
+        dims[3] = (size_t)(first ? LW : c);
+        axes = 4;
+        for (i = 0; i < count; ++i) {               /* element i of the file: where it is in the images */
+            size_t left = i;
+            if (!turned || (rows == 1)) {
+                size_t row = i;
+                if (rows == 1 && turned) row = i % LN * (count / LN) + i / LN;      /* a matrix, turned */
+                for (k = axes, left = row; k-- > 0; left /= dims[k]) at[k] = (int)(left % dims[k]);
+            } else if (rows == 2) {
+                size_t g[3];
+                g[0] = LN; g[1] = LH; g[2] = LW;
+                at[0] = (int)(left % g[0]); left /= g[0];
+                at[first ? 2 : 1] = (int)(left % g[1]); left /= g[1];
+                at[first ? 3 : 2] = (int)left;
+                at[first ? 1 : 3] = 0;
+            } else for (k = 0; k < axes; left /= dims[k++]) at[k] = (int)(left % dims[k]);
+            n = at[0]; y = at[first ? 2 : 1]; x = at[first ? 3 : 2]; z = at[first ? 1 : 3];
+            value[i] = (n * 97 + y * 31 + x * 7 + z * 13) % 255 + 1;
+            value[i] = type[0] == 'b' ? (int)value[i] & 1 : type[0] == 'f' ? (value[i] - 1) * types[t].times : floor(value[i] * types[t].times);
+        }
+        blob = npy_of(&file, type[1] == '1' ? '|' : orders[order], type, turned, shape, value, count);
+        CHECK_OK(ctx, drl_dataset_parse(ctx, &blob, 1, &d, &ds));
+        if (!ds) { printf("type %s, layout %d, shape %s, turned %d\n", type, layout, shape,
+                          turned); continue; }
+        CHECK(ds->count == LN && ds->height == LH && ds->width == LW &&
+              ds->channels == c, "sizes: %s", shape);
+        CHECK((ds->values != NULL) == (types[t].wide != 0) &&
+              (ds->pixels == NULL) == (types[t].wide != 0), "kind of %s", type);
+        for (n = 0; n < LN; ++n) {
+            CHECK_OK(ctx, drl_dataset_image(ctx, ds, n, LH, LW, one));
+            for (y = 0; y < LH; ++y) for (x = 0; x < LW; ++x) for (z = 0; z < c; ++z) {
+                double v = (n * 97 + y * 31 + x * 7 + z * 13) % 255 + 1,
+                    a = (n * 97 + y * 31 + x * 7 + (c - 1) * 13) % 255 + 1;
+                float want;
+                v = type[0] == 'b' ? (int)v & 1 : type[0] == 'f' ? (v - 1) * types[t].times : floor(v * types[t].times);
+                a = type[0] == 'b' ? (int)a & 1 : type[0] == 'f' ? (a - 1) * types[t].times : floor(a * types[t].times);
+                want = (float)(2 * (v - low) / (high - low) - 1);
+                if (c % 2 == 0 && a == low) want = -1.0f;
+                if (fabs((double)(one[(y * LW + x) * c + z] - want)) > 2e-7) ++wrong;
+            }
+        }
+        CHECK(wrong == 0, "%s, layout %d, shape %s, turned %d: %d elements are wrong", type, layout, shape,
+              turned, (int)wrong);
+        drl_dataset_destroy(ds);
+        clean("layouts");
+    }
+}
+
+static void ask(const char *type, const char *shape, size_t count, double value, const drl_dataset_desc *d,
+                drl_status status, const char *sentence)
+{
+    static npy_file file;
+    static double values[3000];
+    drl_dataset *ds = NULL;
+    drl_blob blob;
+    size_t i;
+    for (i = 0; i < count; ++i) values[i] = i ? value : 0;
+    blob = npy_of(&file, type[1] == '1' ? '|' : '<', type, 0, shape, values, count);
+    if (status == DRL_OK) {
+        char got[64];
+        CHECK_OK(ctx, drl_dataset_parse(ctx, &blob, 1, d, &ds));
+        if (!ds) { printf("shape %s\n", shape); return; }
+        snprintf(got, sizeof got, "%d %d %d %d", ds->count, ds->height, ds->width, ds->channels);
+        CHECK(strcmp(got, sentence) == 0, "%s is read as %s, not %s", shape, got, sentence);
+        drl_dataset_destroy(ds);
+        clean(shape);
+    } else CHECK_FAILS(drl_dataset_parse(ctx, &blob, 1, d, &ds), status, sentence);
+}
+
+/* What can be read in two ways is asked about, and each answer is taken. */
+static void test_questions(void)
+{
+    static const struct { const char *shape; size_t count; drl_dataset_desc d; drl_status status; const char *sentence; } cases[] = {
+#define F(layout, h, w, c) { layout, h, w, c, 0, 0, 0 }
+        { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "8 x 8 x 3 is one image with 3 channels, or 8 grey images of 8 x 3" },
+        { "8, 8, 3", 192, F(DRL_LAYOUT_NHWC, 0, 0, 0), DRL_E_SHAPE, "is one image with 3 channels" },
+        { "8, 8, 3", 192, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_E_SHAPE, "is one image with 3 channels" },
+        { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 3), DRL_OK, "1 8 8 3" },
+        { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_OK, "1 8 8 3" },
+        { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 1), DRL_OK, "8 8 3 1" },
+        { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 8, 3, 0), DRL_OK, "8 8 3 1" },
+        { "8, 8, 4", 256, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "is one image with 4 channels" },
+        { "9, 7, 4", 252, F(DRL_LAYOUT_DEFAULT, 0, 0, 4), DRL_OK, "1 9 7 4" },
+        { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "is one image with 1 channels, or 8 grey images of 8 x 1" },
+        { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_OK, "1 8 8 1" },
+        { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 8, 1, 0), DRL_OK, "8 8 1 1" },
+        { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "3 x 8 x 8 is one image with the channels first, or 3 grey images of 8 x 8" },
+        { "4, 8, 9", 288, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "with the channels first" },
+        { "3, 8, 8", 192, F(DRL_LAYOUT_NCHW, 0, 0, 3), DRL_OK, "1 8 8 3" },
+        { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 1), DRL_OK, "3 8 8 1" },
+        { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 2), DRL_E_SHAPE,
+         "3 x 8 x 8 are no images of 0 x 0 x 2" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_OK, "5 8 8 1" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 8, 9, 0), DRL_E_SHAPE,
+         "5 x 8 x 8 are no images of 8 x 9 x 0" },
+        { "1, 8, 8", 64, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_OK, "1 8 8 1" },
+        { "2, 3, 8, 8", 384, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "are images of 8 channels, 1 to 4 are possible; with the channels first they have 3: set layout of "
+         "drl_dataset_desc to DRL_LAYOUT_NCHW" },
+        { "2, 8, 8, 3", 384, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_E_SHAPE,
+         "with the channels last they have 3: set layout of drl_dataset_desc to DRL_LAYOUT_NHWC" },
+        { "2, 8, 8, 5", 640, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "are images of 5 channels, 1 to 4 are possible" },
+        { "2, 3, 8, 4", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "may have its channels first or last" },
+        { "2, 3, 8, 4", 192, F(DRL_LAYOUT_NHWC, 0, 0, 0), DRL_OK, "2 3 8 4" },
+        { "2, 3, 8, 4", 192, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_OK, "2 8 4 3" },
+        { "2, 3, 8, 8", 384, F(DRL_LAYOUT_NCHW, 8, 9, 0), DRL_E_SHAPE,
+         "images of 8 x 8 x 3; the description wants 8 x 9 x 0" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
+         "rows of 64 numbers: set height and width of drl_dataset_desc, perhaps to 8 and 8" },
+        { "3, 63", 189, F(DRL_LAYOUT_DEFAULT, 9, 0, 0), DRL_E_SHAPE,
+         "rows of 63 numbers: set height and width of drl_dataset_desc (labels" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_OK, "3 8 8 1" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 8, 2), DRL_E_SHAPE,
+         "rows of 64 numbers are no images of 8 x 8 with 2 channels" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 9, 0), DRL_E_SHAPE,
+         "rows of 64 numbers are no images of 8 x 9" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, INT32_MAX, INT32_MAX, 0), DRL_E_SHAPE,
+         "rows of 64 numbers are no images" },
+        { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 2, 2, 0), DRL_E_SHAPE,
+         "rows of 64 numbers are no images of 2 x 2" },
+        { "2, 192", 384, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_E_SHAPE,
+         "rows of 8 x 8 x 3, channels first or last?" },
+        { "2, 192", 384, F(DRL_LAYOUT_NCHW, 8, 8, 0), DRL_OK, "2 8 8 3" },
+        { "2, 3, 4, 5, 6", 720, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_FORMAT, "U8 of rank 5" },
+        { "", 1, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_FORMAT, "U8 of rank 0" },
+        { "5, 8, 8", 320, F((drl_layout)3, 0, 0, 0), DRL_E_ARGUMENT, "layout is 3" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, -1, 0, 0), DRL_E_ARGUMENT, "height -1" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, -2, 0), DRL_E_ARGUMENT, "width -2" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 5), DRL_E_ARGUMENT, "channels 5" },
+        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 1, 0 }, DRL_E_ARGUMENT, "low 2, high 1" },
+        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 2, 0 }, DRL_E_ARGUMENT, "low 2, high 2" },
+        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1 }, DRL_E_ARGUMENT,
+         "no file is of CIFAR-100" }
+#undef F
+    };
+    static const struct { const char *type; double value, low,
+                         high; drl_status status; const char *sentence; } ranges[] = {
+        { "f4", 1, 0, 0, DRL_OK, "2 5 5 1" },       { "f4", -1, 0, 0, DRL_E_FORMAT,
+                                                     "F32 from -1 to 0, the range is 0 to 1: set low and "
+                                                     "high" },
+        { "f4", 255, 0, 0, DRL_E_FORMAT, "F32 from 0 to 255, the range is 0 to 1" },
+        { "f4", -1, -1, 1, DRL_OK, "2 5 5 1" },     { "f8", 1.5, -1, 1, DRL_E_FORMAT,
+                                                     "F64 from 0 to 1.5, the range is -1 to 1" },
+        { "u1", 1, 0, 0, DRL_E_FORMAT, "U8 from 0 to 1, of 0 to 255 that it can hold" },
+               { "u1", 1, 0, 1, DRL_OK, "2 5 5 1" },
+        { "u1", 2, 0, 0, DRL_OK, "2 5 5 1" },       { "u1", 200, 0, 100, DRL_E_FORMAT,
+                                                     "U8 from 0 to 200, the range is 0 to 100" },
+        { "u2", 4095, 0, 0, DRL_E_FORMAT, "U16 from 0 to 4095, of 0 to 65535" },
+                       { "u2", 4095, 0, 4095, DRL_OK, "2 5 5 1" },
+        { "u2", 4096, 0, 0, DRL_OK, "2 5 5 1" },    { "i8", 9, 0, 0, DRL_E_FORMAT,
+                                                     "images of I64: set low and high" },
+        { "i2", -300, -300, 300, DRL_OK, "2 5 5 1" },   { "f8", HUGE_VAL, 0, 0, DRL_E_FORMAT,
+                                                         "element 1 is not a finite number" },
+        { "f4", (double)NAN, 0, 0, DRL_E_FORMAT, "element 1 is not a finite number" }
+    };
+    int i;
+    for (i = 0; i < (int)(sizeof cases / sizeof cases[0]); ++i)
+        ask("u1", cases[i].shape, cases[i].count, 7, &cases[i].d, cases[i].status, cases[i].sentence);
+    for (i = 0; i < (int)(sizeof ranges / sizeof ranges[0]); ++i) {
+        drl_dataset_desc d;
+        memset(&d, 0, sizeof d);
+        d.low = ranges[i].low;
+        d.high = ranges[i].high;
+        ask(ranges[i].type, "2, 5, 5", 50, ranges[i].value, &d, ranges[i].status, ranges[i].sentence);
+    }
+}
+
+/* Labels of any type and of both shapes; what is no label is refused. */
+static void test_labels(void)
+{
+    static const char *const types[] = { "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8",
+                                        "b1" };
+    static const char *const shapes[] = { "5,", "5, 1" };
+    static const double good[5] = { 3, 0, 100, 7, 7 }, flags[5] = { 1, 0, 0, 1, 1 };
+    static const double bad[] = { 256, -1, 0.5, 255.5, 1e30, (double)NAN };
+    static npy_file images, labels;
+    static double pixels[5 * 64];
+    drl_dataset *ds = NULL;
+    drl_blob files[2];
+    size_t i, k;
+    int shape, turned, big;
+    for (i = 0; i < sizeof pixels / sizeof pixels[0]; ++i) pixels[i] = (double)(i % 200);
+    files[0] = npy_of(&images, '|', "u1", 0, "5, 8, 8", pixels, 320);
+    for (i = 0; i < sizeof types / sizeof types[0]; ++i)
+        for (shape = 0; shape < 2; ++shape) for (turned = 0; turned < 2; ++turned) for (big = 0; big < 2; ++big) {
+            const double *want = types[i][0] == 'b' ? flags : good;
+            files[1] = npy_of(&labels, types[i][1] == '1' ? '|' : big ? '>' : '<', types[i], turned,
+                              shapes[shape], want, 5);
+            ds = NULL;
+            CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
+            if (!ds) continue;
+            for (k = 0; k < 5; ++k) CHECK(ds->labels[k] == want[k], "label %d of %s is %d", (int)k, types[i],
+                                          ds->labels[k]);
+            CHECK(ds->classes == (want == good ? 101 : 2), "%d classes", ds->classes);
+            drl_dataset_destroy(ds);
+            clean("labels");
+        }
+    ds = NULL;
+    for (i = 0; i < sizeof bad / sizeof bad[0]; ++i) {
+        double value[5] = { 0, 0, 0, 0, 0 };
+        value[3] = bad[i];
+        files[1] = npy_of(&labels, '<', "f8", 0, "5, 1", value, 5);
+        CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_FORMAT, "label 3 is not in 0..255");
+    }
+    files[1] = npy_of(&labels, '<', "f4", 0, "5, 2", pixels, 10);          /* one of several */
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE, "rows of 2 numbers");
+    files[1] = npy_of(&labels, '<', "i8", 0, "4,", good, 4);
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE, "4 labels for 5 images");
+}
+
+static void test_cifar100(void)
+{
+    static uint8_t rows[2 * 3074], ten[3073];
+    drl_dataset_desc d;
+    drl_dataset *ds = NULL;
+    drl_blob files[2];
+    int coarse, k, wrong = 0;
+    memset(&d, 0, sizeof d);
+    for (k = 0; k < (int)sizeof rows; ++k) rows[k] = (uint8_t)(k * 37 >> 2);
+    rows[0] = 19; rows[1] = 99; rows[3074] = 4; rows[3075] = 20;
+    files[0] = blob_of(rows, sizeof rows);
+    files[1] = blob_of(ten, sizeof ten);
+    for (coarse = 0; coarse < 2; ++coarse) {
+        d.coarse_labels = coarse;
+        CHECK_OK(ctx, drl_dataset_parse(ctx, files, 1, &d, &ds));
+        CHECK(ds->count == 2 && ds->height == 32 && ds->channels == 3 &&
+              ds->classes == (coarse ? 20 : 100), "%d classes", ds->classes);
+        CHECK(ds->labels[0] == (coarse ? 19 : 99) && ds->labels[1] == (coarse ? 4 : 20), "labels %d, %d",
+              ds->labels[0], ds->labels[1]);
+        for (k = 0; k < 3072; ++k) if (ds->pixels[3072 + k] != rows[3074 + 2 + k % 3 * 1024 + k / 3]) ++wrong;
+        CHECK(wrong == 0, "%d bytes of CIFAR-100 are wrong", wrong);
+        drl_dataset_destroy(ds);
+        clean("CIFAR-100");
+    }
+    ds = NULL;
+    CHECK_FAILS(drl_dataset_parse(ctx, files + 1, 1, &d, &ds), DRL_E_ARGUMENT, "no file is of CIFAR-100");
+    d.coarse_labels = 0;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, &d, &ds), DRL_E_FORMAT, "CIFAR-10 and CIFAR-100 do not mix");
+    d.height = 28;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_SHAPE,
+                "32 x 32 x 3; the description wants 28");
+    d.height = 0;
+    rows[3075] = 100;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT,
+                "row 1 of CIFAR-100 has the label 100");
+    rows[3075] = 0;
+    rows[3074] = 20;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT,
+                "row 1 of CIFAR-100 has the label 20");
+    rows[3074] = 0;
+    d.high = 127;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT, "the range is 0 to 127");
+    for (k = 0; k < (int)sizeof rows; ++k) rows[k] = (uint8_t)(k % 3074 < 2 ? 9 : rows[k] / 2);
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 1, &d, &ds));
+    CHECK(ds->values && ds->values[0] == (float)(2 * (rows[2] / 127.0) - 1), "CIFAR with a range");
+    drl_dataset_destroy(ds);
+    clean("CIFAR-100");
+}
+
+/* Colour under alpha 0 is 0, whatever the file has there; a copy of values. */
+static void test_alpha(void)
+{
+    static const double bytes[] = { 9, 8, 7, 0,  9, 8, 7, 1,  0, 0, 0, 255,  255, 255, 255, 0 };
+    static const uint8_t want[] = { 0, 0, 0, 0,  9, 8, 7, 1,  0, 0, 0, 255,  0, 0, 0, 0 };
+    static npy_file file;
+    double part[16];
+    uint8_t own[16];
+    drl_dataset *ds = NULL, *copy = NULL, view;
+    drl_blob blob = npy_of(&file, '|', "u1", 0, "1, 2, 2, 4", bytes, 16);
+    float out[16], again[16];
+    int i, wrong = 0;
+    CHECK_OK(ctx, drl_dataset_parse(ctx, &blob, 1, NULL, &ds));
+    CHECK(memcmp(ds->pixels, want, 16) == 0, "colour under alpha 0");
+    drl_dataset_destroy(ds);
+    for (i = 0; i < 16; ++i) { own[i] = (uint8_t)bytes[i]; part[i] = bytes[i] / 255; }
+    memset(&view, 0, sizeof view);
+    view.count = 1; view.height = view.width = 2; view.channels = 4; view.pixels = own;
+    CHECK_OK(ctx, drl_dataset_copy(ctx, &view, &copy));
+    CHECK(memcmp(copy->pixels, want, 16) == 0 && own[0] == 9, "a copy's colour under alpha 0");
+    drl_dataset_destroy(copy);
+    view.height = 4; view.channels = 2;             /* grey and alpha */
+    CHECK_OK(ctx, drl_dataset_copy(ctx, &view, &copy));
+    CHECK(copy->pixels[2] == 0 && copy->pixels[0] == 9 && copy->pixels[14] == 0, "grey under alpha 0");
+    drl_dataset_destroy(copy);
+    blob = npy_of(&file, '<', "f8", 0, "1, 2, 2, 4", part, 16);
+    CHECK_OK(ctx, drl_dataset_parse(ctx, &blob, 1, NULL, &ds));
+    CHECK_OK(ctx, drl_dataset_image(ctx, ds, 0, 2, 2, out));
+    for (i = 0; i < 16; ++i) if (fabs((double)out[i] - (want[i] / 127.5 - 1)) > 1e-6) ++wrong;
+    CHECK(wrong == 0 && out[0] == -1.0f, "%d values under alpha are wrong", wrong);
+    CHECK_OK(ctx, drl_dataset_copy(ctx, ds, &copy));
+    CHECK_OK(ctx, drl_dataset_image(ctx, copy, 0, 2, 2, again));
+    CHECK(!copy->pixels && copy->values != ds->values && memcmp(out, again, sizeof out) == 0,
+          "a copy of values");
+    drl_dataset_destroy(copy);
+    drl_dataset_destroy(ds);
+    clean("alpha");
+    view.values = out;
+    CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_ARGUMENT, "both pixels and values");
+    view.pixels = NULL;
+    view.values = (const float *)(const void *)((const char *)out + 1);
+    CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_ARGUMENT, "misaligned");
+
+    /* bytes and floats strung together: bytes keep the floats that they have alone */
+    {
+        static npy_file other;
+        drl_blob files[2];
+        files[0] = npy_of(&file, '|', "u1", 0, "1, 2, 2, 4", bytes, 16);
+        files[1] = npy_of(&other, '<', "f8", 0, "1, 2, 2, 4", part, 16);
+        CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
+        for (i = 0; i < 16; ++i) if (ds->values[i] != pixel_value(want[i])) ++wrong;
+        CHECK(ds->count == 2 && wrong == 0, "%d bytes beside floats are wrong", wrong);
+        drl_dataset_destroy(ds);
+        clean("bytes beside floats");
+    }
+}
+
+/* Files of other formats are named, by every reader, with what to do. */
+static void test_wrong_files(void)
+{
+    static const struct { const char *bytes; size_t n; const char *sentence; } files[] = {
+#define M(bytes, sentence) { bytes, sizeof(bytes) - 1, sentence },
+        M("\x1F\x8B\x08\0\0\0\0\0\0\3", "a gzip file: gunzip it first")
+        M("\x1F\x8B\x08\x08\x11\x22\x33\x44\0\3train", "a gzip file")
+        M("PK\3\4\x14\0\0\0\0\0ab", "a zip archive (.npz or .pt)")
+        M("PK\5\6\0\0\0\0\0\0", "an empty zip archive")
+        M("BZh91AY&SY", "a bzip2 file")
+        M("\xFD" "7zXZ\0\0\4\346\326", "an xz file")
+        M("\x28\xB5\x2F\xFD\4\0\0\0\0\0", "a zstd file")
+        M("\x04\x22\x4D\x18\4\0\0\0\0\0", "an lz4 file")
+        M("\x1F\x9D\x90\0\0\0\0\0\0\0", "a compressed file (.Z)")
+        M("7z\xBC\xAF\x27\x1C\0\4\0\0", "a 7z archive")
+        M("Rar!\x1A\7\1\0\0\0", "a RAR archive")
+        M("\x89PNG\r\n\x1A\n\0\0\0\r", "a PNG picture")
+        M("\xFF\xD8\xFF\xE0\0\x10JFIF", "a JPEG picture")
+        M("GIF89a\1\0\1\0", "a GIF picture")
+        M("II*\0\x08\0\0\0\0\0", "a TIFF picture")
+        M("MM\0*\0\0\0\x08\0\0", "a TIFF picture")
+        M("RIFF\x11\0\0\0WEBPVP8 ", "a WebP picture")
+        M("BM\x46\0\0\0\0\0\0\0\x36\0\0\0", "a BMP picture")
+        M("P6\n32 32\n255\n", "a netpbm picture")
+        M("%PDF-1.7\n%\xE2", "a PDF document")
+        M("\x89HDF\r\n\x1A\n\0\0", "an HDF5 file")
+        M("MATLAB 5.0 MAT-file", "a MATLAB file")
+        M("GGUF\3\0\0\0\0\0\0\0", "a GGUF file")
+        M("PAR1\x15\0\x15\0\0\0", "a Parquet file")
+        M("ARROW1\0\0\x10\0\0\0", "an Arrow file")
+        M("SQLite format 3\0\0\0", "an SQLite file")
+        M("\x80\2\x8A\nl\xFC\x9C\x46\xF9", "a pickle (.pkl, .pt)")
+        M("\x80\4\x95\1\0\0\0\0\0\0", "a pickle")
+        M("<!DOCTYPE html><html>", "a page of HTML or XML")
+        M("\xEF\xBB\xBF\r\n <html>", "a page of HTML or XML")
+        M("version https://git-lfs.github.com/spec/v1\n", "git lfs pull")
+        M("label,pixel0,pixel1\n", "a text (CSV, JSON or the like)")
+        M("", "an empty file")
+#undef M
+    };
+    static const char good_st[] = "\2\0\0\0\0\0\0\0{}", good_idx[] = "\0\0\x08\1\0\0\0\2ab";
+    static const char sense[] = "\xA5\x5A\xA5\x5A\xA5\x5A\xA5\x5A\xA5\x5A\xA5\x5A";
+    static npy_file npy;
+    static unsigned char tar[512];
+    double one = 2;
+    size_t i;
+    drl_array a;
+    drl_dataset *ds = NULL;
+    drl_safetensors *st = NULL;
+    drl_blob blob;
+    for (i = 0; i < sizeof files / sizeof files[0]; ++i) {
+        blob = blob_of(files[i].bytes, files[i].n);
+        CHECK_FAILS(drl_dataset_parse(ctx, &blob, 1, NULL, &ds), DRL_E_FORMAT, files[i].sentence);
+        CHECK_FAILS(drl_npy_parse(ctx, files[i].bytes, files[i].n, &a), DRL_E_FORMAT, files[i].sentence);
+        CHECK_FAILS(drl_idx_parse(ctx, files[i].bytes, files[i].n, &a), DRL_E_FORMAT, files[i].sentence);
+        CHECK_FAILS(drl_safetensors_open_memory(ctx, files[i].bytes, files[i].n, &st), DRL_E_FORMAT,
+                    files[i].sentence);
+    }
+    memcpy(tar + 257, "ustar", 5);
+    tar[0] = 'x';
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, tar, sizeof tar, &st), DRL_E_FORMAT, "a tar archive");
+    /* each reader's own files, given to the others */
+    blob = npy_of(&npy, '|', "u1", 0, "1,", &one, 1);
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, blob.data, blob.bytes, &st), DRL_E_FORMAT,
+                "not a safetensors file; this is an NPY file");
+    CHECK_FAILS(drl_idx_parse(ctx, blob.data, blob.bytes, &a), DRL_E_FORMAT,
+                "not an IDX file; this is an NPY file");
+    CHECK_FAILS(drl_npy_parse(ctx, good_idx, sizeof good_idx - 1, &a), DRL_E_FORMAT,
+                "not an NPY file; this is an IDX file");
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, good_idx, sizeof good_idx - 1, &st), DRL_E_FORMAT,
+                "this is an IDX file");
+    CHECK_FAILS(drl_npy_parse(ctx, good_st, sizeof good_st - 1, &a), DRL_E_FORMAT,
+                "this is a safetensors file");
+    blob = blob_of(good_st, sizeof good_st - 1);
+    CHECK_FAILS(drl_dataset_parse(ctx, &blob, 1, NULL, &ds), DRL_E_FORMAT, "this is a safetensors file");
+    /* nothing known keeps the numbers */
+    CHECK_FAILS(drl_npy_parse(ctx, sense, sizeof sense - 1, &a), DRL_E_FORMAT,
+                "12 bytes that are not an NPY file");
+    CHECK_FAILS(drl_safetensors_open_memory(ctx, sense, sizeof sense - 1, &st), DRL_E_FORMAT,
+                "header of 6531726500807662245");
 }
 
 /* --- real files, when they are there */
@@ -1483,7 +1964,7 @@ static void one_dataset(const char *first, const char *second, int count, int h,
     int i, per_class[256] = { 0 }, used = 0;
     paths[0] = first;
     paths[1] = second;
-    CHECK_OK(ctx, drl_dataset_load(ctx, paths, second ? 2 : 1, &ds));
+    CHECK_OK(ctx, drl_dataset_load(ctx, paths, second ? 2 : 1, NULL, &ds));
     if (!ds) return;
     CHECK(ds->count == count && ds->height == h && ds->width == w && ds->channels == c && ds->classes == classes, "%s: %d images of %dx%dx%d, %d classes", first, ds->count, ds->height, ds->width, ds->channels, ds->classes);
     for (i = 0; ds->labels && i < ds->count; ++i) ++per_class[ds->labels[i]];
@@ -1510,7 +1991,7 @@ static void test_data_files(void)
     one_dataset(DATA "mnist/t10k-images-idx3-ubyte", NULL, 1000, 28, 28, 1, 0);
     one_dataset(cifar[0], NULL, 6000, 32, 32, 3, 10);
     one_dataset(npy[0], npy[1], 3002, 32, 32, 4, 8);
-    CHECK_OK(ctx, drl_dataset_load(ctx, cifar, 2, &ds));
+    CHECK_OK(ctx, drl_dataset_load(ctx, cifar, 2, NULL, &ds));
     CHECK(ds && ds->count == 7000, "two batches");
     drl_dataset_destroy(ds);
     clean("cifar");
@@ -1589,11 +2070,12 @@ static void test_sprites(void)
 {
     enum { COUNT = 1000 };
     static float image[SPRITE_BYTES], noise[SPRITE_BYTES], match;
-    int i, k, shapes = 0, colours = 0, low = 0, noisy = 0, high = 0;
+    int i, k, shapes = 0, colours = 0, low = 0, noisy = 0, high = 0, hidden = 0;
     drl_rng rng = { 5, 0, 0 };
     for (i = 0; i < COUNT; ++i) {
         uint8_t pixel[SPRITE_BYTES];
         int label = sprite_draw(3, i, pixel), read;
+        for (k = 0; k < (int)sizeof pixel; ++k) hidden += pixel[k | 3] == 0 && pixel[k] != 0;
         for (k = 0; k < SPRITE_BYTES; ++k) image[k] = (float)pixel[k] / 127.5f - 1.0f;
         read = sprite_read(image, &match);
         shapes += read / SPRITE_COLOURS == label / SPRITE_COLOURS;
@@ -1607,6 +2089,7 @@ static void test_sprites(void)
         high += match > 0.9f;
     }
     CHECK(shapes == COUNT && colours == COUNT, "%d shapes and %d colours of %d sprites are read right", shapes, colours, COUNT);
+    CHECK(hidden == 0, "%d bytes of sprites have colour under alpha 0", hidden);
     CHECK(!low, "%d of %d drawn sprites differ from all silhouettes", low, COUNT);
     CHECK(noisy == COUNT, "%d of %d noisy sprites are read right", noisy, COUNT);
     CHECK(!high, "%d of %d half sprites match a silhouette", high, COUNT);
@@ -1634,6 +2117,12 @@ int main(int argc, char **argv)
     test_failing_io();
     test_failing_memory();
     test_dataset();
+    test_layouts();
+    test_questions();
+    test_labels();
+    test_cifar100();
+    test_alpha();
+    test_wrong_files();
     test_data_files();
     test_sprites();
     test_reference_files();
