@@ -615,7 +615,7 @@ static void *named(const char *name)
     P(good_path); P(model_path); P(checkpoint_path); P(new_path); P(word); P(key); P(tensors); P(model_file); P(file_copy); P(saved); P(chains_saved); P(chains_bytes); P(npy); P(label2); P(shape);
     W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_mcmc); W(o_ais); W(o_model); W(o_trainer); W(o_file);
     W(rng); W(tx); W(tx2); W(ty); W(tsmall); W(tvec); W(tvec2); W(tone); W(tbig); W(tout); W(tqkv); W(tqkv2); W(temb); W(conv); W(array); W(blob); W(ds); W(ds_desc); W(st_desc); W(net_desc); W(layer); W(batch);
-    W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md); W(md2); W(td); W(td2); W(report); W(langevin); W(chains); W(chains_report); W(diagnosis); W(path); W(path_result); W(grid); W(plane); W(size); W(number);
+    W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md); W(md2); W(td); W(td2); W(run); W(report); W(langevin); W(chains); W(chains_report); W(diagnosis); W(path); W(path_result); W(grid); W(plane); W(size); W(number);
     R(x); R(x2); R(y); R(out); R(packed); R(packed_t); R(bias); R(dweight); R(vec); R(work); R(level); R(prob); R(doubles); R(trace); R(beta); R(grid_f); R(grid_p); R(schedule_memory); R(bits); R(label); R(term); R(paths);
     if (!strcmp(name, "schedule_memory2")) return schedule_memory2;
     P(noise_levels);
@@ -888,6 +888,7 @@ static void fields(void)
         FIELD(drl_model_size, md.b2, 'd', "nan!inf!-1")                      FIELD(drl_model_size, md.base, 'i', "-4!2!5!max")
         FIELD(drl_model_load_memory, md.batch, 'i', "-1!min!max")
         FIELD(drl_model_f, label[1], 'i', "-1!3!max!min")                    FIELD(drl_model_score, label[1], 'i', "-1!3!max!min")
+        FIELD(drl_train, run.seconds, 'd', "nan!inf!-1!1")                   FIELD(drl_train, run.fall, 'd', "nan!inf!1.5")
         FIELD(drl_trainer_create, td.batch, 'i', "-1!3!max!min")             FIELD(drl_trainer_create, td.learning_rate, 'f', "nan!inf!-1!1")
         FIELD(drl_trainer_create, td.beta1, 'f', "nan!inf!1")                FIELD(drl_trainer_create, td.beta2, 'f', "nan!inf!1")
         FIELD(drl_trainer_create, td.ema, 'f', "nan!inf!1")                  FIELD(drl_trainer_create, td.clip, 'f', "nan!inf")
