@@ -18,7 +18,7 @@
 #define VARIANTS 5
 #define FIGURES  4                  /* outside, KL grid, KL squares, seconds */
 #define SEEDS    100
-#define ROLLBACKS 10                /* of one variant, all seeds together */
+#define ROLLBACKS 10                /* of one run */
 #define BATCH    PLANE_BATCH
 #define CELLS    32
 
@@ -55,44 +55,27 @@ static void measure(const float *xy, int n, double *figure)
     for (i = 0; i < 16; ++i) if (inside(i)) figure[2] += 0.125 * log(0.125 * (within + 4) / (square[i] + 0.5));
 }
 
-/* Trains one variant and fills xy [2 * count]; the rate falls to zero over the last two thirds. A run that diverges goes back to its last
- * good state with half the rate, until *rollbacks has grown to ROLLBACKS. */
+/* Trains one variant and fills xy [2 * count]. DRL_RUNNING: stopped by Ctrl-C. */
 static drl_status sample(drl_ctx *ctx, int variant, uint64_t seed, const plan *p, float *xy, int *rollbacks)
 {
-    drl_model_desc md;
-    drl_train_desc td;
+    drl_model_desc md = plane_model(DRL_FORM_CDRL, p->k, p->b2);
     drl_sample_desc how;
-    drl_model *model = NULL;
-    drl_trainer *trainer = NULL;
     drl_status status;
-    int i, k;
-    md = plane_model(DRL_FORM_CDRL, p->k, p->b2);
+    training t;
     if (variant == 2) md.initializer = -1;
     if (variant == 4) md.schedule = DRL_SCHEDULE_DRL;
-    memset(&td, 0, sizeof td);
-    td.seed = seed; td.batch = BATCH; td.learning_rate = 5e-4f; td.warmup = 200; td.data_noise = 0.02f;
-    td.own_noise = variant == 3;
-    status = drl_model_create(ctx, &md, seed, &model);
-    if (status == DRL_OK) status = drl_trainer_create(model, &td, &trainer);
-    for (i = 0; i < p->steps && status == DRL_OK; ++i) {
-        drl_rng rng = drl_trainer_rng(trainer);
-        float x0[2 * BATCH];
-        double left = 1.5 * (1 - (double)i / p->steps);
-        drl_trainer_set_rate(trainer, left < 1 ? left : 1);
-        for (k = 0; k < BATCH; ++k) plane_checkerboard(&rng, x0 + 2 * k);
-        status = drl_trainer_step(trainer, x0, NULL, NULL);
-        if (status == DRL_E_DIVERGED && ++*rollbacks <= ROLLBACKS) {
-            drl_ctx_clear(ctx);
-            status = drl_trainer_rollback(trainer);
-        }
-    }
-    if (status == DRL_OK) status = drl_trainer_swap_average(trainer);
+    t = plane_training(ctx, &md, NULL, plane_checkerboard, DRL_OBJECTIVE_RECOVERY, p->steps, 5e-4f, seed);
+    t.train_desc.initializer_data = -1;                         /* the published target: what is taken away is taken from that */
+    t.train_desc.own_noise = variant == 3;
+    t.run.rollbacks = ROLLBACKS;
+    status = training_open(&t);
+    if (status == DRL_OK) status = training_run(&t);
+    *rollbacks += t.rollbacks;
     memset(&how, 0, sizeof how);
     how.count = p->count;
     how.seed = seed + 1000;
-    if (status == DRL_OK) status = drl_sample(model, &how, xy);
-    drl_trainer_destroy(trainer);
-    drl_model_destroy(model);
+    if (status == DRL_OK) status = training_sample(t.model, &how, xy);
+    drl_model_destroy(t.model);
     return status;
 }
 
@@ -134,6 +117,10 @@ int main(int argc, char **argv)
             rng.seed = (uint64_t)(first + s);
             if (!v) for (k = 0; k < p.count; ++k) plane_checkerboard(&rng, xy + 2 * k);
             else status = sample(ctx, v, rng.seed, &p, xy, &rollbacks[v]);
+            if (training_stop) {
+                printf("\nstopped: the rows above are all there is\n");
+                return 0;
+            }
             if (status != DRL_OK) { fprintf(stderr, "%s: %s\n", names[v], drl_ctx_message(ctx)); return 1; }
             measure(xy, p.count, figure);
             figure[3] = (double)(clock() - start) / CLOCKS_PER_SEC;

@@ -100,13 +100,13 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
     static double p[CELLS * CELLS], f[CELLS * CELLS];
     static float x[2 * COUNT];
     drl_model_desc md = plane_model(form == 1 ? DRL_FORM_CDRL : DRL_FORM_DRL, form == 2 || form == 3 ? -1 : 10, form < 2 ? 3e-3 : form < 4 ? 0 : 0.6);
-    drl_model *model = NULL;
     drl_sampler *sampler = NULL;
     drl_sample_desc how;
     drl_energy e;
     drl_grid grid;
     drl_status status;
     drl_rng rng = { 5, 0, 0 };
+    training run;
     const drl_schedule *s;
     double start = seconds_now(), sigma = 0, abar = 1, half;
     float eps[2];
@@ -115,11 +115,16 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
         md.schedule = DRL_SCHEDULE_T1K;
         md.smooth = 1;
     }
-    status = drl_model_create(ctx, &md, seed, &model);
-    if (status != DRL_OK) return status;
-    s = drl_model_schedule(model);
-    e = drl_model_energy(model);
-    status = plane_train(ctx, model, data_names[which], data[which], form == 2 || form == 4 ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY, steps, rate, seed);
+    run = plane_training(ctx, &md, data_names[which], data[which],
+                         form == 2 || form == 4 ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY, steps, rate, seed);
+    status = training_open(&run);
+    if (status == DRL_OK) status = training_run(&run);
+    if (status != DRL_OK) {
+        drl_model_destroy(run.model);
+        return status;
+    }
+    s = drl_model_schedule(run.model);
+    e = drl_model_energy(run.model);
     figure[COLUMNS + 2] = seconds_now() - start;
     for (c = COLUMNS - 1; c >= 0 && status == DRL_OK; --c) {    /* the lowest last: samples are compared with it */
         t = place(s, md.steps < 0, c, &abar, &sigma);
@@ -131,7 +136,7 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
     }
     memset(&how, 0, sizeof how);
     how.count = count; how.seed = seed; how.denoise = -1;
-    if (status == DRL_OK) status = drl_sampler_create(model, &how, &sampler);
+    if (status == DRL_OK) status = drl_sampler_create(run.model, &how, &sampler);
     while (status == DRL_OK && (status = drl_sampler_run(sampler, 1000)) == DRL_RUNNING) status = DRL_OK;
     for (i = 0; i < count && status == DRL_OK; ++i) status = drl_sampler_image(sampler, i, x + 2 * i);
     for (i = 0; i < 2 * count; ++i) x[i] *= (float)(abar / s->abar[0]);
@@ -145,7 +150,7 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
     }
     figure[COLUMNS + 1] = coarse_kl(&grid, p, x, count);
     drl_sampler_destroy(sampler);
-    drl_model_destroy(model);
+    drl_model_destroy(run.model);
     return status;
 }
 
@@ -174,6 +179,7 @@ int main(int argc, char **argv)
     static double figures[3 * FORMS][SEEDS][FIGURES];
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
+    drl_status status;
     int seeds = option_int(&o, "--seeds", 10), first = option_int(&o, "--first", 1), steps = option_int(&o, "--steps", 0), count = option_int(&o, "--count", 4000), form, which, i, k;
     const char *forms = option_text(&o, "--form", "t6 cdrl t1k contrast score10 chain10"), *sets = option_text(&o, "--data", "checkerboard rings moons");
     float rate = (float)option_number(&o, "--rate", 0);
@@ -185,7 +191,13 @@ int main(int argc, char **argv)
             for (form = 0; form < FORMS; ++form) {
                 double *f = figures[which * FORMS + form][i];
                 if (!strstr(forms, form_names[form]) || !strstr(sets, data_names[which])) continue;
-                if (measure(ctx, form, which, steps ? steps : form_steps[form], rate > 0 ? rate : form < 2 ? 7e-4f : 4e-3f, count, (uint64_t)(first + i), f) != DRL_OK) {
+                status = measure(ctx, form, which, steps ? steps : form_steps[form],
+                                 rate > 0 ? rate : form < 2 ? 7e-4f : 4e-3f, count, (uint64_t)(first + i), f);
+                if (training_stop) {
+                    printf("stopped: the rows above are all there is\n");
+                    return 0;
+                }
+                if (status != DRL_OK) {
                     fprintf(stderr, "%s\n", drl_ctx_message(ctx));
                     return 1;
                 }

@@ -84,7 +84,7 @@ static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from,
         how.count = each * 5;
         how.first = i * how.count;
         label[0] = 1 + i;
-        if (draw(ctx, m, label, weight + colour, 1, from, &how, out)) return 1;
+        if (training_stop || draw(ctx, m, label, weight + colour, 1, from, &how, out)) return 1;
         for (j = 0; j < how.count; ++j) {
             int read = sprite_read(out + j * SIZE, NULL);
             if (colour) figure[ALONE_COLOUR] += unit * (read % SPRITE_COLOURS == i - SPRITE_SHAPES);
@@ -96,7 +96,7 @@ static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from,
         how.first = LABELS * each * 5 + i * each;
         label[0] = 1 + i / SPRITE_COLOURS;
         label[1] = 1 + SPRITE_SHAPES + i % SPRITE_COLOURS;
-        if (draw(ctx, m, label, weight, 2, from, &how, out)) return 1;
+        if (training_stop || draw(ctx, m, label, weight, 2, from, &how, out)) return 1;
         for (j = 0; j < each; ++j) {
             float match;
             int read = sprite_read(out + j * SIZE, &match);
@@ -174,6 +174,13 @@ static int try_reader(void)
     return wrong;
 }
 
+/* What a failure returns, and Ctrl-C. */
+static int stopped(const char *path)
+{
+    if (training_stop) printf("stopped at %s: the lines above are all there is\n", path);
+    return !training_stop;
+}
+
 int main(int argc, char **argv)
 {
     static const char usage[] = "sprites MODEL.safetensors ... [--guidance \"1 2 4\"] [--colour X] [--each N] [--again \"5 4 3 3 2 2 1 1\"]\n        [--steps K] [--seed N] [--threads N] [--isa NAME]\n";
@@ -210,6 +217,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (try_reader()) return 1;
+    training_catch();
     out = (float *)malloc((size_t)each * SPRITE_CLASSES * SIZE * sizeof *out);
     if (!out) { fprintf(stderr, "out of memory for the samples\n"); return 1; }
     for (i = 0; i < models; ++i) {
@@ -228,11 +236,13 @@ int main(int argc, char **argv)
             float both[2];
             both[0] = weight[j];
             both[1] = weight[j] * colour;
-            if (ask(ctx, m, both, from, each, &how, out, one)) return 1;
+            if (ask(ctx, m, both, from, each, &how, out, one)) return stopped(path);
             for (k = 0; k < FIGURES; ++k) figure[j][k][i] = one[k];
+            printf("%s, w %g: composed %.1f %% both\n", path, (double)weight[j], one[PAIR_BOTH]);       /* what Ctrl-C leaves */
+            fflush(stdout);
         }
         for (j = 0; j < 2; ++j) {
-            if (inpaint(ctx, m, j ? from : none, each * SPRITE_CLASSES, &how, out, one)) return 1;
+            if (training_stop || inpaint(ctx, m, j ? from : none, each * SPRITE_CLASSES, &how, out, one)) return stopped(path);
             for (k = 0; k < 3; ++k) seam[j][k][i] = k ? 100 * one[k] : one[k];
         }
         drl_model_destroy(m);

@@ -4,14 +4,16 @@
  * and the learned energy as what it is, a density.
  *
  *     cc -O2 examples/01_toy2d.c -o toy2d -lm
- *     ./toy2d [--form drl|cdrl] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *     ./toy2d [--form drl|cdrl] [--data NAME] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX] [--resume]
+ *             [--threads N] [--isa NAME]
  *
  * Writes PREFIX-checkerboard.png and PREFIX-rings.png (or .ppm). A column is a noise level, 0 (data) to 5. The rows: data with that much
  * noise; the model's density exp(F / tau), normalised on the panel; samples on their way from pure noise (right) to data (left). tau is
  * the temperature at which the data is most likely: 1 where the energy is a log density, as it is (within 5 %) but for level 0. There a
  * step is small against the noise that has to go, sbar_t being what steps grow with, and so short a chain needs an energy far steeper.
  * CDRL's initializer starts chains at the mean of what is likely, which in a plane full of gaps is often a gap: more steps, softer edges.
- * About 25 seconds a data set on one core.
+ * About 25 seconds a data set on one core; --data checkerboard or rings for one of them. The first picture comes after 8 seconds
+ * and is drawn again as training goes on. Ctrl-C saves PREFIX-NAME.checkpoint and ends; --data NAME --resume goes on.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -23,7 +25,7 @@
 #define SAMPLES 3000                /* at most PANEL * PANEL */
 #define PANEL   96                  /* pixels of a panel, and points of the grid on which the energy is evaluated */
 
-typedef struct plan { drl_form form; int steps, k; double b2; uint64_t seed; const char *prefix; } plan;
+typedef struct plan { drl_ctx *ctx; drl_form form; int steps, k, resume; double b2; uint64_t seed; const char *prefix, *name; plane_draw draw; } plan;
 
 /* exp(F / tau) / Z, Z being the integral over the panel, with the tau under which the data is most likely; its mean log density -> *nats. */
 static drl_status draw_density(drl_ctx *ctx, picture *p, int x, int y, drl_model *model, int t, const float *data, double *tau, double *nats)
@@ -53,13 +55,14 @@ static drl_status draw_density(drl_ctx *ctx, picture *p, int x, int y, drl_model
     return status;
 }
 
-static drl_status run(drl_ctx *ctx, const char *name, plane_draw draw, const plan *how)
+/* The panels of a model: PREFIX-NAME.png. */
+static int panels(void *user, drl_model *model, int last)
 {
     static float data[SAMPLES * 2], x[SAMPLES * 2];
+    const plan *how = (const plan *)user;
+    drl_ctx *ctx = how->ctx;
     picture p = picture_create(LEVELS * (PANEL + 4) + 4, 3 * (PANEL + 4) + 20, 0x303030ffu);
-    drl_model_desc md = plane_model(how->form, how->k, how->b2);
     drl_sample_desc sd;
-    drl_model *model = NULL;
     drl_sampler *sampler = NULL;
     drl_status status;
     char text[1024];
@@ -67,49 +70,78 @@ static drl_status run(drl_ctx *ctx, const char *name, plane_draw draw, const pla
     memset(&sd, 0, sizeof sd);
     sd.count = SAMPLES;
     sd.seed = how->seed;
-    status = drl_model_create(ctx, &md, how->seed, &model);
-    if (status == DRL_OK) status = plane_train(ctx, model, name, draw, DRL_OBJECTIVE_RECOVERY, how->steps, how->form == DRL_FORM_DRL ? 7e-4f : 5e-4f, how->seed);
-    if (status == DRL_OK) status = drl_sampler_create(model, &sd, &sampler);
+    status = drl_sampler_create(model, &sd, &sampler);
     for (t = LEVELS - 1; t >= 0 && status == DRL_OK; --t) {
         const drl_schedule *s = drl_model_schedule(model);
         int left = 4 + t * (PANEL + 4);
         double tau = 1, nats = 0;
-        plane_noisy(ctx, draw, s, t, 7, SAMPLES, data);
+        plane_noisy(ctx, how->draw, s, t, 7, SAMPLES, data);
         status = drl_sampler_run(sampler, how->k);             /* one level: from x_{t+1} to x_t */
         if (status == DRL_RUNNING) status = DRL_OK;
         for (i = 0; i < SAMPLES && status == DRL_OK; ++i) status = drl_sampler_image(sampler, i, x + 2 * i);
         if (status == DRL_OK) status = draw_density(ctx, &p, left, PANEL + 8, model, t, data, &tau, &nats);
         picture_points(&p, left, 4, PANEL, data, SAMPLES, plane_window(s, t));
         picture_points(&p, left, 2 * PANEL + 12, PANEL, x, SAMPLES, plane_window(s, t));
-        printf("%s, level %d: tau %.2f, mean log density of the data %.3f\n", name, t, tau, nats);
+        if (last) printf("%s, level %d: tau %.2f, mean log density of the data %.3f\n", how->name, t, tau, nats);
         snprintf(text, sizeof text, "t=%d tau=%.1f", t, tau);
         picture_text(&p, left + 2, 3 * PANEL + 18, text, 0xffffffffu, 2);
     }
-    if (snprintf(text, sizeof text, "%s-%s", how->prefix, name) >= (int)sizeof text) status = DRL_E_ARGUMENT;
-    if (status != DRL_OK) fprintf(stderr, "%s: %s: %s\n", name, drl_status_text(status), drl_ctx_message(ctx));
-    else if (!picture_save(ctx, &p, text, 0)) status = DRL_E_IO;
+    if (status != DRL_OK) fprintf(stderr, "%s: %s: %s\n", how->name, drl_status_text(status), drl_ctx_message(ctx));
+    else if (!picture_save(ctx, &p, how->prefix, !last)) status = DRL_E_IO;
     drl_sampler_destroy(sampler);
-    drl_model_destroy(model);
     picture_destroy(&p);
+    return status == DRL_OK;
+}
+
+/* DRL_RUNNING: stopped by Ctrl-C. */
+static drl_status run(const char *name, plane_draw draw, const plan *first)
+{
+    plan how = *first;
+    drl_model_desc md = plane_model(how.form, how.k, how.b2);
+    training t = plane_training(how.ctx, &md, name, draw, DRL_OBJECTIVE_RECOVERY, how.steps, how.form == DRL_FORM_DRL ? 7e-4f : 5e-4f, how.seed);
+    drl_status status;
+    char prefix[1024];
+    how.name = name;
+    how.draw = draw;
+    how.prefix = t.prefix = prefix;
+    if (snprintf(prefix, sizeof prefix, "%s-%s", first->prefix, name) >= (int)sizeof prefix) { fprintf(stderr, "--out: too long\n"); return DRL_E_ARGUMENT; }
+    t.resume = how.resume;
+    t.picture = panels;
+    t.user = &how;
+    status = training_open(&t);
+    if (status == DRL_OK) status = training_run(&t);
+    if (status != DRL_OK && status != DRL_RUNNING) fprintf(stderr, "%s: %s: %s\n", name, drl_status_text(status), drl_ctx_message(how.ctx));
+    drl_model_destroy(t.model);
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    static const char usage[] = "toy2d [--form drl|cdrl] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+    static const char usage[] = 
+        "toy2d [--form drl|cdrl] [--data checkerboard|rings] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX] [--resume]\n"
+        "      [--threads N] [--isa NAME]\n";
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
-    const char *form = option_text(&o, "--form", "drl");
+    const char *form = option_text(&o, "--form", "drl"), *data = option_text(&o, "--data", NULL);
+    static const char *const names[2] = { "checkerboard", "rings" };
+    static const plane_draw draws[2] = { plane_checkerboard, plane_rings };
     plan p;
-    int failed;
+    drl_status status = DRL_OK;
+    int i;
+    memset(&p, 0, sizeof p);
+    p.ctx = ctx;
     p.form = strcmp(form, "drl") ? DRL_FORM_CDRL : DRL_FORM_DRL;
     p.steps = option_int(&o, "--steps", p.form == DRL_FORM_DRL ? 16000 : 10000);
     p.k = option_int(&o, "--k", p.form == DRL_FORM_DRL ? 6 : 10);
     p.b2 = option_number(&o, "--b2", p.form == DRL_FORM_DRL ? 5e-3 : 3e-3);
     p.seed = (uint64_t)option_int(&o, "--seed", 1);
     p.prefix = option_prefix(&o, "toy2d");
-    if (options_rest(&o, usage) || p.steps < 1 || p.k < 1 || !(p.b2 > 0) || (strcmp(form, "drl") && strcmp(form, "cdrl"))) { fputs(usage, stderr); return 2; }
-    failed = run(ctx, "checkerboard", plane_checkerboard, &p) != DRL_OK || run(ctx, "rings", plane_rings, &p) != DRL_OK;
+    p.resume = option_flag(&o, "--resume");
+    if (options_rest(&o, usage) || p.steps < 1 || p.k < 1 || !(p.b2 > 0) || (strcmp(form, "drl") && strcmp(form, "cdrl")) ||
+        (data && strcmp(data, names[0]) && strcmp(data, names[1]))) { fputs(usage, stderr); return 2; }
+    if (p.resume && !data) { fprintf(stderr, "--resume: --data says which of the two, checkerboard or rings\n"); return 2; }
+    for (i = 0; i < 2 && status == DRL_OK; ++i)
+        if (!data || !strcmp(data, names[i])) status = run(names[i], draws[i], &p);
     drl_ctx_destroy(ctx);
-    return failed;
+    return status != DRL_OK && status != DRL_RUNNING;
 }

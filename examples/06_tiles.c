@@ -15,7 +15,9 @@
  *   PREFIX-inpaint      an image, the half that is shown, and what the model puts into the other half
  *   PREFIX-interpolate  from one sample of a class to another, by turning the noise of one into that of the other
  *   PREFIX-compose      a first class, a second, and both: F(y; c1) + F(y; c2) - F(y); in the last row the first without the second
- * Trains for 10 minutes; the pictures take 10 seconds. After 2500 steps (5 minutes of one core) guided columns have their colours and roughly
+ * Trains for 10 minutes; the pictures take 10 seconds. After 8 seconds, 30, 60, and then every minute it saves PREFIX.safetensors and
+ * PREFIX.checkpoint and draws a first PREFIX-guidance. Ctrl-C saves and ends; the same command with --resume goes on bit for bit.
+ * After 2500 steps (5 minutes of one core) guided columns have their colours and roughly
  * their shapes, and heart + red gives red hearts, though no image of the training is called both. Tiles of 32 x 32 want hours and a --base of 32.
  */
 #define DRL_IMPLEMENTATION
@@ -28,7 +30,6 @@
 #include <math.h>
 
 #define SPRITES   4000
-#define ROLLBACKS 5
 #define COLUMNS   12
 #define ROWS      6
 #define NAME      40
@@ -36,7 +37,7 @@
 static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from which inpainting and sums are drawn again */
 
 static const char usage[] =
-    "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--size N] [--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
+    "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--resume] [--size N] [--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
     "      [--warmup N] [--noise X] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
     "      " DATA_USAGE "\n";
 
@@ -66,42 +67,35 @@ static int class_of(const demo *e, int label, int colour)
     return 1 + (!e->sprites ? label : colour ? SPRITE_SHAPES + label % SPRITE_COLOURS : label / SPRITE_COLOURS);
 }
 
-static int train(demo *e, const drl_train_desc *td, int steps, double minutes)
+/* Images and classes of a step. */
+static drl_status images(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels)
 {
-    drl_trainer *trainer = NULL;
-    drl_train_report report;
-    float *x0 = (float *)malloc((size_t)td->batch * e->size * sizeof *x0);
-    int *labels = (int *)malloc((size_t)td->batch * sizeof *labels), i, rollbacks = 0, failed = 1;
-    double start = seconds_now(), shown = start, now = start, done = 0;
-    if (!x0 || !labels) { fprintf(stderr, "out of memory for a batch\n"); return 1; }
-    if (drl_trainer_create(e->model, td, &trainer) != DRL_OK) return fail(e->ctx, "trainer");
-    while (done < 1) {
-        drl_rng rng = drl_trainer_rng(trainer);
-        drl_status status = drl_dataset_batch(e->ctx, &e->data, &rng, td->batch, e->d.height, e->d.width, x0, labels);
-        for (i = 0; i < td->batch; ++i) labels[i] = class_of(e, labels[i], drl_rng_below(&rng, 3) == 0);     /* shapes take longer to learn than colours */
-        drl_trainer_set_rate(trainer, done < 0.5 ? 1 : 2 - 2 * done);       /* constant, then falling to zero */
-        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, labels, &report);
-        if (status == DRL_E_DIVERGED && rollbacks++ < ROLLBACKS) {
-            fprintf(stderr, "%s\ngoing back, with half the learning rate\n", drl_ctx_message(e->ctx));
-            drl_ctx_clear(e->ctx);
-            drl_trainer_rollback(trainer);
-            continue;
-        }
-        if (status != DRL_OK) { fail(e->ctx, "training"); goto end; }
-        now = seconds_now();
-        done = steps ? (double)report.step / steps : (now - start) / (minutes * 60);
-        if (now - shown > 15 || done >= 1) {
-            shown = now;
-            printf("step %lu  loss %+.3f  initializer %.1f  %.2f steps/s  %.0f %%\n", (unsigned long)report.step, report.loss, report.initializer_loss, (double)report.step / (now - start), 100 * done);
-            fflush(stdout);
-        }
-    }
-    failed = drl_trainer_swap_average(trainer) != DRL_OK ? fail(e->ctx, "averaging") : 0;       /* for good: it draws better than the weights */
-end:
-    drl_trainer_destroy(trainer);
-    free(x0);
-    free(labels);
-    return failed;
+    const demo *e = (const demo *)user;
+    drl_status status = drl_dataset_batch(ctx, &e->data, rng, n, e->d.height, e->d.width, x0, labels);
+    int i;
+    for (i = 0; i < n; ++i)                 /* shapes take longer to learn than colours */
+        labels[i] = class_of(e, labels[i], drl_rng_below(rng, 3) == 0);
+    return status;
+}
+
+static int early(void *user, drl_model *model, int last);
+
+/* Makes e->model, or has it from the checkpoint, and everything that trains it. */
+static drl_status open_training(demo *e, training *t)
+{
+    drl_status status;
+    t->ctx = e->ctx;
+    t->name = "training";
+    t->prefix = e->prefix;
+    t->seed = e->seed;
+    t->model_desc = e->d;
+    t->run.source = images;
+    t->picture = early;
+    t->user = e;
+    status = training_open(t);
+    e->model = t->model;
+    if (status == DRL_OK) drl_model_describe(e->model, &e->d);
+    return status;
 }
 
 /* Saves rows of images under headings, a name beside each row. What is transparent shows grey. */
@@ -126,23 +120,33 @@ static int sheet(const demo *e, const char *kind, int rows, int columns, char (*
     return !ok;
 }
 
-static int draw_guidance(demo *e)
+/* The first `rows` of five weights; 0 when Ctrl-C was heard, or a failure said what it was. */
+static int draw_guidance(demo *e, drl_model *model, int rows)
 {
     static const float weight[] = { 0, 0.5f, 1, 2, 4 };
     char head[COLUMNS][NAME], row[5][NAME];
     int label[COLUMNS], columns = e->d.classes < COLUMNS ? e->d.classes : COLUMNS, i;
     drl_sample_desc how;
+    drl_status status = DRL_OK;
     memset(&how, 0, sizeof how);
     how.count = columns;
     how.seed = e->seed;                                         /* the same noise in every row */
     how.labels = label;
     for (i = 0; i < columns; ++i) { label[i] = i + 1; strcpy(head[i], e->name[i + 1]); }
-    for (i = 0; i < 5; ++i) {
+    for (i = 0; i < rows && status == DRL_OK; ++i) {
         how.guidance = weight[i];
         snprintf(row[i], NAME, "w = %g", (double)weight[i]);
-        if (drl_sample(e->model, &how, e->images + (size_t)(i * columns) * e->size) != DRL_OK) return fail(e->ctx, "guidance");
+        status = drl_sample(model, &how, e->images + (size_t)(i * columns) * e->size);
+        if (rows == 5 && training_stop) return 1;
     }
-    return sheet(e, "guidance", 5, columns, head, row);
+    return status == DRL_OK ? sheet(e, "guidance", rows, columns, head, row) : fail(e->ctx, "guidance");
+}
+
+/* While it trains: a sample of each class with two weights. */
+static int early(void *user, drl_model *model, int last)
+{
+    demo *e = (demo *)user;
+    return (last && !training_stop) || !draw_guidance(e, model, 2);
 }
 
 /* Mean difference of a pixel and its right neighbour, columns `left` and left + 1. */
@@ -189,7 +193,8 @@ static int draw_inpaint(demo *e)
             label[i] = given;
         }
         strcpy(row[r], e->name[given]);
-        if (sample_again(e->ctx, e->model, &how, again, out + 2 * e->size) != DRL_OK) failed = fail(e->ctx, "inpainting");
+        if (training_stop) failed = 1;
+        else if (sample_again(e->ctx, e->model, &how, again, out + 2 * e->size) != DRL_OK) failed = fail(e->ctx, "inpainting");
         for (i = 0; i < ACROSS && !failed; ++i) {
             const float *image = out + (size_t)i * e->size;
             if (i == 1) continue;
@@ -222,6 +227,7 @@ static int draw_interpolate(demo *e)
         between.to = 2 * r + 1;
         for (i = 0; i < ACROSS; ++i) label[i] = 1 + r % e->d.classes;
         strcpy(row[r], e->name[label[0]]);
+        if (training_stop) return 1;
         if (drl_sample(e->model, &how, e->images + (size_t)(r * ACROSS) * e->size) != DRL_OK) return fail(e->ctx, "interpolation");
     }
     return sheet(e, "interpolate", ROWS, ACROSS, head, row);
@@ -243,6 +249,7 @@ static int draw_sum(demo *e, const float *weight, const int *label, int terms, i
         term[i].use_label = 1;
         term[i].label = label[i];
     }
+    if (training_stop) return 1;
     status = drl_sum_create(e->ctx, term, terms, &sum);
     energy = drl_sum_energy(sum);
     memset(&how, 0, sizeof how);
@@ -300,12 +307,13 @@ int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     static demo e;
+    training t;
     drl_train_desc td;
+    drl_status status = DRL_OK;
     drl_dataset *loaded = NULL;
     const char *files[8], *file, *names, *from;
     drl_dataset_desc files_desc;
     drl_dataset shrunk;
-    char path[1024];
     int file_count = 0, steps, size, classes, failed;
     double minutes, start;
 
@@ -320,7 +328,9 @@ int main(int argc, char **argv)
     names = option_text(&o, "--names", NULL);
     from = option_text(&o, "--model", NULL);
     steps = option_int(&o, "--steps", 0);
-    minutes = option_number(&o, "--minutes", 10);
+    minutes = option_number(&o, "--minutes", 0);
+    memset(&t, 0, sizeof t);
+    t.resume = option_flag(&o, "--resume");
     size = option_int(&o, "--size", 0);
     e.d.form = DRL_FORM_CDRL;
     e.d.base = option_int(&o, "--base", 16);
@@ -337,7 +347,10 @@ int main(int argc, char **argv)
     e.prefix = option_prefix(&o, "tiles");
     if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
     if (steps < 0) { fprintf(stderr, "--steps %d: 1 or more, or none\n", steps); return 2; }
-    if (td.batch < 1 || minutes <= 0) { fprintf(stderr, "--batch %d, --minutes %g: more than 0 is needed\n", td.batch, minutes); return 2; }
+    if (td.batch < 1 || !(minutes >= 0) || (steps && minutes > 0)) {
+        fprintf(stderr, "--batch %d, --minutes %g, --steps %d: more than 0, and one of the latter two\n", td.batch, minutes, steps);
+        return 2;
+    }
 
     if (!file_count) {
         if (!sprites_create(1, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
@@ -363,7 +376,11 @@ int main(int argc, char **argv)
         e.d.width = size ? size : (e.data.width + 7) / 8 * 8;
         e.d.channels = e.data.channels;
         e.d.classes = classes;
-        if (drl_model_create(e.ctx, &e.d, e.seed, &e.model) != DRL_OK) return fail(e.ctx, "model");
+        t.train_desc = td;
+        t.run.steps = (uint64_t)steps;
+        t.run.seconds = 60 * minutes;
+        if (!steps && !(minutes > 0) && !t.resume) t.run.seconds = 600;     /* a resumed run knows its end */
+        if (open_training(&e, &t) != DRL_OK) return fail(e.ctx, t.resume ? "--resume" : "model");
     }
     drl_model_describe(e.model, &e.d);
     if (e.d.classes != classes || e.d.channels != e.data.channels || e.d.height < e.data.height || e.d.width < e.data.width) {
@@ -380,18 +397,21 @@ int main(int argc, char **argv)
            (unsigned long)drl_net_params_size(drl_model_net(e.model)), e.d.initializer > 0 ? (unsigned long)drl_net_params_size(drl_model_initializer(e.model)) : 0ul, e.d.steps > 0 ? e.d.steps : 0,
            drl_isa_name(drl_ctx_isa(e.ctx)), drl_ctx_threads(e.ctx));
 
-    if (!from) {
-        if (train(&e, &td, steps, minutes)) return 1;
-        if (snprintf(path, sizeof path, "%s.safetensors", e.prefix) >= (int)sizeof path || drl_model_save(e.model, path) != DRL_OK) return fail(e.ctx, e.prefix);
-        printf("wrote %s\n", path);
-    }
+    training_catch();
+    if (!from) status = training_run(&t);
+    if (status == DRL_RUNNING) return 0;
+    if (status != DRL_OK) return fail(e.ctx, "training");
     if (e.sprites) {                                            /* half images of sprites that it has not seen */
         sprites_destroy(&e.data);
         if (!sprites_create(2, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
     }
     start = seconds_now();
-    failed = draw_guidance(&e) || draw_inpaint(&e) || draw_interpolate(&e) || draw_compose(&e);
-    printf("four pictures in %.1f s\n", seconds_now() - start);
+    failed = draw_guidance(&e, e.model, 5) || draw_inpaint(&e) || draw_interpolate(&e) || draw_compose(&e);
+    if (!training_stop) printf("four pictures in %.1f s\n", seconds_now() - start);
+    else {
+        printf("stopped; --model %s%s draws all pictures again\n", from ? from : e.prefix, from ? "" : ".safetensors");
+        failed = 0;
+    }
     free(e.images);
     data_free(&shrunk);
     drl_model_destroy(e.model);

@@ -136,7 +136,7 @@ int main(int argc, char **argv)
     float *x;
     rule r;
     picture p;
-    int steps;
+    int steps, resume;
     double minutes;
     memset(&d, 0, sizeof d);
     memset(&r, 0, sizeof r);
@@ -147,7 +147,8 @@ int main(int argc, char **argv)
     r.palette = option_flag(&o, "--palette");
     r.strength = (float)option_number(&o, "--strength", 1);
     steps = option_int(&o, "--steps", 0);
-    minutes = option_number(&o, "--minutes", 1);
+    resume = option_flag(&o, "--resume");
+    minutes = option_number(&o, "--minutes", resume ? 0 : 1);
     how.count = COUNT;
     how.seed = (uint64_t)option_int(&o, "--seed", 1);
     d.height = d.width = SPRITE_SIZE;
@@ -158,15 +159,15 @@ int main(int argc, char **argv)
     d.trainable = 1;
     if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
     if (steps < 0) { fprintf(stderr, "--steps %d: 1 or more, or none\n", steps); return 2; }
-    if (!(r.strength >= 0) || minutes <= 0) { fprintf(stderr, "--strength %g, --minutes %g: out of range\n", (double)r.strength, minutes); return 2; }
+    if (!(r.strength >= 0) || !(minutes >= 0)) { fprintf(stderr, "--strength %g, --minutes %g: out of range\n", (double)r.strength, minutes); return 2; }
 
     if (file) {
         d.batch = COUNT < 32 ? COUNT : 32;
         d.trainable = 0;
         status = drl_model_load(ctx, file, &d, &model);
     } else {
-        status = drl_model_create(ctx, &d, how.seed, &model);
-        if (status == DRL_OK) status = sprites_train(ctx, model, steps, minutes, how.seed);
+        status = sprites_model(ctx, &d, steps, minutes, how.seed, prefix, resume, &model);
+        if (status == DRL_RUNNING) return 0;
     }
     if (status == DRL_OK) status = drl_model_describe(model, &d);
     if (status != DRL_OK || d.channels > 4) { fprintf(stderr, "%s: %s\n", file ? file : "training", status == DRL_OK ? "not images of 1 to 4 channels" : drl_ctx_message(ctx)); return 1; }

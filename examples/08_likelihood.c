@@ -131,8 +131,10 @@ int main(int argc, char **argv)
     if (!x || !y) { fprintf(stderr, "out of memory\n"); return 1; }
     if (file) status = drl_model_load(ctx, file, NULL, &model);
     else {
-        status = drl_model_create(ctx, &md, path.seed, &model);
-        if (status == DRL_OK) status = plane_train(ctx, model, data, draws[which], DRL_OBJECTIVE_RECOVERY, steps, 7e-4f, path.seed);
+        training run = plane_training(ctx, &md, data, draws[which], DRL_OBJECTIVE_RECOVERY, steps, 7e-4f, path.seed);
+        status = training_open(&run);
+        if (status == DRL_OK) status = training_run(&run);
+        model = run.model;
         if (status == DRL_OK && save) status = drl_model_save(model, save);
     }
     if (status == DRL_OK) status = drl_model_describe(model, &md);
@@ -141,12 +143,13 @@ int main(int argc, char **argv)
         return 2;
     }
     printf("%5s %10s %19s %19s %8s %20s %9s %8s\n", "level", "log Z grid", "forward", "reverse", "gap", "log p of the data", "its own", "KL");
-    for (t = 0; t < md.levels && status == DRL_OK; ++t) status = level(ctx, model, draws[which], t, &path, y, x);
-    if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));
+    for (t = 0; t < md.levels && status == DRL_OK && !training_stop; ++t) status = level(ctx, model, draws[which], t, &path, y, x);
+    if (training_stop) printf("stopped after %d of %d levels\n", t, md.levels);
+    else if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));
     else printf("%d chains of %d temperatures each way, %d test points: %.0f s in all\n", path.count, path.steps, POINTS, seconds_now() - start);
     free(x);
     free(y);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);
-    return status != DRL_OK;
+    return status != DRL_OK && !training_stop;
 }

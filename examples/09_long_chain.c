@@ -29,6 +29,7 @@
 
 #define ROWS  5
 #define EVERY 1000                  /* steps from checkpoint to checkpoint */
+#define SLICE 20                    /* steps between two looks at Ctrl-C */
 
 static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel langevin|mala|hmc] [--steps N] [--step X] [--count N] [--resume]\n"
                             "           [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
@@ -149,6 +150,26 @@ static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float 
     return status == DRL_RUNNING ? DRL_OK : status;
 }
 
+/* The picture: a row for each snapshot so far. */
+static int draw_rows(const run *r, const drl_model_desc *d, int count, const char *prefix, int quiet)
+{
+    int columns = count < 16 ? count : 16, k = d->height < 24 ? 4 : 2, saved, i, c;
+    picture p = picture_create(columns * (d->width * k + 2) + 2, r->taken * (d->height * k + 14), 0x303030ffu);
+    char text[64];
+    for (i = 0; i < r->taken; ++i) {
+        const float *row = r->rows + (size_t)i * r->floats;
+        snprintf(text, sizeof text, "%d steps", (int)r->at[i]);
+        picture_text(&p, 2, i * (d->height * k + 14) + 2, text, 0xffffffffu, 2);
+        for (c = 0; c < columns; ++c)
+            picture_image(&p, 2 + c * (d->width * k + 2), i * (d->height * k + 14) + 14, row + (size_t)c * (r->floats / (size_t)count),
+                          d->height, d->width, d->channels, k);
+    }
+    picture_flatten(&p, 0x606060ffu);
+    saved = picture_save(r->ctx, &p, prefix, quiet);
+    picture_destroy(&p);
+    return saved;
+}
+
 static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
 
 int main(int argc, char **argv)
@@ -157,9 +178,9 @@ int main(int argc, char **argv)
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     const char *prefix = option_prefix(&o, "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
-    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), goes_on = option_flag(&o, "--resume"), words, level, above, k, i, columns;
+    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), goes_on = option_flag(&o, "--resume"), words, level, above, k, i;
     double minutes = option_number(&o, "--minutes", 1), start;
-    char name[1024], text[64];
+    char name[1024];
     drl_model *model = NULL;
     drl_model_desc d;
     drl_mcmc_desc md;
@@ -167,7 +188,6 @@ int main(int argc, char **argv)
     drl_energy e;
     drl_status status = DRL_OK;
     float *y, *x_next;
-    picture p;
     run r;
     memset(&r, 0, sizeof r);
     memset(&d, 0, sizeof d);
@@ -191,9 +211,8 @@ int main(int argc, char **argv)
         d.steps = 15;
         d.b2 = 4e-4;
         d.trainable = 1;
-        status = drl_model_create(ctx, &d, md.seed, &model);
-        if (status == DRL_OK) status = sprites_train(ctx, model, 0, minutes, md.seed);
-        if (status == DRL_OK) status = drl_model_save(model, name);
+        status = sprites_model(ctx, &d, 0, minutes, md.seed, prefix, 0, &model);
+        if (status == DRL_RUNNING) { printf("give it %s, and it is not trained again\n", name); return 0; }
     }
     if (status != DRL_OK) return fail(ctx, words ? argv[1] : name);
     drl_model_describe(model, &d);
@@ -227,18 +246,28 @@ int main(int argc, char **argv)
         if (status != DRL_OK) { fprintf(stderr, "%s: %s %s\n", r.path, drl_status_text(status), drl_ctx_message(ctx)); return 1; }
     }
     if (!goes_on && snapshot(&r, 0) != DRL_OK) return fail(ctx, "the way down");
+    if (!draw_rows(&r, &d, md.count, prefix, 0)) return 1;      /* what there is already */
     start = seconds_now();
     printf("%8s %14s %10s %9s %11s %9s %8s\n", "step", "mean F", "deviation", "accept", "step size", "divergent", "seconds");
     print_report(&r, md.count, start);
     drl_mcmc_look(r.chains, &now);
-    while (now.step < steps && status == DRL_OK) {
+    training_catch();
+    while (now.step < steps && status == DRL_OK && !training_stop) {
         int stop = next_stop(now.step, steps);
+        if (stop > now.step + SLICE) stop = now.step + SLICE;   /* so that Ctrl-C is heard */
         status = drl_mcmc_run(r.chains, stop - now.step);
         drl_mcmc_look(r.chains, &now);
         if (status != DRL_OK) break;
-        for (i = 0; i < ROWS; ++i) if (stop == marks[i]) status = snapshot(&r, stop);
+        for (i = 0; i < ROWS; ++i) if (stop == marks[i]) {
+            status = snapshot(&r, stop);
+            if (status == DRL_OK && !draw_rows(&r, &d, md.count, prefix, 1)) status = DRL_E_IO;
+        }
         if (is_mark(stop) || stop == steps) print_report(&r, md.count, start);
         if (status == DRL_OK && (stop == steps || stop % EVERY == 0)) status = checkpoint(&r);
+    }
+    if (status == DRL_OK && training_stop && now.step < steps) {
+        status = checkpoint(&r);
+        printf("stopped after %d of %d steps; the same command with --resume goes on\n", now.step, steps);
     }
     if (r.at[r.taken - 1] != now.step) {
         drl_status last = snapshot(&r, now.step);
@@ -246,19 +275,7 @@ int main(int argc, char **argv)
     }
     if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));        /* what there is can be seen all the same */
 
-    columns = md.count < 16 ? md.count : 16;
-    k = d.height < 24 ? 4 : 2;
-    p = picture_create(columns * (d.width * k + 2) + 2, r.taken * (d.height * k + 14), 0x303030ffu);
-    for (i = 0; i < r.taken; ++i) {
-        const float *row = r.rows + (size_t)i * r.floats;
-        int c;
-        snprintf(text, sizeof text, "%d steps", (int)r.at[i]);
-        picture_text(&p, 2, i * (d.height * k + 14) + 2, text, 0xffffffffu, 2);
-        for (c = 0; c < columns; ++c) picture_image(&p, 2 + c * (d.width * k + 2), i * (d.height * k + 14) + 14, row + (size_t)c * e.size, d.height, d.width, d.channels, k);
-    }
-    picture_flatten(&p, 0x606060ffu);
-    if (!picture_save(ctx, &p, prefix, 0)) status = DRL_E_IO;
-    picture_destroy(&p);
+    if (!draw_rows(&r, &d, md.count, prefix, 0)) status = DRL_E_IO;
     free(y); free(x_next); free(r.rows);
     drl_mcmc_destroy(r.chains);
     drl_model_destroy(model);

@@ -164,9 +164,8 @@ int main(int argc, char **argv)
     if (!words) {
         md.height = md.width = SPRITE_SIZE; md.channels = 4; md.base = 16; md.trainable = 1;
         md.schedule = DRL_SCHEDULE_T1K; md.smooth = md.no_spectral = 1;
-        status = drl_model_create(ctx, &md, path.seed, &model);
-        if (status == DRL_OK) status = sprites_train(ctx, model, steps, minutes, path.seed);
-        if (status == DRL_OK) status = drl_model_save(model, name);
+        status = sprites_model(ctx, &md, steps, minutes, path.seed, prefix, 0, &model);
+        if (status == DRL_RUNNING) { printf("give it %s, and it is not trained again\n", name); return 0; }
         if (status != DRL_OK) return fail(ctx, name);
     }
     drl_model_describe(model, &md);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include "options.h"
+#include "picture.h"
+#include "training.h"
 
 #define PLANE_RANGE 2.0f            /* all data fill [-2, 2]^2: level 1 has noise 0.32, which is then less than a square or a gap */
 #define PLANE_BATCH 64
@@ -92,42 +94,25 @@ static inline drl_model_desc plane_model(drl_form form, int steps, double b2)
     return d;
 }
 
-/* Trains with fresh points each step, and leaves the averaged weights. The rate falls to zero over the last two thirds: that is what makes a board crisp. */
-static inline drl_status plane_train(drl_ctx *ctx, drl_model *model, const char *name, plane_draw draw, drl_objective objective, int steps, float rate, uint64_t seed)
+/* A run with fresh points each step. The rate falls to zero over the last two thirds: that is what makes a board crisp. */
+static inline training plane_training(drl_ctx *ctx, const drl_model_desc *model, const char *name, plane_draw draw,
+                                      drl_objective objective, int steps, float rate, uint64_t seed)
 {
-    drl_trainer *trainer = NULL;
-    drl_train_report report;
-    drl_train_desc d;
-    drl_status status;
-    double start = seconds_now();
-    int i, k, rollbacks = 0;
-    memset(&d, 0, sizeof d);
-    d.seed = seed;
-    d.batch = PLANE_BATCH;
-    d.learning_rate = rate;
-    d.warmup = 200;
-    d.data_noise = (float)PLANE_NOISE;
-    d.objective = objective;
-    status = drl_trainer_create(model, &d, &trainer);
-    for (i = 0; i < steps && status == DRL_OK; ++i) {
-        drl_rng rng = drl_trainer_rng(trainer);
-        float x0[2 * PLANE_BATCH];
-        double left = 1.5 * (1 - (double)i / steps);
-        for (k = 0; k < PLANE_BATCH; ++k) draw(&rng, x0 + 2 * k);
-        status = drl_trainer_set_rate(trainer, left < 1 ? left : 1);
-        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
-        if (status == DRL_E_DIVERGED && rollbacks++ < 20) {             /* back to the last good state, at half the rate */
-            printf("\n%s\n", drl_ctx_message(ctx));
-            drl_ctx_clear(ctx);
-            status = drl_trainer_rollback(trainer);
-        } else if (status == DRL_OK && (i + 1) % 100 == 0) {
-            printf("\r%s: step %d of %d, loss %+.4f, %.0f s ", name, i + 1, steps, report.loss, seconds_now() - start);
-            fflush(stdout);
-        }
-    }
-    if (status == DRL_OK) status = drl_trainer_swap_average(trainer);
-    drl_trainer_destroy(trainer);
-    printf("\n");
-    return status;
+    training t;
+    memset(&t, 0, sizeof t);
+    t.ctx = ctx;
+    t.name = name;
+    t.seed = t.train_desc.seed = seed;
+    t.model_desc = *model;
+    t.train_desc.batch = PLANE_BATCH;
+    t.train_desc.learning_rate = rate;
+    t.train_desc.warmup = 200;
+    t.train_desc.data_noise = (float)PLANE_NOISE;
+    t.train_desc.objective = objective;
+    t.run.steps = (uint64_t)steps;
+    t.run.fall = 2.0 / 3;
+    t.run.rollbacks = 20;
+    t.points = draw;
+    return t;
 }
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "options.h"
+#include "picture.h"
+#include "training.h"
 
 enum { SPRITE_HEART, SPRITE_GEM, SPRITE_POTION, SPRITE_SWORD, SPRITE_STAR, SPRITE_SHAPES };
 enum { SPRITE_RED, SPRITE_YELLOW, SPRITE_GREEN, SPRITE_BLUE, SPRITE_PURPLE, SPRITE_COLOURS };
@@ -202,41 +204,54 @@ static inline void sprites_destroy(drl_dataset *ds) { free((void *)(uintptr_t)ds
 
 #define SPRITE_NOISE 0.05f          /* on the images */
 
-/* The loop of 02_train_images.c without its comforts, for so many steps, or, if that is zero, minutes; leaves the averaged weights. */
-static inline drl_status sprites_train(drl_ctx *ctx, drl_model *model, int steps, double minutes, uint64_t seed)
+/* A run on sprites, for so many steps, or, if that is zero, minutes; resumed, without either, to its end. The data set is made
+ * here, and is the caller's to destroy. Returns 0 without memory. */
+static inline int sprites_training(drl_ctx *ctx, const drl_model_desc *model, int steps, double minutes, uint64_t seed,
+                                   drl_dataset *sprites, training *t)
 {
-    static float x0[16 * SPRITE_BYTES];
+    memset(t, 0, sizeof *t);
+    if (!sprites_create(1, 2000, sprites)) return 0;
+    t->ctx = ctx;
+    t->name = "training";
+    t->data = sprites;
+    t->seed = t->train_desc.seed = seed;
+    t->model_desc = *model;
+    t->train_desc.batch = 16;
+    t->train_desc.learning_rate = 1e-3f;
+    t->train_desc.warmup = 50;
+    t->train_desc.data_noise = SPRITE_NOISE;
+    if (model->schedule == DRL_SCHEDULE_T1K) {
+        t->train_desc.objective = DRL_OBJECTIVE_SCORE;
+        t->train_desc.beta1 = 0.9f;
+    }
+    t->run.steps = (uint64_t)steps;
+    t->run.seconds = steps ? 0 : 60 * minutes;
+    return 1;
+}
+
+/* The picture that such a run draws: user is its training. */
+static inline int sprites_picture(void *user, drl_model *model, int last)
+{
+    const training *t = (const training *)user;
+    return training_grid(t->ctx, model, t->prefix, last);
+}
+
+/* For the examples that need some model: trains one, saves it as PREFIX.safetensors, leaves it in *model. A run that Ctrl-C stops
+ * is saved, too, and then DRL_RUNNING. */
+static inline drl_status sprites_model(drl_ctx *ctx, const drl_model_desc *desc, int steps, double minutes, uint64_t seed,
+                                       const char *prefix, int resume, drl_model **model)
+{
     drl_dataset sprites;
-    drl_model_desc md;
-    drl_train_desc td;
-    drl_train_report report;
-    drl_trainer *trainer = NULL;
+    training t;
     drl_status status;
-    double start = seconds_now(), done = 0;
-    if (!sprites_create(1, 2000, &sprites)) return DRL_E_MEMORY;
-    memset(&td, 0, sizeof td);
-    memset(&report, 0, sizeof report);
-    td.batch = 16;
-    td.seed = seed;
-    td.learning_rate = 1e-3f;
-    td.warmup = 50;
-    td.data_noise = SPRITE_NOISE;
-    drl_model_describe(model, &md);
-    if (md.schedule == DRL_SCHEDULE_T1K) {
-        td.objective = DRL_OBJECTIVE_SCORE;
-        td.beta1 = 0.9f;
-    }
-    status = drl_trainer_create(model, &td, &trainer);
-    while (status == DRL_OK && done < 1) {
-        drl_rng rng = drl_trainer_rng(trainer);
-        status = drl_dataset_batch(ctx, &sprites, &rng, td.batch, SPRITE_SIZE, SPRITE_SIZE, x0, NULL);
-        if (status == DRL_OK) status = drl_trainer_set_rate(trainer, done < 0.5 ? 1 : 2 - 2 * done);
-        if (status == DRL_OK) status = drl_trainer_step(trainer, x0, NULL, &report);
-        done = steps ? (double)report.step / steps : (seconds_now() - start) / (minutes * 60);
-    }
-    if (status == DRL_OK) status = drl_trainer_swap_average(trainer);       /* for good: the average draws better */
-    printf("trained for %lu steps, %.0f s\n", (unsigned long)report.step, seconds_now() - start);
-    drl_trainer_destroy(trainer);
+    if (!sprites_training(ctx, desc, steps, minutes, seed, &sprites, &t)) return DRL_E_MEMORY;
+    t.prefix = prefix;
+    t.resume = resume;
+    t.picture = sprites_picture;
+    t.user = &t;
+    status = training_open(&t);
+    if (status == DRL_OK) status = training_run(&t);
+    *model = t.model;
     sprites_destroy(&sprites);
     return status;
 }

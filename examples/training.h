@@ -1,0 +1,245 @@
+/* training.h - what programs have around drl_train: Ctrl-C, going on from a checkpoint, lines of progress, and pictures
+ * while it learns. Include it after drl.h, options.h and picture.h. */
+#ifndef TRAINING_H
+#define TRAINING_H
+#include <signal.h>
+#if defined(_WIN32)
+#include <io.h>
+#define training_terminal() _isatty(1)
+#elif defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#define training_terminal() isatty(1)
+#else
+#define training_terminal() 0
+#endif
+
+#define TRAINING_GRID 64                    /* samples of a picture */
+
+/* Set by Ctrl-C, and by SIGTERM. The second one ends the program at once. */
+static volatile sig_atomic_t training_stop = 0;
+
+static inline void training_signal(int number)
+{
+    if (training_stop) _Exit(128 + number);
+    training_stop = 1;
+    signal(number, training_signal);        /* some systems forget the handler when it is called */
+}
+
+static inline void training_catch(void)
+{
+    signal(SIGINT, training_signal);
+    signal(SIGTERM, training_signal);
+}
+
+/* One run, from its description to a model. Fill in the first part, all zeros where nothing is said. */
+typedef struct training {
+    drl_ctx *ctx;
+    const char *name;                       /* in front of the lines of progress; NULL: none are printed */
+    const char *prefix;                     /* of PREFIX.checkpoint and PREFIX.safetensors; NULL: nothing is written */
+    int resume;                             /* nonzero: go on from PREFIX.checkpoint */
+    int every;                              /* also save every so many steps */
+    uint64_t seed;                          /* of the first weights */
+    drl_model_desc model_desc;
+    drl_train_desc train_desc;
+    drl_run_desc run;                       /* steps or seconds, fall, rollbacks, and `source` if there is one */
+    const drl_dataset *data;                /* where images come from: this, */
+    void (*points)(drl_rng *rng, float *x); /* or vectors of two numbers, one a call, */
+    void *user;                             /* or run.source, which gets this pointer, and so does: */
+    /* Draws with the averaged weights and writes a picture; last is nonzero when the run ends. Returns 0 when it cannot. */
+    int (*picture)(void *user, drl_model *model, int last);
+    /* set by training_open: */
+    drl_model *model;
+    drl_trainer *trainer;
+    int rollbacks;                          /* so far */
+    /* private: */
+    drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
+    double begun, due, shown, seconds_before;
+    uint64_t steps_before;
+    int failed, drawn;
+} training;
+
+/* Writes PREFIX and a suffix; a name that is too long ends the program. */
+static inline const char *training_path(char *path, size_t size, const char *prefix, const char *suffix)
+{
+    if (snprintf(path, size, "%s%s", prefix, suffix) >= (int)size) {
+        fprintf(stderr, "--out %s: too long\n", prefix);
+        exit(2);
+    }
+    return path;
+}
+
+/* drl_sample in steps, so that Ctrl-C is heard: DRL_RUNNING when it was. */
+static inline drl_status training_sample(drl_model *model, const drl_sample_desc *how, float *pixels)
+{
+    drl_sampler *sampler = NULL;
+    drl_status status = drl_sampler_create(model, how, &sampler);
+    size_t size = drl_model_energy(model).size;
+    int i;
+    if (status == DRL_OK)
+        do status = drl_sampler_run(sampler, 1); while (status == DRL_RUNNING && !training_stop);
+    for (i = 0; i < how->count && status == DRL_OK; ++i)
+        status = drl_sampler_image(sampler, i, pixels + (size_t)i * size);
+    drl_sampler_destroy(sampler);
+    return status;
+}
+
+/* A picture of samples, a column for each class: PREFIX.png or .ppm. Early ones are small where samples are dear. */
+static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *prefix, int last)
+{
+    drl_model_desc d;
+    drl_sample_desc how;
+    int labels[TRAINING_GRID], columns, count, i, saved;
+    float *pixels;
+    picture p;
+    drl_model_describe(model, &d);
+    columns = picture_columns(d.classes);
+    count = last || d.levels * (d.steps > 0 ? d.steps : 1) * d.height * d.width <= 200 * 16 * 16 ? TRAINING_GRID : 16;
+    memset(&how, 0, sizeof how);
+    how.count = count / columns ? count / columns * columns : columns;
+    for (i = 0; i < TRAINING_GRID; ++i) labels[i] = 1 + i % columns;
+    if (columns == d.classes) how.labels = labels;
+    how.seed = 1;                           /* the same noise each time: the pictures can be compared */
+    pixels = (float *)malloc((size_t)how.count * drl_model_energy(model).size * sizeof *pixels);
+    if (!pixels || drl_sample(model, &how, pixels) != DRL_OK) {
+        fprintf(stderr, "\npicture: %s\n", pixels ? drl_ctx_message(ctx) : "out of memory");
+        free(pixels);
+        return 0;
+    }
+    p = picture_grid(pixels, how.count, columns, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
+    saved = picture_save(ctx, &p, prefix, 1);
+    picture_destroy(&p);
+    free(pixels);
+    return saved;
+}
+
+static inline int training_failed(const training *t, const char *what)
+{
+    fprintf(stderr, "\n%s: %s\n", what, drl_ctx_message(t->ctx));
+    return 0;
+}
+
+/* The checkpoint, then the model and the picture. The averaged weights draw better than those of the last step: they are
+ * swapped in for the latter two, and out again. */
+static inline int training_save(training *t, int last)
+{
+    char path[1024];
+    int ok = 1;
+    if (t->prefix && drl_trainer_save(t->trainer, training_path(path, sizeof path, t->prefix, ".checkpoint")) != DRL_OK)
+        return training_failed(t, path);
+    drl_trainer_swap_average(t->trainer);
+    if (t->prefix && drl_model_save(t->model, training_path(path, sizeof path, t->prefix, ".safetensors")) != DRL_OK)
+        ok = training_failed(t, path);
+    if (ok && t->picture) ok = t->picture(t->user, t->model, last);
+    drl_trainer_swap_average(t->trainer);
+    if (ok && t->prefix && (last || !t->drawn)) {
+        double spent = seconds_now() - t->begun;
+        if (!last) printf("%s%s so far: %s, after %.0f s\n", training_terminal() ? "\r" : "", t->name ? t->name : "", t->prefix, spent);
+        else printf("wrote %s.safetensors and %s.checkpoint%s\n", t->prefix, t->prefix, t->picture ? ", and drew it" : "");
+        fflush(stdout);
+    }
+    t->drawn = 1;
+    return ok;
+}
+
+static inline void training_progress(training *t, const drl_train_report *r)
+{
+    double now = seconds_now(), spent = r->seconds - t->seconds_before, speed, left, mean[8] = { 0 };
+    int i, terminal = training_terminal();
+    if (!t->name || (now - t->shown < (terminal ? 0.5 : 15))) return;
+    t->shown = now;
+    speed = spent > 0 ? (double)(r->step - t->steps_before) / spent : 0;
+    left = r->total ? (speed > 0 ? (double)(r->total - r->step) / speed : 0) : t->run.seconds - r->seconds;
+    printf("%s%s: step %lu  loss %+.3f  |g| %.2f  ", terminal ? "\r" : "", t->name, (unsigned long)r->step, r->loss, r->grad_norm);
+    if (r->initializer_loss > 0) printf("initializer %.1f  ", r->initializer_loss);
+    if (r->levels <= 8) {
+        printf("f+ - f- per level");
+        for (i = 0; i < r->levels; ++i) printf(" %+.2f", r->level[i].f_pos - r->level[i].f_neg);
+    } else {                                /* eighths of the levels: what is left of the noise, or how far chains go */
+        for (i = 0; i < r->levels; ++i) mean[i * 8 / r->levels] += r->level[i].displacement * 8 / r->levels;
+        printf("r by level");
+        for (i = 0; i < 8; ++i) printf(" %.3f", mean[i]);
+    }
+    printf("  %.2f steps/s  %d:%02d left%s", speed, (int)left / 60, (int)left % 60, terminal ? "   " : "\n");
+    fflush(stdout);
+}
+
+static inline double training_clock(void *user) { (void)user; return seconds_now(); }
+
+static inline int training_step(void *user, const drl_train_report *r)
+{
+    training *t = (training *)user;
+    double now = seconds_now() - t->begun;
+    if (r->diverged) {
+        ++t->rollbacks;
+        if (t->name) fprintf(stderr, "\n%s\ngoing back, with half the learning rate\n", r->diverged);
+        return training_stop;
+    }
+    if (!t->shown) {                        /* the first step: the speed is that of the steps behind it */
+        t->steps_before = r->step;
+        t->seconds_before = r->seconds;
+    }
+    training_progress(t, r);
+    if (now >= t->due || (t->every && r->step % (uint64_t)t->every == 0)) {
+        while (t->due <= seconds_now() - t->begun) t->due = t->due < 30 ? 30 : t->due < 60 ? 60 : t->due + 60;
+        if ((t->prefix || t->picture) && !training_save(t, 0)) return t->failed = 1;
+    }
+    return training_stop;
+}
+
+static inline drl_status training_images(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels)
+{
+    training *t = (training *)user;
+    int i;
+    if (t->source) return t->source(t->user, ctx, rng, n, x0, labels);
+    for (i = 0; i < n; ++i) t->points(rng, x0 + 2 * i);
+    return DRL_OK;
+}
+
+/* Makes the model and its trainer, or has them where the checkpoint was. */
+static inline drl_status training_open(training *t)
+{
+    char path[1024];
+    drl_status status = DRL_OK;
+    if (t->resume) {
+        training_path(path, sizeof path, t->prefix, ".checkpoint");
+        status = drl_checkpoint_describe(t->ctx, path, &t->model_desc, &t->train_desc);
+    }
+    t->model_desc.trainable = 1;
+    t->model_desc.batch = t->train_desc.batch;
+    if (status == DRL_OK) status = drl_model_create(t->ctx, &t->model_desc, t->seed, &t->model);
+    if (status == DRL_OK) status = drl_trainer_create(t->model, &t->train_desc, &t->trainer);
+    if (status == DRL_OK && t->resume) status = drl_trainer_resume(t->trainer, path);
+    if (status == DRL_OK) drl_model_describe(t->model, &t->model_desc);
+    return status;
+}
+
+/* Trains until the run is over (DRL_OK) or somebody asks to stop (DRL_RUNNING), saves, and leaves the averaged weights in
+ * the model. A failure's sentence is in the context. */
+static inline drl_status training_run(training *t)
+{
+    drl_run_desc run = t->run;
+    drl_status status;
+    training_catch();
+    t->source = run.source;
+    if (run.source || t->points) run.source = training_images;
+    run.clock = training_clock;
+    run.on_step = training_step;
+    run.user = t;
+    t->begun = seconds_now();
+    t->due = 8;
+    t->shown = 0;
+    status = drl_train(t->trainer, run.source ? NULL : t->data, &run);
+    if (t->failed) status = DRL_E_IO;
+    if (status == DRL_OK || status == DRL_RUNNING) {
+        if (t->name)
+            printf("\n%s: %s after %lu steps%s\n", t->name, status == DRL_OK ? "done" : "stopped",
+                   (unsigned long)drl_trainer_steps(t->trainer),
+                   status == DRL_OK || !t->prefix ? "" : "; the same command with --resume goes on");
+        if ((t->prefix || t->picture) && !training_save(t, 1)) status = DRL_E_IO;
+        drl_trainer_swap_average(t->trainer);                   /* for good */
+    }
+    drl_trainer_destroy(t->trainer);
+    t->trainer = NULL;
+    return status;
+}
+#endif

@@ -1,0 +1,63 @@
+#!/bin/sh
+# What Ctrl-C leaves: interrupt.sh DIR, where DIR holds the examples and benchmarks, built. Each program here runs until its first picture
+# (or line) is there, which is to take at most 20 seconds of its own time, then gets SIGINT, has to end by itself within 20 seconds with
+# status 0, and what it saved has to be usable. A resumed run ends with the bits of a run that was not interrupted.
+[ $# = 1 ] && [ -d "$1" ] || { echo "interrupt.sh DIR: a folder with the examples and benchmarks, built" >&2; exit 2; }
+dir=$1 passed=0 failed=0
+good() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED $*"; [ -f $dir/int.log ] && tail -n 5 $dir/int.log; }
+
+# seconds of processor time of process $1
+spent() { awk '{ print int(($14 + $15) / 100) }' /proc/$1/stat 2>/dev/null || echo 0; }
+# interrupt WHAT-APPEARS PROGRAM ARGUMENTS...: a file of this name, or "line TEXT" in what it prints
+interrupt() {
+    sign=$1 program=$2
+    shift 2
+    case $sign in line*) ;; *) rm -f "$sign".png "$sign".ppm;; esac
+    "$dir/$program" "$@" > $dir/int.log 2>&1 &
+    pid=$!
+    while kill -0 $pid 2>/dev/null; do
+        case $sign in
+            line*) grep -q "${sign#line }" $dir/int.log && break;;
+            *) [ -s "$sign.png" ] || [ -s "$sign.ppm" ] && break;;
+        esac
+        [ "$(spent $pid)" -le 20 ] || { bad "$program: nothing to see after 20 seconds"; kill -9 $pid; wait $pid 2>/dev/null; return 1; }
+        sleep 0.2
+    done
+    sleep 0.5
+    kill -INT $pid 2>/dev/null || { wait $pid; bad "$program $*: over before it could be interrupted, status $?"; return 1; }
+    i=0
+    while kill -0 $pid 2>/dev/null && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
+    kill -9 $pid 2>/dev/null && { bad "$program: does not end"; return 1; }
+    wait $pid
+    status=$?
+    grep -q "stopped" $dir/int.log && [ $status = 0 ] || { bad "$program $*: status $status, and no word of being stopped"; return 1; }
+    good
+}
+draws() { "$dir/03_sample" "$1" --count 2 --k 2 --out $dir/int-drawn > $dir/int.log 2>&1 && good || bad "03_sample cannot draw from $1"; }
+same() { cmp "$1" "$2" && good || bad "$1 and $2 differ"; }
+run() { "$dir/$@" > $dir/int.log 2>&1 && good || bad "$*"; }
+
+small="--base 8 --batch 4 --k 2 --lr 1e-5"
+# a small learning rate: networks of this size soon diverge
+interrupt $dir/int-a 02_train_images $small --levels 4 --steps 100000 --out $dir/int-a && draws $dir/int-a.safetensors
+interrupt $dir/int-b 02_train_images $small --levels 4 --steps 3000 --out $dir/int-b && draws $dir/int-b.safetensors &&
+    run 02_train_images $small --levels 4 --steps 3000 --resume --out $dir/int-b && run 02_train_images $small --levels 4 --steps 3000 --out $dir/int-c &&
+    same $dir/int-b.safetensors $dir/int-c.safetensors
+interrupt $dir/int-d-guidance 06_tiles $small --size 16 --steps 2000 --out $dir/int-d && draws $dir/int-d.safetensors &&
+    run 06_tiles $small --size 16 --resume --out $dir/int-d && run 06_tiles $small --size 16 --steps 2000 --out $dir/int-e &&
+    same $dir/int-d.safetensors $dir/int-e.safetensors
+# while the last pictures are drawn
+interrupt "line wrote" 06_tiles --model $dir/int-e.safetensors --size 16 --out $dir/int-f
+interrupt $dir/int-g 09_long_chain $dir/int-b.safetensors --steps 2000 --count 4 --out $dir/int-g
+cp $dir/int-b.safetensors $dir/int-g.safetensors
+run 09_long_chain --steps 2000 --count 4 --resume --out $dir/int-g && run 09_long_chain $dir/int-b.safetensors --steps 2000 --count 4 --out $dir/int-h &&
+    same $dir/int-g.chains $dir/int-h.chains
+interrupt $dir/int-k 09_long_chain --minutes 5 --out $dir/int-k && draws $dir/int-k.safetensors
+interrupt $dir/int-l 07_own_energy --minutes 5 --base 8 --k 2 --out $dir/int-l && draws $dir/int-l.safetensors
+interrupt $dir/int-m 10_image_likelihood --minutes 5 --out $dir/int-m
+interrupt $dir/int-n-rings 01_toy2d --data rings --steps 100000 --out $dir/int-n
+interrupt "line KL grid" ablation --seeds 2 --steps 100000
+interrupt "line step" landscape --seeds 1 --steps 100000
+echo "interrupt: $passed passed, $failed failed"
+[ $failed = 0 ] && [ $passed -gt 0 ]
