@@ -1,4 +1,4 @@
-# make demo       train a small model on the embedded sprites (5 minutes) and draw what it can be asked
+# make demo       train a small model on the embedded sprites (2 minutes) and draw what it can be asked; interrupted, it goes on the next time
 # make test       all tests; the last line is "N passed, M failed"
 # make soak       100,000 steps and 10,000 files (a minute);  make fuzz: every reader for a minute, with clang (tests/FUZZING.md)
 # make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make coverage;  make clean
@@ -38,7 +38,8 @@ $(FAULTS): build/%: tests/%.c $(HEADERS)
 	$(CC) -O1 -DDRL_NO_SIMD -DDRL_THREADS $< -o $@ -lm
 
 demo: build/06_tiles
-	build/06_tiles --minutes 4 --threads $(THREADS) --out build/demo
+	@resume=; [ -f build/demo.checkpoint ] && [ ! -f build/demo-compose.png ] && [ ! -f build/demo-compose.ppm ] && resume=--resume; \
+	rm -f build/demo-compose.*; set -x; build/06_tiles --minutes 1.5 --threads $(THREADS) --out build/demo $$resume
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
 LOGS = $(TESTS:%=%.log) build/parity.log build/conformance.log build/fuzz.log build/kill.log build/mutations.log

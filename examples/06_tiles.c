@@ -9,6 +9,7 @@
  *
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N  --size N (pad images to N x N, or average
  *   them down)  --base N  --k N (Langevin steps)  --b2 X (of the step size)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
+ *   --target L (share of the data in what the initializer learns, 1 unless said; -1: none, as published)
  *   --guidance X (of the other pictures)  --seed N  --out PREFIX  --threads N  --isa NAME
  * Writes PREFIX.safetensors and four pictures, PNG or PPM:
  *   PREFIX-guidance     a column a class, a row a weight w of (w + 1) F(y; class) - w F(y): the larger, the clearer and the more alike
@@ -38,7 +39,7 @@ static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from wh
 
 static const char usage[] =
     "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--resume] [--size N] [--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
-    "      [--warmup N] [--noise X] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
+    "      [--target L] [--warmup N] [--noise X] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
     "      " DATA_USAGE "\n";
 
 typedef struct demo {
@@ -340,6 +341,7 @@ int main(int argc, char **argv)
     e.d.trainable = 1;
     td.learning_rate = (float)option_number(&o, "--lr", 1e-3);
     td.initializer_rate = (float)option_number(&o, "--initializer-lr", 2e-3);
+    td.initializer_data = (float)option_number(&o, "--target", 0);
     td.warmup = option_int(&o, "--warmup", 200);
     td.data_noise = (float)option_number(&o, "--noise", 0.05);
     e.guidance = (float)option_number(&o, "--guidance", 1);

@@ -253,6 +253,9 @@ END
     echo "$cells cells: $drawn run, $((cells - drawn)) say why not"
     [ $drawn -gt $((cells / 2)) ]
 }
+interrupts() {          # what Ctrl-C leaves, and that a resumed run ends with the same bits
+    build_programs $out/interrupt gcc -O1 -DDRL_NO_SIMD && sh tests/interrupt.sh $out/interrupt
+}
 msan_examples() {       # examples and benchmarks under the checker of uninitialised memory
     build_programs $out/msan-examples clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all && run_examples $out/msan-examples && run_benches $out/msan-examples || return 1
     echo "examples and benchmarks, nothing read before it is written"
@@ -567,6 +570,7 @@ check pattern gcc pattern
 check refuses gcc refuses
 check data-files "gcc gzip" data_files
 check matrix gcc matrix
+check interrupt gcc interrupts
 check readme "gcc git" sh tests/readme.sh $out/readme
 check msan-examples clang msan_examples
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
