@@ -2,6 +2,7 @@
  *
  *   cc -O2 -DDRL_THREADS bench/evaluate.c -o build/evaluate -lm
  *   build/evaluate [MODEL.safetensors ...] [--table] [--guidance "0 0.5 1 2 4"] [--ood] [--count 1000] [--steps K] [--keep-step]
+ *                  [--no-chain]
  *                  [--chains FILE] [--seed 1] [--data ../shared] [--threads 2] [--isa NAME]
  *
  * Needs the data folder: MNIST, a small digit classifier and, for --ood, the tiles. Prints the scale first: the classifier's accuracy on the
@@ -11,6 +12,7 @@
  *                              classifier's mean confidence, and how many samples it takes for each digit
  *   --table                    the distance for chains of K, 8, 5 and 3 steps a level, the step as much longer as they are shorter
  *   --guidance LIST            models with ten classes: share of samples that the classifier takes for the digit asked for, and their distance
+ *   --no-chain                 with any of these: proposals alone, what a model's initializer does without its energies
  *   --ood                      the probability that a test image scores higher than an image of another kind (AUROC), by f of levels 0 to 3; training
  *                              images: about 0.5
  *   --chains FILE              of examples/09_long_chain: the same figures for its chains after 0, 100, 1000, ... steps, beside as many test images
@@ -36,6 +38,7 @@
 
 static const char usage[] =
     "evaluate [MODEL.safetensors ...] [--table] [--guidance \"0 0.5 1 2 4\"] [--ood] [--chains FILE] [--count N] [--steps K] [--keep-step]\n"
+    "         [--no-chain]\n"
     "         [--seed N] [--data FOLDER] [--threads N] [--isa NAME]\n";
 
 typedef struct judge {

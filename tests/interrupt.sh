@@ -39,14 +39,15 @@ same() { cmp "$1" "$2" && good || bad "$1 and $2 differ"; }
 run() { "$dir/$@" > $dir/int.log 2>&1 && good || bad "$*"; }
 
 small="--base 8 --batch 4 --k 2 --lr 1e-5"
-# a small learning rate: networks of this size soon diverge
-interrupt $dir/int-a 02_train_images $small --levels 4 --steps 100000 --out $dir/int-a && draws $dir/int-a.safetensors
-interrupt $dir/int-b 02_train_images $small --levels 4 --steps 3000 --out $dir/int-b && draws $dir/int-b.safetensors &&
-    run 02_train_images $small --levels 4 --steps 3000 --resume --out $dir/int-b && run 02_train_images $small --levels 4 --steps 3000 --out $dir/int-c &&
-    same $dir/int-b.safetensors $dir/int-c.safetensors
-interrupt $dir/int-d-guidance 06_tiles $small --size 16 --steps 2000 --out $dir/int-d && draws $dir/int-d.safetensors &&
-    run 06_tiles $small --size 16 --resume --out $dir/int-d && run 06_tiles $small --size 16 --steps 2000 --out $dir/int-e &&
-    same $dir/int-d.safetensors $dir/int-e.safetensors
+# A small learning rate: networks of this size soon diverge. The rate is constant for the first half of a run, so one that was stopped
+# on the way to 100000 steps and then asked for twice as many as it has is the same as one that was asked for these from the start.
+total() { echo $((2 * $(sed -n "s/.*stopped after \([0-9]*\) steps.*/\1/p" $dir/int.log | tail -n 1) + 20)); }
+interrupt $dir/int-a 02_train_images $small --levels 4 --steps 100000 --out $dir/int-a && n=$(total) && draws $dir/int-a.safetensors &&
+    run 02_train_images $small --levels 4 --steps $n --resume --out $dir/int-a &&
+    run 02_train_images $small --levels 4 --steps $n --out $dir/int-b && same $dir/int-a.safetensors $dir/int-b.safetensors
+interrupt $dir/int-d-guidance 06_tiles $small --size 16 --steps 100000 --out $dir/int-d && n=$(total) && draws $dir/int-d.safetensors &&
+    run 06_tiles $small --size 16 --steps $n --resume --out $dir/int-d &&
+    run 06_tiles $small --size 16 --steps $n --out $dir/int-e && same $dir/int-d.safetensors $dir/int-e.safetensors
 # while the last pictures are drawn
 interrupt "line wrote" 06_tiles --model $dir/int-e.safetensors --size 16 --out $dir/int-f
 interrupt $dir/int-g 09_long_chain $dir/int-b.safetensors --steps 2000 --count 4 --out $dir/int-g
