@@ -7,7 +7,6 @@ all=build/check-all
 out=$all/lane${LANE:-0}         # each lane in a folder of its own; it takes the next check that no other has claimed
 mkdir -p $out
 export CHECK_DIR=$out
-[ -n "$LANE$LIST" ] || { rm -rf $all/claimed; mkdir -p $all/claimed; : > $all/table; }
 WARN="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wdouble-promotion -Wcast-align -Werror"
 TESTS=$(cd tests && ls test_*.c | sed 's/\.c$//')
 X32=-I/usr/include/x86_64-linux-gnu         # where the headers of -m32 lie when gcc-12-multilib came without gcc-multilib
@@ -587,6 +586,10 @@ for n in $ONLY $SKIP; do
 done
 [ $# -eq 0 ] || { echo "$1: not understood; ONLY=, SKIP=, LANES= and LIST= are variables"; exit 2; }
 [ -n "$LANES" ] || LANES=$(nproc 2>/dev/null || echo 1)
+# Only now, after what is refused: refuse.sh calls this script while it runs.
+rm -rf $all/claimed
+mkdir -p $all/claimed
+: > $all/table
 for lane in $(seq "$LANES"); do LANE=$lane sh tests/check-all.sh & done
 wait
 
