@@ -5,6 +5,7 @@ dir=$1
 [ $# -eq 1 ] && [ -d "$dir" ] || { echo "refuse.sh DIR: the folder of the programs"; exit 2; }
 dir=$(cd "$dir" && pwd)
 cd "$(dirname "$0")/.." || exit 1
+unset LANE LANES LIST ONLY SKIP CHECK_DIR       # check-all.sh, which calls this script, is called by it as by a person
 passed=0 failed=0
 refused() {     # COMMAND...
     said=$(timeout 20 "$@" 2>&1 < /dev/null)
