@@ -64,6 +64,10 @@
  *
  * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call the work is given to the job
  * hook in at most `threads` pieces. No thread is ever started except by DRL_THREADS together with drl_ctx_desc.threads > 1.
+ * A process may fork between calls. The child may use and destroy its copies of all contexts and objects: with the
+ * built-in pool its calls do the work of all threads on the calling one, to the same bits, since threads do not survive
+ * a fork; a context that the child creates has its own. A child that was forked by one thread while another thread was
+ * inside a call may only destroy that call's context and objects. A job hook of your own must itself survive the fork.
  *
  * Repeatability. An instruction set is *fused* when it has a multiply-add that rounds once, and *unfused* when product and sum are rounded
  * one after the other. Portable C, FMA128, AVX2, AVX-512 and NEON are fused and give the same bits, at any thread count: every sum has one
@@ -199,12 +203,23 @@ typedef enum drl_isa {
 
 typedef struct drl_ctx_desc {
     drl_allocator allocator;    /* zero: malloc and free */
-    void  *memory;              /* with memory_size: the context and all it creates live in this block, nothing is allocated */
+    void  *memory;              /* with memory_size: the context and all it creates live in this block, see below */
     size_t memory_size;         /* bytes; excludes an allocator */
-    int    threads;             /* 1..64, zero means 1; above 1 needs jobs, or a build with DRL_THREADS */
+    int    threads;             /* 1..64, zero means 1; above 1 needs jobs, or a build with DRL_THREADS. After a fork the
+                                   child has none of the pool's threads: its calls run one piece after the other */
     drl_jobs jobs;              /* zero: serial, or the built-in pool when DRL_THREADS is defined and threads > 1 */
     drl_isa  isa;               /* zero: chosen at run time; asking for a missing one fails with DRL_E_UNSUPPORTED */
 } drl_ctx_desc;
+
+/* A block of the caller's (memory, memory_size). Objects are made and destroyed in any order, and no other memory is
+ * ever taken. Each piece goes to the lowest place that is large enough, and is joined with its free neighbours when
+ * it is freed; at most 144 bytes of a piece, and one piece or two an object, are the library's own. What is destroyed
+ * in reverse order never leaves a gap. Other orders may, and a gap serves only what fits into it, since nothing in use
+ * is moved: a block that has room for all that lives at one time can still be too cut up for it, and the sentence of
+ * DRL_E_MEMORY then says what is free and how much of that lies in one piece. When all is destroyed, the block is
+ * whole again. Loading a model and then destroying the one before needs room for both, and for the file meanwhile
+ * (not with drl_model_load_memory). A block in which two rounds of such a loop succeed takes any number of them, if
+ * the models are of one description. With AddressSanitizer what is free cannot be touched until drl_ctx_destroy. */
 
 /* drl_ctx_create - make a context; desc NULL means all defaults. One allocation, plus the pool's threads if asked for.
  * Fails with DRL_E_ARGUMENT (half an allocator, threads out of range), DRL_E_MEMORY, DRL_E_UNSUPPORTED. */
@@ -1327,8 +1342,9 @@ struct drl_ctx {
     drl_isa isa;
     drl_status status;                      /* the first failure */
     char message[320];
-    unsigned char *block;                   /* caller's memory, used as a stack */
-    size_t block_size, block_top, block_head;
+    unsigned char *block;                   /* caller's memory: pieces without gaps, free and in use */
+    size_t block_size;
+    void *block_free;                       /* its first free piece, a drl__head */
     size_t used, peak;
     void *self;                             /* what the allocator returned for this struct */
     size_t self_bytes;
@@ -1462,13 +1478,98 @@ DRL_API int         drl_ctx_threads(const drl_ctx *ctx) { return ctx ? ctx->thre
 DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx) { return ctx ? ctx->used : 0; }
 DRL_API size_t      drl_ctx_bytes_peak(const drl_ctx *ctx) { return ctx ? ctx->peak : 0; }
 
-/* In front of every allocation. In a caller's block the headers are a stack: memory freed in any order comes back as soon as everything
- * above it is free. */
+/* In front of every allocation. A caller's block is cut into pieces without gaps, each with this in front; free ones are a list in the
+ * order of their addresses, and no two of them are neighbours. The first free piece that is large enough is taken, from its low end. */
 typedef struct drl__head {
-    void  *raw;                             /* what the allocator returned; in a block NULL once freed */
-    size_t bytes;                           /* as asked for */
-    size_t below, start;                    /* in a block: offset of the header below (SIZE_MAX: none), top before this allocation */
+    void  *raw;                             /* what the allocator returned; of a free piece in a block the next free one */
+    size_t bytes;                           /* of the whole piece, this head included */
 } drl__head;
+
+/* What `bytes` cost: a head that ends on a cache line, and a line more, because allocators may return any address. In a block nothing lies
+ * in that line; a piece is as large there all the same, so that a size asked for beforehand holds in both. bytes <= SIZE_MAX / 2. */
+static size_t drl__held(size_t bytes) { return drl__round_up(bytes + sizeof(drl__head), DRL__ALIGN) + DRL__ALIGN; }
+
+/* Under AddressSanitizer only what is asked for may be touched: not what is free, and not the line behind a piece. */
+static void drl__block_close(drl__head *head)
+{
+#ifdef DRL__ASAN
+    ASAN_POISON_MEMORY_REGION(head + 1, head->bytes - sizeof *head);
+#else
+    (void)head;
+#endif
+}
+
+static void drl__block_open(void *memory, size_t bytes)
+{
+#ifdef DRL__ASAN
+    ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+#else
+    (void)memory; (void)bytes;
+#endif
+}
+
+static drl__head *drl__behind(drl__head *head) { return (drl__head *)(void *)((unsigned char *)head + head->bytes); }
+
+/* The whole block is one free piece. Its data begin on a cache line, and so do those of all pieces that are cut from it. */
+static void drl__block_start(drl_ctx *ctx, void *start, size_t size)
+{
+    drl__head *head = (drl__head *)start;
+    ctx->block = (unsigned char *)start;
+    ctx->block_size = size / DRL__ALIGN * DRL__ALIGN;
+    ctx->block_free = NULL;
+    if (!ctx->block_size) return;
+    head->raw = NULL;
+    head->bytes = ctx->block_size;
+    ctx->block_free = head;
+    drl__block_close(head);
+}
+
+/* A piece of `total` bytes, a multiple of DRL__ALIGN; NULL, with the sentence, when no free piece is as large. */
+static drl__head *drl__block_take(drl_ctx *ctx, size_t total)
+{
+    void **link = &ctx->block_free;
+    size_t free_bytes = 0, largest = 0;
+    drl__head *head, *rest;
+    for (; *link; link = &head->raw) {
+        head = (drl__head *)*link;
+        if (head->bytes >= total) {
+            if (head->bytes > total) {
+                rest = (drl__head *)(void *)((unsigned char *)head + total);
+                drl__block_open(rest, sizeof *rest);
+                rest->raw = head->raw;
+                rest->bytes = head->bytes - total;
+                *link = rest;
+            }
+            else *link = head->raw;
+            head->bytes = total;
+            return head;
+        }
+        free_bytes += head->bytes;
+        if (head->bytes > largest) largest = head->bytes;
+    }
+    drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes do not fit the caller's block; %z of its %z bytes are free, at most %z in one piece",
+        total, free_bytes, ctx->block_size, largest);
+    return NULL;
+}
+
+/* Puts a piece back between its free neighbours, and joins it with those that it touches. */
+static void drl__block_return(drl_ctx *ctx, drl__head *head)
+{
+    drl__head *before = NULL, *after = (drl__head *)ctx->block_free;
+    while (after && after < head) { before = after; after = (drl__head *)after->raw; }
+    head->raw = after;
+    if (before) before->raw = head; else ctx->block_free = head;
+    if (after && drl__behind(head) == after) {
+        head->bytes += after->bytes;
+        head->raw = after->raw;
+    }
+    if (before && drl__behind(before) == head) {
+        before->bytes += head->bytes;
+        before->raw = head->raw;
+        head = before;
+    }
+    drl__block_close(head);
+}
 
 /* Memory on a cache line; NULL, with the first-error sentence set, when there is none. */
 static void *drl__alloc(drl_ctx *ctx, size_t bytes)
@@ -1476,31 +1577,24 @@ static void *drl__alloc(drl_ctx *ctx, size_t bytes)
     drl__head *head;
     size_t total;
     uintptr_t at;
-    if (!drl__add_fits(bytes, sizeof(drl__head) + DRL__ALIGN, &total)) {
+    if (bytes > SIZE_MAX / 2) {
         drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes cannot be addressed", bytes);
         return NULL;
     }
+    total = drl__held(bytes);
     if (ctx->block) {
-        if (total > ctx->block_size - ctx->block_top) {
-            drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes do not fit the caller's block, %z of %z are in use", total, ctx->block_top, ctx->block_size);
-            return NULL;
-        }
-        at = (uintptr_t)(ctx->block + ctx->block_top);
+        head = drl__block_take(ctx, total);
+        if (!head) return NULL;
+        drl__block_open(head + 1, bytes);
     } else {
         at = (uintptr_t)ctx->allocator.alloc_fn(ctx->allocator.user, total);
         if (!at) {
             drl__fail(ctx, DRL_E_MEMORY, "out of memory: the allocator has no %z bytes, %z are in use", total, ctx->used);
             return NULL;
         }
-    }
-    head = (drl__head *)((at + sizeof(drl__head) + DRL__ALIGN - 1) / DRL__ALIGN * DRL__ALIGN) - 1;
-    head->raw = (void *)at;
-    head->bytes = total;
-    if (ctx->block) {
-        head->below = ctx->block_head;
-        head->start = ctx->block_top;
-        ctx->block_head = (size_t)((unsigned char *)head - ctx->block);
-        ctx->block_top += total;
+        head = (drl__head *)((at + sizeof(drl__head) + DRL__ALIGN - 1) / DRL__ALIGN * DRL__ALIGN) - 1;
+        head->raw = (void *)at;
+        head->bytes = total;
     }
     ctx->used += total;
     if (ctx->used > ctx->peak) ctx->peak = ctx->used;
@@ -1513,17 +1607,8 @@ static void drl__free(drl_ctx *ctx, void *memory)
     if (!memory) return;
     head = (drl__head *)memory - 1;
     ctx->used -= head->bytes;
-    if (!ctx->block) {
-        ctx->allocator.free_fn(ctx->allocator.user, head->raw, head->bytes);
-        return;
-    }
-    head->raw = NULL;
-    while (ctx->block_head != SIZE_MAX) {
-        head = (drl__head *)(void *)(ctx->block + ctx->block_head);
-        if (head->raw) break;
-        ctx->block_head = head->below;
-        ctx->block_top = head->start;
-    }
+    if (ctx->block) drl__block_return(ctx, head);
+    else ctx->allocator.free_fn(ctx->allocator.user, head->raw, head->bytes);
 }
 
 /* Carves one block into parts: each returns the offset of `bytes` more on a cache line. SIZE_MAX marks a sum that does not fit. */
@@ -1552,6 +1637,7 @@ typedef HANDLE             drl__thread;
 #define DRL__THREAD_RETURN   DWORD WINAPI
 #else
 #include <pthread.h>
+#include <unistd.h>
 typedef pthread_mutex_t drl__mutex;
 typedef pthread_cond_t  drl__cond;
 typedef pthread_t       drl__thread;
@@ -1567,10 +1653,25 @@ typedef struct drl__pool {
     drl__cond start, done;
     drl__thread workers[DRL__THREADS_MAX];
     int worker_count, stop;
+#ifndef _WIN32
+    pid_t owner;                            /* the process that has the workers */
+#endif
     int count, next, left;                  /* jobs of this generation: all, next index, not finished */
     drl_job_fn job;
     void *arg;
 } drl__pool;
+
+/* Whether the workers are here: the child of a fork has none of them, and a mutex that another thread may have held when it came to be,
+ * for ever. It touches neither. */
+static int drl__pool_here(const drl__pool *p)
+{
+#ifdef _WIN32
+    (void)p;
+    return 1;
+#else
+    return p->owner == getpid();
+#endif
+}
 
 static void drl__pool_take(drl__pool *p)    /* with the mutex held */
 {
@@ -1600,6 +1701,11 @@ static DRL__THREAD_RETURN drl__pool_worker(void *pool)
 static void drl__pool_for(void *user, int count, drl_job_fn job, void *arg)
 {
     drl__pool *p = (drl__pool *)user;
+    int i;
+    if (!drl__pool_here(p)) {
+        for (i = 0; i < count; ++i) job(arg, i);
+        return;
+    }
     drl__lock(&p->mutex);
     p->job = job; p->arg = arg;
     p->count = p->left = count;
@@ -1614,6 +1720,7 @@ static void drl__pool_destroy(drl_ctx *ctx, drl__pool *p)
 {
     int i;
     if (!p) return;
+    if (!drl__pool_here(p)) { drl__free(ctx, p); return; }
     drl__lock(&p->mutex);
     p->stop = 1;
     drl__wake(&p->start);
@@ -1648,6 +1755,7 @@ static drl_status drl__pool_create(drl_ctx *ctx, int threads)
     InitializeConditionVariable(&p->start);
     InitializeConditionVariable(&p->done);
 #else
+    p->owner = getpid();
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->start, NULL);
     pthread_cond_init(&p->done, NULL);
@@ -1698,7 +1806,7 @@ DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
     drl_ctx_desc d;
     drl_status status;
     uintptr_t at;
-    size_t bytes = sizeof(drl_ctx) + DRL__ALIGN;
+    const size_t bytes = drl__held(sizeof(drl_ctx));        /* with the head of a block's first piece behind it */
     if (!out) return DRL_E_ARGUMENT;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
@@ -1730,11 +1838,7 @@ DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
     *ctx = c;
     ctx->self = (void *)at;
     ctx->self_bytes = bytes;
-    if (d.memory) {
-        ctx->block = (unsigned char *)d.memory + bytes;
-        ctx->block_size = d.memory_size - bytes;
-        ctx->block_head = SIZE_MAX;
-    }
+    if (d.memory) drl__block_start(ctx, (unsigned char *)ctx + bytes - DRL__ALIGN - sizeof(drl__head), d.memory_size - bytes);
     ctx->used = ctx->peak = bytes;
 #ifdef DRL_THREADS
     if (d.threads > 1 && !d.jobs.parallel_for) {
@@ -1752,7 +1856,8 @@ DRL_API void drl_ctx_destroy(drl_ctx *ctx)
 #ifdef DRL_THREADS
     drl__pool_destroy(ctx, ctx->pool);
 #endif
-    if (!ctx->block) {
+    if (ctx->block) drl__block_open(ctx->block, ctx->block_size);      /* the memory is the caller's again */
+    else {
         drl_allocator a = ctx->allocator;
         a.free_fn(a.user, ctx->self, ctx->self_bytes);
     }
@@ -6894,7 +6999,7 @@ DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user
     status = drl__net_plan(ctx, build, user, desc, &net);
     if (status != DRL_OK) return status;
     if (net->block_bytes == SIZE_MAX) status = drl__net_too_large(net);
-    else *bytes = net->block_bytes + ((drl__head *)(void *)net - 1)->bytes + sizeof(drl__head) + DRL__ALIGN;
+    else *bytes = drl__held(net->block_bytes) + ((drl__head *)(void *)net - 1)->bytes;
     drl__free(ctx, net);
     return status;
 }
@@ -9701,7 +9806,7 @@ DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size
     if (status == DRL_OK && d.initializer > 0) status = drl_net_size(ctx, drl__initializer_build, &d, &n, &more);
     total = drl__model_carve(&d, &at[0], &at[1]);
     if (status != DRL_OK) return status;
-    if (!drl__add_fits(net_bytes, more, &sum) || !drl__add_fits(sum, total, &sum) || !drl__add_fits(sum, sizeof(drl__head) + DRL__ALIGN, &sum))
+    if (total > SIZE_MAX / 2 || !drl__add_fits(net_bytes, more, &sum) || !drl__add_fits(sum, drl__held(total), &sum))
         return drl__fail(ctx, DRL_E_MEMORY, "drl_model_size: networks of %z and %z bytes do not fit the address space", net_bytes, more);
     *bytes = sum;
     return DRL_OK;
@@ -10262,7 +10367,7 @@ DRL_API drl_status drl_trainer_size(drl_model *m, const drl_train_desc *desc, si
     if (status != DRL_OK) return status;
     total = drl__trainer_carve(m, &d, NULL, NULL);
     if (total == SIZE_MAX) return drl__fail(m->ctx, DRL_E_MEMORY, "drl_trainer_size: what training keeps at a batch of %d does not fit one block of this machine's memory", d.batch);
-    *bytes = total + sizeof(drl__head) + DRL__ALIGN;
+    *bytes = drl__held(total);
     return DRL_OK;
 }
 

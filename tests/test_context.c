@@ -2,6 +2,8 @@
 #if defined(DRL_THREADS) && !defined(_WIN32)
 #define POOL 1
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 static int threads_left = 1000;         /* so many threads the system still starts */
 #define pthread_create(thread, attributes, function, arg) (threads_left-- > 0 ? (pthread_create)(thread, attributes, function, arg) : 1)
 #endif
@@ -96,13 +98,109 @@ static void block(void)
     for (i = 0; i < 8; ++i) CHECK(((unsigned char *)p[i])[0] == i && ((unsigned char *)p[i])[999 + i] == i, "part %d is overwritten", i);
     CHECK(!drl__alloc(ctx, 20000) && drl_ctx_status(ctx) == DRL_E_MEMORY && drl_ctx_message(ctx)[0], "full");
     drl_ctx_clear(ctx);
-    for (i = 0; i < 8; i += 2) drl__free(ctx, p[i]);            /* out of order: comes back when what is above is free */
+    for (i = 0; i < 8; i += 2) drl__free(ctx, p[i]);            /* out of order */
     for (i = 7; i > 0; i -= 2) drl__free(ctx, p[i]);
     CHECK(drl_ctx_bytes_used(ctx) == start, "%lu bytes held after all is freed", (unsigned long)(drl_ctx_bytes_used(ctx) - start));
     p[0] = drl__alloc(ctx, 15000);
     CHECK(p[0] != NULL, "the block is whole again: %s", drl_ctx_message(ctx));
     CHECK(drl_ctx_bytes_peak(ctx) >= 15000 && memory[sizeof memory - 1] == 0x5A, "peak, and the byte behind the block");
     drl_ctx_destroy(ctx);
+}
+
+/* Random orders of taking and giving back: no piece overlaps another or leaves the block, what is counted is what is held, and the block is
+ * whole in the end. */
+static void block_orders(void)
+{
+    static unsigned char memory[70000];
+    unsigned char *piece[40], fill[40];
+    size_t size[40], start, whole, i;
+    drl_rng rng = { 7, 0, 0 };
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    int round, k, refused = 0;
+    void *all = NULL;
+    memset(&d, 0, sizeof d);
+    memset(piece, 0, sizeof piece);
+    memset(size, 0, sizeof size);
+    memset(fill, 0, sizeof fill);
+    memset(memory, 0xA5, sizeof memory);
+    d.memory = memory + 129;
+    d.memory_size = sizeof memory - 129 - 64;
+    CHECK(drl_ctx_create(&d, &ctx) == DRL_OK, "in a block");
+    if (!ctx) return;
+    start = drl_ctx_bytes_used(ctx);
+    for (whole = d.memory_size; whole && !(all = drl__alloc(ctx, whole)); --whole) drl_ctx_clear(ctx);
+    CHECK(whole > sizeof memory - 3000, "only %lu bytes in one piece", (unsigned long)whole);
+    drl__free(ctx, all);
+    for (round = 0; round < 20000; ++round) {
+        k = drl_rng_below(&rng, 40);
+        if (piece[k]) {
+            for (i = 0; i < size[k] && piece[k][i] == fill[k]; ++i) {}
+            CHECK(i == size[k], "round %d: byte %lu of a piece is overwritten", round, (unsigned long)i);
+            drl__free(ctx, piece[k]);
+            piece[k] = NULL;
+            continue;
+        }
+        size[k] = (size_t)drl_rng_below(&rng, round % 3 ? 600 : 12000);
+        fill[k] = (unsigned char)round;
+        piece[k] = (unsigned char *)drl__alloc(ctx, size[k]);
+        if (!piece[k]) { ++refused; drl_ctx_clear(ctx); continue; }
+        CHECK((uintptr_t)piece[k] % DRL__ALIGN == 0 && piece[k] >= memory + 129 && piece[k] + size[k] <= memory + sizeof memory - 64,
+            "round %d: a piece outside of the block or off its line", round);
+        memset(piece[k], fill[k], size[k]);
+    }
+    CHECK(refused > 10, "the block is never full: nothing is tried");
+    for (k = 0; k < 40; ++k) drl__free(ctx, piece[k]);
+    CHECK(drl_ctx_bytes_used(ctx) == start, "%lu bytes held after all is freed", (unsigned long)(drl_ctx_bytes_used(ctx) - start));
+    all = drl__alloc(ctx, whole);
+    CHECK(all != NULL, "the block is whole again: %s", drl_ctx_message(ctx));
+    drl_ctx_destroy(ctx);
+    for (i = 0; i < 129; ++i) CHECK(memory[i] == 0xA5, "byte %lu in front of the block", (unsigned long)i);
+    for (i = sizeof memory - 64; i < sizeof memory; ++i) CHECK(memory[i] == 0xA5, "byte %lu behind the block", (unsigned long)i);
+}
+
+/* Hot reload: the new model is loaded, then the old one destroyed, in a block of seven times a model. One that is too small for two says so. */
+static void reload(void)
+{
+    const size_t models[2] = { 7, 2 };
+    drl_model_desc md;
+    drl_ctx_desc d;
+    drl_ctx *plain = NULL, *ctx;
+    drl_model *first = NULL, *now, *next;
+    size_t bytes = 0, file_bytes = 0, i;
+    unsigned char *file, *memory;
+    int round, failed;
+    memset(&md, 0, sizeof md);
+    md.channels = 1; md.height = md.width = 8; md.batch = 2;
+    drl_ctx_create(NULL, &plain);
+    CHECK(drl_model_create(plain, &md, 1, &first) == DRL_OK && drl_model_size(plain, &md, &bytes) == DRL_OK
+        && drl_model_save_size(first, &file_bytes) == DRL_OK, "a model: %s", drl_ctx_message(plain));
+    file = (unsigned char *)malloc(file_bytes);
+    CHECK(drl_model_save_memory(first, file, file_bytes, &file_bytes) == DRL_OK, "saved: %s", drl_ctx_message(plain));
+    drl_model_destroy(first);
+    drl_ctx_destroy(plain);
+    for (i = 0; i < 2; ++i) {
+        memset(&d, 0, sizeof d);
+        d.memory_size = bytes * models[i];
+        d.memory = memory = (unsigned char *)malloc(d.memory_size);
+        ctx = NULL; now = NULL;
+        CHECK(drl_ctx_create(&d, &ctx) == DRL_OK, "in a block");
+        for (round = failed = 0; round < 300 && !failed; ++round) {
+            next = NULL;
+            failed = drl_model_load_memory(ctx, file, file_bytes, NULL, &next) != DRL_OK;
+            if (failed) continue;
+            drl_model_destroy(now);
+            now = next;
+        }
+        if (i) CHECK(failed && round == 2 && drl_ctx_status(ctx) == DRL_E_MEMORY && strstr(drl_ctx_message(ctx), "in one piece"),
+            "two models' block: load %d, %s", round, drl_ctx_message(ctx));
+        else CHECK(!failed, "load %d with %lu of %lu bytes in use: %s", round, (unsigned long)drl_ctx_bytes_used(ctx),
+            (unsigned long)d.memory_size, drl_ctx_message(ctx));
+        drl_model_destroy(now);
+        drl_ctx_destroy(ctx);
+        free(memory);
+    }
+    free(file);
 }
 
 /* Every index once, also when jobs start jobs: those run inside. */
@@ -154,6 +252,44 @@ static void pool(void)
         threads_left = 1000;
     }
 }
+
+/* Forked straight after a call, when workers may still hold the pool's mutex: a child's calls give the same numbers, its destroy returns,
+ * and the parent goes on. A child that hangs is ended by its alarm. */
+static void forks(void)
+{
+    static float want[4099], got[4099];
+    drl_rng rng, again = { 3, 0, 0 };
+    drl_ctx_desc d;
+    drl_ctx *ctx = NULL;
+    int round, i, status, counts[4], threads = 4;
+    pid_t child;
+    memset(&d, 0, sizeof d);
+    d.threads = threads;
+    CHECK(drl_ctx_create(&d, &ctx) == DRL_OK, "%d threads", threads);
+    if (!ctx) return;
+    rng = again;
+    drl_rng_normals(ctx, &rng, want, 4099);
+    for (round = 0; round < 300; ++round) {
+        memset(counts, 0, sizeof counts);
+        drl__parallel(ctx, threads, inner, counts);
+        child = fork();
+        if (!child) {
+            alarm(20);
+            drl__parallel(ctx, threads, inner, counts);
+            rng = again;
+            drl_rng_normals(ctx, &rng, got, 4099);
+            for (i = 0; i < threads && counts[i] == 2; ++i) {}
+            drl_ctx_destroy(ctx);
+            _exit(i != threads || memcmp(want, got, sizeof want) ? 1 : 0);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status),
+            "child %d: %s", round, WIFSIGNALED(status) ? "hangs" : "other numbers");
+        if (child <= 0 || !WIFEXITED(status)) break;
+    }
+    drl__parallel(ctx, threads, inner, counts);
+    CHECK(counts[0] == 2 && counts[3] == 2, "the parent goes on");
+    drl_ctx_destroy(ctx);
+}
 #endif
 
 static void jobs(void)
@@ -197,9 +333,12 @@ int main(int argc, char **argv)
     creation();
     errors();
     block();
+    block_orders();
+    reload();
     jobs();
 #ifdef POOL
     pool();
+    forks();
 #endif
     return check_report("test_context");
 }
