@@ -64,6 +64,10 @@
  *
  * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call the work is given to the job
  * hook in at most `threads` pieces. No thread is ever started except by DRL_THREADS together with drl_ctx_desc.threads > 1.
+ * A process may fork between calls. The child may use and destroy its copies of all contexts and objects: with the
+ * built-in pool its calls do the work of all threads on the calling one, to the same bits, since threads do not survive
+ * a fork; a context that the child creates has its own. A child that was forked by one thread while another thread was
+ * inside a call may only destroy that call's context and objects. A job hook of your own must itself survive the fork.
  *
  * Repeatability. An instruction set is *fused* when it has a multiply-add that rounds once, and *unfused* when product and sum are rounded
  * one after the other. Portable C, FMA128, AVX2, AVX-512 and NEON are fused and give the same bits, at any thread count: every sum has one
@@ -199,12 +203,23 @@ typedef enum drl_isa {
 
 typedef struct drl_ctx_desc {
     drl_allocator allocator;    /* zero: malloc and free */
-    void  *memory;              /* with memory_size: the context and all it creates live in this block, nothing is allocated */
+    void  *memory;              /* with memory_size: the context and all it creates live in this block, see below */
     size_t memory_size;         /* bytes; excludes an allocator */
-    int    threads;             /* 1..64, zero means 1; above 1 needs jobs, or a build with DRL_THREADS */
+    int    threads;             /* 1..64, zero means 1; above 1 needs jobs, or a build with DRL_THREADS. After a fork the
+                                   child has none of the pool's threads: its calls run one piece after the other */
     drl_jobs jobs;              /* zero: serial, or the built-in pool when DRL_THREADS is defined and threads > 1 */
     drl_isa  isa;               /* zero: chosen at run time; asking for a missing one fails with DRL_E_UNSUPPORTED */
 } drl_ctx_desc;
+
+/* A block of the caller's (memory, memory_size). Objects are made and destroyed in any order, and no other memory is
+ * ever taken. Each piece goes to the lowest place that is large enough, and is joined with its free neighbours when
+ * it is freed; at most 144 bytes of a piece, and one piece or two an object, are the library's own. What is destroyed
+ * in reverse order never leaves a gap. Other orders may, and a gap serves only what fits into it, since nothing in use
+ * is moved: a block that has room for all that lives at one time can still be too cut up for it, and the sentence of
+ * DRL_E_MEMORY then says what is free and how much of that lies in one piece. When all is destroyed, the block is
+ * whole again. Loading a model and then destroying the one before needs room for both, and for the file meanwhile
+ * (not with drl_model_load_memory). A block in which two rounds of such a loop succeed takes any number of them, if
+ * the models are of one description. With AddressSanitizer what is free cannot be touched until drl_ctx_destroy. */
 
 /* drl_ctx_create - make a context; desc NULL means all defaults. One allocation, plus the pool's threads if asked for.
  * Fails with DRL_E_ARGUMENT (half an allocator, threads out of range), DRL_E_MEMORY, DRL_E_UNSUPPORTED. */
@@ -1272,6 +1287,108 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #pragma fp_contract(off)
 #endif
 
+/* The floating-point mode of the calling thread: rounding, what happens to denormals, which exceptions trap. The bits are promised for
+ * nearest, denormals kept and no traps, so every public function that computes, and every job, sets that and gives back what it found, flags
+ * included. Where it is set already, as nearly always, nothing is written on the way in. Without SSE, ARM's registers or a system with
+ * <fenv.h> nothing is done: the host's mode is what counts there. DRL__CALL stands in front of a function's body, in the place of its first
+ * line, and makes the public function around it; apart, so that no arithmetic of the body moves out of it. */
+#if defined(__SSE2__) || defined(_M_X64) || (defined(_M_IX86_FP) && _M_IX86_FP >= 1)
+#include <xmmintrin.h>
+typedef struct drl__mode { unsigned csr; } drl__mode;
+static drl__mode drl__enter(void)
+{
+    drl__mode found;
+    found.csr = _mm_getcsr();
+    if ((found.csr & 0xFFC0u) != 0x1F80u) _mm_setcsr(0x1F80u);         /* DAZ, six masks, rounding, FTZ; below are the flags */
+    return found;
+}
+static void drl__leave(const drl__mode *found) { if (_mm_getcsr() != found->csr) _mm_setcsr(found->csr); }
+#elif defined(__aarch64__) && defined(__GNUC__)
+typedef struct drl__mode { uint64_t control, flags; } drl__mode;
+static drl__mode drl__enter(void)
+{
+    drl__mode found;
+    const uint64_t plain = 0;
+    __asm__ __volatile__("mrs %0, fpcr" : "=r"(found.control) : : "memory");
+    __asm__ __volatile__("mrs %0, fpsr" : "=r"(found.flags) : : "memory");
+    if (found.control) __asm__ __volatile__("msr fpcr, %0" : : "r"(plain) : "memory");
+    return found;
+}
+static void drl__leave(const drl__mode *found)
+{
+    __asm__ __volatile__("msr fpsr, %0" : : "r"(found->flags) : "memory");
+    if (found->control) __asm__ __volatile__("msr fpcr, %0" : : "r"(found->control) : "memory");
+}
+#elif defined(_M_ARM64)
+#include <intrin.h>
+typedef struct drl__mode { __int64 control, flags; } drl__mode;
+static drl__mode drl__enter(void)
+{
+    drl__mode found;
+    found.control = _ReadStatusReg(ARM64_FPCR);
+    found.flags = _ReadStatusReg(ARM64_FPSR);
+    if (found.control) _WriteStatusReg(ARM64_FPCR, 0);
+    return found;
+}
+static void drl__leave(const drl__mode *found)
+{
+    _WriteStatusReg(ARM64_FPSR, found->flags);
+    if (found->control) _WriteStatusReg(ARM64_FPCR, found->control);
+}
+#elif defined(__arm__) && defined(__GNUC__) && defined(__ARM_FP) && !defined(__SOFTFP__) && (!defined(__thumb__) || defined(__thumb2__))
+typedef struct drl__mode { uint32_t csr; } drl__mode;
+static drl__mode drl__enter(void)
+{
+    drl__mode found;
+    const uint32_t plain = 0;
+    __asm__ __volatile__("vmrs %0, fpscr" : "=r"(found.csr) : : "memory");
+    if (found.csr & 0x07F79F00u) __asm__ __volatile__("vmsr fpscr, %0" : : "r"(plain) : "memory");
+    return found;
+}
+static void drl__leave(const drl__mode *found) { __asm__ __volatile__("vmsr fpscr, %0" : : "r"(found->csr) : "memory"); }
+#elif !defined(__wasm__) && (defined(__unix__) || defined(__APPLE__) || defined(_WIN32))
+#include <fenv.h>
+typedef struct drl__mode { fenv_t env; } drl__mode;
+static drl__mode drl__enter(void)
+{
+    drl__mode found;
+    fegetenv(&found.env);
+    fesetenv(FE_DFL_ENV);
+    return found;
+}
+static void drl__leave(const drl__mode *found) { fesetenv(&found->env); }
+#else
+typedef struct drl__mode { int none; } drl__mode;
+static drl__mode drl__enter(void) { drl__mode found = { 0 }; return found; }
+static void drl__leave(const drl__mode *found) { (void)found; }
+#endif
+#if defined(_MSC_VER) && !defined(__clang__)
+#define DRL__APART __declspec(noinline)
+#elif defined(__GNUC__)
+#define DRL__APART __attribute__((noinline))
+#else
+#define DRL__APART
+#endif
+#define DRL__CALL(type, name, params, args) \
+    static DRL__APART type name##__body params; \
+    DRL_API type name params \
+    { \
+        const drl__mode drl__found = drl__enter(); \
+        const type drl__result = name##__body args; \
+        drl__leave(&drl__found); \
+        return drl__result; \
+    } \
+    static DRL__APART type name##__body params
+#define DRL__CALL_VOID(name, params, args) \
+    static DRL__APART void name##__body params; \
+    DRL_API void name params \
+    { \
+        const drl__mode drl__found = drl__enter(); \
+        name##__body args; \
+        drl__leave(&drl__found); \
+    } \
+    static DRL__APART void name##__body params
+
 /* Under AddressSanitizer every buffer of a net has its own place and a guarded gap behind it, so that overruns are seen. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -1327,8 +1444,9 @@ struct drl_ctx {
     drl_isa isa;
     drl_status status;                      /* the first failure */
     char message[320];
-    unsigned char *block;                   /* caller's memory, used as a stack */
-    size_t block_size, block_top, block_head;
+    unsigned char *block;                   /* caller's memory: pieces without gaps, free and in use */
+    size_t block_size;
+    void *block_free;                       /* its first free piece, a drl__head */
     size_t used, peak;
     void *self;                             /* what the allocator returned for this struct */
     size_t self_bytes;
@@ -1462,13 +1580,98 @@ DRL_API int         drl_ctx_threads(const drl_ctx *ctx) { return ctx ? ctx->thre
 DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx) { return ctx ? ctx->used : 0; }
 DRL_API size_t      drl_ctx_bytes_peak(const drl_ctx *ctx) { return ctx ? ctx->peak : 0; }
 
-/* In front of every allocation. In a caller's block the headers are a stack: memory freed in any order comes back as soon as everything
- * above it is free. */
+/* In front of every allocation. A caller's block is cut into pieces without gaps, each with this in front; free ones are a list in the
+ * order of their addresses, and no two of them are neighbours. The first free piece that is large enough is taken, from its low end. */
 typedef struct drl__head {
-    void  *raw;                             /* what the allocator returned; in a block NULL once freed */
-    size_t bytes;                           /* as asked for */
-    size_t below, start;                    /* in a block: offset of the header below (SIZE_MAX: none), top before this allocation */
+    void  *raw;                             /* what the allocator returned; of a free piece in a block the next free one */
+    size_t bytes;                           /* of the whole piece, this head included */
 } drl__head;
+
+/* What `bytes` cost: a head that ends on a cache line, and a line more, because allocators may return any address. In a block nothing lies
+ * in that line; a piece is as large there all the same, so that a size asked for beforehand holds in both. bytes <= SIZE_MAX / 2. */
+static size_t drl__held(size_t bytes) { return drl__round_up(bytes + sizeof(drl__head), DRL__ALIGN) + DRL__ALIGN; }
+
+/* Under AddressSanitizer only what is asked for may be touched: not what is free, and not the line behind a piece. */
+static void drl__block_close(drl__head *head)
+{
+#ifdef DRL__ASAN
+    ASAN_POISON_MEMORY_REGION(head + 1, head->bytes - sizeof *head);
+#else
+    (void)head;
+#endif
+}
+
+static void drl__block_open(void *memory, size_t bytes)
+{
+#ifdef DRL__ASAN
+    ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+#else
+    (void)memory; (void)bytes;
+#endif
+}
+
+static drl__head *drl__behind(drl__head *head) { return (drl__head *)(void *)((unsigned char *)head + head->bytes); }
+
+/* The whole block is one free piece. Its data begin on a cache line, and so do those of all pieces that are cut from it. */
+static void drl__block_start(drl_ctx *ctx, void *start, size_t size)
+{
+    drl__head *head = (drl__head *)start;
+    ctx->block = (unsigned char *)start;
+    ctx->block_size = size / DRL__ALIGN * DRL__ALIGN;
+    ctx->block_free = NULL;
+    if (!ctx->block_size) return;
+    head->raw = NULL;
+    head->bytes = ctx->block_size;
+    ctx->block_free = head;
+    drl__block_close(head);
+}
+
+/* A piece of `total` bytes, a multiple of DRL__ALIGN; NULL, with the sentence, when no free piece is as large. */
+static drl__head *drl__block_take(drl_ctx *ctx, size_t total)
+{
+    void **link = &ctx->block_free;
+    size_t free_bytes = 0, largest = 0;
+    drl__head *head, *rest;
+    for (; *link; link = &head->raw) {
+        head = (drl__head *)*link;
+        if (head->bytes >= total) {
+            if (head->bytes > total) {
+                rest = (drl__head *)(void *)((unsigned char *)head + total);
+                drl__block_open(rest, sizeof *rest);
+                rest->raw = head->raw;
+                rest->bytes = head->bytes - total;
+                *link = rest;
+            }
+            else *link = head->raw;
+            head->bytes = total;
+            return head;
+        }
+        free_bytes += head->bytes;
+        if (head->bytes > largest) largest = head->bytes;
+    }
+    drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes do not fit the caller's block; %z of its %z bytes are free, at most %z in one piece",
+        total, free_bytes, ctx->block_size, largest);
+    return NULL;
+}
+
+/* Puts a piece back between its free neighbours, and joins it with those that it touches. */
+static void drl__block_return(drl_ctx *ctx, drl__head *head)
+{
+    drl__head *before = NULL, *after = (drl__head *)ctx->block_free;
+    while (after && after < head) { before = after; after = (drl__head *)after->raw; }
+    head->raw = after;
+    if (before) before->raw = head; else ctx->block_free = head;
+    if (after && drl__behind(head) == after) {
+        head->bytes += after->bytes;
+        head->raw = after->raw;
+    }
+    if (before && drl__behind(before) == head) {
+        before->bytes += head->bytes;
+        before->raw = head->raw;
+        head = before;
+    }
+    drl__block_close(head);
+}
 
 /* Memory on a cache line; NULL, with the first-error sentence set, when there is none. */
 static void *drl__alloc(drl_ctx *ctx, size_t bytes)
@@ -1476,31 +1679,24 @@ static void *drl__alloc(drl_ctx *ctx, size_t bytes)
     drl__head *head;
     size_t total;
     uintptr_t at;
-    if (!drl__add_fits(bytes, sizeof(drl__head) + DRL__ALIGN, &total)) {
+    if (bytes > SIZE_MAX / 2) {
         drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes cannot be addressed", bytes);
         return NULL;
     }
+    total = drl__held(bytes);
     if (ctx->block) {
-        if (total > ctx->block_size - ctx->block_top) {
-            drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes do not fit the caller's block, %z of %z are in use", total, ctx->block_top, ctx->block_size);
-            return NULL;
-        }
-        at = (uintptr_t)(ctx->block + ctx->block_top);
+        head = drl__block_take(ctx, total);
+        if (!head) return NULL;
+        drl__block_open(head + 1, bytes);
     } else {
         at = (uintptr_t)ctx->allocator.alloc_fn(ctx->allocator.user, total);
         if (!at) {
             drl__fail(ctx, DRL_E_MEMORY, "out of memory: the allocator has no %z bytes, %z are in use", total, ctx->used);
             return NULL;
         }
-    }
-    head = (drl__head *)((at + sizeof(drl__head) + DRL__ALIGN - 1) / DRL__ALIGN * DRL__ALIGN) - 1;
-    head->raw = (void *)at;
-    head->bytes = total;
-    if (ctx->block) {
-        head->below = ctx->block_head;
-        head->start = ctx->block_top;
-        ctx->block_head = (size_t)((unsigned char *)head - ctx->block);
-        ctx->block_top += total;
+        head = (drl__head *)((at + sizeof(drl__head) + DRL__ALIGN - 1) / DRL__ALIGN * DRL__ALIGN) - 1;
+        head->raw = (void *)at;
+        head->bytes = total;
     }
     ctx->used += total;
     if (ctx->used > ctx->peak) ctx->peak = ctx->used;
@@ -1513,17 +1709,8 @@ static void drl__free(drl_ctx *ctx, void *memory)
     if (!memory) return;
     head = (drl__head *)memory - 1;
     ctx->used -= head->bytes;
-    if (!ctx->block) {
-        ctx->allocator.free_fn(ctx->allocator.user, head->raw, head->bytes);
-        return;
-    }
-    head->raw = NULL;
-    while (ctx->block_head != SIZE_MAX) {
-        head = (drl__head *)(void *)(ctx->block + ctx->block_head);
-        if (head->raw) break;
-        ctx->block_head = head->below;
-        ctx->block_top = head->start;
-    }
+    if (ctx->block) drl__block_return(ctx, head);
+    else ctx->allocator.free_fn(ctx->allocator.user, head->raw, head->bytes);
 }
 
 /* Carves one block into parts: each returns the offset of `bytes` more on a cache line. SIZE_MAX marks a sum that does not fit. */
@@ -1552,6 +1739,7 @@ typedef HANDLE             drl__thread;
 #define DRL__THREAD_RETURN   DWORD WINAPI
 #else
 #include <pthread.h>
+#include <unistd.h>
 typedef pthread_mutex_t drl__mutex;
 typedef pthread_cond_t  drl__cond;
 typedef pthread_t       drl__thread;
@@ -1567,10 +1755,25 @@ typedef struct drl__pool {
     drl__cond start, done;
     drl__thread workers[DRL__THREADS_MAX];
     int worker_count, stop;
+#ifndef _WIN32
+    pid_t owner;                            /* the process that has the workers */
+#endif
     int count, next, left;                  /* jobs of this generation: all, next index, not finished */
     drl_job_fn job;
     void *arg;
 } drl__pool;
+
+/* Whether the workers are here: the child of a fork has none of them, and a mutex that another thread may have held when it came to be,
+ * for ever. It touches neither. */
+static int drl__pool_here(const drl__pool *p)
+{
+#ifdef _WIN32
+    (void)p;
+    return 1;
+#else
+    return p->owner == getpid();
+#endif
+}
 
 static void drl__pool_take(drl__pool *p)    /* with the mutex held */
 {
@@ -1600,6 +1803,11 @@ static DRL__THREAD_RETURN drl__pool_worker(void *pool)
 static void drl__pool_for(void *user, int count, drl_job_fn job, void *arg)
 {
     drl__pool *p = (drl__pool *)user;
+    int i;
+    if (!drl__pool_here(p)) {
+        for (i = 0; i < count; ++i) job(arg, i);
+        return;
+    }
     drl__lock(&p->mutex);
     p->job = job; p->arg = arg;
     p->count = p->left = count;
@@ -1614,6 +1822,7 @@ static void drl__pool_destroy(drl_ctx *ctx, drl__pool *p)
 {
     int i;
     if (!p) return;
+    if (!drl__pool_here(p)) { drl__free(ctx, p); return; }
     drl__lock(&p->mutex);
     p->stop = 1;
     drl__wake(&p->start);
@@ -1648,6 +1857,7 @@ static drl_status drl__pool_create(drl_ctx *ctx, int threads)
     InitializeConditionVariable(&p->start);
     InitializeConditionVariable(&p->done);
 #else
+    p->owner = getpid();
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->start, NULL);
     pthread_cond_init(&p->done, NULL);
@@ -1673,16 +1883,33 @@ static drl_status drl__pool_create(drl_ctx *ctx, int threads)
 }
 #endif /* DRL_THREADS */
 
+/* A job in the library's floating-point mode, whatever that of the thread which runs it. */
+typedef struct drl__job {
+    drl_job_fn run;
+    void *arg;
+} drl__job;
+
+static void drl__job_run(void *arg, int index)
+{
+    const drl__job *j = (const drl__job *)arg;
+    const drl__mode found = drl__enter();
+    j->run(j->arg, index);
+    drl__leave(&found);
+}
+
 /* Runs job(arg, 0 .. count - 1); count is at most ctx->threads. What a job starts in turn runs inside it, in order. */
 static void drl__parallel(drl_ctx *ctx, int count, drl_job_fn job, void *arg)
 {
+    drl__job whole;
     int i;
+    whole.run = job;
+    whole.arg = arg;
     if (count > 1 && ctx->jobs.parallel_for && !ctx->in_jobs) {
         ctx->in_jobs = 1;
-        ctx->jobs.parallel_for(ctx->jobs.user, count, job, arg);
+        ctx->jobs.parallel_for(ctx->jobs.user, count, drl__job_run, &whole);
         ctx->in_jobs = 0;
     }
-    else for (i = 0; i < count; ++i) job(arg, i);
+    else for (i = 0; i < count; ++i) drl__job_run(&whole, i);
 }
 
 #ifndef DRL_NO_MALLOC
@@ -1698,7 +1925,7 @@ DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
     drl_ctx_desc d;
     drl_status status;
     uintptr_t at;
-    size_t bytes = sizeof(drl_ctx) + DRL__ALIGN;
+    const size_t bytes = drl__held(sizeof(drl_ctx));        /* with the head of a block's first piece behind it */
     if (!out) return DRL_E_ARGUMENT;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
@@ -1730,11 +1957,7 @@ DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
     *ctx = c;
     ctx->self = (void *)at;
     ctx->self_bytes = bytes;
-    if (d.memory) {
-        ctx->block = (unsigned char *)d.memory + bytes;
-        ctx->block_size = d.memory_size - bytes;
-        ctx->block_head = SIZE_MAX;
-    }
+    if (d.memory) drl__block_start(ctx, (unsigned char *)ctx + bytes - DRL__ALIGN - sizeof(drl__head), d.memory_size - bytes);
     ctx->used = ctx->peak = bytes;
 #ifdef DRL_THREADS
     if (d.threads > 1 && !d.jobs.parallel_for) {
@@ -1752,7 +1975,8 @@ DRL_API void drl_ctx_destroy(drl_ctx *ctx)
 #ifdef DRL_THREADS
     drl__pool_destroy(ctx, ctx->pool);
 #endif
-    if (!ctx->block) {
+    if (ctx->block) drl__block_open(ctx->block, ctx->block_size);      /* the memory is the caller's again */
+    else {
         drl_allocator a = ctx->allocator;
         a.free_fn(a.user, ctx->self, ctx->self_bytes);
     }
@@ -2261,7 +2485,9 @@ static void drl__split(drl_ctx *ctx, size_t total, size_t grain, drl__span_fn fn
     else if (total) fn(arg, 0, total, 0);
 }
 
-DRL_API void drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count)
+DRL__CALL_VOID(drl_rng_normals,
+    (drl_ctx *ctx, drl_rng *rng, float *out, size_t count),
+    (ctx, rng, out, count))
 {
     drl__normals_args a;
     if (!ctx || !rng || drl__no_floats(out)) return;
@@ -2413,7 +2639,9 @@ DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc
     return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
 }
 
-DRL_API void drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed)
+DRL__CALL_VOID(drl_conv2d_pack,
+    (drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed),
+    (ctx, d, transposed, weight, scale, packed))
 {
     drl__pack_args a;
     if (!ctx || !drl__conv_sound(d) || drl__no_floats(weight) || drl__no_floats(packed)) return;
@@ -2623,7 +2851,9 @@ static drl_status drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, cons
     return DRL_OK;
 }
 
-DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work)
+DRL__CALL(drl_status, drl_conv2d_forward,
+    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work),
+    (ctx, d, x, packed, bias, y, work))
 {
     const drl__fused nothing = drl__fused_none();
     return drl__conv_forward(ctx, d, x, packed, bias, &nothing, y, work);
@@ -2649,7 +2879,9 @@ static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, c
     return DRL_OK;
 }
 
-DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work)
+DRL__CALL(drl_status, drl_conv2d_input_grad,
+    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work),
+    (ctx, d, dy, packed_transposed, dx, accumulate, work))
 {
     const drl__fused nothing = drl__fused_none();
     return drl__conv_input_grad(ctx, d, dy, packed_transposed, &nothing, dx, accumulate, work);
@@ -2694,7 +2926,9 @@ static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, con
     drl__split(ctx, (size_t)a.c, 1 + DRL__GRAIN / (36 * (size_t)a.k), ctx->kernels->winograd_dw, &a);
 }
 
-DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work)
+DRL__CALL(drl_status, drl_conv2d_param_grad,
+    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work),
+    (ctx, d, x, dy, dweight, dbias, work))
 {
     drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, dweight, dbias, work);
     const drl__kernels *kernels;
@@ -2742,7 +2976,9 @@ DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
 /* Rows of c floats for about DRL__GRAIN elements. */
 static size_t drl__row_grain(size_t c) { return (DRL__GRAIN + c - 1) / c; }
 
-DRL_API drl_status drl_act_forward(drl_ctx *ctx, drl_act act, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
+DRL__CALL(drl_status, drl_act_forward,
+    (drl_ctx *ctx, drl_act act, const drl_tensor *x, drl_tensor *y, uint8_t *bits),
+    (ctx, act, x, y, bits))
 {
     drl_status status = drl__expect_like(ctx, "drl_act_forward", "y", y, x);
     drl__act_args a;
@@ -2765,7 +3001,9 @@ DRL_API drl_status drl_act_forward(drl_ctx *ctx, drl_act act, const drl_tensor *
     return DRL_OK;
 }
 
-DRL_API drl_status drl_act_input_grad(drl_ctx *ctx, drl_act act, const drl_tensor *x, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate)
+DRL__CALL(drl_status, drl_act_input_grad,
+    (drl_ctx *ctx, drl_act act, const drl_tensor *x, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate),
+    (ctx, act, x, bits, dy, dx, accumulate))
 {
     drl_status status = drl__expect_like(ctx, "drl_act_input_grad", "dx", dx, dy);
     drl__act_args a;
@@ -2808,10 +3046,18 @@ static drl_status drl__resample(drl_ctx *ctx, const char *function, const drl_te
     return DRL_OK;
 }
 
-DRL_API drl_status drl_avgpool2_forward(drl_ctx *ctx, const drl_tensor *x, drl_tensor *y) { return drl__resample(ctx, "drl_avgpool2_forward", x, y, 1, 0.25f, 0); }
-DRL_API drl_status drl_avgpool2_input_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate) { return drl__resample(ctx, "drl_avgpool2_input_grad", dx, dy, 0, 0.25f, accumulate); }
-DRL_API drl_status drl_upsample2_forward(drl_ctx *ctx, const drl_tensor *x, drl_tensor *y) { return drl__resample(ctx, "drl_upsample2_forward", y, x, 0, 1, 0); }
-DRL_API drl_status drl_upsample2_input_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate) { return drl__resample(ctx, "drl_upsample2_input_grad", dy, dx, 1, 1, accumulate); }
+DRL__CALL(drl_status, drl_avgpool2_forward, (drl_ctx *ctx, const drl_tensor *x, drl_tensor *y), (ctx, x, y))
+{ return drl__resample(ctx, "drl_avgpool2_forward", x, y, 1, 0.25f, 0); }
+DRL__CALL(drl_status, drl_avgpool2_input_grad,
+    (drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate),
+    (ctx, dy, dx, accumulate))
+{ return drl__resample(ctx, "drl_avgpool2_input_grad", dx, dy, 0, 0.25f, accumulate); }
+DRL__CALL(drl_status, drl_upsample2_forward, (drl_ctx *ctx, const drl_tensor *x, drl_tensor *y), (ctx, x, y))
+{ return drl__resample(ctx, "drl_upsample2_forward", y, x, 0, 1, 0); }
+DRL__CALL(drl_status, drl_upsample2_input_grad,
+    (drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate),
+    (ctx, dy, dx, accumulate))
+{ return drl__resample(ctx, "drl_upsample2_input_grad", dy, dx, 1, 1, accumulate); }
 
 /* out = a x + b y; y may be NULL, out may be x or y. */
 static void drl__axpby(drl_ctx *ctx, size_t n, float a, const float *x, float b, const float *y, float *out)
@@ -2826,7 +3072,9 @@ static void drl__axpby(drl_ctx *ctx, size_t n, float a, const float *x, float b,
     drl__split(ctx, n, DRL__GRAIN, ctx->kernels->axpby, &m);
 }
 
-DRL_API drl_status drl_add_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y)
+DRL__CALL(drl_status, drl_add_forward,
+    (drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y),
+    (ctx, a, b, y))
 {
     drl_status status = drl__expect_like(ctx, "drl_add_forward", "b", b, a);
     if (status == DRL_OK) status = drl__expect_like(ctx, "drl_add_forward", "y", y, a);
@@ -2843,7 +3091,9 @@ static void drl__affine(drl_ctx *ctx, drl__affine_args *a, const drl_tensor *y, 
     drl__split(ctx, (size_t)y->n * a->rows, drl__row_grain(a->c), ctx->kernels->affine, a);
 }
 
-DRL_API drl_status drl_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *shift, drl_tensor *y)
+DRL__CALL(drl_status, drl_shift_forward,
+    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *shift, drl_tensor *y),
+    (ctx, x, shift, y))
 {
     drl_status status = drl__expect_like(ctx, "drl_shift_forward", "y", y, x);
     drl__affine_args a;
@@ -2857,7 +3107,9 @@ DRL_API drl_status drl_shift_forward(drl_ctx *ctx, const drl_tensor *x, const dr
     return DRL_OK;
 }
 
-DRL_API drl_status drl_shift_param_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dshift, int accumulate)
+DRL__CALL(drl_status, drl_shift_param_grad,
+    (drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dshift, int accumulate),
+    (ctx, dy, dshift, accumulate))
 {
     drl_status status = drl__expect_like(ctx, "drl_shift_param_grad", "dy", dy, dy);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_shift_param_grad", "dshift", dshift, dy->n, 1, 1, dy->c);
@@ -2879,10 +3131,18 @@ static drl_status drl__gain(drl_ctx *ctx, const char *function, const drl_tensor
     return DRL_OK;
 }
 
-DRL_API drl_status drl_gain_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *gain, drl_tensor *y) { return drl__gain(ctx, "drl_gain_forward", x, gain, y, 0); }
-DRL_API drl_status drl_gain_input_grad(drl_ctx *ctx, const drl_tensor *gain, const drl_tensor *dy, drl_tensor *dx, int accumulate) { return drl__gain(ctx, "drl_gain_input_grad", dy, gain, dx, accumulate); }
+DRL__CALL(drl_status, drl_gain_forward,
+    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *gain, drl_tensor *y),
+    (ctx, x, gain, y))
+{ return drl__gain(ctx, "drl_gain_forward", x, gain, y, 0); }
+DRL__CALL(drl_status, drl_gain_input_grad,
+    (drl_ctx *ctx, const drl_tensor *gain, const drl_tensor *dy, drl_tensor *dx, int accumulate),
+    (ctx, gain, dy, dx, accumulate))
+{ return drl__gain(ctx, "drl_gain_input_grad", dy, gain, dx, accumulate); }
 
-DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dgain, int accumulate, float *work)
+DRL__CALL(drl_status, drl_gain_param_grad,
+    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dgain, int accumulate, float *work),
+    (ctx, x, dy, dgain, accumulate, work))
 {
     drl_status status = drl__expect_like(ctx, "drl_gain_param_grad", "dy", dy, x);
     int shared = dgain && dgain->n == 1 && x && x->n > 1;
@@ -2920,10 +3180,18 @@ static drl_status drl__scale_shift(drl_ctx *ctx, const char *function, const drl
     return DRL_OK;
 }
 
-DRL_API drl_status drl_scale_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *scale_shift, drl_tensor *y, float *work) { return drl__scale_shift(ctx, "drl_scale_shift_forward", x, scale_shift, 1, y, 0, work); }
-DRL_API drl_status drl_scale_shift_input_grad(drl_ctx *ctx, const drl_tensor *scale_shift, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work) { return drl__scale_shift(ctx, "drl_scale_shift_input_grad", dy, scale_shift, 0, dx, accumulate, work); }
+DRL__CALL(drl_status, drl_scale_shift_forward,
+    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *scale_shift, drl_tensor *y, float *work),
+    (ctx, x, scale_shift, y, work))
+{ return drl__scale_shift(ctx, "drl_scale_shift_forward", x, scale_shift, 1, y, 0, work); }
+DRL__CALL(drl_status, drl_scale_shift_input_grad,
+    (drl_ctx *ctx, const drl_tensor *scale_shift, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work),
+    (ctx, scale_shift, dy, dx, accumulate, work))
+{ return drl__scale_shift(ctx, "drl_scale_shift_input_grad", dy, scale_shift, 0, dx, accumulate, work); }
 
-DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dscale_shift, int accumulate, float *work)
+DRL__CALL(drl_status, drl_scale_shift_param_grad,
+    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dscale_shift, int accumulate, float *work),
+    (ctx, x, dy, dscale_shift, accumulate, work))
 {
     drl_status status = drl__expect_like(ctx, "drl_scale_shift_param_grad", "dy", dy, x);
     size_t i, k, n, c;
@@ -2943,7 +3211,9 @@ DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x,
     return DRL_OK;
 }
 
-DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y)
+DRL__CALL(drl_status, drl_spatial_sum_forward,
+    (drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y),
+    (ctx, x, scale, y))
 {
     drl_status status = drl__expect_like(ctx, "drl_spatial_sum_forward", "x", x, x);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_forward", "y", y, x->n, 1, 1, x->c);
@@ -2952,7 +3222,9 @@ DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, fl
     return status;
 }
 
-DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate)
+DRL__CALL(drl_status, drl_spatial_sum_input_grad,
+    (drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate),
+    (ctx, scale, dy, dx, accumulate))
 {
     drl_status status = drl__expect_like(ctx, "drl_spatial_sum_input_grad", "dx", dx, dx);
     drl__affine_args a;
@@ -2970,7 +3242,9 @@ DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const d
 /* Sum of a[i] * b[i] with DRL__LANES partial sums, on one thread. */
 static float drl__dot16(const drl_ctx *ctx, const float *a, const float *b, size_t n) { return ctx->kernels->dot16(a, b, n); }
 
-DRL_API drl_status drl_dot_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y)
+DRL__CALL(drl_status, drl_dot_forward,
+    (drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y),
+    (ctx, a, b, y))
 {
     drl_status status = drl__expect_like(ctx, "drl_dot_forward", "b", b, a);
     size_t i;
@@ -2981,7 +3255,9 @@ DRL_API drl_status drl_dot_forward(drl_ctx *ctx, const drl_tensor *a, const drl_
     return DRL_OK;
 }
 
-DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate)
+DRL__CALL(drl_status, drl_dot_input_grad,
+    (drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate),
+    (ctx, b, dy, da, accumulate))
 {
     drl_status status = drl__expect_like(ctx, "drl_dot_input_grad", "da", da, b);
     drl__affine_args a;
@@ -3158,7 +3434,9 @@ static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups
     return DRL_OK;
 }
 
-DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work)
+DRL__CALL(drl_status, drl_group_norm_forward,
+    (drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work),
+    (ctx, groups, eps, x, weight, bias, y, moments, work))
 {
     drl__group_norm_args a;
     if (drl__no_floats(weight) || drl__no_floats(bias) || drl__odd(moments)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: weight or bias is missing, or one of the arrays misaligned");
@@ -3172,7 +3450,9 @@ DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, c
     return drl__group_norm(ctx, "drl_group_norm_forward", groups, x, y, work, drl__group_norm_span, &a);
 }
 
-DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work)
+DRL__CALL(drl_status, drl_group_norm_input_grad,
+    (drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work),
+    (ctx, groups, x, moments, weight, dy, dx, accumulate, work))
 {
     drl_status status = drl__expect_like(ctx, "drl_group_norm_input_grad", "dx", dx, dy);
     drl__group_norm_args a;
@@ -3207,7 +3487,9 @@ static void drl__group_norm_add(drl_ctx *ctx, const float *sums, size_t n, size_
     for (i = 0; i < c; ++i) { dweight[i] += total[i]; dbias[i] += total[c + i]; }
 }
 
-DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work)
+DRL__CALL(drl_status, drl_group_norm_param_grad,
+    (drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work),
+    (ctx, groups, x, moments, dy, dweight, dbias, work))
 {
     drl_status status;
     float *sums;
@@ -3239,12 +3521,16 @@ static drl_status drl__dropout(drl_ctx *ctx, const drl_rng *rng, int number, int
     return drl_dropout_input_grad(ctx, p, bits, x, y, 0);
 }
 
-DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
+DRL__CALL(drl_status, drl_dropout_forward,
+    (drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits),
+    (ctx, rng, number, p, x, y, bits))
 {
     return drl__dropout(ctx, rng, number, 0, p, x, y, bits);
 }
 
-DRL_API drl_status drl_dropout_input_grad(drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate)
+DRL__CALL(drl_status, drl_dropout_input_grad,
+    (drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate),
+    (ctx, p, bits, dy, dx, accumulate))
 {
     drl_status status = drl__expect_like(ctx, "drl_dropout_input_grad", "dx", dx, dy);
     drl__act_args a;
@@ -3289,7 +3575,9 @@ static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, si
     drl__split(ctx, pixels, drl__row_grain(c), drl__slice_span, &a);
 }
 
-DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y)
+DRL__CALL(drl_status, drl_concat_forward,
+    (drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y),
+    (ctx, a, b, y))
 {
     drl_status status = drl__expect_like(ctx, "drl_concat_forward", "a", a, a);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "b", b, a->n, a->h, a->w, b ? b->c : 1);
@@ -3303,7 +3591,9 @@ DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const d
     return DRL_OK;
 }
 
-DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate)
+DRL__CALL(drl_status, drl_concat_input_grad,
+    (drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate),
+    (ctx, dy, first, da, accumulate))
 {
     drl_status status = drl__expect_like(ctx, "drl_concat_input_grad", "dy", dy, dy);
     if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_input_grad", "da", da, dy->n, dy->h, dy->w, da ? da->c : 1);
@@ -3346,7 +3636,9 @@ static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, con
     return DRL_OK;
 }
 
-DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, drl_tensor *y, float *work)
+DRL__CALL(drl_status, drl_attention_forward,
+    (drl_ctx *ctx, const drl_tensor *qkv, drl_tensor *y, float *work),
+    (ctx, qkv, y, work))
 {
     drl__attention_args a;
     drl_status status = drl__attention_args_of(ctx, "drl_attention_forward", qkv, y, work, &a);
@@ -3357,7 +3649,9 @@ DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, dr
     return DRL_OK;
 }
 
-DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv, const drl_tensor *dy, drl_tensor *dqkv, int accumulate, float *work)
+DRL__CALL(drl_status, drl_attention_input_grad,
+    (drl_ctx *ctx, const drl_tensor *qkv, const drl_tensor *dy, drl_tensor *dqkv, int accumulate, float *work),
+    (ctx, qkv, dy, dqkv, accumulate, work))
 {
     drl__attention_args a;
     drl_status status = drl__attention_args_of(ctx, "drl_attention_input_grad", qkv, dy, work, &a);
@@ -3386,7 +3680,7 @@ static float drl__exp_float(float x)
     return u;
 }
 
-DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y)
+DRL__CALL(drl_status, drl_level_embedding, (drl_ctx *ctx, const float *v, drl_tensor *y), (ctx, v, y))
 {
     drl_status status;
     int n, k, half;
@@ -3501,7 +3795,9 @@ static double drl__normalize(drl_ctx *ctx, size_t n, float *x)
     return norm;
 }
 
-DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations)
+DRL__CALL(float, drl_spectral_norm,
+    (drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations),
+    (ctx, w, rows, cols, u, v, iterations))
 {
     drl__rows_args a;
     double sigma = 0;
@@ -3543,7 +3839,9 @@ static void drl__rank1_span(const void *arg, size_t begin, size_t end, int job)
     }
 }
 
-DRL_API void drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g)
+DRL__CALL_VOID(drl_spectral_norm_grad,
+    (drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g),
+    (ctx, w, rows, cols, u, v, sigma, g))
 {
     drl__rank1_args a;
     double s = (double)sigma;
@@ -3811,7 +4109,9 @@ static uint32_t drl__half_bits(uint32_t h)
     return sign | (exponent == 31 ? 0x7F800000 : (exponent + 112) << 23) | fraction << 13;
 }
 
-DRL_API drl_status drl_array_to_float(drl_ctx *ctx, const drl_array *array, float *dst)
+DRL__CALL(drl_status, drl_array_to_float,
+    (drl_ctx *ctx, const drl_array *array, float *dst),
+    (ctx, array, dst))
 {
     size_t i, count;
     drl_status status;
@@ -4701,7 +5001,9 @@ static drl_status drl__st_open(drl_ctx *ctx, const char *source, const unsigned 
     return DRL_OK;
 }
 
-DRL_API drl_status drl_safetensors_open_memory(drl_ctx *ctx, const void *data, size_t size, drl_safetensors **out)
+DRL__CALL(drl_status, drl_safetensors_open_memory,
+    (drl_ctx *ctx, const void *data, size_t size, drl_safetensors **out),
+    (ctx, data, size, out))
 {
     if (!ctx) return DRL_E_ARGUMENT;
     if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_open_memory: data or out is NULL");
@@ -4709,7 +5011,9 @@ DRL_API drl_status drl_safetensors_open_memory(drl_ctx *ctx, const void *data, s
 }
 
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_safetensors_open(drl_ctx *ctx, const char *path, drl_safetensors **out)
+DRL__CALL(drl_status, drl_safetensors_open,
+    (drl_ctx *ctx, const char *path, drl_safetensors **out),
+    (ctx, path, out))
 {
     drl_safetensors *st;
     void *file;
@@ -4892,7 +5196,9 @@ static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, siz
     return DRL_OK;
 }
 
-DRL_API drl_status drl_safetensors_write_size(drl_ctx *ctx, const drl_safetensors_desc *desc, size_t *bytes)
+DRL__CALL(drl_status, drl_safetensors_write_size,
+    (drl_ctx *ctx, const drl_safetensors_desc *desc, size_t *bytes),
+    (ctx, desc, bytes))
 {
     size_t header, total;
     drl_status status = drl__st_plan(ctx, "drl_safetensors_write_size", desc, &header, &total);
@@ -4902,7 +5208,9 @@ DRL_API drl_status drl_safetensors_write_size(drl_ctx *ctx, const drl_safetensor
     return DRL_OK;
 }
 
-DRL_API drl_status drl_safetensors_write_memory(drl_ctx *ctx, const drl_safetensors_desc *desc, void *dst, size_t capacity, size_t *written)
+DRL__CALL(drl_status, drl_safetensors_write_memory,
+    (drl_ctx *ctx, const drl_safetensors_desc *desc, void *dst, size_t capacity, size_t *written),
+    (ctx, desc, dst, capacity, written))
 {
     static const char who[] = "drl_safetensors_write_memory";
     drl__sink sink;
@@ -4918,7 +5226,9 @@ DRL_API drl_status drl_safetensors_write_memory(drl_ctx *ctx, const drl_safetens
 }
 
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path, const drl_safetensors_desc *desc)
+DRL__CALL(drl_status, drl_safetensors_write_file,
+    (drl_ctx *ctx, const char *path, const drl_safetensors_desc *desc),
+    (ctx, path, desc))
 {
     drl__out out;
     size_t header, total;
@@ -5047,7 +5357,9 @@ static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned
     return DRL_OK;
 }
 
-DRL_API drl_status drl_npy_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out)
+DRL__CALL(drl_status, drl_npy_parse,
+    (drl_ctx *ctx, const void *data, size_t size, drl_array *out),
+    (ctx, data, size, out))
 {
     if (!ctx) return DRL_E_ARGUMENT;
     if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_npy_parse: data or out is NULL");
@@ -5084,7 +5396,9 @@ static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *
     return DRL_OK;
 }
 
-DRL_API drl_status drl_npy_write_size(drl_ctx *ctx, const drl_array *array, size_t *bytes)
+DRL__CALL(drl_status, drl_npy_write_size,
+    (drl_ctx *ctx, const drl_array *array, size_t *bytes),
+    (ctx, array, bytes))
 {
     char text[512];
     drl__sink header;
@@ -5096,7 +5410,9 @@ DRL_API drl_status drl_npy_write_size(drl_ctx *ctx, const drl_array *array, size
     return DRL_OK;
 }
 
-DRL_API drl_status drl_npy_write_memory(drl_ctx *ctx, const drl_array *array, void *dst, size_t capacity, size_t *written)
+DRL__CALL(drl_status, drl_npy_write_memory,
+    (drl_ctx *ctx, const drl_array *array, void *dst, size_t capacity, size_t *written),
+    (ctx, array, dst, capacity, written))
 {
     static const char who[] = "drl_npy_write_memory";
     char text[512];
@@ -5114,7 +5430,9 @@ DRL_API drl_status drl_npy_write_memory(drl_ctx *ctx, const drl_array *array, vo
 }
 
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_npy_write_file(drl_ctx *ctx, const char *path, const drl_array *array)
+DRL__CALL(drl_status, drl_npy_write_file,
+    (drl_ctx *ctx, const char *path, const drl_array *array),
+    (ctx, path, array))
 {
     char text[512];
     drl__sink header;
@@ -5166,7 +5484,9 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
     return DRL_OK;
 }
 
-DRL_API drl_status drl_idx_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out)
+DRL__CALL(drl_status, drl_idx_parse,
+    (drl_ctx *ctx, const void *data, size_t size, drl_array *out),
+    (ctx, data, size, out))
 {
     if (!ctx) return DRL_E_ARGUMENT;
     if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_idx_parse: data or out is NULL");
@@ -5673,9 +5993,11 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
     return DRL_OK;
 }
 
-DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int count,
+DRL__CALL(drl_status, drl_dataset_parse,
+    (drl_ctx *ctx, const drl_blob *files, int count,
                                      const drl_dataset_desc *desc,
-                                     drl_dataset **out)
+                                     drl_dataset **out),
+    (ctx, files, count, desc, out))
 {
     int f;
     if (!ctx) return DRL_E_ARGUMENT;
@@ -5685,9 +6007,11 @@ DRL_API drl_status drl_dataset_parse(drl_ctx *ctx, const drl_blob *files, int co
 }
 
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_dataset_load(drl_ctx *ctx, const char *const *paths, int count,
+DRL__CALL(drl_status, drl_dataset_load,
+    (drl_ctx *ctx, const char *const *paths, int count,
                                     const drl_dataset_desc *desc,
-                                    drl_dataset **out)
+                                    drl_dataset **out),
+    (ctx, paths, count, desc, out))
 {
     drl_status status = DRL_OK;
     drl_blob *files;
@@ -5728,7 +6052,9 @@ static drl_status drl__ds_check(drl_ctx *ctx, const char *who, const drl_dataset
     return DRL_OK;
 }
 
-DRL_API drl_status drl_dataset_copy(drl_ctx *ctx, const drl_dataset *source, drl_dataset **out)
+DRL__CALL(drl_status, drl_dataset_copy,
+    (drl_ctx *ctx, const drl_dataset *source, drl_dataset **out),
+    (ctx, source, out))
 {
     static const char who[] = "drl_dataset_copy";
     drl_dataset sizes, *ds;
@@ -5791,7 +6117,9 @@ static drl_status drl__ds_target(drl_ctx *ctx, const char *who, const drl_datase
     return DRL_OK;
 }
 
-DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out)
+DRL__CALL(drl_status, drl_dataset_image,
+    (drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out),
+    (ctx, ds, index, height, width, out))
 {
     static const char who[] = "drl_dataset_image";
     size_t per_image;
@@ -5804,7 +6132,9 @@ DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int in
     return DRL_OK;
 }
 
-DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels)
+DRL__CALL(drl_status, drl_dataset_batch,
+    (drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels),
+    (ctx, ds, rng, n, height, width, out, labels))
 {
     static const char who[] = "drl_dataset_batch";
     size_t per_image;
@@ -6079,7 +6409,7 @@ static void drl__work_for(drl_net *net, uint64_t one, uint64_t all)
     if (floats > net->work_all) net->work_all = floats;
 }
 
-DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c)
+DRL__CALL(drl_value, drl_net_input, (drl_net *net, int h, int w, int c), (net, h, w, c))
 {
     drl__op scratch;
     drl_value y;
@@ -6092,7 +6422,7 @@ DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c)
     return y;
 }
 
-DRL_API drl_value drl_net_level(drl_net *net, int c)
+DRL__CALL(drl_value, drl_net_level, (drl_net *net, int c), (net, c))
 {
     drl__op scratch;
     drl_value y;
@@ -6106,7 +6436,7 @@ DRL_API drl_value drl_net_level(drl_net *net, int c)
     return y;
 }
 
-DRL_API drl_value drl_net_label(drl_net *net, int classes)
+DRL__CALL(drl_value, drl_net_label, (drl_net *net, int classes), (net, classes))
 {
     drl__op scratch;
     drl_value y;
@@ -6144,7 +6474,7 @@ static int drl__conv_turns(const drl_net *net, const drl__op *op)
     return turns;
 }
 
-DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc)
+DRL__CALL(drl_value, drl_net_conv2d, (drl_net *net, drl_value x, const drl_layer_desc *desc), (net, x, desc))
 {
     drl__op scratch, *op;
     drl_value y;
@@ -6191,7 +6521,7 @@ DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc
     return y;
 }
 
-DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act)
+DRL__CALL(drl_value, drl_net_act, (drl_net *net, drl_value x, drl_act act), (net, x, act))
 {
     drl__op scratch;
     drl_value y;
@@ -6204,7 +6534,7 @@ DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act)
     return y;
 }
 
-DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x)
+DRL__CALL(drl_value, drl_net_avgpool2, (drl_net *net, drl_value x), (net, x))
 {
     drl__op scratch;
     drl_value y;
@@ -6217,7 +6547,7 @@ DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x)
     return y;
 }
 
-DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x)
+DRL__CALL(drl_value, drl_net_upsample2, (drl_net *net, drl_value x), (net, x))
 {
     drl__op scratch;
     drl_value y;
@@ -6226,7 +6556,7 @@ DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x)
     return y;
 }
 
-DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b)
+DRL__CALL(drl_value, drl_net_add, (drl_net *net, drl_value a, drl_value b), (net, a, b))
 {
     drl__op scratch;
     drl_value y;
@@ -6239,7 +6569,7 @@ DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b)
     return y;
 }
 
-DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b)
+DRL__CALL(drl_value, drl_net_concat, (drl_net *net, drl_value a, drl_value b), (net, a, b))
 {
     drl__op scratch;
     drl_value y;
@@ -6252,7 +6582,7 @@ DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b)
     return y;
 }
 
-DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
+DRL__CALL(drl_value, drl_net_shift, (drl_net *net, drl_value x, drl_value shift), (net, x, shift))
 {
     drl__op scratch;
     drl_value y;
@@ -6265,7 +6595,9 @@ DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift)
     return y;
 }
 
-DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale_shift)
+DRL__CALL(drl_value, drl_net_scale_shift,
+    (drl_net *net, drl_value x, drl_value scale_shift),
+    (net, x, scale_shift))
 {
     drl__op scratch;
     drl_value y;
@@ -6305,9 +6637,12 @@ static drl_value drl__net_gain(drl_net *net, drl_value x, const char *name, int 
     return y;
 }
 
-DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name) { return drl__net_gain(net, x, name, 1); }
+DRL__CALL(drl_value, drl_net_gain, (drl_net *net, drl_value x, const char *name), (net, x, name))
+{ return drl__net_gain(net, x, name, 1); }
 
-DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps)
+DRL__CALL(drl_value, drl_net_group_norm,
+    (drl_net *net, drl_value x, const char *name, int groups, float eps),
+    (net, x, name, groups, eps))
 {
     drl__op scratch, *op;
     drl_value y;
@@ -6334,7 +6669,7 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
     return y;
 }
 
-DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv)
+DRL__CALL(drl_value, drl_net_attention, (drl_net *net, drl_value qkv), (net, qkv))
 {
     drl__op scratch;
     drl_value y;
@@ -6350,7 +6685,7 @@ DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv)
     return y;
 }
 
-DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p)
+DRL__CALL(drl_value, drl_net_dropout, (drl_net *net, drl_value x, float p), (net, x, p))
 {
     drl__op scratch;
     drl_value y;
@@ -6363,7 +6698,7 @@ DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p)
     return y;
 }
 
-DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale)
+DRL__CALL(drl_value, drl_net_spatial_sum, (drl_net *net, drl_value x, float scale), (net, x, scale))
 {
     drl__op scratch;
     drl_value y;
@@ -6376,7 +6711,7 @@ DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale)
     return y;
 }
 
-DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b)
+DRL__CALL(drl_value, drl_net_dot, (drl_net *net, drl_value a, drl_value b), (net, a, b))
 {
     drl__op scratch;
     drl_value y;
@@ -6886,7 +7221,9 @@ static drl_status drl__net_too_large(const drl_net *net)
                      "%z bytes; a smaller batch takes less", net->params_size, net->op_count, net->desc.batch, (size_t)PTRDIFF_MAX);
 }
 
-DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes)
+DRL__CALL(drl_status, drl_net_size,
+    (drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes),
+    (ctx, build, user, desc, bytes))
 {
     drl_net *net = NULL;
     drl_status status;
@@ -6894,12 +7231,14 @@ DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user
     status = drl__net_plan(ctx, build, user, desc, &net);
     if (status != DRL_OK) return status;
     if (net->block_bytes == SIZE_MAX) status = drl__net_too_large(net);
-    else *bytes = net->block_bytes + ((drl__head *)(void *)net - 1)->bytes + sizeof(drl__head) + DRL__ALIGN;
+    else *bytes = drl__held(net->block_bytes) + ((drl__head *)(void *)net - 1)->bytes;
     drl__free(ctx, net);
     return status;
 }
 
-DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **out)
+DRL__CALL(drl_status, drl_net_create,
+    (drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **out),
+    (ctx, build, user, desc, out))
 {
     drl_net *net = NULL;
     drl_status status;
@@ -6968,7 +7307,7 @@ static void drl__net_start(drl_net *net, uint64_t seed)
 /* Weights uniform with variance init_scale / mean(fan-in, fan-out); biases uniform within 1 / sqrt(fan-in), so that the kinks of the ReLUs lie
  * in many places: with zero biases the energy is nearly linear around a flat background, and its slope overshoots before it bends. Gains
  * and norms one, biases of norms zero. */
-DRL_API void drl_net_init(drl_net *net, uint64_t seed)
+DRL__CALL_VOID(drl_net_init, (drl_net *net, uint64_t seed), (net, seed))
 {
     int i;
     size_t k;
@@ -7048,12 +7387,12 @@ static void drl__net_prepare(drl_net *net, int iterations)
     net->trained.n = 0;
 }
 
-DRL_API void drl_net_refresh(drl_net *net, int iterations)
+DRL__CALL_VOID(drl_net_refresh, (drl_net *net, int iterations), (net, iterations))
 {
     if (net) drl__net_prepare(net, iterations < 0 ? 0 : iterations);
 }
 
-DRL_API void drl_net_spectral_grads(drl_net *net)
+DRL__CALL_VOID(drl_net_spectral_grads, (drl_net *net), (net))
 {
     int i;
     if (!net || !net->grads) return;
@@ -7097,7 +7436,7 @@ static drl_status drl__net_fits(const drl_net *net, const drl_safetensors *st)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st)
+DRL__CALL(drl_status, drl_net_load, (drl_net *net, const drl_safetensors *st), (net, st))
 {
     drl_status status;
     int i;
@@ -7487,21 +7826,25 @@ static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_bat
     return drl__run_images(&a);
 }
 
-DRL_API drl_status drl_net_forward(drl_net *net, const drl_batch *batch, float *out)
+DRL__CALL(drl_status, drl_net_forward, (drl_net *net, const drl_batch *batch, float *out), (net, batch, out))
 {
     drl_status status = drl__batch_check(net, "drl_net_forward", DRL_NET_FORWARD, batch);
     if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: no place for the result, or a misaligned one");
     return status == DRL_OK ? drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL) : status;
 }
 
-DRL_API drl_status drl_net_input_grad(drl_net *net, const drl_batch *batch, const float *dout, float *out, float *dx)
+DRL__CALL(drl_status, drl_net_input_grad,
+    (drl_net *net, const drl_batch *batch, const float *dout, float *out, float *dx),
+    (net, batch, dout, out, dx))
 {
     drl_status status = drl__batch_check(net, "drl_net_input_grad", DRL_NET_INPUT_GRAD, batch);
     if (status == DRL_OK && (drl__no_floats(dout) || drl__no_floats(dx) || drl__odd(out))) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no place for that by the images");
     return status == DRL_OK ? drl__net_slices(net, DRL_NET_INPUT_GRAD, batch, dout, out, dx) : status;
 }
 
-DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, float *out)
+DRL__CALL(drl_status, drl_net_train_forward,
+    (drl_net *net, const drl_batch *batch, float *out),
+    (net, batch, out))
 {
     drl_status status = drl__batch_check(net, "drl_net_train_forward", DRL_NET_PARAM_GRAD, batch);
     drl__run r;
@@ -7520,7 +7863,7 @@ DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, f
     return DRL_OK;
 }
 
-DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout)
+DRL__CALL(drl_status, drl_net_train_backward, (drl_net *net, const float *dout), (net, dout))
 {
     drl__run r;
     if (!net || drl__no_floats(dout)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_train_backward: a net and the gradient by its output are needed, aligned as floats are");
@@ -7569,7 +7912,9 @@ static void drl__schedule_linear(int levels, int all, double *row[5])
     }
 }
 
-DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule)
+DRL__CALL(drl_status, drl_schedule_drl,
+    (int levels, double *memory, drl_schedule *schedule),
+    (levels, memory, schedule))
 {
     double *row[5];
     if (levels < 2 || levels > 500 || drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
@@ -7577,7 +7922,9 @@ DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *sc
     return DRL_OK;
 }
 
-DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *schedule)
+DRL__CALL(drl_status, drl_schedule_t1k,
+    (int levels, double *memory, drl_schedule *schedule),
+    (levels, memory, schedule))
 {
     double *row[5];
     if (levels < 2 || levels > 1000 || drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
@@ -7611,7 +7958,9 @@ static drl_status drl__schedule_cosine(int levels, float shift, double *memory, 
     return DRL_OK;
 }
 
-DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule)
+DRL__CALL(drl_status, drl_schedule_of,
+    (const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule),
+    (sbar, levels, b2, memory, schedule))
 {
     double *row[5];
     int i;
@@ -7629,12 +7978,16 @@ DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, do
     return DRL_OK;
 }
 
-DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule)
+DRL__CALL(drl_status, drl_schedule_cdrl,
+    (int levels, double *memory, drl_schedule *schedule),
+    (levels, memory, schedule))
 {
     return drl__schedule_cosine(levels, 0.0f, memory, schedule);
 }
 
-DRL_API drl_status drl_schedule_shifted(int levels, double *memory, drl_schedule *schedule)
+DRL__CALL(drl_status, drl_schedule_shifted,
+    (int levels, double *memory, drl_schedule *schedule),
+    (levels, memory, schedule))
 {
     return drl__schedule_cosine(levels, (float)DRL_SCHEDULE_SHIFT, memory, schedule);
 }
@@ -7657,38 +8010,38 @@ static int drl__schedule_sound(const drl_schedule *schedule)
     return 1;
 }
 
-DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level)
+DRL__CALL(double, drl_schedule_scale, (const drl_schedule *schedule, int level), (schedule, level))
 {
     if (!drl__schedule_has(schedule, level, 0)) return 0;
     return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0;
 }
 
-DRL_API double drl_schedule_step(const drl_schedule *schedule, int level)
+DRL__CALL(double, drl_schedule_step, (const drl_schedule *schedule, int level), (schedule, level))
 {
     if (!drl__schedule_has(schedule, level, 0)) return 0;
     return sqrt((schedule->fine ? 1.0 : schedule->sbar[level] / schedule->sbar[0]) * schedule->b2) * schedule->s[level + 1];
 }
 
-DRL_API double drl_schedule_f_scale(const drl_schedule *schedule, int level)
+DRL__CALL(double, drl_schedule_f_scale, (const drl_schedule *schedule, int level), (schedule, level))
 {
     double step = drl_schedule_step(schedule, level);
     return step > 0 && schedule->fine ? schedule->sbar[level + 1] : step * step;
 }
 
-DRL_API float drl_level_of_logsnr(float logsnr)
+DRL__CALL(float, drl_level_of_logsnr, (float logsnr), (logsnr))
 {
     float l = logsnr < -20 ? -20 : logsnr > 20 ? 20 : logsnr;
     float angle = drl__rounded(drl__atan((double)drl__rounded(drl__exp((double)(-0.5f * l)))));
     return drl__rounded(1000 * (double)drl__rounded((double)angle / (double)(float)(0.5 * DRL__PI)));
 }
 
-DRL_API float drl_schedule_level(const drl_schedule *schedule, int level)
+DRL__CALL(float, drl_schedule_level, (const drl_schedule *schedule, int level), (schedule, level))
 {
     if (!drl__schedule_has(schedule, level, 1)) return -1;
     return schedule->logsnr ? drl_level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
 }
 
-DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level)
+DRL__CALL(double, drl_schedule_proposal, (const drl_schedule *schedule, int level), (schedule, level))
 {
     if (!drl__schedule_has(schedule, level, 0)) return 0;
     return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
@@ -7843,7 +8196,9 @@ static size_t drl__sum_place(drl_ctx *ctx, const drl_sum_term *terms, int count,
     return total;
 }
 
-DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **out)
+DRL__CALL(drl_status, drl_sum_create,
+    (drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **out),
+    (ctx, terms, count, out))
 {
     drl_status status;
     unsigned char *block;
@@ -7966,7 +8321,9 @@ DRL_API size_t drl_langevin_work_count(const drl_ctx *ctx, size_t size)
     return ctx && drl__mul_fits(size, (size_t)ctx->threads, &count) ? count : SIZE_MAX;
 }
 
-DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *d, int n, float *y, const float *x_next, float *gradient, float *work)
+DRL__CALL(drl_status, drl_langevin,
+    (drl_ctx *ctx, const drl_langevin_desc *d, int n, float *y, const float *x_next, float *gradient, float *work),
+    (ctx, d, n, y, x_next, gradient, work))
 {
     drl__langevin_args a;
     int k, i, base, job;
@@ -8137,7 +8494,9 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     return DRL_OK;
 }
 
-DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **out)
+DRL__CALL(drl_status, drl_sampler_create_energy,
+    (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **out),
+    (ctx, energy, schedule, desc, out))
 {
     if (!ctx || !energy || !schedule || !desc || !out || desc->energy) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL, or the description has an energy, too");
     if (!drl__schedule_sound(schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", schedule->levels, schedule->b2);
@@ -8184,7 +8543,7 @@ static drl_status drl__sampler_denoise(drl_sampler *s)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
+DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
 {
     if (!s || steps < 0) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_run: no sampler, or %d steps", steps);
     if (s->failed) return s->failed;
@@ -8227,7 +8586,9 @@ DRL_API drl_status drl_sampler_run(drl_sampler *s, int steps)
     return s->level < 0 ? DRL_OK : DRL_RUNNING;
 }
 
-DRL_API drl_status drl_sampler_run_until(drl_sampler *s, double (*clock)(void *user), void *user, double end)
+DRL__CALL(drl_status, drl_sampler_run_until,
+    (drl_sampler *s, double (*clock)(void *user), void *user, double end),
+    (s, clock, user, end))
 {
     drl_status status;
     if (!clock) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_run_until: no clock");
@@ -8268,7 +8629,7 @@ DRL_API int drl_sampler_steps_left(const drl_sampler *s) { return !s || s->level
 DRL_API int drl_sampler_level(const drl_sampler *s) { return s ? s->level : -1; }
 DRL_API void drl_sampler_destroy(drl_sampler *s) { if (s) drl__free(s->ctx, s); }
 
-DRL_API drl_status drl_sampler_image(const drl_sampler *s, int i, float *out)
+DRL__CALL(drl_status, drl_sampler_image, (const drl_sampler *s, int i, float *out), (s, i, out))
 {
     float inverse = 1.0f;
     size_t j;
@@ -8318,7 +8679,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
 
 DRL_API size_t drl_sampler_state_size(const drl_sampler *s) { return s ? 4 * (DRL__STATE_WORDS + 2 * (size_t)s->count * s->size) : 0; }
 
-DRL_API drl_status drl_sampler_save(const drl_sampler *s, void *bytes, size_t size)
+DRL__CALL(drl_status, drl_sampler_save, (const drl_sampler *s, void *bytes, size_t size), (s, bytes, size))
 {
     uint32_t w[DRL__STATE_WORDS], v;
     unsigned char *p = (unsigned char *)bytes;
@@ -8333,7 +8694,7 @@ DRL_API drl_status drl_sampler_save(const drl_sampler *s, void *bytes, size_t si
     return DRL_OK;
 }
 
-DRL_API drl_status drl_sampler_restore(drl_sampler *s, const void *bytes, size_t size)
+DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, size_t size), (s, bytes, size))
 {
     uint32_t w[DRL__STATE_WORDS], v;
     const unsigned char *p = (const unsigned char *)bytes;
@@ -8664,7 +9025,9 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
     return DRL_OK;
 }
 
-DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out)
+DRL__CALL(drl_status, drl_mcmc_create,
+    (drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out),
+    (ctx, energy, desc, out))
 {
     drl_mcmc *m = NULL;
     drl_status status;
@@ -8676,7 +9039,7 @@ DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const
     return status;
 }
 
-DRL_API drl_status drl_mcmc_run(drl_mcmc *m, int steps)
+DRL__CALL(drl_status, drl_mcmc_run, (drl_mcmc *m, int steps), (m, steps))
 {
     if (!m || steps < 0 || steps >= DRL__DRAW_START - m->step) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_run: no chains, or %d more steps after %d", steps, m ? m->step : 0);
     for (; steps > 0; --steps) {
@@ -8687,7 +9050,7 @@ DRL_API drl_status drl_mcmc_run(drl_mcmc *m, int steps)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_mcmc_look(const drl_mcmc *m, drl_mcmc_report *report)
+DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report), (m, report))
 {
     int i, steps;
     if (!m || !report) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_look: chains and a place for the report are needed");
@@ -8731,7 +9094,7 @@ static void drl__mcmc_words(const drl_mcmc *m, uint32_t *w)
 
 DRL_API size_t drl_mcmc_state_size(const drl_mcmc *m) { return m ? 4 * (DRL__MCMC_WORDS + (size_t)m->count * m->size) : 0; }
 
-DRL_API drl_status drl_mcmc_save(const drl_mcmc *m, void *bytes, size_t size)
+DRL__CALL(drl_status, drl_mcmc_save, (const drl_mcmc *m, void *bytes, size_t size), (m, bytes, size))
 {
     uint32_t w[DRL__MCMC_WORDS], v;
     unsigned char *p = (unsigned char *)bytes;
@@ -8743,7 +9106,7 @@ DRL_API drl_status drl_mcmc_save(const drl_mcmc *m, void *bytes, size_t size)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_mcmc_restore(drl_mcmc *m, const void *bytes, size_t size)
+DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t size), (m, bytes, size))
 {
     uint32_t w[DRL__MCMC_WORDS], v;
     const unsigned char *p = (const unsigned char *)bytes;
@@ -8810,7 +9173,9 @@ static double drl__trace_lag(const drl__trace *t, int lag)
     return sum / (2 * t->chains);
 }
 
-DRL_API drl_status drl_mcmc_diagnose(drl_ctx *ctx, const double *x, int draws, int chains, drl_diagnosis *diagnosis)
+DRL__CALL(drl_status, drl_mcmc_diagnose,
+    (drl_ctx *ctx, const double *x, int draws, int chains, drl_diagnosis *diagnosis),
+    (ctx, x, draws, chains, diagnosis))
 {
     drl__trace t;
     double n, all = 0, squares = 0, between = 0, within, total, tau = 0, most, least = HUGE_VAL;
@@ -8988,7 +9353,9 @@ static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **out)
+DRL__CALL(drl_status, drl_ais_create,
+    (drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **out),
+    (ctx, energy, desc, out))
 {
     drl_ais *a;
     drl_ais_desc d;
@@ -9071,7 +9438,7 @@ DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const 
 
 DRL_API int drl_ais_steps_left(const drl_ais *a) { return !a ? 0 : a->steps - a->at + (a->stage ? 0 : a->steps); }
 
-DRL_API drl_status drl_ais_run(drl_ais *a, int steps)
+DRL__CALL(drl_status, drl_ais_run, (drl_ais *a, int steps), (a, steps))
 {
     if (!a || steps < 0) return drl__fail(a ? a->ctx : NULL, DRL_E_ARGUMENT, "drl_ais_run: no path, or %d steps", steps);
     for (; steps > 0 && drl_ais_steps_left(a); --steps) {
@@ -9081,7 +9448,7 @@ DRL_API drl_status drl_ais_run(drl_ais *a, int steps)
     return drl_ais_steps_left(a) ? DRL_RUNNING : DRL_OK;
 }
 
-DRL_API drl_status drl_ais_look(const drl_ais *a, drl_ais_result *result)
+DRL__CALL(drl_status, drl_ais_look, (const drl_ais *a, drl_ais_result *result), (a, result))
 {
     double most, sum = 0, squares = 0;
     int i;
@@ -9112,7 +9479,9 @@ DRL_API void drl_ais_destroy(drl_ais *a)
 
 #define DRL__POINTS 64                      /* that the functions below evaluate together */
 
-DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p, float *work)
+DRL__CALL(drl_status, drl_log_likelihood,
+    (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p, float *work),
+    (ctx, energy, schedule, level, labels, n, x, log_z, log_p, work))
 {
     float *f;
     int levels[DRL__POINTS], base, i, k;
@@ -9135,7 +9504,7 @@ DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, co
     return DRL_OK;
 }
 
-DRL_API double drl_bits_per_dim(double log_p, size_t size, double scale)
+DRL__CALL(double, drl_bits_per_dim, (double log_p, size_t size, double scale), (log_p, size, scale))
 {
     return size && scale > 0 ? (drl__log(scale) - log_p / (double)size) / drl__log(2.0) : (double)NAN;
 }
@@ -9148,7 +9517,9 @@ static size_t drl__grid_cells(const drl_grid *g)
     return drl__mul_fits((size_t)g->nx, (size_t)g->ny, &cells) && cells <= INT32_MAX ? cells : 0;
 }
 
-DRL_API drl_status drl_grid_evaluate(drl_ctx *ctx, const drl_energy *energy, int level, int label, const drl_grid *g, double *f)
+DRL__CALL(drl_status, drl_grid_evaluate,
+    (drl_ctx *ctx, const drl_energy *energy, int level, int label, const drl_grid *g, double *f),
+    (ctx, energy, level, label, g, f))
 {
     float y[DRL__POINTS][2], value[DRL__POINTS];
     int levels[DRL__POINTS], labels[DRL__POINTS], i, k;
@@ -9190,7 +9561,9 @@ static double drl__grid_log_sum(const double *f, size_t cells, double factor)
     return most + drl__log(sum);
 }
 
-DRL_API drl_status drl_grid_log_z(drl_ctx *ctx, const drl_grid *g, const double *f, double factor, double *log_z)
+DRL__CALL(drl_status, drl_grid_log_z,
+    (drl_ctx *ctx, const drl_grid *g, const double *f, double factor, double *log_z),
+    (ctx, g, f, factor, log_z))
 {
     size_t cells = drl__grid_cells(g);
     double v;
@@ -9201,7 +9574,9 @@ DRL_API drl_status drl_grid_log_z(drl_ctx *ctx, const drl_grid *g, const double 
     return DRL_OK;
 }
 
-DRL_API drl_status drl_grid_kl(drl_ctx *ctx, const drl_grid *g, const double *p, const double *f, double *kl)
+DRL__CALL(drl_status, drl_grid_kl,
+    (drl_ctx *ctx, const drl_grid *g, const double *p, const double *f, double *kl),
+    (ctx, g, p, f, kl))
 {
     size_t cells = drl__grid_cells(g), i;
     double all = 0, sum = 0, log_z;
@@ -9686,7 +10061,9 @@ static size_t drl__model_carve(const drl_model_desc *d, size_t *at_schedule, siz
     return total;
 }
 
-DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size_t *bytes)
+DRL__CALL(drl_status, drl_model_size,
+    (drl_ctx *ctx, const drl_model_desc *desc, size_t *bytes),
+    (ctx, desc, bytes))
 {
     drl_model_desc d;
     drl_net_desc n;
@@ -9701,7 +10078,7 @@ DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size
     if (status == DRL_OK && d.initializer > 0) status = drl_net_size(ctx, drl__initializer_build, &d, &n, &more);
     total = drl__model_carve(&d, &at[0], &at[1]);
     if (status != DRL_OK) return status;
-    if (!drl__add_fits(net_bytes, more, &sum) || !drl__add_fits(sum, total, &sum) || !drl__add_fits(sum, sizeof(drl__head) + DRL__ALIGN, &sum))
+    if (total > SIZE_MAX / 2 || !drl__add_fits(net_bytes, more, &sum) || !drl__add_fits(sum, drl__held(total), &sum))
         return drl__fail(ctx, DRL_E_MEMORY, "drl_model_size: networks of %z and %z bytes do not fit the address space", net_bytes, more);
     *bytes = sum;
     return DRL_OK;
@@ -9756,7 +10133,9 @@ static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_m
     return DRL_OK;
 }
 
-DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **out)
+DRL__CALL(drl_status, drl_model_create,
+    (drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **out),
+    (ctx, desc, seed, out))
 {
     drl_status status = drl__model_new(ctx, desc, out);
     if (status != DRL_OK) return status;
@@ -9796,7 +10175,9 @@ static drl_status drl__model_labels(drl_model *m, int n, const int *label)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_model_f(drl_model *m, int n, const float *y, const float *level, const int *label, float *f, float *gradient)
+DRL__CALL(drl_status, drl_model_f,
+    (drl_model *m, int n, const float *y, const float *level, const int *label, float *f, float *gradient),
+    (m, n, y, level, label, f, gradient))
 {
     drl_status status = DRL_OK;
     int i, k;
@@ -9880,7 +10261,9 @@ DRL_API drl_energy drl_model_energy(drl_model *m)
     return e;
 }
 
-DRL_API drl_status drl_model_score(drl_model *m, int level, int n, const float *x, const int *label, float *score, float *work)
+DRL__CALL(drl_status, drl_model_score,
+    (drl_model *m, int level, int n, const float *x, const int *label, float *score, float *work),
+    (m, level, n, x, label, score, work))
 {
     drl_status status;
     int i;
@@ -9893,7 +10276,9 @@ DRL_API drl_status drl_model_score(drl_model *m, int level, int n, const float *
     return drl_model_f(m, n, work, score, label, score, NULL);
 }
 
-DRL_API drl_status drl_sampler_create(drl_model *m, const drl_sample_desc *desc, drl_sampler **out)
+DRL__CALL(drl_status, drl_sampler_create,
+    (drl_model *m, const drl_sample_desc *desc, drl_sampler **out),
+    (m, desc, out))
 {
     drl_energy e;
     if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_create: a model and a place for the result are needed");
@@ -9904,7 +10289,9 @@ DRL_API drl_status drl_sampler_create(drl_model *m, const drl_sample_desc *desc,
     return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, m->desc.form == DRL_FORM_CDRL ? 2.0f : 0.0f, out);
 }
 
-DRL_API drl_status drl_sample(drl_model *m, const drl_sample_desc *desc, float *pixels)
+DRL__CALL(drl_status, drl_sample,
+    (drl_model *m, const drl_sample_desc *desc, float *pixels),
+    (m, desc, pixels))
 {
     drl_sampler *s = NULL;
     drl_status status;
@@ -9974,7 +10361,7 @@ static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_model_save_size(drl_model *m, size_t *bytes)
+DRL__CALL(drl_status, drl_model_save_size, (drl_model *m, size_t *bytes), (m, bytes))
 {
     drl__model_file file;
     drl_status status;
@@ -9986,7 +10373,9 @@ DRL_API drl_status drl_model_save_size(drl_model *m, size_t *bytes)
     return status;
 }
 
-DRL_API drl_status drl_model_save_memory(drl_model *m, void *dst, size_t capacity, size_t *written)
+DRL__CALL(drl_status, drl_model_save_memory,
+    (drl_model *m, void *dst, size_t capacity, size_t *written),
+    (m, dst, capacity, written))
 {
     drl__model_file file;
     drl_status status;
@@ -9998,7 +10387,7 @@ DRL_API drl_status drl_model_save_memory(drl_model *m, void *dst, size_t capacit
     return status;
 }
 
-DRL_API drl_status drl_model_load_weights(drl_model *m, const drl_safetensors *st)
+DRL__CALL(drl_status, drl_model_load_weights, (drl_model *m, const drl_safetensors *st), (m, st))
 {
     drl_status status;
     if (!m || !st) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_load_weights: a model and an open file are needed");
@@ -10067,7 +10456,9 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
     return DRL_OK;
 }
 
-DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size, const drl_model_desc *use, drl_model **out)
+DRL__CALL(drl_status, drl_model_load_memory,
+    (drl_ctx *ctx, const void *data, size_t size, const drl_model_desc *use, drl_model **out),
+    (ctx, data, size, use, out))
 {
     drl_safetensors *st = NULL;
     drl_status status;
@@ -10080,7 +10471,7 @@ DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t 
 }
 
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_model_save(drl_model *m, const char *path)
+DRL__CALL(drl_status, drl_model_save, (drl_model *m, const char *path), (m, path))
 {
     drl__model_file file;
     drl_status status;
@@ -10092,7 +10483,9 @@ DRL_API drl_status drl_model_save(drl_model *m, const char *path)
     return status;
 }
 
-DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_model_desc *use, drl_model **out)
+DRL__CALL(drl_status, drl_model_load,
+    (drl_ctx *ctx, const char *path, const drl_model_desc *use, drl_model **out),
+    (ctx, path, use, out))
 {
     drl_safetensors *st = NULL;
     drl_status status;
@@ -10252,7 +10645,9 @@ static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned
     return total;
 }
 
-DRL_API drl_status drl_trainer_size(drl_model *m, const drl_train_desc *desc, size_t *bytes)
+DRL__CALL(drl_status, drl_trainer_size,
+    (drl_model *m, const drl_train_desc *desc, size_t *bytes),
+    (m, desc, bytes))
 {
     drl_train_desc d;
     drl_status status;
@@ -10262,7 +10657,7 @@ DRL_API drl_status drl_trainer_size(drl_model *m, const drl_train_desc *desc, si
     if (status != DRL_OK) return status;
     total = drl__trainer_carve(m, &d, NULL, NULL);
     if (total == SIZE_MAX) return drl__fail(m->ctx, DRL_E_MEMORY, "drl_trainer_size: what training keeps at a batch of %d does not fit one block of this machine's memory", d.batch);
-    *bytes = total + sizeof(drl__head) + DRL__ALIGN;
+    *bytes = drl__held(total);
     return DRL_OK;
 }
 
@@ -10288,7 +10683,9 @@ static void drl__trainer_keep(drl_trainer *tr)
     tr->good = tr->now;
 }
 
-DRL_API drl_status drl_trainer_create(drl_model *m, const drl_train_desc *desc, drl_trainer **out)
+DRL__CALL(drl_status, drl_trainer_create,
+    (drl_model *m, const drl_train_desc *desc, drl_trainer **out),
+    (m, desc, out))
 {
     drl_train_desc d;
     drl_trainer *tr;
@@ -10318,7 +10715,7 @@ DRL_API drl_status drl_trainer_create(drl_model *m, const drl_train_desc *desc, 
 DRL_API void     drl_trainer_destroy(drl_trainer *tr) { if (tr) drl__free(tr->ctx, tr); }
 DRL_API uint64_t drl_trainer_steps(const drl_trainer *tr) { return tr ? tr->now.step : 0; }
 
-DRL_API drl_status drl_trainer_set_rate(drl_trainer *tr, double factor)
+DRL__CALL(drl_status, drl_trainer_set_rate, (drl_trainer *tr, double factor), (tr, factor))
 {
     if (!tr || !(factor >= 0) || !(factor <= 1)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_set_rate: factor %g; 0 to 1 are possible", factor);
     tr->now.rate_factor = factor;
@@ -10590,7 +10987,9 @@ static void drl__part_update(drl_trainer *tr, drl__part *part, double norm, doub
     drl_net_refresh(part->net, 1);
 }
 
-DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int *labels, drl_train_report *report)
+DRL__CALL(drl_status, drl_trainer_step,
+    (drl_trainer *tr, const float *x0, const int *labels, drl_train_report *report),
+    (tr, x0, labels, report))
 {
     drl_energy energy;
     drl_model *m;
@@ -10669,7 +11068,7 @@ DRL_API drl_status drl_trainer_step(drl_trainer *tr, const float *x0, const int 
     return DRL_OK;
 }
 
-DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
+DRL__CALL(drl_status, drl_trainer_rollback, (drl_trainer *tr), (tr))
 {
     int rollbacks, i;
     double rate_scale, planned;
@@ -10697,7 +11096,7 @@ DRL_API drl_status drl_trainer_rollback(drl_trainer *tr)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_trainer_swap_average(drl_trainer *tr)
+DRL__CALL(drl_status, drl_trainer_swap_average, (drl_trainer *tr), (tr))
 {
     size_t k;
     int i;
@@ -10748,7 +11147,9 @@ static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data,
     return DRL_OK;
 }
 
-DRL_API drl_status drl_train(drl_trainer *tr, const drl_dataset *data, const drl_run_desc *desc)
+DRL__CALL(drl_status, drl_train,
+    (drl_trainer *tr, const drl_dataset *data, const drl_run_desc *desc),
+    (tr, data, desc))
 {
     drl_train_report report;
     drl_status status, before;
@@ -10833,7 +11234,7 @@ static int drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
     return k;
 }
 
-DRL_API drl_status drl_trainer_save(drl_trainer *tr, const char *path)
+DRL__CALL(drl_status, drl_trainer_save, (drl_trainer *tr, const char *path), (tr, path))
 {
     drl_array array[DRL__CHECKPOINT_ARRAYS];
     drl_safetensors_desc desc;
@@ -10913,7 +11314,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     return DRL_OK;
 }
 
-DRL_API drl_status drl_trainer_resume(drl_trainer *tr, const char *path)
+DRL__CALL(drl_status, drl_trainer_resume, (drl_trainer *tr, const char *path), (tr, path))
 {
     drl_safetensors *st = NULL;
     drl_status status;
@@ -10926,7 +11327,9 @@ DRL_API drl_status drl_trainer_resume(drl_trainer *tr, const char *path)
     return status;
 }
 
-DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_model_desc *model, drl_train_desc *train)
+DRL__CALL(drl_status, drl_checkpoint_describe,
+    (drl_ctx *ctx, const char *path, drl_model_desc *model, drl_train_desc *train),
+    (ctx, path, model, train))
 {
     drl_safetensors *st = NULL;
     drl_status status;
@@ -11008,7 +11411,9 @@ static void drl__moments(const float *x, int n, int dim, double *mean, double *c
         for (k = 0; k < j; ++k) cov[k * dim + j] = cov[j * dim + k];
 }
 
-DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance)
+DRL__CALL(drl_status, drl_frechet,
+    (drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance),
+    (ctx, a, na, b, nb, dim, work, distance))
 {
     double *s1 = work, *s2, *v, *t, *r, *m1, *m2, total = 0;
     size_t square;
@@ -11047,7 +11452,9 @@ DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float
     return DRL_OK;
 }
 
-DRL_API drl_status drl_auroc(drl_ctx *ctx, const float *a, int na, const float *b, int nb, double *area)
+DRL__CALL(drl_status, drl_auroc,
+    (drl_ctx *ctx, const float *a, int na, const float *b, int nb, double *area),
+    (ctx, a, na, b, nb, area))
 {
     double sum = 0;
     int i, j;
@@ -11059,7 +11466,9 @@ DRL_API drl_status drl_auroc(drl_ctx *ctx, const float *a, int na, const float *
     return DRL_OK;
 }
 
-DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int classes, double *score)
+DRL__CALL(drl_status, drl_inception_score,
+    (drl_ctx *ctx, const float *p, int n, int classes, double *score),
+    (ctx, p, n, classes, score))
 {
     double sum = 0;
     int i, c;
