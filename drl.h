@@ -10765,7 +10765,7 @@ DRL_API drl_status drl_train(drl_trainer *tr, const drl_dataset *data, const drl
     bytes = images + (size_t)tr->desc.batch * sizeof *labels;
     x0 = (float *)drl__alloc(tr->ctx, bytes);
     if (!x0) return DRL_E_MEMORY;
-    if (tr->model->desc.classes && (!data || data->labels)) labels = (int *)(void *)((unsigned char *)x0 + images);
+    if (tr->model->desc.classes && (!data || data->labels)) labels = (int *)(void *)((unsigned char *)(void *)x0 + images);
     if (desc->steps) {
         tr->now.total = desc->steps;
         tr->now.planned = 0;
