@@ -5883,7 +5883,7 @@ static void drl__ds_fill(const drl__ds_part *part, drl_dataset *ds, size_t at)
 
 static drl_status drl__ds_desc(drl_ctx *ctx, const drl_dataset_desc *d)
 {
-    if ((int)d->layout < 0 || d->layout > DRL_LAYOUT_NCHW)
+    if ((unsigned)d->layout > (unsigned)DRL_LAYOUT_NCHW)
         return drl__fail(ctx, DRL_E_ARGUMENT, "data set: layout is %d, none of drl_layout", (int)d->layout);
     if (d->height < 0 || d->width < 0 || d->channels < 0 || d->channels > 4)
         return drl__fail(ctx, DRL_E_ARGUMENT,
@@ -11166,7 +11166,7 @@ DRL__CALL(drl_status, drl_train,
     bytes = images + (size_t)tr->desc.batch * sizeof *labels;
     x0 = (float *)drl__alloc(tr->ctx, bytes);
     if (!x0) return DRL_E_MEMORY;
-    if (tr->model->desc.classes && (!data || data->labels)) labels = (int *)(void *)((unsigned char *)x0 + images);
+    if (tr->model->desc.classes && (!data || data->labels)) labels = (int *)(void *)((unsigned char *)(void *)x0 + images);
     if (desc->steps) {
         tr->now.total = desc->steps;
         tr->now.planned = 0;
