@@ -49,13 +49,14 @@ interrupt $dir/int-d-guidance 06_tiles $small --size 16 --steps 100000 --out $di
     run 06_tiles $small --size 16 --steps $n --resume --out $dir/int-d &&
     run 06_tiles $small --size 16 --steps $n --out $dir/int-e && same $dir/int-d.safetensors $dir/int-e.safetensors
 # while the last pictures are drawn
-interrupt "line wrote" 06_tiles --model $dir/int-e.safetensors --size 16 --out $dir/int-f
-interrupt $dir/int-g 09_long_chain $dir/int-b.safetensors --steps 2000 --count 4 --out $dir/int-g
+interrupt $dir/int-f-guidance 06_tiles --model $dir/int-e.safetensors --size 16 --out $dir/int-f
 cp $dir/int-b.safetensors $dir/int-g.safetensors
-run 09_long_chain --steps 2000 --count 4 --resume --out $dir/int-g && run 09_long_chain $dir/int-b.safetensors --steps 2000 --count 4 --out $dir/int-h &&
-    same $dir/int-g.chains $dir/int-h.chains
+interrupt $dir/int-g 09_long_chain $dir/int-b.safetensors --steps 1000000 --count 4 --out $dir/int-g &&
+    n=$(sed -n 's/.*stopped after \([0-9]*\) of .*/\1/p' $dir/int.log) && n=$((n + 500)) &&
+    run 09_long_chain --steps $n --count 4 --resume --out $dir/int-g &&
+    run 09_long_chain $dir/int-b.safetensors --steps $n --count 4 --out $dir/int-h && same $dir/int-g.chains $dir/int-h.chains
 interrupt $dir/int-k 09_long_chain --minutes 5 --out $dir/int-k && draws $dir/int-k.safetensors
-interrupt $dir/int-l 07_own_energy --minutes 5 --base 8 --k 2 --out $dir/int-l && draws $dir/int-l.safetensors
+interrupt $dir/int-l 07_own_energy --minutes 5 --out $dir/int-l && draws $dir/int-l.safetensors
 interrupt $dir/int-m 10_image_likelihood --minutes 5 --out $dir/int-m
 interrupt $dir/int-n-rings 01_toy2d --data rings --steps 100000 --out $dir/int-n
 interrupt "line KL grid" ablation --seeds 2 --steps 100000
