@@ -1,5 +1,5 @@
-/* training.h - what programs have around drl_train: Ctrl-C, going on from a checkpoint, lines of progress, and pictures
- * while it learns. Include it after drl.h, options.h and picture.h. */
+/* training.h - what programs have around drl_train: Ctrl-C, going on from a checkpoint, lines of progress, and
+ * pictures while it learns. Include it after drl.h, options.h and picture.h. */
 #ifndef TRAINING_H
 #define TRAINING_H
 #include <signal.h>
@@ -35,17 +35,18 @@ static inline void training_catch(void)
 typedef struct training {
     drl_ctx *ctx;
     const char *name;                       /* in front of the lines of progress; NULL: none are printed */
-    const char *prefix;                     /* of PREFIX.checkpoint and PREFIX.safetensors; NULL: nothing is written */
+    const char *prefix;                     /* PREFIX.checkpoint and PREFIX.safetensors are written; NULL: nothing */
     int resume;                             /* nonzero: go on from PREFIX.checkpoint */
     int every;                              /* also save every so many steps */
     uint64_t seed;                          /* of the first weights */
     drl_model_desc model_desc;
     drl_train_desc train_desc;
-    drl_run_desc run;                       /* steps or seconds, fall, rollbacks, and `source` if there is one */
+    drl_run_desc run;                       /* steps or seconds, fall, rollbacks, and `source`, if there is one */
     const drl_dataset *data;                /* where images come from: this, */
     void (*points)(drl_rng *rng, float *x); /* or vectors of two numbers, one a call, */
     void *user;                             /* or run.source, which gets this pointer, and so does: */
-    /* Draws with the averaged weights and writes a picture; last is nonzero when the run ends. Returns 0 when it cannot. */
+    /* Draws with the averaged weights and writes a picture; last is nonzero when the run ends. Returns 0 when it
+     * cannot. */
     int (*picture)(void *user, drl_model *model, int last);
     /* set by training_open: */
     drl_model *model;
@@ -83,17 +84,19 @@ static inline drl_status training_sample(drl_model *model, const drl_sample_desc
     return status;
 }
 
-/* A picture of samples, a column for each class: PREFIX.png or .ppm. Early ones are small where samples are dear. */
+/* A picture of samples, a column for each class: PREFIX.png or .ppm. Early ones are small where samples take long. */
 static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *prefix, int last)
 {
     drl_model_desc d;
     drl_sample_desc how;
     int labels[TRAINING_GRID], columns, count, i, saved;
+    double cost;
     float *pixels;
     picture p;
     drl_model_describe(model, &d);
     columns = picture_columns(d.classes);
-    count = last || d.levels * (d.steps > 0 ? d.steps : 1) * d.height * d.width <= 200 * 16 * 16 ? TRAINING_GRID : 16;
+    cost = (double)d.levels * (d.steps > 0 ? d.steps : 1) * d.height * d.width;
+    count = last || cost <= 200.0 * 16 * 16 ? TRAINING_GRID : 16;
     memset(&how, 0, sizeof how);
     how.count = count / columns ? count / columns * columns : columns;
     for (i = 0; i < TRAINING_GRID; ++i) labels[i] = 1 + i % columns;
@@ -118,23 +121,25 @@ static inline int training_failed(const training *t, const char *what)
     return 0;
 }
 
-/* The checkpoint, then the model and the picture. The averaged weights draw better than those of the last step: they are
- * swapped in for the latter two, and out again. */
+/* The checkpoint, then the model and the picture. The averaged weights draw better than those of the last step: they
+ * are swapped in for the latter two, and out again. */
 static inline int training_save(training *t, int last)
 {
     char path[1024];
     int ok = 1;
-    if (t->prefix && drl_trainer_save(t->trainer, training_path(path, sizeof path, t->prefix, ".checkpoint")) != DRL_OK)
-        return training_failed(t, path);
+    if (t->prefix) {
+        training_path(path, sizeof path, t->prefix, ".checkpoint");
+        if (drl_trainer_save(t->trainer, path) != DRL_OK) return training_failed(t, path);
+        training_path(path, sizeof path, t->prefix, ".safetensors");
+    }
     drl_trainer_swap_average(t->trainer);
-    if (t->prefix && drl_model_save(t->model, training_path(path, sizeof path, t->prefix, ".safetensors")) != DRL_OK)
-        ok = training_failed(t, path);
+    if (t->prefix && drl_model_save(t->model, path) != DRL_OK) ok = training_failed(t, path);
     if (ok && t->picture) ok = t->picture(t->user, t->model, last);
     drl_trainer_swap_average(t->trainer);
     if (ok && t->prefix && (last || !t->drawn)) {
-        double spent = seconds_now() - t->begun;
-        if (!last) printf("%s%s so far: %s, after %.0f s\n", training_terminal() ? "\r" : "", t->name ? t->name : "", t->prefix, spent);
-        else printf("wrote %s.safetensors and %s.checkpoint%s\n", t->prefix, t->prefix, t->picture ? ", and drew it" : "");
+        const char *drew = t->picture ? ", and drew it" : "";
+        if (last) printf("wrote %s.safetensors and %s.checkpoint%s\n", t->prefix, t->prefix, drew);
+        else printf("\nso far: %s.safetensors%s, after %.0f s\n", t->prefix, drew, seconds_now() - t->begun);
         fflush(stdout);
     }
     t->drawn = 1;
@@ -149,12 +154,13 @@ static inline void training_progress(training *t, const drl_train_report *r)
     t->shown = now;
     speed = spent > 0 ? (double)(r->step - t->steps_before) / spent : 0;
     left = r->total ? (speed > 0 ? (double)(r->total - r->step) / speed : 0) : t->run.seconds - r->seconds;
-    printf("%s%s: step %lu  loss %+.3f  |g| %.2f  ", terminal ? "\r" : "", t->name, (unsigned long)r->step, r->loss, r->grad_norm);
+    printf("%s%s: step %lu  loss %+.3f  |g| %.2f  ", terminal ? "\r" : "", t->name, (unsigned long)r->step,
+           r->loss, r->grad_norm);
     if (r->initializer_loss > 0) printf("initializer %.1f  ", r->initializer_loss);
     if (r->levels <= 8) {
         printf("f+ - f- per level");
         for (i = 0; i < r->levels; ++i) printf(" %+.2f", r->level[i].f_pos - r->level[i].f_neg);
-    } else {                                /* eighths of the levels: what is left of the noise, or how far chains go */
+    } else {                                /* eighths of the levels: the noise that is left, or how far chains go */
         for (i = 0; i < r->levels; ++i) mean[i * 8 / r->levels] += r->level[i].displacement * 8 / r->levels;
         printf("r by level");
         for (i = 0; i < 8; ++i) printf(" %.3f", mean[i]);
@@ -186,7 +192,8 @@ static inline int training_step(void *user, const drl_train_report *r)
     return training_stop;
 }
 
-static inline drl_status training_images(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels)
+static inline drl_status training_images(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0,
+                                         int *labels)
 {
     training *t = (training *)user;
     int i;
@@ -213,8 +220,8 @@ static inline drl_status training_open(training *t)
     return status;
 }
 
-/* Trains until the run is over (DRL_OK) or somebody asks to stop (DRL_RUNNING), saves, and leaves the averaged weights in
- * the model. A failure's sentence is in the context. */
+/* Trains until the run is over (DRL_OK) or somebody asks to stop (DRL_RUNNING), saves, and leaves the averaged
+ * weights in the model. A failure's sentence is in the context. */
 static inline drl_status training_run(training *t)
 {
     drl_run_desc run = t->run;
