@@ -1291,18 +1291,40 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
  * nearest, denormals kept and no traps, so every public function that computes, and every job, sets that and gives back what it found, flags
  * included. Where it is set already, as nearly always, nothing is written on the way in. Without SSE, ARM's registers or a system with
  * <fenv.h> nothing is done: the host's mode is what counts there. DRL__CALL stands in front of a function's body, in the place of its first
- * line, and makes the public function around it; apart, so that no arithmetic of the body moves out of it. */
+ * line, and makes the public function around it. It calls the body through a volatile pointer: a compiler that sees that a body only
+ * computes would otherwise be free to compute before the mode is set. */
 #if defined(__SSE2__) || defined(_M_X64) || (defined(_M_IX86_FP) && _M_IX86_FP >= 1)
 #include <xmmintrin.h>
-typedef struct drl__mode { unsigned csr; } drl__mode;
+#if defined(__i386__) && defined(__GNUC__)      /* libm and returned numbers pass through the older registers here */
+#define DRL__X87 1
+#endif
+typedef struct drl__mode {
+    unsigned csr;
+#ifdef DRL__X87
+    uint32_t x87[7];
+#endif
+} drl__mode;
 static drl__mode drl__enter(void)
 {
     drl__mode found;
     found.csr = _mm_getcsr();
     if ((found.csr & 0xFFC0u) != 0x1F80u) _mm_setcsr(0x1F80u);         /* DAZ, six masks, rounding, FTZ; below are the flags */
+#ifdef DRL__X87
+    {
+        const uint16_t plain = 0x037F;
+        __asm__ __volatile__("fnstenv %0" : "=m"(found.x87) : : "memory");
+        __asm__ __volatile__("fldcw %0" : : "m"(plain) : "memory");
+    }
+#endif
     return found;
 }
-static void drl__leave(const drl__mode *found) { if (_mm_getcsr() != found->csr) _mm_setcsr(found->csr); }
+static void drl__leave(const drl__mode *found)
+{
+    if (_mm_getcsr() != found->csr) _mm_setcsr(found->csr);
+#ifdef DRL__X87
+    __asm__ __volatile__("fldenv %0" : : "m"(found->x87) : "memory");
+#endif
+}
 #elif defined(__aarch64__) && defined(__GNUC__)
 typedef struct drl__mode { uint64_t control, flags; } drl__mode;
 static drl__mode drl__enter(void)
@@ -1362,32 +1384,27 @@ typedef struct drl__mode { int none; } drl__mode;
 static drl__mode drl__enter(void) { drl__mode found = { 0 }; return found; }
 static void drl__leave(const drl__mode *found) { (void)found; }
 #endif
-#if defined(_MSC_VER) && !defined(__clang__)
-#define DRL__APART __declspec(noinline)
-#elif defined(__GNUC__)
-#define DRL__APART __attribute__((noinline))
-#else
-#define DRL__APART
-#endif
 #define DRL__CALL(type, name, params, args) \
-    static DRL__APART type name##__body params; \
+    static type name##__body params; \
     DRL_API type name params \
     { \
+        type (*volatile drl__body) params = name##__body; \
         const drl__mode drl__found = drl__enter(); \
-        const type drl__result = name##__body args; \
+        const type drl__result = drl__body args; \
         drl__leave(&drl__found); \
         return drl__result; \
     } \
-    static DRL__APART type name##__body params
+    static type name##__body params
 #define DRL__CALL_VOID(name, params, args) \
-    static DRL__APART void name##__body params; \
+    static void name##__body params; \
     DRL_API void name params \
     { \
+        void (*volatile drl__body) params = name##__body; \
         const drl__mode drl__found = drl__enter(); \
-        name##__body args; \
+        drl__body args; \
         drl__leave(&drl__found); \
     } \
-    static DRL__APART void name##__body params
+    static void name##__body params
 
 /* Under AddressSanitizer every buffer of a net has its own place and a guarded gap behind it, so that overruns are seen. */
 #if defined(__has_feature)
