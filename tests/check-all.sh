@@ -159,6 +159,7 @@ pattern() {     # what memory holds before it is written changes nothing: all ou
         { run_examples $out/filled && run_benches $out/filled; } > $out/$fill.txt 2>&1 || { tail $out/$fill.txt; return 1; }
         rm -f $out/filled/*.[ch]
         for f in examples/*.c bench/*.c; do rm -f $out/filled/$(basename $f .c); done
+        rm -f $out/filled/*.checkpoint              # they hold the seconds spent
         (cd $out/filled && cksum *) > $out/$fill.files
         # without what tells a time
         sed -E '/^\{?"?(frame |fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g; s/[0-9]+:[0-9]+ left/T left/; s/^( *[0-9]+ .* [0-9]+) +[0-9]+$/\1 T/; s/ +[0-9]+\.[0-9]$/ T/' $out/$fill.txt > $out/$fill.lines
