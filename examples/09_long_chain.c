@@ -211,7 +211,7 @@ int main(int argc, char **argv)
         d.steps = 15;
         d.b2 = 4e-4;
         d.trainable = 1;
-        status = sprites_model(ctx, &d, 0, minutes, md.seed, prefix, 0, &model);
+        status = sprites_model(ctx, &d, 0, minutes, md.seed, prefix, -1, &model);
         if (status == DRL_RUNNING) { printf("give it %s, and it is not trained again\n", name); return 0; }
     }
     if (status != DRL_OK) return fail(ctx, words ? argv[1] : name);

@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     if (!words) {
         md.height = md.width = SPRITE_SIZE; md.channels = 4; md.base = 16; md.trainable = 1;
         md.schedule = DRL_SCHEDULE_T1K; md.smooth = md.no_spectral = 1;
-        status = sprites_model(ctx, &md, steps, minutes, path.seed, prefix, 0, &model);
+        status = sprites_model(ctx, &md, steps, minutes, path.seed, prefix, -1, &model);
         if (status == DRL_RUNNING) { printf("give it %s, and it is not trained again\n", name); return 0; }
         if (status != DRL_OK) return fail(ctx, name);
     }

@@ -237,7 +237,7 @@ static inline int sprites_picture(void *user, drl_model *model, int last)
 }
 
 /* For the examples that need some model: trains one, saves it as PREFIX.safetensors, leaves it in *model. A run that Ctrl-C stops
- * is saved, too, and then DRL_RUNNING. */
+ * is saved, too, and then DRL_RUNNING. resume: 1 goes on from a checkpoint, -1 where the program has no such option. */
 static inline drl_status sprites_model(drl_ctx *ctx, const drl_model_desc *desc, int steps, double minutes, uint64_t seed,
                                        const char *prefix, int resume, drl_model **model)
 {
@@ -246,7 +246,8 @@ static inline drl_status sprites_model(drl_ctx *ctx, const drl_model_desc *desc,
     drl_status status;
     if (!sprites_training(ctx, desc, steps, minutes, seed, &sprites, &t)) return DRL_E_MEMORY;
     t.prefix = prefix;
-    t.resume = resume;
+    t.resume = resume > 0;
+    t.no_resume = resume < 0;
     t.picture = sprites_picture;
     t.user = &t;
     status = training_open(&t);

@@ -37,6 +37,7 @@ typedef struct training {
     const char *name;                       /* in front of the lines of progress; NULL: none are printed */
     const char *prefix;                     /* PREFIX.checkpoint and PREFIX.safetensors are written; NULL: nothing */
     int resume;                             /* nonzero: go on from PREFIX.checkpoint */
+    int no_resume;                          /* nonzero: the program cannot do that, and does not offer it */
     int every;                              /* also save every so many steps */
     uint64_t seed;                          /* of the first weights */
     drl_model_desc model_desc;
@@ -241,7 +242,7 @@ static inline drl_status training_run(training *t)
         if (t->name)
             printf("\n%s: %s after %lu steps%s\n", t->name, status == DRL_OK ? "done" : "stopped",
                    (unsigned long)drl_trainer_steps(t->trainer),
-                   status == DRL_OK || !t->prefix ? "" : "; the same command with --resume goes on");
+                   status == DRL_OK || !t->prefix || t->no_resume ? "" : "; the same command with --resume goes on");
         if ((t->prefix || t->picture) && !training_save(t, 1)) status = DRL_E_IO;
         drl_trainer_swap_average(t->trainer);                   /* for good */
     }
