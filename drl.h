@@ -292,93 +292,6 @@ DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
 DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [ops] - the small operators: forward, gradient by input, gradient by parameter, as plain functions on tensors.
- * accumulate != 0 adds to the destination. Unless said, source and destination may be the same buffer. All fail with DRL_E_SHAPE
- * when sizes do not fit, allocate nothing and pass over memory once.
- * ------------------------------------------------------------------------------------------------------------------------------ */
-typedef enum drl_act {
-    DRL_ACT_NONE = 0,
-    DRL_ACT_LEAKY_RELU,         /* x > 0 ? x : 0.2 x */
-    DRL_ACT_RELU,               /* x > 0 ? x : 0 */
-    DRL_ACT_SILU                /* x / (1 + exp(-x)); below -40 the exponential is that of 40 */
-} drl_act;
-
-/* y = act(x). bits, if not NULL, receives one bit an element, "x > 0": element e is bit e % 8 of byte e / 8; (count + 7) / 8 bytes
- * (the gradient of both ReLUs needs no more than that). */
-DRL_API drl_status drl_act_forward(drl_ctx *ctx, drl_act act, const drl_tensor *x, drl_tensor *y, uint8_t *bits);
-/* dx = act'(x) dy; the ReLUs read bits, SiLU reads x; the other may be NULL. */
-DRL_API drl_status drl_act_input_grad(drl_ctx *ctx, drl_act act, const drl_tensor *x, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate);
-
-/* 2x2 mean (N,2H,2W,C) -> (N,H,W,C), and nearest-neighbour doubling back. Not in place. */
-DRL_API drl_status drl_avgpool2_forward(drl_ctx *ctx, const drl_tensor *x, drl_tensor *y);
-DRL_API drl_status drl_avgpool2_input_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate);
-DRL_API drl_status drl_upsample2_forward(drl_ctx *ctx, const drl_tensor *x, drl_tensor *y);
-DRL_API drl_status drl_upsample2_input_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate);
-
-/* y = a + b. Its gradient is dy for both. */
-DRL_API drl_status drl_add_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
-
-/* y = x + shift, shift (N,1,1,C). Gradient by x is dy; by shift the sum of dy over space. */
-DRL_API drl_status drl_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *shift, drl_tensor *y);
-DRL_API drl_status drl_shift_param_grad(drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dshift, int accumulate);
-
-/* y = x * gain, gain (N,1,1,C), or (1,1,1,C) shared by all images. Gradient by x: drl_gain_input_grad; by gain: the sum of x * dy
- * over space (and over images for a shared one, which needs N * C floats of work; NULL will do for the other). */
-DRL_API drl_status drl_gain_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *gain, drl_tensor *y);
-DRL_API drl_status drl_gain_input_grad(drl_ctx *ctx, const drl_tensor *gain, const drl_tensor *dy, drl_tensor *dx, int accumulate);
-DRL_API drl_status drl_gain_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dgain, int accumulate, float *work);
-
-/* y = x * (1 + scale) + shift, scale_shift (N,1,1,2C) holding scale, then shift, of each image. Gradient by x: dy * (1 + scale); by
- * scale_shift the sums of x * dy and of dy over space. All need 2 * N * C floats of work. */
-DRL_API drl_status drl_scale_shift_forward(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *scale_shift, drl_tensor *y, float *work);
-DRL_API drl_status drl_scale_shift_input_grad(drl_ctx *ctx, const drl_tensor *scale_shift, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work);
-DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dscale_shift, int accumulate, float *work);
-
-/* y (N,1,1,C) = scale * sum of x over space; its gradient spreads scale * dy. Not in place. */
-DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y);
-DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate);
-
-/* y (N,1,1,1) = inner product of a and b, both (N,1,1,C); da = dy * b (call again with a and b exchanged for db). */
-DRL_API drl_status drl_dot_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
-DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate);
-
-/* Group normalisation over groups of neighbouring channels, image by image: y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and
- * (biased) variance over all pixels of a group's channels, weight and bias [C]; groups divide C. moments (N,1,1,2*groups) receives mean
- * and 1 / sqrt(variance + eps) of each group, which the gradients read; NULL where none follows. dweight, dbias [C] are added to.
- * work: drl_group_norm_work_count floats. */
-DRL_API size_t     drl_group_norm_work_count(const drl_ctx *ctx, int n, int c);
-DRL_API drl_status drl_group_norm_forward(drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work);
-DRL_API drl_status drl_group_norm_input_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work);
-DRL_API drl_status drl_group_norm_param_grad(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work);
-
-/* y = x * mask / (1 - p): each element is zero with probability p (0 <= p < 1, to a multiple of 2^-16), a function of (rng's seed and stream,
- * number, image, element) alone; draws of the same stream by drl_rng_... are others. bits as in drl_act_forward: what is kept. The gradient
- * is dy treated alike. */
-DRL_API drl_status drl_dropout_forward(drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits);
-DRL_API drl_status drl_dropout_input_grad(drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate);
-
-/* y = channels of a, then channels of b. The gradient by either: channels first, first + 1, ... of dy, as many as da has. Not in place. */
-DRL_API drl_status drl_concat_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
-DRL_API drl_status drl_concat_input_grad(drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate);
-
-/* Attention with one head, every pixel of an image to every other: y_i = sum_j p_ij v_j, p_ij = softmax over j of (q_i' k_j / sqrt(C));
- * qkv (N,H,W,3C) holds q, then k, then v of each pixel, y is (N,H,W,C). The gradient finds p again rather than keeping it.
- * work: drl_attention_work_count floats. */
-DRL_API size_t     drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c);
-DRL_API drl_status drl_attention_forward(drl_ctx *ctx, const drl_tensor *qkv, drl_tensor *y, float *work);
-DRL_API drl_status drl_attention_input_grad(drl_ctx *ctx, const drl_tensor *qkv, const drl_tensor *dy, drl_tensor *dqkv, int accumulate, float *work);
-
-/* Sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2; C even, >= 4.
- * v [N] is the level number (DRL) or a function of its log-SNR (CDRL). Products are rounded to float as in the published code. */
-DRL_API drl_status drl_level_embedding(drl_ctx *ctx, const float *v, drl_tensor *y);
-
-/* drl_spectral_norm - power iteration on W [rows, cols], estimates u [rows], v [cols] updated in place:
- * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); sigma = u' W v. 0 when something is missing. [Miyato18]
- * drl_spectral_norm_grad - from G, gradient by W / sigma, to that by W, in place: G / sigma - <G, W> / sigma^2 u v'. */
-DRL_API float drl_spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations);
-DRL_API void  drl_spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g);
-
-/* ------------------------------------------------------------------------------------------------------------------------------
  * [io] - files: arrays in safetensors, NPY and IDX, image data sets, and files written whole or not at all. Every reader accepts
  * exactly its format; every failure leaves outputs and files as they were. DRL_NO_STDIO leaves out all that takes a path.
  * ------------------------------------------------------------------------------------------------------------------------------ */
@@ -579,6 +492,13 @@ typedef struct drl_value { int id, h, w, c; } drl_value;
 
 /* Writes the network down; called several times (to count, to fill), always with the same outcome. */
 typedef void (*drl_net_build_fn)(drl_net *net, void *user);
+
+typedef enum drl_act {
+    DRL_ACT_NONE = 0,
+    DRL_ACT_LEAKY_RELU,         /* x > 0 ? x : 0.2 x */
+    DRL_ACT_RELU,               /* x > 0 ? x : 0 */
+    DRL_ACT_SILU                /* x / (1 + exp(-x)); below -40 the exponential is that of 40 */
+} drl_act;
 
 typedef enum drl_spectral {
     DRL_SPECTRAL_NONE = 0,
@@ -2550,13 +2470,7 @@ static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *wh
     return DRL_OK;
 }
 
-static drl_status drl__expect_like(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t, const drl_tensor *like)
-{
-    if (!like || drl__no_floats(like->data)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing, or its data not aligned as floats are", function);
-    return drl__expect(ctx, function, what, t, like->n, like->h, like->w, like->c);
-}
-
-/* For operators that read their source after they have begun to write; both have passed drl__expect. */
+/* For convolutions, which read their source after they have begun to write; both have passed drl__expect. */
 static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const drl_tensor *source, const drl_tensor *result)
 {
     uintptr_t from = (uintptr_t)source->data, to = (uintptr_t)result->data;
@@ -2824,7 +2738,8 @@ static drl__fused drl__fused_none(void)
 }
 
 /* y = the convolution of x, both sides as the pass sees them */
-static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const drl_tensor *x, const float *packed, const float *bias, const drl__fused *fused, drl_tensor *y, float *work)
+static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const drl_tensor *x, const float *packed, const float *bias,
+                              const drl__fused *fused, const drl_tensor *y, float *work)
 {
     drl__winograd_args a;
     memset(&a, 0, sizeof a);
@@ -2848,15 +2763,13 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transp
     drl__split(ctx, (a.tiles + (size_t)a.chunk - 1) / (size_t)a.chunk, 1, ctx->kernels->winograd, &a);
 }
 
-static drl_status drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, const drl__fused *fused, drl_tensor *y, float *work)
+static void drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias,
+                              const drl__fused *fused, const drl_tensor *y, float *work)
 {
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_forward", d, x, y, packed, bias, work);
     drl__conv_args a;
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_forward", x, y);
-    if (status != DRL_OK) return status;
     if (d->winograd) {
         drl__winograd_run(ctx, d, 0, x, packed, bias, fused, y, work);
-        return DRL_OK;
+        return;
     }
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(x, y, drl__side(d), packed, work);
@@ -2865,7 +2778,6 @@ static drl_status drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, cons
     a.scratch = work + drl__zeros_floats(d);
     a.scratch_each = a.few ? DRL__ROUND16(DRL__CHUNK * 9 * a.c) : 0;
     drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
-    return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_conv2d_forward,
@@ -2873,27 +2785,27 @@ DRL__CALL(drl_status, drl_conv2d_forward,
     (ctx, d, x, packed, bias, y, work))
 {
     const drl__fused nothing = drl__fused_none();
-    return drl__conv_forward(ctx, d, x, packed, bias, &nothing, y, work);
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_forward", d, x, y, packed, bias, work);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_forward", x, y);
+    if (status == DRL_OK) drl__conv_forward(ctx, d, x, packed, bias, &nothing, y, work);
+    return status;
 }
 
-static drl_status drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, const drl__fused *fused, drl_tensor *dx, int accumulate, float *work)
+static void drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed,
+                                 const drl__fused *fused, const drl_tensor *dx, int accumulate, float *work)
 {
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, packed_transposed, NULL, work);
     drl__conv_args a;
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_input_grad", dy, dx);
-    if (status != DRL_OK) return status;
     if (d->winograd) {
         drl__fused f = *fused;
         if (accumulate) f.add = dx->data;
         drl__winograd_run(ctx, d, 1, dy, packed_transposed, NULL, &f, dx, work);
-        return DRL_OK;
+        return;
     }
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
     if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
     if (drl__narrow(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->narrow, &a);
     else drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
-    return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_conv2d_input_grad,
@@ -2901,7 +2813,10 @@ DRL__CALL(drl_status, drl_conv2d_input_grad,
     (ctx, d, dy, packed_transposed, dx, accumulate, work))
 {
     const drl__fused nothing = drl__fused_none();
-    return drl__conv_input_grad(ctx, d, dy, packed_transposed, &nothing, dx, accumulate, work);
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, packed_transposed, NULL, work);
+    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_input_grad", dy, dx);
+    if (status == DRL_OK) drl__conv_input_grad(ctx, d, dy, packed_transposed, &nothing, dx, accumulate, work);
+    return status;
 }
 
 /* out[c] (+)= scale * sum over the rows of each image of a * (b, u or 1): see drl__columns_args. */
@@ -2943,138 +2858,58 @@ static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, con
     drl__split(ctx, (size_t)a.c, 1 + DRL__GRAIN / (36 * (size_t)a.k), ctx->kernels->winograd_dw, &a);
 }
 
+/* Adds the gradient by the weights of all images. */
+static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *work)
+{
+    const drl__kernels *kernels = ctx->kernels;
+    drl__conv_args a;
+    drl__pack_args p;
+    size_t groups;
+    if (drl__winograd_trains(d)) {
+        drl__winograd_param_grad(ctx, d, x, dy, dweight, work);
+        return;
+    }
+    memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
+    a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
+    a.dy = dy->data;
+    a.y = work;
+    a.few = drl__few_dw(d);
+    a.scratch = work + drl__dw_floats(ctx, d);
+    a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
+    groups = a.few ? (size_t)((a.few + kernels->rows - 1) / kernels->rows)
+                   : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
+    drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block),
+               1 + DRL__GRAIN_FMA / (a.pixels * (size_t)kernels->rows * (size_t)kernels->block), kernels->conv_dw, &a);
+    p.v = drl__weight_of(d, 0);
+    p.vl = kernels->vl;
+    p.block = kernels->block;
+    p.width = a.few;
+    p.from = work;
+    p.to = dweight;
+    p.add = 1;
+    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
+}
+
 DRL__CALL(drl_status, drl_conv2d_param_grad,
     (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work),
     (ctx, d, x, dy, dweight, dbias, work))
 {
     drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, dweight, dbias, work);
-    const drl__kernels *kernels;
-    drl__conv_args a;
-    drl__pack_args p;
-    size_t groups;
-    float *partial;
     if (status != DRL_OK) return status;
-    kernels = ctx->kernels;
-    if (drl__winograd_trains(d)) {
-        drl__winograd_param_grad(ctx, d, x, dy, dweight, work);
-        partial = work;
-    } else {
-        partial = work + drl__dw_floats(ctx, d);
-        memset(work, 0, drl__dw_floats(ctx, d) * sizeof *work);
-        a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
-        a.dy = dy->data;
-        a.y = work;
-        a.few = drl__few_dw(d);
-        a.scratch = partial + DRL__ROUND16((size_t)x->n * (size_t)d->out_channels);
-        a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
-        groups = a.few ? (size_t)((a.few + kernels->rows - 1) / kernels->rows) : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
-        drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block),
-                   1 + DRL__GRAIN_FMA / (a.pixels * (size_t)kernels->rows * (size_t)kernels->block), kernels->conv_dw, &a);
-        p.v = drl__weight_of(d, 0);
-        p.vl = kernels->vl;
-        p.block = kernels->block;
-        p.width = a.few;
-        p.from = work;
-        p.to = dweight;
-        p.add = 1;
-        drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
-    }
-    if (dbias) {
-        drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, partial, 0);
-        drl__columns(ctx, partial, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
-    }
+    drl__conv_param_grad(ctx, d, x, dy, dweight, work);
+    if (!dbias) return DRL_OK;
+    drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, work, 0);     /* each image's part */
+    drl__columns(ctx, work, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
     return DRL_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [ops.impl] - checks, then one kernel each, split over threads by elements, pixels, rows or columns; never inside a sum.
+ * [vectors] - one pass over long vectors: sums, inner products, power iteration, Langevin and Adam updates. Work is split over
+ * threads by elements, rows or columns; never inside a sum.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* Rows of c floats for about DRL__GRAIN elements. */
 static size_t drl__row_grain(size_t c) { return (DRL__GRAIN + c - 1) / c; }
-
-DRL__CALL(drl_status, drl_act_forward,
-    (drl_ctx *ctx, drl_act act, const drl_tensor *x, drl_tensor *y, uint8_t *bits),
-    (ctx, act, x, y, bits))
-{
-    drl_status status = drl__expect_like(ctx, "drl_act_forward", "y", y, x);
-    drl__act_args a;
-    size_t n;
-    if (status != DRL_OK) return status;
-    if ((unsigned)act > (unsigned)DRL_ACT_SILU) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_forward: there is no activation %d", (int)act);
-    n = drl_tensor_count(x);
-    memset(&a, 0, sizeof a);
-    a.act = act;
-    a.x = x->data;
-    a.y = y->data;
-    a.bits_out = bits;
-    if (act == DRL_ACT_SILU && bits) {      /* the bits first: y may be x */
-        a.act = DRL_ACT_NONE;
-        a.y = x->data;
-        drl__split(ctx, n, DRL__GRAIN, ctx->kernels->act, &a);
-        a.y = y->data;
-    }
-    drl__split(ctx, n, DRL__GRAIN, act == DRL_ACT_SILU ? ctx->kernels->silu : ctx->kernels->act, &a);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_act_input_grad,
-    (drl_ctx *ctx, drl_act act, const drl_tensor *x, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate),
-    (ctx, act, x, bits, dy, dx, accumulate))
-{
-    drl_status status = drl__expect_like(ctx, "drl_act_input_grad", "dx", dx, dy);
-    drl__act_args a;
-    if (status == DRL_OK && act == DRL_ACT_SILU) status = drl__expect_like(ctx, "drl_act_input_grad", "x", x, dy);
-    if (status != DRL_OK) return status;
-    if ((unsigned)act > (unsigned)DRL_ACT_SILU) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_input_grad: there is no activation %d", (int)act);
-    if (!bits && (act == DRL_ACT_RELU || act == DRL_ACT_LEAKY_RELU)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_act_input_grad: bits are missing");
-    memset(&a, 0, sizeof a);
-    a.act = act;
-    a.x = x ? x->data : NULL;
-    a.bits = act == DRL_ACT_NONE ? NULL : bits;
-    a.kept = 1;
-    a.dy = dy->data;
-    a.y = dx->data;
-    a.accumulate = accumulate;
-    drl__split(ctx, drl_tensor_count(dy), DRL__GRAIN, act == DRL_ACT_SILU ? ctx->kernels->silu_grad : ctx->kernels->act_grad, &a);
-    return DRL_OK;
-}
-
-/* All four 2x2 operators: from large to small (pool) or back (spread), with a factor. */
-static drl_status drl__resample(drl_ctx *ctx, const char *function, const drl_tensor *large, const drl_tensor *small, int down, float scale, int accumulate)
-{
-    drl_status status;
-    drl__pool_args a;
-    size_t row;
-    if (!small || !small->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a tensor is missing", function);
-    if (small->h > INT32_MAX / 2 || small->w > INT32_MAX / 2) return drl__fail(ctx, DRL_E_SHAPE, "%s: %dx%d cannot be doubled", function, small->h, small->w);
-    status = drl__expect(ctx, function, "the smaller tensor", small, small->n, small->h, small->w, small->c);
-    if (status == DRL_OK) status = drl__expect(ctx, function, "the larger tensor", large, small->n, 2 * small->h, 2 * small->w, small->c);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, function, large, small);
-    if (status != DRL_OK) return status;
-    a.x = down ? large->data : small->data;
-    a.y = down ? small->data : large->data;
-    a.w = (size_t)small->w;
-    a.c = (size_t)small->c;
-    a.scale = scale;
-    a.accumulate = accumulate;
-    row = a.w * a.c * 4;
-    drl__split(ctx, (size_t)small->n * (size_t)small->h, drl__row_grain(row), down ? ctx->kernels->pool : ctx->kernels->spread, &a);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_avgpool2_forward, (drl_ctx *ctx, const drl_tensor *x, drl_tensor *y), (ctx, x, y))
-{ return drl__resample(ctx, "drl_avgpool2_forward", x, y, 1, 0.25f, 0); }
-DRL__CALL(drl_status, drl_avgpool2_input_grad,
-    (drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate),
-    (ctx, dy, dx, accumulate))
-{ return drl__resample(ctx, "drl_avgpool2_input_grad", dx, dy, 0, 0.25f, accumulate); }
-DRL__CALL(drl_status, drl_upsample2_forward, (drl_ctx *ctx, const drl_tensor *x, drl_tensor *y), (ctx, x, y))
-{ return drl__resample(ctx, "drl_upsample2_forward", y, x, 0, 1, 0); }
-DRL__CALL(drl_status, drl_upsample2_input_grad,
-    (drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dx, int accumulate),
-    (ctx, dy, dx, accumulate))
-{ return drl__resample(ctx, "drl_upsample2_input_grad", dy, dx, 1, 1, accumulate); }
 
 /* out = a x + b y; y may be NULL, out may be x or y. */
 static void drl__axpby(drl_ctx *ctx, size_t n, float a, const float *x, float b, const float *y, float *out)
@@ -3089,635 +2924,15 @@ static void drl__axpby(drl_ctx *ctx, size_t n, float a, const float *x, float b,
     drl__split(ctx, n, DRL__GRAIN, ctx->kernels->axpby, &m);
 }
 
-DRL__CALL(drl_status, drl_add_forward,
-    (drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y),
-    (ctx, a, b, y))
+/* y (+)= x; x may be y where nothing is added. */
+static void drl__copy(drl_ctx *ctx, size_t n, const float *x, float *y, int accumulate)
 {
-    drl_status status = drl__expect_like(ctx, "drl_add_forward", "b", b, a);
-    if (status == DRL_OK) status = drl__expect_like(ctx, "drl_add_forward", "y", y, a);
-    if (status == DRL_OK) drl__axpby(ctx, drl_tensor_count(a), 1, a->data, 1, b->data, y->data);
-    return status;
-}
-
-static void drl__affine(drl_ctx *ctx, drl__affine_args *a, const drl_tensor *y, int accumulate)
-{
-    a->y = y->data;
-    a->rows = (size_t)y->h * (size_t)y->w;
-    a->c = (size_t)y->c;
-    a->accumulate = accumulate;
-    drl__split(ctx, (size_t)y->n * a->rows, drl__row_grain(a->c), ctx->kernels->affine, a);
-}
-
-DRL__CALL(drl_status, drl_shift_forward,
-    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *shift, drl_tensor *y),
-    (ctx, x, shift, y))
-{
-    drl_status status = drl__expect_like(ctx, "drl_shift_forward", "y", y, x);
-    drl__affine_args a;
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_shift_forward", "shift", shift, x->n, 1, 1, x->c);
-    if (status != DRL_OK) return status;
-    memset(&a, 0, sizeof a);
-    a.x = x->data;
-    a.shift = shift->data;
-    a.shift_step = (size_t)x->c;
-    drl__affine(ctx, &a, y, 0);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_shift_param_grad,
-    (drl_ctx *ctx, const drl_tensor *dy, drl_tensor *dshift, int accumulate),
-    (ctx, dy, dshift, accumulate))
-{
-    drl_status status = drl__expect_like(ctx, "drl_shift_param_grad", "dy", dy, dy);
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_shift_param_grad", "dshift", dshift, dy->n, 1, 1, dy->c);
-    if (status == DRL_OK) drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, dshift->data, accumulate);
-    return status;
-}
-
-static drl_status drl__gain(drl_ctx *ctx, const char *function, const drl_tensor *x, const drl_tensor *gain, const drl_tensor *y, int accumulate)
-{
-    drl_status status = drl__expect_like(ctx, function, "the result", y, x);
-    drl__affine_args a;
-    if (status == DRL_OK) status = drl__expect(ctx, function, "gain", gain, gain && gain->n == 1 ? 1 : x->n, 1, 1, x->c);
-    if (status != DRL_OK) return status;
-    memset(&a, 0, sizeof a);
-    a.x = x->data;
-    a.gain = gain->data;
-    a.gain_step = gain->n == 1 ? 0 : (size_t)x->c;
-    drl__affine(ctx, &a, y, accumulate);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_gain_forward,
-    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *gain, drl_tensor *y),
-    (ctx, x, gain, y))
-{ return drl__gain(ctx, "drl_gain_forward", x, gain, y, 0); }
-DRL__CALL(drl_status, drl_gain_input_grad,
-    (drl_ctx *ctx, const drl_tensor *gain, const drl_tensor *dy, drl_tensor *dx, int accumulate),
-    (ctx, gain, dy, dx, accumulate))
-{ return drl__gain(ctx, "drl_gain_input_grad", dy, gain, dx, accumulate); }
-
-DRL__CALL(drl_status, drl_gain_param_grad,
-    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dgain, int accumulate, float *work),
-    (ctx, x, dy, dgain, accumulate, work))
-{
-    drl_status status = drl__expect_like(ctx, "drl_gain_param_grad", "dy", dy, x);
-    int shared = dgain && dgain->n == 1 && x && x->n > 1;
-    float *out;
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_gain_param_grad", "dgain", dgain, shared ? 1 : x->n, 1, 1, x->c);
-    if (status != DRL_OK) return status;
-    if ((shared && !work) || drl__odd(work)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_gain_param_grad: a gain shared by %d images needs work, aligned as floats are", x->n);
-    DRL_ASSERT(dgain);
-    out = shared ? work : dgain->data;
-    drl__columns(ctx, x->data, dy->data, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, 1, out, shared ? 0 : accumulate);
-    if (shared) drl__columns(ctx, work, NULL, NULL, 1, (size_t)x->n, (size_t)x->c, 1, dgain->data, accumulate);
-    return DRL_OK;
-}
-
-/* y (+)= x * (1 + scale) + (shift, if with_shift) */
-static drl_status drl__scale_shift(drl_ctx *ctx, const char *function, const drl_tensor *x, const drl_tensor *scale_shift, int with_shift, const drl_tensor *y, int accumulate, float *work)
-{
-    drl_status status = drl__expect_like(ctx, function, "the result", y, x);
-    drl__affine_args a;
-    size_t i, k, n, c;
-    if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, x->c);
-    if (status == DRL_OK) status = drl__expect(ctx, function, "scale_shift", scale_shift, x->n, 1, 1, 2 * x->c);
-    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
-    if (status != DRL_OK) return status;
-    n = (size_t)x->n;
-    c = (size_t)x->c;
-    for (i = 0; i < n; ++i) for (k = 0; k < c; ++k) work[i * c + k] = 1.0f + scale_shift->data[i * 2 * c + k];
-    memset(&a, 0, sizeof a);
-    a.x = x->data;
-    a.gain = work;
-    a.gain_step = c;
-    if (with_shift) a.shift = scale_shift->data + c;
-    a.shift_step = 2 * c;
-    drl__affine(ctx, &a, y, accumulate);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_scale_shift_forward,
-    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *scale_shift, drl_tensor *y, float *work),
-    (ctx, x, scale_shift, y, work))
-{ return drl__scale_shift(ctx, "drl_scale_shift_forward", x, scale_shift, 1, y, 0, work); }
-DRL__CALL(drl_status, drl_scale_shift_input_grad,
-    (drl_ctx *ctx, const drl_tensor *scale_shift, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work),
-    (ctx, scale_shift, dy, dx, accumulate, work))
-{ return drl__scale_shift(ctx, "drl_scale_shift_input_grad", dy, scale_shift, 0, dx, accumulate, work); }
-
-DRL__CALL(drl_status, drl_scale_shift_param_grad,
-    (drl_ctx *ctx, const drl_tensor *x, const drl_tensor *dy, drl_tensor *dscale_shift, int accumulate, float *work),
-    (ctx, x, dy, dscale_shift, accumulate, work))
-{
-    drl_status status = drl__expect_like(ctx, "drl_scale_shift_param_grad", "dy", dy, x);
-    size_t i, k, n, c;
-    if (status == DRL_OK && x->c > INT32_MAX / 2) status = drl__fail(ctx, DRL_E_SHAPE, "drl_scale_shift_param_grad: %d channels are too many", x->c);
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_scale_shift_param_grad", "dscale_shift", dscale_shift, x->n, 1, 1, 2 * x->c);
-    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_scale_shift_param_grad: work is missing or misaligned");
-    if (status != DRL_OK) return status;
-    n = (size_t)x->n;
-    c = (size_t)x->c;
-    drl__columns(ctx, x->data, dy->data, NULL, n, (size_t)x->h * (size_t)x->w, c, 1, work, 0);
-    drl__columns(ctx, dy->data, NULL, NULL, n, (size_t)x->h * (size_t)x->w, c, 1, work + n * c, 0);
-    for (i = 0; i < n; ++i) for (k = 0; k < c; ++k) {
-        float *d = dscale_shift->data + i * 2 * c + k;
-        d[0] = accumulate ? d[0] + work[i * c + k] : work[i * c + k];
-        d[c] = accumulate ? d[c] + work[(n + i) * c + k] : work[(n + i) * c + k];
-    }
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_spatial_sum_forward,
-    (drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y),
-    (ctx, x, scale, y))
-{
-    drl_status status = drl__expect_like(ctx, "drl_spatial_sum_forward", "x", x, x);
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_forward", "y", y, x->n, 1, 1, x->c);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_spatial_sum_forward", x, y);
-    if (status == DRL_OK) drl__columns(ctx, x->data, NULL, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c, scale, y->data, 0);
-    return status;
-}
-
-DRL__CALL(drl_status, drl_spatial_sum_input_grad,
-    (drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate),
-    (ctx, scale, dy, dx, accumulate))
-{
-    drl_status status = drl__expect_like(ctx, "drl_spatial_sum_input_grad", "dx", dx, dx);
-    drl__affine_args a;
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_spatial_sum_input_grad", "dy", dy, dx->n, 1, 1, dx->c);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_spatial_sum_input_grad", dy, dx);
-    if (status != DRL_OK) return status;
-    memset(&a, 0, sizeof a);
-    a.x0 = &scale;
-    a.gain = dy->data;
-    a.gain_step = (size_t)dx->c;
-    drl__affine(ctx, &a, dx, accumulate);
-    return DRL_OK;
+    if (accumulate) drl__axpby(ctx, n, 1, y, 1, x, y);
+    else if (x != y) memcpy(y, x, n * sizeof *y);
 }
 
 /* Sum of a[i] * b[i] with DRL__LANES partial sums, on one thread. */
 static float drl__dot16(const drl_ctx *ctx, const float *a, const float *b, size_t n) { return ctx->kernels->dot16(a, b, n); }
-
-DRL__CALL(drl_status, drl_dot_forward,
-    (drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y),
-    (ctx, a, b, y))
-{
-    drl_status status = drl__expect_like(ctx, "drl_dot_forward", "b", b, a);
-    size_t i;
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_forward", "a", a, a->n, 1, 1, a->c);
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_forward", "y", y, a->n, 1, 1, 1);
-    if (status != DRL_OK) return status;
-    for (i = 0; i < (size_t)a->n; ++i) y->data[i] = drl__dot16(ctx, a->data + i * (size_t)a->c, b->data + i * (size_t)a->c, (size_t)a->c);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_dot_input_grad,
-    (drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate),
-    (ctx, b, dy, da, accumulate))
-{
-    drl_status status = drl__expect_like(ctx, "drl_dot_input_grad", "da", da, b);
-    drl__affine_args a;
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_input_grad", "b", b, b->n, 1, 1, b->c);
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_input_grad", "dy", dy, b->n, 1, 1, 1);
-    if (status != DRL_OK) return status;
-    memset(&a, 0, sizeof a);
-    a.x0 = dy->data;
-    a.x0_step = 1;
-    a.gain = b->data;
-    a.gain_step = (size_t)b->c;
-    drl__affine(ctx, &a, da, accumulate);
-    return DRL_OK;
-}
-
-/* One image after the other, each several times while it is in the cache. */
-typedef struct drl__group_norm_args {
-    const drl_ctx *ctx;
-    int groups;
-    float eps;
-    const float *x, *dy, *weight, *bias;
-    float *y;                               /* or dx */
-    float *moments;                         /* [images][groups][2], or NULL */
-    float *sums;                            /* parameter gradient: [images][2][c], of (x - mean) / std * dy and of dy */
-    float *scratch;                         /* 4 * each floats a job */
-    size_t rows, c, each;
-    int accumulate;
-} drl__group_norm_args;
-
-/* out[c] = sum over the rows of one image. */
-static void drl__norm_sums(const drl__group_norm_args *a, const float *x, float *out)
-{
-    drl__columns_args k;
-    memset(&k, 0, sizeof k);
-    k.a = x;
-    k.out = out;
-    k.rows = a->rows;
-    k.c = a->c;
-    k.images = 1;
-    k.scale = 1;
-    a->ctx->kernels->columns(&k, 0, (a->c + 63) / 64, 0);
-}
-
-/* The channels of group g: sum of weight * sums in double; weight NULL stands for ones. */
-static double drl__norm_group(const drl__group_norm_args *a, int g, const float *weight, const float *sums)
-{
-    size_t each = a->c / (size_t)a->groups, first = (size_t)g * each, i;
-    double sum = 0;
-    for (i = first; i < first + each; ++i) sum += weight ? (double)weight[i] * (double)sums[i] : (double)sums[i];
-    return sum;
-}
-
-static void drl__norm_fill(const drl__group_norm_args *a, int g, float *out, float value)
-{
-    size_t each = a->c / (size_t)a->groups, i;
-    for (i = 0; i < each; ++i) out[(size_t)g * each + i] = value;
-}
-
-static drl__norm_args drl__norm_image(const drl__group_norm_args *a, size_t image, const float *mean, float *y)
-{
-    drl__norm_args k;
-    memset(&k, 0, sizeof k);
-    k.x = a->x + image * a->rows * a->c;
-    if (a->dy) k.dy = a->dy + image * a->rows * a->c;
-    k.mean = mean;
-    k.y = y;
-    k.rows = a->rows;
-    k.c = a->c;
-    k.accumulate = a->accumulate;
-    return k;
-}
-
-static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int job)
-{
-    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
-    float *mean = a->scratch + (size_t)job * 4 * a->each, *sums = mean + a->each, *gain = sums + a->each;
-    size_t each = a->c / (size_t)a->groups, image, i;
-    double count = (double)a->rows * (double)each;
-    int g;
-    for (image = begin; image < end; ++image) {
-        drl__norm_args k = drl__norm_image(a, image, mean, sums);
-        drl__norm_sums(a, k.x, sums);
-        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, (float)(drl__norm_group(a, g, NULL, sums) / count));
-        a->ctx->kernels->moments(&k, 0, a->c, job);
-        for (g = 0; g < a->groups; ++g) {
-            float scale = (float)(1 / sqrt(drl__norm_group(a, g, NULL, sums) / count + (double)a->eps));
-            drl__norm_fill(a, g, gain, scale);
-            if (a->moments) {
-                float *m = a->moments + (image * (size_t)a->groups + (size_t)g) * 2;
-                m[0] = mean[(size_t)g * (a->c / (size_t)a->groups)];
-                m[1] = scale;
-            }
-        }
-        for (i = 0; i < a->c; ++i) gain[i] = gain[i] * a->weight[i];
-        k.gain = gain;
-        k.shift = a->bias;
-        k.y = a->y + image * a->rows * a->c;
-        a->ctx->kernels->normalize(&k, 0, a->rows, job);
-    }
-}
-
-/* With s = 1 / std, w = weight and sums over the n pixels of a group:
- * dx = s w dy - s / n sum(w dy) - (x - mean) s^3 / n sum(w dy (x - mean)) */
-static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, int job)
-{
-    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
-    float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each, *dy_gain = shift + a->each;
-    size_t each = a->c / (size_t)a->groups, image, i;
-    double count = (double)a->rows * (double)each;
-    int g;
-    for (image = begin; image < end; ++image) {
-        const float *m = a->moments + image * (size_t)a->groups * 2;
-        drl__norm_args k = drl__norm_image(a, image, mean, gain);
-        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, m[2 * g]);
-        a->ctx->kernels->moments(&k, 0, a->c, job);
-        drl__norm_sums(a, k.dy, shift);
-        for (g = 0; g < a->groups; ++g) {
-            double s = (double)m[2 * g + 1], with_x = drl__norm_group(a, g, a->weight, gain), plain = drl__norm_group(a, g, a->weight, shift);
-            drl__norm_fill(a, g, gain, (float)(-s * s * s * with_x / count));
-            drl__norm_fill(a, g, shift, (float)(-s * plain / count));
-            drl__norm_fill(a, g, dy_gain, m[2 * g + 1]);
-        }
-        for (i = 0; i < a->c; ++i) dy_gain[i] = dy_gain[i] * a->weight[i];
-        k.gain = gain;
-        k.shift = shift;
-        k.dy_gain = dy_gain;
-        k.y = a->y + image * a->rows * a->c;
-        a->ctx->kernels->normalize(&k, 0, a->rows, job);
-    }
-}
-
-static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, int job)
-{
-    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
-    float *mean = a->scratch + (size_t)job * 4 * a->each, *scale = mean + a->each;
-    size_t image, i;
-    int g;
-    for (image = begin; image < end; ++image) {
-        const float *m = a->moments + image * (size_t)a->groups * 2;
-        float *with_x = a->sums + image * 2 * a->c;
-        drl__norm_args k = drl__norm_image(a, image, mean, with_x);
-        for (g = 0; g < a->groups; ++g) {
-            drl__norm_fill(a, g, mean, m[2 * g]);
-            drl__norm_fill(a, g, scale, m[2 * g + 1]);
-        }
-        a->ctx->kernels->moments(&k, 0, a->c, job);
-        for (i = 0; i < a->c; ++i) with_x[i] = with_x[i] * scale[i];
-        drl__norm_sums(a, k.dy, with_x + a->c);
-    }
-}
-
-DRL_API size_t drl_group_norm_work_count(const drl_ctx *ctx, int n, int c)
-{
-    uint64_t floats;
-    if (!ctx || n < 1 || c < 1 || c > DRL__SIDE_MAX) return 0;
-    floats = (uint64_t)ctx->threads * 4 * DRL__ROUND16(c) + (2 * (uint64_t)n + 2) * (uint64_t)c;       /* below 2^57 */
-    return floats <= DRL__FLOATS_MAX ? (size_t)floats : 0;
-}
-
-static drl_status drl__group_norm(drl_ctx *ctx, const char *function, int groups, const drl_tensor *x, const drl_tensor *y, float *work, drl__span_fn fn, drl__group_norm_args *a)
-{
-    drl_status status = drl__expect_like(ctx, function, "the result or its gradient", y, x);
-    if (status != DRL_OK) return status;
-    if (groups < 1 || x->c % groups) return drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels in %d groups", function, x->c, groups);
-    if (drl__no_floats(work)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
-    a->ctx = ctx;
-    a->groups = groups;
-    a->x = x->data;
-    a->scratch = work;
-    a->rows = (size_t)x->h * (size_t)x->w;
-    a->c = (size_t)x->c;
-    a->each = DRL__ROUND16(x->c);
-    drl__split(ctx, (size_t)x->n, drl__row_grain(a->rows * a->c), fn, a);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_group_norm_forward,
-    (drl_ctx *ctx, int groups, float eps, const drl_tensor *x, const float *weight, const float *bias, drl_tensor *y, float *moments, float *work),
-    (ctx, groups, eps, x, weight, bias, y, moments, work))
-{
-    drl__group_norm_args a;
-    if (drl__no_floats(weight) || drl__no_floats(bias) || drl__odd(moments)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: weight or bias is missing, or one of the arrays misaligned");
-    if (!(eps >= 0 && eps - eps == 0)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_forward: eps is %g", (double)eps);
-    memset(&a, 0, sizeof a);
-    a.eps = eps;
-    a.weight = weight;
-    a.bias = bias;
-    a.y = y ? y->data : NULL;
-    a.moments = moments;
-    return drl__group_norm(ctx, "drl_group_norm_forward", groups, x, y, work, drl__group_norm_span, &a);
-}
-
-DRL__CALL(drl_status, drl_group_norm_input_grad,
-    (drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const float *weight, const drl_tensor *dy, drl_tensor *dx, int accumulate, float *work),
-    (ctx, groups, x, moments, weight, dy, dx, accumulate, work))
-{
-    drl_status status = drl__expect_like(ctx, "drl_group_norm_input_grad", "dx", dx, dy);
-    drl__group_norm_args a;
-    if (status != DRL_OK) return status;
-    if (drl__no_floats(weight) || drl__no_floats(moments)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_input_grad: weight or moments are missing or misaligned");
-    memset(&a, 0, sizeof a);
-    a.weight = weight;
-    a.dy = dy->data;
-    a.y = dx->data;
-    a.moments = (float *)(uintptr_t)moments;        /* read only here */
-    a.accumulate = accumulate;
-    return drl__group_norm(ctx, "drl_group_norm_input_grad", groups, x, dy, work, drl__group_norm_dx_span, &a);
-}
-
-/* sums (N,1,2,C): each image's part of the gradients by weight and by bias */
-static drl_status drl__group_norm_sums(drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *sums, float *work)
-{
-    drl__group_norm_args a;
-    memset(&a, 0, sizeof a);
-    a.dy = dy ? dy->data : NULL;
-    a.moments = (float *)(uintptr_t)moments;
-    a.sums = sums;
-    return drl__group_norm(ctx, "drl_group_norm_param_grad", groups, x, dy, work, drl__group_norm_dw_span, &a);
-}
-
-/* Adds the parts of n images to the gradients; total has 2 c floats. */
-static void drl__group_norm_add(drl_ctx *ctx, const float *sums, size_t n, size_t c, float *dweight, float *dbias, float *total)
-{
-    size_t i;
-    DRL_ASSERT(dweight && dbias);
-    drl__columns(ctx, sums, NULL, NULL, 1, n, 2 * c, 1, total, 0);
-    for (i = 0; i < c; ++i) { dweight[i] += total[i]; dbias[i] += total[c + i]; }
-}
-
-DRL__CALL(drl_status, drl_group_norm_param_grad,
-    (drl_ctx *ctx, int groups, const drl_tensor *x, const float *moments, const drl_tensor *dy, float *dweight, float *dbias, float *work),
-    (ctx, groups, x, moments, dy, dweight, dbias, work))
-{
-    drl_status status;
-    float *sums;
-    size_t c = x && x->c > 0 && x->c <= DRL__SIDE_MAX ? (size_t)x->c : 0;
-    if (!ctx || drl__no_floats(moments) || drl__no_floats(dweight) || drl__no_floats(dbias))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_group_norm_param_grad: moments or a place for the result is missing or misaligned");
-    sums = work ? work + (size_t)ctx->threads * 4 * DRL__ROUND16(c) : NULL;
-    status = drl__group_norm_sums(ctx, groups, x, moments, dy, sums, work);
-    if (status == DRL_OK) drl__group_norm_add(ctx, sums, (size_t)x->n, c, dweight, dbias, sums + (size_t)x->n * 2 * c);
-    return status;
-}
-
-static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
-
-/* x begins with image `first` of the batch. */
-static drl_status drl__dropout(drl_ctx *ctx, const drl_rng *rng, int number, int first, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits)
-{
-    drl_status status = drl__expect_like(ctx, "drl_dropout_forward", "y", y, x);
-    drl__dropout_args a;
-    if (status != DRL_OK) return status;
-    if (!rng || !bits || !(p >= 0 && p < 1)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dropout_forward: p is %g; it must be in [0, 1), and rng and bits are needed", (double)p);
-    a.rng = rng;
-    a.number = number;
-    a.first = (size_t)first;
-    a.drop = drl__dropout_share(p);
-    a.image = drl_tensor_count(x) / (size_t)x->n;
-    a.bits = bits;
-    drl__split(ctx, drl_tensor_count(x), DRL__GRAIN / 8, ctx->kernels->dropout, &a);
-    return drl_dropout_input_grad(ctx, p, bits, x, y, 0);
-}
-
-DRL__CALL(drl_status, drl_dropout_forward,
-    (drl_ctx *ctx, const drl_rng *rng, int number, float p, const drl_tensor *x, drl_tensor *y, uint8_t *bits),
-    (ctx, rng, number, p, x, y, bits))
-{
-    return drl__dropout(ctx, rng, number, 0, p, x, y, bits);
-}
-
-DRL__CALL(drl_status, drl_dropout_input_grad,
-    (drl_ctx *ctx, float p, const uint8_t *bits, const drl_tensor *dy, drl_tensor *dx, int accumulate),
-    (ctx, p, bits, dy, dx, accumulate))
-{
-    drl_status status = drl__expect_like(ctx, "drl_dropout_input_grad", "dx", dx, dy);
-    drl__act_args a;
-    if (status != DRL_OK) return status;
-    if (!bits || !(p >= 0 && p < 1)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dropout_input_grad: p is %g; it must be in [0, 1), and bits are needed", (double)p);
-    memset(&a, 0, sizeof a);
-    a.act = DRL_ACT_RELU;
-    a.bits = bits;
-    a.kept = (float)(65536.0 / (65536.0 - (double)drl__dropout_share(p)));
-    a.dy = dy->data;
-    a.y = dx->data;
-    a.accumulate = accumulate;
-    drl__split(ctx, drl_tensor_count(dy), DRL__GRAIN, ctx->kernels->act_grad, &a);
-    return DRL_OK;
-}
-
-/* Items are pixels: c channels from x to y, or added there, with x_step and y_step floats from pixel to pixel. */
-typedef struct drl__slice_args { const float *x; float *y; size_t c, x_step, y_step; int accumulate; } drl__slice_args;
-
-static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
-{
-    const drl__slice_args *a = (const drl__slice_args *)arg;
-    size_t p, k;
-    (void)job;
-    for (p = begin; p < end; ++p) {
-        const float *x = a->x + p * a->x_step;
-        float *y = a->y + p * a->y_step;
-        if (!a->accumulate) memcpy(y, x, a->c * sizeof *y);
-        else for (k = 0; k < a->c; ++k) y[k] = y[k] + x[k];
-    }
-}
-
-static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, size_t x_step, float *y, size_t y_step, int accumulate)
-{
-    drl__slice_args a;
-    a.x = x;
-    a.y = y;
-    a.c = c;
-    a.x_step = x_step;
-    a.y_step = y_step;
-    a.accumulate = accumulate;
-    drl__split(ctx, pixels, drl__row_grain(c), drl__slice_span, &a);
-}
-
-DRL__CALL(drl_status, drl_concat_forward,
-    (drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y),
-    (ctx, a, b, y))
-{
-    drl_status status = drl__expect_like(ctx, "drl_concat_forward", "a", a, a);
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "b", b, a->n, a->h, a->w, b ? b->c : 1);
-    if (status == DRL_OK && a->c > INT32_MAX - b->c) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_forward: %d and %d channels are too many", a->c, b->c);
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_forward", "y", y, a->n, a->h, a->w, a->c + b->c);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_forward", a, y);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_forward", b, y);
-    if (status != DRL_OK) return status;
-    drl__slice(ctx, drl__pixels(a), (size_t)a->c, a->data, (size_t)a->c, y->data, (size_t)y->c, 0);
-    drl__slice(ctx, drl__pixels(a), (size_t)b->c, b->data, (size_t)b->c, y->data + a->c, (size_t)y->c, 0);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_concat_input_grad,
-    (drl_ctx *ctx, const drl_tensor *dy, int first, drl_tensor *da, int accumulate),
-    (ctx, dy, first, da, accumulate))
-{
-    drl_status status = drl__expect_like(ctx, "drl_concat_input_grad", "dy", dy, dy);
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_concat_input_grad", "da", da, dy->n, dy->h, dy->w, da ? da->c : 1);
-    if (status == DRL_OK && (first < 0 || first > dy->c - da->c)) status = drl__fail(ctx, DRL_E_SHAPE, "drl_concat_input_grad: %d channels from %d on, of %d", da->c, first, dy->c);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_concat_input_grad", dy, da);
-    if (status != DRL_OK) return status;
-    drl__slice(ctx, drl__pixels(dy), (size_t)da->c, dy->data + first, (size_t)dy->c, da->data, (size_t)da->c, accumulate);
-    return DRL_OK;
-}
-
-static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16(2 * tokens * (c + DRL__QUERIES)); }
-
-DRL_API size_t drl_attention_work_count(const drl_ctx *ctx, int h, int w, int c)
-{
-    size_t tokens = 0, floats = 0;
-    if (!ctx || h < 1 || w < 1 || c < 1 || h > DRL__SIDE_MAX || w > DRL__SIDE_MAX) return 0;
-    if (!drl__mul_fits((size_t)h, (size_t)w, &tokens) ||
-        !drl__mul_fits(tokens, (size_t)c + DRL__QUERIES, &floats) ||
-        !drl__mul_fits(floats, 2, &floats) ||
-        floats > DRL__FLOATS_MAX ||
-        !drl__mul_fits(DRL__ROUND16(floats), (size_t)ctx->threads, &floats) ||
-        floats > DRL__FLOATS_MAX) return 0;
-    return floats;
-}
-
-static drl_status drl__attention_args_of(drl_ctx *ctx, const char *function, const drl_tensor *qkv, const drl_tensor *y, float *work, drl__attention_args *a)
-{
-    drl_status status = drl__expect_like(ctx, function, "y or its gradient", y, y);
-    if (status == DRL_OK && y->c > INT32_MAX / 3) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d channels are too many", function, y->c);
-    if (status == DRL_OK) status = drl__expect(ctx, function, "qkv", qkv, y->n, y->h, y->w, 3 * y->c);
-    if (status == DRL_OK && drl__no_floats(work)) status = drl__fail(ctx, DRL_E_ARGUMENT, "%s: work is missing or misaligned", function);
-    if (status != DRL_OK) return status;
-    memset(a, 0, sizeof *a);
-    a->qkv = qkv->data;
-    a->tokens = (size_t)y->h * (size_t)y->w;
-    a->c = (size_t)y->c;
-    a->scale = (float)(1 / sqrt((double)y->c));
-    a->scratch = work;
-    a->scratch_each = drl__attention_each(a->tokens, a->c);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_attention_forward,
-    (drl_ctx *ctx, const drl_tensor *qkv, drl_tensor *y, float *work),
-    (ctx, qkv, y, work))
-{
-    drl__attention_args a;
-    drl_status status = drl__attention_args_of(ctx, "drl_attention_forward", qkv, y, work, &a);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_forward", qkv, y);
-    if (status != DRL_OK) return status;
-    a.y = y->data;
-    drl__split(ctx, (size_t)y->n * ((a.tokens + DRL__QUERIES - 1) / DRL__QUERIES), 1 + DRL__GRAIN / DRL__QUERIES / a.tokens / a.c, ctx->kernels->attention, &a);
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_attention_input_grad,
-    (drl_ctx *ctx, const drl_tensor *qkv, const drl_tensor *dy, drl_tensor *dqkv, int accumulate, float *work),
-    (ctx, qkv, dy, dqkv, accumulate, work))
-{
-    drl__attention_args a;
-    drl_status status = drl__attention_args_of(ctx, "drl_attention_input_grad", qkv, dy, work, &a);
-    if (status == DRL_OK) status = drl__expect_like(ctx, "drl_attention_input_grad", "dqkv", dqkv, qkv);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_input_grad", qkv, dqkv);
-    if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_attention_input_grad", dy, dqkv);
-    if (status != DRL_OK) return status;
-    a.dy = dy->data;
-    a.y = dqkv->data;
-    a.accumulate = accumulate;
-    drl__split(ctx, (size_t)dy->n, 1 + DRL__GRAIN / a.tokens / a.tokens / a.c, ctx->kernels->attention_grad, &a);
-    return DRL_OK;
-}
-
-/* exp(x), -80 < x <= 0, bit for bit PyTorch's of a float on CPUs: polynomial and splitting of Sleef's expf, a unit off in one of ten. Level values reach
- * 1000, so another last bit of a frequency moves an energy by 1e-5 and, by the leaky ReLUs that change sides, its gradient by the image by 1e-3. */
-static float drl__exp_float(float x)
-{
-    static const float c[6] = { 1.98527617612853646e-4f, 1.39304355252534151e-3f, 8.33336077630519867e-3f, 4.16664853692054749e-2f, 1.66666671633720398e-1f, 0.5f };
-    int q = (int)(x * 1.44269504f - 0.5f), i;                       /* rounded: x = q ln 2 + s */
-    float s = drl__fmaf((float)q, -1.428606765330187e-6f, drl__fmaf((float)q, -0.693145751953125f, x)), u = c[0];
-    for (i = 1; i < 6; ++i) u = drl__fmaf(u, s, c[i]);
-    u = drl__fmaf(drl__fmaf(s, s, 0.0f), u, s);
-    u = drl__fmaf(u, 1.0f, 1.0f);
-    for (; q < 0; ++q) u *= 0.5f;
-    return u;
-}
-
-DRL__CALL(drl_status, drl_level_embedding, (drl_ctx *ctx, const float *v, drl_tensor *y), (ctx, v, y))
-{
-    drl_status status;
-    int n, k, half;
-    float step;
-    if (drl__no_floats(v) || !y || !y->data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_level_embedding: an argument is NULL or misaligned");
-    if (y->c < 4 || y->c % 2) return drl__fail(ctx, DRL_E_SHAPE, "drl_level_embedding: %d channels; an even number, at least 4, is needed", y->c);
-    status = drl__expect(ctx, "drl_level_embedding", "y", y, y->n, 1, 1, y->c);
-    if (status != DRL_OK) return status;
-    half = y->c / 2;
-    step = (float)(-9.2103403719761827361 / (half - 1));            /* -ln(10000) / (half - 1) */
-    for (k = 0; k < half; ++k) {
-        float w = drl__exp_float((float)k * step);
-        for (n = 0; n < y->n; ++n) {
-            float turn = v[n] * w, *out = y->data + (size_t)n * (size_t)y->c;
-            out[k] = (float)drl__sin((double)turn);
-            out[half + k] = (float)drl__cos((double)turn);
-        }
-    }
-    return DRL_OK;
-}
 
 /* y += cg grad + cx (x_next - y) + cn eps; x_next may be NULL. One image, inside a job: not split. */
 static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *x_next, const float *grad, const float *eps, float cg, float cx, float cn)
@@ -3812,14 +3027,13 @@ static double drl__normalize(drl_ctx *ctx, size_t n, float *x)
     return norm;
 }
 
-DRL__CALL(float, drl_spectral_norm,
-    (drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations),
-    (ctx, w, rows, cols, u, v, iterations))
+/* Power iteration on W [rows, cols]; the estimates u [rows], v [cols] are updated in place:                     [Miyato18]
+ * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); returns sigma = u' W v. */
+static float drl__spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations)
 {
     drl__rows_args a;
     double sigma = 0;
     size_t i, m = (size_t)rows, n = (size_t)cols;
-    if (!ctx || drl__no_floats(w) || rows < 1 || cols < 1 || drl__no_floats(u) || drl__no_floats(v)) return 0;
     a.ctx = ctx;
     a.w = w;
     a.v = v;
@@ -3838,7 +3052,8 @@ DRL__CALL(float, drl_spectral_norm,
     return (float)sigma;
 }
 
-/* Items are rows: g <- g / sigma - (<G, W> / sigma^2 u_i) v. */
+/* From G, the gradient by W / sigma, to that by W, in place: G / sigma - <G, W> / sigma^2 u v'.
+ * Items are rows: g <- g / sigma - (<G, W> / sigma^2 u_i) v. */
 typedef struct drl__rank1_args { const drl_ctx *ctx; const float *u, *v; float *g; size_t cols; float scale, factor; } drl__rank1_args;
 
 static void drl__rank1_span(const void *arg, size_t begin, size_t end, int job)
@@ -3856,13 +3071,10 @@ static void drl__rank1_span(const void *arg, size_t begin, size_t end, int job)
     }
 }
 
-DRL__CALL_VOID(drl_spectral_norm_grad,
-    (drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g),
-    (ctx, w, rows, cols, u, v, sigma, g))
+static void drl__spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g)
 {
     drl__rank1_args a;
     double s = (double)sigma;
-    if (!ctx || drl__no_floats(w) || rows < 1 || cols < 1 || drl__no_floats(u) || drl__no_floats(v) || !(sigma < 0 || sigma > 0) || drl__no_floats(g)) return;
     a.ctx = ctx;
     a.u = u;
     a.v = v;
@@ -3872,6 +3084,7 @@ DRL__CALL_VOID(drl_spectral_norm_grad,
     a.factor = (float)(-drl__dot(ctx, (size_t)rows * (size_t)cols, g, w) / (s * s));
     drl__split(ctx, (size_t)rows, drl__row_grain((size_t)cols), drl__rank1_span, &a);
 }
+
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [io.impl] - one writer for memory and files, one scanner for JSON and NPY headers; sizes from files meet only checked arithmetic.
  * ------------------------------------------------------------------------------------------------------------------------------ */
@@ -6174,16 +5387,14 @@ DRL__CALL(drl_status, drl_dataset_batch,
  * [net.impl] - operators are recorded while building; each mode is then compiled to a program: a list of instructions on numbered
  * buffers, whose lifetimes give every buffer a place in one arena.
  * ------------------------------------------------------------------------------------------------------------------------------ */
-typedef enum drl__op_kind {
-    DRL__OP_INPUT, DRL__OP_LEVEL, DRL__OP_CONV, DRL__OP_ACT, DRL__OP_AVGPOOL, DRL__OP_UPSAMPLE, DRL__OP_ADD, DRL__OP_SHIFT, DRL__OP_GAIN,
-    DRL__OP_SUM, DRL__OP_DOT, DRL__OP_LABEL, DRL__OP_NORM, DRL__OP_SCALE_SHIFT, DRL__OP_DROPOUT, DRL__OP_CONCAT,
-    DRL__OP_ATTENTION
-} drl__op_kind;
-
+/* An operator of one net: a row of [ops], its settings, and what planning finds out about it. */
 typedef struct drl__op {
-    drl__op_kind kind;
+    const struct drl__op_info *info;
+    int flags;                              /* of its row, or what its shape rule makes of them */
     int a, b;                               /* operands (operator numbers: operator i makes value i), -1 for none */
     int h, w, c;                            /* of the result */
+    int extra_h, extra_w, extra_c;          /* of what the backward pass needs beside operands, and the */
+    int extra_bits;                         /* bits of one number of it: 1, 8, 32; 0: nothing */
     int by_input, by_param;                 /* the result depends on the images; on parameters */
     int weight, bias;                       /* parameter numbers, -1 for none; a gain is a weight */
     drl_act act;
@@ -6197,29 +5408,98 @@ typedef struct drl__op {
     size_t packed, packed_transposed;       /* offsets in the packed block */
     float sigma, weight_scale;              /* the norm in use; effective weight = weight_scale * weight */
     int normalised;                         /* the norm divides: always but where DRL_SPECTRAL_CAP leaves a small weight alone */
-    /* while compiling one mode: */
+    /* while planning one mode: */
     int readers;                            /* instructions still to read the result */
-    int value, gradient, bits, sums;        /* buffers, -1 for none yet; bits: what else going back needs, see drl__extra_new */
+    int value, gradient, extra, sums;       /* buffers, -1 for none yet */
 } drl__op;
 
+/* What an operator's functions are called with: views of the buffers of some images. A function finds only what its
+ * pass needs; all else is NULL, and a tensor without data still has its sizes. */
+typedef struct drl__op_call {
+    drl_ctx *ctx;
+    const drl__op *op;
+    drl_tensor a, b;                        /* operands; in the backward pass those that the row says are read again */
+    drl_tensor y;                           /* result; NULL data in the backward pass */
+    drl_tensor dy;                          /* gradient by the result */
+    drl_tensor dx;                          /* gradient by an operand, to be written, or added to if accumulate is not 0 */
+    int accumulate;
+    const float *weight, *bias;             /* parameters */
+    const float *packed;                    /* all packed weights; op knows where its own lie */
+    drl__fused fused;                       /* what a convolution does beside */
+    void *extra;                            /* written by the forward pass, read by the backward pass */
+    float *sums;                            /* param_sums: [images][parameters with an entry per channel][channels] */
+    float *dweight;                         /* param_grad: added to */
+    float *work;                            /* scratch, as much as the shape rule asked for */
+    const drl_batch *batch;                 /* level values, labels, random numbers of these images */
+    int first, number;                      /* the first image's number in the batch; the operator's number in the net */
+} drl__op_call;
+
+/* What an operator is built from, beside its operands; each reads the fields that its shape rule names. */
+typedef struct drl__op_settings {
+    int h, w, c;
+    const char *name;
+    const drl_layer_desc *layer;
+    drl_act act;
+    float scale, eps;
+    int groups, rank;
+} drl__op_settings;
+
+enum {
+    /* Operands that the backward pass reads again, and what for */
+    DRL__A_FOR_DA         = 1 << 0,
+    DRL__B_FOR_DA         = 1 << 1,
+    DRL__A_FOR_DB         = 1 << 2,
+    DRL__A_FOR_PARAMS     = 1 << 3,
+    /* Buffers that may be used twice. A result may lie where an operand did that nobody reads again, the gradient by
+     * operand a where the gradient by the result did; some gradients are the one by the result. */
+    DRL__Y_OVER_A         = 1 << 4,
+    DRL__Y_OVER_B         = 1 << 5,
+    DRL__DA_OVER_DY       = 1 << 6,
+    DRL__DA_IS_DY         = 1 << 7,
+    DRL__DB_IS_DY         = 1 << 8,
+    /* The identity but in training: only the training program has its extra buffer */
+    DRL__ONLY_IN_TRAINING = 1 << 9
+};
+
+/* A row of the table of operators. The planner and the runner know operators by their rows alone; each row stands at
+ * the end of its functions in [ops]. */
+typedef struct drl__op_info {
+    const char *name;                       /* of the function that builds it */
+    int flags;
+    /* The only place where operands and settings are checked: a sentence and a status, or DRL_OK with op's sides,
+     * settings, parameters, scratch (drl__work_for) and extra buffer set. */
+    drl_status (*shape)(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s);
+    void (*forward)(const drl__op_call *c);
+    void (*input_grad)(const drl__op_call *c, int operand);     /* by operand 0, a, or 1, b; NULL: there is none, or it is dy */
+    void (*param_sums)(const drl__op_call *c);  /* by parameters with an entry per channel: the sums over each image's pixels */
+    void (*param_grad)(const drl__op_call *c);  /* by a matrix of weights: added over all images at once */
+} drl__op_info;
+
 typedef enum drl__code {
-    DRL__RUN, DRL__DX, DRL__COPY,
-    DRL__SUMS,                              /* each image's part of the gradient by a bias, a gain or a norm's parameters: the sums over its pixels */
-    DRL__DW                                 /* gradient by a weight, or those parts added: the one code that looks at several images */
+    DRL__RUN,                               /* the forward pass of an operator */
+    DRL__DX,                                /* gradient by an operand */
+    DRL__COPY,                              /* a gradient that two operators share gets a buffer of its own, or two are added */
+    DRL__SUMS,                              /* each image's part of the gradient by parameters with an entry per channel */
+    DRL__ADD_SUMS,                          /* those parts, added over the images */
+    DRL__DW                                 /* gradient by a matrix of weights */
 } drl__code;
 
 typedef struct drl__instr {
     drl__code code;
     int op;
-    int a, b;                               /* buffers: operands of RUN; gradient and saved operand of DX and DW */
-    int bits;
-    int y;                                  /* buffer of the result */
+    int operand;                            /* DX: by operand 0, a, or 1, b */
+    int a, b;                               /* buffers of the operands that are read, -1 for none; COPY: a is its source */
+    int dy;                                 /* buffer of the gradient by the result */
+    int extra;                              /* buffer of what the backward pass needs beside operands */
+    int y;                                  /* buffer of the result: a value, a gradient, or sums */
     int accumulate;
-    int second;                             /* DX: by the second operand; DW: of the parts in b */
     int value;                              /* RUN: the operator whose value is in y: the last one that was fused, or op itself */
     int shift, add;                         /* buffers that are fused into a convolution, -1 for none */
-    int gain, act;                          /* operators likewise; bits are then those of act */
+    int gain, act;                          /* operators likewise; extra is then that of act */
 } drl__instr;
+
+/* Instructions that look at all images of a batch at once; all others work image by image. */
+static int drl__whole_batch(const drl__instr *in) { return in->code == DRL__ADD_SUMS || in->code == DRL__DW; }
 
 typedef struct drl__buffer {
     size_t bytes;                           /* for the whole batch, rounded up */
@@ -6289,18 +5569,6 @@ static int drl__value_ok(const drl_net *net, const drl_value *v)
     return !net->op || (net->op[v->id].h == v->h && net->op[v->id].w == v->w && net->op[v->id].c == v->c);
 }
 
-/* Before every operator but the input. b NULL: there is one operand. */
-static int drl__build_ok(drl_net *net, drl_value a, const drl_value *b, const char *what)
-{
-    if (net->status != DRL_OK) return 0;
-    if (!drl__value_ok(net, &a) || (b && !drl__value_ok(net, b))) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: an operand is not a value of this net", what);
-        net->status = DRL_E_ARGUMENT;
-        return 0;
-    }
-    return 1;
-}
-
 /* In its second run a build function may not ask for more than was counted in the first: there is no room. */
 static int drl__build_room(drl_net *net, int ops, int params, int vectors, size_t names)
 {
@@ -6309,30 +5577,6 @@ static int drl__build_room(drl_net *net, int ops, int params, int vectors, size_
                      names <= counted->names_size - net->names_size)) return 1;
     if (net->status == DRL_OK) net->status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then more, or others; it must repeat itself", counted->op_count);
     return 0;
-}
-
-static drl__op *drl__op_next(drl_net *net, drl__op *scratch, drl__op_kind kind, drl_value a, drl_value b, int h, int w, int c, drl_value *y)
-{
-    drl__op *op = net->op ? &net->op[net->op_count] : scratch;
-    int fits = h >= 1 && w >= 1 && c >= 1 && h <= DRL__SIDE_MAX && w <= DRL__SIDE_MAX && c <= DRL__SIDE_MAX;
-    if (!fits && net->status == DRL_OK) net->status = drl__fail(net->ctx, DRL_E_SHAPE, "drl_net: a value of %d x %d x %d; sides of 1 to %d are possible", h, w, c, DRL__SIDE_MAX);
-    if (!fits || !drl__build_room(net, 1, 0, 0, 0)) {
-        memset(scratch, 0, sizeof *scratch);
-        *y = drl__value_none();
-        return scratch;
-    }
-    memset(op, 0, sizeof *op);
-    op->kind = kind;
-    op->a = a.id; op->b = b.id;
-    op->h = h; op->w = w; op->c = c;
-    op->weight = op->bias = -1;
-    if (net->op) {
-        op->by_input = kind == DRL__OP_INPUT || (a.id >= 0 && net->op[a.id].by_input) || (b.id >= 0 && net->op[b.id].by_input);
-        op->by_param = (a.id >= 0 && net->op[a.id].by_param) || (b.id >= 0 && net->op[b.id].by_param);
-    }
-    y->id = net->op_count++;
-    y->h = h; y->w = w; y->c = c;
-    return op;
 }
 
 /* First values that are no weights of a given variance; a scale of 0 means zeros. */
@@ -6426,51 +5670,179 @@ static void drl__work_for(drl_net *net, uint64_t one, uint64_t all)
     if (floats > net->work_all) net->work_all = floats;
 }
 
-DRL__CALL(drl_value, drl_net_input, (drl_net *net, int h, int w, int c), (net, h, w, c))
+/* Adds an operator to the net: all builders end here. a and b are its operands, NULL for none. */
+static drl_value drl__net_op(drl_net *net, const drl__op_info *info, const drl_value *a, const drl_value *b, const drl__op_settings *s)
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || net->status != DRL_OK) return drl__value_none();
-    if (net->op_count || h < 1 || w < 1 || c < 1) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input: %d x %d x %d as operator %d; it comes first and once, with sides of at least 1", h, w, c, net->op_count);
-        return drl__build_fail(net, DRL_E_ARGUMENT);
+    drl_value y = drl__value_none();
+    drl_status status;
+    drl__op op;
+    if (!net || net->status != DRL_OK) return y;
+    if ((a && !drl__value_ok(net, a)) || (b && !drl__value_ok(net, b)))
+        return drl__build_fail(net, drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: an operand is not a value of this net", info->name));
+    memset(&op, 0, sizeof op);
+    op.info = info;
+    op.flags = info->flags;
+    op.a = a ? a->id : -1;
+    op.b = b ? b->id : -1;
+    op.weight = op.bias = -1;
+    status = info->shape(net, &op, a, b, s);
+    if (status != DRL_OK) return drl__build_fail(net, status);
+    if (net->status != DRL_OK) return y;                        /* a parameter found no room */
+    if (op.h < 1 || op.w < 1 || op.c < 1 || op.h > DRL__SIDE_MAX || op.w > DRL__SIDE_MAX || op.c > DRL__SIDE_MAX)
+        return drl__build_fail(net, drl__fail(net->ctx, DRL_E_SHAPE, "%s: a value of %d x %d x %d; sides of 1 to %d are possible",
+                                              info->name, op.h, op.w, op.c, DRL__SIDE_MAX));
+    if (!drl__build_room(net, 1, 0, 0, 0)) return y;
+    if (net->op) {
+        op.by_input = op.by_input || (a && net->op[op.a].by_input) || (b && net->op[op.b].by_input);
+        op.by_param = op.weight >= 0 || (a && net->op[op.a].by_param) || (b && net->op[op.b].by_param);
+        net->op[net->op_count] = op;
     }
-    drl__op_next(net, &scratch, DRL__OP_INPUT, drl__value_none(), drl__value_none(), h, w, c, &y);
+    y.id = net->op_count++;
+    y.h = op.h; y.w = op.w; y.c = op.c;
     return y;
 }
+
+static drl__op_settings drl__no_settings(void)
+{
+    drl__op_settings s;
+    memset(&s, 0, sizeof s);
+    return s;
+}
+
+/* For shape rules: sides of the result; of the extra buffer, whose numbers have 1, 8 or 32 bits. */
+static drl_status drl__op_sides(drl__op *op, int h, int w, int c)
+{
+    op->h = h;
+    op->w = w;
+    op->c = c;
+    return DRL_OK;
+}
+
+static void drl__op_extra(drl__op *op, int h, int w, int c, int bits)
+{
+    op->extra_h = h;
+    op->extra_w = w;
+    op->extra_c = c;
+    op->extra_bits = bits;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [ops] - the operators of a net. Each has one comment with its equation, and under it, side by side: its shape rule, forward
+ * pass, gradients, row, and builder. How to add one is said in [changing].
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* -- the images themselves: operator 0 -- */
+
+static drl_status drl__input_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)a;
+    (void)b;
+    if (net->op_count || s->h < 1 || s->w < 1 || s->c < 1)
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input: %d x %d x %d as operator %d; it comes first and once, with sides of at least 1",
+                         s->h, s->w, s->c, net->op_count);
+    op->by_input = 1;
+    return drl__op_sides(op, s->h, s->w, s->c);
+}
+
+static const drl__op_info drl__op_input = { "drl_net_input", 0, drl__input_shape, NULL, NULL, NULL, NULL };
+
+DRL__CALL(drl_value, drl_net_input, (drl_net *net, int h, int w, int c), (net, h, w, c))
+{
+    drl__op_settings s = drl__no_settings();
+    s.h = h;
+    s.w = w;
+    s.c = c;
+    return drl__net_op(net, &drl__op_input, NULL, NULL, &s);
+}
+
+/* -- sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2 --
+ * v is the level number (DRL) or a function of its log-SNR (CDRL). Products are rounded to float as in the published code. */
+
+/* exp(x), -80 < x <= 0, bit for bit PyTorch's of a float on CPUs: polynomial and splitting of Sleef's expf, a unit off in one of ten. Level values reach
+ * 1000, so another last bit of a frequency moves an energy by 1e-5 and, by the leaky ReLUs that change sides, its gradient by the image by 1e-3. */
+static float drl__exp_float(float x)
+{
+    static const float c[6] = { 1.98527617612853646e-4f, 1.39304355252534151e-3f, 8.33336077630519867e-3f, 4.16664853692054749e-2f, 1.66666671633720398e-1f, 0.5f };
+    int q = (int)(x * 1.44269504f - 0.5f), i;                       /* rounded: x = q ln 2 + s */
+    float s = drl__fmaf((float)q, -1.428606765330187e-6f, drl__fmaf((float)q, -0.693145751953125f, x)), u = c[0];
+    for (i = 1; i < 6; ++i) u = drl__fmaf(u, s, c[i]);
+    u = drl__fmaf(drl__fmaf(s, s, 0.0f), u, s);
+    u = drl__fmaf(u, 1.0f, 1.0f);
+    for (; q < 0; ++q) u *= 0.5f;
+    return u;
+}
+
+static drl_status drl__level_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)a;
+    (void)b;
+    if (s->c < 4 || s->c % 2 || !net->op_count)
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_level: %d channels as operator %d; it takes an even number from 4 up, and comes after the input",
+                         s->c, net->op_count);
+    net->has_level = 1;
+    return drl__op_sides(op, 1, 1, s->c);
+}
+
+static void drl__level_forward(const drl__op_call *c)
+{
+    const float *v = c->batch->level;
+    int n, k, half = c->y.c / 2;
+    float step = (float)(-9.2103403719761827361 / (half - 1));      /* -ln(10000) / (half - 1) */
+    for (k = 0; k < half; ++k) {
+        float w = drl__exp_float((float)k * step);
+        for (n = 0; n < c->y.n; ++n) {
+            float turn = v[n] * w, *y = c->y.data + (size_t)n * (size_t)c->y.c;
+            y[k] = (float)drl__sin((double)turn);
+            y[half + k] = (float)drl__cos((double)turn);
+        }
+    }
+}
+
+static const drl__op_info drl__op_level = { "drl_net_level", 0, drl__level_shape, drl__level_forward, NULL, NULL, NULL };
 
 DRL__CALL(drl_value, drl_net_level, (drl_net *net, int c), (net, c))
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || net->status != DRL_OK) return drl__value_none();
-    if (c < 4 || c % 2 || !net->op_count) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_level: %d channels as operator %d; it takes an even number from 4 up, and comes after the input", c, net->op_count);
-        return drl__build_fail(net, DRL_E_ARGUMENT);
-    }
-    net->has_level = 1;
-    drl__op_next(net, &scratch, DRL__OP_LEVEL, drl__value_none(), drl__value_none(), 1, 1, c, &y);
-    return y;
+    drl__op_settings s = drl__no_settings();
+    s.c = c;
+    return drl__net_op(net, &drl__op_level, NULL, NULL, &s);
 }
+
+/* -- label: y (N,1,1,1 + classes) is one for the image's class, else zero; class 0 stands for none -- */
+
+static drl_status drl__label_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)a;
+    (void)b;
+    if (s->c < 1 || s->c == INT32_MAX || !net->op_count || (net->classes && net->classes != s->c))
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_label: %d classes as operator %d, %d before; it takes at least 1, the same number each time, "
+                         "and comes after the input", s->c, net->op_count, net->classes);
+    net->classes = s->c;
+    return drl__op_sides(op, 1, 1, s->c + 1);
+}
+
+static void drl__label_forward(const drl__op_call *c)
+{
+    const int *label = c->batch->label;
+    int i;
+    memset(c->y.data, 0, drl_tensor_count(&c->y) * sizeof *c->y.data);
+    for (i = 0; i < c->y.n; ++i) c->y.data[(size_t)i * (size_t)c->y.c + (size_t)(label ? label[i] : 0)] = 1;
+}
+
+static const drl__op_info drl__op_label = { "drl_net_label", 0, drl__label_shape, drl__label_forward, NULL, NULL, NULL };
 
 DRL__CALL(drl_value, drl_net_label, (drl_net *net, int classes), (net, classes))
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || net->status != DRL_OK) return drl__value_none();
-    if (classes < 1 || classes == INT32_MAX || !net->op_count || (net->classes && net->classes != classes)) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_label: %d classes as operator %d, %d before; it takes at least 1, the same number each time, and comes after the input",
-                  classes, net->op_count, net->classes);
-        return drl__build_fail(net, DRL_E_ARGUMENT);
-    }
-    net->classes = classes;
-    drl__op_next(net, &scratch, DRL__OP_LABEL, drl__value_none(), drl__value_none(), 1, 1, classes + 1, &y);
-    return y;
+    drl__op_settings s = drl__no_settings();
+    s.c = classes;
+    return drl__net_op(net, &drl__op_label, NULL, NULL, &s);
 }
 
-/* Where Winograd's algorithm is faster; a function of the layer alone, so that results depend on nothing else. The packed weights of large
- * layers would come from main memory in every call, four times as many as there are. For a single tile the direct kernel reads so much less that one
- * image gains more than batches lose. */
+/* -- convolution, and dense layer on images of 1x1: the equation is at [conv], the passes in [conv.impl] --
+ * The weight in use is weight_scale * weight, which a spectral norm sets; weights are packed by drl_net_refresh. */
+
+/* Where Winograd's algorithm is faster; a function of the layer alone, so that results depend on nothing else. The packed
+ * weights of large layers would come from main memory in every call, four times as many as there are. For a single tile
+ * the direct kernel reads so much less that one image gains more than batches lose. */
 static int drl__winograd_choice(int h, int w, int in, int out)
 {
     size_t tiles = drl__winograd_tiles(1, h, w);
@@ -6483,317 +5855,905 @@ static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
     return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
 }
 
-/* Whether a gradient by what the layer reads is asked for, so that its weights are packed the other way, too. */
-static int drl__conv_turns(const drl_net *net, const drl__op *op)
+/* Whether a gradient by the layer's operand is asked for, which reads weights that are packed the other way. */
+static int drl__needs_transposed(const drl_net *net, const drl__op *op)
 {
-    int mode, turns = 0;
-    for (mode = DRL_NET_INPUT_GRAD; mode <= DRL_NET_PARAM_GRAD; ++mode) turns |= (net->desc.modes >> mode & 1) && drl__wants_gradient(&net->op[op->a], (drl_net_mode)mode);
-    return turns;
+    int mode, needs = 0;
+    for (mode = DRL_NET_INPUT_GRAD; mode <= DRL_NET_PARAM_GRAD; ++mode)
+        needs |= (net->desc.modes >> mode & 1) && drl__wants_gradient(&net->op[op->a], (drl_net_mode)mode);
+    return needs;
 }
+
+/* The layer's parameters, and the vectors of its power iteration. */
+static drl_status drl__conv2d_params(drl_net *net, drl__op *op, const drl_layer_desc *layer, int rank)
+{
+    int shape[4], kernel = op->conv.kernel;
+    shape[0] = op->conv.out_channels; shape[1] = op->conv.in_channels; shape[2] = shape[3] = kernel;
+    op->spectral = layer->spectral;
+    op->keep_norm = layer->spectral && layer->keep_norm;
+    op->weight = drl__param_next(net, layer->name, op->keep_norm ? ".weight_orig" : ".weight", rank, shape,
+                                 layer->init_scale < 0 ? 0.0f : layer->init_scale > 0 ? layer->init_scale : 1.0f);
+    if (!layer->no_bias) op->bias = drl__param_next(net, layer->name, ".bias", 1, shape, layer->init_scale < 0 ? 0.0f : DRL__INIT_BIAS);
+    if (net->status != DRL_OK) return net->status;
+    if (op->keep_norm) {
+        op->u = drl__vector_next(net, layer->name, ".weight_u", shape[0]);
+        op->v = drl__vector_next(net, layer->name, ".weight_v", shape[1] * kernel * kernel);
+    } else if (op->spectral) {
+        op->u = drl__state_next(net, (size_t)shape[0]);
+        op->v = drl__state_next(net, (size_t)shape[1] * (size_t)(kernel * kernel));
+    }
+    if (op->spectral) op->norm = drl__state_next(net, 1);
+    return net->status;
+}
+
+static drl_status drl__conv2d_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    const drl_layer_desc *layer = s->layer;
+    drl_conv2d_desc *conv = &op->conv;
+    int dense = a->h == 1 && a->w == 1;
+    drl_status status;
+    (void)b;
+    if (layer) {
+        conv->in_channels = a->c;
+        conv->out_channels = layer->out_channels;
+        conv->kernel = layer->kernel ? layer->kernel : dense ? 1 : 3;
+        conv->winograd = conv->kernel == 3 ? drl__winograd_choice(a->h, a->w, a->c, conv->out_channels) : 0;
+    }
+    if (!layer || !layer->name || !drl__conv_sound(conv) || (unsigned)layer->spectral > (unsigned)DRL_SPECTRAL_CAP ||
+        !(layer->init_scale - layer->init_scale == 0))
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, spectral norm %d, first variance %g; "
+                         "a name, at least 1 channel, kernel 1 or 3, norm 0 to 2 and a number are needed",
+                         layer && layer->name ? layer->name : "", conv->out_channels, conv->kernel, layer ? (int)layer->spectral : 0,
+                         layer ? (double)layer->init_scale : 0.0);
+    status = drl__conv2d_params(net, op, layer, dense && conv->kernel == 1 ? 2 : 4);
+    if (status != DRL_OK) return status;
+    op->packed = drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, conv, 0));
+    op->packed_transposed = net->packed_size;
+    if (!net->op || drl__needs_transposed(net, op)) drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, conv, 1));
+    drl__work_for(net, drl__conv_work(net->ctx, conv, net->desc.batch, a->h, a->w, 1, 0),
+                  drl__conv_work(net->ctx, conv, net->desc.batch, a->h, a->w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
+    return drl__op_sides(op, a->h, a->w, conv->out_channels);
+}
+
+/* Large Winograd layers read their weights as they are. */
+static const float *drl__conv2d_weight(const drl__op_call *c, size_t packed) { return c->op->conv.winograd == 2 ? c->weight : c->packed + packed; }
+
+static void drl__conv2d_forward(const drl__op_call *c)
+{
+    drl__fused fused = c->fused;
+    fused.bits_out = (uint8_t *)c->extra;                       /* of the ReLU that has become part of it */
+    drl__conv_forward(c->ctx, &c->op->conv, &c->a, drl__conv2d_weight(c, c->op->packed), c->bias, &fused, &c->y, c->work);
+}
+
+static void drl__conv2d_input_grad(const drl__op_call *c, int operand)
+{
+    drl__fused fused = c->fused;
+    (void)operand;
+    fused.bits = (const uint8_t *)c->extra;
+    drl__conv_input_grad(c->ctx, &c->op->conv, &c->dy, drl__conv2d_weight(c, c->op->packed_transposed), &fused, &c->dx, c->accumulate, c->work);
+}
+
+/* sums = sum of dy over the image's pixels: of a bias, and of a shift. */
+static void drl__conv2d_param_sums(const drl__op_call *c)
+{
+    drl__columns(c->ctx, c->dy.data, NULL, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w, (size_t)c->dy.c, 1, c->sums, 0);
+}
+
+static void drl__conv2d_param_grad(const drl__op_call *c)
+{
+    drl__conv_param_grad(c->ctx, &c->op->conv, &c->a, &c->dy, c->dweight, c->work);
+}
+
+static const drl__op_info drl__op_conv2d = {
+    "drl_net_conv2d", DRL__A_FOR_PARAMS,
+    drl__conv2d_shape, drl__conv2d_forward, drl__conv2d_input_grad, drl__conv2d_param_sums, drl__conv2d_param_grad
+};
 
 DRL__CALL(drl_value, drl_net_conv2d, (drl_net *net, drl_value x, const drl_layer_desc *desc), (net, x, desc))
 {
-    drl__op scratch, *op;
-    drl_value y;
-    drl_conv2d_desc conv;
-    int shape[4], rank, weight, bias = -1;
-    if (!net || !drl__build_ok(net, x, NULL, "drl_net_conv2d")) return drl__value_none();
-    memset(&conv, 0, sizeof conv);
-    if (desc) {
-        conv.in_channels = x.c;
-        conv.out_channels = desc->out_channels;
-        conv.kernel = desc->kernel ? desc->kernel : x.h == 1 && x.w == 1 ? 1 : 3;
-        conv.winograd = conv.kernel == 3 ? drl__winograd_choice(x.h, x.w, x.c, conv.out_channels) : 0;
-    }
-    if (!desc || !desc->name || !drl__conv_sound(&conv) || (unsigned)desc->spectral > (unsigned)DRL_SPECTRAL_CAP || !(desc->init_scale - desc->init_scale == 0)) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, spectral norm %d, first variance %g; a name, at least 1 channel, kernel 1 or 3, norm 0 to 2 and a number are needed",
-                  desc && desc->name ? desc->name : "", conv.out_channels, conv.kernel, desc ? (int)desc->spectral : 0, desc ? (double)desc->init_scale : 0.0);
-        return drl__build_fail(net, DRL_E_ARGUMENT);
-    }
-    rank = x.h == 1 && x.w == 1 && conv.kernel == 1 ? 2 : 4;
-    shape[0] = conv.out_channels; shape[1] = x.c; shape[2] = shape[3] = conv.kernel;
-    weight = drl__param_next(net, desc->name, desc->spectral && desc->keep_norm ? ".weight_orig" : ".weight", rank, shape, desc->init_scale < 0 ? 0.0f : desc->init_scale > 0 ? desc->init_scale : 1.0f);
-    if (!desc->no_bias) bias = drl__param_next(net, desc->name, ".bias", 1, shape, desc->init_scale < 0 ? 0.0f : DRL__INIT_BIAS);
-    if (net->status != DRL_OK) return drl__value_none();
-    op = drl__op_next(net, &scratch, DRL__OP_CONV, x, drl__value_none(), x.h, x.w, conv.out_channels, &y);
-    op->by_param = 1;
-    op->weight = weight;
-    op->bias = bias;
-    op->conv = conv;
-    op->spectral = desc->spectral;
-    op->keep_norm = desc->spectral && desc->keep_norm;
-    if (op->keep_norm) {
-        op->u = drl__vector_next(net, desc->name, ".weight_u", shape[0]);
-        op->v = drl__vector_next(net, desc->name, ".weight_v", x.c * conv.kernel * conv.kernel);
-    } else if (desc->spectral) {
-        op->u = drl__state_next(net, (size_t)shape[0]);
-        op->v = drl__state_next(net, (size_t)x.c * (size_t)(conv.kernel * conv.kernel));
-    }
-    if (desc->spectral) op->norm = drl__state_next(net, 1);
-    op->packed = drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, &conv, 0));
-    op->packed_transposed = net->packed_size;
-    if (!net->op || drl__conv_turns(net, op)) drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, &conv, 1));
-    drl__work_for(net, drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, 1, 0),
-                  drl__conv_work(net->ctx, &conv, net->desc.batch, x.h, x.w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
-    return y;
+    drl__op_settings s = drl__no_settings();
+    s.layer = desc;
+    return drl__net_op(net, &drl__op_conv2d, &x, NULL, &s);
 }
+
+/* -- activation: y = act(x), see drl_act; dx = act'(x) dy --
+ * The ReLUs keep one bit per element, "x > 0": element e is bit e % 8 of byte e / 8. SiLU reads x again. */
+
+static drl_status drl__act_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)b;
+    if ((unsigned)s->act > (unsigned)DRL_ACT_SILU)
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)s->act);
+    op->act = s->act;
+    if (s->act == DRL_ACT_SILU) op->flags |= DRL__A_FOR_DA;
+    else if (s->act != DRL_ACT_NONE) drl__op_extra(op, a->h, a->w, a->c, 1);
+    return drl__op_sides(op, a->h, a->w, a->c);
+}
+
+static void drl__act_forward(const drl__op_call *c)
+{
+    drl__act_args a;
+    memset(&a, 0, sizeof a);
+    a.act = c->op->act;
+    a.x = c->a.data;
+    a.y = c->y.data;
+    a.bits_out = (uint8_t *)c->extra;
+    drl__split(c->ctx, drl_tensor_count(&c->a), DRL__GRAIN, a.act == DRL_ACT_SILU ? c->ctx->kernels->silu : c->ctx->kernels->act, &a);
+}
+
+static void drl__act_input_grad(const drl__op_call *c, int operand)
+{
+    drl__act_args a;
+    (void)operand;
+    memset(&a, 0, sizeof a);
+    a.act = c->op->act;
+    a.x = c->a.data;
+    a.bits = (const uint8_t *)c->extra;
+    a.kept = 1;
+    a.dy = c->dy.data;
+    a.y = c->dx.data;
+    a.accumulate = c->accumulate;
+    drl__split(c->ctx, drl_tensor_count(&c->dy), DRL__GRAIN, a.act == DRL_ACT_SILU ? c->ctx->kernels->silu_grad : c->ctx->kernels->act_grad, &a);
+}
+
+static const drl__op_info drl__op_act = {
+    "drl_net_act", DRL__Y_OVER_A | DRL__DA_OVER_DY, drl__act_shape, drl__act_forward, drl__act_input_grad, NULL, NULL
+};
 
 DRL__CALL(drl_value, drl_net_act, (drl_net *net, drl_value x, drl_act act), (net, x, act))
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, x, NULL, "drl_net_act")) return drl__value_none();
-    if ((unsigned)act > (unsigned)DRL_ACT_SILU) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)act);
-        return drl__build_fail(net, DRL_E_ARGUMENT);
-    }
-    drl__op_next(net, &scratch, DRL__OP_ACT, x, drl__value_none(), x.h, x.w, x.c, &y)->act = act;
-    return y;
+    drl__op_settings s = drl__no_settings();
+    s.act = act;
+    return drl__net_op(net, &drl__op_act, &x, NULL, &s);
 }
+
+/* -- 2x2 mean pooling: y (N,H,W,C) = mean of each square of x (N,2H,2W,C); and nearest-neighbour doubling: y (N,2H,2W,C) --
+ * Each is the other's gradient, but for the factor 1/4. */
+
+static drl_status drl__avgpool2_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)b;
+    (void)s;
+    if (a->h % 2 || a->w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot be halved", a->h, a->w);
+    return drl__op_sides(op, a->h / 2, a->w / 2, a->c);
+}
+
+static drl_status drl__upsample2_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)net;
+    (void)b;
+    (void)s;
+    return drl__op_sides(op, a->h * 2, a->w * 2, a->c);
+}
+
+static void drl__resample(drl_ctx *ctx, const drl_tensor *from, const drl_tensor *to, float scale, int accumulate)
+{
+    int down = from->h > to->h;
+    const drl_tensor *smaller = down ? to : from;
+    drl__pool_args a;
+    a.x = from->data;
+    a.y = to->data;
+    a.w = (size_t)smaller->w;
+    a.c = (size_t)smaller->c;
+    a.scale = scale;
+    a.accumulate = accumulate;
+    drl__split(ctx, (size_t)smaller->n * (size_t)smaller->h, drl__row_grain(a.w * a.c * 4), down ? ctx->kernels->pool : ctx->kernels->spread, &a);
+}
+
+static void drl__avgpool2_forward(const drl__op_call *c) { drl__resample(c->ctx, &c->a, &c->y, 0.25f, 0); }
+static void drl__upsample2_forward(const drl__op_call *c) { drl__resample(c->ctx, &c->a, &c->y, 1, 0); }
+
+static void drl__avgpool2_input_grad(const drl__op_call *c, int operand)
+{
+    (void)operand;
+    drl__resample(c->ctx, &c->dy, &c->dx, 0.25f, c->accumulate);
+}
+
+static void drl__upsample2_input_grad(const drl__op_call *c, int operand)
+{
+    (void)operand;
+    drl__resample(c->ctx, &c->dy, &c->dx, 1, c->accumulate);
+}
+
+static const drl__op_info drl__op_avgpool2 = {
+    "drl_net_avgpool2", 0, drl__avgpool2_shape, drl__avgpool2_forward, drl__avgpool2_input_grad, NULL, NULL
+};
+static const drl__op_info drl__op_upsample2 = {
+    "drl_net_upsample2", 0, drl__upsample2_shape, drl__upsample2_forward, drl__upsample2_input_grad, NULL, NULL
+};
 
 DRL__CALL(drl_value, drl_net_avgpool2, (drl_net *net, drl_value x), (net, x))
+{ return drl__net_op(net, &drl__op_avgpool2, &x, NULL, NULL); }
+DRL__CALL(drl_value, drl_net_upsample2, (drl_net *net, drl_value x), (net, x))
+{ return drl__net_op(net, &drl__op_upsample2, &x, NULL, NULL); }
+
+/* -- sum: y = a + b; da = db = dy -- */
+
+static drl_status drl__add_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, x, NULL, "drl_net_avgpool2")) return drl__value_none();
-    if (x.h % 2 || x.w % 2) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot be halved", x.h, x.w);
-        return drl__build_fail(net, DRL_E_SHAPE);
-    }
-    drl__op_next(net, &scratch, DRL__OP_AVGPOOL, x, drl__value_none(), x.h / 2, x.w / 2, x.c, &y);
-    return y;
+    (void)s;
+    if (a->h != b->h || a->w != b->w || a->c != b->c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", a->h, a->w, a->c, b->h, b->w, b->c);
+    return drl__op_sides(op, a->h, a->w, a->c);
 }
 
-DRL__CALL(drl_value, drl_net_upsample2, (drl_net *net, drl_value x), (net, x))
+static void drl__add_forward(const drl__op_call *c)
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, x, NULL, "drl_net_upsample2")) return drl__value_none();
-    drl__op_next(net, &scratch, DRL__OP_UPSAMPLE, x, drl__value_none(), x.h * 2, x.w * 2, x.c, &y);
-    return y;
+    drl__axpby(c->ctx, drl_tensor_count(&c->a), 1, c->a.data, 1, c->b.data, c->y.data);
 }
+
+static const drl__op_info drl__op_add = {
+    "drl_net_add", DRL__Y_OVER_A | DRL__Y_OVER_B | DRL__DA_IS_DY | DRL__DB_IS_DY, drl__add_shape, drl__add_forward, NULL, NULL, NULL
+};
 
 DRL__CALL(drl_value, drl_net_add, (drl_net *net, drl_value a, drl_value b), (net, a, b))
+{ return drl__net_op(net, &drl__op_add, &a, &b, NULL); }
+
+/* -- concatenation: y = the channels of a, then those of b; da and db are dy's channels likewise -- */
+
+/* Items are pixels: c channels from x to y, or added there, with x_step and y_step floats from pixel to pixel. */
+typedef struct drl__slice_args { const float *x; float *y; size_t c, x_step, y_step; int accumulate; } drl__slice_args;
+
+static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, a, &b, "drl_net_add")) return drl__value_none();
-    if (a.h != b.h || a.w != b.w || a.c != b.c) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
-        return drl__build_fail(net, DRL_E_SHAPE);
+    const drl__slice_args *a = (const drl__slice_args *)arg;
+    size_t p, k;
+    (void)job;
+    for (p = begin; p < end; ++p) {
+        const float *x = a->x + p * a->x_step;
+        float *y = a->y + p * a->y_step;
+        if (!a->accumulate) memcpy(y, x, a->c * sizeof *y);
+        else for (k = 0; k < a->c; ++k) y[k] = y[k] + x[k];
     }
-    drl__op_next(net, &scratch, DRL__OP_ADD, a, b, a.h, a.w, a.c, &y);
-    return y;
 }
+
+static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, size_t x_step, float *y, size_t y_step, int accumulate)
+{
+    drl__slice_args a;
+    a.x = x;
+    a.y = y;
+    a.c = c;
+    a.x_step = x_step;
+    a.y_step = y_step;
+    a.accumulate = accumulate;
+    drl__split(ctx, pixels, drl__row_grain(c), drl__slice_span, &a);
+}
+
+static drl_status drl__concat_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)s;
+    if (a->h != b->h || a->w != b->w || a->c > INT32_MAX - b->c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", a->h, a->w, a->c, b->h, b->w, b->c);
+    return drl__op_sides(op, a->h, a->w, a->c + b->c);
+}
+
+static void drl__concat_forward(const drl__op_call *c)
+{
+    size_t pixels = drl__pixels(&c->y), ca = (size_t)c->a.c, cb = (size_t)c->b.c;
+    drl__slice(c->ctx, pixels, ca, c->a.data, ca, c->y.data, ca + cb, 0);
+    drl__slice(c->ctx, pixels, cb, c->b.data, cb, c->y.data + ca, ca + cb, 0);
+}
+
+static void drl__concat_input_grad(const drl__op_call *c, int operand)
+{
+    size_t channels = (size_t)c->dx.c;
+    drl__slice(c->ctx, drl__pixels(&c->dy), channels, c->dy.data + (operand ? c->a.c : 0), (size_t)c->dy.c, c->dx.data, channels, c->accumulate);
+}
+
+static const drl__op_info drl__op_concat = {
+    "drl_net_concat", 0, drl__concat_shape, drl__concat_forward, drl__concat_input_grad, NULL, NULL
+};
 
 DRL__CALL(drl_value, drl_net_concat, (drl_net *net, drl_value a, drl_value b), (net, a, b))
+{ return drl__net_op(net, &drl__op_concat, &a, &b, NULL); }
+
+/* -- shift: y = x + shift, shift (N,1,1,C); dx = dy, dshift = the sum of dy over the pixels -- */
+
+/* y (+)= x * gain + shift, with one gain and one shift for each channel of an image: see drl__affine_args. */
+static void drl__affine(drl_ctx *ctx, drl__affine_args *a, const drl_tensor *y, int accumulate)
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, a, &b, "drl_net_concat")) return drl__value_none();
-    if (a.h != b.h || a.w != b.w || a.c > INT32_MAX - b.c) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
-        return drl__build_fail(net, DRL_E_SHAPE);
-    }
-    drl__op_next(net, &scratch, DRL__OP_CONCAT, a, b, a.h, a.w, a.c + b.c, &y);
-    return y;
+    a->y = y->data;
+    a->rows = (size_t)y->h * (size_t)y->w;
+    a->c = (size_t)y->c;
+    a->accumulate = accumulate;
+    drl__split(ctx, (size_t)y->n * a->rows, drl__row_grain(a->c), ctx->kernels->affine, a);
 }
 
-DRL__CALL(drl_value, drl_net_shift, (drl_net *net, drl_value x, drl_value shift), (net, x, shift))
+static drl_status drl__shift_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, x, &shift, "drl_net_shift")) return drl__value_none();
-    if (shift.h != 1 || shift.w != 1 || shift.c != x.c) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have %d channels", shift.h, shift.w, shift.c, x.c);
-        return drl__build_fail(net, DRL_E_SHAPE);
-    }
-    drl__op_next(net, &scratch, DRL__OP_SHIFT, x, shift, x.h, x.w, x.c, &y);
-    return y;
+    (void)s;
+    if (b->h != 1 || b->w != 1 || b->c != a->c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have %d channels", b->h, b->w, b->c, a->c);
+    return drl__op_sides(op, a->h, a->w, a->c);
 }
+
+static void drl__shift_forward(const drl__op_call *c)
+{
+    drl__affine_args a;
+    memset(&a, 0, sizeof a);
+    a.x = c->a.data;
+    a.shift = c->b.data;
+    a.shift_step = (size_t)c->a.c;
+    drl__affine(c->ctx, &a, &c->y, 0);
+}
+
+static void drl__shift_input_grad(const drl__op_call *c, int operand)
+{
+    DRL_ASSERT(operand == 1);
+    (void)operand;
+    drl__columns(c->ctx, c->dy.data, NULL, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w, (size_t)c->dy.c, 1, c->dx.data, c->accumulate);
+}
+
+static const drl__op_info drl__op_shift = {
+    "drl_net_shift", DRL__Y_OVER_A | DRL__DA_IS_DY, drl__shift_shape, drl__shift_forward, drl__shift_input_grad, NULL, NULL
+};
+
+DRL__CALL(drl_value, drl_net_shift, (drl_net *net, drl_value x, drl_value shift), (net, x, shift))
+{ return drl__net_op(net, &drl__op_shift, &x, &shift, NULL); }
+
+/* -- scale and shift: y = x * (1 + scale) + shift; operand b (N,1,1,2C) holds each image's scale, then its shift --
+ * dx = dy * (1 + scale), dscale = the sum of x * dy over the pixels, dshift = the sum of dy. */
+
+static drl_status drl__scale_shift_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    size_t work = 2 * (size_t)net->desc.batch * (size_t)a->c;
+    (void)s;
+    if (b->h != 1 || b->w != 1 || b->c % 2 || b->c / 2 != a->c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", b->h, b->w, b->c, a->c);
+    drl__work_for(net, work, work);
+    return drl__op_sides(op, a->h, a->w, a->c);
+}
+
+/* y (+)= x * (1 + scale) + (shift, if with_shift) */
+static void drl__scale_shift(const drl__op_call *c, const drl_tensor *x, int with_shift, const drl_tensor *y, int accumulate)
+{
+    drl__affine_args a;
+    size_t i, k, n = (size_t)x->n, channels = (size_t)x->c;
+    for (i = 0; i < n; ++i) for (k = 0; k < channels; ++k) c->work[i * channels + k] = 1.0f + c->b.data[i * 2 * channels + k];
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.gain = c->work;
+    a.gain_step = channels;
+    if (with_shift) a.shift = c->b.data + channels;
+    a.shift_step = 2 * channels;
+    drl__affine(c->ctx, &a, y, accumulate);
+}
+
+static void drl__scale_shift_forward(const drl__op_call *c) { drl__scale_shift(c, &c->a, 1, &c->y, 0); }
+
+static void drl__scale_shift_input_grad(const drl__op_call *c, int operand)
+{
+    size_t i, k, n = (size_t)c->dy.n, channels = (size_t)c->dy.c, pixels = (size_t)c->dy.h * (size_t)c->dy.w;
+    float *dscale = c->work, *dshift = c->work + n * channels;
+    if (!operand) {
+        drl__scale_shift(c, &c->dy, 0, &c->dx, c->accumulate);
+        return;
+    }
+    drl__columns(c->ctx, c->a.data, c->dy.data, NULL, n, pixels, channels, 1, dscale, 0);
+    drl__columns(c->ctx, c->dy.data, NULL, NULL, n, pixels, channels, 1, dshift, 0);
+    for (i = 0; i < n; ++i) for (k = 0; k < channels; ++k) {
+        float *d = c->dx.data + i * 2 * channels + k;
+        d[0] = c->accumulate ? d[0] + dscale[i * channels + k] : dscale[i * channels + k];
+        d[channels] = c->accumulate ? d[channels] + dshift[i * channels + k] : dshift[i * channels + k];
+    }
+}
+
+static const drl__op_info drl__op_scale_shift = {
+    "drl_net_scale_shift", DRL__B_FOR_DA | DRL__A_FOR_DB | DRL__Y_OVER_A | DRL__DA_OVER_DY,
+    drl__scale_shift_shape, drl__scale_shift_forward, drl__scale_shift_input_grad, NULL, NULL
+};
 
 DRL__CALL(drl_value, drl_net_scale_shift,
     (drl_net *net, drl_value x, drl_value scale_shift),
     (net, x, scale_shift))
+{ return drl__net_op(net, &drl__op_scale_shift, &x, &scale_shift, NULL); }
+
+/* -- gain: y = x * gain, a parameter [C]; dx = dy * gain, dgain = the sum of x * dy over pixels and images -- */
+
+static drl_status drl__gain_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
 {
-    drl__op scratch;
-    drl_value y;
-    size_t work;
-    if (!net || !drl__build_ok(net, x, &scale_shift, "drl_net_scale_shift")) return drl__value_none();
-    if (scale_shift.h != 1 || scale_shift.w != 1 || scale_shift.c % 2 || scale_shift.c / 2 != x.c) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", scale_shift.h, scale_shift.w, scale_shift.c, x.c);
-        return drl__build_fail(net, DRL_E_SHAPE);
-    }
-    drl__op_next(net, &scratch, DRL__OP_SCALE_SHIFT, x, scale_shift, x.h, x.w, x.c, &y);
-    work = 2 * (size_t)net->desc.batch * (size_t)x.c;
-    drl__work_for(net, work, work);
-    return y;
+    int shape[4];
+    (void)b;
+    if (!s->name) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
+    shape[0] = shape[2] = shape[3] = 1;
+    shape[s->rank == 4] = a->c;                                 /* [c], or [1,c,1,1] for rank 4 */
+    op->weight = drl__param_next(net, s->name, "", s->rank, shape, DRL__INIT_ONES);
+    drl__work_for(net, (uint64_t)a->c, (uint64_t)a->c);
+    return drl__op_sides(op, a->h, a->w, a->c);
 }
 
-/* The gain's parameter has the shape [c], or [1,c,1,1] for rank 4. */
+static void drl__gain(const drl__op_call *c, const drl_tensor *x, const drl_tensor *y, int accumulate)
+{
+    drl__affine_args a;
+    memset(&a, 0, sizeof a);
+    a.x = x->data;
+    a.gain = c->weight;
+    drl__affine(c->ctx, &a, y, accumulate);
+}
+
+static void drl__gain_forward(const drl__op_call *c) { drl__gain(c, &c->a, &c->y, 0); }
+
+static void drl__gain_input_grad(const drl__op_call *c, int operand)
+{
+    (void)operand;
+    drl__gain(c, &c->dy, &c->dx, c->accumulate);
+}
+
+static void drl__gain_param_sums(const drl__op_call *c)
+{
+    drl__columns(c->ctx, c->dy.data, c->a.data, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w, (size_t)c->dy.c, 1, c->sums, 0);
+}
+
+static const drl__op_info drl__op_gain = {
+    "drl_net_gain", DRL__A_FOR_PARAMS | DRL__Y_OVER_A | DRL__DA_OVER_DY,
+    drl__gain_shape, drl__gain_forward, drl__gain_input_grad, drl__gain_param_sums, NULL
+};
+
 static drl_value drl__net_gain(drl_net *net, drl_value x, const char *name, int rank)
 {
-    drl__op scratch, *op;
-    drl_value y;
-    int weight, shape[4];
-    size_t work;
-    if (!net || !drl__build_ok(net, x, NULL, "drl_net_gain")) return drl__value_none();
-    if (!name) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
-        return drl__build_fail(net, DRL_E_ARGUMENT);
-    }
-    shape[0] = shape[2] = shape[3] = 1;
-    shape[rank == 4] = x.c;
-    weight = drl__param_next(net, name, "", rank, shape, DRL__INIT_ONES);
-    if (net->status != DRL_OK) return drl__value_none();
-    op = drl__op_next(net, &scratch, DRL__OP_GAIN, x, drl__value_none(), x.h, x.w, x.c, &y);
-    op->by_param = 1;
-    op->weight = weight;
-    work = (size_t)net->desc.batch * (size_t)x.c;
-    drl__work_for(net, work, work);
-    return y;
+    drl__op_settings s = drl__no_settings();
+    s.name = name;
+    s.rank = rank;
+    return drl__net_op(net, &drl__op_gain, &x, NULL, &s);
 }
 
 DRL__CALL(drl_value, drl_net_gain, (drl_net *net, drl_value x, const char *name), (net, x, name))
 { return drl__net_gain(net, x, name, 1); }
 
+/* -- group normalisation, image by image, over groups of neighbouring channels --
+ *     y = (x - mean) * s * weight + bias,  s = 1 / sqrt(variance + eps)
+ * Mean and (biased) variance are over all pixels of a group's channels; weight and bias are parameters [C]. Each group's
+ * mean and s are kept. With w = weight and sums over the n numbers of a group:
+ *     dx = s w dy - s / n sum(w dy) - (x - mean) s^3 / n sum(w dy (x - mean))
+ *     dweight = sum of (x - mean) s dy over pixels and images, dbias = sum of dy */
+
+static drl_status drl__group_norm_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    uint64_t work = 4 * (uint64_t)DRL__ROUND16(a->c);
+    (void)b;
+    if (!s->name || s->groups < 1 || a->c % s->groups || !(s->eps >= 0 && s->eps - s->eps == 0))
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, eps %g; a name, groups that divide the channels "
+                         "and eps from 0 up are needed", s->name ? s->name : "", s->groups, a->c, (double)s->eps);
+    op->weight = drl__param_next(net, s->name, ".weight", 1, &a->c, DRL__INIT_ONES);
+    op->bias = drl__param_next(net, s->name, ".bias", 1, &a->c, 0.0f);
+    op->groups = s->groups;
+    op->eps = s->eps;
+    drl__op_extra(op, 1, 2, s->groups, 32);
+    drl__work_for(net, work, work * (uint64_t)net->ctx->threads);
+    return drl__op_sides(op, a->h, a->w, a->c);
+}
+
+/* One image after the other, each several times while it is in the cache. */
+typedef struct drl__group_norm_args {
+    const drl_ctx *ctx;
+    int groups;
+    float eps;
+    const float *x, *dy, *weight, *bias;
+    float *y;                               /* or dx */
+    float *moments;                         /* [images][groups][2], or NULL */
+    float *sums;                            /* parameter gradient: [images][2][c], of (x - mean) / std * dy and of dy */
+    float *scratch;                         /* 4 * each floats a job */
+    size_t rows, c, each;
+    int accumulate;
+} drl__group_norm_args;
+
+/* out[c] = sum over the rows of one image. */
+static void drl__norm_sums(const drl__group_norm_args *a, const float *x, float *out)
+{
+    drl__columns_args k;
+    memset(&k, 0, sizeof k);
+    k.a = x;
+    k.out = out;
+    k.rows = a->rows;
+    k.c = a->c;
+    k.images = 1;
+    k.scale = 1;
+    a->ctx->kernels->columns(&k, 0, (a->c + 63) / 64, 0);
+}
+
+/* The channels of group g: sum of weight * sums in double; weight NULL stands for ones. */
+static double drl__norm_group(const drl__group_norm_args *a, int g, const float *weight, const float *sums)
+{
+    size_t each = a->c / (size_t)a->groups, first = (size_t)g * each, i;
+    double sum = 0;
+    for (i = first; i < first + each; ++i) sum += weight ? (double)weight[i] * (double)sums[i] : (double)sums[i];
+    return sum;
+}
+
+static void drl__norm_fill(const drl__group_norm_args *a, int g, float *out, float value)
+{
+    size_t each = a->c / (size_t)a->groups, i;
+    for (i = 0; i < each; ++i) out[(size_t)g * each + i] = value;
+}
+
+static drl__norm_args drl__norm_image(const drl__group_norm_args *a, size_t image, const float *mean, float *y)
+{
+    drl__norm_args k;
+    memset(&k, 0, sizeof k);
+    k.x = a->x + image * a->rows * a->c;
+    if (a->dy) k.dy = a->dy + image * a->rows * a->c;
+    k.mean = mean;
+    k.y = y;
+    k.rows = a->rows;
+    k.c = a->c;
+    k.accumulate = a->accumulate;
+    return k;
+}
+
+static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *sums = mean + a->each, *gain = sums + a->each;
+    size_t each = a->c / (size_t)a->groups, image, i;
+    double count = (double)a->rows * (double)each;
+    int g;
+    for (image = begin; image < end; ++image) {
+        drl__norm_args k = drl__norm_image(a, image, mean, sums);
+        drl__norm_sums(a, k.x, sums);
+        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, (float)(drl__norm_group(a, g, NULL, sums) / count));
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        for (g = 0; g < a->groups; ++g) {
+            float scale = (float)(1 / sqrt(drl__norm_group(a, g, NULL, sums) / count + (double)a->eps));
+            drl__norm_fill(a, g, gain, scale);
+            if (a->moments) {
+                float *m = a->moments + (image * (size_t)a->groups + (size_t)g) * 2;
+                m[0] = mean[(size_t)g * (a->c / (size_t)a->groups)];
+                m[1] = scale;
+            }
+        }
+        for (i = 0; i < a->c; ++i) gain[i] = gain[i] * a->weight[i];
+        k.gain = gain;
+        k.shift = a->bias;
+        k.y = a->y + image * a->rows * a->c;
+        a->ctx->kernels->normalize(&k, 0, a->rows, job);
+    }
+}
+
+static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each, *dy_gain = shift + a->each;
+    size_t each = a->c / (size_t)a->groups, image, i;
+    double count = (double)a->rows * (double)each;
+    int g;
+    for (image = begin; image < end; ++image) {
+        const float *m = a->moments + image * (size_t)a->groups * 2;
+        drl__norm_args k = drl__norm_image(a, image, mean, gain);
+        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, m[2 * g]);
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        drl__norm_sums(a, k.dy, shift);
+        for (g = 0; g < a->groups; ++g) {
+            double s = (double)m[2 * g + 1], with_x = drl__norm_group(a, g, a->weight, gain), plain = drl__norm_group(a, g, a->weight, shift);
+            drl__norm_fill(a, g, gain, (float)(-s * s * s * with_x / count));
+            drl__norm_fill(a, g, shift, (float)(-s * plain / count));
+            drl__norm_fill(a, g, dy_gain, m[2 * g + 1]);
+        }
+        for (i = 0; i < a->c; ++i) dy_gain[i] = dy_gain[i] * a->weight[i];
+        k.gain = gain;
+        k.shift = shift;
+        k.dy_gain = dy_gain;
+        k.y = a->y + image * a->rows * a->c;
+        a->ctx->kernels->normalize(&k, 0, a->rows, job);
+    }
+}
+
+static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *scale = mean + a->each;
+    size_t image, i;
+    int g;
+    for (image = begin; image < end; ++image) {
+        const float *m = a->moments + image * (size_t)a->groups * 2;
+        float *with_x = a->sums + image * 2 * a->c;
+        drl__norm_args k = drl__norm_image(a, image, mean, with_x);
+        for (g = 0; g < a->groups; ++g) {
+            drl__norm_fill(a, g, mean, m[2 * g]);
+            drl__norm_fill(a, g, scale, m[2 * g + 1]);
+        }
+        a->ctx->kernels->moments(&k, 0, a->c, job);
+        for (i = 0; i < a->c; ++i) with_x[i] = with_x[i] * scale[i];
+        drl__norm_sums(a, k.dy, with_x + a->c);
+    }
+}
+
+static void drl__group_norm(const drl__op_call *c, const drl_tensor *y, float *sums, drl__span_fn fn)
+{
+    drl__group_norm_args a;
+    a.ctx = c->ctx;
+    a.groups = c->op->groups;
+    a.eps = c->op->eps;
+    a.x = c->a.data;
+    a.dy = c->dy.data;
+    a.weight = c->weight;
+    a.bias = c->bias;
+    a.y = y->data;
+    a.moments = (float *)c->extra;
+    a.sums = sums;
+    a.scratch = c->work;
+    a.rows = (size_t)c->a.h * (size_t)c->a.w;
+    a.c = (size_t)c->a.c;
+    a.each = DRL__ROUND16(c->a.c);
+    a.accumulate = c->accumulate;
+    drl__split(c->ctx, (size_t)c->a.n, drl__row_grain(a.rows * a.c), fn, &a);
+}
+
+static void drl__group_norm_forward(const drl__op_call *c) { drl__group_norm(c, &c->y, NULL, drl__group_norm_span); }
+
+static void drl__group_norm_input_grad(const drl__op_call *c, int operand)
+{
+    (void)operand;
+    drl__group_norm(c, &c->dx, NULL, drl__group_norm_dx_span);
+}
+
+static void drl__group_norm_param_sums(const drl__op_call *c) { drl__group_norm(c, &c->y, c->sums, drl__group_norm_dw_span); }
+
+static const drl__op_info drl__op_group_norm = {
+    "drl_net_group_norm", DRL__A_FOR_DA | DRL__A_FOR_PARAMS | DRL__Y_OVER_A | DRL__DA_OVER_DY,
+    drl__group_norm_shape, drl__group_norm_forward, drl__group_norm_input_grad, drl__group_norm_param_sums, NULL
+};
+
 DRL__CALL(drl_value, drl_net_group_norm,
     (drl_net *net, drl_value x, const char *name, int groups, float eps),
     (net, x, name, groups, eps))
 {
-    drl__op scratch, *op;
-    drl_value y;
-    int weight, bias;
-    size_t work;
-    if (!net || !drl__build_ok(net, x, NULL, "drl_net_group_norm")) return drl__value_none();
-    if (!name || groups < 1 || x.c % groups || !(eps >= 0 && eps - eps == 0)) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, eps %g; a name, groups that divide the channels and eps from 0 up are needed",
-                  name ? name : "", groups, x.c, (double)eps);
-        return drl__build_fail(net, DRL_E_ARGUMENT);
-    }
-    weight = drl__param_next(net, name, ".weight", 1, &x.c, DRL__INIT_ONES);
-    bias = drl__param_next(net, name, ".bias", 1, &x.c, 0.0f);
-    if (net->status != DRL_OK) return drl__value_none();
-    op = drl__op_next(net, &scratch, DRL__OP_NORM, x, drl__value_none(), x.h, x.w, x.c, &y);
-    op->by_param = 1;
-    op->weight = weight;
-    op->bias = bias;
-    op->groups = groups;
-    op->eps = eps;
-    work = drl_group_norm_work_count(net->ctx, net->desc.batch, x.c);
-    if (!work) work = SIZE_MAX;                                 /* it does not fit */
-    drl__work_for(net, work, work);
-    return y;
+    drl__op_settings s = drl__no_settings();
+    s.name = name;
+    s.groups = groups;
+    s.eps = eps;
+    return drl__net_op(net, &drl__op_group_norm, &x, NULL, &s);
 }
 
-DRL__CALL(drl_value, drl_net_attention, (drl_net *net, drl_value qkv), (net, qkv))
+/* -- attention with one head, every pixel of an image to every other --
+ *     y_i = sum over j of p_ij v_j,  p_ij = softmax over j of (q_i' k_j / sqrt(C))
+ * The operand (N,H,W,3C) holds q, then k, then v of each pixel; y is (N,H,W,C). The gradient computes p again. */
+
+static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16(2 * tokens * (c + DRL__QUERIES)); }
+
+static drl_status drl__attention_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
 {
-    drl__op scratch;
-    drl_value y;
-    size_t all;
-    if (!net || !drl__build_ok(net, qkv, NULL, "drl_net_attention")) return drl__value_none();
-    if (qkv.c % 3 || (int64_t)qkv.h * qkv.w > 65536) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels", qkv.h, qkv.w, qkv.c);
-        return drl__build_fail(net, DRL_E_SHAPE);
-    }
-    drl__op_next(net, &scratch, DRL__OP_ATTENTION, qkv, drl__value_none(), qkv.h, qkv.w, qkv.c / 3, &y);
-    all = drl_attention_work_count(net->ctx, qkv.h, qkv.w, y.c);
-    drl__work_for(net, all ? drl__attention_each((size_t)qkv.h * (size_t)qkv.w, (size_t)y.c) : SIZE_MAX, all ? all : SIZE_MAX);
-    return y;
+    size_t tokens = 0, floats = 0, all = 0;
+    (void)b;
+    (void)s;
+    if (a->c % 3 || (int64_t)a->h * a->w > 65536)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels",
+                         a->h, a->w, a->c);
+    tokens = (size_t)a->h * (size_t)a->w;
+    if (!drl__mul_fits(2 * tokens, (size_t)(a->c / 3) + DRL__QUERIES, &floats) || floats > DRL__FLOATS_MAX ||
+        !drl__mul_fits(DRL__ROUND16(floats), (size_t)net->ctx->threads, &all)) all = floats = SIZE_MAX;      /* it does not fit */
+    drl__work_for(net, floats, all);
+    return drl__op_sides(op, a->h, a->w, a->c / 3);
 }
+
+static drl__attention_args drl__attention_args_of(const drl__op_call *c)
+{
+    drl__attention_args a;
+    memset(&a, 0, sizeof a);
+    a.qkv = c->a.data;
+    a.tokens = (size_t)c->a.h * (size_t)c->a.w;
+    a.c = (size_t)(c->a.c / 3);
+    a.scale = (float)(1 / sqrt((double)a.c));
+    a.scratch = c->work;
+    a.scratch_each = drl__attention_each(a.tokens, a.c);
+    return a;
+}
+
+static void drl__attention_forward(const drl__op_call *c)
+{
+    drl__attention_args a = drl__attention_args_of(c);
+    a.y = c->y.data;
+    drl__split(c->ctx, (size_t)c->y.n * ((a.tokens + DRL__QUERIES - 1) / DRL__QUERIES), 1 + DRL__GRAIN / DRL__QUERIES / a.tokens / a.c,
+               c->ctx->kernels->attention, &a);
+}
+
+static void drl__attention_input_grad(const drl__op_call *c, int operand)
+{
+    drl__attention_args a = drl__attention_args_of(c);
+    (void)operand;
+    a.dy = c->dy.data;
+    a.y = c->dx.data;
+    a.accumulate = c->accumulate;
+    drl__split(c->ctx, (size_t)c->dy.n, 1 + DRL__GRAIN / a.tokens / a.tokens / a.c, c->ctx->kernels->attention_grad, &a);
+}
+
+static const drl__op_info drl__op_attention = {
+    "drl_net_attention", DRL__A_FOR_DA, drl__attention_shape, drl__attention_forward, drl__attention_input_grad, NULL, NULL
+};
+
+DRL__CALL(drl_value, drl_net_attention, (drl_net *net, drl_value qkv), (net, qkv))
+{ return drl__net_op(net, &drl__op_attention, &qkv, NULL, NULL); }
+
+/* -- dropout: y = x * mask / (1 - p); dx = dy * mask / (1 - p) --
+ * Each element is zero with probability p, to a multiple of 2^-16. The mask, one bit per element, is a function of (seed,
+ * stream, operator, image, element) alone. Outside of training, or without random numbers, y = x. */
+
+static drl_status drl__dropout_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)b;
+    if (!(s->scale >= 0 && s->scale < 1)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is %g, not in [0, 1)", (double)s->scale);
+    op->scale = s->scale;
+    drl__op_extra(op, a->h, a->w, a->c, 1);
+    return drl__op_sides(op, a->h, a->w, a->c);
+}
+
+static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
+
+/* y (+)= x * mask / (1 - p), or x */
+static void drl__dropout_apply(const drl__op_call *c, const drl_tensor *x, const drl_tensor *y)
+{
+    drl__act_args a;
+    size_t count = drl_tensor_count(x);
+    if (!c->batch->dropout) {
+        drl__copy(c->ctx, count, x->data, y->data, c->accumulate);
+        return;
+    }
+    memset(&a, 0, sizeof a);
+    a.act = DRL_ACT_RELU;
+    a.bits = (const uint8_t *)c->extra;
+    a.kept = (float)(65536.0 / (65536.0 - (double)drl__dropout_share(c->op->scale)));
+    a.dy = x->data;
+    a.y = y->data;
+    a.accumulate = c->accumulate;
+    drl__split(c->ctx, count, DRL__GRAIN, c->ctx->kernels->act_grad, &a);
+}
+
+static void drl__dropout_forward(const drl__op_call *c)
+{
+    drl__dropout_args a;
+    size_t count = drl_tensor_count(&c->a);
+    if (c->batch->dropout) {
+        a.rng = c->batch->dropout;
+        a.number = c->number;
+        a.first = (size_t)c->first;
+        a.drop = drl__dropout_share(c->op->scale);
+        a.image = count / (size_t)c->a.n;
+        a.bits = (uint8_t *)c->extra;
+        drl__split(c->ctx, count, DRL__GRAIN / 8, c->ctx->kernels->dropout, &a);
+    }
+    drl__dropout_apply(c, &c->a, &c->y);
+}
+
+static void drl__dropout_input_grad(const drl__op_call *c, int operand)
+{
+    (void)operand;
+    drl__dropout_apply(c, &c->dy, &c->dx);
+}
+
+static const drl__op_info drl__op_dropout = {
+    "drl_net_dropout", DRL__Y_OVER_A | DRL__DA_OVER_DY | DRL__ONLY_IN_TRAINING,
+    drl__dropout_shape, drl__dropout_forward, drl__dropout_input_grad, NULL, NULL
+};
 
 DRL__CALL(drl_value, drl_net_dropout, (drl_net *net, drl_value x, float p), (net, x, p))
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, x, NULL, "drl_net_dropout")) return drl__value_none();
-    if (!(p >= 0 && p < 1)) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is %g, not in [0, 1)", (double)p);
-        return drl__build_fail(net, DRL_E_ARGUMENT);
-    }
-    drl__op_next(net, &scratch, DRL__OP_DROPOUT, x, drl__value_none(), x.h, x.w, x.c, &y)->scale = p;
-    return y;
+    drl__op_settings s = drl__no_settings();
+    s.scale = p;
+    return drl__net_op(net, &drl__op_dropout, &x, NULL, &s);
 }
+
+/* -- sum over space: y (N,1,1,C) = scale * the sum of x over the pixels; dx = scale * dy at every pixel -- */
+
+static drl_status drl__spatial_sum_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)b;
+    if (!(s->scale - s->scale == 0)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the scale is %g", (double)s->scale);
+    op->scale = s->scale;
+    return drl__op_sides(op, 1, 1, a->c);
+}
+
+static void drl__spatial_sum_forward(const drl__op_call *c)
+{
+    drl__columns(c->ctx, c->a.data, NULL, NULL, (size_t)c->a.n, (size_t)c->a.h * (size_t)c->a.w, (size_t)c->a.c, c->op->scale, c->y.data, 0);
+}
+
+static void drl__spatial_sum_input_grad(const drl__op_call *c, int operand)
+{
+    drl__affine_args a;
+    (void)operand;
+    memset(&a, 0, sizeof a);
+    a.x0 = &c->op->scale;
+    a.gain = c->dy.data;
+    a.gain_step = (size_t)c->dx.c;
+    drl__affine(c->ctx, &a, &c->dx, c->accumulate);
+}
+
+static const drl__op_info drl__op_spatial_sum = {
+    "drl_net_spatial_sum", 0, drl__spatial_sum_shape, drl__spatial_sum_forward, drl__spatial_sum_input_grad, NULL, NULL
+};
 
 DRL__CALL(drl_value, drl_net_spatial_sum, (drl_net *net, drl_value x, float scale), (net, x, scale))
 {
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, x, NULL, "drl_net_spatial_sum")) return drl__value_none();
-    if (!(scale - scale == 0)) {
-        drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the scale is %g", (double)scale);
-        return drl__build_fail(net, DRL_E_ARGUMENT);
-    }
-    drl__op_next(net, &scratch, DRL__OP_SUM, x, drl__value_none(), 1, 1, x.c, &y)->scale = scale;
-    return y;
+    drl__op_settings s = drl__no_settings();
+    s.scale = scale;
+    return drl__net_op(net, &drl__op_spatial_sum, &x, NULL, &s);
 }
+
+/* -- inner product: y (N,1,1,1) = a'b of each image, both (N,1,1,C); da = dy * b, db = dy * a -- */
+
+static drl_status drl__dot_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)s;
+    if (a->h != 1 || a->w != 1 || b->h != 1 || b->w != 1 || a->c != b->c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", a->h, a->w, a->c, b->h, b->w, b->c);
+    return drl__op_sides(op, 1, 1, 1);
+}
+
+static void drl__dot_forward(const drl__op_call *c)
+{
+    size_t i, channels = (size_t)c->a.c;
+    for (i = 0; i < (size_t)c->a.n; ++i) c->y.data[i] = drl__dot16(c->ctx, c->a.data + i * channels, c->b.data + i * channels, channels);
+}
+
+static void drl__dot_input_grad(const drl__op_call *c, int operand)
+{
+    drl__affine_args a;
+    memset(&a, 0, sizeof a);
+    a.x0 = c->dy.data;
+    a.x0_step = 1;
+    a.gain = operand ? c->a.data : c->b.data;
+    a.gain_step = (size_t)c->dx.c;
+    drl__affine(c->ctx, &a, &c->dx, c->accumulate);
+}
+
+static const drl__op_info drl__op_dot = {
+    "drl_net_dot", DRL__B_FOR_DA | DRL__A_FOR_DB, drl__dot_shape, drl__dot_forward, drl__dot_input_grad, NULL, NULL
+};
 
 DRL__CALL(drl_value, drl_net_dot, (drl_net *net, drl_value a, drl_value b), (net, a, b))
-{
-    drl__op scratch;
-    drl_value y;
-    if (!net || !drl__build_ok(net, a, &b, "drl_net_dot")) return drl__value_none();
-    if (a.h != 1 || a.w != 1 || b.h != 1 || b.w != 1 || a.c != b.c) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
-        return drl__build_fail(net, DRL_E_SHAPE);
-    }
-    drl__op_next(net, &scratch, DRL__OP_DOT, a, b, 1, 1, 1, &y);
-    return y;
-}
+{ return drl__net_op(net, &drl__op_dot, &a, &b, NULL); }
 
-/* -- compiling a mode -- */
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [net.plan] - compiling a mode to a program, and placing its buffers.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
-static int drl__buffer_new(drl__program *p, int h, int w, int c, int is_bits)
+/* A buffer for h x w x c numbers of each image, of 1, 8 or 32 bits. */
+static int drl__buffer_new(drl__program *p, int h, int w, int c, int bits)
 {
     drl__buffer *b = &p->buffer[p->buffer_count];
     size_t count = (size_t)p->slice * (size_t)h * (size_t)w * (size_t)c;    /* checked in drl__net_plan */
     memset(b, 0, sizeof *b);
-    b->bytes = drl__round_up(is_bits ? (count + 7) / 8 : count * sizeof(float), DRL__ALIGN);
-    b->bits_each = (uint64_t)h * (uint64_t)w * (uint64_t)c * (is_bits ? 1 : 8 * sizeof(float));
+    b->bytes = drl__round_up(bits == 1 ? (count + 7) / 8 : count * (size_t)(bits / 8), DRL__ALIGN);
+    b->bits_each = (uint64_t)h * (uint64_t)w * (uint64_t)c * (uint64_t)bits;
     b->first = -1;
     return p->buffer_count++;
 }
 
-static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int b, int bits, int y)
+static drl__instr *drl__emit(drl__program *p, drl__code code, int op, int a, int b, int dy, int extra, int y)
 {
     drl__instr *in = &p->instr[p->instr_count++];
     memset(in, 0, sizeof *in);
     in->code = code; in->op = in->value = op;
-    in->a = a; in->b = b; in->bits = bits; in->y = y;
+    in->a = a; in->b = b; in->dy = dy; in->extra = extra; in->y = y;
     in->shift = in->add = in->gain = in->act = -1;
     return in;
 }
 
-/* What going back through an operator reads again: the operand a, the operand b, something else. */
-static int drl__saves_a(const drl_net *net, const drl__op *op, drl_net_mode mode)
+/* Whether the gradient by operand 0 or 1 of an operator is asked for. */
+static int drl__wants_operand(const drl_net *net, const drl__op *op, int operand, drl_net_mode mode)
 {
-    switch (op->kind) {
-    case DRL__OP_CONV: case DRL__OP_GAIN: return mode == DRL_NET_PARAM_GRAD;
-    case DRL__OP_ACT: return op->act == DRL_ACT_SILU;
-    case DRL__OP_DOT: case DRL__OP_NORM: case DRL__OP_ATTENTION: return 1;
-    case DRL__OP_SCALE_SHIFT: return drl__wants_gradient(&net->op[op->b], mode);
-    default: return 0;
-    }
+    int v = operand ? op->b : op->a;
+    return v >= 0 && drl__wants_gradient(&net->op[v], mode);
 }
 
-static int drl__saves_b(const drl_net *net, const drl__op *op, drl_net_mode mode)
+/* Whether the backward pass of this mode reads an operand again. */
+static int drl__reads_again(const drl_net *net, const drl__op *op, int operand, drl_net_mode mode)
 {
-    return op->kind == DRL__OP_DOT || (op->kind == DRL__OP_SCALE_SHIFT && drl__wants_gradient(&net->op[op->a], mode));
+    int da = drl__wants_operand(net, op, 0, mode), db = drl__wants_operand(net, op, 1, mode);
+    if (operand) return da && (op->flags & DRL__B_FOR_DA);
+    return (da && (op->flags & DRL__A_FOR_DA)) || (db && (op->flags & DRL__A_FOR_DB)) ||
+           (mode == DRL_NET_PARAM_GRAD && op->weight >= 0 && (op->flags & DRL__A_FOR_PARAMS));
 }
 
-/* That something, -1 where there is none: the signs of a ReLU's operand, the moments of a norm, what a dropout keeps. */
-static int drl__extra_new(drl__program *p, const drl__op *op, drl_net_mode mode)
+static int drl__needs_extra(const drl__op *op, drl_net_mode mode)
 {
-    if (op->kind == DRL__OP_DROPOUT && mode == DRL_NET_PARAM_GRAD) return drl__buffer_new(p, op->h, op->w, op->c, 1);
-    if (op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU)) return drl__buffer_new(p, op->h, op->w, op->c, 1);
-    if (op->kind == DRL__OP_NORM) return drl__buffer_new(p, 1, 2, op->groups, 0);
-    return -1;
+    return op->extra_bits && (op->flags & DRL__ONLY_IN_TRAINING ? mode == DRL_NET_PARAM_GRAD : drl__wants_gradient(op, mode));
 }
 
-/* Operators whose result may lie where their operand did, if nobody else reads that; and likewise their gradients. */
-static int drl__in_place(const drl__op *op)
+/* Parameters of an operator that have an entry per channel: how many there are, and the number of the first. */
+static int drl__op_vectors(const drl__op *op, int *first)
 {
-    return op->kind == DRL__OP_ACT || op->kind == DRL__OP_GAIN || op->kind == DRL__OP_NORM || op->kind == DRL__OP_SCALE_SHIFT || op->kind == DRL__OP_DROPOUT;
+    *first = op->info->param_grad ? op->bias : op->weight;     /* a matrix of weights is no such parameter */
+    return *first < 0 ? 0 : *first == op->weight && op->bias >= 0 ? 2 : 1;
 }
 
 /* Where a gradient by value v may be written: *accumulate says whether something is there already. A buffer that another value's gradient
@@ -6804,9 +6764,9 @@ static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumul
     int fresh;
     *accumulate = op->gradient >= 0;
     if (op->gradient >= 0 && p->buffer[op->gradient].owners == 1) return op->gradient;
-    fresh = op->kind == DRL__OP_INPUT ? DRL__BUFFER_DX : drl__buffer_new(p, op->h, op->w, op->c, 0);
+    fresh = op->info == &drl__op_input ? DRL__BUFFER_DX : drl__buffer_new(p, op->h, op->w, op->c, 32);
     if (op->gradient >= 0) {
-        drl__emit(p, DRL__COPY, v, op->gradient, -1, -1, fresh);
+        drl__emit(p, DRL__COPY, v, op->gradient, -1, -1, -1, fresh);
         --p->buffer[op->gradient].owners;
     }
     op->gradient = fresh;
@@ -6818,7 +6778,8 @@ static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumul
 static int drl__gradient_reuse(drl_net *net, drl__program *p, int i, int *accumulate)
 {
     drl__op *op = &net->op[i], *a = &net->op[op->a];
-    if (!drl__in_place(op) || a->gradient >= 0 || a->kind == DRL__OP_INPUT || p->buffer[op->gradient].owners != 1) return drl__gradient_slot(net, p, op->a, accumulate);
+    if (!(op->flags & DRL__DA_OVER_DY) || a->gradient >= 0 || a->info == &drl__op_input || p->buffer[op->gradient].owners != 1)
+        return drl__gradient_slot(net, p, op->a, accumulate);
     a->gradient = op->gradient;
     ++p->buffer[op->gradient].owners;
     *accumulate = 0;
@@ -6832,14 +6793,20 @@ static void drl__gradient_pass(drl_net *net, drl__program *p, int v, int g, drl_
     int accumulate, slot;
     drl__instr *in;
     if (!drl__wants_gradient(op, mode)) return;
-    if (op->gradient < 0 && op->kind != DRL__OP_INPUT) {
+    if (op->gradient < 0 && op->info != &drl__op_input) {
         op->gradient = g;
         ++p->buffer[g].owners;
         return;
     }
     slot = drl__gradient_slot(net, p, v, &accumulate);
-    in = drl__emit(p, DRL__COPY, v, g, -1, -1, slot);
+    in = drl__emit(p, DRL__COPY, v, g, -1, -1, -1, slot);
     in->accumulate = accumulate;
+}
+
+/* Whether operator op may write its result over that of its operand v: nobody reads that any more. */
+static int drl__result_over(const drl__op *op, int flag, const drl__op *v)
+{
+    return v && (op->flags & flag) && !v->readers && v->value != DRL__BUFFER_X;
 }
 
 static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mode)
@@ -6848,152 +6815,130 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         op->readers = 0;
-        op->value = op->gradient = op->bits = op->sums = -1;
+        op->value = op->gradient = op->extra = op->sums = -1;
     }
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
-        int back = drl__wants_gradient(op, mode);
-        if (op->a >= 0) net->op[op->a].readers += 1 + (back && drl__saves_a(net, op, mode));
-        if (op->b >= 0) net->op[op->b].readers += 1 + (back && drl__saves_b(net, op, mode));
+        if (op->a >= 0) net->op[op->a].readers += 1 + drl__reads_again(net, op, 0, mode);
+        if (op->b >= 0) net->op[op->b].readers += 1 + drl__reads_again(net, op, 1, mode);
     }
-    for (i = 0; i < net->op_count; ++i) {
+    net->op[0].value = DRL__BUFFER_X;
+    for (i = 1; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
-        if (op->kind == DRL__OP_INPUT) { op->value = DRL__BUFFER_X; continue; }
         if (a) --a->readers;
         if (b) --b->readers;
-        if (a && !a->readers && a->value != DRL__BUFFER_X && (drl__in_place(op) || op->kind == DRL__OP_ADD || op->kind == DRL__OP_SHIFT))
-            op->value = a->value;
-        else if (b && !b->readers && b->value != DRL__BUFFER_X && op->kind == DRL__OP_ADD)
-            op->value = b->value;
-        else
-            op->value = drl__buffer_new(p, op->h, op->w, op->c, 0);
-        if (drl__wants_gradient(op, mode) || (op->kind == DRL__OP_DROPOUT && mode == DRL_NET_PARAM_GRAD)) op->bits = drl__extra_new(p, op, mode);
-        drl__emit(p, DRL__RUN, i, a ? a->value : -1, b ? b->value : -1, op->bits, op->value);
+        if (drl__result_over(op, DRL__Y_OVER_A, a)) op->value = a->value;
+        else if (drl__result_over(op, DRL__Y_OVER_B, b)) op->value = b->value;
+        else op->value = drl__buffer_new(p, op->h, op->w, op->c, 32);
+        if (drl__needs_extra(op, mode)) op->extra = drl__buffer_new(p, op->extra_h, op->extra_w, op->extra_c, op->extra_bits);
+        drl__emit(p, DRL__RUN, i, a ? a->value : -1, b ? b->value : -1, -1, op->extra, op->value);
     }
     p->forward_count = p->instr_count;
     p->out = net->op[net->op_count - 1].value;
     p->dout = -1;
 }
 
+/* Gradients by the parameters of operator i. */
+static void drl__compile_params(drl_net *net, drl__program *p, int i)
+{
+    drl__op *op = &net->op[i];
+    int first, vectors = drl__op_vectors(op, &first), a = op->flags & DRL__A_FOR_PARAMS ? net->op[op->a].value : -1;
+    if (op->info->param_grad) drl__emit(p, DRL__DW, i, a, -1, op->gradient, -1, -1);
+    if (!vectors) return;
+    op->sums = drl__buffer_new(p, 1, vectors, op->c, 32);
+    drl__emit(p, DRL__SUMS, i, a, -1, op->gradient, op->extra, op->sums);
+}
+
+/* The gradient by operand 0 or 1 of operator i. */
+static void drl__compile_operand(drl_net *net, drl__program *p, int i, int operand, drl_net_mode mode)
+{
+    drl__op *op = &net->op[i];
+    int v = operand ? op->b : op->a, a = -1, b = -1, slot, accumulate;
+    drl__instr *in;
+    if (!drl__wants_operand(net, op, operand, mode)) return;
+    if (op->flags & (operand ? DRL__DB_IS_DY : DRL__DA_IS_DY)) {
+        drl__gradient_pass(net, p, v, op->gradient, mode);
+        return;
+    }
+    slot = operand ? drl__gradient_slot(net, p, v, &accumulate) : drl__gradient_reuse(net, p, i, &accumulate);
+    if (op->flags & (operand ? DRL__A_FOR_DB : DRL__A_FOR_DA)) a = net->op[op->a].value;
+    if (!operand && (op->flags & DRL__B_FOR_DA)) b = net->op[op->b].value;
+    in = drl__emit(p, DRL__DX, i, a, b, op->gradient, op->extra, slot);
+    in->operand = operand;
+    in->accumulate = accumulate;
+}
+
 static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mode)
 {
     int i;
     drl__op *last = &net->op[net->op_count - 1];
-    p->dout = last->gradient = drl__buffer_new(p, last->h, last->w, last->c, 0);
+    p->dout = last->gradient = drl__buffer_new(p, last->h, last->w, last->c, 32);
     p->buffer[p->dout].owners = 1;
     for (i = net->op_count - 1; i > 0; --i) {
         drl__op *op = &net->op[i];
-        int wants_a = op->a >= 0 && drl__wants_gradient(&net->op[op->a], mode), wants_b = op->b >= 0 && drl__wants_gradient(&net->op[op->b], mode);
-        int a = op->a >= 0 ? net->op[op->a].value : -1, b = op->b >= 0 ? net->op[op->b].value : -1, g = op->gradient, slot, saved, accumulate;
-        if (g < 0) continue;
-        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) {
-            if (op->kind == DRL__OP_CONV) drl__emit(p, DRL__DW, i, g, a, -1, -1);
-            if (op->kind != DRL__OP_CONV || op->bias >= 0) {
-                op->sums = drl__buffer_new(p, 1, op->kind == DRL__OP_NORM ? 2 : 1, op->c, 0);
-                drl__emit(p, DRL__SUMS, i, g, a, op->bits, op->sums);
-            }
-        }
-        switch (op->kind) {
-        case DRL__OP_ADD:
-            drl__gradient_pass(net, p, op->a, g, mode);
-            drl__gradient_pass(net, p, op->b, g, mode);
-            break;
-        case DRL__OP_SHIFT:
-            if (wants_b) {
-                slot = drl__gradient_slot(net, p, op->b, &accumulate);
-                drl__emit(p, DRL__DX, i, g, -1, -1, slot)->accumulate = accumulate;
-                p->instr[p->instr_count - 1].second = 1;
-            }
-            drl__gradient_pass(net, p, op->a, g, mode);
-            break;
-        case DRL__OP_DOT:
-            if (wants_a) {
-                slot = drl__gradient_slot(net, p, op->a, &accumulate);
-                drl__emit(p, DRL__DX, i, g, b, -1, slot)->accumulate = accumulate;
-            }
-            if (wants_b) {
-                slot = drl__gradient_slot(net, p, op->b, &accumulate);
-                drl__emit(p, DRL__DX, i, g, a, -1, slot)->accumulate = accumulate;
-            }
-            break;
-        case DRL__OP_SCALE_SHIFT:
-            if (wants_b) {
-                slot = drl__gradient_slot(net, p, op->b, &accumulate);
-                drl__emit(p, DRL__DX, i, g, a, -1, slot)->accumulate = accumulate;
-                p->instr[p->instr_count - 1].second = 1;
-            }
-            if (!wants_a) break;
-            slot = drl__gradient_reuse(net, p, i, &accumulate);
-            drl__emit(p, DRL__DX, i, g, b, -1, slot)->accumulate = accumulate;
-            break;
-        case DRL__OP_CONCAT:
-            if (wants_a) {
-                slot = drl__gradient_slot(net, p, op->a, &accumulate);
-                drl__emit(p, DRL__DX, i, g, -1, -1, slot)->accumulate = accumulate;
-            }
-            if (wants_b) {
-                slot = drl__gradient_slot(net, p, op->b, &accumulate);
-                drl__emit(p, DRL__DX, i, g, -1, -1, slot)->accumulate = accumulate;
-                p->instr[p->instr_count - 1].second = 1;
-            }
-            break;
-        default:
-            if (!wants_a) break;
-            slot = drl__gradient_reuse(net, p, i, &accumulate);
-            saved = op->kind == DRL__OP_CONV || op->kind == DRL__OP_GAIN ? -1 : drl__saves_a(net, op, mode) ? a : -1;    /* those two for the parameters only */
-            drl__emit(p, DRL__DX, i, g, saved, op->bits, slot)->accumulate = accumulate;
-        }
-        --p->buffer[g].owners;                                  /* this operator's gradient is used up */
+        int b_first = (op->flags & (DRL__DA_OVER_DY | DRL__DA_IS_DY)) && !(op->flags & DRL__DB_IS_DY);
+        if (op->gradient < 0) continue;
+        if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) drl__compile_params(net, p, i);
+        drl__compile_operand(net, p, i, b_first, mode);         /* an operand that takes dy's buffer comes last */
+        drl__compile_operand(net, p, i, !b_first, mode);
+        --p->buffer[op->gradient].owners;                       /* this operator's gradient is used up */
     }
     for (i = net->op_count - 1; i > 0; --i)
-        if (net->op[i].sums >= 0)
-            drl__emit(p, DRL__DW, i, -1, net->op[i].sums, -1, -1)->second = 1;
+        if (net->op[i].sums >= 0) drl__emit(p, DRL__ADD_SUMS, i, net->op[i].sums, -1, -1, -1, -1);
 }
 
-/* Whether one operator alone reads value v, once. */
-static int drl__read_once(const drl_net *net, int v)
+/* Whether value v is read by one operator, once; the last value is also read by the caller. */
+static int drl__has_one_reader(const drl_net *net, int v)
 {
     int i, readers = v == net->op_count - 1;
     for (i = 0; i < net->op_count; ++i) readers += (net->op[i].a == v) + (net->op[i].b == v);
     return readers == 1;
 }
 
-static int drl__is_relu(const drl__op *op) { return op->kind == DRL__OP_ACT && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU); }
+static int drl__is_relu(const drl__op *op)
+{
+    return op->info == &drl__op_act && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU);
+}
 
-/* Makes instruction `in` part of the convolution `conv` before it, if drl__fused can say it. */
+/* Makes instruction `in` part of the convolution `conv` before it, if drl__fused has a place for it: act(gain * (conv + shift) + add), where
+ * each may be left out, but what is there comes in this order. */
 static int drl__fuse_forward(const drl_net *net, const drl__instr *in, drl__instr *conv)
 {
     const drl__op *op = &net->op[in->op];
     int other = op->a == conv->value ? in->b : in->a;
-    if (conv->code != DRL__RUN || !net->op[conv->op].conv.winograd || (op->a != conv->value && op->b != conv->value) || !drl__read_once(net, conv->value) || in->y == conv->a) return 0;
-    if (op->kind == DRL__OP_SHIFT && op->a == conv->value && conv->shift < 0 && conv->gain < 0 && conv->add < 0 && conv->act < 0) conv->shift = other;
-    else if (op->kind == DRL__OP_GAIN && conv->gain < 0 && conv->add < 0 && conv->act < 0) conv->gain = in->op;
-    else if (op->kind == DRL__OP_ADD && op->a != op->b && conv->add < 0 && conv->act < 0) conv->add = other;
-    else if (drl__is_relu(op) && op->c % DRL__LANES == 0 && conv->act < 0) { conv->act = in->op; conv->bits = in->bits; }
+    if (conv->code != DRL__RUN || !net->op[conv->op].conv.winograd || in->y == conv->a) return 0;
+    if ((op->a != conv->value && op->b != conv->value) || !drl__has_one_reader(net, conv->value)) return 0;
+    if (conv->act >= 0) return 0;
+    if (op->info == &drl__op_shift && op->a == conv->value && conv->shift < 0 && conv->gain < 0 && conv->add < 0) conv->shift = other;
+    else if (op->info == &drl__op_gain && conv->gain < 0 && conv->add < 0) conv->gain = in->op;
+    else if (op->info == &drl__op_add && op->a != op->b && conv->add < 0) conv->add = other;
+    else if (drl__is_relu(op) && op->c % DRL__LANES == 0) { conv->act = in->op; conv->extra = in->extra; }
     else return 0;
     conv->y = in->y;
     conv->value = in->op;
     return 1;
 }
 
-/* The same going back, where the convolution comes second (after a gain) or first (before an activation); returns the fused instruction in `in`. */
+/* In the backward pass a convolution takes in the gradient of a gain that comes right before it, or that of a ReLU right after it;
+ * returns the fused instruction in `in`. */
 static int drl__fuse_backward(const drl_net *net, drl__instr *in, const drl__instr *before)
 {
     const drl__op *op = &net->op[in->op], *past = &net->op[before->op];
     drl__instr conv;
-    if (in->code != DRL__DX || before->code != DRL__DX || before->accumulate || before->y != in->a) return 0;
-    if (op->conv.winograd && past->kind == DRL__OP_GAIN && past->a == in->op && in->y != before->a) {
-        in->a = before->a;
+    if (in->code != DRL__DX || before->code != DRL__DX || before->accumulate || before->y != in->dy) return 0;
+    if (op->conv.winograd && past->info == &drl__op_gain && past->a == in->op && in->y != before->dy) {
+        in->dy = before->dy;
         in->gain = before->op;
         return 1;
     }
-    if (past->conv.winograd && drl__is_relu(op) && past->a == in->op && drl__read_once(net, in->op) && op->c % DRL__LANES == 0 && in->y != before->a) {
+    if (past->conv.winograd && drl__is_relu(op) && past->a == in->op && drl__has_one_reader(net, in->op) && op->c % DRL__LANES == 0 &&
+        in->y != before->dy) {
         conv = *before;
         conv.y = in->y;
         conv.accumulate = in->accumulate;
         conv.act = in->op;
-        conv.bits = in->bits;
+        conv.extra = in->extra;
         *in = conv;
         return 1;
     }
@@ -7013,7 +6958,7 @@ static void drl__fuse(const drl_net *net, drl__program *p)
                 drl__instr conv = p->instr[j];
                 int clear = 1;
                 if (!drl__fuse_forward(net, &in, &conv)) continue;
-                for (k = j + 1; k < n; ++k) if (p->instr[k].y == conv.a || p->instr[k].bits == conv.a) clear = 0;
+                for (k = j + 1; k < n; ++k) if (p->instr[k].y == conv.a || p->instr[k].extra == conv.a) clear = 0;
                 if (!clear) continue;
                 for (k = j; k + 1 < n; ++k) p->instr[k] = p->instr[k + 1];
                 --n;
@@ -7050,13 +6995,14 @@ static void drl__lifetimes(drl__program *p, drl_net_mode mode)
         if (i == p->instr_count) break;
         drl__use(p, in->a, i);
         drl__use(p, in->b, i);
-        drl__use(p, in->bits, i);
+        drl__use(p, in->dy, i);
+        drl__use(p, in->extra, i);
         drl__use(p, in->shift, i);
         drl__use(p, in->add, i);
         drl__use(p, in->y, i);
     }
     for (; mode == DRL_NET_PARAM_GRAD && from < p->instr_count; from = to) {
-        for (to = from + 1; to < p->instr_count && to != p->forward_count && p->instr[to].code != DRL__DW && p->instr[from].code != DRL__DW; ++to) {}
+        for (to = from + 1; to < p->instr_count && to != p->forward_count && !drl__whole_batch(&p->instr[to]) && !drl__whole_batch(&p->instr[from]); ++to) {}
         for (i = 2; i < p->buffer_count; ++i) {
             drl__buffer *b = &p->buffer[i];
             if (b->first > from && b->first < to) b->first = from;     /* in use beside all that ends in this stretch */
@@ -7359,11 +7305,11 @@ static float drl__net_norm(drl_net *net, const drl__op *op, const float *w, int 
     int rows, cols, i;
     drl__op_shape(net, op, &rows, &cols);
     if (iterations == DRL__NORM_KEPT) return net->state[op->norm];
-    if (iterations >= 0) return drl_spectral_norm(net->ctx, w, rows, cols, u, v, iterations);
-    sigma = drl_spectral_norm(net->ctx, w, rows, cols, u, v, 20);
+    if (iterations >= 0) return drl__spectral_norm(net->ctx, w, rows, cols, u, v, iterations);
+    sigma = drl__spectral_norm(net->ctx, w, rows, cols, u, v, 20);
     for (i = 0; i < 100; ++i) {
         last = sigma;
-        sigma = drl_spectral_norm(net->ctx, w, rows, cols, u, v, 10);
+        sigma = drl__spectral_norm(net->ctx, w, rows, cols, u, v, 10);
         if (!(sigma > last * 1.0001f)) break;
     }
     return sigma;
@@ -7380,7 +7326,7 @@ static void drl__prepare_job(void *arg, int job)
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         const float *w;
-        if (op->kind != DRL__OP_CONV || (int)((uint64_t)net->param[op->weight].offset * (uint64_t)a->jobs / net->params_size) != job) continue;
+        if (op->info != &drl__op_conv2d || (int)((uint64_t)net->param[op->weight].offset * (uint64_t)a->jobs / net->params_size) != job) continue;
         w = net->params + net->param[op->weight].offset;
         if (op->spectral) {
             op->sigma = drl__net_norm(net, op, w, a->iterations);
@@ -7390,7 +7336,7 @@ static void drl__prepare_job(void *arg, int job)
         }
         op->weight_scale = op->normalised ? 1.0f / op->sigma : 1.0f;
         drl_conv2d_pack(net->ctx, &op->conv, 0, w, op->weight_scale, net->packed + op->packed);
-        if (drl__conv_turns(net, op)) drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
+        if (drl__needs_transposed(net, op)) drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
     }
 }
 
@@ -7418,7 +7364,7 @@ DRL__CALL_VOID(drl_net_spectral_grads, (drl_net *net), (net))
         int rows, cols;
         if (!op->normalised) continue;
         drl__op_shape(net, op, &rows, &cols);
-        drl_spectral_norm_grad(net->ctx, net->params + net->param[op->weight].offset, rows, cols, net->state + op->u, net->state + op->v, op->sigma,
+        drl__spectral_norm_grad(net->ctx, net->params + net->param[op->weight].offset, rows, cols, net->state + op->u, net->state + op->v, op->sigma,
                                net->grads + net->param[op->weight].offset);
     }
 }
@@ -7468,7 +7414,9 @@ DRL__CALL(drl_status, drl_net_load, (drl_net *net, const drl_safetensors *st), (
     return status;
 }
 
-/* -- running -- */
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * [net.run] - taking images through a program.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct drl__run {
     drl_net *net;
@@ -7494,22 +7442,6 @@ static drl_tensor drl__view(const drl__run *r, int op, int buffer)
     return drl_tensor_of(drl__at(r, buffer), r->batch.n, o->h, o->w, o->c);
 }
 
-/* y (+)= x, where they are not the same */
-static drl_status drl__run_identity(const drl__run *r, const drl_tensor *x, drl_tensor *y, int accumulate)
-{
-    if (accumulate) return drl_add_forward(r->net->ctx, y, x, y);
-    DRL_ASSERT(x->data && y->data);
-    if (y->data != x->data) memcpy(y->data, x->data, drl_tensor_count(x) * sizeof *x->data);
-    return DRL_OK;
-}
-
-static void drl__run_label(const int *label, drl_tensor *y)
-{
-    int i;
-    memset(y->data, 0, drl_tensor_count(y) * sizeof *y->data);
-    for (i = 0; i < y->n; ++i) y->data[(size_t)i * (size_t)y->c + (size_t)(label ? label[i] : 0)] = 1;
-}
-
 static drl__fused drl__fused_of(const drl__run *r, const drl__instr *in)
 {
     const drl_net *net = r->net;
@@ -7522,129 +7454,46 @@ static drl__fused drl__fused_of(const drl__run *r, const drl__instr *in)
     return f;
 }
 
-/* What a convolution reads: its weights packed at `packed`, or as they are. */
-static const float *drl__op_weight(const drl_net *net, const drl__op *op, size_t packed)
+/* What the operator of an instruction is called with. */
+static drl__op_call drl__call_of(const drl__run *r, const drl__instr *in)
 {
-    return op->conv.winograd == 2 ? net->params + net->param[op->weight].offset : net->packed + packed;
-}
-
-static drl_status drl__run_forward(const drl__run *r, const drl__instr *in)
-{
-    drl_net *net = r->net;
-    drl_ctx *ctx = net->ctx;
+    const drl_net *net = r->net;
     const drl__op *op = &net->op[in->op];
-    drl_tensor y = drl__view(r, in->op, in->y), a = y, b = y, g;
-    drl__fused fused;
-    uint8_t *bits = (uint8_t *)(void *)drl__at(r, in->bits);
-    if (op->a >= 0) a = drl__view(r, op->a, in->a);
-    if (op->b >= 0) b = drl__view(r, op->b, in->b);
-    switch (op->kind) {
-    case DRL__OP_LEVEL:    return drl_level_embedding(ctx, r->batch.level, &y);
-    case DRL__OP_CONV:
-        fused = drl__fused_of(r, in);
-        fused.bits_out = bits;
-        return drl__conv_forward(ctx, &op->conv, &a, drl__op_weight(net, op, op->packed), op->bias >= 0 ? net->params + net->param[op->bias].offset : NULL, &fused, &y, r->work);
-    case DRL__OP_ACT:      return drl_act_forward(ctx, op->act, &a, &y, bits);
-    case DRL__OP_AVGPOOL:  return drl_avgpool2_forward(ctx, &a, &y);
-    case DRL__OP_UPSAMPLE: return drl_upsample2_forward(ctx, &a, &y);
-    case DRL__OP_ADD:      return drl_add_forward(ctx, &a, &b, &y);
-    case DRL__OP_CONCAT:   return drl_concat_forward(ctx, &a, &b, &y);
-    case DRL__OP_SHIFT:    return drl_shift_forward(ctx, &a, &b, &y);
-    case DRL__OP_SCALE_SHIFT: return drl_scale_shift_forward(ctx, &a, &b, &y, r->work);
-    case DRL__OP_GAIN:
-        g = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
-        return drl_gain_forward(ctx, &a, &g, &y);
-    case DRL__OP_NORM:
-        return drl_group_norm_forward(ctx, op->groups, op->eps, &a, net->params + net->param[op->weight].offset, net->params + net->param[op->bias].offset, &y,
-                                      drl__at(r, in->bits), r->work);
-    case DRL__OP_ATTENTION: return drl_attention_forward(ctx, &a, &y, r->work);
-    case DRL__OP_DROPOUT:
-        if (!r->batch.dropout) return drl__run_identity(r, &a, &y, 0);
-        return drl__dropout(ctx, r->batch.dropout, in->op, r->first, op->scale, &a, &y, bits);
-    case DRL__OP_SUM:      return drl_spatial_sum_forward(ctx, &a, op->scale, &y);
-    case DRL__OP_DOT:      return drl_dot_forward(ctx, &a, &b, &y);
-    case DRL__OP_LABEL:    drl__run_label(r->batch.label, &y); return DRL_OK;
-    default:               return DRL_OK;
-    }
+    drl__op_call c;
+    memset(&c, 0, sizeof c);
+    c.ctx = net->ctx;
+    c.op = op;
+    if (op->a >= 0) c.a = drl__view(r, op->a, in->a);
+    if (op->b >= 0) c.b = drl__view(r, op->b, in->b);
+    c.y = drl__view(r, in->op, in->code == DRL__RUN ? in->y : -1);
+    c.dy = drl__view(r, in->op, in->dy);
+    if (in->code == DRL__DX) c.dx = drl__view(r, in->operand ? op->b : op->a, in->y);
+    if (in->code == DRL__SUMS) c.sums = drl__at(r, in->y);
+    if (in->code == DRL__DW) c.dweight = net->grads + net->param[op->weight].offset;
+    c.accumulate = in->accumulate;
+    if (op->weight >= 0) c.weight = net->params + net->param[op->weight].offset;
+    if (op->bias >= 0) c.bias = net->params + net->param[op->bias].offset;
+    c.packed = net->packed;
+    if (op->conv.winograd) c.fused = drl__fused_of(r, in);
+    c.extra = drl__at(r, in->extra);
+    c.work = r->work;
+    c.batch = &r->batch;
+    c.first = r->first;
+    c.number = in->op;
+    return c;
 }
 
-static drl_status drl__run_copy(const drl__run *r, const drl__instr *in)
-{
-    drl_tensor from = drl__view(r, in->op, in->a), to = drl__view(r, in->op, in->y);
-    return drl__run_identity(r, &from, &to, in->accumulate);
-}
-
-static drl_status drl__run_sums(const drl__run *r, const drl__instr *in)
+/* Adds each image's part of the gradients by parameters with an entry per channel. */
+static void drl__run_add_sums(const drl__run *r, const drl__instr *in)
 {
     drl_net *net = r->net;
     const drl__op *op = &net->op[in->op];
-    drl_tensor dy = drl__view(r, in->op, in->a), x = drl__view(r, op->a, in->b);
-    float *sums = drl__at(r, in->y);
-    if (op->kind == DRL__OP_NORM) return drl__group_norm_sums(net->ctx, op->groups, &x, drl__at(r, in->bits), &dy, sums, r->work);
-    drl__columns(net->ctx, dy.data, op->kind == DRL__OP_GAIN ? x.data : NULL, NULL, (size_t)dy.n, (size_t)dy.h * (size_t)dy.w, (size_t)dy.c, 1, sums, 0);
-    return DRL_OK;
-}
-
-static drl_status drl__run_dw(const drl__run *r, const drl__instr *in)
-{
-    drl_net *net = r->net;
-    const drl__op *op = &net->op[in->op];
-    float *dw = net->grads + net->param[op->weight].offset, *db = op->bias >= 0 ? net->grads + net->param[op->bias].offset : NULL;
-    drl_tensor dy, x;
-    if (in->second) {
-        const float *sums = drl__at(r, in->b);
-        size_t n = (size_t)r->batch.n, c = (size_t)op->c;
-        if (op->kind == DRL__OP_NORM) drl__group_norm_add(net->ctx, sums, n, c, dw, db, r->work);
-        else drl__columns(net->ctx, sums, NULL, NULL, 1, n, c, 1, op->kind == DRL__OP_CONV ? db : dw, 1);
-        return DRL_OK;
-    }
-    dy = drl__view(r, in->op, in->a);
-    x = drl__view(r, op->a, in->b);
-    return drl_conv2d_param_grad(net->ctx, &op->conv, &x, &dy, dw, NULL, r->work);
-}
-
-static drl_status drl__run_dx(const drl__run *r, const drl__instr *in)
-{
-    drl_net *net = r->net;
-    drl_ctx *ctx = net->ctx;
-    const drl__op *op = &net->op[in->op];
-    int target = in->second ? op->b : op->a;
-    drl_tensor dy = drl__view(r, in->op, in->a), dx = drl__view(r, target, in->y), saved;
-    drl__fused fused;
-    const uint8_t *bits = (const uint8_t *)(const void *)drl__at(r, in->bits);
-    switch (op->kind) {
-    case DRL__OP_CONV:
-        fused = drl__fused_of(r, in);
-        fused.bits = bits;
-        return drl__conv_input_grad(ctx, &op->conv, &dy, drl__op_weight(net, op, op->packed_transposed), &fused, &dx, in->accumulate, r->work);
-    case DRL__OP_ACT:
-        saved = drl__view(r, op->a, in->b);
-        return drl_act_input_grad(ctx, op->act, in->b >= 0 ? &saved : NULL, bits, &dy, &dx, in->accumulate);
-    case DRL__OP_AVGPOOL:  return drl_avgpool2_input_grad(ctx, &dy, &dx, in->accumulate);
-    case DRL__OP_UPSAMPLE: return drl_upsample2_input_grad(ctx, &dy, &dx, in->accumulate);
-    case DRL__OP_CONCAT:   return drl_concat_input_grad(ctx, &dy, in->second ? net->op[op->a].c : 0, &dx, in->accumulate);
-    case DRL__OP_SHIFT:    return drl_shift_param_grad(ctx, &dy, &dx, in->accumulate);
-    case DRL__OP_SCALE_SHIFT:
-        saved = drl__view(r, in->second ? op->a : op->b, in->b);
-        if (in->second) return drl_scale_shift_param_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
-        return drl_scale_shift_input_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
-    case DRL__OP_GAIN:
-        saved = drl_tensor_of(net->params + net->param[op->weight].offset, 1, 1, 1, op->c);
-        return drl_gain_input_grad(ctx, &saved, &dy, &dx, in->accumulate);
-    case DRL__OP_NORM:
-        saved = drl__view(r, op->a, in->b);
-        return drl_group_norm_input_grad(ctx, op->groups, &saved, drl__at(r, in->bits), net->params + net->param[op->weight].offset, &dy, &dx, in->accumulate, r->work);
-    case DRL__OP_ATTENTION:
-        saved = drl__view(r, op->a, in->b);
-        return drl_attention_input_grad(ctx, &saved, &dy, &dx, in->accumulate, r->work);
-    case DRL__OP_DROPOUT:
-        if (!r->batch.dropout) return drl__run_identity(r, &dy, &dx, in->accumulate);
-        return drl_dropout_input_grad(ctx, op->scale, bits, &dy, &dx, in->accumulate);
-    case DRL__OP_SUM:      return drl_spatial_sum_input_grad(ctx, op->scale, &dy, &dx, in->accumulate);
-    case DRL__OP_DOT:
-        saved = drl__view(r, op->a, in->b);                     /* both operands have the same shape */
-        return drl_dot_input_grad(ctx, &saved, &dy, &dx, in->accumulate);
-    default:               return DRL_OK;
+    int first, k, vectors = drl__op_vectors(op, &first);
+    size_t i, c = (size_t)op->c;
+    drl__columns(net->ctx, drl__at(r, in->a), NULL, NULL, 1, (size_t)r->batch.n, (size_t)vectors * c, 1, r->work, 0);
+    for (k = 0; k < vectors; ++k) {
+        float *grad = net->grads + net->param[first + k].offset;
+        for (i = 0; i < c; ++i) grad[i] += r->work[(size_t)k * c + i];
     }
 }
 
@@ -7714,15 +7563,21 @@ static drl__run drl__run_part(const drl__run *whole, int first, int n)
     return r;
 }
 
-static drl_status drl__run_instrs(const drl__run *r, int from, int to)
+static void drl__run_instrs(const drl__run *r, int from, int to)
 {
-    drl_status status = DRL_OK;
-    for (; from < to && status == DRL_OK; ++from) {
+    for (; from < to; ++from) {
         const drl__instr *in = &r->p->instr[from];
-        status = in->code == DRL__RUN ? drl__run_forward(r, in) : in->code == DRL__DX ? drl__run_dx(r, in) : in->code == DRL__COPY ? drl__run_copy(r, in) :
-                 in->code == DRL__SUMS ? drl__run_sums(r, in) : drl__run_dw(r, in);
+        const drl__op_info *info = r->net->op[in->op].info;
+        const drl__op_call c = drl__call_of(r, in);
+        switch (in->code) {
+        case DRL__RUN:      info->forward(&c); break;
+        case DRL__DX:       info->input_grad(&c, in->operand); break;
+        case DRL__COPY:     drl__copy(c.ctx, drl_tensor_count(&c.y), drl__at(r, in->a), drl__at(r, in->y), in->accumulate); break;
+        case DRL__SUMS:     info->param_sums(&c); break;
+        case DRL__ADD_SUMS: drl__run_add_sums(r, in); break;
+        case DRL__DW:       info->param_grad(&c); break;
+        }
     }
-    return status;
 }
 
 static void drl__run_out(const drl__run *r, float *out)
@@ -7746,7 +7601,6 @@ typedef struct drl__images_args {
     float *out;
     int jobs, slice, grain;                 /* jobs begin at multiples of `grain` images and take `slice` at a time */
     int from, to, shared;                   /* the instructions; shared: images keep their places in one arena, as in training */
-    drl_status status[DRL__THREADS_MAX];
 } drl__images_args;
 
 /* Job j takes its share of the images through instructions [from, to), a slice at a time; with an arena of its own also through the output and,
@@ -7761,7 +7615,7 @@ static void drl__images_job(void *arg, int job)
     int first = (int)((int64_t)grains * job / a->jobs) * a->grain, end = drl__min((int)((int64_t)grains * (job + 1) / a->jobs) * a->grain, own.batch.n);
     own.arena += (size_t)job * step;
     own.work += (size_t)job * (a->shared ? own.net->work_one : step / sizeof(float));
-    for (; first < end && a->status[job] == DRL_OK; first += n) {
+    for (; first < end; first += n) {
         drl__run r;
         n = drl__min(a->slice, end - first);
         r = drl__run_part(&own, first, n);
@@ -7769,30 +7623,20 @@ static void drl__images_job(void *arg, int job)
 #ifdef DRL__ASAN
         if (!a->shared) drl__arena_guard(&r);
 #endif
-        a->status[job] = drl__run_instrs(&r, a->from, a->to);
-        if (a->status[job] != DRL_OK || a->shared) continue;
+        drl__run_instrs(&r, a->from, a->to);
+        if (a->shared) continue;
         drl__run_out(&r, a->out ? a->out + (size_t)first * out : NULL);
         if (!r.dx) continue;
         drl__run_dout(&r, a->dout + (size_t)first * out);
-        a->status[job] = drl__run_instrs(&r, a->to, p->instr_count);
+        drl__run_instrs(&r, a->to, p->instr_count);
     }
-}
-
-static drl_status drl__run_images(drl__images_args *a)
-{
-    drl_status status = DRL_OK;
-    int i;
-    drl__parallel(a->run.net->ctx, a->jobs, drl__images_job, a);
-    for (i = 0; i < a->jobs; ++i) if (a->status[i] != DRL_OK) status = a->status[i];
-    return status;
 }
 
 /* Instructions [from, to) of the training program. Those by parameters sum over all images, and their operators are split; the stretches
  * between them are not, so that threads wait for each other less often and find in their caches what they have just written. */
-static drl_status drl__run_training(const drl__run *r, int from, int to)
+static void drl__run_training(const drl__run *r, int from, int to)
 {
     drl__images_args a;
-    drl_status status = DRL_OK;
     int i;
     memset(&a, 0, sizeof a);
     a.run = *r;
@@ -7800,16 +7644,15 @@ static drl_status drl__run_training(const drl__run *r, int from, int to)
     for (i = 2; i < r->p->buffer_count; ++i) if (r->p->buffer[i].bits_each % 8) a.grain = 8;
     a.slice = (int)drl__round_up((size_t)drl__net_slice(r->net), (size_t)a.grain);
     a.jobs = drl__min(drl__run_jobs(r->net, r->batch.n), (r->batch.n + a.grain - 1) / a.grain);
-    for (; from < to && status == DRL_OK; from = a.to) {
-        if (r->p->instr[from].code == DRL__DW) {
+    for (; from < to; from = a.to) {
+        if (drl__whole_batch(&r->p->instr[from])) {
             a.to = from + 1;
-            status = drl__run_instrs(r, from, a.to);
+            drl__run_instrs(r, from, a.to);
             continue;
         }
-        for (a.from = a.to = from; a.to < to && r->p->instr[a.to].code != DRL__DW; ++a.to) {}
-        status = drl__run_images(&a);
+        for (a.from = a.to = from; a.to < to && !drl__whole_batch(&r->p->instr[a.to]); ++a.to) {}
+        drl__parallel(r->net->ctx, a.jobs, drl__images_job, &a);
     }
-    return status;
 }
 
 /* Common to all runs: what is asked for was planned. */
@@ -7826,7 +7669,7 @@ static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_m
     return DRL_OK;
 }
 
-static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *batch, const float *dout, float *out, float *dx)
+static void drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *batch, const float *dout, float *out, float *dx)
 {
     drl__images_args a;
     memset(&a, 0, sizeof a);
@@ -7840,14 +7683,15 @@ static drl_status drl__net_slices(drl_net *net, drl_net_mode mode, const drl_bat
     a.to = net->program[mode].forward_count;
     net->trained.n = 0;
     drl__arena_open(net);
-    return drl__run_images(&a);
+    drl__parallel(net->ctx, a.jobs, drl__images_job, &a);
 }
 
 DRL__CALL(drl_status, drl_net_forward, (drl_net *net, const drl_batch *batch, float *out), (net, batch, out))
 {
     drl_status status = drl__batch_check(net, "drl_net_forward", DRL_NET_FORWARD, batch);
     if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: no place for the result, or a misaligned one");
-    return status == DRL_OK ? drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL) : status;
+    if (status == DRL_OK) drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL);
+    return status;
 }
 
 DRL__CALL(drl_status, drl_net_input_grad,
@@ -7856,7 +7700,8 @@ DRL__CALL(drl_status, drl_net_input_grad,
 {
     drl_status status = drl__batch_check(net, "drl_net_input_grad", DRL_NET_INPUT_GRAD, batch);
     if (status == DRL_OK && (drl__no_floats(dout) || drl__no_floats(dx) || drl__odd(out))) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no place for that by the images");
-    return status == DRL_OK ? drl__net_slices(net, DRL_NET_INPUT_GRAD, batch, dout, out, dx) : status;
+    if (status == DRL_OK) drl__net_slices(net, DRL_NET_INPUT_GRAD, batch, dout, out, dx);
+    return status;
 }
 
 DRL__CALL(drl_status, drl_net_train_forward,
@@ -7873,8 +7718,7 @@ DRL__CALL(drl_status, drl_net_train_forward,
 #ifdef DRL__ASAN
     drl__arena_guard(&r);
 #endif
-    status = drl__run_training(&r, 0, r.p->forward_count);
-    if (status != DRL_OK) return status;
+    drl__run_training(&r, 0, r.p->forward_count);
     drl__run_out(&r, out);
     net->trained = *batch;
     return DRL_OK;
@@ -7888,7 +7732,8 @@ DRL__CALL(drl_status, drl_net_train_backward, (drl_net *net, const float *dout),
     r = drl__run_of(net, DRL_NET_PARAM_GRAD, &net->trained, net->arena);
     net->trained.n = 0;
     drl__run_dout(&r, dout);
-    return drl__run_training(&r, r.p->forward_count, r.p->instr_count);
+    drl__run_training(&r, r.p->forward_count, r.p->instr_count);
+    return DRL_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -10338,7 +10183,7 @@ static void drl__model_file_net(const drl_net *net, drl_array *array, float *sca
     memcpy(scaled, net->params, net->params_size * sizeof(float));
     for (i = 0; i < net->op_count; ++i) {
         const drl__op *op = &net->op[i];
-        const drl_param *p = op->kind == DRL__OP_CONV && !op->keep_norm ? &net->param[op->weight] : NULL;
+        const drl_param *p = op->info == &drl__op_conv2d && !op->keep_norm ? &net->param[op->weight] : NULL;
         if (p) for (k = 0; k < p->count; ++k) scaled[p->offset + k] *= op->weight_scale;
     }
     for (i = 0; i < drl__net_tensors(net); ++i) {

@@ -132,7 +132,7 @@ static double net_flop(const drl_net *net)
     int i;
     for (i = 0; i < net->op_count; ++i) {
         const drl__op *op = &net->op[i];
-        if (op->kind == DRL__OP_CONV) sum += 2.0 * (double)net->param[op->weight].count * op->h * op->w;
+        if (op->info == &drl__op_conv2d) sum += 2.0 * (double)net->param[op->weight].count * op->h * op->w;
     }
     return sum;
 }

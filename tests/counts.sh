@@ -24,7 +24,7 @@ awk '
     /^\}/ && from { print NR - from - 1, name; from = 0 }' "$file" | sort -rn > build/counts.functions
 echo "functions                               `wc -l < build/counts.functions`"
 echo "  over 50 lines                         `awk '$1 > 50' build/counts.functions | wc -l`"
-echo "  longest                               `head -n 5 build/counts.functions | awk '{ printf "%s%s %s", NR > 1 ? ", " : "", $2, $1 }'`"
+echo "  longest                               `head -n 5 build/counts.functions | awk '{ printf "%s%s %s", (NR > 1 ? ", " : ""), $2, $1 }'`"
 
 # Places: groups of lines that name the operator, no further than 20 lines from one another.
 name=`echo "$operator" | tr A-Z a-z`

@@ -393,39 +393,6 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_conv2d_forward,         "ctx p:conv t:tx v:packed u:bias t:tout v:work",      drl_conv2d_forward(C, CD, T(2), V(3), V(4), T(5), V(6))) \
   S(drl_conv2d_input_grad,      "ctx p:conv t:tout v:packed_t t:ty n:0 v:work",       drl_conv2d_input_grad(C, CD, T(2), V(3), T(4), I(5), V(6))) \
   S(drl_conv2d_param_grad,      "ctx p:conv t:tx t:tout v:dweight u:bias v:work",     drl_conv2d_param_grad(C, CD, T(2), T(3), V(4), V(5), V(6))) \
-  S(drl_act_forward,            "ctx n:1!-1!4!99 t:tx t:ty o:bits",       drl_act_forward(C, (drl_act)I(1), T(2), T(3), B8(4))) \
-  S(drl_act_input_grad,         "ctx n:2!-1!4!3 o:nothing p:bits t:tx t:ty n:0",      drl_act_input_grad(C, (drl_act)I(1), T(2), B8(3), T(4), T(5), I(6))) \
-  S(drl_avgpool2_forward,       "ctx t:tx t:tsmall",                      drl_avgpool2_forward(C, T(1), T(2))) \
-  S(drl_avgpool2_input_grad,    "ctx t:tsmall t:ty n:0",                  drl_avgpool2_input_grad(C, T(1), T(2), I(3))) \
-  S(drl_upsample2_forward,      "ctx t:tsmall t:ty",                      drl_upsample2_forward(C, T(1), T(2))) \
-  S(drl_upsample2_input_grad,   "ctx t:tx t:tsmall n:0",                  drl_upsample2_input_grad(C, T(1), T(2), I(3))) \
-  S(drl_add_forward,            "ctx t:tx t:tx2 t:ty",                    drl_add_forward(C, T(1), T(2), T(3))) \
-  S(drl_shift_forward,          "ctx t:tx t:tvec t:ty",                   drl_shift_forward(C, T(1), T(2), T(3))) \
-  S(drl_shift_param_grad,       "ctx t:tx t:tvec n:0",                    drl_shift_param_grad(C, T(1), T(2), I(3))) \
-  S(drl_gain_forward,           "ctx t:tx t:tvec t:ty",                   drl_gain_forward(C, T(1), T(2), T(3))) \
-  S(drl_gain_input_grad,        "ctx t:tvec t:tx t:ty n:0",               drl_gain_input_grad(C, T(1), T(2), T(3), I(4))) \
-  S(drl_gain_param_grad,        "ctx t:tx t:tx2 t:tvec n:0 u:work",       drl_gain_param_grad(C, T(1), T(2), T(3), I(4), V(5))) \
-  S(drl_scale_shift_forward,    "ctx t:tx t:tvec2 t:ty v:work",           drl_scale_shift_forward(C, T(1), T(2), T(3), V(4))) \
-  S(drl_scale_shift_input_grad, "ctx t:tvec2 t:tx t:ty n:0 v:work",       drl_scale_shift_input_grad(C, T(1), T(2), T(3), I(4), V(5))) \
-  S(drl_scale_shift_param_grad, "ctx t:tx t:tx2 t:tvec2 n:0 v:work",      drl_scale_shift_param_grad(C, T(1), T(2), T(3), I(4), V(5))) \
-  S(drl_spatial_sum_forward,    "ctx t:tx n:1!?nan!?inf t:tvec",          drl_spatial_sum_forward(C, T(1), F(2), T(3))) \
-  S(drl_spatial_sum_input_grad, "ctx n:1!?nan t:tvec t:ty n:0",           drl_spatial_sum_input_grad(C, F(1), T(2), T(3), I(4))) \
-  S(drl_dot_forward,            "ctx t:tvec t:tvec t:tone",               drl_dot_forward(C, T(1), T(2), T(3))) \
-  S(drl_dot_input_grad,         "ctx t:tvec t:tone t:tvec n:0",           drl_dot_input_grad(C, T(1), T(2), T(3), I(4))) \
-  Q(drl_group_norm_work_count,  "ctx n:2!0!-1!?max n:4!0!-1!?max",        value_or((double)drl_group_norm_work_count(C, I(1), I(2)), 0)) \
-  S(drl_group_norm_forward,     "ctx n:2!0!-1!3!max n:0.1!nan!-1!inf t:tx v:vec v:bias t:ty u:out v:work", drl_group_norm_forward(C, I(1), F(2), T(3), V(4), V(5), T(6), V(7), V(8))) \
-  S(drl_group_norm_input_grad,  "ctx n:2!0!-1!3!max t:tx v:out v:vec t:tx2 t:ty n:0 v:work", drl_group_norm_input_grad(C, I(1), T(2), V(3), V(4), T(5), T(6), I(7), V(8))) \
-  S(drl_group_norm_param_grad,  "ctx n:2!0!-1!3!max t:tx v:out t:tx2 v:dweight v:bias v:work", drl_group_norm_param_grad(C, I(1), T(2), V(3), T(4), V(5), V(6), V(7))) \
-  S(drl_dropout_forward,        "ctx p:rng n:0!?-1!?max n:0.5!1!-0.5!nan!inf t:tx t:ty o:bits", drl_dropout_forward(C, (drl_rng *)A(1), I(2), F(3), T(4), T(5), B8(6))) \
-  S(drl_dropout_input_grad,     "ctx n:0.5!1!-0.5!nan!inf p:bits t:tx t:ty n:0", drl_dropout_input_grad(C, F(1), B8(2), T(3), T(4), I(5))) \
-  S(drl_concat_forward,         "ctx t:tx t:tx2 t:tbig",                  drl_concat_forward(C, T(1), T(2), T(3))) \
-  S(drl_concat_input_grad,      "ctx t:tbig n:4!-1!5!max t:tx n:0",       drl_concat_input_grad(C, T(1), I(2), T(3), I(4))) \
-  Q(drl_attention_work_count,   "ctx n:4!0!-1!max n:4!0!-1!max n:4!0!-1!?max", value_or((double)drl_attention_work_count(C, I(1), I(2), I(3)), 0)) \
-  S(drl_attention_forward,      "ctx t:tqkv t:ty v:work",                 drl_attention_forward(C, T(1), T(2), V(3))) \
-  S(drl_attention_input_grad,   "ctx t:tqkv t:ty t:tqkv2 n:0 v:work",     drl_attention_input_grad(C, T(1), T(2), T(3), I(4), V(5))) \
-  S(drl_level_embedding,        "ctx v:x t:temb",                         drl_level_embedding(C, V(1), T(2))) \
-  Q(drl_spectral_norm,          "ctx v:vec n:2!0!-1 n:3!0!-1 v:vec v:vec n:1!?-1", value_or((double)drl_spectral_norm(C, V(1), I(2), I(3), V(4), V(5), I(6)), 0)) \
-  Q(drl_spectral_norm_grad,     "ctx v:x n:2!0!-1 n:3!0!-1 v:x v:x n:1!0!nan v:dweight", UNLESS((w.dweight[0] = 99, drl_spectral_norm_grad(C, V(1), I(2), I(3), V(4), V(5), F(6), V(7)), w.dweight[0] == 99))) \
   Q(drl_dtype_bytes,            "n:0!-1!99",                              value_or((double)drl_dtype_bytes((drl_dtype)I(0)), 0)) \
   Q(drl_dtype_name,             "n:0!-1!99",                              UNLESS(drl_dtype_name((drl_dtype)I(0))[0] == '?')) \
   Q(drl_array_of,               "o:word n:0!-1!99 n:2!-1!9 p:shape o:x",   UNLESS(!drl_array_of((const char *)A(0), (drl_dtype)I(1), I(2), (const size_t *)A(3), A(4)).bytes)) \

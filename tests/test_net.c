@@ -371,12 +371,12 @@ static void places(const drl_net *net)
         for (i = 0; i < p->buffer_count; ++i) first[i] = last[i] = -1;
         for (i = moment = 0; i < p->instr_count; ++i) {
             const drl__instr *in = &p->instr[i];
-            int used[8] = { 0 };
-            used[0] = in->a; used[1] = in->b; used[2] = in->bits; used[3] = in->shift; used[4] = in->add; used[5] = in->y;
+            int used[9] = { 0 };
+            used[0] = in->a; used[1] = in->b; used[2] = in->extra; used[8] = in->dy; used[3] = in->shift; used[4] = in->add; used[5] = in->y;
             used[6] = used[7] = -1;
-            if (i && (mode != DRL_NET_PARAM_GRAD || in->code == DRL__DW || in[-1].code == DRL__DW || i == p->forward_count)) ++moment;
+            if (i && (mode != DRL_NET_PARAM_GRAD || drl__whole_batch(in) || drl__whole_batch(&in[-1]) || i == p->forward_count)) ++moment;
             if (i == p->forward_count) { used[6] = p->out; used[7] = p->dout; }
-            for (j = 0; j < 8; ++j)
+            for (j = 0; j < 9; ++j)
                 if (used[j] >= 0) {
                     if (first[used[j]] < 0) first[used[j]] = moment;
                     last[used[j]] = moment;
