@@ -23,7 +23,7 @@ static struct world {                                   /* everything that a ref
     unsigned char bits[BUFFER], bytes[BUFFER];
     int label[BATCH], t[BATCH];
     size_t size, written;
-    drl_tensor tx, tx2, ty, tsmall, tvec, tvec2, tone, tbig, tout, tqkv, tqkv2, temb;
+    drl_tensor tx, ty, tout;
     drl_rng rng;
     drl_conv2d_desc conv;
     drl_array array;
@@ -197,17 +197,8 @@ static void make_world(void)
     for (i = 0; i < 16; ++i) w.prob[i] = 0.25f;
     for (i = 0; i < IMAGE; ++i) variances[i] = 1;
     w.tx = drl_tensor_of(w.x, 2, 4, 4, 4);
-    w.tx2 = drl_tensor_of(w.x2, 2, 4, 4, 4);
     w.ty = drl_tensor_of(w.y, 2, 4, 4, 4);
-    w.tsmall = drl_tensor_of(w.out, 2, 2, 2, 4);
-    w.tvec = drl_tensor_of(w.vec, 2, 1, 1, 4);
-    w.tvec2 = drl_tensor_of(w.vec, 2, 1, 1, 8);
-    w.tone = drl_tensor_of(w.out, 2, 1, 1, 1);
-    w.tbig = drl_tensor_of(w.y, 2, 4, 4, 8);
     w.tout = drl_tensor_of(w.out, 2, 4, 4, 5);
-    w.tqkv = drl_tensor_of(w.x, 2, 4, 4, 12);
-    w.tqkv2 = drl_tensor_of(w.out, 2, 4, 4, 12);
-    w.temb = drl_tensor_of(w.out, 2, 1, 1, 6);
     w.conv.in_channels = 4; w.conv.out_channels = 5;
     w.array = drl_array_of("a", DRL_DTYPE_F32, 2, shape, w.x);
     w.ds.count = 2; w.ds.height = w.ds.width = SIDE; w.ds.channels = 1; w.ds.classes = 2; w.ds.pixels = w.bits; w.ds.labels = (const uint8_t *)"\0\1";
@@ -581,7 +572,7 @@ static void *named(const char *name)
     P(ctx); P(net); P(model); P(trainer); P(sampler); P(mcmc); P(ais); P(st); P(weights); P(sum); P(mnet);
     P(good_path); P(model_path); P(checkpoint_path); P(new_path); P(word); P(key); P(tensors); P(model_file); P(file_copy); P(saved); P(chains_saved); P(chains_bytes); P(npy); P(label2); P(shape);
     W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_mcmc); W(o_ais); W(o_model); W(o_trainer); W(o_file);
-    W(rng); W(tx); W(tx2); W(ty); W(tsmall); W(tvec); W(tvec2); W(tone); W(tbig); W(tout); W(tqkv); W(tqkv2); W(temb); W(conv); W(array); W(blob); W(ds); W(ds_desc); W(st_desc); W(net_desc); W(layer); W(batch);
+    W(rng); W(tx); W(ty); W(tout); W(conv); W(array); W(blob); W(ds); W(ds_desc); W(st_desc); W(net_desc); W(layer); W(batch);
     W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md); W(md2); W(td); W(td2); W(run); W(report); W(langevin); W(chains); W(chains_report); W(diagnosis); W(path); W(path_result); W(grid); W(plane); W(size); W(number);
     R(x); R(x2); R(y); R(out); R(packed); R(packed_t); R(bias); R(dweight); R(vec); R(work); R(level); R(prob); R(doubles); R(trace); R(beta); R(grid_f); R(grid_p); R(schedule_memory); R(bits); R(label); R(term); R(paths);
     if (!strcmp(name, "schedule_memory2")) return schedule_memory2;
@@ -969,17 +960,6 @@ static void aliases(void)
     for (apart = 0; apart < 8; apart += 7) {
         shared("drl_conv2d_forward", &w.tx, &w.tout, apart);
         shared("drl_conv2d_input_grad", &w.tout, &w.ty, apart);
-        shared("drl_avgpool2_forward", &w.tx, &w.tsmall, apart);
-        shared("drl_avgpool2_input_grad", &w.tsmall, &w.ty, apart);
-        shared("drl_upsample2_forward", &w.tsmall, &w.ty, apart);
-        shared("drl_upsample2_input_grad", &w.tx, &w.tsmall, apart);
-        shared("drl_spatial_sum_forward", &w.tx, &w.tvec, apart);
-        shared("drl_spatial_sum_input_grad", &w.tvec, &w.ty, apart);
-        shared("drl_concat_forward", &w.tx, &w.tbig, apart);
-        shared("drl_concat_forward", &w.tx2, &w.tbig, apart);
-        shared("drl_concat_input_grad", &w.tbig, &w.tx, apart);
-        shared("drl_attention_forward", &w.tqkv, &w.ty, apart);
-        shared("drl_attention_input_grad", &w.tqkv, &w.tqkv2, apart);
     }
 }
 
