@@ -523,6 +523,7 @@ DRL_API drl_value drl_net_label(drl_net *net, int classes);                     
 DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc);     /* on 1x1 images: a dense layer */
 DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act);
 DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
+DRL_API drl_value drl_net_maxpool2(drl_net *net, drl_value x);                       /* 2x2; where the largest is, goes the gradient */
 DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b);
 DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b);             /* channels of a, then of b */
@@ -6066,6 +6067,94 @@ DRL__CALL(drl_value, drl_net_avgpool2, (drl_net *net, drl_value x), (net, x))
 { return drl__net_op(net, &drl__op_avgpool2, &x, NULL, NULL); }
 DRL__CALL(drl_value, drl_net_upsample2, (drl_net *net, drl_value x), (net, x))
 { return drl__net_op(net, &drl__op_upsample2, &x, NULL, NULL); }
+
+/* -- 2x2 max pooling: y (N,H,W,C) = the largest of each square of x (N,2H,2W,C); dx = dy there, else 0 --
+ * Which of the four it was is kept in a byte: number 2 r + s of row r and column s, the first of equal ones; a NaN counts
+ * as the largest. */
+
+static drl_status drl__maxpool2_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+{
+    (void)b;
+    (void)s;
+    if (a->h % 2 || a->w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_maxpool2: %d x %d cannot be halved", a->h, a->w);
+    drl__op_extra(op, a->h / 2, a->w / 2, a->c, 8);
+    return drl__op_sides(op, a->h / 2, a->w / 2, a->c);
+}
+
+/* Items are rows of the smaller images. */
+typedef struct drl__maxpool_args {
+    const float *x, *dy;
+    float *y, *dx;
+    uint8_t *which;                         /* [pixels of the smaller images][c], or NULL in a forward pass that nothing follows */
+    size_t w, c;                            /* of the smaller images */
+    int accumulate;
+} drl__maxpool_args;
+
+static void drl__maxpool2_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__maxpool_args *p = (const drl__maxpool_args *)arg;
+    size_t row, j, k, q;
+    (void)job;
+    for (row = begin; row < end; ++row) for (j = 0; j < p->w; ++j) {
+        size_t at = (row * p->w + j) * p->c, first = (row * 2 * p->w * 2 + j * 2) * p->c;
+        for (k = 0; k < p->c; ++k) {
+            float most = p->x[first + k];
+            uint8_t which = 0;
+            for (q = 1; q < 4; ++q) {
+                float x = p->x[first + ((q >> 1) * p->w * 2 + (q & 1)) * p->c + k];
+                if (x > most || x != x) { most = x; which = (uint8_t)q; }
+            }
+            p->y[at + k] = most;
+            if (p->which) p->which[at + k] = which;
+        }
+    }
+}
+
+static void drl__maxpool2_dx_span(const void *arg, size_t begin, size_t end, int job)
+{
+    const drl__maxpool_args *p = (const drl__maxpool_args *)arg;
+    size_t row, j, k, q;
+    (void)job;
+    for (row = begin; row < end; ++row) for (j = 0; j < p->w; ++j) {
+        size_t at = (row * p->w + j) * p->c, first = (row * 2 * p->w * 2 + j * 2) * p->c;
+        for (q = 0; q < 4; ++q) {
+            float *dx = p->dx + first + ((q >> 1) * p->w * 2 + (q & 1)) * p->c;
+            for (k = 0; k < p->c; ++k) {
+                float d = p->which[at + k] == q ? p->dy[at + k] : 0.0f;
+                dx[k] = p->accumulate ? dx[k] + d : d;
+            }
+        }
+    }
+}
+
+static void drl__maxpool2(const drl__op_call *c, drl__span_fn span)
+{
+    drl__maxpool_args p;
+    p.x = c->a.data;
+    p.dy = c->dy.data;
+    p.y = c->y.data;
+    p.dx = c->dx.data;
+    p.which = (uint8_t *)c->extra;
+    p.w = (size_t)c->y.w;
+    p.c = (size_t)c->y.c;
+    p.accumulate = c->accumulate;
+    drl__split(c->ctx, (size_t)c->y.n * (size_t)c->y.h, drl__row_grain(p.w * p.c * 4), span, &p);
+}
+
+static void drl__maxpool2_forward(const drl__op_call *c) { drl__maxpool2(c, drl__maxpool2_span); }
+
+static void drl__maxpool2_input_grad(const drl__op_call *c, int operand)
+{
+    (void)operand;
+    drl__maxpool2(c, drl__maxpool2_dx_span);
+}
+
+static const drl__op_info drl__op_maxpool2 = {
+    "drl_net_maxpool2", 0, drl__maxpool2_shape, drl__maxpool2_forward, drl__maxpool2_input_grad, NULL, NULL
+};
+
+DRL__CALL(drl_value, drl_net_maxpool2, (drl_net *net, drl_value x), (net, x))
+{ return drl__net_op(net, &drl__op_maxpool2, &x, NULL, NULL); }
 
 /* -- sum: y = a + b; da = db = dy -- */
 

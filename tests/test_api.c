@@ -422,6 +422,7 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   N(drl_net_conv2d,             "p:net n:0" BAD_OPERAND " p:layer",       built_ok(drl_net_conv2d(NET, operand(D(1)), (drl_layer_desc *)A(2)))) \
   N(drl_net_act,                "p:net n:0" BAD_OPERAND " n:1!-1!99",     built_ok(drl_net_act(NET, operand(D(1)), (drl_act)I(2)))) \
   N(drl_net_avgpool2,           "p:net n:0!1" BAD_OPERAND,                built_ok(drl_net_avgpool2(NET, operand(D(1))))) \
+  N(drl_net_maxpool2,           "p:net n:0!1" BAD_OPERAND,                built_ok(drl_net_maxpool2(NET, operand(D(1))))) \
   N(drl_net_upsample2,          "p:net n:0" BAD_OPERAND,                  built_ok(drl_net_upsample2(NET, operand(D(1))))) \
   N(drl_net_add,                "p:net n:0!1" BAD_OPERAND " n:0!2" BAD_OPERAND, built_ok(drl_net_add(NET, operand(D(1)), operand(D(2))))) \
   N(drl_net_concat,             "p:net n:0!1" BAD_OPERAND " n:2!1" BAD_OPERAND, built_ok(drl_net_concat(NET, operand(D(1)), operand(D(2))))) \

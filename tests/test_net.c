@@ -10,7 +10,7 @@ static int below(int n) { return (int)real(0, n); }
 
 /* -- a graph, as both sides read it -- */
 
-enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL, N_NORM, N_SCALE_SHIFT, N_DROPOUT, N_CONCAT, N_ATTENTION };
+enum { N_INPUT, N_LEVEL, N_CONV, N_ACT, N_POOL, N_UP, N_ADD, N_SHIFT, N_GAIN, N_SUM, N_DOT, N_LABEL, N_NORM, N_SCALE_SHIFT, N_DROPOUT, N_CONCAT, N_ATTENTION, N_MAXPOOL };
 #define NODES 32
 typedef struct node {
     int kind, a, b;
@@ -39,6 +39,7 @@ static int g_label(graph *g, int classes) { int i = put(g, N_LABEL, -1, -1); g->
 static int g_conv(graph *g, int a, int out, int kernel) { int i = put(g, N_CONV, a, -1); g->n[i].c = out; g->n[i].kernel = kernel; g->n[i].scale = 1; return i; }
 static int g_act(graph *g, int a, drl_act act) { int i = put(g, N_ACT, a, -1); g->n[i].act = act; return i; }
 static int g_pool(graph *g, int a) { int i = put(g, N_POOL, a, -1); g->n[i].h /= 2; g->n[i].w /= 2; return i; }
+static int g_maxpool(graph *g, int a) { int i = put(g, N_MAXPOOL, a, -1); g->n[i].h /= 2; g->n[i].w /= 2; return i; }
 static int g_up(graph *g, int a) { int i = put(g, N_UP, a, -1); g->n[i].h *= 2; g->n[i].w *= 2; return i; }
 static int g_add(graph *g, int a, int b) { return put(g, N_ADD, a, b); }
 static int g_concat(graph *g, int a, int b) { int i = put(g, N_CONCAT, a, b); g->n[i].c = g->n[a].c + g->n[b].c; return i; }
@@ -76,6 +77,7 @@ static void build(drl_net *net, void *user)
         case N_CONV:  v[i] = drl_net_conv2d(net, a, &l); break;
         case N_ACT:   v[i] = drl_net_act(net, a, n->act); break;
         case N_POOL:  v[i] = drl_net_avgpool2(net, a); break;
+        case N_MAXPOOL: v[i] = drl_net_maxpool2(net, a); break;
         case N_UP:    v[i] = drl_net_upsample2(net, a); break;
         case N_ADD:   v[i] = drl_net_add(net, a, b); break;
         case N_SHIFT: v[i] = drl_net_shift(net, a, b); break;
@@ -243,6 +245,13 @@ static void evaluate(const data *d, int m)
                 double sum = 0;
                 for (r = 0; r < 2; ++r) for (s = 0; s < 2; ++s) sum += a[((2 * y + r) * na->w + 2 * x + s) * n->c + c];
                 out[(y * n->w + x) * n->c + c] = sum / 4;
+            }
+            break;
+        case N_MAXPOOL:
+            for (y = 0; y < n->h; ++y) for (x = 0; x < n->w; ++x) for (c = 0; c < n->c; ++c) {
+                double most = -HUGE_VAL;
+                for (r = 0; r < 2; ++r) for (s = 0; s < 2; ++s) most = fmax(most, a[((2 * y + r) * na->w + 2 * x + s) * n->c + c]);
+                out[(y * n->w + x) * n->c + c] = most;
             }
             break;
         case N_UP:
@@ -604,6 +613,12 @@ static void hand_made(void)
     g_dot(&g, g_sum(&g, v, 0.5), g_conv(&g, e, 7, 0));
     check_graph("chain", &g, 400, 1e-5);
 
+    x = g_input(&g, 8, 4, 3);                                   /* the larger of neighbours, of the images and of a layer */
+    v = g_conv(&g, g_maxpool(&g, x), 5, 3);
+    a = g_maxpool(&g, v);
+    g_sum(&g, g_add(&g, g_act(&g, a, DRL_ACT_SILU), g_pool(&g, v)), 1);
+    check_graph("max pooling", &g, 400, 1e-5);
+
     x = g_input(&g, 4, 5, 2);                                   /* a value used three times, twice by sums */
     v = g_conv(&g, x, 4, 3);
     a = g_act(&g, v, DRL_ACT_LEAKY_RELU);
@@ -843,7 +858,7 @@ static void random_graphs(int count, int wide)
                 if (k < g.count && below(2)) g_concat(&g, a, b);
                 else g_act(&g, a, (drl_act)(1 + below(3)));
                 break;
-            case 5: if (na->c % 3 == 0 && below(2)) g_attention(&g, a); else if (wide) g_gain(&g, a); else if (na->h % 2 == 0 && na->w % 2 == 0) g_pool(&g, a); break;
+            case 5: if (na->c % 3 == 0 && below(2)) g_attention(&g, a); else if (wide) g_gain(&g, a); else if (na->h % 2 == 0 && na->w % 2 == 0) { if (below(2)) g_pool(&g, a); else g_maxpool(&g, a); } break;
             case 6: if (na->h <= 4 && na->w <= 4 && na->h * na->w > 1) g_up(&g, a); break;
             case 7:
                 for (k = 0; k < g.count && (g.n[b].h != na->h || g.n[b].w != na->w || g.n[b].c != na->c); ++k) b = (b + 1) % g.count;
@@ -998,7 +1013,7 @@ static void wrong_build(drl_net *net, void *user)
     if (way == 1) { drl_net_level(net, 4); drl_net_input(net, 3, 3, 2); return; }
     if (way == 2) { drl_net_act(net, drl_net_input(net, 3, 0, 2), DRL_ACT_RELU); return; }
     if (way == 24) { drl_net_conv2d(net, drl_net_level(net, 4), &l); return; }
-    x = way == 40 ? drl_net_input(net, 2, 3, 2) : drl_net_input(net, way > 40 ? 1 : 3, 3, 2);       /* from 40 on: wrong in one number alone */
+    x = way == 40 || way == 57 ? drl_net_input(net, 2, 3, 2) : drl_net_input(net, way > 40 ? 1 : 3, 3, 2);       /* from 40 on: wrong in one number alone */
     y = way > 40 ? drl_net_spatial_sum(net, x, 1) : x;
     if (way >= 49) bad = x;
     switch (way) {
@@ -1044,6 +1059,7 @@ static void wrong_build(drl_net *net, void *user)
     case 36: drl_net_concat(net, x, drl_net_spatial_sum(net, x, 1)); break;
     case 37: drl_net_attention(net, x); break;
     case 40: drl_net_avgpool2(net, x); break;
+    case 57: drl_net_maxpool2(net, x); break;
     case 41: drl_net_add(net, x, y); break;
     case 42: drl_net_concat(net, x, y); break;
     case 43: drl_net_shift(net, x, x); break;
@@ -1074,22 +1090,22 @@ static void wrong_builders(void)
     graph g;
     memset(&heap, 0, sizeof heap);
     ctx = context(DRL_ISA_AUTO, 1, &heap);
-    for (way = 0; way <= 56; ++way) {
-        int huge = way == 22 || way == 23 || way == 39 || way >= 55;        /* may fit 64 bits, and no machine's memory */
+    for (way = 0; way <= 57; ++way) {
+        int huge = way == 22 || way == 23 || way == 39 || way == 55 || way == 56;        /* may fit 64 bits, and no machine's memory */
         long live = heap.live;
         drl_status status, size_status;
         drl_ctx_clear(ctx);
         wrong_calls = 0;
         memset(&nd, 0, sizeof nd);
         if (huge && way != 39) nd.batch = 1 << 20;
-        if (way >= 55) nd.modes = 1 << DRL_NET_PARAM_GRAD;
+        if (way == 55 || way == 56) nd.modes = 1 << DRL_NET_PARAM_GRAD;
         bytes = 4711;
         size_status = drl_net_size(ctx, wrong_build, &way, &nd, &bytes);
         wrong_calls = 0;
         drl_ctx_clear(ctx);
         status = drl_net_create(ctx, wrong_build, &way, &nd, &net);
         CHECK(status == DRL_E_ARGUMENT || status == DRL_E_SHAPE || (huge && status == DRL_E_MEMORY), "way %d: status %d", way, (int)status);
-        if (way >= 55) CHECK(strstr(drl_ctx_message(ctx), "do not fit one block of this machine's memory") != NULL, "way %d: %s", way, drl_ctx_message(ctx));
+        if (way == 55 || way == 56) CHECK(strstr(drl_ctx_message(ctx), "do not fit one block of this machine's memory") != NULL, "way %d: %s", way, drl_ctx_message(ctx));
         if (huge && way < 55 && size_status == DRL_OK) CHECK(status == DRL_E_MEMORY && bytes > 1000000, "way %d: status %d", way, (int)status);
         else CHECK(status == size_status && bytes == 4711, "way %d: status %d, but %d when counting, bytes %d", way, (int)status, (int)size_status, (int)bytes);
         CHECK(strlen(drl_ctx_message(ctx)) > 20, "way %d: sentence '%s'", way, drl_ctx_message(ctx));

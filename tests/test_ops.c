@@ -408,6 +408,26 @@ static void test_act(drl_ctx *ctx, drl_act act, int count)
     release();
 }
 
+/* A NaN is the largest, wherever it stands; of equal numbers the first is taken. */
+static void test_maxpool_special(drl_ctx *ctx)
+{
+    float in[4], out[1], dy_one[1] = { 1 }, dx_four[4];
+    uint8_t which[1];
+    drl_tensor x = drl_tensor_of(in, 1, 2, 2, 1), y = drl_tensor_of(out, 1, 1, 1, 1);
+    drl_tensor dy = drl_tensor_of(dy_one, 1, 1, 1, 1), dx = drl_tensor_of(dx_four, 1, 2, 2, 1);
+    drl__op op = op_of(&drl__op_maxpool2);
+    drl__op_call call = call_of(ctx, &op, &x, NULL);
+    int i, k;
+    call.extra = which;
+    for (i = 0; i < 5; ++i) {
+        for (k = 0; k < 4; ++k) in[k] = i < 4 && k == i ? (float)NAN : 2.0f;
+        forward(&call, &y);
+        input_grad(&call, 0, &dy, &dx, 0);
+        CHECK(i == 4 ? out[0] == 2 : out[0] != out[0], "max pooling hides the NaN %d", i);
+        for (k = 0; k < 4; ++k) CHECK(dx_four[k] == (k == i % 4 ? 1 : 0), "max pooling of case %d: gradient %d is %g", i, k, (double)dx_four[k]);
+    }
+}
+
 static void test_special(drl_ctx *ctx)
 {
     static const float values[] = { 0.0f, -0.0f, 1e-40f, -1e-40f, 80.0f, -80.0f, 1000.0f, -1000.0f, 3e38f };
@@ -449,6 +469,12 @@ static double small_value(void *env)
         case 3: sum += AT(e->dy, H, W, i, j) * AT(e->x, H, W, i, j) * e->p[(e->shared ? 0 : n * C) + c]; break;
         case 4: sum += e->dy[n * C + c] * 0.375 * AT(e->x, H, W, i, j); break;
         case 6: sum += AT(e->dy, H, W, i, j) * (AT(e->x, H, W, i, j) * (1 + e->p[2 * n * C + c]) + e->p[(2 * n + 1) * C + c]); break;
+        case 7: {
+            double a = AT(e->x, 2*H, 2*W, 2*i, 2*j), b = AT(e->x, 2*H, 2*W, 2*i, 2*j+1);
+            double p = AT(e->x, 2*H, 2*W, 2*i+1, 2*j), q = AT(e->x, 2*H, 2*W, 2*i+1, 2*j+1);
+            sum += AT(e->dy, H, W, i, j) * fmax(fmax(a, b), fmax(p, q));
+            break;
+        }
         default: sum += e->dy[n] * e->x[n * C + c] * e->p[n * C + c]; break;
         }
     }
@@ -457,6 +483,23 @@ static double small_value(void *env)
 
 /* The value of an operator at one output: its derivative by dy there. */
 static void forward_by_dy(small_env *e, const float *got, size_t n, double tolerance, size_t most) { gradient("forward", small_value, e, e->dy, got, NULL, n, tolerance, most); }
+
+/* dx is dy where x is the largest of its square, and zero elsewhere. Differences will not do: equal numbers are near each other. */
+static void maxpool_dx(const char *name, const drl_tensor *x, const drl_tensor *dy, const drl_tensor *dx)
+{
+    int n, i, j, k, bad = 0;
+    size_t W = (size_t)x->w, C = (size_t)x->c;
+    for (n = 0; n < x->n; ++n) for (i = 0; i < x->h; ++i) for (j = 0; j < x->w; ++j) for (k = 0; k < x->c; ++k) {
+        size_t at = (((size_t)n * (size_t)x->h + (size_t)i) * W + (size_t)j) * C + (size_t)k, r, s, largest = 1;
+        size_t corner = (((size_t)n * (size_t)x->h + (size_t)(i & ~1)) * W + (size_t)(j & ~1)) * C + (size_t)k;
+        for (r = 0; r < 2; ++r) for (s = 0; s < 2; ++s) {
+            size_t other = corner + (r * W + s) * C;
+            if (x->data[other] > x->data[at] || (other < at && x->data[other] >= x->data[at])) largest = 0;
+        }
+        if (!(fabsf(dx->data[at] - (largest ? dy->data[(((size_t)n * (size_t)dy->h + (size_t)(i / 2)) * (W / 2) + (size_t)(j / 2)) * C + (size_t)k] : 0)) < 1e-6f)) ++bad;
+    }
+    CHECK(!bad, "%s, %s: %d numbers of the gradient of max pooling are wrong", name, set_name, bad);
+}
 
 static void test_small(drl_ctx *ctx, int n, int h, int w, int c)
 {
@@ -500,6 +543,24 @@ static void test_small(drl_ctx *ctx, int n, int h, int w, int c)
         gradient("dx", small_value, &e, e.x, out_l.data, accumulate ? before_l : NULL, 4 * ns, 8 * EPS, most);
         record(out_l.data, 4 * ns);
     }
+    e.op = 7;                                                                   /* the largest of 2x2 */
+    op = op_of(&drl__op_maxpool2);
+    call = call_of(ctx, &op, &large, NULL);
+    forward(&call, &out_s);                                                     /* what no gradient follows */
+    forward_by_dy(&e, out_s.data, ns, 8 * EPS, most);
+    memset(out_s.data, 0, ns * sizeof(float));
+    call.extra = (uint8_t *)malloc(ns);
+    forward(&call, &out_s);
+    forward_by_dy(&e, out_s.data, ns, 8 * EPS, most);
+    record(out_s.data, ns);
+    call.a.data = NULL;                                                         /* going back reads the bytes alone */
+    for (accumulate = 0; accumulate < 2; ++accumulate) {
+        memcpy(out_l.data, before_l, 4 * ns * sizeof(float));
+        input_grad(&call, 0, &gs, &out_l, accumulate);
+        for (i = 0; i < 4 * ns; ++i) if (accumulate) out_l.data[i] = out_l.data[i] - before_l[i];
+        maxpool_dx(name, &large, &gs, &out_l);
+    }
+    free(call.extra);
     free(e.x);
     free(e.dy);
     e.op = 1;                                                                   /* doubling */
@@ -1158,7 +1219,8 @@ static void run_all(drl_ctx *ctx)
         for (i = 0; i < sizeof counts / sizeof counts[0]; ++i) test_updates(ctx, counts[i]);
         test_updates(ctx, 70001);
         for (i = 0; i < sizeof smalls / sizeof smalls[0]; ++i) test_small(ctx, smalls[i][0], smalls[i][1], smalls[i][2], smalls[i][3]);
-        test_special(ctx);
+        test_maxpool_special(ctx);
+    test_special(ctx);
         test_embedding(ctx);
         test_spectral(ctx, 1, 1);
         test_spectral(ctx, 7, 13);
