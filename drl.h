@@ -31,10 +31,13 @@
  *     [rng]        draws by seed, stream and index               [mcmc]       chains of one level, their diagnostics, log Z
  *     [tensor]     NHWC views                                    [model]      network + schedule + settings, one file
  *     [conv]       3x3 and 1x1 convolution                       [train]      diffusion recovery likelihood, Adam, checkpoints
- *     [ops]        everything small                              [metrics]    Frechet distance
- *     [io]         safetensors, NPY, IDX, CIFAR                  [simd]       every kernel, written once for all instruction sets
+ *     [io]         safetensors, NPY, IDX, CIFAR                  [metrics]    Frechet distance
  *     [net]        operators as a planned list with two gradients
- *     private: [platform] [elementary] [dispatch] [describe]
+ *     private: [platform] [elementary] [dispatch] [vectors] [ops] [describe]
+ *              [ops]  every operator of a network: equation, sizes, forward pass, gradients; [net.impl] goes on with
+ *              [net.plan] [net.params] [net.run]
+ *              [simd] every kernel, written once for all instruction sets
+ *     [changing]   for whoever carries on: how to add an operator
  *
  * MANUAL
  *
@@ -2063,13 +2066,28 @@ typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job)
 /* Pixels of a chunk: whole rows, unless pixels have no neighbours. */
 static int drl__dw_chunk(int w, int flat) { return flat ? DRL__DW_CHUNK : w * drl__max(1, DRL__DW_CHUNK / w); }
 
-/* Elementwise on n floats. What a, b, s mean is said at each kernel. */
+/* y = s[0] a + s[1] b; b may be NULL. Items of this kernel and the next two are elements. */
 typedef struct drl__map_args {
-    const float *x, *a, *b;
-    float *y, *y2, *y3, *y4;
-    float s[7];
-    int accumulate;
+    const float *a, *b;
+    float *y;
+    float s[2];
 } drl__map_args;
+
+/* y += grad_scale * grad + next_scale * (x_next - y) + noise_scale * eps; x_next may be NULL */
+typedef struct drl__langevin_kernel_args {
+    const float *x_next, *grad, *eps;
+    float *y;
+    float grad_scale, next_scale, noise_scale;
+} drl__langevin_kernel_args;
+
+/* Adam on one element p with gradient g: m and v are the moving averages of g and g^2, ema that of p, or NULL. */
+typedef struct drl__adam_args {
+    const float *grad;
+    float *p, *m, *v, *ema;
+    float grad_scale, beta1, beta2, step_size;
+    float inv_sqrt_bc2;             /* 1 / sqrt(1 - beta2^t): v's bias correction */
+    float eps, ema_decay;
+} drl__adam_args;
 
 typedef struct drl__act_args {
     const float *x, *dy;
@@ -2212,10 +2230,19 @@ typedef struct drl__normals_args {
     float *out;
 } drl__normals_args;
 
+/* Every kernel of this form, as X(with, name); tests count the calls of each. */
+#define DRL__SPAN_KERNELS(X, with) \
+    X(with, conv) X(with, conv_dw) X(with, narrow) X(with, winograd) X(with, winograd_dw) X(with, winograd_pack) \
+    X(with, act) X(with, act_grad) X(with, silu) X(with, silu_grad) X(with, affine) X(with, columns) X(with, pool) \
+    X(with, spread) X(with, axpby) X(with, langevin) X(with, adam) X(with, normals) X(with, moments) X(with, normalize) \
+    X(with, attention) X(with, attention_grad) X(with, dropout)
+#define DRL__SPAN_FIELD(type, name) type name;
+#define DRL__SPAN_ENTRY(prefix, name) DRL__FN(prefix##name),
+
 typedef struct drl__kernels {
     drl_isa isa;
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
-    drl__span_fn conv, conv_dw, narrow, winograd, winograd_dw, winograd_pack, act, act_grad, silu, silu_grad, affine, columns, pool, spread, axpby, langevin, adam, normals, moments, normalize, attention, attention_grad, dropout;
+    DRL__SPAN_KERNELS(DRL__SPAN_FIELD, drl__span_fn)
     float (*dot16)(const float *a, const float *b, size_t n);
     double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
 } drl__kernels;
@@ -2488,6 +2515,23 @@ static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const dr
  * and Winograd's algorithm for 3x3 kernels where the description asks for it.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
+
+/* The definition: one pixel of y is, for each output k, a chain of fused multiply-adds in this order. Fused instruction sets
+ * agree with it to the bit where Winograd's algorithm is not used, which tests/test_ops.c checks. */
+#ifdef DRL__DEFINITIONS
+static void drl__plain_conv2d(int n, int h, int w, int c, int k, int side, const float *x, const float *weight, const float *bias, float *y)
+{
+    int image, i, j, o, r, s, in, half = side / 2;
+    for (image = 0; image < n; ++image) for (i = 0; i < h; ++i) for (j = 0; j < w; ++j) for (o = 0; o < k; ++o) {
+        float sum = bias[o];
+        for (r = 0; r < side; ++r) for (s = 0; s < side; ++s) for (in = 0; in < c; ++in) {
+            int row = i + r - half, column = j + s - half, inside = row >= 0 && row < h && column >= 0 && column < w;
+            sum = drl__fmaf(inside ? x[((image * h + row) * w + column) * c + in] : 0.0f, weight[((o * c + in) * side + r) * side + s], sum);
+        }
+        y[((image * h + i) * w + j) * k + o] = sum;
+    }
+}
+#endif
 
 static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
 static int drl__narrow(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
@@ -2904,10 +2948,10 @@ DRL__CALL(drl_status, drl_conv2d_param_grad,
     return DRL_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [vectors] - one pass over long vectors: sums, inner products, power iteration, Langevin and Adam updates. Work is split over
  * threads by elements, rows or columns; never inside a sum.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* Rows of c floats for about DRL__GRAIN elements. */
 static size_t drl__row_grain(size_t c) { return (DRL__GRAIN + c - 1) / c; }
@@ -2935,39 +2979,38 @@ static void drl__copy(drl_ctx *ctx, size_t n, const float *x, float *y, int accu
 /* Sum of a[i] * b[i] with DRL__LANES partial sums, on one thread. */
 static float drl__dot16(const drl_ctx *ctx, const float *a, const float *b, size_t n) { return ctx->kernels->dot16(a, b, n); }
 
-/* y += cg grad + cx (x_next - y) + cn eps; x_next may be NULL. One image, inside a job: not split. */
-static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *x_next, const float *grad, const float *eps, float cg, float cx, float cn)
+/* The update of one image, inside a job: not split. See drl__langevin_kernel_args. */
+static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *x_next, const float *grad, const float *eps,
+    float grad_scale, float next_scale, float noise_scale)
 {
-    drl__map_args m;
-    memset(&m, 0, sizeof m);
-    m.x = x_next;
-    m.a = grad;
-    m.b = eps;
-    m.y = y;
-    m.s[0] = cg;
-    m.s[1] = cx;
-    m.s[2] = cn;
-    ctx->kernels->langevin(&m, 0, n, 0);
+    drl__langevin_kernel_args a;
+    a.x_next = x_next;
+    a.grad = grad;
+    a.eps = eps;
+    a.y = y;
+    a.grad_scale = grad_scale;
+    a.next_scale = next_scale;
+    a.noise_scale = noise_scale;
+    ctx->kernels->langevin(&a, 0, n, 0);
 }
 
 /* One pass of Adam, with gradients scaled first; ema may be NULL. */
-static void drl__adam_update(drl_ctx *ctx, size_t n, float *p, const float *g, float *m, float *v, float *ema, float grad_scale, float beta1, float beta2,
-    float step_size, float inv_sqrt_bc2, float eps, float ema_decay)
+static void drl__adam_update(drl_ctx *ctx, size_t n, float *p, const float *grad, float *m, float *v, float *ema, float grad_scale,
+    float beta1, float beta2, float step_size, float inv_sqrt_bc2, float eps, float ema_decay)
 {
-    drl__map_args a;
-    memset(&a, 0, sizeof a);
-    a.a = g;
-    a.y = p;
-    a.y2 = m;
-    a.y3 = v;
-    a.y4 = ema;
-    a.s[0] = grad_scale;
-    a.s[1] = beta1;
-    a.s[2] = beta2;
-    a.s[3] = step_size;
-    a.s[4] = inv_sqrt_bc2;
-    a.s[5] = eps;
-    a.s[6] = ema_decay;
+    drl__adam_args a;
+    a.grad = grad;
+    a.p = p;
+    a.m = m;
+    a.v = v;
+    a.ema = ema;
+    a.grad_scale = grad_scale;
+    a.beta1 = beta1;
+    a.beta2 = beta2;
+    a.step_size = step_size;
+    a.inv_sqrt_bc2 = inv_sqrt_bc2;
+    a.eps = eps;
+    a.ema_decay = ema_decay;
     drl__split(ctx, n, DRL__GRAIN, ctx->kernels->adam, &a);
 }
 
@@ -5385,8 +5428,8 @@ DRL__CALL(drl_status, drl_dataset_batch,
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [net.impl] - operators are recorded while building; each mode is then compiled to a program: a list of instructions on numbered
- * buffers, whose lifetimes give every buffer a place in one arena.
+ * [net.impl] - a build function records operators; [ops] says what each is, [net.plan] makes a program of them for each
+ * mode, [net.params] fills and packs parameters, [net.run] takes images through a program.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 /* An operator of one net: a row of [ops], its settings, and what planning finds out about it. */
 typedef struct drl__op {
@@ -5727,10 +5770,10 @@ static void drl__op_extra(drl__op *op, int h, int w, int c, int bits)
     op->extra_bits = bits;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [ops] - the operators of a net. Each has one comment with its equation, and under it, side by side: its shape rule, forward
  * pass, gradients, row, and builder. How to add one is said in [changing].
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* -- the images themselves: operator 0 -- */
 
@@ -6791,9 +6834,32 @@ static const drl__op_info drl__op_dot = {
 DRL__CALL(drl_value, drl_net_dot, (drl_net *net, drl_value a, drl_value b), (net, a, b))
 { return drl__net_op(net, &drl__op_dot, &a, &b, NULL); }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [net.plan] - compiling a mode to a program, and placing its buffers.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [net.plan] - a mode is compiled to a program: a list of instructions on numbered buffers. A buffer lives from the first
+ * instruction that names it to the last; buffers whose lives do not meet may lie in the same place of one arena.
+ *
+ * An example: a residual block, out = sum over pixels of (v + conv_b(act(v))) with v = conv_a(images), leaky ReLU, for one
+ * image of 8x8 with 4 channels, in mode DRL_NET_INPUT_GRAD. The columns are buffers; w: written, r: read, |: alive.
+ *
+ *                                         2    3    4    5    6    7    8    9
+ *     0  RUN  conv a  images -> 2         w
+ *     1  RUN  act     2 -> 3, signs 4     r    w    w
+ *     2  RUN  conv b  3 -> 5              |    r    |    w
+ *     3  RUN  add     2 + 5 -> 2          rw        |    r
+ *     4  RUN  sum     2 -> 6              r         |         w
+ *     -- here 6 is read: the output; and 7 is written: the gradient by it --
+ *     5  DX   sum     7 -> 8                        |         |    r    w
+ *     6  DX   conv b  8 -> 9                        |                   r    w
+ *     7  DX   act     9, signs 4 -> += 8            r                   rw   r
+ *     8  DX   conv a  8 -> gradient by images                           r
+ *     bytes                               1024 1024 64   1024 64   64   1024 1024
+ *     offset in the arena                 0    1024 3072 2048 1024 1088 0    1024      the arena has 3136 bytes
+ *
+ * Four rules can be seen. add writes over its operand 2, which nobody reads afterwards (DRL__Y_OVER_A). The backward pass
+ * of a leaky ReLU reads signs, one bit per number, so that 3 can end at 2. The gradient by a sum's operands is the gradient
+ * by its result: both share 8, add has no DX (DRL__DA_IS_DY), and drl__gradient_pass counts the two owners. When act adds to
+ * 8, conv b has used up its share, so no copy is needed (drl__gradient_slot). tests/test_net.c holds this program fast.
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* A buffer for h x w x c numbers of each image, of 1, 8 or 32 bits. */
 static int drl__buffer_new(drl__program *p, int h, int w, int c, int bits)
@@ -6845,8 +6911,9 @@ static int drl__op_vectors(const drl__op *op, int *first)
     return *first < 0 ? 0 : *first == op->weight && op->bias >= 0 ? 2 : 1;
 }
 
-/* Where a gradient by value v may be written: *accumulate says whether something is there already. A buffer that another value's gradient
- * still shares (both operands of a sum have the same one) is copied first. */
+/* Three ways to find the buffer of a gradient. drl__gradient_slot: the buffer where the gradient by value v is to be written,
+ * or added to what another reader of v has left there (*accumulate). If that buffer is also another value's gradient, as
+ * both operands of a sum have the same one, it is copied first. */
 static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumulate)
 {
     drl__op *op = &net->op[v];
@@ -6863,7 +6930,8 @@ static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumul
     return fresh;
 }
 
-/* The same for operand a of operator i, whose own gradient is used up by it: in its place if that is possible. */
+/* drl__gradient_reuse: for operand a of operator i, which is the last to read the gradient by its result: its buffer, if nobody
+ * shares it and the row allows that. */
 static int drl__gradient_reuse(drl_net *net, drl__program *p, int i, int *accumulate)
 {
     drl__op *op = &net->op[i], *a = &net->op[op->a];
@@ -6875,7 +6943,7 @@ static int drl__gradient_reuse(drl_net *net, drl__program *p, int i, int *accumu
     return op->gradient;
 }
 
-/* Adds the gradient in buffer g to that of value v where g is passed on unchanged: shares the buffer when v has none yet. */
+/* drl__gradient_pass: the gradient by value v is g itself. If v has none yet, it shares the buffer; else g is added. */
 static void drl__gradient_pass(drl_net *net, drl__program *p, int v, int g, drl_net_mode mode)
 {
     drl__op *op = &net->op[v];
@@ -7034,8 +7102,9 @@ static int drl__fuse_backward(const drl_net *net, drl__instr *in, const drl__ins
     return 0;
 }
 
-/* Operators that follow a Winograd convolution become part of it. It moves to the place of the last one, so nothing in between may write what it reads.
- * The parameter gradient needs the values in between, and keeps them. */
+/* Operators that follow a Winograd convolution become part of it: values then need not pass through memory between them. The
+ * convolution moves down to the place of the last one. It may pass an instruction only if that does not write what the
+ * convolution reads. Not in the training program, whose parameter gradients read the values in between. */
 static void drl__fuse(const drl_net *net, drl__program *p)
 {
     int n = 0, i, j, k, forward = p->forward_count;
@@ -7070,8 +7139,8 @@ static void drl__use(drl__program *p, int buffer, int when)
     b->last = when;
 }
 
-/* In the training program a stretch of instructions without a gradient by parameters is one moment: threads take different images through it, and
- * are not at the same instruction. */
+/* When each buffer is used first and last. In the training program, instructions between two that look at the whole batch count as
+ * simultaneous: threads take different images through them, and are not at the same instruction. */
 static void drl__lifetimes(drl__program *p, drl_net_mode mode)
 {
     int i, from = 0, to;
@@ -7332,6 +7401,9 @@ DRL_API void drl_net_destroy(drl_net *net)
     drl__free(net->ctx, net);
 }
 
+/* -----------------------------------------------------------------------------------------------------------
+ * [net.params] - first values, spectral norms, packed weights, files.
+ * -------------------------------------------------------------------------------------------------------- */
 DRL_API int              drl_net_param_count(const drl_net *net) { return net ? net->param_count : 0; }
 DRL_API const drl_param *drl_net_param(const drl_net *net, int index) { return net && index >= 0 && index < net->param_count ? &net->param[index] : NULL; }
 DRL_API float           *drl_net_params(drl_net *net) { return net ? net->params : NULL; }
@@ -7503,9 +7575,9 @@ DRL__CALL(drl_status, drl_net_load, (drl_net *net, const drl_safetensors *st), (
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [net.run] - taking images through a program.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 
 typedef struct drl__run {
     drl_net *net;
@@ -12764,39 +12836,37 @@ DRL__TARGET static void DRL__FN(drl__axpby)(const void *arg, size_t begin, size_
     }
 }
 
-/* y += s0 grad + s1 (x_next - y) + s2 eps, with x = x_next or NULL, a = grad, b = eps */
 DRL__TARGET static void DRL__FN(drl__langevin)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__map_args *m = (const drl__map_args *)arg;
-    const drl__v cg = drl__vset(m->s[0]), cx = drl__vset(m->s[1]), cn = drl__vset(m->s[2]);
+    const drl__langevin_kernel_args *m = (const drl__langevin_kernel_args *)arg;
+    const drl__v cg = drl__vset(m->grad_scale), cx = drl__vset(m->next_scale), cn = drl__vset(m->noise_scale);
     size_t e;
     (void)job;
     for (e = begin; e < end; e += DRL__VL) {
-        drl__v y = drl__vload_n(m->y + e, end - e), v = drl__vfma(cg, drl__vload_n(m->a + e, end - e), y);
-        if (m->x) v = drl__vfma(cx, drl__vsub(drl__vload_n(m->x + e, end - e), y), v);
-        drl__vstore_n(m->y + e, end - e, drl__vfma(cn, drl__vload_n(m->b + e, end - e), v));
+        drl__v y = drl__vload_n(m->y + e, end - e), v = drl__vfma(cg, drl__vload_n(m->grad + e, end - e), y);
+        if (m->x_next) v = drl__vfma(cx, drl__vsub(drl__vload_n(m->x_next + e, end - e), y), v);
+        drl__vstore_n(m->y + e, end - e, drl__vfma(cn, drl__vload_n(m->eps + e, end - e), v));
     }
 }
 
-/* a = gradient, y = parameter, y2 = m, y3 = v, y4 = moving average or NULL; s = scale, beta1, beta2, step, 1/sqrt(1 - beta2^t), eps, decay */
 DRL__TARGET static void DRL__FN(drl__adam)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__map_args *a = (const drl__map_args *)arg;
-    const drl__v scale = drl__vset(a->s[0]), beta1 = drl__vset(a->s[1]), rest1 = drl__vset(1.0f - a->s[1]), beta2 = drl__vset(a->s[2]);
-    const drl__v rest2 = drl__vset(1.0f - a->s[2]), step = drl__vset(a->s[3]), correct = drl__vset(a->s[4]), eps = drl__vset(a->s[5]);
-    const drl__v decay = drl__vset(a->s[6]), rest = drl__vset(1.0f - a->s[6]);
+    const drl__adam_args *a = (const drl__adam_args *)arg;
+    const drl__v scale = drl__vset(a->grad_scale), beta1 = drl__vset(a->beta1), rest1 = drl__vset(1.0f - a->beta1), beta2 = drl__vset(a->beta2);
+    const drl__v rest2 = drl__vset(1.0f - a->beta2), step = drl__vset(a->step_size), correct = drl__vset(a->inv_sqrt_bc2);
+    const drl__v eps = drl__vset(a->eps), decay = drl__vset(a->ema_decay), rest = drl__vset(1.0f - a->ema_decay);
     size_t e;
     (void)job;
     for (e = begin; e < end; e += DRL__VL) {
         size_t n = end - e;
-        drl__v g = drl__vmul(drl__vload_n(a->a + e, n), scale), p = drl__vload_n(a->y + e, n);
-        drl__v m = drl__vfma(beta1, drl__vload_n(a->y2 + e, n), drl__vmul(rest1, g));
-        drl__v v = drl__vfma(beta2, drl__vload_n(a->y3 + e, n), drl__vmul(drl__vmul(rest2, g), g));
+        drl__v g = drl__vmul(drl__vload_n(a->grad + e, n), scale), p = drl__vload_n(a->p + e, n);
+        drl__v m = drl__vfma(beta1, drl__vload_n(a->m + e, n), drl__vmul(rest1, g));
+        drl__v v = drl__vfma(beta2, drl__vload_n(a->v + e, n), drl__vmul(drl__vmul(rest2, g), g));
         p = drl__vsub(p, drl__vdiv(drl__vmul(step, m), drl__vfma(drl__vsqrt(v), correct, eps)));
-        drl__vstore_n(a->y + e, n, p);
-        drl__vstore_n(a->y2 + e, n, m);
-        drl__vstore_n(a->y3 + e, n, v);
-        if (a->y4) drl__vstore_n(a->y4 + e, n, drl__vfma(decay, drl__vload_n(a->y4 + e, n), drl__vmul(rest, p)));
+        drl__vstore_n(a->p + e, n, p);
+        drl__vstore_n(a->m + e, n, m);
+        drl__vstore_n(a->v + e, n, v);
+        if (a->ema) drl__vstore_n(a->ema + e, n, drl__vfma(decay, drl__vload_n(a->ema + e, n), drl__vmul(rest, p)));
     }
 }
 
@@ -13004,9 +13074,7 @@ DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 
 static const drl__kernels DRL__FN(drl__table) = {
     DRL__ISA_ID, DRL__VL, DRL__VL * DRL__NV, DRL__MR,
-    DRL__FN(drl__conv), DRL__FN(drl__conv_dw), DRL__FN(drl__narrow), DRL__FN(drl__winograd), DRL__FN(drl__winograd_dw), DRL__FN(drl__winograd_pack), DRL__FN(drl__act), DRL__FN(drl__act_grad), DRL__FN(drl__silu), DRL__FN(drl__silu_grad),
-    DRL__FN(drl__affine), DRL__FN(drl__columns), DRL__FN(drl__pool), DRL__FN(drl__spread), DRL__FN(drl__axpby), DRL__FN(drl__langevin),
-    DRL__FN(drl__adam), DRL__FN(drl__normals), DRL__FN(drl__moments), DRL__FN(drl__normalize), DRL__FN(drl__attention), DRL__FN(drl__attention_grad), DRL__FN(drl__dropout),
+    DRL__SPAN_KERNELS(DRL__SPAN_ENTRY, drl__)
     DRL__FN(drl__dot16), DRL__FN(drl__peak)
 };
 
@@ -13062,6 +13130,34 @@ static const drl__kernels DRL__FN(drl__table) = {
 #undef drl__vbits
 #undef drl__vfrombits
 #endif /* DRL__PASS */
+
+/* -----------------------------------------------------------------------------------------------------------
+ * [changing] - for whoever carries on.
+ *
+ * How to add an operator: at most five places. 2x2 max pooling, drl_net_maxpool2, is a short one to copy; the places of any
+ * operator are found by its name, grep -in maxpool.
+ *
+ *   1. [net]              The declaration of its builder.
+ *   2. [ops]              Its block. A comment with the equations of the result and of each gradient; the shape rule; the
+ *                         forward pass; the gradient by operands; if it has parameters, the gradient by them; the row; the
+ *                         builder. What each of these is given and has to do is said at drl__op_info, drl__op_call and at
+ *                         the flags DRL__A_FOR_DA and following, in [net.impl].
+ *   3. tests/test_ops.c   Forward pass and gradients against a loop in double, for sizes that no vector divides.
+ *   4. tests/test_net.c   The operator in the second interpreter (an entry in the enum, in `build` and in `evaluate`), in a
+ *                         graph by hand and in random_graphs: planner, slices and threads are then tested with it.
+ *   5. tests/test_api.c   A row of bad arguments for the builder; the program fails until there is one.
+ *
+ * Planner, runner, files, initial values, optimizer and checkpoints ask rows and parameters only, and need no change. Keep in
+ * mind that the backward pass finds an operand only if the row's flags ask for it (under AddressSanitizer a wrong flag is
+ * seen), and that a sum must not depend on how work is split, or bits depend on the number of threads: split by images, rows
+ * or channels, with drl__split.
+ *
+ * An operator that takes a large part of the time deserves a kernel for all instruction sets. That is a struct of arguments
+ * and an entry of DRL__SPAN_KERNELS in [dispatch], and its text in [simd], which also replace a loop in the block: take
+ * drl__pool_args and drl__pool as a pattern. make check-all breaks each kernel once and expects the tests to see it: add a
+ * few such faults to tests/mutations.txt. A setting of a new kind is a field of drl__op_settings and drl__op. An operator
+ * that Winograd convolutions should take in needs a case in drl__fuse_forward and a field of drl__fused.
+ * -------------------------------------------------------------------------------------------------------- */
 
 /*
  * drl.h is available under two licences; take the one you prefer.

@@ -4,14 +4,10 @@
 #ifndef KERNELS_H
 #define KERNELS_H
 
-#define KERNEL_SPANS(X, set)                                                                                                \
-    X(set, conv) X(set, conv_dw) X(set, narrow) X(set, winograd) X(set, winograd_dw) X(set, winograd_pack) X(set, act) X(set, act_grad) X(set, silu) X(set, silu_grad)     \
-    X(set, affine) X(set, columns) X(set, pool) X(set, spread) X(set, axpby) X(set, langevin) X(set, adam) X(set, normals)  \
-    X(set, moments) X(set, normalize) X(set, attention) X(set, attention_grad) X(set, dropout)
 #define KERNEL_NUMBER(set, name) KERNEL_##name,
-enum { KERNEL_SPANS(KERNEL_NUMBER, none) KERNEL_dot16, KERNEL_peak, KERNEL_COUNT };
+enum { DRL__SPAN_KERNELS(KERNEL_NUMBER, none) KERNEL_dot16, KERNEL_peak, KERNEL_COUNT };
 #define KERNEL_NAME(set, name) #name,
-static const char *const kernel_names[] = { KERNEL_SPANS(KERNEL_NAME, none) "dot16", "peak" };
+static const char *const kernel_names[] = { DRL__SPAN_KERNELS(KERNEL_NAME, none) "dot16", "peak" };
 
 static long kernel_runs[DRL_ISA_NEON + 1][KERNEL_COUNT];
 static void kernel_ran(int set, int kernel)
@@ -31,14 +27,14 @@ static void kernel_ran(int set, int kernel)
     }
 #define KERNEL_SETTER(set, name) t->name = count_##name##_##set;
 #define KERNEL_SET(set)                                                                                                     \
-    KERNEL_SPANS(KERNEL_WRAPPER, set)                                                                                       \
+    DRL__SPAN_KERNELS(KERNEL_WRAPPER, set)                                                                                       \
     static float count_dot16_##set(const float *a, const float *b, size_t n) { kernel_ran((int)drl__table_##set.isa, KERNEL_dot16); return drl__table_##set.dot16(a, b, n); }   \
     static double count_peak_##set(size_t rounds) { kernel_ran((int)drl__table_##set.isa, KERNEL_peak); return drl__table_##set.peak(rounds); }     \
     static const drl__kernels *kernels_of_##set(void)                                                                       \
     {                                                                                                                       \
         static drl__kernels table, *t = &table;                                                                             \
         *t = drl__table_##set;                                                                                              \
-        KERNEL_SPANS(KERNEL_SETTER, set)                                                                                    \
+        DRL__SPAN_KERNELS(KERNEL_SETTER, set)                                                                                    \
         t->dot16 = count_dot16_##set;                                                                                       \
         t->peak = count_peak_##set;                                                                                         \
         return t;                                                                                                           \
@@ -56,7 +52,7 @@ KERNEL_SET(avx512)
 KERNEL_SET(neon)
 #endif
 
-/* The table may hold nothing but what is named above: a new kernel has to be added there, or this does not compile. */
+/* The table may hold nothing but what is counted above, or this does not compile. */
 typedef struct kernels_shape { drl_isa isa; int numbers[3]; drl__span_fn spans[KERNEL_dot16]; float (*dot16)(const float *, const float *, size_t); double (*peak)(size_t); } kernels_shape;
 typedef char kernels_are_all_named[sizeof(drl__kernels) == sizeof(kernels_shape) ? 1 : -1];
 

@@ -1156,6 +1156,30 @@ static void plans(void)
     }
     drl_net_destroy(net);
     net = NULL;
+    {   /* the residual block that [net.plan] draws */
+        static const int bytes[] = { 1024, 1024, 64, 1024, 64, 64, 1024, 1024 }, offset[] = { 0, 1024, 3072, 2048, 1024, 1088, 0, 1024 };
+        static const int first[] = { 0, 1, 1, 2, 4, 5, 5, 6 }, last[] = { 4, 2, 7, 3, 5, 5, 8, 7 };
+        int v = g_conv(&g, g_input(&g, 8, 8, 4), 4, 3);
+        const drl__program *p;
+        g_sum(&g, g_add(&g, v, g_conv(&g, g_act(&g, v, DRL_ACT_LEAKY_RELU), 4, 3)), 1);
+        nd.batch = 1;
+        CHECK_OK(ctx, drl_net_create(ctx, build, &g, &nd, &net));
+        p = &net->program[DRL_NET_INPUT_GRAD];
+        CHECK(p->instr_count == 9 && p->forward_count == 5 && p->buffer_count == 10, "the drawn block: %d instructions", p->instr_count);
+#ifndef DRL__ASAN
+        CHECK(p->arena == 3136, "the drawn block: %d bytes", (int)p->arena);
+#endif
+        for (i = 0; i < 8; ++i) {
+            const drl__buffer *b = &p->buffer[i + 2];
+            CHECK((int)b->bytes == bytes[i] && b->first == first[i] && b->last == last[i], "the drawn block: buffer %d lives from %d to %d", i + 2, b->first, b->last);
+#ifndef DRL__ASAN
+            CHECK((int)b->offset == offset[i], "the drawn block: buffer %d lies at %d", i + 2, (int)b->offset);
+#endif
+        }
+        drl_net_destroy(net);
+        net = NULL;
+        nd.batch = 2;
+    }
     {   /* the gradient of a + b is that of both; a, which has another reader, gets a copy, and b may then have the first */
         int x = g_input(&g, 6, 6, 2), a = g_conv(&g, x, 4, 3), b = g_conv(&g, x, 4, 3);
         int rest = g_add(&g, g_sum(&g, g_act(&g, a, DRL_ACT_SILU), 1), g_sum(&g, g_act(&g, b, DRL_ACT_SILU), 1));

@@ -1,6 +1,7 @@
 /* test_ops.c - the numeric core: every operator against an independent loop in double, gradients against central differences of that
  * loop, on every instruction set of the machine; the same bits on all exact sets and for every number of threads; guard zones. */
 #define DRL_IMPLEMENTATION
+#define DRL__DEFINITIONS
 #define DRL__GRAIN 4096         /* small tensors are shared by threads, too */
 #include "../drl.h"
 #include "check.h"
@@ -238,6 +239,13 @@ static void test_conv(drl_ctx *ctx, int n, int h, int w, int c, int k, int side,
         CHECK(error < (winograd ? 4 : 1) * sqrt(terms) * 3e-8 + 1e-7, "%s, %s: relative error %g", what, set_name, error);
     }
     record(y.data, ny);
+    if (checking && !winograd && ctx->isa != DRL_ISA_SSE2 && cost < 2e5) {      /* the definition, to the bit */
+        float *plain = fresh(ny), *half = copy(weight, nw);
+        for (i = 0; i < nw; ++i) half[i] *= 0.5f;
+        drl__plain_conv2d(n, h, w, c, k, side, x.data, half, bias, plain);
+        for (i = 0; i < ny && y.data[i] == plain[i]; ++i) { }
+        CHECK(i == ny, "%s, %s: element %d is not that of the plain loop", what, set_name, (int)i);
+    }
     CHECK_OK(ctx, drl_conv2d_input_grad(ctx, &d, &dy, packed_t, &dx, 0, work));
     gradient("dx", conv_value, &e, e.x, dx.data, NULL, nx, loose * (9.0 * k + 8) * EPS + 1e-9, most);
     record(dx.data, nx);
