@@ -5478,8 +5478,9 @@ typedef struct drl__op_call {
     int first, number;                      /* the first image's number in the batch; the operator's number in the net */
 } drl__op_call;
 
-/* What an operator is built from, beside its operands; each reads the fields that its shape rule names. */
+/* What an operator is built from: its operands, and the settings that its shape rule reads. */
 typedef struct drl__op_settings {
+    drl_value a, b;
     int h, w, c;
     const char *name;
     const drl_layer_desc *layer;
@@ -5512,7 +5513,7 @@ typedef struct drl__op_info {
     int flags;
     /* The only place where operands and settings are checked: a sentence and a status, or DRL_OK with op's sides,
      * settings, parameters, scratch (drl__work_for) and extra buffer set. */
-    drl_status (*shape)(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s);
+    drl_status (*shape)(drl_net *net, drl__op *op, const drl__op_settings *s);
     void (*forward)(const drl__op_call *c);
     void (*input_grad)(const drl__op_call *c, int operand);     /* by operand 0, a, or 1, b; NULL: there is none, or it is dy */
     void (*param_sums)(const drl__op_call *c);  /* by parameters with an entry per channel: the sums over each image's pixels */
@@ -5715,7 +5716,7 @@ static void drl__work_for(drl_net *net, uint64_t one, uint64_t all)
 }
 
 /* Adds an operator to the net: all builders end here. a and b are its operands, NULL for none. */
-static drl_value drl__net_op(drl_net *net, const drl__op_info *info, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_value drl__net_op(drl_net *net, const drl__op_info *info, const drl_value *a, const drl_value *b, drl__op_settings s)
 {
     drl_value y = drl__value_none();
     drl_status status;
@@ -5728,8 +5729,10 @@ static drl_value drl__net_op(drl_net *net, const drl__op_info *info, const drl_v
     op.flags = info->flags;
     op.a = a ? a->id : -1;
     op.b = b ? b->id : -1;
+    if (a) s.a = *a;
+    if (b) s.b = *b;
     op.weight = op.bias = -1;
-    status = info->shape(net, &op, a, b, s);
+    status = info->shape(net, &op, &s);
     if (status != DRL_OK) return drl__build_fail(net, status);
     if (net->status != DRL_OK) return y;                        /* a parameter found no room */
     if (op.h < 1 || op.w < 1 || op.c < 1 || op.h > DRL__SIDE_MAX || op.w > DRL__SIDE_MAX || op.c > DRL__SIDE_MAX)
@@ -5777,10 +5780,8 @@ static void drl__op_extra(drl__op *op, int h, int w, int c, int bits)
 
 /* -- the images themselves: operator 0 -- */
 
-static drl_status drl__input_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__input_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)a;
-    (void)b;
     if (net->op_count || s->h < 1 || s->w < 1 || s->c < 1)
         return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input: %d x %d x %d as operator %d; it comes first and once, with sides of at least 1",
                          s->h, s->w, s->c, net->op_count);
@@ -5796,7 +5797,7 @@ DRL__CALL(drl_value, drl_net_input, (drl_net *net, int h, int w, int c), (net, h
     s.h = h;
     s.w = w;
     s.c = c;
-    return drl__net_op(net, &drl__op_input, NULL, NULL, &s);
+    return drl__net_op(net, &drl__op_input, NULL, NULL, s);
 }
 
 /* -- sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2 --
@@ -5816,10 +5817,8 @@ static float drl__exp_float(float x)
     return u;
 }
 
-static drl_status drl__level_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__level_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)a;
-    (void)b;
     if (s->c < 4 || s->c % 2 || !net->op_count)
         return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_level: %d channels as operator %d; it takes an even number from 4 up, and comes after the input",
                          s->c, net->op_count);
@@ -5848,15 +5847,13 @@ DRL__CALL(drl_value, drl_net_level, (drl_net *net, int c), (net, c))
 {
     drl__op_settings s = drl__no_settings();
     s.c = c;
-    return drl__net_op(net, &drl__op_level, NULL, NULL, &s);
+    return drl__net_op(net, &drl__op_level, NULL, NULL, s);
 }
 
 /* -- label: y (N,1,1,1 + classes) is one for the image's class, else zero; class 0 stands for none -- */
 
-static drl_status drl__label_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__label_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)a;
-    (void)b;
     if (s->c < 1 || s->c == INT32_MAX || !net->op_count || (net->classes && net->classes != s->c))
         return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_label: %d classes as operator %d, %d before; it takes at least 1, the same number each time, "
                          "and comes after the input", s->c, net->op_count, net->classes);
@@ -5878,7 +5875,7 @@ DRL__CALL(drl_value, drl_net_label, (drl_net *net, int classes), (net, classes))
 {
     drl__op_settings s = drl__no_settings();
     s.c = classes;
-    return drl__net_op(net, &drl__op_label, NULL, NULL, &s);
+    return drl__net_op(net, &drl__op_label, NULL, NULL, s);
 }
 
 /* -- convolution, and dense layer on images of 1x1: the equation is at [conv], the passes in [conv.impl] --
@@ -5930,18 +5927,17 @@ static drl_status drl__conv2d_params(drl_net *net, drl__op *op, const drl_layer_
     return net->status;
 }
 
-static drl_status drl__conv2d_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__conv2d_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     const drl_layer_desc *layer = s->layer;
     drl_conv2d_desc *conv = &op->conv;
-    int dense = a->h == 1 && a->w == 1;
+    int dense = s->a.h == 1 && s->a.w == 1;
     drl_status status;
-    (void)b;
     if (layer) {
-        conv->in_channels = a->c;
+        conv->in_channels = s->a.c;
         conv->out_channels = layer->out_channels;
         conv->kernel = layer->kernel ? layer->kernel : dense ? 1 : 3;
-        conv->winograd = conv->kernel == 3 ? drl__winograd_choice(a->h, a->w, a->c, conv->out_channels) : 0;
+        conv->winograd = conv->kernel == 3 ? drl__winograd_choice(s->a.h, s->a.w, s->a.c, conv->out_channels) : 0;
     }
     if (!layer || !layer->name || !drl__conv_sound(conv) || (unsigned)layer->spectral > (unsigned)DRL_SPECTRAL_CAP ||
         !(layer->init_scale - layer->init_scale == 0))
@@ -5954,9 +5950,9 @@ static drl_status drl__conv2d_shape(drl_net *net, drl__op *op, const drl_value *
     op->packed = drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, conv, 0));
     op->packed_transposed = net->packed_size;
     if (!net->op || drl__needs_transposed(net, op)) drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, conv, 1));
-    drl__work_for(net, drl__conv_work(net->ctx, conv, net->desc.batch, a->h, a->w, 1, 0),
-                  drl__conv_work(net->ctx, conv, net->desc.batch, a->h, a->w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
-    return drl__op_sides(op, a->h, a->w, conv->out_channels);
+    drl__work_for(net, drl__conv_work(net->ctx, conv, net->desc.batch, s->a.h, s->a.w, 1, 0),
+                  drl__conv_work(net->ctx, conv, net->desc.batch, s->a.h, s->a.w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
+    return drl__op_sides(op, s->a.h, s->a.w, conv->out_channels);
 }
 
 /* Large Winograd layers read their weights as they are. */
@@ -5997,21 +5993,20 @@ DRL__CALL(drl_value, drl_net_conv2d, (drl_net *net, drl_value x, const drl_layer
 {
     drl__op_settings s = drl__no_settings();
     s.layer = desc;
-    return drl__net_op(net, &drl__op_conv2d, &x, NULL, &s);
+    return drl__net_op(net, &drl__op_conv2d, &x, NULL, s);
 }
 
 /* -- activation: y = act(x), see drl_act; dx = act'(x) dy --
  * The ReLUs keep one bit per element, "x > 0": element e is bit e % 8 of byte e / 8. SiLU reads x again. */
 
-static drl_status drl__act_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__act_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)b;
     if ((unsigned)s->act > (unsigned)DRL_ACT_SILU)
         return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)s->act);
     op->act = s->act;
     if (s->act == DRL_ACT_SILU) op->flags |= DRL__A_FOR_DA;
-    else if (s->act != DRL_ACT_NONE) drl__op_extra(op, a->h, a->w, a->c, 1);
-    return drl__op_sides(op, a->h, a->w, a->c);
+    else if (s->act != DRL_ACT_NONE) drl__op_extra(op, s->a.h, s->a.w, s->a.c, 1);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
 static void drl__act_forward(const drl__op_call *c)
@@ -6048,26 +6043,22 @@ DRL__CALL(drl_value, drl_net_act, (drl_net *net, drl_value x, drl_act act), (net
 {
     drl__op_settings s = drl__no_settings();
     s.act = act;
-    return drl__net_op(net, &drl__op_act, &x, NULL, &s);
+    return drl__net_op(net, &drl__op_act, &x, NULL, s);
 }
 
 /* -- 2x2 mean pooling: y (N,H,W,C) = mean of each square of x (N,2H,2W,C); and nearest-neighbour doubling: y (N,2H,2W,C) --
  * Each is the other's gradient, but for the factor 1/4. */
 
-static drl_status drl__avgpool2_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__avgpool2_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)b;
-    (void)s;
-    if (a->h % 2 || a->w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot be halved", a->h, a->w);
-    return drl__op_sides(op, a->h / 2, a->w / 2, a->c);
+    if (s->a.h % 2 || s->a.w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot be halved", s->a.h, s->a.w);
+    return drl__op_sides(op, s->a.h / 2, s->a.w / 2, s->a.c);
 }
 
-static drl_status drl__upsample2_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__upsample2_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     (void)net;
-    (void)b;
-    (void)s;
-    return drl__op_sides(op, a->h * 2, a->w * 2, a->c);
+    return drl__op_sides(op, s->a.h * 2, s->a.w * 2, s->a.c);
 }
 
 static void drl__resample(drl_ctx *ctx, const drl_tensor *from, const drl_tensor *to, float scale, int accumulate)
@@ -6107,21 +6098,19 @@ static const drl__op_info drl__op_upsample2 = {
 };
 
 DRL__CALL(drl_value, drl_net_avgpool2, (drl_net *net, drl_value x), (net, x))
-{ return drl__net_op(net, &drl__op_avgpool2, &x, NULL, NULL); }
+{ return drl__net_op(net, &drl__op_avgpool2, &x, NULL, drl__no_settings()); }
 DRL__CALL(drl_value, drl_net_upsample2, (drl_net *net, drl_value x), (net, x))
-{ return drl__net_op(net, &drl__op_upsample2, &x, NULL, NULL); }
+{ return drl__net_op(net, &drl__op_upsample2, &x, NULL, drl__no_settings()); }
 
 /* -- 2x2 max pooling: y (N,H,W,C) = the largest of each square of x (N,2H,2W,C); dx = dy there, else 0 --
  * Which of the four it was is kept in a byte: number 2 r + s of row r and column s, the first of equal ones; a NaN counts
  * as the largest. */
 
-static drl_status drl__maxpool2_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__maxpool2_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)b;
-    (void)s;
-    if (a->h % 2 || a->w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_maxpool2: %d x %d cannot be halved", a->h, a->w);
-    drl__op_extra(op, a->h / 2, a->w / 2, a->c, 8);
-    return drl__op_sides(op, a->h / 2, a->w / 2, a->c);
+    if (s->a.h % 2 || s->a.w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_maxpool2: %d x %d cannot be halved", s->a.h, s->a.w);
+    drl__op_extra(op, s->a.h / 2, s->a.w / 2, s->a.c, 8);
+    return drl__op_sides(op, s->a.h / 2, s->a.w / 2, s->a.c);
 }
 
 /* Items are rows of the smaller images. */
@@ -6197,16 +6186,15 @@ static const drl__op_info drl__op_maxpool2 = {
 };
 
 DRL__CALL(drl_value, drl_net_maxpool2, (drl_net *net, drl_value x), (net, x))
-{ return drl__net_op(net, &drl__op_maxpool2, &x, NULL, NULL); }
+{ return drl__net_op(net, &drl__op_maxpool2, &x, NULL, drl__no_settings()); }
 
 /* -- sum: y = a + b; da = db = dy -- */
 
-static drl_status drl__add_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__add_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)s;
-    if (a->h != b->h || a->w != b->w || a->c != b->c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", a->h, a->w, a->c, b->h, b->w, b->c);
-    return drl__op_sides(op, a->h, a->w, a->c);
+    if (s->a.h != s->b.h || s->a.w != s->b.w || s->a.c != s->b.c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w, s->a.c, s->b.h, s->b.w, s->b.c);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
 static void drl__add_forward(const drl__op_call *c)
@@ -6219,7 +6207,7 @@ static const drl__op_info drl__op_add = {
 };
 
 DRL__CALL(drl_value, drl_net_add, (drl_net *net, drl_value a, drl_value b), (net, a, b))
-{ return drl__net_op(net, &drl__op_add, &a, &b, NULL); }
+{ return drl__net_op(net, &drl__op_add, &a, &b, drl__no_settings()); }
 
 /* -- concatenation: y = the channels of a, then those of b; da and db are dy's channels likewise -- */
 
@@ -6251,12 +6239,11 @@ static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, si
     drl__split(ctx, pixels, drl__row_grain(c), drl__slice_span, &a);
 }
 
-static drl_status drl__concat_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__concat_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)s;
-    if (a->h != b->h || a->w != b->w || a->c > INT32_MAX - b->c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", a->h, a->w, a->c, b->h, b->w, b->c);
-    return drl__op_sides(op, a->h, a->w, a->c + b->c);
+    if (s->a.h != s->b.h || s->a.w != s->b.w || s->a.c > INT32_MAX - s->b.c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w, s->a.c, s->b.h, s->b.w, s->b.c);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c + s->b.c);
 }
 
 static void drl__concat_forward(const drl__op_call *c)
@@ -6277,7 +6264,7 @@ static const drl__op_info drl__op_concat = {
 };
 
 DRL__CALL(drl_value, drl_net_concat, (drl_net *net, drl_value a, drl_value b), (net, a, b))
-{ return drl__net_op(net, &drl__op_concat, &a, &b, NULL); }
+{ return drl__net_op(net, &drl__op_concat, &a, &b, drl__no_settings()); }
 
 /* -- shift: y = x + shift, shift (N,1,1,C); dx = dy, dshift = the sum of dy over the pixels -- */
 
@@ -6291,12 +6278,11 @@ static void drl__affine(drl_ctx *ctx, drl__affine_args *a, const drl_tensor *y, 
     drl__split(ctx, (size_t)y->n * a->rows, drl__row_grain(a->c), ctx->kernels->affine, a);
 }
 
-static drl_status drl__shift_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__shift_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)s;
-    if (b->h != 1 || b->w != 1 || b->c != a->c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have %d channels", b->h, b->w, b->c, a->c);
-    return drl__op_sides(op, a->h, a->w, a->c);
+    if (s->b.h != 1 || s->b.w != 1 || s->b.c != s->a.c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have %d channels", s->b.h, s->b.w, s->b.c, s->a.c);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
 static void drl__shift_forward(const drl__op_call *c)
@@ -6321,19 +6307,18 @@ static const drl__op_info drl__op_shift = {
 };
 
 DRL__CALL(drl_value, drl_net_shift, (drl_net *net, drl_value x, drl_value shift), (net, x, shift))
-{ return drl__net_op(net, &drl__op_shift, &x, &shift, NULL); }
+{ return drl__net_op(net, &drl__op_shift, &x, &shift, drl__no_settings()); }
 
 /* -- scale and shift: y = x * (1 + scale) + shift; operand b (N,1,1,2C) holds each image's scale, then its shift --
  * dx = dy * (1 + scale), dscale = the sum of x * dy over the pixels, dshift = the sum of dy. */
 
-static drl_status drl__scale_shift_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__scale_shift_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    size_t work = 2 * (size_t)net->desc.batch * (size_t)a->c;
-    (void)s;
-    if (b->h != 1 || b->w != 1 || b->c % 2 || b->c / 2 != a->c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", b->h, b->w, b->c, a->c);
+    size_t work = 2 * (size_t)net->desc.batch * (size_t)s->a.c;
+    if (s->b.h != 1 || s->b.w != 1 || s->b.c % 2 || s->b.c / 2 != s->a.c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", s->b.h, s->b.w, s->b.c, s->a.c);
     drl__work_for(net, work, work);
-    return drl__op_sides(op, a->h, a->w, a->c);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
 /* y (+)= x * (1 + scale) + (shift, if with_shift) */
@@ -6378,20 +6363,19 @@ static const drl__op_info drl__op_scale_shift = {
 DRL__CALL(drl_value, drl_net_scale_shift,
     (drl_net *net, drl_value x, drl_value scale_shift),
     (net, x, scale_shift))
-{ return drl__net_op(net, &drl__op_scale_shift, &x, &scale_shift, NULL); }
+{ return drl__net_op(net, &drl__op_scale_shift, &x, &scale_shift, drl__no_settings()); }
 
 /* -- gain: y = x * gain, a parameter [C]; dx = dy * gain, dgain = the sum of x * dy over pixels and images -- */
 
-static drl_status drl__gain_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__gain_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     int shape[4];
-    (void)b;
     if (!s->name) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
     shape[0] = shape[2] = shape[3] = 1;
-    shape[s->rank == 4] = a->c;                                 /* [c], or [1,c,1,1] for rank 4 */
+    shape[s->rank == 4] = s->a.c;                                 /* [c], or [1,c,1,1] for rank 4 */
     op->weight = drl__param_next(net, s->name, "", s->rank, shape, DRL__INIT_ONES);
-    drl__work_for(net, (uint64_t)a->c, (uint64_t)a->c);
-    return drl__op_sides(op, a->h, a->w, a->c);
+    drl__work_for(net, (uint64_t)s->a.c, (uint64_t)s->a.c);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
 static void drl__gain(const drl__op_call *c, const drl_tensor *x, const drl_tensor *y, int accumulate)
@@ -6426,7 +6410,7 @@ static drl_value drl__net_gain(drl_net *net, drl_value x, const char *name, int 
     drl__op_settings s = drl__no_settings();
     s.name = name;
     s.rank = rank;
-    return drl__net_op(net, &drl__op_gain, &x, NULL, &s);
+    return drl__net_op(net, &drl__op_gain, &x, NULL, s);
 }
 
 DRL__CALL(drl_value, drl_net_gain, (drl_net *net, drl_value x, const char *name), (net, x, name))
@@ -6439,20 +6423,19 @@ DRL__CALL(drl_value, drl_net_gain, (drl_net *net, drl_value x, const char *name)
  *     dx = s w dy - s / n sum(w dy) - (x - mean) s^3 / n sum(w dy (x - mean))
  *     dweight = sum of (x - mean) s dy over pixels and images, dbias = sum of dy */
 
-static drl_status drl__group_norm_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__group_norm_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    uint64_t work = 4 * (uint64_t)DRL__ROUND16(a->c);
-    (void)b;
-    if (!s->name || s->groups < 1 || a->c % s->groups || !(s->eps >= 0 && s->eps - s->eps == 0))
+    uint64_t work = 4 * (uint64_t)DRL__ROUND16(s->a.c);
+    if (!s->name || s->groups < 1 || s->a.c % s->groups || !(s->eps >= 0 && s->eps - s->eps == 0))
         return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, eps %g; a name, groups that divide the channels "
-                         "and eps from 0 up are needed", s->name ? s->name : "", s->groups, a->c, (double)s->eps);
-    op->weight = drl__param_next(net, s->name, ".weight", 1, &a->c, DRL__INIT_ONES);
-    op->bias = drl__param_next(net, s->name, ".bias", 1, &a->c, 0.0f);
+                         "and eps from 0 up are needed", s->name ? s->name : "", s->groups, s->a.c, (double)s->eps);
+    op->weight = drl__param_next(net, s->name, ".weight", 1, &s->a.c, DRL__INIT_ONES);
+    op->bias = drl__param_next(net, s->name, ".bias", 1, &s->a.c, 0.0f);
     op->groups = s->groups;
     op->eps = s->eps;
     drl__op_extra(op, 1, 2, s->groups, 32);
     drl__work_for(net, work, work * (uint64_t)net->ctx->threads);
-    return drl__op_sides(op, a->h, a->w, a->c);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
 /* One image after the other, each several times while it is in the cache. */
@@ -6633,7 +6616,7 @@ DRL__CALL(drl_value, drl_net_group_norm,
     s.name = name;
     s.groups = groups;
     s.eps = eps;
-    return drl__net_op(net, &drl__op_group_norm, &x, NULL, &s);
+    return drl__net_op(net, &drl__op_group_norm, &x, NULL, s);
 }
 
 /* -- attention with one head, every pixel of an image to every other --
@@ -6642,19 +6625,17 @@ DRL__CALL(drl_value, drl_net_group_norm,
 
 static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16(2 * tokens * (c + DRL__QUERIES)); }
 
-static drl_status drl__attention_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__attention_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     size_t tokens = 0, floats = 0, all = 0;
-    (void)b;
-    (void)s;
-    if (a->c % 3 || (int64_t)a->h * a->w > 65536)
+    if (s->a.c % 3 || (int64_t)s->a.h * s->a.w > 65536)
         return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels",
-                         a->h, a->w, a->c);
-    tokens = (size_t)a->h * (size_t)a->w;
-    if (!drl__mul_fits(2 * tokens, (size_t)(a->c / 3) + DRL__QUERIES, &floats) || floats > DRL__FLOATS_MAX ||
+                         s->a.h, s->a.w, s->a.c);
+    tokens = (size_t)s->a.h * (size_t)s->a.w;
+    if (!drl__mul_fits(2 * tokens, (size_t)(s->a.c / 3) + DRL__QUERIES, &floats) || floats > DRL__FLOATS_MAX ||
         !drl__mul_fits(DRL__ROUND16(floats), (size_t)net->ctx->threads, &all)) all = floats = SIZE_MAX;      /* it does not fit */
     drl__work_for(net, floats, all);
-    return drl__op_sides(op, a->h, a->w, a->c / 3);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c / 3);
 }
 
 static drl__attention_args drl__attention_args_of(const drl__op_call *c)
@@ -6693,19 +6674,18 @@ static const drl__op_info drl__op_attention = {
 };
 
 DRL__CALL(drl_value, drl_net_attention, (drl_net *net, drl_value qkv), (net, qkv))
-{ return drl__net_op(net, &drl__op_attention, &qkv, NULL, NULL); }
+{ return drl__net_op(net, &drl__op_attention, &qkv, NULL, drl__no_settings()); }
 
 /* -- dropout: y = x * mask / (1 - p); dx = dy * mask / (1 - p) --
  * Each element is zero with probability p, to a multiple of 2^-16. The mask, one bit per element, is a function of (seed,
  * stream, operator, image, element) alone. Outside of training, or without random numbers, y = x. */
 
-static drl_status drl__dropout_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__dropout_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)b;
     if (!(s->scale >= 0 && s->scale < 1)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is %g, not in [0, 1)", (double)s->scale);
     op->scale = s->scale;
-    drl__op_extra(op, a->h, a->w, a->c, 1);
-    return drl__op_sides(op, a->h, a->w, a->c);
+    drl__op_extra(op, s->a.h, s->a.w, s->a.c, 1);
+    return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
 static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
@@ -6760,17 +6740,16 @@ DRL__CALL(drl_value, drl_net_dropout, (drl_net *net, drl_value x, float p), (net
 {
     drl__op_settings s = drl__no_settings();
     s.scale = p;
-    return drl__net_op(net, &drl__op_dropout, &x, NULL, &s);
+    return drl__net_op(net, &drl__op_dropout, &x, NULL, s);
 }
 
 /* -- sum over space: y (N,1,1,C) = scale * the sum of x over the pixels; dx = scale * dy at every pixel -- */
 
-static drl_status drl__spatial_sum_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__spatial_sum_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)b;
     if (!(s->scale - s->scale == 0)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the scale is %g", (double)s->scale);
     op->scale = s->scale;
-    return drl__op_sides(op, 1, 1, a->c);
+    return drl__op_sides(op, 1, 1, s->a.c);
 }
 
 static void drl__spatial_sum_forward(const drl__op_call *c)
@@ -6797,16 +6776,15 @@ DRL__CALL(drl_value, drl_net_spatial_sum, (drl_net *net, drl_value x, float scal
 {
     drl__op_settings s = drl__no_settings();
     s.scale = scale;
-    return drl__net_op(net, &drl__op_spatial_sum, &x, NULL, &s);
+    return drl__net_op(net, &drl__op_spatial_sum, &x, NULL, s);
 }
 
 /* -- inner product: y (N,1,1,1) = a'b of each image, both (N,1,1,C); da = dy * b, db = dy * a -- */
 
-static drl_status drl__dot_shape(drl_net *net, drl__op *op, const drl_value *a, const drl_value *b, const drl__op_settings *s)
+static drl_status drl__dot_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    (void)s;
-    if (a->h != 1 || a->w != 1 || b->h != 1 || b->w != 1 || a->c != b->c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", a->h, a->w, a->c, b->h, b->w, b->c);
+    if (s->a.h != 1 || s->a.w != 1 || s->b.h != 1 || s->b.w != 1 || s->a.c != s->b.c)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w, s->a.c, s->b.h, s->b.w, s->b.c);
     return drl__op_sides(op, 1, 1, 1);
 }
 
@@ -6832,7 +6810,7 @@ static const drl__op_info drl__op_dot = {
 };
 
 DRL__CALL(drl_value, drl_net_dot, (drl_net *net, drl_value a, drl_value b), (net, a, b))
-{ return drl__net_op(net, &drl__op_dot, &a, &b, NULL); }
+{ return drl__net_op(net, &drl__op_dot, &a, &b, drl__no_settings()); }
 
 /* -----------------------------------------------------------------------------------------------------------
  * [net.plan] - a mode is compiled to a program: a list of instructions on numbered buffers. A buffer lives from the first
