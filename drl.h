@@ -526,7 +526,7 @@ DRL_API drl_value drl_net_label(drl_net *net, int classes);                     
 DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc);     /* on 1x1 images: a dense layer */
 DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act);
 DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
-DRL_API drl_value drl_net_maxpool2(drl_net *net, drl_value x);                       /* 2x2; where the largest is, goes the gradient */
+DRL_API drl_value drl_net_maxpool2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b);
 DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b);             /* channels of a, then of b */
@@ -2232,10 +2232,11 @@ typedef struct drl__normals_args {
 
 /* Every kernel of this form, as X(with, name); tests count the calls of each. */
 #define DRL__SPAN_KERNELS(X, with) \
-    X(with, conv) X(with, conv_dw) X(with, narrow) X(with, winograd) X(with, winograd_dw) X(with, winograd_pack) \
-    X(with, act) X(with, act_grad) X(with, silu) X(with, silu_grad) X(with, affine) X(with, columns) X(with, pool) \
-    X(with, spread) X(with, axpby) X(with, langevin) X(with, adam) X(with, normals) X(with, moments) X(with, normalize) \
-    X(with, attention) X(with, attention_grad) X(with, dropout)
+    X(with, conv) X(with, conv_dw) X(with, narrow) X(with, winograd) X(with, winograd_dw) \
+    X(with, winograd_pack) X(with, act) X(with, act_grad) X(with, silu) X(with, silu_grad) X(with, affine) \
+    X(with, columns) X(with, pool) X(with, spread) X(with, axpby) X(with, langevin) X(with, adam) \
+    X(with, normals) X(with, moments) X(with, normalize) X(with, attention) X(with, attention_grad) \
+    X(with, dropout)
 #define DRL__SPAN_FIELD(type, name) type name;
 #define DRL__SPAN_ENTRY(prefix, name) DRL__FN(prefix##name),
 
@@ -2516,17 +2517,22 @@ static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const dr
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
 
-/* The definition: one pixel of y is, for each output k, a chain of fused multiply-adds in this order. Fused instruction sets
- * agree with it to the bit where Winograd's algorithm is not used, which tests/test_ops.c checks. */
+/* The definition: one pixel of y is, for each output k, a chain of fused multiply-adds in this order.
+ * Fused instruction sets agree with it to the bit where Winograd's algorithm is not used, which
+ * tests/test_ops.c checks. */
 #ifdef DRL__DEFINITIONS
-static void drl__plain_conv2d(int n, int h, int w, int c, int k, int side, const float *x, const float *weight, const float *bias, float *y)
+static void drl__plain_conv2d(int n, int h, int w, int c, int k, int side, const float *x,
+    const float *weight, const float *bias, float *y)
 {
     int image, i, j, o, r, s, in, half = side / 2;
-    for (image = 0; image < n; ++image) for (i = 0; i < h; ++i) for (j = 0; j < w; ++j) for (o = 0; o < k; ++o) {
+    for (image = 0; image < n; ++image) for (i = 0; i < h; ++i) for (j = 0; j < w; ++j)
+        for (o = 0; o < k; ++o) {
         float sum = bias[o];
         for (r = 0; r < side; ++r) for (s = 0; s < side; ++s) for (in = 0; in < c; ++in) {
-            int row = i + r - half, column = j + s - half, inside = row >= 0 && row < h && column >= 0 && column < w;
-            sum = drl__fmaf(inside ? x[((image * h + row) * w + column) * c + in] : 0.0f, weight[((o * c + in) * side + r) * side + s], sum);
+            int row = i + r - half, column = j + s - half, inside = row >= 0 && row < h && column >= 0 &&
+                column < w;
+            sum = drl__fmaf(inside ? x[((image * h + row) * w + column) * c + in] : 0.0f,
+                            weight[((o * c + in) * side + r) * side + s], sum);
         }
         y[((image * h + i) * w + j) * k + o] = sum;
     }
@@ -2808,7 +2814,8 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transp
     drl__split(ctx, (a.tiles + (size_t)a.chunk - 1) / (size_t)a.chunk, 1, ctx->kernels->winograd, &a);
 }
 
-static void drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias,
+static void drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x,
+    const float *packed, const float *bias,
                               const drl__fused *fused, const drl_tensor *y, float *work)
 {
     drl__conv_args a;
@@ -2826,7 +2833,8 @@ static void drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_
 }
 
 DRL__CALL(drl_status, drl_conv2d_forward,
-    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work),
+    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias,
+     drl_tensor *y, float *work),
     (ctx, d, x, packed, bias, y, work))
 {
     const drl__fused nothing = drl__fused_none();
@@ -2836,7 +2844,8 @@ DRL__CALL(drl_status, drl_conv2d_forward,
     return status;
 }
 
-static void drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed,
+static void drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy,
+    const float *packed_transposed,
                                  const drl__fused *fused, const drl_tensor *dx, int accumulate, float *work)
 {
     drl__conv_args a;
@@ -2849,23 +2858,27 @@ static void drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
     if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
-    if (drl__narrow(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->narrow, &a);
+    if (drl__narrow(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->narrow,
+                                   &a);
     else drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
 }
 
 DRL__CALL(drl_status, drl_conv2d_input_grad,
-    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work),
+    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed,
+     drl_tensor *dx, int accumulate, float *work),
     (ctx, d, dy, packed_transposed, dx, accumulate, work))
 {
     const drl__fused nothing = drl__fused_none();
-    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, packed_transposed, NULL, work);
+    drl_status status = drl__conv_check(ctx, "drl_conv2d_input_grad", d, dx, dy, packed_transposed, NULL,
+                                        work);
     if (status == DRL_OK) status = drl__expect_apart(ctx, "drl_conv2d_input_grad", dy, dx);
     if (status == DRL_OK) drl__conv_input_grad(ctx, d, dy, packed_transposed, &nothing, dx, accumulate, work);
     return status;
 }
 
 /* out[c] (+)= scale * sum over the rows of each image of a * (b, u or 1): see drl__columns_args. */
-static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const float *u, size_t images, size_t rows, size_t c, float scale, float *out, int accumulate)
+static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const float *u, size_t images,
+    size_t rows, size_t c, float scale, float *out, int accumulate)
 {
     drl__columns_args k;
     k.a = a;
@@ -2880,7 +2893,8 @@ static void drl__columns(drl_ctx *ctx, const float *a, const float *b, const flo
     drl__split(ctx, images * ((c + 63) / 64), 1 + DRL__GRAIN / (rows * 64), ctx->kernels->columns, &k);
 }
 
-static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *work)
+static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x,
+    const drl_tensor *dy, float *dweight, float *work)
 {
     size_t sums = 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels);
     drl__winograd_args a;
@@ -2898,13 +2912,15 @@ static void drl__winograd_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, con
     a.tiles = drl__winograd_tiles(x->n, x->h, x->w);
     a.chunk = drl__winograd_chunk(ctx, d, a.tiles, 1);
     memset(work, 0, (drl__zeros_floats(d) + sums) * sizeof *work);
-    drl__split(ctx, 6, 1 + DRL__GRAIN_FMA / (6 * a.tiles * (size_t)a.c * (size_t)a.k), ctx->kernels->winograd_dw, &a);
+    drl__split(ctx, 6, 1 + DRL__GRAIN_FMA / (6 * a.tiles * (size_t)a.c * (size_t)a.k),
+               ctx->kernels->winograd_dw, &a);
     a.stage = 1;
     drl__split(ctx, (size_t)a.c, 1 + DRL__GRAIN / (36 * (size_t)a.k), ctx->kernels->winograd_dw, &a);
 }
 
 /* Adds the gradient by the weights of all images. */
-static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *work)
+static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x,
+    const drl_tensor *dy, float *dweight, float *work)
 {
     const drl__kernels *kernels = ctx->kernels;
     drl__conv_args a;
@@ -2924,7 +2940,8 @@ static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     groups = a.few ? (size_t)((a.few + kernels->rows - 1) / kernels->rows)
                    : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
     drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block),
-               1 + DRL__GRAIN_FMA / (a.pixels * (size_t)kernels->rows * (size_t)kernels->block), kernels->conv_dw, &a);
+               1 + DRL__GRAIN_FMA / (a.pixels * (size_t)kernels->rows * (size_t)kernels->block),
+               kernels->conv_dw, &a);
     p.v = drl__weight_of(d, 0);
     p.vl = kernels->vl;
     p.block = kernels->block;
@@ -2932,25 +2949,29 @@ static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     p.from = work;
     p.to = dweight;
     p.add = 1;
-    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span, &p);
+    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span,
+               &p);
 }
 
 DRL__CALL(drl_status, drl_conv2d_param_grad,
-    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work),
+    (drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight,
+     float *dbias, float *work),
     (ctx, d, x, dy, dweight, dbias, work))
 {
     drl_status status = drl__conv_check(ctx, "drl_conv2d_param_grad", d, x, dy, dweight, dbias, work);
     if (status != DRL_OK) return status;
     drl__conv_param_grad(ctx, d, x, dy, dweight, work);
     if (!dbias) return DRL_OK;
-    drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1, work, 0);     /* each image's part */
+    /* each image's part */
+    drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1,
+                 work, 0);
     drl__columns(ctx, work, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
     return DRL_OK;
 }
 
 /* -----------------------------------------------------------------------------------------------------------
- * [vectors] - one pass over long vectors: sums, inner products, power iteration, Langevin and Adam updates. Work is split over
- * threads by elements, rows or columns; never inside a sum.
+ * [vectors] - one pass over long vectors: sums, inner products, power iteration, Langevin and Adam
+ * updates. Work is split over threads by elements, rows or columns; never inside a sum.
  * -------------------------------------------------------------------------------------------------------- */
 
 /* Rows of c floats for about DRL__GRAIN elements. */
@@ -2977,10 +2998,12 @@ static void drl__copy(drl_ctx *ctx, size_t n, const float *x, float *y, int accu
 }
 
 /* Sum of a[i] * b[i] with DRL__LANES partial sums, on one thread. */
-static float drl__dot16(const drl_ctx *ctx, const float *a, const float *b, size_t n) { return ctx->kernels->dot16(a, b, n); }
+static float drl__dot16(const drl_ctx *ctx, const float *a, const float *b, size_t n)
+{ return ctx->kernels->dot16(a, b, n); }
 
 /* The update of one image, inside a job: not split. See drl__langevin_kernel_args. */
-static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *x_next, const float *grad, const float *eps,
+static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *x_next, const float *grad,
+    const float *eps,
     float grad_scale, float next_scale, float noise_scale)
 {
     drl__langevin_kernel_args a;
@@ -2995,7 +3018,8 @@ static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *
 }
 
 /* One pass of Adam, with gradients scaled first; ema may be NULL. */
-static void drl__adam_update(drl_ctx *ctx, size_t n, float *p, const float *grad, float *m, float *v, float *ema, float grad_scale,
+static void drl__adam_update(drl_ctx *ctx, size_t n, float *p, const float *grad, float *m, float *v,
+    float *ema, float grad_scale,
     float beta1, float beta2, float step_size, float inv_sqrt_bc2, float eps, float ema_decay)
 {
     drl__adam_args a;
@@ -3014,7 +3038,8 @@ static void drl__adam_update(drl_ctx *ctx, size_t n, float *p, const float *grad
     drl__split(ctx, n, DRL__GRAIN, ctx->kernels->adam, &a);
 }
 
-/* A long inner product: dot16 of pieces of 1024, added in double; 64 segments, whatever the number of threads. */
+/* A long inner product: dot16 of pieces of 1024, added in double; 64 segments, whatever the number of
+ * threads. */
 #define DRL__SEGMENTS 64
 typedef struct drl__dot_args { const drl_ctx *ctx; const float *a, *b; size_t n, each; double *sums; } drl__dot_args;
 
@@ -3027,7 +3052,8 @@ static void drl__dot_span(const void *arg, size_t begin, size_t end, int job)
         double sum = 0;
         i = segment * d->each;
         last = d->n - i < d->each ? d->n : i + d->each;
-        for (; i < last; i += 1024) sum += (double)drl__dot16(d->ctx, d->a + i, d->b + i, last - i < 1024 ? last - i : 1024);
+        for (; i < last; i += 1024) sum += (double)drl__dot16(d->ctx, d->a + i, d->b + i,
+            last - i < 1024 ? last - i : 1024);
         d->sums[segment] = sum;
     }
 }
@@ -3071,9 +3097,10 @@ static double drl__normalize(drl_ctx *ctx, size_t n, float *x)
     return norm;
 }
 
-/* Power iteration on W [rows, cols]; the estimates u [rows], v [cols] are updated in place:                     [Miyato18]
- * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); returns sigma = u' W v. */
-static float drl__spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v, int iterations)
+/* Power iteration on W [rows, cols]; the estimates u [rows], v [cols] are updated in place,
+ * v <- W'u / |W'u|, u <- Wv / |Wv|, `iterations` times (0: as they are); returns u' W v. [Miyato18] */
+static float drl__spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols, float *u, float *v,
+    int iterations)
 {
     drl__rows_args a;
     double sigma = 0;
@@ -3115,7 +3142,8 @@ static void drl__rank1_span(const void *arg, size_t begin, size_t end, int job)
     }
 }
 
-static void drl__spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u, const float *v, float sigma, float *g)
+static void drl__spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int cols, const float *u,
+    const float *v, float sigma, float *g)
 {
     drl__rank1_args a;
     double s = (double)sigma;
@@ -5427,15 +5455,16 @@ DRL__CALL(drl_status, drl_dataset_batch,
     return DRL_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [net.impl] - a build function records operators; [ops] says what each is, [net.plan] makes a program of them for each
- * mode, [net.params] fills and packs parameters, [net.run] takes images through a program.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [net.impl] - a build function records operators; [ops] says what each is, [net.plan] makes a program of
+ * them for each mode, [net.params] fills and packs parameters, [net.run] takes images through a program.
+ * -------------------------------------------------------------------------------------------------------- */
 /* An operator of one net: a row of [ops], its settings, and what planning finds out about it. */
 typedef struct drl__op {
     const struct drl__op_info *info;
     int flags;                              /* of its row, or what its shape rule makes of them */
-    int a, b;                               /* operands (operator numbers: operator i makes value i), -1 for none */
+    /* operands (operator numbers: operator i makes value i), -1 for none */
+    int a, b;
     int h, w, c;                            /* of the result */
     int extra_h, extra_w, extra_c;          /* of what the backward pass needs beside operands, and the */
     int extra_bits;                         /* bits of one number of it: 1, 8, 32; 0: nothing */
@@ -5448,34 +5477,40 @@ typedef struct drl__op {
     drl_conv2d_desc conv;
     drl_spectral spectral;
     int keep_norm;
-    size_t u, v, norm;                      /* offsets in the state block: the power iteration's vectors, and the norm found with them */
+    /* offsets in the state block: the power iteration's vectors, and the norm found with them */
+    size_t u, v, norm;
     size_t packed, packed_transposed;       /* offsets in the packed block */
     float sigma, weight_scale;              /* the norm in use; effective weight = weight_scale * weight */
-    int normalised;                         /* the norm divides: always but where DRL_SPECTRAL_CAP leaves a small weight alone */
+    /* the norm divides: always but where DRL_SPECTRAL_CAP leaves a small weight alone */
+    int normalised;
     /* while planning one mode: */
     int readers;                            /* instructions still to read the result */
     int value, gradient, extra, sums;       /* buffers, -1 for none yet */
 } drl__op;
 
-/* What an operator's functions are called with: views of the buffers of some images. A function finds only what its
- * pass needs; all else is NULL, and a tensor without data still has its sizes. */
+/* What an operator's functions are called with: views of the buffers of some images. A function finds only
+ * what its pass needs; all else is NULL, and a tensor without data still has its sizes. */
 typedef struct drl__op_call {
     drl_ctx *ctx;
     const drl__op *op;
-    drl_tensor a, b;                        /* operands; in the backward pass those that the row says are read again */
+    /* operands; in the backward pass those that the row says are read again */
+    drl_tensor a, b;
     drl_tensor y;                           /* result; NULL data in the backward pass */
     drl_tensor dy;                          /* gradient by the result */
-    drl_tensor dx;                          /* gradient by an operand, to be written, or added to if accumulate is not 0 */
+    /* gradient by an operand, to be written, or added to if accumulate is not 0 */
+    drl_tensor dx;
     int accumulate;
     const float *weight, *bias;             /* parameters */
     const float *packed;                    /* all packed weights; op knows where its own lie */
     drl__fused fused;                       /* what a convolution does beside */
     void *extra;                            /* written by the forward pass, read by the backward pass */
-    float *sums;                            /* param_sums: [images][parameters with an entry per channel][channels] */
+    /* param_sums: [images][parameters with an entry per channel][channels] */
+    float *sums;
     float *dweight;                         /* param_grad: added to */
     float *work;                            /* scratch, as much as the shape rule asked for */
     const drl_batch *batch;                 /* level values, labels, random numbers of these images */
-    int first, number;                      /* the first image's number in the batch; the operator's number in the net */
+    /* the first image's number in the batch; the operator's number in the net */
+    int first, number;
 } drl__op_call;
 
 /* What an operator is built from: its operands, and the settings that its shape rule reads. */
@@ -5495,8 +5530,9 @@ enum {
     DRL__B_FOR_DA         = 1 << 1,
     DRL__A_FOR_DB         = 1 << 2,
     DRL__A_FOR_PARAMS     = 1 << 3,
-    /* Buffers that may be used twice. A result may lie where an operand did that nobody reads again, the gradient by
-     * operand a where the gradient by the result did; some gradients are the one by the result. */
+    /* Buffers that may be used twice. A result may lie where an operand did that nobody reads again, the
+     * gradient by operand a where the gradient by the result did; some gradients are the one by the
+     * result. */
     DRL__Y_OVER_A         = 1 << 4,
     DRL__Y_OVER_B         = 1 << 5,
     DRL__DA_OVER_DY       = 1 << 6,
@@ -5506,25 +5542,29 @@ enum {
     DRL__ONLY_IN_TRAINING = 1 << 9
 };
 
-/* A row of the table of operators. The planner and the runner know operators by their rows alone; each row stands at
- * the end of its functions in [ops]. */
+/* A row of the table of operators. The planner and the runner know operators by their rows alone; each row
+ * stands at the end of its functions in [ops]. */
 typedef struct drl__op_info {
     const char *name;                       /* of the function that builds it */
     int flags;
-    /* The only place where operands and settings are checked: a sentence and a status, or DRL_OK with op's sides,
-     * settings, parameters, scratch (drl__work_for) and extra buffer set. */
+    /* The only place where operands and settings are checked: a sentence and a status, or DRL_OK with op's
+     * sides, settings, parameters, scratch (drl__work_for) and extra buffer set. */
     drl_status (*shape)(drl_net *net, drl__op *op, const drl__op_settings *s);
     void (*forward)(const drl__op_call *c);
-    void (*input_grad)(const drl__op_call *c, int operand);     /* by operand 0, a, or 1, b; NULL: there is none, or it is dy */
-    void (*param_sums)(const drl__op_call *c);  /* by parameters with an entry per channel: the sums over each image's pixels */
+    /* by operand 0, a, or 1, b; NULL: there is none, or it is dy */
+    void (*input_grad)(const drl__op_call *c, int operand);
+    /* by parameters with an entry per channel: the sums over each image's pixels */
+    void (*param_sums)(const drl__op_call *c);
     void (*param_grad)(const drl__op_call *c);  /* by a matrix of weights: added over all images at once */
 } drl__op_info;
 
 typedef enum drl__code {
     DRL__RUN,                               /* the forward pass of an operator */
     DRL__DX,                                /* gradient by an operand */
-    DRL__COPY,                              /* a gradient that two operators share gets a buffer of its own, or two are added */
-    DRL__SUMS,                              /* each image's part of the gradient by parameters with an entry per channel */
+    /* a gradient that two operators share gets a buffer of its own, or two are added */
+    DRL__COPY,
+    /* each image's part of the gradient by parameters with an entry per channel */
+    DRL__SUMS,
     DRL__ADD_SUMS,                          /* those parts, added over the images */
     DRL__DW                                 /* gradient by a matrix of weights */
 } drl__code;
@@ -5533,12 +5573,14 @@ typedef struct drl__instr {
     drl__code code;
     int op;
     int operand;                            /* DX: by operand 0, a, or 1, b */
-    int a, b;                               /* buffers of the operands that are read, -1 for none; COPY: a is its source */
+    /* buffers of the operands that are read, -1 for none; COPY: a is its source */
+    int a, b;
     int dy;                                 /* buffer of the gradient by the result */
     int extra;                              /* buffer of what the backward pass needs beside operands */
     int y;                                  /* buffer of the result: a value, a gradient, or sums */
     int accumulate;
-    int value;                              /* RUN: the operator whose value is in y: the last one that was fused, or op itself */
+    /* RUN: the operator whose value is in y: the last one that was fused, or op itself */
+    int value;
     int shift, add;                         /* buffers that are fused into a convolution, -1 for none */
     int gain, act;                          /* operators likewise; extra is then that of act */
 } drl__instr;
@@ -5548,7 +5590,8 @@ static int drl__whole_batch(const drl__instr *in) { return in->code == DRL__ADD_
 
 typedef struct drl__buffer {
     size_t bytes;                           /* for the whole batch, rounded up */
-    uint64_t bits_each;                     /* of one image; in 64 bits, since bytes that fit size_t may be bits that do not */
+    /* of one image; in 64 bits, since bytes that fit size_t may be bits that do not */
+    uint64_t bits_each;
     int first, last;                        /* instructions */
     int owners;                             /* gradients that lie here and have not been used up */
     size_t offset;                          /* in the arena */
@@ -5574,21 +5617,25 @@ struct drl_net {
     /* tables, in this struct's block; NULL while counting */
     drl__op *op;
     drl_param *param;
-    drl_param *vector;                      /* of the power iterations that files hold: slices of the state block */
+    /* of the power iterations that files hold: slices of the state block */
+    drl_param *vector;
     float *init_scale;                      /* [params], or DRL__INIT_... */
     char *names;
     drl__program program[3];
-    const drl_net *counted;                 /* while the build function runs a second time: what it made in the first */
+    /* while the build function runs a second time: what it made in the first */
+    const drl_net *counted;
     int op_count, param_count, vector_count;
     size_t names_size, params_size, state_size, packed_size;
-    size_t work_one, work_all;              /* floats of scratch when an operator runs inside of one job, and when it is shared by all */
+    /* floats of scratch when an operator runs inside of one job, and when it is shared by all */
+    size_t work_one, work_all;
     int has_level;
     int classes;                            /* labels go so far; 0: the net has none */
     /* second block */
     void *block;
     size_t block_bytes;
     float *params, *grads, *state, *packed;
-    unsigned char *arena;                   /* a program's buffers and scratch, one after the other for every thread */
+    /* a program's buffers and scratch, one after the other for every thread */
+    unsigned char *arena;
     size_t sliced_bytes, arena_step, arenas_bytes;
     drl_batch trained;                      /* last drl_net_train_forward; n 0: none to go back from */
 };
@@ -5610,7 +5657,8 @@ static drl_value drl__build_fail(drl_net *net, drl_status status)
 /* A value's sides are what its operator made, which is known in the second run of the build function. */
 static int drl__value_ok(const drl_net *net, const drl_value *v)
 {
-    if (v->id < 0 || v->id >= net->op_count || v->h < 1 || v->w < 1 || v->c < 1 || v->h > DRL__SIDE_MAX || v->w > DRL__SIDE_MAX || v->c > DRL__SIDE_MAX) return 0;
+    if (v->id < 0 || v->id >= net->op_count || v->h < 1 || v->w < 1 || v->c < 1 || v->h > DRL__SIDE_MAX ||
+        v->w > DRL__SIDE_MAX || v->c > DRL__SIDE_MAX) return 0;
     return !net->op || (net->op[v->id].h == v->h && net->op[v->id].w == v->w && net->op[v->id].c == v->c);
 }
 
@@ -5618,9 +5666,13 @@ static int drl__value_ok(const drl_net *net, const drl_value *v)
 static int drl__build_room(drl_net *net, int ops, int params, int vectors, size_t names)
 {
     const drl_net *counted = net->counted;
-    if (!counted || (ops <= counted->op_count - net->op_count && params <= counted->param_count - net->param_count && vectors <= counted->vector_count - net->vector_count &&
+    if (!counted || (ops <= counted->op_count - net->op_count &&
+                     params <= counted->param_count - net->param_count &&
+                     vectors <= counted->vector_count - net->vector_count &&
                      names <= counted->names_size - net->names_size)) return 1;
-    if (net->status == DRL_OK) net->status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then more, or others; it must repeat itself", counted->op_count);
+    if (net->status == DRL_OK) net->status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net: the build "
+                                                       "function made %d operators, then more, or others; "
+                                                           "it must repeat itself", counted->op_count);
     return 0;
 }
 
@@ -5642,7 +5694,8 @@ static const char *drl__name_next(drl_net *net, const char *name, const char *su
     return text;
 }
 
-/* Room for `count` floats behind the *total of a block; returns its offset. A total of SIZE_MAX does not fit, and stays so: drl__carve sees it. */
+/* Room for `count` floats behind the *total of a block; returns its offset. A total of SIZE_MAX does not
+ * fit, and stays so: drl__carve sees it. */
 static size_t drl__floats_next(size_t *total, size_t count)
 {
     size_t offset = *total;
@@ -5655,7 +5708,8 @@ static size_t drl__floats_next(size_t *total, size_t count)
 }
 
 /* Room for `count` floats in the state block; returns its offset. */
-static size_t drl__state_next(drl_net *net, size_t count) { return drl__floats_next(&net->state_size, count); }
+static size_t drl__state_next(drl_net *net, size_t count)
+{ return drl__floats_next(&net->state_size, count); }
 
 /* Records a vector of the state block that files hold as "name.suffix"; returns its offset. */
 static size_t drl__vector_next(drl_net *net, const char *name, const char *suffix, int count)
@@ -5675,7 +5729,8 @@ static size_t drl__vector_next(drl_net *net, const char *name, const char *suffi
 }
 
 /* Records a parameter "name.suffix" (suffix may be empty) of the given shape; returns its number. */
-static int drl__param_next(drl_net *net, const char *name, const char *suffix, int rank, const int *shape, float init_scale)
+static int drl__param_next(drl_net *net, const char *name, const char *suffix, int rank, const int *shape,
+    float init_scale)
 {
     size_t count = 1, total = net->params_size, offset;
     uint64_t weights = 1;
@@ -5686,7 +5741,8 @@ static int drl__param_next(drl_net *net, const char *name, const char *suffix, i
         if (!drl__mul_fits(count, (size_t)shape[i], &count)) count = SIZE_MAX;
     offset = drl__floats_next(&total, count);
     if (total == SIZE_MAX) {
-        drl__fail(net->ctx, DRL_E_SHAPE, "%s%s: %u weights after %z others do not fit one block of this machine's memory", name, suffix, weights, net->params_size);
+        drl__fail(net->ctx, DRL_E_SHAPE, "%s%s: %u weights after %z others do not fit one block of this "
+                  "machine's memory", name, suffix, weights, net->params_size);
         drl__build_fail(net, DRL_E_SHAPE);
         return -1;
     }
@@ -5706,7 +5762,8 @@ static int drl__param_next(drl_net *net, const char *name, const char *suffix, i
     return number;
 }
 
-/* Scratch that an operator needs inside of one job, and when all threads share it; in floats. More than a block can hold becomes SIZE_MAX. */
+/* Scratch that an operator needs inside of one job, and when all threads share it; in floats. More than a
+ * block can hold becomes SIZE_MAX. */
 static void drl__work_for(drl_net *net, uint64_t one, uint64_t all)
 {
     size_t floats = one <= DRL__FLOATS_MAX ? DRL__ROUND16(one) : SIZE_MAX;
@@ -5716,14 +5773,16 @@ static void drl__work_for(drl_net *net, uint64_t one, uint64_t all)
 }
 
 /* Adds an operator to the net: all builders end here. a and b are its operands, NULL for none. */
-static drl_value drl__net_op(drl_net *net, const drl__op_info *info, const drl_value *a, const drl_value *b, drl__op_settings s)
+static drl_value drl__net_op(drl_net *net, const drl__op_info *info, const drl_value *a, const drl_value *b,
+    drl__op_settings s)
 {
     drl_value y = drl__value_none();
     drl_status status;
     drl__op op;
     if (!net || net->status != DRL_OK) return y;
     if ((a && !drl__value_ok(net, a)) || (b && !drl__value_ok(net, b)))
-        return drl__build_fail(net, drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: an operand is not a value of this net", info->name));
+        return drl__build_fail(net, drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: an operand is not a value of "
+                                              "this net", info->name));
     memset(&op, 0, sizeof op);
     op.info = info;
     op.flags = info->flags;
@@ -5735,8 +5794,10 @@ static drl_value drl__net_op(drl_net *net, const drl__op_info *info, const drl_v
     status = info->shape(net, &op, &s);
     if (status != DRL_OK) return drl__build_fail(net, status);
     if (net->status != DRL_OK) return y;                        /* a parameter found no room */
-    if (op.h < 1 || op.w < 1 || op.c < 1 || op.h > DRL__SIDE_MAX || op.w > DRL__SIDE_MAX || op.c > DRL__SIDE_MAX)
-        return drl__build_fail(net, drl__fail(net->ctx, DRL_E_SHAPE, "%s: a value of %d x %d x %d; sides of 1 to %d are possible",
+    if (op.h < 1 || op.w < 1 || op.c < 1 || op.h > DRL__SIDE_MAX || op.w > DRL__SIDE_MAX ||
+        op.c > DRL__SIDE_MAX)
+        return drl__build_fail(net, drl__fail(net->ctx, DRL_E_SHAPE, "%s: a value of %d x %d x %d; sides of "
+                                              "1 to %d are possible",
                                               info->name, op.h, op.w, op.c, DRL__SIDE_MAX));
     if (!drl__build_room(net, 1, 0, 0, 0)) return y;
     if (net->op) {
@@ -5774,8 +5835,8 @@ static void drl__op_extra(drl__op *op, int h, int w, int c, int bits)
 }
 
 /* -----------------------------------------------------------------------------------------------------------
- * [ops] - the operators of a net. Each has one comment with its equation, and under it, side by side: its shape rule, forward
- * pass, gradients, row, and builder. How to add one is said in [changing].
+ * [ops] - the operators of a net. Each has one comment with its equation, and under it, side by side: its
+ * shape rule, forward pass, gradients, row, and builder. How to add one is said in [changing].
  * -------------------------------------------------------------------------------------------------------- */
 
 /* -- the images themselves: operator 0 -- */
@@ -5783,7 +5844,8 @@ static void drl__op_extra(drl__op *op, int h, int w, int c, int bits)
 static drl_status drl__input_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if (net->op_count || s->h < 1 || s->w < 1 || s->c < 1)
-        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input: %d x %d x %d as operator %d; it comes first and once, with sides of at least 1",
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input: %d x %d x %d as operator %d; it comes "
+                         "first and once, with sides of at least 1",
                          s->h, s->w, s->c, net->op_count);
     op->by_input = 1;
     return drl__op_sides(op, s->h, s->w, s->c);
@@ -5800,16 +5862,20 @@ DRL__CALL(drl_value, drl_net_input, (drl_net *net, int h, int w, int c), (net, h
     return drl__net_op(net, &drl__op_input, NULL, NULL, s);
 }
 
-/* -- sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], w_k = exp(-k ln(10000) / (C/2 - 1)), k < C/2 --
- * v is the level number (DRL) or a function of its log-SNR (CDRL). Products are rounded to float as in the published code. */
+/* -- sinusoidal level embedding: y (N,1,1,C) = [sin(v w_k), cos(v w_k)], k < C/2 --
+ * w_k = exp(-k ln(10000) / (C/2 - 1)); v is the level number (DRL) or a function of its log-SNR (CDRL).
+ * Products are rounded to float as in the published code. */
 
-/* exp(x), -80 < x <= 0, bit for bit PyTorch's of a float on CPUs: polynomial and splitting of Sleef's expf, a unit off in one of ten. Level values reach
- * 1000, so another last bit of a frequency moves an energy by 1e-5 and, by the leaky ReLUs that change sides, its gradient by the image by 1e-3. */
+/* exp(x), -80 < x <= 0, bit for bit PyTorch's of a float on CPUs: polynomial and splitting of Sleef's
+ * expf, a unit off in one of ten. Level values reach 1000, so another last bit of a frequency moves an
+ * energy by 1e-5 and, by the leaky ReLUs that change sides, its gradient by the image by 1e-3. */
 static float drl__exp_float(float x)
 {
-    static const float c[6] = { 1.98527617612853646e-4f, 1.39304355252534151e-3f, 8.33336077630519867e-3f, 4.16664853692054749e-2f, 1.66666671633720398e-1f, 0.5f };
+    static const float c[6] = { 1.98527617612853646e-4f, 1.39304355252534151e-3f, 8.33336077630519867e-3f,
+        4.16664853692054749e-2f, 1.66666671633720398e-1f, 0.5f };
     int q = (int)(x * 1.44269504f - 0.5f), i;                       /* rounded: x = q ln 2 + s */
-    float s = drl__fmaf((float)q, -1.428606765330187e-6f, drl__fmaf((float)q, -0.693145751953125f, x)), u = c[0];
+    float s = drl__fmaf((float)q, -1.428606765330187e-6f, drl__fmaf((float)q, -0.693145751953125f, x)),
+        u = c[0];
     for (i = 1; i < 6; ++i) u = drl__fmaf(u, s, c[i]);
     u = drl__fmaf(drl__fmaf(s, s, 0.0f), u, s);
     u = drl__fmaf(u, 1.0f, 1.0f);
@@ -5820,7 +5886,8 @@ static float drl__exp_float(float x)
 static drl_status drl__level_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if (s->c < 4 || s->c % 2 || !net->op_count)
-        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_level: %d channels as operator %d; it takes an even number from 4 up, and comes after the input",
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_level: %d channels as operator %d; it takes an "
+                         "even number from 4 up, and comes after the input",
                          s->c, net->op_count);
     net->has_level = 1;
     return drl__op_sides(op, 1, 1, s->c);
@@ -5841,7 +5908,8 @@ static void drl__level_forward(const drl__op_call *c)
     }
 }
 
-static const drl__op_info drl__op_level = { "drl_net_level", 0, drl__level_shape, drl__level_forward, NULL, NULL, NULL };
+static const drl__op_info drl__op_level = { "drl_net_level", 0, drl__level_shape, drl__level_forward, NULL,
+    NULL, NULL };
 
 DRL__CALL(drl_value, drl_net_level, (drl_net *net, int c), (net, c))
 {
@@ -5855,7 +5923,8 @@ DRL__CALL(drl_value, drl_net_level, (drl_net *net, int c), (net, c))
 static drl_status drl__label_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if (s->c < 1 || s->c == INT32_MAX || !net->op_count || (net->classes && net->classes != s->c))
-        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_label: %d classes as operator %d, %d before; it takes at least 1, the same number each time, "
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_label: %d classes as operator %d, %d before; it "
+                         "takes at least 1, the same number each time, "
                          "and comes after the input", s->c, net->op_count, net->classes);
     net->classes = s->c;
     return drl__op_sides(op, 1, 1, s->c + 1);
@@ -5869,7 +5938,8 @@ static void drl__label_forward(const drl__op_call *c)
     for (i = 0; i < c->y.n; ++i) c->y.data[(size_t)i * (size_t)c->y.c + (size_t)(label ? label[i] : 0)] = 1;
 }
 
-static const drl__op_info drl__op_label = { "drl_net_label", 0, drl__label_shape, drl__label_forward, NULL, NULL, NULL };
+static const drl__op_info drl__op_label = { "drl_net_label", 0, drl__label_shape, drl__label_forward, NULL,
+    NULL, NULL };
 
 DRL__CALL(drl_value, drl_net_label, (drl_net *net, int classes), (net, classes))
 {
@@ -5879,11 +5949,13 @@ DRL__CALL(drl_value, drl_net_label, (drl_net *net, int classes), (net, classes))
 }
 
 /* -- convolution, and dense layer on images of 1x1: the equation is at [conv], the passes in [conv.impl] --
- * The weight in use is weight_scale * weight, which a spectral norm sets; weights are packed by drl_net_refresh. */
+ * The weight in use is weight_scale * weight, which a spectral norm sets; weights are packed by
+ * drl_net_refresh. */
 
-/* Where Winograd's algorithm is faster; a function of the layer alone, so that results depend on nothing else. The packed
- * weights of large layers would come from main memory in every call, four times as many as there are. For a single tile
- * the direct kernel reads so much less that one image gains more than batches lose. */
+/* Where Winograd's algorithm is faster; a function of the layer alone, so that results depend on nothing
+ * else. The packed weights of large layers would come from main memory in every call, four times as many
+ * as there are. For a single tile the direct kernel reads so much less that one image gains more than
+ * batches lose. */
 static int drl__winograd_choice(int h, int w, int in, int out)
 {
     size_t tiles = drl__winograd_tiles(1, h, w);
@@ -5896,7 +5968,8 @@ static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
     return mode == DRL_NET_INPUT_GRAD ? op->by_input : mode == DRL_NET_PARAM_GRAD ? op->by_param : 0;
 }
 
-/* Whether a gradient by the layer's operand is asked for, which reads weights that are packed the other way. */
+/* Whether a gradient by the layer's operand is asked for, which reads weights that are packed the other
+ * way. */
 static int drl__needs_transposed(const drl_net *net, const drl__op *op)
 {
     int mode, needs = 0;
@@ -5914,7 +5987,8 @@ static drl_status drl__conv2d_params(drl_net *net, drl__op *op, const drl_layer_
     op->keep_norm = layer->spectral && layer->keep_norm;
     op->weight = drl__param_next(net, layer->name, op->keep_norm ? ".weight_orig" : ".weight", rank, shape,
                                  layer->init_scale < 0 ? 0.0f : layer->init_scale > 0 ? layer->init_scale : 1.0f);
-    if (!layer->no_bias) op->bias = drl__param_next(net, layer->name, ".bias", 1, shape, layer->init_scale < 0 ? 0.0f : DRL__INIT_BIAS);
+    if (!layer->no_bias) op->bias = drl__param_next(net, layer->name, ".bias", 1, shape,
+                                                    layer->init_scale < 0 ? 0.0f : DRL__INIT_BIAS);
     if (net->status != DRL_OK) return net->status;
     if (op->keep_norm) {
         op->u = drl__vector_next(net, layer->name, ".weight_u", shape[0]);
@@ -5937,32 +6011,40 @@ static drl_status drl__conv2d_shape(drl_net *net, drl__op *op, const drl__op_set
         conv->in_channels = s->a.c;
         conv->out_channels = layer->out_channels;
         conv->kernel = layer->kernel ? layer->kernel : dense ? 1 : 3;
-        conv->winograd = conv->kernel == 3 ? drl__winograd_choice(s->a.h, s->a.w, s->a.c, conv->out_channels) : 0;
+        conv->winograd = conv->kernel == 3 ? drl__winograd_choice(s->a.h, s->a.w, s->a.c,
+            conv->out_channels) : 0;
     }
-    if (!layer || !layer->name || !drl__conv_sound(conv) || (unsigned)layer->spectral > (unsigned)DRL_SPECTRAL_CAP ||
+    if (!layer || !layer->name || !drl__conv_sound(conv) ||
+        (unsigned)layer->spectral > (unsigned)DRL_SPECTRAL_CAP ||
         !(layer->init_scale - layer->init_scale == 0))
-        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, spectral norm %d, first variance %g; "
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, "
+                         "spectral norm %d, first variance %g; "
                          "a name, at least 1 channel, kernel 1 or 3, norm 0 to 2 and a number are needed",
-                         layer && layer->name ? layer->name : "", conv->out_channels, conv->kernel, layer ? (int)layer->spectral : 0,
+                         layer && layer->name ? layer->name : "", conv->out_channels, conv->kernel,
+                         layer ? (int)layer->spectral : 0,
                          layer ? (double)layer->init_scale : 0.0);
     status = drl__conv2d_params(net, op, layer, dense && conv->kernel == 1 ? 2 : 4);
     if (status != DRL_OK) return status;
     op->packed = drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, conv, 0));
     op->packed_transposed = net->packed_size;
-    if (!net->op || drl__needs_transposed(net, op)) drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, conv, 1));
+    if (!net->op || drl__needs_transposed(net, op))
+        drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, conv, 1));
     drl__work_for(net, drl__conv_work(net->ctx, conv, net->desc.batch, s->a.h, s->a.w, 1, 0),
-                  drl__conv_work(net->ctx, conv, net->desc.batch, s->a.h, s->a.w, net->ctx->threads, net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
+                  drl__conv_work(net->ctx, conv, net->desc.batch, s->a.h, s->a.w, net->ctx->threads,
+                                 net->desc.modes >> DRL_NET_PARAM_GRAD & 1));
     return drl__op_sides(op, s->a.h, s->a.w, conv->out_channels);
 }
 
 /* Large Winograd layers read their weights as they are. */
-static const float *drl__conv2d_weight(const drl__op_call *c, size_t packed) { return c->op->conv.winograd == 2 ? c->weight : c->packed + packed; }
+static const float *drl__conv2d_weight(const drl__op_call *c, size_t packed)
+{ return c->op->conv.winograd == 2 ? c->weight : c->packed + packed; }
 
 static void drl__conv2d_forward(const drl__op_call *c)
 {
     drl__fused fused = c->fused;
     fused.bits_out = (uint8_t *)c->extra;                       /* of the ReLU that has become part of it */
-    drl__conv_forward(c->ctx, &c->op->conv, &c->a, drl__conv2d_weight(c, c->op->packed), c->bias, &fused, &c->y, c->work);
+    drl__conv_forward(c->ctx, &c->op->conv, &c->a, drl__conv2d_weight(c, c->op->packed), c->bias, &fused,
+                      &c->y, c->work);
 }
 
 static void drl__conv2d_input_grad(const drl__op_call *c, int operand)
@@ -5970,13 +6052,15 @@ static void drl__conv2d_input_grad(const drl__op_call *c, int operand)
     drl__fused fused = c->fused;
     (void)operand;
     fused.bits = (const uint8_t *)c->extra;
-    drl__conv_input_grad(c->ctx, &c->op->conv, &c->dy, drl__conv2d_weight(c, c->op->packed_transposed), &fused, &c->dx, c->accumulate, c->work);
+    drl__conv_input_grad(c->ctx, &c->op->conv, &c->dy, drl__conv2d_weight(c, c->op->packed_transposed),
+                         &fused, &c->dx, c->accumulate, c->work);
 }
 
 /* sums = sum of dy over the image's pixels: of a bias, and of a shift. */
 static void drl__conv2d_param_sums(const drl__op_call *c)
 {
-    drl__columns(c->ctx, c->dy.data, NULL, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w, (size_t)c->dy.c, 1, c->sums, 0);
+    drl__columns(c->ctx, c->dy.data, NULL, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w,
+                 (size_t)c->dy.c, 1, c->sums, 0);
 }
 
 static void drl__conv2d_param_grad(const drl__op_call *c)
@@ -5986,7 +6070,8 @@ static void drl__conv2d_param_grad(const drl__op_call *c)
 
 static const drl__op_info drl__op_conv2d = {
     "drl_net_conv2d", DRL__A_FOR_PARAMS,
-    drl__conv2d_shape, drl__conv2d_forward, drl__conv2d_input_grad, drl__conv2d_param_sums, drl__conv2d_param_grad
+    drl__conv2d_shape, drl__conv2d_forward, drl__conv2d_input_grad, drl__conv2d_param_sums,
+        drl__conv2d_param_grad
 };
 
 DRL__CALL(drl_value, drl_net_conv2d, (drl_net *net, drl_value x, const drl_layer_desc *desc), (net, x, desc))
@@ -6002,7 +6087,8 @@ DRL__CALL(drl_value, drl_net_conv2d, (drl_net *net, drl_value x, const drl_layer
 static drl_status drl__act_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if ((unsigned)s->act > (unsigned)DRL_ACT_SILU)
-        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d", (int)s->act);
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_act: there is no activation number %d",
+                         (int)s->act);
     op->act = s->act;
     if (s->act == DRL_ACT_SILU) op->flags |= DRL__A_FOR_DA;
     else if (s->act != DRL_ACT_NONE) drl__op_extra(op, s->a.h, s->a.w, s->a.c, 1);
@@ -6017,7 +6103,8 @@ static void drl__act_forward(const drl__op_call *c)
     a.x = c->a.data;
     a.y = c->y.data;
     a.bits_out = (uint8_t *)c->extra;
-    drl__split(c->ctx, drl_tensor_count(&c->a), DRL__GRAIN, a.act == DRL_ACT_SILU ? c->ctx->kernels->silu : c->ctx->kernels->act, &a);
+    drl__split(c->ctx, drl_tensor_count(&c->a), DRL__GRAIN,
+               a.act == DRL_ACT_SILU ? c->ctx->kernels->silu : c->ctx->kernels->act, &a);
 }
 
 static void drl__act_input_grad(const drl__op_call *c, int operand)
@@ -6032,11 +6119,13 @@ static void drl__act_input_grad(const drl__op_call *c, int operand)
     a.dy = c->dy.data;
     a.y = c->dx.data;
     a.accumulate = c->accumulate;
-    drl__split(c->ctx, drl_tensor_count(&c->dy), DRL__GRAIN, a.act == DRL_ACT_SILU ? c->ctx->kernels->silu_grad : c->ctx->kernels->act_grad, &a);
+    drl__split(c->ctx, drl_tensor_count(&c->dy), DRL__GRAIN,
+               a.act == DRL_ACT_SILU ? c->ctx->kernels->silu_grad : c->ctx->kernels->act_grad, &a);
 }
 
 static const drl__op_info drl__op_act = {
-    "drl_net_act", DRL__Y_OVER_A | DRL__DA_OVER_DY, drl__act_shape, drl__act_forward, drl__act_input_grad, NULL, NULL
+    "drl_net_act", DRL__Y_OVER_A | DRL__DA_OVER_DY, drl__act_shape, drl__act_forward, drl__act_input_grad,
+    NULL, NULL
 };
 
 DRL__CALL(drl_value, drl_net_act, (drl_net *net, drl_value x, drl_act act), (net, x, act))
@@ -6046,12 +6135,13 @@ DRL__CALL(drl_value, drl_net_act, (drl_net *net, drl_value x, drl_act act), (net
     return drl__net_op(net, &drl__op_act, &x, NULL, s);
 }
 
-/* -- 2x2 mean pooling: y (N,H,W,C) = mean of each square of x (N,2H,2W,C); and nearest-neighbour doubling: y (N,2H,2W,C) --
+/* -- 2x2 mean pooling: y (N,H,W,C) = mean of each square of x (N,2H,2W,C); and nearest-neighbour doubling --
  * Each is the other's gradient, but for the factor 1/4. */
 
 static drl_status drl__avgpool2_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (s->a.h % 2 || s->a.w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot be halved", s->a.h, s->a.w);
+    if (s->a.h % 2 || s->a.w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot "
+                                                   "be halved", s->a.h, s->a.w);
     return drl__op_sides(op, s->a.h / 2, s->a.w / 2, s->a.c);
 }
 
@@ -6061,7 +6151,8 @@ static drl_status drl__upsample2_shape(drl_net *net, drl__op *op, const drl__op_
     return drl__op_sides(op, s->a.h * 2, s->a.w * 2, s->a.c);
 }
 
-static void drl__resample(drl_ctx *ctx, const drl_tensor *from, const drl_tensor *to, float scale, int accumulate)
+static void drl__resample(drl_ctx *ctx, const drl_tensor *from, const drl_tensor *to, float scale,
+    int accumulate)
 {
     int down = from->h > to->h;
     const drl_tensor *smaller = down ? to : from;
@@ -6072,7 +6163,8 @@ static void drl__resample(drl_ctx *ctx, const drl_tensor *from, const drl_tensor
     a.c = (size_t)smaller->c;
     a.scale = scale;
     a.accumulate = accumulate;
-    drl__split(ctx, (size_t)smaller->n * (size_t)smaller->h, drl__row_grain(a.w * a.c * 4), down ? ctx->kernels->pool : ctx->kernels->spread, &a);
+    drl__split(ctx, (size_t)smaller->n * (size_t)smaller->h, drl__row_grain(a.w * a.c * 4),
+               down ? ctx->kernels->pool : ctx->kernels->spread, &a);
 }
 
 static void drl__avgpool2_forward(const drl__op_call *c) { drl__resample(c->ctx, &c->a, &c->y, 0.25f, 0); }
@@ -6094,7 +6186,8 @@ static const drl__op_info drl__op_avgpool2 = {
     "drl_net_avgpool2", 0, drl__avgpool2_shape, drl__avgpool2_forward, drl__avgpool2_input_grad, NULL, NULL
 };
 static const drl__op_info drl__op_upsample2 = {
-    "drl_net_upsample2", 0, drl__upsample2_shape, drl__upsample2_forward, drl__upsample2_input_grad, NULL, NULL
+    "drl_net_upsample2", 0, drl__upsample2_shape, drl__upsample2_forward, drl__upsample2_input_grad, NULL,
+    NULL
 };
 
 DRL__CALL(drl_value, drl_net_avgpool2, (drl_net *net, drl_value x), (net, x))
@@ -6103,12 +6196,13 @@ DRL__CALL(drl_value, drl_net_upsample2, (drl_net *net, drl_value x), (net, x))
 { return drl__net_op(net, &drl__op_upsample2, &x, NULL, drl__no_settings()); }
 
 /* -- 2x2 max pooling: y (N,H,W,C) = the largest of each square of x (N,2H,2W,C); dx = dy there, else 0 --
- * Which of the four it was is kept in a byte: number 2 r + s of row r and column s, the first of equal ones; a NaN counts
- * as the largest. */
+ * Which of the four it was is kept in a byte: number 2 r + s of row r and column s, the first of equal
+ * ones; a NaN counts as the largest. */
 
 static drl_status drl__maxpool2_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (s->a.h % 2 || s->a.w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_maxpool2: %d x %d cannot be halved", s->a.h, s->a.w);
+    if (s->a.h % 2 || s->a.w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_maxpool2: %d x %d cannot "
+                                                   "be halved", s->a.h, s->a.w);
     drl__op_extra(op, s->a.h / 2, s->a.w / 2, s->a.c, 8);
     return drl__op_sides(op, s->a.h / 2, s->a.w / 2, s->a.c);
 }
@@ -6117,7 +6211,8 @@ static drl_status drl__maxpool2_shape(drl_net *net, drl__op *op, const drl__op_s
 typedef struct drl__maxpool_args {
     const float *x, *dy;
     float *y, *dx;
-    uint8_t *which;                         /* [pixels of the smaller images][c], or NULL in a forward pass that nothing follows */
+    /* [pixels of the smaller images][c], or NULL in a forward pass that nothing follows */
+    uint8_t *which;
     size_t w, c;                            /* of the smaller images */
     int accumulate;
 } drl__maxpool_args;
@@ -6193,7 +6288,8 @@ DRL__CALL(drl_value, drl_net_maxpool2, (drl_net *net, drl_value x), (net, x))
 static drl_status drl__add_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if (s->a.h != s->b.h || s->a.w != s->b.w || s->a.c != s->b.c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w, s->a.c, s->b.h, s->b.w, s->b.c);
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w,
+                         s->a.c, s->b.h, s->b.w, s->b.c);
     return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
@@ -6203,7 +6299,8 @@ static void drl__add_forward(const drl__op_call *c)
 }
 
 static const drl__op_info drl__op_add = {
-    "drl_net_add", DRL__Y_OVER_A | DRL__Y_OVER_B | DRL__DA_IS_DY | DRL__DB_IS_DY, drl__add_shape, drl__add_forward, NULL, NULL, NULL
+    "drl_net_add", DRL__Y_OVER_A | DRL__Y_OVER_B | DRL__DA_IS_DY | DRL__DB_IS_DY, drl__add_shape,
+    drl__add_forward, NULL, NULL, NULL
 };
 
 DRL__CALL(drl_value, drl_net_add, (drl_net *net, drl_value a, drl_value b), (net, a, b))
@@ -6211,7 +6308,8 @@ DRL__CALL(drl_value, drl_net_add, (drl_net *net, drl_value a, drl_value b), (net
 
 /* -- concatenation: y = the channels of a, then those of b; da and db are dy's channels likewise -- */
 
-/* Items are pixels: c channels from x to y, or added there, with x_step and y_step floats from pixel to pixel. */
+/* Items are pixels: c channels from x to y, or added there, with x_step and y_step floats from pixel to
+ * pixel. */
 typedef struct drl__slice_args { const float *x; float *y; size_t c, x_step, y_step; int accumulate; } drl__slice_args;
 
 static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
@@ -6227,7 +6325,8 @@ static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
     }
 }
 
-static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, size_t x_step, float *y, size_t y_step, int accumulate)
+static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, size_t x_step, float *y,
+    size_t y_step, int accumulate)
 {
     drl__slice_args a;
     a.x = x;
@@ -6242,7 +6341,8 @@ static void drl__slice(drl_ctx *ctx, size_t pixels, size_t c, const float *x, si
 static drl_status drl__concat_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if (s->a.h != s->b.h || s->a.w != s->b.w || s->a.c > INT32_MAX - s->b.c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w, s->a.c, s->b.h, s->b.w, s->b.c);
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_concat: %d x %d x %d and %d x %d x %d", s->a.h,
+                         s->a.w, s->a.c, s->b.h, s->b.w, s->b.c);
     return drl__op_sides(op, s->a.h, s->a.w, s->a.c + s->b.c);
 }
 
@@ -6256,7 +6356,8 @@ static void drl__concat_forward(const drl__op_call *c)
 static void drl__concat_input_grad(const drl__op_call *c, int operand)
 {
     size_t channels = (size_t)c->dx.c;
-    drl__slice(c->ctx, drl__pixels(&c->dy), channels, c->dy.data + (operand ? c->a.c : 0), (size_t)c->dy.c, c->dx.data, channels, c->accumulate);
+    drl__slice(c->ctx, drl__pixels(&c->dy), channels, c->dy.data + (operand ? c->a.c : 0), (size_t)c->dy.c,
+               c->dx.data, channels, c->accumulate);
 }
 
 static const drl__op_info drl__op_concat = {
@@ -6281,7 +6382,8 @@ static void drl__affine(drl_ctx *ctx, drl__affine_args *a, const drl_tensor *y, 
 static drl_status drl__shift_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if (s->b.h != 1 || s->b.w != 1 || s->b.c != s->a.c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have %d channels", s->b.h, s->b.w, s->b.c, s->a.c);
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_shift: the shift is %d x %d x %d, the images have "
+                         "%d channels", s->b.h, s->b.w, s->b.c, s->a.c);
     return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
@@ -6299,34 +6401,39 @@ static void drl__shift_input_grad(const drl__op_call *c, int operand)
 {
     DRL_ASSERT(operand == 1);
     (void)operand;
-    drl__columns(c->ctx, c->dy.data, NULL, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w, (size_t)c->dy.c, 1, c->dx.data, c->accumulate);
+    drl__columns(c->ctx, c->dy.data, NULL, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w,
+                 (size_t)c->dy.c, 1, c->dx.data, c->accumulate);
 }
 
 static const drl__op_info drl__op_shift = {
-    "drl_net_shift", DRL__Y_OVER_A | DRL__DA_IS_DY, drl__shift_shape, drl__shift_forward, drl__shift_input_grad, NULL, NULL
+    "drl_net_shift", DRL__Y_OVER_A | DRL__DA_IS_DY, drl__shift_shape, drl__shift_forward,
+    drl__shift_input_grad, NULL, NULL
 };
 
 DRL__CALL(drl_value, drl_net_shift, (drl_net *net, drl_value x, drl_value shift), (net, x, shift))
 { return drl__net_op(net, &drl__op_shift, &x, &shift, drl__no_settings()); }
 
-/* -- scale and shift: y = x * (1 + scale) + shift; operand b (N,1,1,2C) holds each image's scale, then its shift --
+/* -- scale and shift: y = x * (1 + scale) + shift; operand b (N,1,1,2C) holds scale, then shift, per image --
  * dx = dy * (1 + scale), dscale = the sum of x * dy over the pixels, dshift = the sum of dy. */
 
 static drl_status drl__scale_shift_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     size_t work = 2 * (size_t)net->desc.batch * (size_t)s->a.c;
     if (s->b.h != 1 || s->b.w != 1 || s->b.c % 2 || s->b.c / 2 != s->a.c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the images have %d channels", s->b.h, s->b.w, s->b.c, s->a.c);
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_scale_shift: scale and shift are %d x %d x %d, the "
+                         "images have %d channels", s->b.h, s->b.w, s->b.c, s->a.c);
     drl__work_for(net, work, work);
     return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
 /* y (+)= x * (1 + scale) + (shift, if with_shift) */
-static void drl__scale_shift(const drl__op_call *c, const drl_tensor *x, int with_shift, const drl_tensor *y, int accumulate)
+static void drl__scale_shift(const drl__op_call *c, const drl_tensor *x, int with_shift, const drl_tensor *y,
+    int accumulate)
 {
     drl__affine_args a;
     size_t i, k, n = (size_t)x->n, channels = (size_t)x->c;
-    for (i = 0; i < n; ++i) for (k = 0; k < channels; ++k) c->work[i * channels + k] = 1.0f + c->b.data[i * 2 * channels + k];
+    for (i = 0; i < n; ++i) for (k = 0; k < channels; ++k)
+        c->work[i * channels + k] = 1.0f + c->b.data[i * 2 * channels + k];
     memset(&a, 0, sizeof a);
     a.x = x->data;
     a.gain = c->work;
@@ -6365,7 +6472,8 @@ DRL__CALL(drl_value, drl_net_scale_shift,
     (net, x, scale_shift))
 { return drl__net_op(net, &drl__op_scale_shift, &x, &scale_shift, drl__no_settings()); }
 
-/* -- gain: y = x * gain, a parameter [C]; dx = dy * gain, dgain = the sum of x * dy over pixels and images -- */
+/* -- gain: y = x * gain, a parameter [C] --
+ * dx = dy * gain, dgain = the sum of x * dy over pixels and images. */
 
 static drl_status drl__gain_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
@@ -6397,7 +6505,8 @@ static void drl__gain_input_grad(const drl__op_call *c, int operand)
 
 static void drl__gain_param_sums(const drl__op_call *c)
 {
-    drl__columns(c->ctx, c->dy.data, c->a.data, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w, (size_t)c->dy.c, 1, c->sums, 0);
+    drl__columns(c->ctx, c->dy.data, c->a.data, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w,
+                 (size_t)c->dy.c, 1, c->sums, 0);
 }
 
 static const drl__op_info drl__op_gain = {
@@ -6418,8 +6527,8 @@ DRL__CALL(drl_value, drl_net_gain, (drl_net *net, drl_value x, const char *name)
 
 /* -- group normalisation, image by image, over groups of neighbouring channels --
  *     y = (x - mean) * s * weight + bias,  s = 1 / sqrt(variance + eps)
- * Mean and (biased) variance are over all pixels of a group's channels; weight and bias are parameters [C]. Each group's
- * mean and s are kept. With w = weight and sums over the n numbers of a group:
+ * Mean and (biased) variance are over all pixels of a group's channels; weight and bias are parameters
+ * [C]. Each group's mean and s are kept. With w = weight and sums over the n numbers of a group:
  *     dx = s w dy - s / n sum(w dy) - (x - mean) s^3 / n sum(w dy (x - mean))
  *     dweight = sum of (x - mean) s dy over pixels and images, dbias = sum of dy */
 
@@ -6427,8 +6536,10 @@ static drl_status drl__group_norm_shape(drl_net *net, drl__op *op, const drl__op
 {
     uint64_t work = 4 * (uint64_t)DRL__ROUND16(s->a.c);
     if (!s->name || s->groups < 1 || s->a.c % s->groups || !(s->eps >= 0 && s->eps - s->eps == 0))
-        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, eps %g; a name, groups that divide the channels "
-                         "and eps from 0 up are needed", s->name ? s->name : "", s->groups, s->a.c, (double)s->eps);
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, "
+                         "eps %g; a name, groups that divide the channels "
+                         "and eps from 0 up are needed", s->name ? s->name : "", s->groups, s->a.c,
+                         (double)s->eps);
     op->weight = drl__param_next(net, s->name, ".weight", 1, &s->a.c, DRL__INIT_ONES);
     op->bias = drl__param_next(net, s->name, ".bias", 1, &s->a.c, 0.0f);
     op->groups = s->groups;
@@ -6446,7 +6557,8 @@ typedef struct drl__group_norm_args {
     const float *x, *dy, *weight, *bias;
     float *y;                               /* or dx */
     float *moments;                         /* [images][groups][2], or NULL */
-    float *sums;                            /* parameter gradient: [images][2][c], of (x - mean) / std * dy and of dy */
+    /* parameter gradient: [images][2][c], of (x - mean) / std * dy and of dy */
+    float *sums;
     float *scratch;                         /* 4 * each floats a job */
     size_t rows, c, each;
     int accumulate;
@@ -6481,7 +6593,8 @@ static void drl__norm_fill(const drl__group_norm_args *a, int g, float *out, flo
     for (i = 0; i < each; ++i) out[(size_t)g * each + i] = value;
 }
 
-static drl__norm_args drl__norm_image(const drl__group_norm_args *a, size_t image, const float *mean, float *y)
+static drl__norm_args drl__norm_image(const drl__group_norm_args *a, size_t image, const float *mean,
+    float *y)
 {
     drl__norm_args k;
     memset(&k, 0, sizeof k);
@@ -6505,7 +6618,8 @@ static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int 
     for (image = begin; image < end; ++image) {
         drl__norm_args k = drl__norm_image(a, image, mean, sums);
         drl__norm_sums(a, k.x, sums);
-        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, (float)(drl__norm_group(a, g, NULL, sums) / count));
+        for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean,
+                                                       (float)(drl__norm_group(a, g, NULL, sums) / count));
         a->ctx->kernels->moments(&k, 0, a->c, job);
         for (g = 0; g < a->groups; ++g) {
             float scale = (float)(1 / sqrt(drl__norm_group(a, g, NULL, sums) / count + (double)a->eps));
@@ -6527,7 +6641,8 @@ static void drl__group_norm_span(const void *arg, size_t begin, size_t end, int 
 static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__group_norm_args *a = (const drl__group_norm_args *)arg;
-    float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each, *dy_gain = shift + a->each;
+    float *mean = a->scratch + (size_t)job * 4 * a->each, *gain = mean + a->each, *shift = gain + a->each,
+        *dy_gain = shift + a->each;
     size_t each = a->c / (size_t)a->groups, image, i;
     double count = (double)a->rows * (double)each;
     int g;
@@ -6538,7 +6653,8 @@ static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, i
         a->ctx->kernels->moments(&k, 0, a->c, job);
         drl__norm_sums(a, k.dy, shift);
         for (g = 0; g < a->groups; ++g) {
-            double s = (double)m[2 * g + 1], with_x = drl__norm_group(a, g, a->weight, gain), plain = drl__norm_group(a, g, a->weight, shift);
+            double s = (double)m[2 * g + 1], with_x = drl__norm_group(a, g, a->weight, gain),
+                plain = drl__norm_group(a, g, a->weight, shift);
             drl__norm_fill(a, g, gain, (float)(-s * s * s * with_x / count));
             drl__norm_fill(a, g, shift, (float)(-s * plain / count));
             drl__norm_fill(a, g, dy_gain, m[2 * g + 1]);
@@ -6593,7 +6709,8 @@ static void drl__group_norm(const drl__op_call *c, const drl_tensor *y, float *s
     drl__split(c->ctx, (size_t)c->a.n, drl__row_grain(a.rows * a.c), fn, &a);
 }
 
-static void drl__group_norm_forward(const drl__op_call *c) { drl__group_norm(c, &c->y, NULL, drl__group_norm_span); }
+static void drl__group_norm_forward(const drl__op_call *c)
+{ drl__group_norm(c, &c->y, NULL, drl__group_norm_span); }
 
 static void drl__group_norm_input_grad(const drl__op_call *c, int operand)
 {
@@ -6601,11 +6718,13 @@ static void drl__group_norm_input_grad(const drl__op_call *c, int operand)
     drl__group_norm(c, &c->dx, NULL, drl__group_norm_dx_span);
 }
 
-static void drl__group_norm_param_sums(const drl__op_call *c) { drl__group_norm(c, &c->y, c->sums, drl__group_norm_dw_span); }
+static void drl__group_norm_param_sums(const drl__op_call *c)
+{ drl__group_norm(c, &c->y, c->sums, drl__group_norm_dw_span); }
 
 static const drl__op_info drl__op_group_norm = {
     "drl_net_group_norm", DRL__A_FOR_DA | DRL__A_FOR_PARAMS | DRL__Y_OVER_A | DRL__DA_OVER_DY,
-    drl__group_norm_shape, drl__group_norm_forward, drl__group_norm_input_grad, drl__group_norm_param_sums, NULL
+    drl__group_norm_shape, drl__group_norm_forward, drl__group_norm_input_grad, drl__group_norm_param_sums,
+        NULL
 };
 
 DRL__CALL(drl_value, drl_net_group_norm,
@@ -6621,19 +6740,24 @@ DRL__CALL(drl_value, drl_net_group_norm,
 
 /* -- attention with one head, every pixel of an image to every other --
  *     y_i = sum over j of p_ij v_j,  p_ij = softmax over j of (q_i' k_j / sqrt(C))
- * The operand (N,H,W,3C) holds q, then k, then v of each pixel; y is (N,H,W,C). The gradient computes p again. */
+ * The operand (N,H,W,3C) holds q, then k, then v of each pixel; y is (N,H,W,C). The gradient computes p
+ * again. */
 
-static size_t drl__attention_each(size_t tokens, size_t c) { return DRL__ROUND16(2 * tokens * (c + DRL__QUERIES)); }
+static size_t drl__attention_each(size_t tokens, size_t c)
+{ return DRL__ROUND16(2 * tokens * (c + DRL__QUERIES)); }
 
 static drl_status drl__attention_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     size_t tokens = 0, floats = 0, all = 0;
     if (s->a.c % 3 || (int64_t)s->a.h * s->a.w > 65536)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels of the result are needed, and at most 65536 pixels",
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_attention: %d x %d x %d; three times the channels "
+                         "of the result are needed, and at most 65536 pixels",
                          s->a.h, s->a.w, s->a.c);
     tokens = (size_t)s->a.h * (size_t)s->a.w;
-    if (!drl__mul_fits(2 * tokens, (size_t)(s->a.c / 3) + DRL__QUERIES, &floats) || floats > DRL__FLOATS_MAX ||
-        !drl__mul_fits(DRL__ROUND16(floats), (size_t)net->ctx->threads, &all)) all = floats = SIZE_MAX;      /* it does not fit */
+    if (!drl__mul_fits(2 * tokens, (size_t)(s->a.c / 3) + DRL__QUERIES, &floats) ||
+        floats > DRL__FLOATS_MAX ||
+        !drl__mul_fits(DRL__ROUND16(floats), (size_t)net->ctx->threads,
+                       &all)) all = floats = SIZE_MAX;      /* it does not fit */
     drl__work_for(net, floats, all);
     return drl__op_sides(op, s->a.h, s->a.w, s->a.c / 3);
 }
@@ -6655,7 +6779,8 @@ static void drl__attention_forward(const drl__op_call *c)
 {
     drl__attention_args a = drl__attention_args_of(c);
     a.y = c->y.data;
-    drl__split(c->ctx, (size_t)c->y.n * ((a.tokens + DRL__QUERIES - 1) / DRL__QUERIES), 1 + DRL__GRAIN / DRL__QUERIES / a.tokens / a.c,
+    drl__split(c->ctx, (size_t)c->y.n * ((a.tokens + DRL__QUERIES - 1) / DRL__QUERIES), 1 +
+               DRL__GRAIN / DRL__QUERIES / a.tokens / a.c,
                c->ctx->kernels->attention, &a);
 }
 
@@ -6666,29 +6791,34 @@ static void drl__attention_input_grad(const drl__op_call *c, int operand)
     a.dy = c->dy.data;
     a.y = c->dx.data;
     a.accumulate = c->accumulate;
-    drl__split(c->ctx, (size_t)c->dy.n, 1 + DRL__GRAIN / a.tokens / a.tokens / a.c, c->ctx->kernels->attention_grad, &a);
+    drl__split(c->ctx, (size_t)c->dy.n, 1 + DRL__GRAIN / a.tokens / a.tokens / a.c,
+               c->ctx->kernels->attention_grad, &a);
 }
 
 static const drl__op_info drl__op_attention = {
-    "drl_net_attention", DRL__A_FOR_DA, drl__attention_shape, drl__attention_forward, drl__attention_input_grad, NULL, NULL
+    "drl_net_attention", DRL__A_FOR_DA, drl__attention_shape, drl__attention_forward,
+    drl__attention_input_grad, NULL, NULL
 };
 
 DRL__CALL(drl_value, drl_net_attention, (drl_net *net, drl_value qkv), (net, qkv))
 { return drl__net_op(net, &drl__op_attention, &qkv, NULL, drl__no_settings()); }
 
 /* -- dropout: y = x * mask / (1 - p); dx = dy * mask / (1 - p) --
- * Each element is zero with probability p, to a multiple of 2^-16. The mask, one bit per element, is a function of (seed,
- * stream, operator, image, element) alone. Outside of training, or without random numbers, y = x. */
+ * Each element is zero with probability p, to a multiple of 2^-16. The mask, one bit per element, is a
+ * function of (seed, stream, operator, image, element) alone. Outside of training, or without random
+ * numbers, y = x. */
 
 static drl_status drl__dropout_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (!(s->scale >= 0 && s->scale < 1)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is %g, not in [0, 1)", (double)s->scale);
+    if (!(s->scale >= 0 && s->scale < 1)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_dropout: p is "
+                                                           "%g, not in [0, 1)", (double)s->scale);
     op->scale = s->scale;
     drl__op_extra(op, s->a.h, s->a.w, s->a.c, 1);
     return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
-static uint32_t drl__dropout_share(float p) { return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
+static uint32_t drl__dropout_share(float p)
+{ return (uint32_t)drl__min((int)((double)p * 65536 + 0.5), 65535); }
 
 /* y (+)= x * mask / (1 - p), or x */
 static void drl__dropout_apply(const drl__op_call *c, const drl_tensor *x, const drl_tensor *y)
@@ -6747,14 +6877,16 @@ DRL__CALL(drl_value, drl_net_dropout, (drl_net *net, drl_value x, float p), (net
 
 static drl_status drl__spatial_sum_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (!(s->scale - s->scale == 0)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the scale is %g", (double)s->scale);
+    if (!(s->scale - s->scale == 0)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the "
+                                                      "scale is %g", (double)s->scale);
     op->scale = s->scale;
     return drl__op_sides(op, 1, 1, s->a.c);
 }
 
 static void drl__spatial_sum_forward(const drl__op_call *c)
 {
-    drl__columns(c->ctx, c->a.data, NULL, NULL, (size_t)c->a.n, (size_t)c->a.h * (size_t)c->a.w, (size_t)c->a.c, c->op->scale, c->y.data, 0);
+    drl__columns(c->ctx, c->a.data, NULL, NULL, (size_t)c->a.n, (size_t)c->a.h * (size_t)c->a.w,
+                 (size_t)c->a.c, c->op->scale, c->y.data, 0);
 }
 
 static void drl__spatial_sum_input_grad(const drl__op_call *c, int operand)
@@ -6769,7 +6901,8 @@ static void drl__spatial_sum_input_grad(const drl__op_call *c, int operand)
 }
 
 static const drl__op_info drl__op_spatial_sum = {
-    "drl_net_spatial_sum", 0, drl__spatial_sum_shape, drl__spatial_sum_forward, drl__spatial_sum_input_grad, NULL, NULL
+    "drl_net_spatial_sum", 0, drl__spatial_sum_shape, drl__spatial_sum_forward, drl__spatial_sum_input_grad,
+    NULL, NULL
 };
 
 DRL__CALL(drl_value, drl_net_spatial_sum, (drl_net *net, drl_value x, float scale), (net, x, scale))
@@ -6784,14 +6917,16 @@ DRL__CALL(drl_value, drl_net_spatial_sum, (drl_net *net, drl_value x, float scal
 static drl_status drl__dot_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if (s->a.h != 1 || s->a.w != 1 || s->b.h != 1 || s->b.w != 1 || s->a.c != s->b.c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w, s->a.c, s->b.h, s->b.w, s->b.c);
+        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w,
+                         s->a.c, s->b.h, s->b.w, s->b.c);
     return drl__op_sides(op, 1, 1, 1);
 }
 
 static void drl__dot_forward(const drl__op_call *c)
 {
     size_t i, channels = (size_t)c->a.c;
-    for (i = 0; i < (size_t)c->a.n; ++i) c->y.data[i] = drl__dot16(c->ctx, c->a.data + i * channels, c->b.data + i * channels, channels);
+    for (i = 0; i < (size_t)c->a.n; ++i) c->y.data[i] = drl__dot16(c->ctx, c->a.data + i * channels,
+        c->b.data + i * channels, channels);
 }
 
 static void drl__dot_input_grad(const drl__op_call *c, int operand)
@@ -6806,18 +6941,21 @@ static void drl__dot_input_grad(const drl__op_call *c, int operand)
 }
 
 static const drl__op_info drl__op_dot = {
-    "drl_net_dot", DRL__B_FOR_DA | DRL__A_FOR_DB, drl__dot_shape, drl__dot_forward, drl__dot_input_grad, NULL, NULL
+    "drl_net_dot", DRL__B_FOR_DA | DRL__A_FOR_DB, drl__dot_shape, drl__dot_forward, drl__dot_input_grad, NULL,
+    NULL
 };
 
 DRL__CALL(drl_value, drl_net_dot, (drl_net *net, drl_value a, drl_value b), (net, a, b))
 { return drl__net_op(net, &drl__op_dot, &a, &b, drl__no_settings()); }
 
 /* -----------------------------------------------------------------------------------------------------------
- * [net.plan] - a mode is compiled to a program: a list of instructions on numbered buffers. A buffer lives from the first
- * instruction that names it to the last; buffers whose lives do not meet may lie in the same place of one arena.
+ * [net.plan] - a mode is compiled to a program: a list of instructions on numbered buffers. A buffer lives
+ * from the first instruction that names it to the last; buffers whose lives do not meet may lie in the
+ * same place of one arena.
  *
- * An example: a residual block, out = sum over pixels of (v + conv_b(act(v))) with v = conv_a(images), leaky ReLU, for one
- * image of 8x8 with 4 channels, in mode DRL_NET_INPUT_GRAD. The columns are buffers; w: written, r: read, |: alive.
+ * An example: a residual block, out = sum over pixels of (v + conv_b(act(v))) with v = conv_a(images),
+ * leaky ReLU, for one image of 8x8 with 4 channels, in mode DRL_NET_INPUT_GRAD. The columns are buffers;
+ * w: written, r: read, |: alive.
  *
  *                                         2    3    4    5    6    7    8    9
  *     0  RUN  conv a  images -> 2         w
@@ -6831,12 +6969,13 @@ DRL__CALL(drl_value, drl_net_dot, (drl_net *net, drl_value a, drl_value b), (net
  *     7  DX   act     9, signs 4 -> += 8            r                   rw   r
  *     8  DX   conv a  8 -> gradient by images                           r
  *     bytes                               1024 1024 64   1024 64   64   1024 1024
- *     offset in the arena                 0    1024 3072 2048 1024 1088 0    1024      the arena has 3136 bytes
+ *     offset in the arena                 0    1024 3072 2048 1024 1088 0    1024      together 3136
  *
- * Four rules can be seen. add writes over its operand 2, which nobody reads afterwards (DRL__Y_OVER_A). The backward pass
- * of a leaky ReLU reads signs, one bit per number, so that 3 can end at 2. The gradient by a sum's operands is the gradient
- * by its result: both share 8, add has no DX (DRL__DA_IS_DY), and drl__gradient_pass counts the two owners. When act adds to
- * 8, conv b has used up its share, so no copy is needed (drl__gradient_slot). tests/test_net.c holds this program fast.
+ * Four rules can be seen. add writes over its operand 2, which nobody reads afterwards (DRL__Y_OVER_A).
+ * The backward pass of a leaky ReLU reads signs, one bit per number, so that 3 can end at 2. The gradient
+ * by a sum's operands is the gradient by its result: both share 8, add has no DX (DRL__DA_IS_DY), and
+ * drl__gradient_pass counts the two owners. When act adds to 8, conv b has used up its share, so no copy
+ * is needed (drl__gradient_slot). tests/test_net.c holds this program fast.
  * -------------------------------------------------------------------------------------------------------- */
 
 /* A buffer for h x w x c numbers of each image, of 1, 8 or 32 bits. */
@@ -6882,16 +7021,17 @@ static int drl__needs_extra(const drl__op *op, drl_net_mode mode)
     return op->extra_bits && (op->flags & DRL__ONLY_IN_TRAINING ? mode == DRL_NET_PARAM_GRAD : drl__wants_gradient(op, mode));
 }
 
-/* Parameters of an operator that have an entry per channel: how many there are, and the number of the first. */
+/* Parameters of an operator that have an entry per channel: how many there are, and the number of the
+ * first. */
 static int drl__op_vectors(const drl__op *op, int *first)
 {
     *first = op->info->param_grad ? op->bias : op->weight;     /* a matrix of weights is no such parameter */
     return *first < 0 ? 0 : *first == op->weight && op->bias >= 0 ? 2 : 1;
 }
 
-/* Three ways to find the buffer of a gradient. drl__gradient_slot: the buffer where the gradient by value v is to be written,
- * or added to what another reader of v has left there (*accumulate). If that buffer is also another value's gradient, as
- * both operands of a sum have the same one, it is copied first. */
+/* Three ways to find the buffer of a gradient. drl__gradient_slot: the buffer where the gradient by value
+ * v is to be written, or added to what another reader of v has left there (*accumulate). If that buffer is
+ * also another value's gradient, as both operands of a sum have the same one, it is copied first. */
 static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumulate)
 {
     drl__op *op = &net->op[v];
@@ -6908,12 +7048,13 @@ static int drl__gradient_slot(drl_net *net, drl__program *p, int v, int *accumul
     return fresh;
 }
 
-/* drl__gradient_reuse: for operand a of operator i, which is the last to read the gradient by its result: its buffer, if nobody
- * shares it and the row allows that. */
+/* drl__gradient_reuse: for operand a of operator i, which is the last to read the gradient by its result:
+ * its buffer, if nobody shares it and the row allows that. */
 static int drl__gradient_reuse(drl_net *net, drl__program *p, int i, int *accumulate)
 {
     drl__op *op = &net->op[i], *a = &net->op[op->a];
-    if (!(op->flags & DRL__DA_OVER_DY) || a->gradient >= 0 || a->info == &drl__op_input || p->buffer[op->gradient].owners != 1)
+    if (!(op->flags & DRL__DA_OVER_DY) || a->gradient >= 0 || a->info == &drl__op_input ||
+        p->buffer[op->gradient].owners != 1)
         return drl__gradient_slot(net, p, op->a, accumulate);
     a->gradient = op->gradient;
     ++p->buffer[op->gradient].owners;
@@ -6921,7 +7062,8 @@ static int drl__gradient_reuse(drl_net *net, drl__program *p, int i, int *accumu
     return op->gradient;
 }
 
-/* drl__gradient_pass: the gradient by value v is g itself. If v has none yet, it shares the buffer; else g is added. */
+/* drl__gradient_pass: the gradient by value v is g itself. If v has none yet, it shares the buffer; else g
+ * is added. */
 static void drl__gradient_pass(drl_net *net, drl__program *p, int v, int g, drl_net_mode mode)
 {
     drl__op *op = &net->op[v];
@@ -6966,7 +7108,8 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
         if (drl__result_over(op, DRL__Y_OVER_A, a)) op->value = a->value;
         else if (drl__result_over(op, DRL__Y_OVER_B, b)) op->value = b->value;
         else op->value = drl__buffer_new(p, op->h, op->w, op->c, 32);
-        if (drl__needs_extra(op, mode)) op->extra = drl__buffer_new(p, op->extra_h, op->extra_w, op->extra_c, op->extra_bits);
+        if (drl__needs_extra(op, mode)) op->extra = drl__buffer_new(p, op->extra_h, op->extra_w, op->extra_c,
+            op->extra_bits);
         drl__emit(p, DRL__RUN, i, a ? a->value : -1, b ? b->value : -1, -1, op->extra, op->value);
     }
     p->forward_count = p->instr_count;
@@ -6978,7 +7121,8 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
 static void drl__compile_params(drl_net *net, drl__program *p, int i)
 {
     drl__op *op = &net->op[i];
-    int first, vectors = drl__op_vectors(op, &first), a = op->flags & DRL__A_FOR_PARAMS ? net->op[op->a].value : -1;
+    int first, vectors = drl__op_vectors(op, &first),
+        a = op->flags & DRL__A_FOR_PARAMS ? net->op[op->a].value : -1;
     if (op->info->param_grad) drl__emit(p, DRL__DW, i, a, -1, op->gradient, -1, -1);
     if (!vectors) return;
     op->sums = drl__buffer_new(p, 1, vectors, op->c, 32);
@@ -7015,7 +7159,8 @@ static void drl__compile_backward(drl_net *net, drl__program *p, drl_net_mode mo
         int b_first = (op->flags & (DRL__DA_OVER_DY | DRL__DA_IS_DY)) && !(op->flags & DRL__DB_IS_DY);
         if (op->gradient < 0) continue;
         if (mode == DRL_NET_PARAM_GRAD && op->weight >= 0) drl__compile_params(net, p, i);
-        drl__compile_operand(net, p, i, b_first, mode);         /* an operand that takes dy's buffer comes last */
+        /* an operand that takes dy's buffer comes last */
+        drl__compile_operand(net, p, i, b_first, mode);
         drl__compile_operand(net, p, i, !b_first, mode);
         --p->buffer[op->gradient].owners;                       /* this operator's gradient is used up */
     }
@@ -7036,8 +7181,8 @@ static int drl__is_relu(const drl__op *op)
     return op->info == &drl__op_act && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU);
 }
 
-/* Makes instruction `in` part of the convolution `conv` before it, if drl__fused has a place for it: act(gain * (conv + shift) + add), where
- * each may be left out, but what is there comes in this order. */
+/* Makes instruction `in` part of the convolution `conv` before it, if drl__fused has a place for it:
+ * act(gain * (conv + shift) + add), where each may be left out, but what is there comes in this order. */
 static int drl__fuse_forward(const drl_net *net, const drl__instr *in, drl__instr *conv)
 {
     const drl__op *op = &net->op[in->op];
@@ -7045,7 +7190,8 @@ static int drl__fuse_forward(const drl_net *net, const drl__instr *in, drl__inst
     if (conv->code != DRL__RUN || !net->op[conv->op].conv.winograd || in->y == conv->a) return 0;
     if ((op->a != conv->value && op->b != conv->value) || !drl__has_one_reader(net, conv->value)) return 0;
     if (conv->act >= 0) return 0;
-    if (op->info == &drl__op_shift && op->a == conv->value && conv->shift < 0 && conv->gain < 0 && conv->add < 0) conv->shift = other;
+    if (op->info == &drl__op_shift && op->a == conv->value && conv->shift < 0 && conv->gain < 0 &&
+        conv->add < 0) conv->shift = other;
     else if (op->info == &drl__op_gain && conv->gain < 0 && conv->add < 0) conv->gain = in->op;
     else if (op->info == &drl__op_add && op->a != op->b && conv->add < 0) conv->add = other;
     else if (drl__is_relu(op) && op->c % DRL__LANES == 0) { conv->act = in->op; conv->extra = in->extra; }
@@ -7055,8 +7201,8 @@ static int drl__fuse_forward(const drl_net *net, const drl__instr *in, drl__inst
     return 1;
 }
 
-/* In the backward pass a convolution takes in the gradient of a gain that comes right before it, or that of a ReLU right after it;
- * returns the fused instruction in `in`. */
+/* In the backward pass a convolution takes in the gradient of a gain that comes right before it, or that
+ * of a ReLU right after it; returns the fused instruction in `in`. */
 static int drl__fuse_backward(const drl_net *net, drl__instr *in, const drl__instr *before)
 {
     const drl__op *op = &net->op[in->op], *past = &net->op[before->op];
@@ -7067,7 +7213,8 @@ static int drl__fuse_backward(const drl_net *net, drl__instr *in, const drl__ins
         in->gain = before->op;
         return 1;
     }
-    if (past->conv.winograd && drl__is_relu(op) && past->a == in->op && drl__has_one_reader(net, in->op) && op->c % DRL__LANES == 0 &&
+    if (past->conv.winograd && drl__is_relu(op) && past->a == in->op && drl__has_one_reader(net, in->op) &&
+        op->c % DRL__LANES == 0 &&
         in->y != before->dy) {
         conv = *before;
         conv.y = in->y;
@@ -7080,9 +7227,10 @@ static int drl__fuse_backward(const drl_net *net, drl__instr *in, const drl__ins
     return 0;
 }
 
-/* Operators that follow a Winograd convolution become part of it: values then need not pass through memory between them. The
- * convolution moves down to the place of the last one. It may pass an instruction only if that does not write what the
- * convolution reads. Not in the training program, whose parameter gradients read the values in between. */
+/* Operators that follow a Winograd convolution become part of it: values then need not pass through memory
+ * between them. The convolution moves down to the place of the last one. It may pass an instruction only
+ * if that does not write what the convolution reads. Not in the training program, whose parameter
+ * gradients read the values in between. */
 static void drl__fuse(const drl_net *net, drl__program *p)
 {
     int n = 0, i, j, k, forward = p->forward_count;
@@ -7094,7 +7242,8 @@ static void drl__fuse(const drl_net *net, drl__program *p)
                 drl__instr conv = p->instr[j];
                 int clear = 1;
                 if (!drl__fuse_forward(net, &in, &conv)) continue;
-                for (k = j + 1; k < n; ++k) if (p->instr[k].y == conv.a || p->instr[k].extra == conv.a) clear = 0;
+                for (k = j + 1; k < n; ++k) if (p->instr[k].y == conv.a || p->instr[k].extra == conv.a)
+                    clear = 0;
                 if (!clear) continue;
                 for (k = j; k + 1 < n; ++k) p->instr[k] = p->instr[k + 1];
                 --n;
@@ -7117,14 +7266,16 @@ static void drl__use(drl__program *p, int buffer, int when)
     b->last = when;
 }
 
-/* When each buffer is used first and last. In the training program, instructions between two that look at the whole batch count as
- * simultaneous: threads take different images through them, and are not at the same instruction. */
+/* When each buffer is used first and last. In the training program, instructions between two that look at
+ * the whole batch count as simultaneous: threads take different images through them, and are not at the
+ * same instruction. */
 static void drl__lifetimes(drl__program *p, drl_net_mode mode)
 {
     int i, from = 0, to;
     for (i = 0; i <= p->instr_count; ++i) {
         const drl__instr *in = &p->instr[i];
-        if (i == p->forward_count) {                            /* the result stays readable until the gradient by it arrives */
+        /* the result stays readable until the gradient by it arrives */
+        if (i == p->forward_count) {
             drl__use(p, p->out, i);
             drl__use(p, p->dout, i);
         }
@@ -7138,23 +7289,27 @@ static void drl__lifetimes(drl__program *p, drl_net_mode mode)
         drl__use(p, in->y, i);
     }
     for (; mode == DRL_NET_PARAM_GRAD && from < p->instr_count; from = to) {
-        for (to = from + 1; to < p->instr_count && to != p->forward_count && !drl__whole_batch(&p->instr[to]) && !drl__whole_batch(&p->instr[from]); ++to) {}
+        for (to = from + 1; to < p->instr_count && to != p->forward_count &&
+             !drl__whole_batch(&p->instr[to]) && !drl__whole_batch(&p->instr[from]); ++to) {}
         for (i = 2; i < p->buffer_count; ++i) {
             drl__buffer *b = &p->buffer[i];
-            if (b->first > from && b->first < to) b->first = from;     /* in use beside all that ends in this stretch */
+            /* in use beside all that ends in this stretch */
+            if (b->first > from && b->first < to) b->first = from;
         }
     }
 }
 
-/* Places buffers, largest first, at the lowest offset that is free during their whole life. order: scratch [buffer_count]. An arena that no
- * block can hold has SIZE_MAX bytes; no sum wraps before that is seen, since what is placed ends within PTRDIFF_MAX. */
+/* Places buffers, largest first, at the lowest offset that is free during their whole life. order: scratch
+ * [buffer_count]. An arena that no block can hold has SIZE_MAX bytes; no sum wraps before that is seen,
+ * since what is placed ends within PTRDIFF_MAX. */
 static void drl__place(drl__program *p, int *order)
 {
     int i, j, k, n = 0;
     p->arena = 0;
     for (i = 2; i < p->buffer_count; ++i) {
         if (p->buffer[i].first < 0) continue;
-        for (j = n++; j > 0 && p->buffer[order[j - 1]].bytes < p->buffer[i].bytes; --j) order[j] = order[j - 1];
+        for (j = n++; j > 0 && p->buffer[order[j - 1]].bytes < p->buffer[i].bytes; --j)
+            order[j] = order[j - 1];
         order[j] = i;
     }
     for (i = 0; i < n; ++i) {
@@ -7168,11 +7323,13 @@ static void drl__place(drl__program *p, int *order)
         if (p->arena > (size_t)PTRDIFF_MAX) { p->arena = SIZE_MAX; return; }
         continue;
 #endif
-        while (moved) {                                         /* slide past every placed neighbour in time that overlaps in space */
+        /* slide past every placed neighbour in time that overlaps in space */
+        while (moved) {
             moved = 0;
             for (k = 0; k < i; ++k) {
                 const drl__buffer *o = &p->buffer[order[k]];
-                if (o->last < b->first || b->last < o->first || o->offset >= b->offset + b->bytes || b->offset >= o->offset + o->bytes) continue;
+                if (o->last < b->first || b->last < o->first || o->offset >= b->offset + b->bytes ||
+                    b->offset >= o->offset + o->bytes) continue;
                 b->offset = o->offset + o->bytes;
                 moved = 1;
             }
@@ -7182,8 +7339,9 @@ static void drl__place(drl__program *p, int *order)
     }
 }
 
-/* Images that one thread takes through the net together. Their largest activations should stay in the second-level cache; but all weights
- * are read once for every slice, so slices are longer where there are many. Results do not depend on it. */
+/* Images that one thread takes through the net together. Their largest activations should stay in the
+ * second-level cache; but all weights are read once for every slice, so slices are longer where there are
+ * many. Results do not depend on it. */
 #define DRL__SLICE_BYTES   (640u << 10)
 #define DRL__SLICE_WEIGHTS (256u << 10)         /* weights that one more image a slice pays for */
 
@@ -7199,14 +7357,16 @@ static int drl__net_slice(const drl_net *net)
     return n < (size_t)net->desc.batch ? (int)n : net->desc.batch;
 }
 
-/* Bytes of the arenas: for slices, every thread has buffers and scratch of its own. A program that runs alone has its scratch, for all
- * threads, behind its buffers: the one of training, and a slice that is the whole batch. */
+/* Bytes of the arenas: for slices, every thread has buffers and scratch of its own. A program that runs
+ * alone has its scratch, for all threads, behind its buffers: the one of training, and a slice that is the
+ * whole batch. */
 static size_t drl__net_arenas(drl_net *net)
 {
     size_t total = 0, alone = 0, trained = 0, work;
     int mode;
     for (mode = 0; mode < DRL_NET_PARAM_GRAD; ++mode)
-        if (net->program[mode].ready && net->program[mode].arena > net->sliced_bytes) net->sliced_bytes = net->program[mode].arena;
+        if (net->program[mode].ready && net->program[mode].arena > net->sliced_bytes)
+            net->sliced_bytes = net->program[mode].arena;
     drl__carve(&net->arena_step, net->sliced_bytes, 1);
     drl__carve(&net->arena_step, net->work_one, sizeof(float));
     if (!drl__mul_fits(net->arena_step, (size_t)net->ctx->threads, &total)) return SIZE_MAX;
@@ -7221,12 +7381,14 @@ static size_t drl__net_arenas(drl_net *net)
     return trained > total ? trained : total;
 }
 
-/* Bounds on a program's tables, by mode: a value, its bits, a gradient, a copy of it and sums for each operator; forward, two gradients by
- * operands with a copy before each, and three by parameters. */
+/* Bounds on a program's tables, by mode: a value, its bits, a gradient, a copy of it and sums for each
+ * operator; forward, two gradients by operands with a copy before each, and three by parameters. */
 static const size_t drl__buffers_per_op[3] = { 2, 4, 5 }, drl__instrs_per_op[3] = { 1, 5, 8 };
 
-/* Builds and plans; the table block is returned in *tables (its first bytes are the net), with all sizes known. */
-static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **tables)
+/* Builds and plans; the table block is returned in *tables (its first bytes are the net), with all sizes
+ * known. */
+static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc,
+    drl_net **tables)
 {
     drl_net count, *net;
     size_t total, at_op, at_param, at_vector, at_init, at_names, at_instr[3], at_buffer[3], at_order;
@@ -7236,12 +7398,15 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     if (desc) count.desc = *desc;
     if (!count.desc.batch) count.desc.batch = 16;
     if (!count.desc.modes) count.desc.modes = 1 << DRL_NET_FORWARD;
-    if (count.desc.batch < 1 || count.desc.batch > DRL__SIDE_MAX || count.desc.modes < 1 || count.desc.modes > 7)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; a batch of 1 to %d and modes of 1 to 7 are possible", count.desc.batch, count.desc.modes, DRL__SIDE_MAX);
+    if (count.desc.batch < 1 || count.desc.batch > DRL__SIDE_MAX || count.desc.modes < 1 ||
+        count.desc.modes > 7)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; a batch of 1 to %d and modes of "
+                         "1 to 7 are possible", count.desc.batch, count.desc.modes, DRL__SIDE_MAX);
     count.ctx = ctx;
     build(&count, user);
     if (count.status == DRL_OK && count.op_count < 2)
-        count.status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function has made %d operators; at least an input and one more are needed", count.op_count);
+        count.status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function has made %d operators; "
+                                 "at least an input and one more are needed", count.op_count);
     if (count.status != DRL_OK) return count.status;
 
     total = 0;
@@ -7251,14 +7416,16 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     at_vector = drl__carve(&total, (size_t)count.vector_count, sizeof(drl_param));
     at_init = drl__carve(&total, (size_t)count.param_count, sizeof(float));
     at_names = drl__carve(&total, count.names_size, 1);
-    at_order = drl__carve(&total, (size_t)count.op_count * drl__buffers_per_op[DRL_NET_PARAM_GRAD] + 2, sizeof(int));
+    at_order = drl__carve(&total, (size_t)count.op_count * drl__buffers_per_op[DRL_NET_PARAM_GRAD] + 2,
+                          sizeof(int));
     for (mode = 0; mode < 3; ++mode) {
         size_t n = count.desc.modes >> mode & 1 ? (size_t)count.op_count : 0;
         at_instr[mode] = drl__carve(&total, n * drl__instrs_per_op[mode], sizeof(drl__instr));
         at_buffer[mode] = drl__carve(&total, n * drl__buffers_per_op[mode] + 2, sizeof(drl__buffer));
     }
     block = total == SIZE_MAX ? NULL : (unsigned char *)drl__alloc(ctx, total);
-    if (!block) return drl__fail(ctx, DRL_E_MEMORY, "drl_net: %d operators do not fit the memory", count.op_count);
+    if (!block) return drl__fail(ctx, DRL_E_MEMORY, "drl_net: %d operators do not fit the memory",
+                                 count.op_count);
     memset(block, 0, total);
     net = (drl_net *)(void *)block;
     net->ctx = ctx;
@@ -7271,15 +7438,23 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     net->counted = &count;
     build(net, user);
     net->counted = NULL;
-    if (net->status == DRL_OK && (net->op_count != count.op_count || net->vector_count != count.vector_count || net->param_count != count.param_count || net->names_size != count.names_size))
-        net->status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then %d; it must repeat itself", count.op_count, net->op_count);
+    if (net->status == DRL_OK && (net->op_count != count.op_count ||
+                                  net->vector_count != count.vector_count ||
+                                  net->param_count != count.param_count ||
+                                  net->names_size != count.names_size))
+        net->status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then "
+                                "%d; it must repeat itself", count.op_count, net->op_count);
     for (i = 0; i < net->op_count && net->status == DRL_OK; ++i) {
         const drl__op *op = &net->op[i];
         size_t bytes = sizeof(float);
-        if (!drl__mul_fits(bytes, (size_t)op->h, &bytes) || !drl__mul_fits(bytes, (size_t)op->w, &bytes) || !drl__mul_fits(bytes, (size_t)op->c, &bytes) ||
-            !drl__mul_fits(bytes, (size_t)net->desc.batch, &bytes) || bytes > (size_t)PTRDIFF_MAX - DRL__ALIGN)
-            net->status = drl__fail(ctx, DRL_E_SHAPE, "drl_net: %d images of %d x %d x %d do not fit one block of this machine's memory, %z bytes; "
-                                    "a smaller batch takes less", net->desc.batch, op->h, op->w, op->c, (size_t)PTRDIFF_MAX);
+        if (!drl__mul_fits(bytes, (size_t)op->h, &bytes) || !drl__mul_fits(bytes, (size_t)op->w, &bytes) ||
+            !drl__mul_fits(bytes, (size_t)op->c, &bytes) ||
+            !drl__mul_fits(bytes, (size_t)net->desc.batch, &bytes) ||
+            bytes > (size_t)PTRDIFF_MAX - DRL__ALIGN)
+            net->status = drl__fail(ctx, DRL_E_SHAPE, "drl_net: %d images of %d x %d x %d do not fit one "
+                                    "block of this machine's memory, %z bytes; "
+                                    "a smaller batch takes less", net->desc.batch, op->h, op->w, op->c,
+                                    (size_t)PTRDIFF_MAX);
     }
     if (net->status != DRL_OK) {
         drl_status status = net->status;
@@ -7296,7 +7471,8 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
         p->slice = mode == DRL_NET_PARAM_GRAD ? net->desc.batch : drl__net_slice(net);
         drl__compile_forward(net, p, (drl_net_mode)mode);
         if (mode != DRL_NET_FORWARD) drl__compile_backward(net, p, (drl_net_mode)mode);
-        DRL_ASSERT((size_t)p->instr_count <= (size_t)net->op_count * drl__instrs_per_op[mode] && (size_t)p->buffer_count <= (size_t)net->op_count * drl__buffers_per_op[mode] + 2);
+        DRL_ASSERT((size_t)p->instr_count <= (size_t)net->op_count * drl__instrs_per_op[mode] &&
+                   (size_t)p->buffer_count <= (size_t)net->op_count * drl__buffers_per_op[mode] + 2);
         if (mode != DRL_NET_PARAM_GRAD) drl__fuse(net, p);
         drl__lifetimes(p, (drl_net_mode)mode);
         drl__place(p, (int *)(void *)(block + at_order));
@@ -7316,8 +7492,10 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
 
 static drl_status drl__net_too_large(const drl_net *net)
 {
-    return drl__fail(net->ctx, DRL_E_MEMORY, "drl_net: %z weights and the buffers of %d operators at a batch of %d do not fit one block of this machine's memory, "
-                     "%z bytes; a smaller batch takes less", net->params_size, net->op_count, net->desc.batch, (size_t)PTRDIFF_MAX);
+    return drl__fail(net->ctx, DRL_E_MEMORY, "drl_net: %z weights and the buffers of %d operators at a "
+                     "batch of %d do not fit one block of this machine's memory, "
+                     "%z bytes; a smaller batch takes less", net->params_size, net->op_count, net->desc.batch,
+                     (size_t)PTRDIFF_MAX);
 }
 
 DRL__CALL(drl_status, drl_net_size,
@@ -7326,7 +7504,8 @@ DRL__CALL(drl_status, drl_net_size,
 {
     drl_net *net = NULL;
     drl_status status;
-    if (!ctx || !build || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_size: a context, a build function and a place for the result are needed");
+    if (!ctx || !build || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_size: a context, a build "
+                                                   "function and a place for the result are needed");
     status = drl__net_plan(ctx, build, user, desc, &net);
     if (status != DRL_OK) return status;
     if (net->block_bytes == SIZE_MAX) status = drl__net_too_large(net);
@@ -7344,19 +7523,22 @@ DRL__CALL(drl_status, drl_net_create,
     unsigned char *block;
     size_t total = 0;
     int i;
-    if (!ctx || !build || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_create: a context, a build function and a place for the result are needed");
+    if (!ctx || !build || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_create: a context, a build "
+                                                 "function and a place for the result are needed");
     status = drl__net_plan(ctx, build, user, desc, &net);
     if (status != DRL_OK) return status;
     block = net->block_bytes == SIZE_MAX ? NULL : (unsigned char *)drl__alloc(ctx, net->block_bytes);
     if (!block) {
-        status = net->block_bytes == SIZE_MAX ? drl__net_too_large(net) : DRL_E_MEMORY;     /* then drl__alloc has said why */
+        /* then drl__alloc has said why */
+        status = net->block_bytes == SIZE_MAX ? drl__net_too_large(net) : DRL_E_MEMORY;
         drl__free(ctx, net);
         return status;
     }
     memset(block, 0, net->block_bytes);
     net->block = block;
     net->params = (float *)(void *)(block + drl__carve(&total, net->params_size, sizeof(float)));
-    if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) net->grads = (float *)(void *)(block + drl__carve(&total, net->params_size, sizeof(float)));
+    if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) net->grads = (float *)(void *)(block +
+        drl__carve(&total, net->params_size, sizeof(float)));
     net->state = (float *)(void *)(block + drl__carve(&total, net->state_size, sizeof(float)));
     net->packed = (float *)(void *)(block + drl__carve(&total, net->packed_size, sizeof(float)));
     net->arena = block + total;
@@ -7383,7 +7565,8 @@ DRL_API void drl_net_destroy(drl_net *net)
  * [net.params] - first values, spectral norms, packed weights, files.
  * -------------------------------------------------------------------------------------------------------- */
 DRL_API int              drl_net_param_count(const drl_net *net) { return net ? net->param_count : 0; }
-DRL_API const drl_param *drl_net_param(const drl_net *net, int index) { return net && index >= 0 && index < net->param_count ? &net->param[index] : NULL; }
+DRL_API const drl_param *drl_net_param(const drl_net *net, int index)
+{ return net && index >= 0 && index < net->param_count ? &net->param[index] : NULL; }
 DRL_API float           *drl_net_params(drl_net *net) { return net ? net->params : NULL; }
 DRL_API float           *drl_net_grads(drl_net *net) { return net ? net->grads : NULL; }
 DRL_API size_t           drl_net_params_size(const drl_net *net) { return net ? net->params_size : 0; }
@@ -7406,9 +7589,10 @@ static void drl__net_start(drl_net *net, uint64_t seed)
     }
 }
 
-/* Weights uniform with variance init_scale / mean(fan-in, fan-out); biases uniform within 1 / sqrt(fan-in), so that the kinks of the ReLUs lie
- * in many places: with zero biases the energy is nearly linear around a flat background, and its slope overshoots before it bends. Gains
- * and norms one, biases of norms zero. */
+/* Weights uniform with variance init_scale / mean(fan-in, fan-out); biases uniform within 1 /
+ * sqrt(fan-in), so that the kinks of the ReLUs lie in many places: with zero biases the energy is nearly
+ * linear around a flat background, and its slope overshoots before it bends. Gains and norms one, biases
+ * of norms zero. */
 DRL__CALL_VOID(drl_net_init, (drl_net *net, uint64_t seed), (net, seed))
 {
     int i;
@@ -7469,13 +7653,15 @@ static void drl__prepare_job(void *arg, int job)
         w = net->params + net->param[op->weight].offset;
         if (op->spectral) {
             op->sigma = drl__net_norm(net, op, w, a->iterations);
-            if (op->keep_norm) op->sigma = drl__net_norm(net, op, w, 0);    /* files have no norm: it is u' W v of the stored vectors, to the bit */
+            /* files have no norm: it is u' W v of the stored vectors, to the bit */
+            if (op->keep_norm) op->sigma = drl__net_norm(net, op, w, 0);
             net->state[op->norm] = op->sigma;
             op->normalised = op->sigma > 0 && !(op->spectral == DRL_SPECTRAL_CAP && op->sigma < 1);
         }
         op->weight_scale = op->normalised ? 1.0f / op->sigma : 1.0f;
         drl_conv2d_pack(net->ctx, &op->conv, 0, w, op->weight_scale, net->packed + op->packed);
-        if (drl__needs_transposed(net, op)) drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale, net->packed + op->packed_transposed);
+        if (drl__needs_transposed(net, op)) drl_conv2d_pack(net->ctx, &op->conv, 1, w, op->weight_scale,
+                                                            net->packed + op->packed_transposed);
     }
 }
 
@@ -7503,15 +7689,18 @@ DRL__CALL_VOID(drl_net_spectral_grads, (drl_net *net), (net))
         int rows, cols;
         if (!op->normalised) continue;
         drl__op_shape(net, op, &rows, &cols);
-        drl__spectral_norm_grad(net->ctx, net->params + net->param[op->weight].offset, rows, cols, net->state + op->u, net->state + op->v, op->sigma,
+        drl__spectral_norm_grad(net->ctx, net->params + net->param[op->weight].offset, rows, cols,
+                                net->state + op->u, net->state + op->v, op->sigma,
                                net->grads + net->param[op->weight].offset);
     }
 }
 
-/* Tensor i of a net's file, and where it lies: first the parameters, then the vectors of the power iterations. */
+/* Tensor i of a net's file, and where it lies: first the parameters, then the vectors of the power
+ * iterations. */
 static int drl__net_tensors(const drl_net *net) { return net->param_count + net->vector_count; }
 
-static const drl_param *drl__net_tensor_param(const drl_net *net, int i) { return i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count]; }
+static const drl_param *drl__net_tensor_param(const drl_net *net, int i)
+{ return i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count]; }
 
 static float *drl__net_tensor(const drl_net *net, int i, const drl_param **param)
 {
@@ -7529,11 +7718,14 @@ static drl_status drl__net_fits(const drl_net *net, const drl_safetensors *st)
         const drl_array *a;
         p = drl__net_tensor_param(net, i);
         a = drl_safetensors_find(st, p->name);
-        if (!a) return drl__fail(net->ctx, DRL_E_FORMAT, "drl_net_load: the file has no tensor '%s'", p->name);
-        if (a->rank != p->rank) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: '%s' has %d axes, the net expects %d", p->name, a->rank, p->rank);
+        if (!a) return drl__fail(net->ctx, DRL_E_FORMAT, "drl_net_load: the file has no tensor '%s'",
+                                 p->name);
+        if (a->rank != p->rank) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: '%s' has %d axes, "
+                                                 "the net expects %d", p->name, a->rank, p->rank);
         for (k = 0; k < p->rank; ++k)
             if (a->shape[k] != (size_t)p->shape[k])
-                return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: axis %d of '%s' has %z entries, the net expects %d", k, p->name, a->shape[k], p->shape[k]);
+                return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_load: axis %d of '%s' has %z entries, the "
+                                 "net expects %d", k, p->name, a->shape[k], p->shape[k]);
     }
     return DRL_OK;
 }
@@ -7542,7 +7734,8 @@ DRL__CALL(drl_status, drl_net_load, (drl_net *net, const drl_safetensors *st), (
 {
     drl_status status;
     int i;
-    if (!net || !st) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_load: a net and an open file are needed");
+    if (!net || !st) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_load: a net and an "
+                                      "open file are needed");
     status = drl__net_fits(net, st);
     for (i = 0; i < drl__net_tensors(net) && status == DRL_OK; ++i) {
         const drl_param *p;
@@ -7570,9 +7763,11 @@ typedef struct drl__run {
 static float *drl__at(const drl__run *r, int buffer)
 {
     if (buffer < 0) return NULL;
-    if (buffer == DRL__BUFFER_X) return (float *)(uintptr_t)r->batch.x;    /* read only: no instruction writes it */
+    /* read only: no instruction writes it */
+    if (buffer == DRL__BUFFER_X) return (float *)(uintptr_t)r->batch.x;
     if (buffer == DRL__BUFFER_DX) return r->dx;
-    return (float *)(void *)(r->arena + r->p->buffer[buffer].offset + (size_t)((uint64_t)r->first * r->p->buffer[buffer].bits_each / 8));
+    return (float *)(void *)(r->arena + r->p->buffer[buffer].offset +
+                             (size_t)((uint64_t)r->first * r->p->buffer[buffer].bits_each / 8));
 }
 
 static drl_tensor drl__view(const drl__run *r, int op, int buffer)
@@ -7629,7 +7824,8 @@ static void drl__run_add_sums(const drl__run *r, const drl__instr *in)
     const drl__op *op = &net->op[in->op];
     int first, k, vectors = drl__op_vectors(op, &first);
     size_t i, c = (size_t)op->c;
-    drl__columns(net->ctx, drl__at(r, in->a), NULL, NULL, 1, (size_t)r->batch.n, (size_t)vectors * c, 1, r->work, 0);
+    drl__columns(net->ctx, drl__at(r, in->a), NULL, NULL, 1, (size_t)r->batch.n, (size_t)vectors * c, 1,
+                 r->work, 0);
     for (k = 0; k < vectors; ++k) {
         float *grad = net->grads + net->param[first + k].offset;
         for (i = 0; i < c; ++i) grad[i] += r->work[(size_t)k * c + i];
@@ -7644,7 +7840,8 @@ static void drl__arena_guard(const drl__run *r)
     for (i = 2; i < r->p->buffer_count; ++i) {
         const drl__buffer *b = &r->p->buffer[i];
         size_t used = (size_t)((b->bits_each * (uint64_t)r->batch.n + 7) / 8);
-        if (b->first >= 0) ASAN_POISON_MEMORY_REGION(r->arena + b->offset + used, b->bytes - used + DRL__ALIGN);
+        if (b->first >= 0) ASAN_POISON_MEMORY_REGION(r->arena + b->offset + used, b->bytes - used +
+                                                     DRL__ALIGN);
     }
 }
 #endif
@@ -7665,7 +7862,8 @@ static size_t drl__out_size(const drl_net *net)
     return (size_t)last->h * (size_t)last->w * (size_t)last->c;
 }
 
-static size_t drl__in_size(const drl_net *net) { return (size_t)net->op[0].h * (size_t)net->op[0].w * (size_t)net->op[0].c; }
+static size_t drl__in_size(const drl_net *net)
+{ return (size_t)net->op[0].h * (size_t)net->op[0].w * (size_t)net->op[0].c; }
 
 DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level)
 {
@@ -7711,7 +7909,8 @@ static void drl__run_instrs(const drl__run *r, int from, int to)
         switch (in->code) {
         case DRL__RUN:      info->forward(&c); break;
         case DRL__DX:       info->input_grad(&c, in->operand); break;
-        case DRL__COPY:     drl__copy(c.ctx, drl_tensor_count(&c.y), drl__at(r, in->a), drl__at(r, in->y), in->accumulate); break;
+        case DRL__COPY:     drl__copy(c.ctx, drl_tensor_count(&c.y), drl__at(r, in->a), drl__at(r, in->y),
+                                      in->accumulate); break;
         case DRL__SUMS:     info->param_sums(&c); break;
         case DRL__ADD_SUMS: drl__run_add_sums(r, in); break;
         case DRL__DW:       info->param_grad(&c); break;
@@ -7732,18 +7931,21 @@ static void drl__run_dout(const drl__run *r, const float *dout)
 }
 
 /* How many jobs share a batch; one where each operator is split instead. */
-static int drl__run_jobs(const drl_net *net, int n) { return n * 2 < net->ctx->threads ? 1 : drl__min(net->ctx->threads, n); }
+static int drl__run_jobs(const drl_net *net, int n)
+{ return n * 2 < net->ctx->threads ? 1 : drl__min(net->ctx->threads, n); }
 
 typedef struct drl__images_args {
     drl__run run;
     const float *dout;
     float *out;
-    int jobs, slice, grain;                 /* jobs begin at multiples of `grain` images and take `slice` at a time */
-    int from, to, shared;                   /* the instructions; shared: images keep their places in one arena, as in training */
+    /* jobs begin at multiples of `grain` images and take `slice` at a time */
+    int jobs, slice, grain;
+    /* the instructions; shared: images keep their places in one arena, as in training */
+    int from, to, shared;
 } drl__images_args;
 
-/* Job j takes its share of the images through instructions [from, to), a slice at a time; with an arena of its own also through the output and,
- * where a gradient is asked for, back. */
+/* Job j takes its share of the images through instructions [from, to), a slice at a time; with an arena of
+ * its own also through the output and, where a gradient is asked for, back. */
 static void drl__images_job(void *arg, int job)
 {
     drl__images_args *a = (drl__images_args *)arg;
@@ -7751,7 +7953,8 @@ static void drl__images_job(void *arg, int job)
     const drl__program *p = own.p;
     size_t out = drl__out_size(own.net), step = a->shared ? 0 : own.net->arena_step;
     int grains = (own.batch.n + a->grain - 1) / a->grain, n;
-    int first = (int)((int64_t)grains * job / a->jobs) * a->grain, end = drl__min((int)((int64_t)grains * (job + 1) / a->jobs) * a->grain, own.batch.n);
+    int first = (int)((int64_t)grains * job / a->jobs) * a->grain,
+        end = drl__min((int)((int64_t)grains * (job + 1) / a->jobs) * a->grain, own.batch.n);
     own.arena += (size_t)job * step;
     own.work += (size_t)job * (a->shared ? own.net->work_one : step / sizeof(float));
     for (; first < end; first += n) {
@@ -7771,8 +7974,9 @@ static void drl__images_job(void *arg, int job)
     }
 }
 
-/* Instructions [from, to) of the training program. Those by parameters sum over all images, and their operators are split; the stretches
- * between them are not, so that threads wait for each other less often and find in their caches what they have just written. */
+/* Instructions [from, to) of the training program. Those by parameters sum over all images, and their
+ * operators are split; the stretches between them are not, so that threads wait for each other less often
+ * and find in their caches what they have just written. */
 static void drl__run_training(const drl__run *r, int from, int to)
 {
     drl__images_args a;
@@ -7795,20 +7999,29 @@ static void drl__run_training(const drl__run *r, int from, int to)
 }
 
 /* Common to all runs: what is asked for was planned. */
-static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_mode mode, const drl_batch *batch)
+static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_mode mode,
+    const drl_batch *batch)
 {
     int i;
-    if (!net || !batch || drl__no_floats(batch->x) || drl__odd(batch->level)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed, aligned as floats are", function);
-    if (!net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net was not planned for mode %d", function, (int)mode);
-    if (batch->n < 1 || batch->n > net->desc.batch) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: %d images; 1 to %d were planned", function, batch->n, net->desc.batch);
-    if (net->has_level && !batch->level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net takes level values, none were given", function);
+    if (!net || !batch || drl__no_floats(batch->x) || drl__odd(batch->level))
+        return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed, aligned "
+                         "as floats are", function);
+    if (!net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net was not planned "
+                                                    "for mode %d", function, (int)mode);
+    if (batch->n < 1 || batch->n > net->desc.batch)
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: %d images; 1 to %d were planned", function, batch->n,
+                         net->desc.batch);
+    if (net->has_level && !batch->level) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net takes "
+                                                          "level values, none were given", function);
     for (i = 0; net->classes && batch->label && i < batch->n; ++i)
         if (batch->label[i] < 0 || batch->label[i] > net->classes)
-            return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: label %d of image %d; 0 to %d are possible", function, batch->label[i], i, net->classes);
+            return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: label %d of image %d; 0 to %d are possible",
+                             function, batch->label[i], i, net->classes);
     return DRL_OK;
 }
 
-static void drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *batch, const float *dout, float *out, float *dx)
+static void drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *batch, const float *dout,
+    float *out, float *dx)
 {
     drl__images_args a;
     memset(&a, 0, sizeof a);
@@ -7828,7 +8041,8 @@ static void drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *ba
 DRL__CALL(drl_status, drl_net_forward, (drl_net *net, const drl_batch *batch, float *out), (net, batch, out))
 {
     drl_status status = drl__batch_check(net, "drl_net_forward", DRL_NET_FORWARD, batch);
-    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_forward: no place for the result, or a misaligned one");
+    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT,
+        "drl_net_forward: no place for the result, or a misaligned one");
     if (status == DRL_OK) drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL);
     return status;
 }
@@ -7838,7 +8052,9 @@ DRL__CALL(drl_status, drl_net_input_grad,
     (net, batch, dout, out, dx))
 {
     drl_status status = drl__batch_check(net, "drl_net_input_grad", DRL_NET_INPUT_GRAD, batch);
-    if (status == DRL_OK && (drl__no_floats(dout) || drl__no_floats(dx) || drl__odd(out))) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no place for that by the images");
+    if (status == DRL_OK && (drl__no_floats(dout) || drl__no_floats(dx) || drl__odd(out)))
+        status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no "
+                           "place for that by the images");
     if (status == DRL_OK) drl__net_slices(net, DRL_NET_INPUT_GRAD, batch, dout, out, dx);
     return status;
 }
@@ -7849,7 +8065,8 @@ DRL__CALL(drl_status, drl_net_train_forward,
 {
     drl_status status = drl__batch_check(net, "drl_net_train_forward", DRL_NET_PARAM_GRAD, batch);
     drl__run r;
-    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_forward: no place for the result, or a misaligned one");
+    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT,
+        "drl_net_train_forward: no place for the result, or a misaligned one");
     if (status != DRL_OK) return status;
     net->trained.n = 0;
     drl__arena_open(net);
@@ -7866,8 +8083,12 @@ DRL__CALL(drl_status, drl_net_train_forward,
 DRL__CALL(drl_status, drl_net_train_backward, (drl_net *net, const float *dout), (net, dout))
 {
     drl__run r;
-    if (!net || drl__no_floats(dout)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_train_backward: a net and the gradient by its output are needed, aligned as floats are");
-    if (!net->trained.n) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_backward: no drl_net_train_forward came before, or the weights have changed since");
+    if (!net || drl__no_floats(dout)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT,
+                                                       "drl_net_train_backward: a net and the gradient by "
+                                                           "its output are needed, aligned as floats are");
+    if (!net->trained.n) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_backward: no "
+                                          "drl_net_train_forward came before, or the weights have changed "
+                                              "since");
     r = drl__run_of(net, DRL_NET_PARAM_GRAD, &net->trained, net->arena);
     net->trained.n = 0;
     drl__run_dout(&r, dout);
@@ -13112,29 +13333,35 @@ static const drl__kernels DRL__FN(drl__table) = {
 /* -----------------------------------------------------------------------------------------------------------
  * [changing] - for whoever carries on.
  *
- * How to add an operator: at most five places. 2x2 max pooling, drl_net_maxpool2, is a short one to copy; the places of any
- * operator are found by its name, grep -in maxpool.
+ * How to add an operator: at most five places. 2x2 max pooling, drl_net_maxpool2,  a short one to copy;
+ * the places of any operator are found by its name, grep -in maxpool.
  *
  *   1. [net]              The declaration of its builder.
  *   2. [ops]              Its block. A comment with the equations of the result and of each gradient; the shape rule; the
- *                         forward pass; the gradient by operands; if it has parameters, the gradient by them; the row; the
- *                         builder. What each of these is given and has to do is said at drl__op_info, drl__op_call and at
+ *                         forward pass; the gradient by operands; if it has parameters,
+ * e gradient by them; the row; the
+ *                         builder. What each of these is given and has to do is said at drl__op_info,
+ * l__op_call and at
  *                         the flags DRL__A_FOR_DA and following, in [net.impl].
- *   3. tests/test_ops.c   Forward pass and gradients against a loop in double, for sizes that no vector divides.
- *   4. tests/test_net.c   The operator in the second interpreter (an entry in the enum, in `build` and in `evaluate`), in a
- *                         graph by hand and in random_graphs: planner, slices and threads are then tested with it.
+ *   3. tests/test_ops.c   Forward pass and gradients against a loop in double,
+ * r sizes that no vector divides.
+ *   4. tests/test_net.c   The operator in the second interpreter (an entry in the enum,
+ *   in `build` and in `evaluate`), in a
+ *                         graph by hand and in random_graphs: planner,
+ * ices and threads are then tested with it.
  *   5. tests/test_api.c   A row of bad arguments for the builder; the program fails until there is one.
  *
- * Planner, runner, files, initial values, optimizer and checkpoints ask rows and parameters only, and need no change. Keep in
- * mind that the backward pass finds an operand only if the row's flags ask for it (under AddressSanitizer a wrong flag is
- * seen), and that a sum must not depend on how work is split, or bits depend on the number of threads: split by images, rows
- * or channels, with drl__split.
+ * Planner, runner, files, initial values, optimizer and checkpoints ask rows and parameters only, d need
+ * no change. Keep in mind that the backward pass finds an operand only if the row's flags ask for it
+ * (under AddressSanitizer a wrong flag is seen), and that a sum must not depend on how work is split,
+ * bits depend on the number of threads: split by images, rows or channels, with drl__split.
  *
- * An operator that takes a large part of the time deserves a kernel for all instruction sets. That is a struct of arguments
- * and an entry of DRL__SPAN_KERNELS in [dispatch], and its text in [simd], which also replace a loop in the block: take
- * drl__pool_args and drl__pool as a pattern. make check-all breaks each kernel once and expects the tests to see it: add a
- * few such faults to tests/mutations.txt. A setting of a new kind is a field of drl__op_settings and drl__op. An operator
- * that Winograd convolutions should take in needs a case in drl__fuse_forward and a field of drl__fused.
+ * An operator that takes a large part of the time deserves a kernel for all instruction sets. That is a
+ * struct of arguments and an entry of DRL__SPAN_KERNELS in [dispatch], and its text in [simd], ich also
+ * replace a loop in the block: take drl__pool_args and drl__pool as a pattern. make check-all breaks each
+ * kernel once and expects the tests to see it: add a few such faults to tests/mutations.txt. A setting of
+ * a new kind is a field of drl__op_settings and drl__op. An operator that Winograd convolutions should
+ * take in needs a case in drl__fuse_forward and a field of drl__fused.
  * -------------------------------------------------------------------------------------------------------- */
 
 /*
