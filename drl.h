@@ -5530,6 +5530,7 @@ typedef struct drl__ds_part {
     double low, high;
 } drl__ds_part;
 
+/* Element i of an array of any type that NPY has. */
 static double drl__array_double(const drl_array *a, size_t i)
 {
     uint64_t v = drl__array_bits(a, i);
@@ -5538,7 +5539,6 @@ static double drl__array_double(const drl_array *a, size_t i)
     double d;
     switch (a->dtype) {
     case DRL_DTYPE_F16:  bits = drl__half_bits(bits); memcpy(&f, &bits, 4); return (double)f;
-    case DRL_DTYPE_BF16: bits <<= 16; memcpy(&f, &bits, 4); return (double)f;
     case DRL_DTYPE_F32:  memcpy(&f, &bits, 4); return (double)f;
     case DRL_DTYPE_F64:  memcpy(&d, &v, 8); return d;
     case DRL_DTYPE_BOOL: return v ? 1 : 0;

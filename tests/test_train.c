@@ -1226,7 +1226,7 @@ static void runs_change(void)
     unmake(&s);
     s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);                          /* what cannot be done, and changes nothing */
     memset(&f, 0, sizeof f);
-    for (i = 0; i < 9; ++i) {
+    for (i = 0; i < 11; ++i) {
         memset(&d, 0, sizeof d);
         d.steps = 4; d.source = fake_source; d.user = &f;
         f.tr = s.tr; f.takes = 1;
@@ -1239,6 +1239,8 @@ static void runs_change(void)
         if (i == 6) { d.steps = 0; d.seconds = 4; d.clock = fake_clock; d.fall = 0.95; }
         if (i == 7) d.steps = 0;
         if (i == 8) d.fall = NAN;
+        if (i == 9) { d.steps = 0; s.tr->now.planned = 4; }     /* goes on with a run by time, and has no clock */
+        if (i == 10) CHECK_OK(s.ctx, drl_trainer_swap_average(s.tr));
         CHECK(drl_train(s.tr, NULL, &d) == DRL_E_ARGUMENT && strlen(drl_ctx_message(s.ctx)) > 20 && !s.tr->now.step && !s.tr->now.total, "case %d: %s", i, drl_ctx_message(s.ctx));
         drl_ctx_clear(s.ctx);
     }
