@@ -112,6 +112,8 @@
  *     [Grosse15]  Grosse, Ghahramani, Adams: Sandwiching the Marginal Likelihood Using Bidirectional Monte Carlo, arXiv 1511.02543
  *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural Computation 23, 2011
  *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
+ *     [Kynkaanniemi24] Kynkaanniemi, Aittala, Karras, Laine, Aila, Lehtinen: Applying Guidance in a Limited
+ *                 Interval Improves Sample and Distribution Quality in Diffusion Models, NeurIPS 2024
  *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
  */
 #ifndef DRL__PASS
@@ -804,6 +806,9 @@ typedef struct drl_sample_desc {
     const float *known;         /* inpainting, both or neither, [count * size], copied, finite: where mask is nonzero, the image is held at this */
     const uint8_t *mask;        /* one, diffused to the level under way by one draw (number 2^31 - 1). The upper levels know it through noise only, so
                                  * with few levels the rest is drawn somewhat towards what is common; examples/again.h mends that */
+    int guidance_from;          /* the weight acts on levels guidance_from <= t < guidance_to, */
+    int guidance_to;            /* where zero means T. On the other levels w is 0, at half the cost. At the noisiest levels
+                                 * guidance takes variety away, at the lowest it is hardly needed  [Kynkaanniemi24] */
 } drl_sample_desc;
 
 /* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to, w = i / (count - 1) * pi/2, the draws
@@ -1115,12 +1120,24 @@ typedef struct drl_train_desc {
                                  * in [Zhu24]. There it learns from chains alone, which in short runs know less than it could: it never sees an image */
 } drl_train_desc;
 
+/* Running averages over the level's last 50 images or so.
+ * The noise that a network leaves: from x = abar x_0 + sigma eps (sigma is sbar, and the data noise if there is any)
+ * follows an estimate eps_hat of eps, and the mean of (eps_hat - eps)^2 over the pixels is left. eps_hat = 0 leaves 1;
+ * the best estimate, the mean of eps given x, leaves more than 0. Compare figures of one level and one data set. */
 typedef struct drl_level_report {
-    double f_pos, f_neg;        /* mean f of data and of chain ends, running averages over the level's last images or so */
+    double f_pos, f_neg;        /* mean f of data and of chain ends */
     double gradient;            /* root mean square of step^2/2 * dF/dy at the chain's end over the step's noise: 1 means as large as the noise */
     double displacement;        /* root mean square move of a pixel over the chain, units of s_{t+1}; with DRL_OBJECTIVE_SCORE of the residual r: it is 1
                                  * where nothing is known, and `gradient` is 0 */
     double images;              /* number of images of this level so far */
+    double noise_left;          /* by the energy of this level, eps_hat = -sigma a grad F(a x_t, t),
+                                 * a = drl_schedule_scale; with DRL_OBJECTIVE_SCORE the mean of r^2. Recovery likelihood does
+                                 * not need this gradient: it is computed for one image in 16, and averaged over the last 20 of
+                                 * them or so. Zero: none yet */
+    double initializer_noise_left;  /* by the initializer's mean g of y_t given x_{t+1}, of the noise of x_{t+1}:
+                                 * the mean of (g - m)^2 (abar_{t+1} / (a A sigma_{t+1}))^2, with A and the data's target m of
+                                 * drl_trainer_step, and with dropout. Compare it with noise_left of level t + 1, where the
+                                 * energy sees the same noise. Zero without an initializer */
 } drl_level_report;
 
 typedef struct drl_train_report {
@@ -8384,6 +8401,8 @@ struct drl_sampler {
     int normal, no_chain;
     double step_scale, noise_scale;
     double guidance, denoise;               /* 0: none */
+    int guidance_from, guidance_to;         /* levels on which `energy` is used, the guided one */
+    drl_energy plain;                       /* on all others */
     int from_level;
     size_t size;
     int level, step;                        /* under way: step of 0..steps-1 at level; -1 when done */
@@ -8426,6 +8445,11 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
+    if (!d.guidance_to) d.guidance_to = schedule->levels;
+    if (d.guidance_from < 0 || d.guidance_to > schedule->levels || d.guidance_from >= d.guidance_to)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: guidance from level %d up to, but without, level %d; 0 to %d is possible, at least one level",
+                         d.guidance_from, d.guidance_to, schedule->levels);
     if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
     if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || !d.steps || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
@@ -8467,12 +8491,14 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     s = (drl_sampler *)(void *)block;
     memset(s, 0, sizeof *s);
     s->ctx = ctx;
-    s->energy = *energy;
+    s->energy = s->plain = *energy;
     if (guided) {
         drl__sum_place(ctx, term, 2, d.count, block + at_sum);
         s->energy = drl_sum_energy((drl_sum *)(void *)(block + at_sum));
         s->guidance = (double)d.guidance;
     }
+    s->guidance_from = d.guidance_from;
+    s->guidance_to = d.guidance_to;
     s->no_chain = d.no_chain != 0;
     s->denoise = d.denoise > 0 && !s->no_chain ? (double)d.denoise : 0.0;
     s->schedule = *schedule;
@@ -8520,10 +8546,16 @@ DRL__CALL(drl_status, drl_sampler_create_energy,
     return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, 0.0f, out);
 }
 
+/* What the level under way is drawn from. */
+static const drl_energy *drl__sampler_energy(const drl_sampler *s)
+{
+    return s->level >= s->guidance_from && s->level < s->guidance_to ? &s->energy : &s->plain;
+}
+
 /* y <- a draw around the proposal for x_{t+1}. */
 static drl_status drl__sampler_propose(drl_sampler *s, int draw)
 {
-    const drl_energy *e = &s->energy;
+    const drl_energy *e = drl__sampler_energy(s);
     float noise = (float)drl_schedule_proposal(&s->schedule, s->level);
     int base, i, n;
     for (base = 0; base < s->count; base += n) {
@@ -8544,7 +8576,7 @@ static drl_status drl__sampler_propose(drl_sampler *s, int draw)
 /* y <- x_0 = (x + denoise sbar_0^2 score(x)) / abar_0 with x = y / a_1, score(x) = a_1 grad F(y). */
 static drl_status drl__sampler_denoise(drl_sampler *s)
 {
-    const drl_energy *e = &s->energy;
+    const drl_energy *e = drl__sampler_energy(s);
     double a = drl_schedule_scale(&s->schedule, 0), abar = s->schedule.abar[0], sbar = s->schedule.sbar[0];
     int base, i, n;
     for (base = 0; base < s->count; base += n) {
@@ -8571,7 +8603,7 @@ DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
         int i, proposes = s->energy.propose && !s->normal, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);
         for (i = 0; i < s->count; ++i) s->levels[i] = s->level;
         memset(&d, 0, sizeof d);
-        d.energy = &s->energy;
+        d.energy = drl__sampler_energy(s);
         d.schedule = &s->schedule;
         d.level = s->levels;
         d.label = s->labels;
@@ -8681,6 +8713,8 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     if (sc->fine) hash = drl__hash_double(hash, sc->fine);
     hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
     if (s->guidance < 0 || s->guidance > 0 || s->denoise > 0) hash = drl__hash_double(drl__hash_double(hash, s->guidance), s->denoise);
+    if ((s->guidance < 0 || s->guidance > 0) && s->guidance_to - s->guidance_from < sc->levels)
+        hash = drl__hash_double(drl__hash_double(hash, s->guidance_from), s->guidance_to);
     w[0] = 0x534C5244u;                     /* "DRLS" */
     w[1] = 1;                               /* version */
     w[2] = (uint32_t)s->count;         w[3] = (uint32_t)s->size;
@@ -10552,6 +10586,9 @@ struct drl_trainer {
     float *x_t, *y, *x_next, *gradient, *work;      /* [batch * size], and noise */
     float *y_0, *target;                    /* [batch * size], with an initializer: where chains start; what the data says they should */
     float *v, *f_pos, *f_neg, *df;          /* [batch] */
+    float *residual;                        /* [size], of drl__train_noise_left */
+    float *noise_left;                      /* [batch], as in drl_level_report; negative where it is not computed */
+    float *initializer_noise_left;          /* [batch] */
 };
 
 static const drl__field drl__train_fields[] = {
@@ -10612,7 +10649,7 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
 /* All of a trainer's blocks in one; tr NULL: only counts. */
 static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned char *block, drl_trainer *tr)
 {
-    struct { float **to; size_t count; } block_of[29];
+    struct { float **to; size_t count; } block_of[32];
     drl_trainer none;
     size_t total = 0, at, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
     int i, k = 0, snap = d->snapshot > 0;
@@ -10640,12 +10677,15 @@ static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned
     block_of[k].to = &tr->x_next;   block_of[k++].count = images;
     block_of[k].to = &tr->gradient; block_of[k++].count = images;
     block_of[k].to = &tr->y_0;      block_of[k++].count = m->initializer ? images : 0;
-    block_of[k].to = &tr->target;   block_of[k++].count = m->initializer && d->initializer_data > 0 ? images : 0;
+    block_of[k].to = &tr->target;   block_of[k++].count = m->initializer ? images : 0;
     block_of[k].to = &tr->work;     block_of[k++].count = drl_langevin_work_count(m->ctx, m->size);
     block_of[k].to = &tr->v;        block_of[k++].count = batch;
     block_of[k].to = &tr->f_pos;    block_of[k++].count = batch;
     block_of[k].to = &tr->f_neg;    block_of[k++].count = batch;
     block_of[k].to = &tr->df;       block_of[k++].count = batch;
+    block_of[k].to = &tr->residual; block_of[k++].count = m->size;
+    block_of[k].to = &tr->noise_left;             block_of[k++].count = batch;
+    block_of[k].to = &tr->initializer_noise_left; block_of[k++].count = batch;
     drl__carve(&total, 1, sizeof *tr);
     for (i = 0; i < k; ++i) {
         at = drl__carve(&total, block_of[i].count, sizeof(float));
@@ -10798,7 +10838,7 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
             drl__train_noise(tr, tr->ctx, i, 1, x_next, size);
             drl__axpby(tr->ctx, size, (float)sc->a[t + 1], x_t, (float)sc->s[t + 1], x_next, x_next);
         }
-        if (tr->model->initializer && tr->desc.initializer_data > 0) {      /* the mean of y_t given x_0 and x_{t+1} */
+        if (tr->model->initializer) {                           /* the mean of y_t given x_0 and x_{t+1} */
             double scale = drl_schedule_scale(sc, t), of_x0, of_next;
             drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
             drl__axpby(tr->ctx, size, (float)(scale * of_x0), y, (float)(scale * of_next), x_next, tr->target + (size_t)i * size);
@@ -10822,16 +10862,34 @@ static drl_status drl__train_propose(drl_trainer *tr)
     status = drl_net_train_forward(tr->model->initializer, &b, tr->y_0);
     if (status == DRL_OK) drl__initializer_finish(tr->model, b.n, tr->x_next, tr->t, tr->y_0);
     for (i = 0; i < b.n && status == DRL_OK; ++i) {
-        float *y = tr->y + (size_t)i * size, *y_0 = tr->y_0 + (size_t)i * size, noise = (float)drl_schedule_proposal(sc, tr->t[i]);
+        float *y = tr->y + (size_t)i * size, *y_0 = tr->y_0 + (size_t)i * size;
+        float *target = tr->target + (size_t)i * size;
+        float noise = (float)drl_schedule_proposal(sc, tr->t[i]);
         drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, y, size);
         drl__axpby(tr->ctx, size, 1.0f, y_0, noise, y, y_0);
-        if (tr->desc.initializer_data > 0) {                    /* the same noise on both sides: the loss is that of the means */
-            float *target = tr->target + (size_t)i * size;
-            drl__axpby(tr->ctx, size, 1.0f, target, noise, y, target);
-        }
+        /* the same noise on both sides: the loss is that of the means */
+        drl__axpby(tr->ctx, size, 1.0f, target, noise, y, target);
         memcpy(y, y_0, size * sizeof(float));
     }
     return status;
+}
+
+/* Standard deviation of the noise around an image at level t, that on the data included. */
+static double drl__train_sigma(const drl_trainer *tr, int t)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise * sc->abar[t] : 0.0;
+    return sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra);
+}
+
+/* The error in the noise of x_{t+1} that goes with an error of 1 in the mean of y_t given x_{t+1}. An error of 1 in x_0 is one of
+ * a A in the mean, and of abar_{t+1} / sigma_{t+1} in the noise. */
+static double drl__noise_of_mean(const drl_trainer *tr, int t)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    double of_x0, of_next, extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
+    drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
+    return sc->abar[t + 1] / (drl_schedule_scale(sc, t) * of_x0 * drl__train_sigma(tr, t + 1));
 }
 
 /* The initializer's loss (see drl_trainer_step) and its gradient; y_0 is overwritten by the gradient by the network's output. */
@@ -10845,18 +10903,22 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
     for (i = 0; i < n; ++i) {
         float *y_0 = tr->y_0 + (size_t)i * size;
         const float *y_k = tr->y + (size_t)i * size, *target = tr->target + (size_t)i * size;
-        double of_x, of_net, sum = 0;
+        double of_x, of_net, sum = 0, left = 0;
         float unit;
         drl__initializer_mean(tr->model, tr->t[i], &of_x, &of_net);
         unit = (float)(1 / of_net);                             /* 1 in the residual form; else the loss is that of the velocity */
         for (j = 0; j < size; ++j) {
-            float d = y_0[j] - y_k[j];
+            float d = y_0[j] - target[j];
+            left += (double)d * (double)d;
+            d = y_0[j] - y_k[j];
             if (data > 0) d += data * (y_k[j] - target[j]);
             d *= unit;
             sum += (double)d * (double)d;
             y_0[j] = d * (float)(2.0 / n);
         }
         *loss += sum / n;
+        of_net = drl__noise_of_mean(tr, tr->t[i]);
+        tr->initializer_noise_left[i] = (float)(left / (double)size * of_net * of_net);
     }
     memset(net->grads, 0, net->params_size * sizeof(float));
     return drl_net_train_backward(net, tr->y_0);
@@ -10920,14 +10982,36 @@ static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, do
     for (i = 0; i < n && status == DRL_OK; ++i) {
         size_t at = (size_t)i * size;
         int t = tr->t[i] + none;
-        double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise * sc->abar[t] : 0.0;
-        double sigma = (none ? 1.0 : drl_schedule_scale(sc, t)) * sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra);
+        double sigma = (none ? 1.0 : drl_schedule_scale(sc, t)) * drl__train_sigma(tr, t);
         float *r = tr->gradient + at;
         drl__train_noise(tr, tr->ctx, i, 0, tr->work, size);    /* the draw that made x */
         drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->work, r);
         drl__axpby(tr->ctx, size, (float)(-DRL__SCORE_STEP * sigma), r, 1.0f, tr->x_next + at, tr->x_t + at);
         drl__axpby(tr->ctx, size, (float)(DRL__SCORE_STEP * sigma), r, 1.0f, tr->x_next + at, tr->y + at);
+        tr->noise_left[i] = (float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
         *loss += drl__sum_squares(tr->ctx, size, r) / (2 * (double)size * n);
+    }
+    return status;
+}
+
+#define DRL__NOISE_SHARE 16                 /* one image in so many has its energy's noise left looked at */
+
+/* The noise left by the energies, of some of the images y = a x_t. Nothing that is trained depends on it. */
+static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energy)
+{
+    size_t size = tr->model->size;
+    drl_status status = DRL_OK;
+    int i;
+    for (i = 0; i < tr->desc.batch && status == DRL_OK; ++i) {
+        const float *y = tr->x_t + (size_t)i * size;
+        double sigma = drl_schedule_scale(&tr->model->schedule, tr->t[i]) * drl__train_sigma(tr, tr->t[i]);
+        float *r = tr->residual;
+        tr->noise_left[i] = -1;
+        if (((uint64_t)i + tr->now.step) % DRL__NOISE_SHARE) continue;
+        status = energy->eval(energy->user, 1, y, tr->t + i, tr->label + i, NULL, r);
+        drl__train_noise(tr, tr->ctx, i, 0, tr->work, size);    /* the draw that made x_t */
+        drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->work, r);
+        tr->noise_left[i] = (float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
     }
     return status;
 }
@@ -10973,6 +11057,10 @@ static void drl__train_watch(drl_trainer *tr)
         slope = sqrt(drl__sum_squares(tr->ctx, size, tr->gradient + (size_t)i * size) / (double)size);
         drl__level_average(&r->gradient, score ? 0.0 : 0.5 * step * slope, rate);
         drl__level_average(&r->displacement, score ? slope : drl__displacement(tr, i), rate);
+        if (tr->model->initializer)
+            drl__level_average(&r->initializer_noise_left, (double)tr->initializer_noise_left[i], rate);
+        if (!score) rate = r->noise_left > 0 ? 0.05 : 1;        /* of few images */
+        if (tr->noise_left[i] >= 0) drl__level_average(&r->noise_left, (double)tr->noise_left[i], rate);
         r->images += 1;
     }
 }
@@ -11040,6 +11128,8 @@ DRL__CALL(drl_status, drl_trainer_step,
     status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
     if (status == DRL_OK) status = drl__train_pass(tr, tr->y, 1.0f, tr->f_neg);
     if (status == DRL_OK && m->initializer) status = drl__train_initializer(tr, &initializer_loss);
+    if (status == DRL_OK && tr->desc.objective == DRL_OBJECTIVE_RECOVERY)
+        status = drl__train_noise_left(tr, &energy);
     if (status != DRL_OK) return status;
     for (i = 0; i < tr->desc.batch; ++i) {
         double f = fabs((double)tr->f_pos[i]) > fabs((double)tr->f_neg[i]) ? fabs((double)tr->f_pos[i]) : fabs((double)tr->f_neg[i]);

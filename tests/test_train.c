@@ -305,6 +305,7 @@ static void cooperative_step_by_step(int variant)
     float x0[BATCH * IMAGE], x_t[BATCH * IMAGE], x_next[BATCH * IMAGE], y_0[BATCH * IMAGE], y[BATCH * IMAGE], gradient[BATCH * IMAGE], e[3][IMAGE], f[2][BATCH];
     double mean_data[BATCH * IMAGE], of_net[BATCH], share;      /* E(y_t | x_0, x_{t+1}); dg/dnet; what of it the initializer learns */
     double images[LEVELS] = { 0 }, pos[LEVELS] = { 0 }, neg[LEVELS] = { 0 }, moved[LEVELS] = { 0 }, ratio[LEVELS] = { 0 }, drop_rate, extra, stretch;
+    double left[LEVELS] = { 0 };                                /* noise that the initializer leaves */
     adam of_energy, of_initializer = { NULL, NULL, NULL };
     char what[60];
     size_t n, k;
@@ -458,6 +459,14 @@ static void cooperative_step_by_step(int variant)
             CHECK_OK(twin.ctx, drl_net_train_backward(twin.m->initializer, dout));
             for (k = 0; k < twin.m->initializer->params_size; ++k) norm_initializer += (double)twin.m->initializer->grads[k] * (double)twin.m->initializer->grads[k];
             norm_initializer = sqrt(norm_initializer);
+            for (k = 0; k < BATCH * IMAGE; ++k) {       /* x_0 follows from g, and the noise of x_{t+1} from x_0 */
+                int above = t[k / IMAGE] + 1;
+                double a = sc->abar[above - 1], b = sc->abar[above], one = b / a;
+                double now = 1 - a * a + extra * extra * a * a, gain = one * now / (one * one * now + 1 - one * one);
+                double of_x0 = a * (1 - gain * one) * (above < LEVELS ? one : 1.0);
+                double sigma = sqrt(1 - b * b + extra * extra * b * b);
+                left[above - 1] += pow(b * ((double)y_0[k] - mean_data[k]) / of_x0 / sigma, 2) / IMAGE;
+            }
         }
         for (i = 0; i < BATCH; ++i) {
             double drift = 0, force = 0;
@@ -482,6 +491,10 @@ static void cooperative_step_by_step(int variant)
             CHECK(q->images == images[i], "%s: %g images of level %d, should be %g", what, q->images, i, images[i]);
             CHECK(fabs(q->f_pos - pos[i] / c) <= 1e-4 * (fabs(pos[i] / c) + 1e-3) && fabs(q->f_neg - neg[i] / c) <= 1e-4 * (fabs(neg[i] / c) + 1e-3), "%s, level %d: f %g %g, should be %g %g", what, i, q->f_pos, q->f_neg, pos[i] / c, neg[i] / c);
             CHECK(fabs(q->displacement - moved[i] / c) <= 1e-3 * moved[i] / c && fabs(q->gradient - ratio[i] / c) <= 1e-3 * ratio[i] / c, "%s, level %d: displacement %g, gradient %g, should be %g, %g", what, i, q->displacement, q->gradient, moved[i] / c, ratio[i] / c);
+            CHECK(fabs(q->initializer_noise_left - left[i] / c) <= 2e-4 * left[i] / c,
+                  "%s, level %d: the initializer leaves %g, should be %g",
+                  what, i, q->initializer_noise_left, left[i] / c);
+            CHECK((left[i] > 0) == (s.m->initializer && images[i] > 0), "%s, level %d: %g left", what, i, left[i]);
         }
         warm = td.warmup > 0 && step < td.warmup ? (step + 1.0) / td.warmup : 1.0;
         rate = (double)td.learning_rate * warm;
@@ -1407,6 +1420,54 @@ static void divergence(void)
 /* Score matching: the loss by its definition, from the draws and the model's own gradients; the gradient by the parameters beside differences of that
  * loss, which knows nothing of the two points; the update is of that gradient. With K = 0 (at x_{t+1}) and without (at a x_t); with noise of the
  * data and, as is the default, without. */
+/* The noise that energies leave, as reports have it, against averages by hand: of one image in 16, of all with score
+ * matching. */
+static void noise_left(int score, int cooperative, float data_noise)
+{
+    drl_model_desc md = cooperative ? coop() : tiny();
+    drl_train_desc td = plan();
+    const drl_schedule *sc;
+    drl_train_report r;
+    drl_energy e;
+    setup s;
+    float x0[BATCH * IMAGE], y[IMAGE], eps[IMAGE], grad[IMAGE];
+    double want[LEVELS] = { 0 }, images[LEVELS] = { 0 };
+    int step, i, j, given[BATCH], seen = 0;
+    td.data_noise = data_noise;
+    if (score) { md.smooth = md.no_spectral = 1; td.objective = DRL_OBJECTIVE_SCORE; }
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    sc = drl_model_schedule(s.m);
+    e = drl_model_energy(s.m);
+    for (step = 0; step < 40; ++step) {
+        const int *labels;
+        pictures(s.tr, x0, BATCH);
+        labels = labels_of(s.tr, given);
+        drl__diffuse(s.tr, x0, labels);                         /* the step will draw the same images */
+        for (i = 0; i < BATCH; ++i) {
+            int t = s.tr->t[i];
+            double a = t < LEVELS - 1 ? sc->a[t + 1] : 1.0, sum = 0, rate;
+            double noise = data_noise > 0 ? (double)data_noise : 0.0;
+            double sigma = a * sqrt(1 - sc->abar[t] * sc->abar[t] * (1 - noise * noise));
+            rate = score ? (images[t] < 49 ? 1 / (images[t] + 1) : 0.02) : want[t] > 0 ? 0.05 : 1;
+            images[t] += 1;
+            if (!score && (i + step) % 16) continue;
+            for (j = 0; j < IMAGE; ++j) y[j] = (float)(a * (double)s.tr->x_t[i * IMAGE + j]);
+            CHECK_OK(s.ctx, e.eval(e.user, 1, y, &t, s.tr->label + i, NULL, grad));
+            drl__train_noise(s.tr, s.ctx, i, 0, eps, IMAGE);
+            for (j = 0; j < IMAGE; ++j) sum += pow(sigma * (double)grad[j] + (double)eps[j], 2) / IMAGE;
+            want[t] += rate * (sum - want[t]);
+            ++seen;
+        }
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, labels, &r));
+        for (i = 0; i < LEVELS; ++i)
+            CHECK(fabs(r.level[i].noise_left - want[i]) <= 1e-5 * want[i],
+                  "score %d, two networks %d, step %d, level %d: %g left, should be %g",
+                  score, cooperative, step, i, r.level[i].noise_left, want[i]);
+    }
+    CHECK(want[0] > 0 && want[1] > 0 && seen >= 40 * BATCH / 16 - 1, "%d images seen", seen);
+    unmake(&s);
+}
+
 static void score_matching(int none, float data_noise)
 {
     drl_model_desc md = tiny();
@@ -1898,6 +1959,10 @@ int main(int argc, char **argv)
     score_matching(0, 0.5f);
     score_matching(1, 0.5f);
     score_matching(1, 0);
+    noise_left(0, 0, 0.1f);
+    noise_left(0, 1, -1);
+    noise_left(0, 1, 0.1f);
+    noise_left(1, 0, 0.1f);
     contrast_without_steps();
     bad_snapshot();
     rollback_both();
