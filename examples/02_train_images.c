@@ -14,6 +14,7 @@
  *   --shifted (for 12 levels and more: see drl_schedule_shifted)  --target L (share of the data in what the initializer learns; -1: none)
  *   --cdrl (the cooperative form, with an initializer network)  --initializer N (its width)  --initializer-lr X  --classes (learn the labels, too)
  *   --resume (go on from PREFIX.checkpoint with the same --data, bit for bit)  --threads N  --isa NAME
+ * With --classes the picture has a column for each class, drawn with a guidance weight of 0.5.
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then every minute. Ctrl-C
  * finishes the step, saves all three and ends; --resume then goes on bit for bit to the end that the run had, or to --steps or
  * --minutes, if they are given.

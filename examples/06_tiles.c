@@ -10,7 +10,8 @@
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N  --size N (pad images to N x N, or average
  *   them down)  --base N  --k N (Langevin steps)  --b2 X (of the step size)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
  *   --target L (share of the data in what the initializer learns, 1 unless said; -1: none, as published)
- *   --guidance X (of the other pictures)  --seed N  --out PREFIX  --threads N  --isa NAME
+ *   --guidance X (of the other pictures; 1 unless said: sums of classes need more than the 0.5 of 02 and 03)
+ *   --seed N  --out PREFIX  --threads N  --isa NAME
  * Writes PREFIX.safetensors and four pictures, PNG or PPM:
  *   PREFIX-guidance     a column a class, a row a weight w of (w + 1) F(y; class) - w F(y): the larger, the clearer and the more alike
  *   PREFIX-inpaint      an image, the half that is shown, and what the model puts into the other half

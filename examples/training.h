@@ -101,7 +101,10 @@ static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *pref
     memset(&how, 0, sizeof how);
     how.count = count / columns ? count / columns * columns : columns;
     for (i = 0; i < TRAINING_GRID; ++i) labels[i] = 1 + i % columns;
-    if (columns == d.classes) how.labels = labels;
+    if (columns == d.classes) {
+        how.labels = labels;
+        how.guidance = 0.5f;                /* clearer, and still of many kinds */
+    }
     how.seed = 1;                           /* the same noise each time: the pictures can be compared */
     pixels = (float *)malloc((size_t)how.count * drl_model_energy(model).size * sizeof *pixels);
     if (!pixels || drl_sample(model, &how, pixels) != DRL_OK) {

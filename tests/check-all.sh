@@ -135,7 +135,8 @@ run_benches() {         # DIR: each benchmark, built as DIR/NAME, does a little,
     small landscape --seeds 1 --data rings --form "t6 cdrl t1k score10" --steps 2 --count 50 && small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
     [ -d ../shared/data/mnist ] || { echo "evaluate: skipped, no ../shared/data/mnist"; return 0; }
     small 02_train_images --data ../shared/data/mnist/t10k-images-idx3-ubyte --half --steps 1 --base 8 --batch 2 --k 1 --levels 4 --out $dir/digits &&
-    small evaluate $dir/digits.safetensors --count 2 --table && small evaluate $dir/digits.safetensors --count 2 --ood
+    small evaluate $dir/digits.safetensors --count 2 --chains "1 K" --noise --images 4 &&
+    small evaluate $dir/digits.safetensors --count 2 --ood
 }
 build_programs() {      # DIR COMPILER FLAGS...: examples and benchmarks, but for peers, which needs oneDNN; the library is compiled once
     dir=$1 compiler=$2
