@@ -1132,8 +1132,8 @@ typedef struct drl_level_report {
     double images;              /* number of images of this level so far */
     double noise_left;          /* by the energy of this level, eps_hat = -sigma a grad F(a x_t, t),
                                  * a = drl_schedule_scale; with DRL_OBJECTIVE_SCORE the mean of r^2. Recovery likelihood does
-                                 * not need this gradient: it is computed for one image in 16, and averaged over the last 20 of
-                                 * them or so. Zero: none yet */
+                                 * not need this gradient: it is computed for one image in 16, which is 0.3 % of a step
+                                 * with K = 3, and averaged over the last 20 of them or so. Zero: none yet */
     double initializer_noise_left;  /* by the initializer's mean g of y_t given x_{t+1}, of the noise of x_{t+1}:
                                  * the mean of (g - m)^2 (abar_{t+1} / (a A sigma_{t+1}))^2, with A and the data's target m of
                                  * drl_trainer_step, and with dropout. Compare it with noise_left of level t + 1, where the
