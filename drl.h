@@ -807,8 +807,9 @@ typedef struct drl_sample_desc {
     const uint8_t *mask;        /* one, diffused to the level under way by one draw (number 2^31 - 1). The upper levels know it through noise only, so
                                  * with few levels the rest is drawn somewhat towards what is common; examples/again.h mends that */
     int guidance_from;          /* the weight acts on levels guidance_from <= t < guidance_to, */
-    int guidance_to;            /* where zero means T. On the other levels w is 0, at half the cost. At the noisiest levels
-                                 * guidance takes variety away, at the lowest it is hardly needed  [Kynkaanniemi24] */
+    int guidance_to;            /* where zero means T. On the other levels w is 0, at half the cost. At the
+                                 * noisiest levels guidance takes variety away, at the lowest it is hardly
+                                 * needed [Kynkaanniemi24] */
 } drl_sample_desc;
 
 /* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to, w = i / (count - 1) * pi/2, the draws
@@ -1121,9 +1122,10 @@ typedef struct drl_train_desc {
 } drl_train_desc;
 
 /* Running averages over the level's last 50 images or so.
- * The noise that a network leaves: from x = abar x_0 + sigma eps (sigma is sbar, and the data noise if there is any)
- * follows an estimate eps_hat of eps, and the mean of (eps_hat - eps)^2 over the pixels is left. eps_hat = 0 leaves 1;
- * the best estimate, the mean of eps given x, leaves more than 0. Compare figures of one level and one data set. */
+ * The noise that a network leaves: from x = abar x_0 + sigma eps (sigma is sbar, and the data noise if there
+ * is any) follows an estimate eps_hat of eps, and the mean of (eps_hat - eps)^2 over the pixels is left.
+ * eps_hat = 0 leaves 1; the best estimate, the mean of eps given x, leaves more than 0. Compare figures of one
+ * level and one data set. */
 typedef struct drl_level_report {
     double f_pos, f_neg;        /* mean f of data and of chain ends */
     double gradient;            /* root mean square of step^2/2 * dF/dy at the chain's end over the step's noise: 1 means as large as the noise */
@@ -1131,13 +1133,15 @@ typedef struct drl_level_report {
                                  * where nothing is known, and `gradient` is 0 */
     double images;              /* number of images of this level so far */
     double noise_left;          /* by the energy of this level, eps_hat = -sigma a grad F(a x_t, t),
-                                 * a = drl_schedule_scale; with DRL_OBJECTIVE_SCORE the mean of r^2. Recovery likelihood does
-                                 * not need this gradient: it is computed for one image in 16, which is 0.3 % of a step
-                                 * with K = 3, and averaged over the last 20 of them or so. Zero: none yet */
-    double initializer_noise_left;  /* by the initializer's mean g of y_t given x_{t+1}, of the noise of x_{t+1}:
-                                 * the mean of (g - m)^2 (abar_{t+1} / (a A sigma_{t+1}))^2, with A and the data's target m of
-                                 * drl_trainer_step, and with dropout. Compare it with noise_left of level t + 1, where the
-                                 * energy sees the same noise. Zero without an initializer */
+                                 * a = drl_schedule_scale; with DRL_OBJECTIVE_SCORE the mean of r^2. Recovery
+                                 * likelihood does not need this gradient: it is computed for one image in
+                                 * 16, which is 0.3 % of a step with K = 3, and averaged over the last 20 of
+                                 * them or so. Zero: none yet */
+    double initializer_noise_left;  /* by the initializer's mean g of y_t given x_{t+1}, of that one's noise:
+                                 * the mean of (g - m)^2 (abar_{t+1} / (a A sigma_{t+1}))^2, with A and the
+                                 * data's target m of drl_trainer_step, and with dropout. Compare it with
+                                 * noise_left of level t + 1, where the energy sees the same noise. Zero
+                                 * without an initializer */
 } drl_level_report;
 
 typedef struct drl_train_report {
@@ -8448,8 +8452,8 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (!d.guidance_to) d.guidance_to = schedule->levels;
     if (d.guidance_from < 0 || d.guidance_to > schedule->levels || d.guidance_from >= d.guidance_to)
         return drl__fail(ctx, DRL_E_ARGUMENT,
-                         "sampler: guidance from level %d up to, but without, level %d; 0 to %d is possible, at least one level",
-                         d.guidance_from, d.guidance_to, schedule->levels);
+                         "sampler: guidance from level %d up to, but without, %d; one level or more of 0 to %d is needed",
+                         d.guidance_from, d.guidance_to, schedule->levels - 1);
     if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
     if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || !d.steps || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
@@ -10587,7 +10591,7 @@ struct drl_trainer {
     float *y_0, *target;                    /* [batch * size], with an initializer: where chains start; what the data says they should */
     float *v, *f_pos, *f_neg, *df;          /* [batch] */
     float *residual;                        /* [size], of drl__train_noise_left */
-    float *noise_left;                      /* [batch], as in drl_level_report; negative where it is not computed */
+    float *noise_left;                      /* [batch], see drl_level_report; negative: not computed */
     float *initializer_noise_left;          /* [batch] */
 };
 
@@ -10882,8 +10886,8 @@ static double drl__train_sigma(const drl_trainer *tr, int t)
     return sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra);
 }
 
-/* The error in the noise of x_{t+1} that goes with an error of 1 in the mean of y_t given x_{t+1}. An error of 1 in x_0 is one of
- * a A in the mean, and of abar_{t+1} / sigma_{t+1} in the noise. */
+/* The error in the noise of x_{t+1} that goes with an error of 1 in the mean of y_t given x_{t+1}. An error of
+ * 1 in x_0 is one of a A in the mean, and of abar_{t+1} / sigma_{t+1} in the noise. */
 static double drl__noise_of_mean(const drl_trainer *tr, int t)
 {
     const drl_schedule *sc = &tr->model->schedule;

@@ -459,10 +459,11 @@ static void cooperative_step_by_step(int variant)
             CHECK_OK(twin.ctx, drl_net_train_backward(twin.m->initializer, dout));
             for (k = 0; k < twin.m->initializer->params_size; ++k) norm_initializer += (double)twin.m->initializer->grads[k] * (double)twin.m->initializer->grads[k];
             norm_initializer = sqrt(norm_initializer);
-            for (k = 0; k < BATCH * IMAGE; ++k) {       /* x_0 follows from g, and the noise of x_{t+1} from x_0 */
+            for (k = 0; k < BATCH * IMAGE; ++k) {       /* x_0 by g, the noise of x_{t+1} by x_0 */
                 int above = t[k / IMAGE] + 1;
                 double a = sc->abar[above - 1], b = sc->abar[above], one = b / a;
-                double now = 1 - a * a + extra * extra * a * a, gain = one * now / (one * one * now + 1 - one * one);
+                double now = 1 - a * a + extra * extra * a * a;
+                double gain = one * now / (one * one * now + 1 - one * one);
                 double of_x0 = a * (1 - gain * one) * (above < LEVELS ? one : 1.0);
                 double sigma = sqrt(1 - b * b + extra * extra * b * b);
                 left[above - 1] += pow(b * ((double)y_0[k] - mean_data[k]) / of_x0 / sigma, 2) / IMAGE;
@@ -494,7 +495,8 @@ static void cooperative_step_by_step(int variant)
             CHECK(fabs(q->initializer_noise_left - left[i] / c) <= 2e-4 * left[i] / c,
                   "%s, level %d: the initializer leaves %g, should be %g",
                   what, i, q->initializer_noise_left, left[i] / c);
-            CHECK((left[i] > 0) == (s.m->initializer && images[i] > 0), "%s, level %d: %g left", what, i, left[i]);
+            CHECK((left[i] > 0) == (s.m->initializer && images[i] > 0),
+                  "%s, level %d: %g left", what, i, left[i]);
         }
         warm = td.warmup > 0 && step < td.warmup ? (step + 1.0) / td.warmup : 1.0;
         rate = (double)td.learning_rate * warm;
@@ -1420,8 +1422,8 @@ static void divergence(void)
 /* Score matching: the loss by its definition, from the draws and the model's own gradients; the gradient by the parameters beside differences of that
  * loss, which knows nothing of the two points; the update is of that gradient. With K = 0 (at x_{t+1}) and without (at a x_t); with noise of the
  * data and, as is the default, without. */
-/* The noise that energies leave, as reports have it, against averages by hand: of one image in 16, of all with score
- * matching. */
+/* The noise that energies leave, as reports have it, against averages by hand: of one image in 16, of all
+ * with score matching. */
 static void noise_left(int score, int cooperative, float data_noise)
 {
     drl_model_desc md = cooperative ? coop() : tiny();
