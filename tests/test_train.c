@@ -137,7 +137,7 @@ static void adam_step(adam *a, const drl__part *got, const drl__part *twin, cons
 {
     double beta1 = td->beta1 < 0 ? 0.0 : (double)td->beta1, beta2 = td->beta2 > 0 ? (double)td->beta2 : (double)0.999f, norm = 0, worst = 0;
     double clip = td->clip < 0 ? HUGE_VAL : td->clip > 0 ? (double)td->clip : 1.0, decay = (1.0 + step) / (10.0 + step);
-    double ema_max = td->ema < 0 ? 0.0 : td->ema > 0 ? (double)td->ema : (double)0.999f;
+    double ema_max = td->ema < 0 ? 0.0 : td->ema > 0 ? (double)td->ema : (double)0.99999f;
     size_t n = got->params, k;
     int wrong = 0, compared = 0;
     if (decay > ema_max) decay = ema_max;
@@ -1533,7 +1533,7 @@ static void descriptions(void)
     REFUSED(ctx, drl_trainer_create(m, &d, NULL), DRL_E_ARGUMENT);
     CHECK(drl_trainer_create(NULL, NULL, &tr) == DRL_E_ARGUMENT && drl_trainer_steps(NULL) == 0, "no model");
     CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));            /* defaults */
-    CHECK(tr->desc.batch == BATCH && tr->desc.learning_rate == 3e-4f && tr->desc.beta1 == 0.5f && tr->desc.beta2 == 0.999f && tr->desc.warmup == 1000 && tr->desc.data_noise == 0.02f && tr->desc.ema == 0.999f &&
+    CHECK(tr->desc.batch == BATCH && tr->desc.learning_rate == 3e-4f && tr->desc.beta1 == 0.5f && tr->desc.beta2 == 0.999f && tr->desc.warmup == 0 && tr->desc.data_noise == 0.02f && tr->desc.ema == 0.99999f &&
           tr->desc.clip == 1.0f && tr->desc.steps == STEPS && !tr->desc.flip && tr->desc.snapshot == 100, "defaults");
     drl_trainer_destroy(tr);
     drl_trainer_destroy(NULL);
@@ -1544,7 +1544,7 @@ static void descriptions(void)
     CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
     BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* smooth, but there is an initializer to train */
     CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));
-    if (tr) CHECK(tr->desc.initializer_rate == 1e-3f && tr->desc.label_drop == 0.1f && !tr->desc.own_noise && tr->desc.data_noise < 0, "defaults of the cooperative form");
+    if (tr) CHECK(tr->desc.initializer_rate == 1e-3f && tr->desc.learning_rate == 5e-4f && tr->desc.label_drop == 0.1f && !tr->desc.own_noise && tr->desc.data_noise < 0, "defaults of the cooperative form");
     drl_trainer_destroy(tr);
     drl_model_destroy(m);
     md = tiny();
