@@ -45,8 +45,8 @@
  * energy throughout. One network f serves all levels: F = f / step_t^2, step_t being the Langevin step size. With 1000 fine levels ("T1k")
  * p(y_t | x_{t+1}) is nearly N(x_{t+1} + s^2 grad F, s^2 I), and no Langevin step is needed: K = 0.
  *
- * What it does not do. No GPU, no double precision, no automatic differentiation of user code. Data augmentation: mirroring,
- * shifts and exchanged colour channels (drl_train_desc), no other.
+ * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data
+ * augmentation but mirroring, shifts and exchanged colour channels (drl_train_desc).
  *
  * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones [K,C] as in PyTorch's files. Letters:
  * N images, H rows, W columns, C channels (K of a result), R S taps, T levels, K steps.
@@ -112,7 +112,8 @@
  *     [Vehtari21] Vehtari, Gelman, Simpson, Carpenter, Buerkner: Rank-Normalization, Folding, and Localization, Bayesian Analysis 16, 2021
  *     [Grosse15]  Grosse, Ghahramani, Adams: Sandwiching the Marginal Likelihood Using Bidirectional Monte Carlo, arXiv 1511.02543
  *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural Computation 23, 2011
- *     [Karras24]  Karras, Aittala, Lehtinen, Hellsten, Aila, Laine: Analyzing and Improving the Training Dynamics of Diffusion Models, CVPR 2024
+ *     [Karras24]  Karras, Aittala, Lehtinen, Hellsten, Aila, Laine: Analyzing and Improving the Training
+ *                 Dynamics of Diffusion Models, CVPR 2024 (arXiv 2312.02696)
  *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
  *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
  */
@@ -1099,14 +1100,14 @@ typedef struct drl_train_desc {
     float learning_rate;        /* zero means 3e-4, 5e-4 for CDRL (1e-4 in the papers, at batch 256) */
     float beta1, beta2;         /* zero means 0.5 and 0.999, negative means 0. The paper has 0.9 (0.5 at 64x64): with the larger rates of short
                                  * runs, that much momentum overshoots and the chains run away */
-    int   warmup;               /* steps of linear warm-up; zero means 300, in a run by drl_train a tenth of it if that is
-                                 * less, see there; negative none */
-    float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i)); negative none. The
-                                 * ramp alone is an average over a fixed share of the run, however long it gets: a state of
-                                 * step j has a weight that grows as j^8, of standard deviation 0.09 of the run [Karras24].
-                                 * Zero means 0.99999, which leaves the ramp alone for 900,000 steps; where changes come to
-                                 * less than that, floats lose them. (0.9999 in [Gao21] and [Zhu24]: a fixed length of
-                                 * 10,000 steps from step 90,000 on) */
+    int   warmup;               /* steps of linear warm-up; zero means 300, in a run by drl_train a tenth
+                                 * of it if that is less, see there; negative none */
+    float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i));
+                                 * negative none. The ramp alone averages over a fixed share of the run,
+                                 * however long it gets: the weight of step j grows as j^8, with a
+                                 * standard deviation of 0.09 of the run [Karras24]. Zero means 0.99999,
+                                 * which limits the ramp from step 900,000 on: an average in floats cannot
+                                 * be much slower */
     float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the paper; Adam hardly notices) */
     int   steps;                /* Langevin steps; zero means the model's, negative none (K = 0) */
     int   flip;                 /* nonzero: half of the images are mirrored left-right */
@@ -1122,13 +1123,15 @@ typedef struct drl_train_desc {
     float initializer_data;     /* share l of the data in what the initializer learns, see drl_trainer_step; zero means 1, negative none: l = 0, as
                                  * in [Zhu24]. There it learns from chains alone, which in short runs know less than it could: it never sees an image */
     /* For small sets: */
-    int   shift;                /* images move by up to so many pixels, each of -shift..shift equally often down and to the
-                                 * right; below height and width. The pixels at the edge are repeated into the gap: what is
-                                 * flat there, as backgrounds and transparency are, stays so. A gap of one colour would be
-                                 * learned as a frame, pixels from the opposite edge as a seam */
-    int   palette;              /* nonzero: the three colour channels of an image change places, each of the six orders
-                                 * equally often. For 3 channels, or 4, of which the last is alpha and stays. Grey stays
-                                 * grey, and colour 0 under alpha 0 stays 0. Not for sets where a class is a colour */
+    int   shift;                /* images move by up to so many pixels, each of -shift..shift equally
+                                 * often down and to the right; below height and width. The pixels at the
+                                 * edge are repeated into the gap: what is flat there, as backgrounds and
+                                 * transparency are, stays so. A gap of one colour would be learned as a
+                                 * frame, pixels from the opposite edge as a seam */
+    int   palette;              /* nonzero: the three colour channels of an image change places, each of
+                                 * the six orders equally often. For 3 channels, or 4, of which the last
+                                 * is alpha and stays. Grey stays grey, and colour 0 under alpha 0 stays
+                                 * 0. Not for sets where a class is a colour */
 } drl_train_desc;
 
 typedef struct drl_level_report {
@@ -1167,7 +1170,8 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where energies are right, both targets
  * have the same mean, and l changes nothing. Then both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the total and the warm-up of drl_train), with half the learning rate and fresh noise.
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the
+ * total and the warm-up of drl_train), with half the learning rate and fresh noise.
  * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
  * Then resume an older checkpoint, or start again with another description; a loop of steps and rollbacks therefore ends. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
@@ -1193,8 +1197,8 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
  * saved and resumed with the same description therefore continues bit for bit once its total is settled. Before that its weights
  * continue bit for bit, too, and the clock says where it ends. Other steps or seconds than before give the run a new total by the same
  * rules: more of them let it go on, at the rate that the new total asks for.
- * A warm-up of zero in drl_train_desc is a tenth of the total, at most 300 steps. In a run by `seconds` the speed of the
- * first 10 steps decides, once, and checkpoints hold that, too.
+ * A warm-up of zero in drl_train_desc is a tenth of the total, at most 300 steps. In a run by `seconds` the
+ * speed of the first 10 steps decides, once, and checkpoints hold that, too.
  * Only steps count as time spent, not what on_step does. After a divergence the run goes back to the last good state, steps and seconds
  * included, and keeps the total. Returns DRL_OK when the total is reached (at once, if it already is), DRL_RUNNING when on_step asked
  * to stop, or the failure: DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned.
@@ -1212,9 +1216,9 @@ typedef struct drl_run_desc {
     /* After every step, and with report->diverged before going back. It may draw samples and save. Nonzero stops the run. NULL: none. */
     int (*on_step)(void *user, const drl_train_report *report);
     void *user;                 /* of all three */
-    int balanced;               /* nonzero: an image's class is drawn first, each of those that the data set has equally
-                                 * often, then one of its images; zero: every image equally often. Needs labels, but not a
-                                 * model with classes */
+    int balanced;               /* nonzero: an image's class is drawn first, each of those that the data
+                                 * set has equally often, then one of its images; zero: every image
+                                 * equally often. Needs labels, but not a model with classes */
 } drl_run_desc;
 /* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
 DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
@@ -10549,7 +10553,7 @@ typedef struct drl__train_state {           /* with the blocks below, all that a
     double grad_average;
     uint64_t total;                         /* of a run by drl_train; zero: not settled */
     double seconds, planned;                /* spent on its steps; given for all of them, zero in runs by steps */
-    int warmup;                             /* steps of warm-up; if the description leaves them open, of this run */
+    int warmup;                             /* steps; the run's, if the description leaves them open */
 } drl__train_state;
 
 /* What training keeps for one of the networks: blocks of `params` or `state` floats. */
@@ -10602,7 +10606,7 @@ static const drl__field drl__state_fields[] = {
 
 #define DRL__WARMUP 300                     /* steps, at most, where the description leaves them open */
 #define DRL__WARMUP_SHARE 10                /* one over the share of a run */
-#define DRL__WARMUP_PROBE 10                /* steps after which a run by time knows about how many there will be */
+#define DRL__WARMUP_PROBE 10                /* steps after which a run by time knows its length roughly */
 
 static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, drl_train_desc *d)
 {
@@ -10633,11 +10637,13 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the data's share in what the initializer learns is %g; up to 1 is possible",
                          (double)d->initializer_data);
     if (d->shift < 0 || (d->shift && d->shift >= drl__min(m->desc.height, m->desc.width)))
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: shifts of up to %d pixels; images of %d x %d allow 0 to %d",
-                         d->shift, m->desc.height, m->desc.width, drl__min(m->desc.height, m->desc.width) - 1);
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: shifts of up to %d pixels; images of %d x %d allow 0 to %d", d->shift,
+                         m->desc.height, m->desc.width, drl__min(m->desc.height, m->desc.width) - 1);
     if (d->palette && m->desc.channels != 3 && m->desc.channels != 4)
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: `palette` exchanges the three colours of 3 or 4 channels; the "
-                         "model's images have %d", m->desc.channels);
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: `palette` needs images of 3 or 4 channels; the model has %d",
+                         m->desc.channels);
     if (d->objective == DRL_OBJECTIVE_SCORE && (!m->desc.smooth || m->initializer))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`, and has no chains from which an initializer (-1: none) could learn");
     return DRL_OK;
@@ -10805,18 +10811,20 @@ static void drl__train_noise(void *user, drl_ctx *ctx, int image, int draw, floa
     drl_rng_normals(ctx, &rng, out, n);
 }
 
-/* An image as it is trained on: mirrored, then moved, colours exchanged. The three draws are made whatever is asked for, so
- * that no option changes what another one draws. */
+/* An image as it is trained on: mirrored, then moved, colours exchanged. The three draws are made whatever is
+ * asked for, so that no option changes what another one draws. */
 static void drl__augment(const drl_trainer *tr, const float *x, int mirror, drl_rng *rng, float *to)
 {
     static const unsigned char orders[6][3] = {
         { 0, 1, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 0, 2, 1 }, { 2, 1, 0 }, { 1, 0, 2 } };
     const drl_model_desc *d = &tr->model->desc;
-    int most = tr->desc.shift, down = drl_rng_below(rng, 2 * most + 1) - most, right = drl_rng_below(rng, 2 * most + 1) - most;
+    int most = tr->desc.shift;
+    int down = drl_rng_below(rng, 2 * most + 1) - most, right = drl_rng_below(rng, 2 * most + 1) - most;
     int order = drl_rng_below(rng, 6), row, col, c;
     const unsigned char *from = orders[tr->desc.palette ? order : 0];
+    size_t wide = (size_t)d->width * (size_t)d->channels;
     for (row = 0; row < d->height; ++row) {
-        const float *line = x + (size_t)drl__min(drl__max(row - down, 0), d->height - 1) * (size_t)d->width * (size_t)d->channels;
+        const float *line = x + (size_t)drl__min(drl__max(row - down, 0), d->height - 1) * wide;
         for (col = 0; col < d->width; ++col) {
             int at = drl__min(drl__max(col - right, 0), d->width - 1);
             const float *pixel = line + (size_t)(mirror ? d->width - 1 - at : at) * (size_t)d->channels;
@@ -11085,8 +11093,9 @@ DRL__CALL(drl_status, drl_trainer_step,
     else status = drl__train_chains(tr, &energy, &moved);
     if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
     if (status != DRL_OK) return status;
-    young = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP;       /* also where the run's warm-up is shorter */
-    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)young ? 4 : 1))) return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
+    young = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP; /* the run's may be shorter */
+    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)young ? 4 : 1)))
+        return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
 
     memset(m->net->grads, 0, tr->part[0].params * sizeof(float));
     status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
@@ -11110,7 +11119,7 @@ DRL__CALL(drl_status, drl_trainer_step,
     drl__train_watch(tr);
     drl__level_average(&tr->now.grad_average, norm, tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
     rate = tr->now.rate_scale * tr->now.rate_factor;
-    if (tr->now.step < (uint64_t)tr->now.warmup) {              /* the initializer's begins at a twentieth [Zhu24] */
+    if (tr->now.step < (uint64_t)tr->now.warmup) {      /* the initializer's begins at a twentieth [Zhu24] */
         warm = ((double)tr->now.step + 1) / tr->now.warmup;
         warm_initializer = warm + 0.05 < 1 ? warm + 0.05 : 1;
     }
@@ -11217,18 +11226,18 @@ static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data,
         drl_status status = drl__ds_check(ctx, "drl_train", data);
         if (status != DRL_OK) return status;
         if (data->channels != tr->model->desc.channels)
-            return drl__fail(ctx, DRL_E_SHAPE, "drl_train: the data set's images have %d channels, the model's %d",
+            return drl__fail(ctx, DRL_E_SHAPE, "drl_train: the data has %d channels, the model %d",
                              data->channels, tr->model->desc.channels);
     }
     if (d->balanced && (!data || !data->labels))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: classes drawn equally often need a data set with labels");
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: `balanced` needs a data set with labels");
     if (tr->averaged)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the model holds the averaged weights; call drl_trainer_swap_average first");
     return DRL_OK;
 }
 
-/* For drawing classes equally often: the images in the order of their classes, those of class k in first[k] ..
- * first[k + 1] - 1, without classes that have none. */
+/* For drawing classes equally often: the images in the order of their classes, those of class k in
+ * first[k] .. first[k + 1] - 1, without classes that have none. */
 typedef struct drl__classes {
     int count, first[257];
     int *image;                             /* [data->count] */
@@ -11248,8 +11257,8 @@ static void drl__classes_sort(const drl_dataset *data, drl__classes *by)
     for (i = 0; i < data->count; ++i) by->image[next[data->labels[i]]++] = i;
 }
 
-static drl_status drl__classes_batch(drl_trainer *tr, const drl_dataset *data, const drl__classes *by, drl_rng *rng, float *x0,
-                                     int *labels)
+static drl_status drl__classes_batch(drl_trainer *tr, const drl_dataset *data, const drl__classes *by,
+                                     drl_rng *rng, float *x0, int *labels)
 {
     const drl_model_desc *d = &tr->model->desc;
     drl_status status = DRL_OK;
@@ -11257,7 +11266,8 @@ static drl_status drl__classes_batch(drl_trainer *tr, const drl_dataset *data, c
     for (i = 0; i < tr->desc.batch && status == DRL_OK; ++i) {
         int k = drl_rng_below(rng, by->count), n = by->first[k + 1] - by->first[k];
         int index = by->image[by->first[k] + drl_rng_below(rng, n)];
-        status = drl_dataset_image(tr->ctx, data, index, d->height, d->width, x0 + (size_t)i * tr->model->size);
+        float *to = x0 + (size_t)i * tr->model->size;
+        status = drl_dataset_image(tr->ctx, data, index, d->height, d->width, to);
         if (labels) labels[i] = data->labels[index];
     }
     return status;
@@ -11288,7 +11298,8 @@ DRL__CALL(drl_status, drl_train,
     limit = !desc->rollbacks ? 5 : desc->rollbacks < 0 || tr->desc.snapshot < 0 ? 0 : desc->rollbacks;
     images = (size_t)tr->desc.batch * tr->model->size * sizeof *x0;     /* the trainer has such blocks: the product is known to fit */
     bytes = images + (size_t)tr->desc.batch * sizeof *labels;
-    if (!drl__mul_fits(desc->balanced ? (size_t)data->count : 0, sizeof *by.image, &order) || !drl__add_fits(bytes, order, &all))
+    if (!drl__mul_fits(desc->balanced ? (size_t)data->count : 0, sizeof *by.image, &order) ||
+        !drl__add_fits(bytes, order, &all))
         all = SIZE_MAX;                     /* the allocator says that there is no such memory */
     x0 = (float *)drl__alloc(tr->ctx, all);
     if (!x0) return DRL_E_MEMORY;

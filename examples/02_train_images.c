@@ -8,18 +8,19 @@
  *
  * What files do not say about themselves: --shape HxWxC (of rows, or of a single image)
  *   --layout nchw (channels first)  --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
- * Without further options it trains the cooperative form with many levels and three short steps on each (12 levels up to
- * 16 x 16, 24 above, of the shifted schedule), and learns the labels if the files have any. The published settings are
+ * Without further options it trains the cooperative form with many levels and three short steps on each (12
+ * levels up to 16 x 16, 24 above, of the shifted schedule), and learns the labels if the files have any. The
+ * published settings are
  *   --cdrl (the cooperative form, 6 levels of 15 steps; add --target -1 for the published target)
  *   --drl (the plain form, without an initializer network: 6 levels of 30)
  *   --t1k (1000 levels, K = 0, trained by score matching: densities, see 08 and 09)
  * with --classes where labels are to be learned.
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
  *   --balanced (each class equally often, whatever their counts)
- * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --half (images at half their size)
- *   --no-classes  --levels N  --shifted (see drl_schedule_shifted)  --k N (Langevin steps)  --b2 X (their size)
+ * Options: --size N (pad images to N x N; else the next multiple of 8)  --half (images at half their size)
+ *   --no-classes  --levels N  --shifted (drl_schedule_shifted)  --k N (Langevin steps)  --b2 X (their size)
  *   --base N  --blocks N  --batch N  --lr X  --warmup N  --noise X (on the data)
- *   --initializer N (its width)  --initializer-lr X  --target L (share of the data in what it learns; -1: none)
+ *   --initializer N (its width)  --initializer-lr X  --target L (data's share in what it learns; -1: none)
  *   --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --out PREFIX
  *   --resume (go on from PREFIX.checkpoint with the same --data, bit for bit)  --threads N  --isa NAME
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then every minute. Ctrl-C
@@ -37,10 +38,12 @@
 #define SPRITES 4000
 
 static const char usage[] =
-    "train_images [--data FILE ...] [--minutes X | --steps N] [--cdrl | --drl | --t1k] [--classes | --no-classes]\n"
-    "             [--flip] [--shift N] [--palette] [--balanced] [--size N] [--half] [--levels N] [--shifted] [--k N] [--b2 X]\n"
-    "             [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--noise X] [--initializer N] [--initializer-lr X]\n"
-    "             [--target L] [--every N] [--seed N] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n"
+    "train_images [--data FILE ...] [--minutes X | --steps N] [--cdrl | --drl | --t1k]\n"
+    "             [--classes | --no-classes] [--flip] [--shift N] [--palette] [--balanced]\n"
+    "             [--size N] [--half] [--levels N] [--shifted] [--k N] [--b2 X] [--base N]\n"
+    "             [--blocks N] [--batch N] [--lr X] [--warmup N] [--noise X] [--initializer N]\n"
+    "             [--initializer-lr X] [--target L]\n"
+    "             [--every N] [--seed N] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n"
     "             " DATA_USAGE "\n";
 
 static int fail(drl_ctx *ctx, const char *what)
@@ -146,7 +149,7 @@ int main(int argc, char **argv)
     md.height = size ? size : (data->height + 7) / 8 * 8;       /* three poolings halve it */
     md.width = size ? size : (data->width + 7) / 8 * 8;
     md.channels = data->channels;
-    if (!cdrl && !drl && !t1k) {                                /* good pictures in minutes: many levels, few steps on each */
+    if (!cdrl && !drl && !t1k) {            /* good pictures in minutes: many levels, few steps on each */
         if (!md.levels) md.levels = md.height > 16 || md.width > 16 ? 24 : 12;
         if (md.levels >= 12) {                                  /* with fewer the shift makes samples worse */
             md.schedule = DRL_SCHEDULE_SHIFTED;

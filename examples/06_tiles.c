@@ -10,7 +10,7 @@
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N  --size N (pad images to N x N, or average
  *   them down)  --base N  --k N (Langevin steps)  --b2 X (of the step size)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
  *   --target L (share of the data in what the initializer learns, 1 unless said; -1: none, as published)
- *   --flip (half of the images are mirrored)  --shift N (they move by up to N pixels)  --palette (colour channels exchanged)
+ *   --flip (half of the images are mirrored)  --shift N (by up to N pixels)  --palette (colours exchanged)
  *   --guidance X (of the other pictures)  --seed N  --out PREFIX  --threads N  --isa NAME
  * Writes PREFIX.safetensors and four pictures, PNG or PPM:
  *   PREFIX-guidance     a column a class, a row a weight w of (w + 1) F(y; class) - w F(y): the larger, the clearer and the more alike
@@ -40,7 +40,8 @@ static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from wh
 
 static const char usage[] =
     "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--resume] [--size N] [--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
-    "      [--target L] [--warmup N] [--noise X] [--flip] [--shift N] [--palette] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
+    "      [--target L] [--warmup N] [--noise X] [--flip] [--shift N] [--palette]\n"
+    "      [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
     "      " DATA_USAGE "\n";
 
 typedef struct demo {

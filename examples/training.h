@@ -85,7 +85,8 @@ static inline drl_status training_sample(drl_model *model, const drl_sample_desc
     return status;
 }
 
-/* A picture of samples, a column for each class where they fit: PREFIX.png or .ppm. Early ones are small where samples take long. */
+/* A picture of samples, a column for each class where they fit: PREFIX.png or .ppm. Early ones are small
+ * where samples take long. */
 static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *prefix, int last)
 {
     drl_model_desc d;

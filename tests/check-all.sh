@@ -109,7 +109,8 @@ examples() {    # plain cc, no flags; then each does a little of its job, and it
 run_examples() {        # DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures are there
     dir=$1 runner=$2
     small 01_toy2d --steps 3 --k 2 --out $dir/toy &&
-    small 02_train_images --steps 2 --size 16 --base 8 --batch 4 --flip --shift 2 --palette --out $dir/images &&
+    small 02_train_images --steps 2 --size 16 --base 8 --batch 4 --flip --shift 2 --palette \
+        --out $dir/images &&
     small 02_train_images --steps 4 --resume --out $dir/images &&
     small 02_train_images --drl --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images &&
     small 03_sample $dir/images.safetensors --count 2 --out $dir/sample &&
