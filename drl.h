@@ -45,7 +45,8 @@
  * energy throughout. One network f serves all levels: F = f / step_t^2, step_t being the Langevin step size. With 1000 fine levels ("T1k")
  * p(y_t | x_{t+1}) is nearly N(x_{t+1} + s^2 grad F, s^2 I), and no Langevin step is needed: K = 0.
  *
- * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data augmentation but mirroring.
+ * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data
+ * augmentation but mirroring, shifts and exchanged colour channels (drl_train_desc).
  *
  * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones [K,C] as in PyTorch's files. Letters:
  * N images, H rows, W columns, C channels (K of a result), R S taps, T levels, K steps.
@@ -111,6 +112,8 @@
  *     [Vehtari21] Vehtari, Gelman, Simpson, Carpenter, Buerkner: Rank-Normalization, Folding, and Localization, Bayesian Analysis 16, 2021
  *     [Grosse15]  Grosse, Ghahramani, Adams: Sandwiching the Marginal Likelihood Using Bidirectional Monte Carlo, arXiv 1511.02543
  *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural Computation 23, 2011
+ *     [Karras24]  Karras, Aittala, Lehtinen, Hellsten, Aila, Laine: Analyzing and Improving the Training
+ *                 Dynamics of Diffusion Models, CVPR 2024 (arXiv 2312.02696)
  *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
  *     [Kynkaanniemi24] Kynkaanniemi, Aittala, Karras, Laine, Aila, Lehtinen: Applying Guidance in a Limited
  *                 Interval Improves Sample and Distribution Quality in Diffusion Models, NeurIPS 2024
@@ -1100,11 +1103,17 @@ typedef enum drl_objective {
 typedef struct drl_train_desc {
     uint64_t seed;
     int batch;                  /* images a step; zero means 32, at most the model's batch */
-    float learning_rate;        /* zero means 3e-4 (1e-4 in the paper, at batch 256) */
+    float learning_rate;        /* zero means 3e-4, 5e-4 for CDRL (1e-4 in the papers, at batch 256) */
     float beta1, beta2;         /* zero means 0.5 and 0.999, negative means 0. The paper has 0.9 (0.5 at 64x64): with the larger rates of short
                                  * runs, that much momentum overshoots and the chains run away */
-    int   warmup;               /* steps of linear warm-up; zero means 1000, negative none */
-    float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i)); zero means 0.999, negative none */
+    int   warmup;               /* steps of linear warm-up; zero means 300, in a run by drl_train a tenth
+                                 * of it if that is less, see there; negative none */
+    float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i));
+                                 * negative none. The ramp alone averages over a fixed share of the run,
+                                 * however long it gets: the weight of step j grows as j^8, with a
+                                 * standard deviation of 0.09 of the run [Karras24]. Zero means 0.99999,
+                                 * which limits the ramp from step 900,000 on: an average in floats cannot
+                                 * be much slower */
     float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the paper; Adam hardly notices) */
     int   steps;                /* Langevin steps; zero means the model's, negative none (K = 0) */
     int   flip;                 /* nonzero: half of the images are mirrored left-right */
@@ -1119,6 +1128,16 @@ typedef struct drl_train_desc {
     drl_objective objective;
     float initializer_data;     /* share l of the data in what the initializer learns, see drl_trainer_step; zero means 1, negative none: l = 0, as
                                  * in [Zhu24]. There it learns from chains alone, which in short runs know less than it could: it never sees an image */
+    /* For small sets: */
+    int   shift;                /* images move by up to so many pixels, each of -shift..shift equally
+                                 * often down and to the right; below height and width. The pixels at the
+                                 * edge are repeated into the gap: what is flat there, as backgrounds and
+                                 * transparency are, stays so. A gap of one colour would be learned as a
+                                 * frame, pixels from the opposite edge as a seam */
+    int   palette;              /* nonzero: the three colour channels of an image change places, each of
+                                 * the six orders equally often. For 3 channels, or 4, of which the last
+                                 * is alpha and stays. Grey stays grey, and colour 0 under alpha 0 stays
+                                 * 0. Not for sets where a class is a colour */
 } drl_train_desc;
 
 /* Running averages over the level's last 50 images or so.
@@ -1172,7 +1191,8 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where energies are right, both targets
  * have the same mean, and l changes nothing. Then both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the total of drl_train), with half the learning rate and fresh noise.
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the
+ * total and the warm-up of drl_train), with half the learning rate and fresh noise.
  * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
  * Then resume an older checkpoint, or start again with another description; a loop of steps and rollbacks therefore ends. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
@@ -1198,10 +1218,12 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
  * saved and resumed with the same description therefore continues bit for bit once its total is settled. Before that its weights
  * continue bit for bit, too, and the clock says where it ends. Other steps or seconds than before give the run a new total by the same
  * rules: more of them let it go on, at the rate that the new total asks for.
+ * A warm-up of zero in drl_train_desc is a tenth of the total, at most 300 steps. In a run by `seconds` the
+ * speed of the first 10 steps decides, once, and checkpoints hold that, too.
  * Only steps count as time spent, not what on_step does. After a divergence the run goes back to the last good state, steps and seconds
  * included, and keeps the total. Returns DRL_OK when the total is reached (at once, if it already is), DRL_RUNNING when on_step asked
  * to stop, or the failure: DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned.
- * Holds one batch of images while it runs. */
+ * Holds one batch of images while it runs; if `balanced`, also an int for each image of the data set. */
 typedef struct drl_run_desc {
     uint64_t steps;             /* of the whole run */
     double seconds;             /* or its time, with a clock */
@@ -1215,6 +1237,9 @@ typedef struct drl_run_desc {
     /* After every step, and with report->diverged before going back. It may draw samples and save. Nonzero stops the run. NULL: none. */
     int (*on_step)(void *user, const drl_train_report *report);
     void *user;                 /* of all three */
+    int balanced;               /* nonzero: an image's class is drawn first, each of those that the data
+                                 * set has equally often, then one of its images; zero: every image
+                                 * equally often. Needs labels, but not a model with classes */
 } drl_run_desc;
 /* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
 DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
@@ -10566,6 +10591,7 @@ typedef struct drl__train_state {           /* with the blocks below, all that a
     double grad_average;
     uint64_t total;                         /* of a run by drl_train; zero: not settled */
     double seconds, planned;                /* spent on its steps; given for all of them, zero in runs by steps */
+    int warmup;                             /* steps; the run's, if the description leaves them open */
 } drl__train_state;
 
 /* What training keeps for one of the networks: blocks of `params` or `state` floats. */
@@ -10604,7 +10630,9 @@ static const drl__field drl__train_fields[] = {
     { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) },            { "data_noise", DRL__FLOAT, offsetof(drl_train_desc, data_noise) },
     { "initializer_rate", DRL__FLOAT, offsetof(drl_train_desc, initializer_rate) }, { "label_drop", DRL__FLOAT, offsetof(drl_train_desc, label_drop) },
     { "own_noise", DRL__INT, offsetof(drl_train_desc, own_noise) },          { "objective", DRL__INT, offsetof(drl_train_desc, objective) },
-    { "initializer_data", DRL__FLOAT, offsetof(drl_train_desc, initializer_data) }
+    { "initializer_data", DRL__FLOAT, offsetof(drl_train_desc, initializer_data) },
+    { "shift", DRL__INT, offsetof(drl_train_desc, shift) },
+    { "palette", DRL__INT, offsetof(drl_train_desc, palette) }
 };
 
 static const drl__field drl__state_fields[] = {
@@ -10613,19 +10641,23 @@ static const drl__field drl__state_fields[] = {
     { "beta1_power", DRL__DOUBLE, offsetof(drl__train_state, beta1_power) },
     { "beta2_power", DRL__DOUBLE, offsetof(drl__train_state, beta2_power) }, { "grad_average", DRL__DOUBLE, offsetof(drl__train_state, grad_average) },
     { "total", DRL__U64, offsetof(drl__train_state, total) },                { "seconds", DRL__DOUBLE, offsetof(drl__train_state, seconds) },
-    { "planned", DRL__DOUBLE, offsetof(drl__train_state, planned) }
+    { "planned", DRL__DOUBLE, offsetof(drl__train_state, planned) },
+    { "warmup", DRL__INT, offsetof(drl__train_state, warmup) }
 };
+
+#define DRL__WARMUP 300                     /* steps, at most, where the description leaves them open */
+#define DRL__WARMUP_SHARE 10                /* one over the share of a run */
+#define DRL__WARMUP_PROBE 10                /* steps after which a run by time knows its length roughly */
 
 static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, drl_train_desc *d)
 {
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
     if (!d->batch) d->batch = drl__min(32, m->desc.batch);
-    if (d->learning_rate == 0) d->learning_rate = 3e-4f;
+    if (d->learning_rate == 0) d->learning_rate = m->desc.form == DRL_FORM_CDRL ? 5e-4f : 3e-4f;
     if (d->beta1 == 0) d->beta1 = 0.5f;
     if (d->beta2 == 0) d->beta2 = 0.999f;
-    if (!d->warmup) d->warmup = 1000;
-    if (d->ema == 0) d->ema = 0.999f;
+    if (d->ema == 0) d->ema = 0.99999f;
     if (d->clip == 0) d->clip = 1.0f;
     if (!d->steps) d->steps = m->desc.steps;
     if (d->steps < 0) d->steps = -1;
@@ -10645,6 +10677,14 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (!(d->initializer_data <= 1))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the data's share in what the initializer learns is %g; up to 1 is possible",
                          (double)d->initializer_data);
+    if (d->shift < 0 || (d->shift && d->shift >= drl__min(m->desc.height, m->desc.width)))
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: shifts of up to %d pixels; images of %d x %d allow 0 to %d", d->shift,
+                         m->desc.height, m->desc.width, drl__min(m->desc.height, m->desc.width) - 1);
+    if (d->palette && m->desc.channels != 3 && m->desc.channels != 4)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: `palette` needs images of 3 or 4 channels; the model has %d",
+                         m->desc.channels);
     if (d->objective == DRL_OBJECTIVE_SCORE && (!m->desc.smooth || m->initializer))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`, and has no chains from which an initializer (-1: none) could learn");
     return DRL_OK;
@@ -10768,6 +10808,7 @@ DRL__CALL(drl_status, drl_trainer_create,
     drl__trainer_carve(m, &d, block, tr);
     for (i = 0; i < tr->parts; ++i) memcpy(tr->part[i].ema, tr->part[i].net->params, tr->part[i].params * sizeof(float));
     tr->now.rate_scale = tr->now.rate_factor = tr->now.beta1_power = tr->now.beta2_power = 1;
+    tr->now.warmup = d.warmup ? drl__max(d.warmup, 0) : DRL__WARMUP;
     drl__trainer_keep(tr);
     *out = tr;
     return DRL_OK;
@@ -10799,6 +10840,7 @@ static drl_rng drl__train_rng(const drl_trainer *tr, uint64_t what)
 #define DRL__DRAW_LEVEL   0xffffffeu
 #define DRL__DRAW_LABEL   0xffffffdu
 #define DRL__DRAW_DROPOUT 0xffffffcu
+#define DRL__DRAW_AUGMENT 0xffffffbu
 #define DRL__DRAW_PROPOSAL 4095             /* of an image, beyond its Langevin draws */
 
 DRL_API drl_rng drl_trainer_rng(const drl_trainer *tr)
@@ -10813,6 +10855,28 @@ static void drl__train_noise(void *user, drl_ctx *ctx, int image, int draw, floa
     drl_rng_normals(ctx, &rng, out, n);
 }
 
+/* An image as it is trained on: mirrored, then moved, colours exchanged. The three draws are made whatever is
+ * asked for, so that no option changes what another one draws. */
+static void drl__augment(const drl_trainer *tr, const float *x, int mirror, drl_rng *rng, float *to)
+{
+    static const unsigned char orders[6][3] = {
+        { 0, 1, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 0, 2, 1 }, { 2, 1, 0 }, { 1, 0, 2 } };
+    const drl_model_desc *d = &tr->model->desc;
+    int most = tr->desc.shift;
+    int down = drl_rng_below(rng, 2 * most + 1) - most, right = drl_rng_below(rng, 2 * most + 1) - most;
+    int order = drl_rng_below(rng, 6), row, col, c;
+    const unsigned char *from = orders[tr->desc.palette ? order : 0];
+    size_t wide = (size_t)d->width * (size_t)d->channels;
+    for (row = 0; row < d->height; ++row) {
+        const float *line = x + (size_t)drl__min(drl__max(row - down, 0), d->height - 1) * wide;
+        for (col = 0; col < d->width; ++col) {
+            int at = drl__min(drl__max(col - right, 0), d->width - 1);
+            const float *pixel = line + (size_t)(mirror ? d->width - 1 - at : at) * (size_t)d->channels;
+            for (c = 0; c < d->channels; ++c) *to++ = pixel[c < 3 ? from[c] : c];
+        }
+    }
+}
+
 /* x_t = abar (x_0 + data noise) + sbar eps, both noises in one draw, and x_{t+1} = a x_t + s eps' [Gao21] or the same with level t + 1
  * and the same draw [Zhu24]; each image at its level. Chains start at x_{t+1} if nothing better is proposed. */
 static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
@@ -10820,20 +10884,15 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
     const drl_schedule *sc = &tr->model->schedule;
     size_t size = tr->model->size;
     drl_rng rng = drl__train_rng(tr, DRL__DRAW_LEVEL), drop = drl__train_rng(tr, DRL__DRAW_LABEL);
+    drl_rng augment = drl__train_rng(tr, DRL__DRAW_AUGMENT);
     double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
-    int i, row, col, c;
+    int i;
     for (i = 0; i < tr->desc.batch; ++i) {
         float *x_t = tr->x_t + (size_t)i * size, *x_next = tr->x_next + (size_t)i * size, *y = tr->y + (size_t)i * size;
         int t = tr->t[i] = drl_rng_below(&rng, sc->levels), mirror = drl_rng_below(&rng, 2) && tr->desc.flip;
-        const drl_model_desc *d = &tr->model->desc;
-        const float *x = x0 + (size_t)i * size;
-        float *to = y;                                          /* the mirrored copy lies here meanwhile */
         double noise = sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra * sc->abar[t] * sc->abar[t]), a = sc->abar[t + 1];
         tr->label[i] = drl_rng_uniform(&drop) < tr->desc.label_drop || !labels ? 0 : labels[i];
-        for (row = 0; row < d->height; ++row)
-            for (col = 0; col < d->width; ++col)
-                for (c = 0; c < d->channels; ++c)
-                    *to++ = x[((size_t)row * (size_t)d->width + (size_t)(mirror ? d->width - 1 - col : col)) * (size_t)d->channels + (size_t)c];
+        drl__augment(tr, x0 + (size_t)i * size, mirror, &augment, y);     /* the image lies in y meanwhile */
         drl__train_noise(tr, tr->ctx, i, 0, x_t, size);
         if (!tr->desc.own_noise)
             drl__axpby(tr->ctx, size, (float)a, y, (float)sqrt(sc->sbar[t + 1] * sc->sbar[t + 1] + extra * extra * a * a), x_t, x_next);
@@ -11105,7 +11164,7 @@ DRL__CALL(drl_status, drl_trainer_step,
     drl_status status, before;
     double loss = 0, norm, rate, warm = 1, warm_initializer = 1, largest = 0, moved = 0, initializer_loss = 0, initializer_norm = 0;
     size_t size;
-    int i;
+    int i, young;
     if (!tr || drl__no_floats(x0)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
     m = tr->model;
@@ -11126,7 +11185,9 @@ DRL__CALL(drl_status, drl_trainer_step,
     else status = drl__train_chains(tr, &energy, &moved);
     if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
     if (status != DRL_OK) return status;
-    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)drl__max(tr->desc.warmup, 0) ? 4 : 1))) return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
+    young = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP; /* the run's may be shorter */
+    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)young ? 4 : 1)))
+        return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
 
     memset(m->net->grads, 0, tr->part[0].params * sizeof(float));
     status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
@@ -11152,8 +11213,8 @@ DRL__CALL(drl_status, drl_trainer_step,
     drl__train_watch(tr);
     drl__level_average(&tr->now.grad_average, norm, tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
     rate = tr->now.rate_scale * tr->now.rate_factor;
-    if (tr->desc.warmup > 0 && tr->now.step < (uint64_t)tr->desc.warmup) {      /* the initializer's begins at a twentieth [Zhu24] */
-        warm = ((double)tr->now.step + 1) / tr->desc.warmup;
+    if (tr->now.step < (uint64_t)tr->now.warmup) {      /* the initializer's begins at a twentieth [Zhu24] */
+        warm = ((double)tr->now.step + 1) / tr->now.warmup;
         warm_initializer = warm + 0.05 < 1 ? warm + 0.05 : 1;
     }
     tr->now.beta1_power *= tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0;
@@ -11181,7 +11242,7 @@ DRL__CALL(drl_status, drl_trainer_step,
 
 DRL__CALL(drl_status, drl_trainer_rollback, (drl_trainer *tr), (tr))
 {
-    int rollbacks, i;
+    int rollbacks, warmup, i;
     double rate_scale, planned;
     uint64_t total;
     if (!tr) return DRL_E_ARGUMENT;
@@ -11199,7 +11260,9 @@ DRL__CALL(drl_status, drl_trainer_rollback, (drl_trainer *tr), (tr))
     rate_scale = tr->now.rate_scale * 0.5;
     total = tr->now.total;
     planned = tr->now.planned;
+    warmup = tr->now.warmup;
     tr->now = tr->good;
+    tr->now.warmup = warmup;
     tr->now.total = total;
     tr->now.planned = planned;
     tr->now.rollbacks = rollbacks;
@@ -11253,21 +11316,75 @@ static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data,
     if (!d->steps && !tr->now.total && !d->clock)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the run to go on with is one of %g seconds, and there is no clock",
                          tr->now.planned);
+    if (data) {
+        drl_status status = drl__ds_check(ctx, "drl_train", data);
+        if (status != DRL_OK) return status;
+        if (data->channels != tr->model->desc.channels)
+            return drl__fail(ctx, DRL_E_SHAPE, "drl_train: the data has %d channels, the model %d",
+                             data->channels, tr->model->desc.channels);
+    }
+    if (d->balanced && (!data || !data->labels))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: `balanced` needs a data set with labels");
     if (tr->averaged)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the model holds the averaged weights; call drl_trainer_swap_average first");
     return DRL_OK;
+}
+
+/* For drawing classes equally often: the images in the order of their classes, those of class k in
+ * first[k] .. first[k + 1] - 1, without classes that have none. */
+typedef struct drl__classes {
+    int count, first[257];
+    int *image;                             /* [data->count] */
+} drl__classes;
+
+static void drl__classes_sort(const drl_dataset *data, drl__classes *by)
+{
+    int images[256] = { 0 }, next[256], label, i, k = 0;
+    by->count = 0;
+    for (i = 0; i < data->count; ++i) ++images[data->labels[i]];
+    for (label = 0; label < 256; ++label) {
+        next[label] = k;
+        if (images[label]) by->first[by->count++] = k;
+        k += images[label];
+    }
+    by->first[by->count] = k;
+    for (i = 0; i < data->count; ++i) by->image[next[data->labels[i]]++] = i;
+}
+
+static drl_status drl__classes_batch(drl_trainer *tr, const drl_dataset *data, const drl__classes *by,
+                                     drl_rng *rng, float *x0, int *labels)
+{
+    const drl_model_desc *d = &tr->model->desc;
+    drl_status status = DRL_OK;
+    int i;
+    for (i = 0; i < tr->desc.batch && status == DRL_OK; ++i) {
+        int k = drl_rng_below(rng, by->count), n = by->first[k + 1] - by->first[k];
+        int index = by->image[by->first[k] + drl_rng_below(rng, n)];
+        float *to = x0 + (size_t)i * tr->model->size;
+        status = drl_dataset_image(tr->ctx, data, index, d->height, d->width, to);
+        if (labels) labels[i] = data->labels[index];
+    }
+    return status;
+}
+
+/* The warm-up of a run whose description leaves it open, from its number of steps. */
+static int drl__run_warmup(double total)
+{
+    double share = total / DRL__WARMUP_SHARE;
+    return share < DRL__WARMUP ? (int)share : DRL__WARMUP;
 }
 
 DRL__CALL(drl_status, drl_train,
     (drl_trainer *tr, const drl_dataset *data, const drl_run_desc *desc),
     (tr, data, desc))
 {
+    drl__classes by;
     drl_train_report report;
     drl_status status, before;
     float *x0;
     int *labels = NULL, i, limit, stop = 0;
     double fall, left, start = 0;
-    size_t images, bytes;
+    size_t images, bytes, order, all;
     if (!tr || !desc) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_train: a trainer and a description are needed");
     status = drl__run_check(tr, data, desc);
     if (status != DRL_OK) return status;
@@ -11275,12 +11392,21 @@ DRL__CALL(drl_status, drl_train,
     limit = !desc->rollbacks ? 5 : desc->rollbacks < 0 || tr->desc.snapshot < 0 ? 0 : desc->rollbacks;
     images = (size_t)tr->desc.batch * tr->model->size * sizeof *x0;     /* the trainer has such blocks: the product is known to fit */
     bytes = images + (size_t)tr->desc.batch * sizeof *labels;
-    x0 = (float *)drl__alloc(tr->ctx, bytes);
+    if (!drl__mul_fits(desc->balanced ? (size_t)data->count : 0, sizeof *by.image, &order) ||
+        !drl__add_fits(bytes, order, &all))
+        all = SIZE_MAX;                     /* the allocator says that there is no such memory */
+    x0 = (float *)drl__alloc(tr->ctx, all);
     if (!x0) return DRL_E_MEMORY;
+    memset(&by, 0, sizeof by);
+    if (desc->balanced) {
+        by.image = (int *)(void *)((unsigned char *)(void *)x0 + bytes);
+        drl__classes_sort(data, &by);
+    }
     if (tr->model->desc.classes && (!data || data->labels)) labels = (int *)(void *)((unsigned char *)(void *)x0 + images);
     if (desc->steps) {
         tr->now.total = desc->steps;
         tr->now.planned = 0;
+        if (!tr->desc.warmup) tr->now.warmup = drl__run_warmup((double)desc->steps);
     } else if (desc->seconds > 0 && !(desc->seconds == tr->now.planned)) {
         tr->now.total = 0;
         tr->now.planned = desc->seconds;
@@ -11288,6 +11414,8 @@ DRL__CALL(drl_status, drl_train,
     memset(&report, 0, sizeof report);
     while (!stop) {
         drl_rng rng = drl_trainer_rng(tr);
+        if (!tr->desc.warmup && !tr->now.total && tr->now.step == DRL__WARMUP_PROBE && tr->now.seconds > 0)
+            tr->now.warmup = drl__run_warmup(DRL__WARMUP_PROBE * tr->now.planned / tr->now.seconds);
         if (!tr->now.total && tr->now.step && tr->now.seconds >= (1 - fall) * tr->now.planned) {
             double total = (double)tr->now.step * tr->now.planned / tr->now.seconds;
             tr->now.total = total < 1 ? 1 : total < (double)(DRL__STEPS_MAX - 1) ? (uint64_t)(total + 0.5) : DRL__STEPS_MAX - 1;
@@ -11297,7 +11425,8 @@ DRL__CALL(drl_status, drl_train,
         tr->now.rate_factor = left < 1 ? left : 1.0;
         before = tr->ctx->status;
         if (desc->clock) start = desc->clock(desc->user);
-        if (data) status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height, tr->model->desc.width, x0, labels);
+        if (desc->balanced) status = drl__classes_batch(tr, data, &by, &rng, x0, labels);
+        else if (data) status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height, tr->model->desc.width, x0, labels);
         else status = desc->source(desc->user, tr->ctx, &rng, tr->desc.batch, x0, labels);
         for (i = 0; i < tr->desc.batch && data && labels && status == DRL_OK; ++i) ++labels[i];
         if (status == DRL_OK) status = drl_trainer_step(tr, x0, labels, &report);
@@ -11392,7 +11521,7 @@ static int drl__state_sound(const drl__train_state *now)
 {
     double most = now->step ? 1 - 1e-9 : 1;         /* beta^step: one minus it divides the moments */
     return now->step < DRL__STEPS_MAX && now->total < DRL__STEPS_MAX && now->seconds >= 0 && now->seconds < DRL__SECONDS_MAX &&
-           now->planned >= 0 && now->planned < DRL__SECONDS_MAX && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
+           now->planned >= 0 && now->planned < DRL__SECONDS_MAX && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->warmup >= 0 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
            now->rate_factor >= 0 && now->rate_factor <= 1 && now->beta1_power >= 0 && now->beta1_power <= most && now->beta2_power >= 0 &&
            now->beta2_power <= most && now->grad_average >= 0 && now->grad_average < 1e30;
 }

@@ -85,7 +85,8 @@ static inline drl_status training_sample(drl_model *model, const drl_sample_desc
     return status;
 }
 
-/* A picture of samples, a column for each class: PREFIX.png or .ppm. Early ones are small where samples take long. */
+/* A picture of samples, a column for each class where they fit: PREFIX.png or .ppm. Early ones are small
+ * where samples take long. */
 static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *prefix, int last)
 {
     drl_model_desc d;
@@ -100,8 +101,8 @@ static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *pref
     count = last || cost <= 200.0 * 16 * 16 ? TRAINING_GRID : 16;
     memset(&how, 0, sizeof how);
     how.count = count / columns ? count / columns * columns : columns;
-    for (i = 0; i < TRAINING_GRID; ++i) labels[i] = 1 + i % columns;
-    if (columns == d.classes) {
+    for (i = 0; i < TRAINING_GRID && d.classes; ++i) labels[i] = 1 + i % d.classes;
+    if (d.classes) {
         how.labels = labels;
         how.guidance = 0.5f;                /* clearer, and still of many kinds */
     }
