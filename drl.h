@@ -114,6 +114,7 @@
  *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural Computation 23, 2011
  *     [Karras24]  Karras, Aittala, Lehtinen, Hellsten, Aila, Laine: Analyzing and Improving the Training
  *                 Dynamics of Diffusion Models, CVPR 2024 (arXiv 2312.02696)
+ *     [Salimans21] Salimans, Ho: Should EBMs Model the Energy or the Score?, Energy Based Models Workshop, ICLR 2021
  *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
  *     [Kynkaanniemi24] Kynkaanniemi, Aittala, Karras, Laine, Aila, Lehtinen: Applying Guidance in a Limited
  *                 Interval Improves Sample and Distribution Quality in Diffusion Models, NeurIPS 2024
@@ -343,7 +344,7 @@ DRL_API drl_status drl_scale_shift_param_grad(drl_ctx *ctx, const drl_tensor *x,
 DRL_API drl_status drl_spatial_sum_forward(drl_ctx *ctx, const drl_tensor *x, float scale, drl_tensor *y);
 DRL_API drl_status drl_spatial_sum_input_grad(drl_ctx *ctx, float scale, const drl_tensor *dy, drl_tensor *dx, int accumulate);
 
-/* y (N,1,1,1) = inner product of a and b, both (N,1,1,C); da = dy * b (call again with a and b exchanged for db). */
+/* y (N,1,1,1) = inner product of a and b, both (N,H,W,C); da = dy * b (call again with a and b exchanged for db). */
 DRL_API drl_status drl_dot_forward(drl_ctx *ctx, const drl_tensor *a, const drl_tensor *b, drl_tensor *y);
 DRL_API drl_status drl_dot_input_grad(drl_ctx *ctx, const drl_tensor *b, const drl_tensor *dy, drl_tensor *da, int accumulate);
 
@@ -619,7 +620,7 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
 DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv);                    /* h x w x 3c: q, k, v; one head, all pixels; h x w x c */
 DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p);                /* 0 <= p < 1; see drl_batch.dropout */
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
-DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* the last value of the list is the output */
+DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* sum over all elements of a b; shapes as a's. The last value of the list is the output */
 
 typedef enum drl_net_mode {
     DRL_NET_FORWARD = 0,        /* values only */
@@ -686,13 +687,21 @@ DRL_API void       drl_net_spectral_grads(drl_net *net);
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [schedule] - how noise grows: x_t = abar_t x_0 + sbar_t eps, one step x_{t+1} = a_{t+1} x_t + s_{t+1} eps. Plain arrays.
  * ------------------------------------------------------------------------------------------------------------------------------ */
+/* The size of a Langevin step at level t. */
+typedef enum drl_step_rule {
+    DRL_STEP_PUBLISHED = 0,                 /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2            [Gao21] */
+    DRL_STEP_FINE,                          /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}: for hundreds of levels */
+    DRL_STEP_PROPOSAL                       /* step_t^2 = b2 drl_schedule_proposal^2: the same share, on all levels, of what
+                                             * is open once x_{t+1} and x_0 are known; and F = f */
+} drl_step_rule;
+
 /* Filled by the functions below, never by hand: a field that is left out, or comes later, would be whatever memory holds. */
 typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
-    double b2;                              /* Langevin step size: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2        [Gao21] */
+    double b2;                              /* of the Langevin step size, see drl_step_rule */
     const double *logsnr;                   /* [T + 1] log(abar^2 / sbar^2), of which [Zhu24] makes its level values; NULL: those are t */
-    int fine;                               /* nonzero: step_t^2 = b2 s_{t+1}^2, and energies are F = f / sbar_{t+1} in place of f / step_t^2 */
+    drl_step_rule rule;
 } drl_schedule;
 
 /* drl_schedule_drl - the published cut of 1000 linear betas (1e-4 .. 0.02) into T levels, 2..500; T = 6 is "T6". b2 = 2e-4.
@@ -707,7 +716,7 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
  * memory: 5 * (levels + 1) doubles. */
 #define DRL_SCHEDULE_SHIFT 1.5
 DRL_API drl_status drl_schedule_shifted(int levels, double *memory, drl_schedule *schedule);
-/* drl_schedule_t1k - the 1000 betas in `levels` stretches, 2..1000; 1000, one by one, is "T1k". Of x_T nothing is left but noise: a_T = 0. It is `fine`,
+/* drl_schedule_t1k - the 1000 betas in `levels` stretches, 2..1000; 1000, one by one, is "T1k". Of x_T nothing is left but noise: a_T = 0. Its rule is DRL_STEP_FINE,
  * b2 = 0.1: steps are as safe on one level as on another, and the slopes of f, sbar_{t+1} times the score, are near 1 on all of them (with f / step_t^2 they
  * would go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that). memory: 4 * (levels + 1) doubles. */
 DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *schedule);
@@ -716,13 +725,15 @@ DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *sc
  *   levels  T, 1..1000
  *   b2      of the step size, above 0: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2
  *   memory  4 * (levels + 1) doubles of the caller, which the schedule points into and which must outlive it; sbar is copied
- * The rest follows: abar^2 = 1 - sbar^2, a_t = abar_t / abar_{t-1}, s^2 = 1 - a^2. Level values are the numbers of the levels; not `fine`.
+ * The rest follows: abar^2 = 1 - sbar^2, a_t = abar_t / abar_{t-1}, s^2 = 1 - a^2. Level values are the numbers of the levels, the rule is
+ * DRL_STEP_PUBLISHED.
  * Fails with DRL_E_ARGUMENT, and then writes nothing. */
 DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule);
 /* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
-/* What f is divided by to be the log density F of level t: step_t^2, or sbar_{t+1} on a fine schedule. 0 where there is no such level. */
+/* What f is divided by to be the log density F of level t: step_t^2, sbar_{t+1} or 1, see drl_step_rule. 0 where there is no such
+ * level. */
 DRL_API double drl_schedule_f_scale(const drl_schedule *schedule, int level);
 /* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
  * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. -1 where there is no such
@@ -1018,6 +1029,17 @@ typedef enum drl_initializer_form {
     DRL_INITIALIZER_VELOCITY    /* g = a ((A abar + B) x - A sbar net(x)) */
 } drl_initializer_form;
 
+/* What the energies are made of.
+ * The published networks pool features and end in one number. Their gradient is a poor denoiser: at equal training it leaves up to
+ * twice the noise that a U-Net leaves, and chains that follow it undo what the initializer knows. As the squared length of what a
+ * U-Net makes of an image, F has a gradient that is as good; and with net = 0 it is the standard normal density, which is right
+ * where noise is all there is.
+ * Made for DRL_OBJECTIVE_SCORE. One gradient costs about as much as three forward passes of an initializer of the same width. */
+typedef enum drl_energy_form {
+    DRL_ENERGY_PUBLISHED = 0,   /* [Gao21], [Zhu24]: drl_model_desc.form says which of them */
+    DRL_ENERGY_UNET             /* F(y) = -|y + net(y)|^2 / 2                                      [Salimans21] (their x - net(x)) */
+} drl_energy_form;
+
 typedef struct drl_model_desc {
     int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
     int base;                               /* width of the network; zero means 32 (128 in the paper); even, >= 4 */
@@ -1027,7 +1049,7 @@ typedef struct drl_model_desc {
     int levels;                             /* T; zero means 6, 1000 with DRL_SCHEDULE_T1K */
     int steps;                              /* K, Langevin steps a level in training; zero means 30, 15 for CDRL, none with T1K; negative: none, K = 0, see
                                              * drl_sample_desc */
-    double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K */
+    double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K and DRL_ENERGY_UNET */
     float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL and with T1K */
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
@@ -1042,6 +1064,9 @@ typedef struct drl_model_desc {
     int smooth;                             /* nonzero: SiLU in place of every leaky ReLU and of the head's ReLU, for DRL_OBJECTIVE_SCORE: gradients that
                                              * have a derivative */
     drl_initializer_form initializer_form;  /* zero: by the number of levels */
+    drl_energy_form energy_form;            /* with CDRL. DRL_ENERGY_UNET: of width `base` (zero means 16) and `blocks` a resolution, of which
+                                             * it has three; smooth, without spectral norms, steps by DRL_STEP_PROPOSAL with b2 = 0.1 (but for
+                                             * T1K), K = 3 */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -1055,7 +1080,7 @@ DRL_API void       drl_model_destroy(drl_model *model);
 DRL_API drl_net   *drl_model_net(drl_model *model);             /* the energy's */
 DRL_API drl_net   *drl_model_initializer(drl_model *model);     /* NULL if there is none */
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *model);
-/* F(y, t) = f(y, t) / drl_schedule_f_scale with the network's f: log p(y_t) up to a constant.                     SPEC of [Gao21] */
+/* F(y, t) = f(y, t) / drl_schedule_f_scale with the network's f, F = f with DRL_ENERGY_UNET: log p(y_t) up to a constant. [Gao21] */
 DRL_API drl_energy drl_model_energy(drl_model *model);
 /* f (and df/dy) itself, at any real level value (drl_schedule_level) and label (NULL: no class): what the published networks return.
  * NULL where not wanted. */
@@ -1092,19 +1117,23 @@ DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_mode
  * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl_objective {
-    DRL_OBJECTIVE_RECOVERY = 0, /* recovery likelihood by contrast with chains; with K = 0 with draws of its normal approximation */
+    DRL_OBJECTIVE_AUTO = 0,     /* the published networks: recovery; DRL_ENERGY_UNET: score */
+    DRL_OBJECTIVE_RECOVERY,     /* recovery likelihood by contrast with chains; with K = 0 with draws of its normal approximation */
     DRL_OBJECTIVE_SCORE         /* denoising score matching: loss = mean of |r|^2 / (2 size), r = sigma grad F(x) + eps, x of noise sigma eps     [Vincent11]
                                  * There are no chains: a step costs as much as two of a chain's and the two passes. x is where sampling looks at F: a_{t+1}
                                  * x_t, and x_{t+1} with K = 0. The loss's gradient is taken to first order, as a difference of two:
                                  *   r' d(grad f)/dtheta = (df/dtheta (x + h r) - df/dtheta (x - h r)) / (2 h),  h = sigma / 10
-                                 * which wants a `smooth` model: a leaky ReLU's gradient does not change but at kinks */
+                                 * which wants a `smooth` model: a leaky ReLU's gradient does not change but at kinks. Without chains an initializer
+                                 * learns from the data alone: initializer_data is 1 */
 } drl_objective;
 
 typedef struct drl_train_desc {
     uint64_t seed;
     int batch;                  /* images a step; zero means 32, at most the model's batch */
-    float learning_rate;        /* zero means 3e-4, 5e-4 for CDRL (1e-4 in the papers, at batch 256) */
-    float beta1, beta2;         /* zero means 0.5 and 0.999, negative means 0. The paper has 0.9 (0.5 at 64x64): with the larger rates of short
+    float learning_rate;        /* zero means 3e-4, 5e-4 for CDRL (1e-4 in the papers, at batch 256), 2e-3 for
+                                 * DRL_ENERGY_UNET */
+    float beta1, beta2;         /* zero means 0.5 (0.9 for DRL_ENERGY_UNET) and 0.999, negative means 0. The paper
+                                 * has 0.9 (0.5 at 64x64): with the larger rates of short
                                  * runs, that much momentum overshoots and the chains run away */
     int   warmup;               /* steps of linear warm-up; zero means 300, in a run by drl_train a tenth
                                  * of it if that is less, see there; negative none */
@@ -1414,6 +1443,18 @@ static drl__mode drl__enter(void)
     return found;
 }
 static void drl__leave(const drl__mode *found) { __asm__ __volatile__("vmsr fpscr, %0" : : "r"(found->csr) : "memory"); }
+#elif defined(__powerpc__) && defined(__GNUC__) && !defined(_SOFT_FLOAT) && !defined(__NO_FPRS__)
+/* glibc's fesetenv has an instruction that older processors lack */
+typedef struct drl__mode { double control; } drl__mode;
+static drl__mode drl__enter(void)
+{
+    drl__mode found;
+    const double plain = 0;
+    __asm__ __volatile__("mffs %0" : "=d"(found.control) : : "memory");
+    __asm__ __volatile__("mtfsf 255,%0" : : "d"(plain) : "memory");
+    return found;
+}
+static void drl__leave(const drl__mode *found) { __asm__ __volatile__("mtfsf 255,%0" : : "d"(found->control) : "memory"); }
 #elif !defined(__wasm__) && (defined(__unix__) || defined(__APPLE__) || defined(_WIN32))
 #include <fenv.h>
 typedef struct drl__mode { fenv_t env; } drl__mode;
@@ -3310,11 +3351,11 @@ DRL__CALL(drl_status, drl_dot_forward,
     (ctx, a, b, y))
 {
     drl_status status = drl__expect_like(ctx, "drl_dot_forward", "b", b, a);
-    size_t i;
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_forward", "a", a, a->n, 1, 1, a->c);
+    size_t i, size;
     if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_forward", "y", y, a->n, 1, 1, 1);
     if (status != DRL_OK) return status;
-    for (i = 0; i < (size_t)a->n; ++i) y->data[i] = drl__dot16(ctx, a->data + i * (size_t)a->c, b->data + i * (size_t)a->c, (size_t)a->c);
+    size = (size_t)a->h * (size_t)a->w * (size_t)a->c;
+    for (i = 0; i < (size_t)a->n; ++i) y->data[i] = drl__dot16(ctx, a->data + i * size, b->data + i * size, size);
     return DRL_OK;
 }
 
@@ -3324,15 +3365,18 @@ DRL__CALL(drl_status, drl_dot_input_grad,
 {
     drl_status status = drl__expect_like(ctx, "drl_dot_input_grad", "da", da, b);
     drl__affine_args a;
-    if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_input_grad", "b", b, b->n, 1, 1, b->c);
+    drl_tensor rows;
     if (status == DRL_OK) status = drl__expect(ctx, "drl_dot_input_grad", "dy", dy, b->n, 1, 1, 1);
     if (status != DRL_OK) return status;
+    rows = *da;                             /* one row an image */
+    rows.c *= rows.h * rows.w;
+    rows.h = rows.w = 1;
     memset(&a, 0, sizeof a);
     a.x0 = dy->data;
     a.x0_step = 1;
     a.gain = b->data;
-    a.gain_step = (size_t)b->c;
-    drl__affine(ctx, &a, da, accumulate);
+    a.gain_step = (size_t)rows.c;
+    drl__affine(ctx, &a, &rows, accumulate);
     return DRL_OK;
 }
 
@@ -6779,7 +6823,7 @@ DRL__CALL(drl_value, drl_net_dot, (drl_net *net, drl_value a, drl_value b), (net
     drl__op scratch;
     drl_value y;
     if (!net || !drl__build_ok(net, a, &b, "drl_net_dot")) return drl__value_none();
-    if (a.h != 1 || a.w != 1 || b.h != 1 || b.w != 1 || a.c != b.c) {
+    if (a.h != b.h || a.w != b.w || a.c != b.c) {
         drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", a.h, a.w, a.c, b.h, b.w, b.c);
         return drl__build_fail(net, DRL_E_SHAPE);
     }
@@ -7953,7 +7997,7 @@ static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *
     schedule->abar = row[2];
     schedule->sbar = row[3];
     schedule->logsnr = NULL;
-    schedule->fine = 0;
+    schedule->rule = DRL_STEP_PUBLISHED;
     schedule->b2 = b2;
     return DRL_OK;
 }
@@ -7992,7 +8036,7 @@ DRL__CALL(drl_status, drl_schedule_t1k,
     double *row[5];
     if (levels < 2 || levels > 1000 || drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
     drl__schedule_linear(levels, 1, row);
-    schedule->fine = 1;
+    schedule->rule = DRL_STEP_FINE;
     return DRL_OK;
 }
 
@@ -8082,13 +8126,15 @@ DRL__CALL(double, drl_schedule_scale, (const drl_schedule *schedule, int level),
 DRL__CALL(double, drl_schedule_step, (const drl_schedule *schedule, int level), (schedule, level))
 {
     if (!drl__schedule_has(schedule, level, 0)) return 0;
-    return sqrt((schedule->fine ? 1.0 : schedule->sbar[level] / schedule->sbar[0]) * schedule->b2) * schedule->s[level + 1];
+    if (schedule->rule == DRL_STEP_PROPOSAL) return sqrt(schedule->b2) * drl_schedule_proposal(schedule, level);
+    return sqrt((schedule->rule == DRL_STEP_FINE ? 1.0 : schedule->sbar[level] / schedule->sbar[0]) * schedule->b2) * schedule->s[level + 1];
 }
 
 DRL__CALL(double, drl_schedule_f_scale, (const drl_schedule *schedule, int level), (schedule, level))
 {
     double step = drl_schedule_step(schedule, level);
-    return step > 0 && schedule->fine ? schedule->sbar[level + 1] : step * step;
+    if (step > 0 && schedule->rule == DRL_STEP_PROPOSAL) return 1;
+    return step > 0 && schedule->rule == DRL_STEP_FINE ? schedule->sbar[level + 1] : step * step;
 }
 
 DRL__CALL(float, drl_level_of_logsnr, (float logsnr), (logsnr))
@@ -8537,7 +8583,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     s->count = d.count; s->first = d.first; s->steps = s->no_chain ? 1 : drl__max(d.steps, 1); s->normal = d.steps < 0 && !s->no_chain; s->from_level = d.from_level;
     s->step_scale = 1;
     if (train_steps > 0 && !s->normal && !d.keep_step) s->step_scale = sqrt((double)train_steps / d.steps);
-    if (train_steps < 0 && !s->normal && !d.keep_step && schedule->fine)     /* exp(-3) is what K steps leave of x_{t+1} */
+    if (train_steps < 0 && !s->normal && !d.keep_step && schedule->rule == DRL_STEP_FINE)     /* exp(-3) is what K steps leave of x_{t+1} */
         s->step_scale = schedule->s[1] / drl_schedule_step(schedule, 0) * sqrt(d.steps < 6 ? 1.0 : 6.0 / d.steps);
     s->noise_scale = d.noise_scale > 0 ? (double)d.noise_scale : (double)noise_scale;
     s->size = energy->size;
@@ -8739,7 +8785,7 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     size_t j;
     int i;
     for (i = 0; i <= sc->levels; ++i) hash = drl__hash_double(drl__hash_double(drl__hash_double(hash, sc->a[i]), sc->s[i]), sc->sbar[i]);
-    if (sc->fine) hash = drl__hash_double(hash, sc->fine);
+    if (sc->rule) hash = drl__hash_double(hash, sc->rule);
     hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
     if (s->guidance < 0 || s->guidance > 0 || s->denoise > 0) hash = drl__hash_double(drl__hash_double(hash, s->guidance), s->denoise);
     if ((s->guidance < 0 || s->guidance > 0) && s->guidance_to - s->guidance_from < sc->levels)
@@ -9836,12 +9882,14 @@ static const drl__field drl__model_fields[] = {
     { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
     { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) },
     { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) },       { "smooth", DRL__INT, offsetof(drl_model_desc, smooth) },
-    { "initializer_form", DRL__INT, offsetof(drl_model_desc, initializer_form) }
+    { "initializer_form", DRL__INT, offsetof(drl_model_desc, initializer_form) },
+    { "energy_form", DRL__INT, offsetof(drl_model_desc, energy_form) }
 };
 #define DRL__MODEL_FIELDS_DRL      12       /* the first so many fields: of plain DRL, */
 #define DRL__MODEL_FIELDS_CDRL     16       /* of CDRL, */
 #define DRL__MODEL_FIELDS_SCHEDULE 17       /* with a schedule that is not the form's own, */
-#define DRL__MODEL_FIELDS_SMOOTH   18       /* with SiLU; and all */
+#define DRL__MODEL_FIELDS_SMOOTH   18       /* with SiLU, */
+#define DRL__MODEL_FIELDS_FORM     19       /* with an initializer's form that its levels do not ask for; and all */
 
 static drl_schedule_kind drl__form_schedule(const drl_model_desc *d)
 {
@@ -9856,7 +9904,8 @@ static drl_initializer_form drl__levels_initializer(const drl_model_desc *d)
 /* How many fields a file holds of a description: all up to the last one that is not a default. */
 static size_t drl__model_fields_of(const drl_model_desc *d)
 {
-    if (d->initializer_form != drl__levels_initializer(d)) return DRL__COUNT(drl__model_fields);
+    if (d->energy_form) return DRL__COUNT(drl__model_fields);
+    if (d->initializer_form != drl__levels_initializer(d)) return DRL__MODEL_FIELDS_FORM;
     if (d->smooth) return DRL__MODEL_FIELDS_SMOOTH;
     if (d->schedule != drl__form_schedule(d)) return DRL__MODEL_FIELDS_SCHEDULE;
     return d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
@@ -9873,11 +9922,12 @@ static int drl__model_untext(const char *text, drl_model_desc *d)
     if (strstr(text, " form=")) fields = DRL__MODEL_FIELDS_CDRL;
     if (strstr(text, " schedule=")) fields = DRL__MODEL_FIELDS_SCHEDULE;
     if (strstr(text, " smooth=")) fields = DRL__MODEL_FIELDS_SMOOTH;
-    if (strstr(text, " initializer_form=")) fields = DRL__COUNT(drl__model_fields);
+    if (strstr(text, " initializer_form=")) fields = DRL__MODEL_FIELDS_FORM;
+    if (strstr(text, " energy_form=")) fields = DRL__COUNT(drl__model_fields);
     memset(d, 0, sizeof *d);
     if (!drl__undescribe(drl__model_fields, fields, text, d)) return 0;
     if (fields < DRL__MODEL_FIELDS_SCHEDULE) d->schedule = drl__form_schedule(d);
-    if (fields < DRL__COUNT(drl__model_fields)) d->initializer_form = drl__levels_initializer(d);
+    if (fields < DRL__MODEL_FIELDS_FORM) d->initializer_form = drl__levels_initializer(d);
     return 1;
 }
 
@@ -9888,25 +9938,28 @@ static int drl__model_untext(const char *text, drl_model_desc *d)
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
-    int i, side, cdrl, fine;
+    int i, side, cdrl, fine, unet;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
+    unet = (int)d->energy_form == DRL_ENERGY_UNET;
     if (!d->height) d->height = 32;
     if (!d->width) d->width = d->height;
     if (!d->channels) d->channels = 1;
-    if (!d->base) d->base = 32;
+    if (!d->base) d->base = unet ? 16 : 32;
     if (!d->blocks) d->blocks = 1;
     side = drl__max(d->height, d->width);
+    if (unet) d->resolutions = 1;           /* those of the published networks; the U-Net's are its own */
     if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
     cdrl = (int)d->form == DRL_FORM_CDRL;
     if (!d->schedule) d->schedule = drl__form_schedule(d);
     fine = d->schedule == DRL_SCHEDULE_T1K;
     if (!d->levels) d->levels = fine ? 1000 : 6;
-    if (!d->steps) d->steps = fine ? -1 : cdrl ? 15 : 30;
+    if (!d->steps) d->steps = fine ? -1 : unet ? 3 : cdrl ? 15 : 30;
     if (d->steps < 0) d->steps = -1;
-    if (d->b2 == 0) d->b2 = fine ? 0.1 : cdrl ? 4e-4 : 2e-4;
+    if (d->b2 == 0) d->b2 = fine || unet ? 0.1 : cdrl ? 4e-4 : 2e-4;
     if (d->noise_scale == 0) d->noise_scale = fine || cdrl ? 1.0f : 0.99f;
-    d->smooth = d->smooth != 0;
+    d->smooth = d->smooth || unet;
+    d->no_spectral = d->no_spectral || unet;
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
@@ -9934,8 +9987,15 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if ((int)d->initializer_form < DRL_INITIALIZER_RESIDUAL || d->initializer_form > DRL_INITIALIZER_VELOCITY)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer form %d; 0 to %d are possible",
                          (int)d->initializer_form, DRL_INITIALIZER_VELOCITY);
-    if (d->initializer > 0 && side > 1 && (d->height % 4 || d->width % 4))
-        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as the initializer needs; pad the images or ask for none (-1)", d->height, d->width);
+    if ((int)d->energy_form < DRL_ENERGY_PUBLISHED || d->energy_form > DRL_ENERGY_UNET)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: energy form %d; 0 to %d are possible", (int)d->energy_form, DRL_ENERGY_UNET);
+    if (unet && !cdrl)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: energies of a U-Net come with the form CDRL; the form is DRL");
+    if (unet && d->blocks > DRL__UNET_BLOCKS_MAX)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d blocks a resolution; a U-Net has up to %d", d->blocks, DRL__UNET_BLOCKS_MAX);
+    if ((unet || d->initializer > 0) && side > 1 && (d->height % 4 || d->width % 4))
+        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as %s needs; pad the images or ask for none", d->height, d->width,
+                         unet ? "the energy's U-Net" : "the initializer");
     return DRL_OK;
 }
 
@@ -9951,56 +10011,14 @@ static drl_value drl__model_layer(drl_net *net, drl_value x, const char *prefix,
     return drl_net_conv2d(net, x, &l);
 }
 
-/* f(x, t) of [Gao21]: wide residual blocks without normalisation, the level added in each, and an inner product at the end. [Zhu24] differs
- * in the first weights and norm of conv2, an activation behind temb_map, the class, a head without bias, and in all names: its blocks and
- * poolings are numbered through. */
-static void drl__energy_build(drl_net *net, void *user)
-{
-    const drl_model_desc *d = (const drl_model_desc *)user;
-    int cdrl = d->form == DRL_FORM_CDRL, side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;     /* vectors: dense layers in place of convolutions */
-    drl_layer_desc unit, cap, head;
-    drl_value x = drl_net_input(net, d->height, d->width, d->channels), e, h, p;
-    drl_act act = d->smooth ? DRL_ACT_SILU : DRL_ACT_LEAKY_RELU;
-    memset(&unit, 0, sizeof unit);
-    unit.spectral = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT;
-    unit.keep_norm = cdrl;
-    cap = unit;
-    /* [Gao21] starts conv2 near zero (variance 1e-10); short runs then spend most of their steps on growing it */
-    if (!cdrl && !d->no_spectral) cap.spectral = DRL_SPECTRAL_CAP;
-    memset(&head, 0, sizeof head);
-    head.no_bias = cdrl;
-    e = drl__model_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
-    e = drl__model_layer(net, drl_net_act(net, e, act), "energy", "temb_map2", 4 * d->base, 1, &unit);
-    if (d->classes) e = drl_net_add(net, e, drl__model_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
-    e = drl_net_act(net, e, act);                /* every reader of e wants act(e) */
-    x = drl__model_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
-    for (i = 0; i < d->resolutions; ++i) {
-        int c = d->base * d->mult[i];
-        for (j = 0; j < d->blocks; ++j) {
-            char block[48], gain[64];
-            if (cdrl) drl__text(block, sizeof block, "energy.module_list.%d", 1 + i * (d->blocks + 1) + j);
-            else drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
-            drl__text(gain, sizeof gain, "%s.g", block);
-            h = drl__model_layer(net, drl_net_act(net, x, act), block, "conv1", c, side, &unit);
-            p = drl__model_layer(net, e, block, "temb_map", c, 1, &unit);
-            h = drl_net_shift(net, h, cdrl ? drl_net_act(net, p, act) : p);
-            h = drl__model_layer(net, drl_net_act(net, h, act), block, "conv2", c, side, &cap);
-            h = drl__net_gain(net, h, gain, cdrl ? 4 : 1);
-            if (x.c != c) x = drl__model_layer(net, x, block, "short_cut", c, side, &unit);
-            x = drl_net_add(net, h, x);
-        }
-        if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
-    }
-    h = drl_net_spatial_sum(net, drl_net_act(net, x, d->smooth ? act : DRL_ACT_RELU), 1.0f);
-    drl_net_dot(net, h, drl__model_layer(net, e, "energy", "temb_final", h.c, 1, &head));
-}
-
-/* -- the initializer network of [Zhu24] -- */
+/* -- the U-Net of [Zhu24]: their initializer, and energies -- */
 
 typedef struct drl__unet {
     drl_net *net;
+    const char *root;                       /* of all names */
     drl_value e;                            /* level and class, 1 x 1 x 4 width; act(e), which is what every block reads */
     int width, groups;
+    float dropout;
 } drl__unet;
 
 static drl_value drl__unet_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, float init_scale)
@@ -10033,7 +10051,8 @@ static drl_value drl__unet_block(const drl__unet *u, drl_value x, const char *pr
     x = drl__unet_resample(u, x, resample);
     h = drl__unet_norm(u, h, prefix, "norm2");
     h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, 0));
-    h = drl_net_dropout(net, drl_net_act(net, h, DRL_ACT_SILU), 0.1f);
+    h = drl_net_act(net, h, DRL_ACT_SILU);
+    if (u->dropout > 0) h = drl_net_dropout(net, h, u->dropout);
     h = drl__unet_layer(net, h, prefix, "conv2", u->width, 3, -1);
     if (x.c != u->width) x = drl__unet_layer(net, x, prefix, "res_conv", u->width, 1, 0);
     return drl_net_add(net, h, x);
@@ -10046,14 +10065,14 @@ static drl_value drl__unet_attention(const drl__unet *u, drl_value x, const char
     return drl_net_add(u->net, drl__unet_layer(u->net, h, prefix, "to_out", u->width, 1, -1), x);
 }
 
-/* Block number *m of a resolution, then attention where the map is 16x16 or 8x8. */
-static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *prefix, int resolution, int *m)
+/* Block number *m of a resolution on the way `side`, then attention where the map is 16x16 or 8x8. */
+static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *side, int resolution, int *m)
 {
     char name[48];
-    drl__text(name, sizeof name, "%s.%d.%d", prefix, resolution, (*m)++);
+    drl__text(name, sizeof name, "%s.%s.%d.%d", u->root, side, resolution, (*m)++);
     x = drl__unet_block(u, x, name, 0);
     if (x.h != x.w || (x.h != 16 && x.h != 8)) return x;
-    drl__text(name, sizeof name, "%s.%d.%d", prefix, resolution, (*m)++);
+    drl__text(name, sizeof name, "%s.%s.%d.%d", u->root, side, resolution, (*m)++);
     return drl__unet_attention(u, x, name);
 }
 
@@ -10067,55 +10086,124 @@ static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *p
     return drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), prefix, "conv2", u->width, 1, -1), x);
 }
 
-/* The network's output, added to its input in the residual form. */
-static void drl__initializer_end(drl_net *net, const drl_model_desc *d, drl_value h, drl_value x, int side)
+/* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. The level value is that of x. last: of the first weights of the
+ * last layer, as drl_layer_desc.init_scale. */
+static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int blocks, float last, drl_value *input)
 {
-    h = drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), "initializer", "final_conv", d->channels, side, -1);
-    if (d->initializer_form != DRL_INITIALIZER_VELOCITY) drl_net_add(net, h, x);
+    drl_net *net = u->net;
+    drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x, h, e;
+    char name[48];
+    int skips = 0, i, j, m, vector = d->height == 1 && d->width == 1, width = u->width;
+    *input = x = drl_net_input(net, d->height, d->width, d->channels);
+    for (u->groups = 32; width % u->groups; ) --u->groups;      /* 32, or else the largest divisor of the width below */
+    e = drl__unet_layer(net, drl_net_level(net, width), u->root, "time_mlp.1", 4 * width, 1, 0);
+    e = drl__unet_layer(net, drl_net_act(net, e, DRL_ACT_SILU), u->root, "time_mlp.3", 4 * width, 1, 0);
+    if (d->classes) e = drl_net_add(net, e, drl__unet_layer(net, drl_net_label(net, d->classes), u->root, "y_mlp.0", 4 * width, 1, 0));
+    u->e = drl_net_act(net, e, DRL_ACT_SILU);
+    h = skip[skips++] = drl__unet_layer(net, x, u->root, "init_conv", width, vector ? 1 : 3, 0);
+    for (j = 0; vector && j < blocks; ++j) {
+        drl__text(name, sizeof name, "%s.blocks.%d", u->root, j);
+        h = drl__dense_block(u, h, name);
+    }
+    if (vector) return drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), u->root, "final_conv", d->channels, 1, last);
+    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
+        for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(u, h, "downs", i, &m);
+        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
+        drl__text(name, sizeof name, "%s.downs.%d.%d", u->root, i, m);
+        h = skip[skips++] = drl__unet_block(u, h, name, -1);
+    }
+    drl__text(name, sizeof name, "%s.mid_block1", u->root);
+    h = drl__unet_block(u, h, name, 0);
+    drl__text(name, sizeof name, "%s.mid_attn", u->root);
+    h = drl__unet_attention(u, h, name);
+    drl__text(name, sizeof name, "%s.mid_block2", u->root);
+    h = drl__unet_block(u, h, name, 0);
+    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
+        for (j = m = 0; j < blocks + 1; ++j) h = drl__unet_stage(u, drl_net_concat(net, h, skip[--skips]), "ups", i, &m);
+        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
+        drl__text(name, sizeof name, "%s.ups.%d.%d", u->root, i, m);
+        h = drl__unet_block(u, h, name, 1);
+    }
+    h = drl_net_act(net, drl__unet_norm(u, h, u->root, "norm"), DRL_ACT_SILU);
+    return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 3, last);
 }
 
-/* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. user is a drl_model_desc; the level value is that of x. */
+/* The network's output, added to its input in the residual form. */
 static void drl__initializer_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
-    const int blocks = d->initializer_blocks, width = d->initializer;
-    drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x = drl_net_input(net, d->height, d->width, d->channels), h;
-    char name[48];
-    int skips = 0, i, j, m;
+    drl_value x, h;
     drl__unet u;
+    memset(&u, 0, sizeof u);
     u.net = net;
-    u.width = width;
-    for (u.groups = 32; width % u.groups; ) --u.groups;         /* 32, or else the largest divisor of the width below */
-    u.e = drl__unet_layer(net, drl_net_level(net, width), "initializer", "time_mlp.1", 4 * width, 1, 0);
-    u.e = drl__unet_layer(net, drl_net_act(net, u.e, DRL_ACT_SILU), "initializer", "time_mlp.3", 4 * width, 1, 0);
-    if (d->classes) u.e = drl_net_add(net, u.e, drl__unet_layer(net, drl_net_label(net, d->classes), "initializer", "y_mlp.0", 4 * width, 1, 0));
-    u.e = drl_net_act(net, u.e, DRL_ACT_SILU);
-    if (d->height == 1 && d->width == 1) {
-        h = drl__unet_layer(net, x, "initializer", "init_conv", width, 1, 0);
-        for (j = 0; j < blocks; ++j) {
-            drl__text(name, sizeof name, "initializer.blocks.%d", j);
-            h = drl__dense_block(&u, h, name);
-        }
-        drl__initializer_end(net, d, h, x, 1);
+    u.root = "initializer";
+    u.width = d->initializer;
+    u.dropout = 0.1f;
+    h = drl__unet_build(&u, d, d->initializer_blocks, -1, &x);
+    if (d->initializer_form != DRL_INITIALIZER_VELOCITY) drl_net_add(net, h, x);
+}
+
+/* f(y, t) = -|y + net(y)|^2 / 2. No dropout: F is one function, whoever asks. */
+static void drl__energy_unet(drl_net *net, const drl_model_desc *d)
+{
+    drl_value y, h;
+    drl__unet u;
+    memset(&u, 0, sizeof u);
+    u.net = net;
+    u.root = "energy";
+    u.width = d->base;
+    h = drl__unet_build(&u, d, d->blocks, 0, &y);
+    h = drl_net_add(net, h, y);
+    drl_net_spatial_sum(net, drl_net_dot(net, h, h), -0.5f);
+}
+
+/* f(x, t) of [Gao21]: wide residual blocks without normalisation, the level added in each, and an inner product at the end. [Zhu24] differs
+ * in the first weights and norm of conv2, an activation behind temb_map, the class, a head without bias, and in all names: its blocks and
+ * poolings are numbered through. */
+static void drl__energy_build(drl_net *net, void *user)
+{
+    const drl_model_desc *d = (const drl_model_desc *)user;
+    int cdrl = d->form == DRL_FORM_CDRL, side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;     /* vectors: dense layers in place of convolutions */
+    drl_layer_desc unit, cap, head;
+    drl_value x, e, h, p;
+    drl_act act = d->smooth ? DRL_ACT_SILU : DRL_ACT_LEAKY_RELU;
+    if (d->energy_form == DRL_ENERGY_UNET) {
+        drl__energy_unet(net, d);
         return;
     }
-    h = skip[skips++] = drl__unet_layer(net, x, "initializer", "init_conv", width, 3, 0);
-    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
-        for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(&u, h, "initializer.downs", i, &m);
-        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
-        drl__text(name, sizeof name, "initializer.downs.%d.%d", i, m);
-        h = skip[skips++] = drl__unet_block(&u, h, name, -1);
+    x = drl_net_input(net, d->height, d->width, d->channels);
+    memset(&unit, 0, sizeof unit);
+    unit.spectral = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT;
+    unit.keep_norm = cdrl;
+    cap = unit;
+    /* [Gao21] starts conv2 near zero (variance 1e-10); short runs then spend most of their steps on growing it */
+    if (!cdrl && !d->no_spectral) cap.spectral = DRL_SPECTRAL_CAP;
+    memset(&head, 0, sizeof head);
+    head.no_bias = cdrl;
+    e = drl__model_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
+    e = drl__model_layer(net, drl_net_act(net, e, act), "energy", "temb_map2", 4 * d->base, 1, &unit);
+    if (d->classes) e = drl_net_add(net, e, drl__model_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
+    e = drl_net_act(net, e, act);                /* every reader of e wants act(e) */
+    x = drl__model_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
+    for (i = 0; i < d->resolutions; ++i) {
+        int c = d->base * d->mult[i];
+        for (j = 0; j < d->blocks; ++j) {
+            char block[48], gain[64];
+            if (cdrl) drl__text(block, sizeof block, "energy.module_list.%d", 1 + i * (d->blocks + 1) + j);
+            else drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
+            drl__text(gain, sizeof gain, "%s.g", block);
+            h = drl__model_layer(net, drl_net_act(net, x, act), block, "conv1", c, side, &unit);
+            p = drl__model_layer(net, e, block, "temb_map", c, 1, &unit);
+            h = drl_net_shift(net, h, cdrl ? drl_net_act(net, p, act) : p);
+            h = drl__model_layer(net, drl_net_act(net, h, act), block, "conv2", c, side, &cap);
+            h = drl__net_gain(net, h, gain, cdrl ? 4 : 1);
+            if (x.c != c) x = drl__model_layer(net, x, block, "short_cut", c, side, &unit);
+            x = drl_net_add(net, h, x);
+        }
+        if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
     }
-    h = drl__unet_block(&u, h, "initializer.mid_block1", 0);
-    h = drl__unet_attention(&u, h, "initializer.mid_attn");
-    h = drl__unet_block(&u, h, "initializer.mid_block2", 0);
-    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
-        for (j = m = 0; j < blocks + 1; ++j) h = drl__unet_stage(&u, drl_net_concat(net, h, skip[--skips]), "initializer.ups", i, &m);
-        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
-        drl__text(name, sizeof name, "initializer.ups.%d.%d", i, m);
-        h = drl__unet_block(&u, h, name, 1);
-    }
-    drl__initializer_end(net, d, drl__unet_norm(&u, h, "initializer", "norm"), x, 3);
+    h = drl_net_spatial_sum(net, drl_net_act(net, x, d->smooth ? act : DRL_ACT_RELU), 1.0f);
+    drl_net_dot(net, h, drl__model_layer(net, e, "energy", "temb_final", h.c, 1, &head));
 }
 
 static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
@@ -10201,6 +10289,7 @@ static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_m
     else if (d.schedule == DRL_SCHEDULE_T1K) drl_schedule_t1k(d.levels, m->schedule_memory, &m->schedule);
     else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
     m->schedule.b2 = d.b2;
+    if (d.energy_form == DRL_ENERGY_UNET && d.schedule != DRL_SCHEDULE_T1K) m->schedule.rule = DRL_STEP_PROPOSAL;
     drl__model_net_desc(&d, &n);
     status = drl_net_create(ctx, drl__energy_build, &m->desc, &n, &m->net);
     drl__initializer_net_desc(&d, &n);
@@ -10272,6 +10361,11 @@ DRL__CALL(drl_status, drl_model_f,
     return status;
 }
 
+static double drl__model_f_scale(const drl_model *m, int level)
+{
+    return m->desc.energy_form == DRL_ENERGY_UNET ? 1.0 : drl_schedule_f_scale(&m->schedule, level);
+}
+
 static drl_status drl__model_energy_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
 {
     drl_model *m = (drl_model *)user;
@@ -10280,7 +10374,7 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     for (i = 0; i < n; ++i) {
         if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
         m->level[i] = drl_schedule_level(&m->schedule, level[i]);
-        m->df[i] = (float)(1.0 / drl_schedule_f_scale(&m->schedule, level[i]));
+        m->df[i] = (float)(1.0 / drl__model_f_scale(m, level[i]));
     }
     status = drl__model_eval(m, n, y, m->level, label, m->df, m->f, gradient);
     if (status != DRL_OK) return status;
@@ -10651,11 +10745,13 @@ static const drl__field drl__state_fields[] = {
 
 static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, drl_train_desc *d)
 {
+    int unet = m->desc.energy_form == DRL_ENERGY_UNET;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
     if (!d->batch) d->batch = drl__min(32, m->desc.batch);
-    if (d->learning_rate == 0) d->learning_rate = m->desc.form == DRL_FORM_CDRL ? 5e-4f : 3e-4f;
-    if (d->beta1 == 0) d->beta1 = 0.5f;
+    if (!d->objective) d->objective = unet ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY;
+    if (d->learning_rate == 0) d->learning_rate = unet ? 2e-3f : m->desc.form == DRL_FORM_CDRL ? 5e-4f : 3e-4f;
+    if (d->beta1 == 0) d->beta1 = unet ? 0.9f : 0.5f;
     if (d->beta2 == 0) d->beta2 = 0.999f;
     if (d->ema == 0) d->ema = 0.99999f;
     if (d->clip == 0) d->clip = 1.0f;
@@ -10685,8 +10781,11 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
                          "drl_trainer: `palette` needs images of 3 or 4 channels; the model has %d",
                          m->desc.channels);
-    if (d->objective == DRL_OBJECTIVE_SCORE && (!m->desc.smooth || m->initializer))
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`, and has no chains from which an initializer (-1: none) could learn");
+    if (d->objective == DRL_OBJECTIVE_SCORE && !m->desc.smooth)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`");
+    if (d->objective == DRL_OBJECTIVE_SCORE && m->initializer && d->initializer_data < 1)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the data's share in what the initializer learns is %g; score matching has no "
+                         "chains from which it could learn the rest: 1 is possible", (double)d->initializer_data);
     return DRL_OK;
 }
 
@@ -10973,8 +11072,8 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
         for (j = 0; j < size; ++j) {
             float d = y_0[j] - target[j];
             left += (double)d * (double)d;
-            d = y_0[j] - y_k[j];
-            if (data > 0) d += data * (y_k[j] - target[j]);
+            if (data < 1) d = y_0[j] - y_k[j];
+            if (data > 0 && data < 1) d += data * (y_k[j] - target[j]);
             d *= unit;
             sum += (double)d * (double)d;
             y_0[j] = d * (float)(2.0 / n);
@@ -11082,9 +11181,11 @@ static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energ
 /* What an image of level t counts: s_1 / s_{t+1} of the batch's mean [Gao21] (8); for the score sigma / (2 h) of the difference of F's. */
 static double drl__train_weight(const drl_trainer *tr, int t)
 {
-    const drl_schedule *sc = &tr->model->schedule;
-    if (tr->desc.objective == DRL_OBJECTIVE_SCORE) return 1 / (2 * DRL__SCORE_STEP * drl_schedule_f_scale(sc, t) * (double)tr->model->size * tr->desc.batch);
-    return sc->s[1] / sc->s[t + 1] / tr->desc.batch;
+    const drl_model *m = tr->model;
+    double step = drl_schedule_proposal(&m->schedule, t);
+    if (tr->desc.objective == DRL_OBJECTIVE_SCORE) return 1 / (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
+    if (m->desc.energy_form == DRL_ENERGY_UNET) return step * step / ((double)m->size * tr->desc.batch);
+    return m->schedule.s[1] / m->schedule.s[t + 1] / tr->desc.batch;
 }
 
 /* Adds the gradient of sum_i weight_i f(y_i, t_i) to the net's; f receives the energies. */
@@ -11181,6 +11282,10 @@ DRL__CALL(drl_status, drl_trainer_step,
         if (status != DRL_OK) return status;
     }
     energy = drl_model_energy(m);
+    if (m->initializer && tr->desc.objective == DRL_OBJECTIVE_SCORE) {  /* first: the score takes its buffers */
+        status = drl__train_initializer(tr, &initializer_loss);
+        if (status != DRL_OK) return status;
+    }
     if (tr->desc.objective == DRL_OBJECTIVE_SCORE) status = drl__train_score(tr, &energy, &loss);
     else status = drl__train_chains(tr, &energy, &moved);
     if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
@@ -11192,9 +11297,10 @@ DRL__CALL(drl_status, drl_trainer_step,
     memset(m->net->grads, 0, tr->part[0].params * sizeof(float));
     status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
     if (status == DRL_OK) status = drl__train_pass(tr, tr->y, 1.0f, tr->f_neg);
-    if (status == DRL_OK && m->initializer) status = drl__train_initializer(tr, &initializer_loss);
-    if (status == DRL_OK && tr->desc.objective == DRL_OBJECTIVE_RECOVERY)
-        status = drl__train_noise_left(tr, &energy);
+    if (status == DRL_OK && tr->desc.objective == DRL_OBJECTIVE_RECOVERY) {
+        if (m->initializer) status = drl__train_initializer(tr, &initializer_loss);
+        if (status == DRL_OK) status = drl__train_noise_left(tr, &energy);
+    }
     if (status != DRL_OK) return status;
     for (i = 0; i < tr->desc.batch; ++i) {
         double f = fabs((double)tr->f_pos[i]) > fabs((double)tr->f_neg[i]) ? fabs((double)tr->f_pos[i]) : fabs((double)tr->f_neg[i]);

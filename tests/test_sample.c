@@ -107,7 +107,7 @@ static void fine_schedule(void)
     for (k = 0; k < 4; ++k) {
         int T = levels[k], beta = 0;
         double log_bar = 0;
-        CHECK(drl_schedule_t1k(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 0.1 && s.fine && !s.logsnr, "T %d", T);
+        CHECK(drl_schedule_t1k(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 0.1 && s.rule == DRL_STEP_FINE && !s.logsnr, "T %d", T);
         for (i = 0; i < T; ++i) {
             int end = (int)floor(i * 999.0 / (T - 1) + 1e-9);
             double log_a = 0;
@@ -122,7 +122,7 @@ static void fine_schedule(void)
     }
     CHECK(drl_schedule_t1k(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_t1k(1001, memory, &s) == DRL_E_ARGUMENT && drl_schedule_t1k(6, NULL, &s) == DRL_E_ARGUMENT, "out of range");
     drl_schedule_drl(6, memory, &s);
-    CHECK(!s.fine && drl_schedule_f_scale(&s, 2) == drl_schedule_step(&s, 2) * drl_schedule_step(&s, 2), "f of a coarse schedule");
+    CHECK(!s.rule && drl_schedule_f_scale(&s, 2) == drl_schedule_step(&s, 2) * drl_schedule_step(&s, 2), "f of a coarse schedule");
 }
 
 /* -- mixtures -- */
@@ -328,7 +328,7 @@ static void own_schedule(void)
     drl_schedule s, kept;
     int i;
     memset(&s, 0xA5, sizeof s);
-    CHECK(drl_schedule_of(sbar, 4, 1e-2, memory, &s) == DRL_OK && s.levels == 4 && s.b2 == 1e-2 && !s.logsnr && !s.fine, "levels %d, b2 %g, fine %d", s.levels, s.b2, s.fine);
+    CHECK(drl_schedule_of(sbar, 4, 1e-2, memory, &s) == DRL_OK && s.levels == 4 && s.b2 == 1e-2 && !s.logsnr && !s.rule, "levels %d, b2 %g, rule %d", s.levels, s.b2, (int)s.rule);
     for (i = 0; i <= 4; ++i) {
         double ab = sqrt(1 - sbar[i] * sbar[i]), a = i ? ab / sqrt(1 - sbar[i - 1] * sbar[i - 1]) : ab;
         CHECK(s.sbar[i] == sbar[i] && fabs(s.abar[i] - ab) < 1e-15 && fabs(s.a[i] - a) < 1e-15 && fabs(s.s[i] - sqrt(1 - a * a)) < 1e-14, "level %d: a %g s %g abar %g sbar %g", i, s.a[i], s.s[i], s.abar[i], s.sbar[i]);

@@ -1829,6 +1829,39 @@ static void score_matching(int none, float data_noise)
     unmake(&s);
 }
 
+/* Energies of a U-Net learn by score matching, which is their default, and get better at it; their initializer takes the very
+ * steps that it takes under recovery likelihood with the data as its target, since neither looks at the energies. */
+static void score_of_unet(void)
+{
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    drl_train_report report;
+    float x0[BATCH * IMAGE];
+    double first = 0, last = 0;
+    int label[BATCH], i;
+    setup s, twin;
+    md.energy_form = DRL_ENERGY_UNET; md.resolutions = 0; md.base = 8; md.levels = 12; md.steps = 0; md.b2 = 0;
+    memset(md.mult, 0, sizeof md.mult);
+    td.beta1 = 0;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    CHECK(s.tr->desc.objective == DRL_OBJECTIVE_SCORE && s.tr->desc.beta1 == 0.9f && s.tr->desc.initializer_data == 1, "defaults of a U-Net's energies");
+    td.objective = DRL_OBJECTIVE_RECOVERY;
+    twin = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    for (i = 0; i < 60; ++i) {
+        pictures(s.tr, x0, BATCH);
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, labels_of(s.tr, label), &report));
+        if (i < 10) first += report.loss / 10;
+        if (i >= 50) last += report.loss / 10;
+        if (i >= 3) continue;
+        CHECK_OK(twin.ctx, drl_trainer_step(twin.tr, x0, label, &report));
+        CHECK(!memcmp(drl_net_params(s.m->initializer), drl_net_params(twin.m->initializer), drl_net_params_size(s.m->initializer) * sizeof(float)), "step %d: another initializer", i);
+        CHECK(memcmp(drl_net_params(s.m->net), drl_net_params(twin.m->net), drl_net_params_size(s.m->net) * sizeof(float)) != 0, "step %d: the same energies", i);
+    }
+    CHECK(last < 0.7 * first, "loss %.4f at first, %.4f after 60 steps", first, last);
+    unmake(&s);
+    unmake(&twin);
+}
+
 /* A chain of no steps: y_K is a draw of the normal approximation, and the step is that of recovery likelihood in all else. */
 static void contrast_without_steps(void)
 {
@@ -1871,7 +1904,7 @@ static void descriptions(void)
 #define BAD(assign) do { d = plan(); assign; REFUSED(ctx, drl_trainer_create(m, &d, &tr), DRL_E_ARGUMENT); bytes = 5; REFUSED(ctx, drl_trainer_size(m, &d, &bytes), DRL_E_ARGUMENT); CHECK(!tr && bytes == 5, "a refused trainer was returned"); } while (0)
     BAD(d.batch = -1);
     BAD(d.batch = BATCH + 1);
-    BAD(d.objective = (drl_objective)2);
+    BAD(d.objective = (drl_objective)3);
     BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* the model is not smooth */
     BAD(d.steps = 100000);
     BAD(d.learning_rate = -1e-3f);
@@ -1901,7 +1934,7 @@ static void descriptions(void)
     md.smooth = 1;
     m = NULL; tr = NULL;
     CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
-    BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* smooth, but there is an initializer to train */
+    BAD((d.objective = DRL_OBJECTIVE_SCORE, d.initializer_data = 0.5f));        /* there are no chains to learn the rest from */
     CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));
     if (tr) CHECK(tr->desc.initializer_rate == 1e-3f && tr->desc.learning_rate == 5e-4f && tr->desc.label_drop == 0.1f && !tr->desc.own_noise && tr->desc.data_noise < 0, "defaults of the cooperative form");
     drl_trainer_destroy(tr);
@@ -2257,6 +2290,7 @@ int main(int argc, char **argv)
     balanced_classes();
     warm_ups();
     divergence();
+    score_of_unet();
     score_matching(1, 0.05f);
     score_matching(0, 0.05f);
     score_matching(0, 0.5f);
