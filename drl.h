@@ -2351,17 +2351,21 @@ typedef struct drl__winograd_pack_args {
 } drl__winograd_pack_args;
 
 /* Per channel, the pixels of one image.
- * moments:   y[c] = sum over rows of (x[row][c] - mean[c]) * (dy ? dy[row][c] : x[row][c] - mean[c]); items are channels from the first on.
+ * moments:   y[c] = sum over rows of (x[row][c] - mean[c]) * (dy ? dy[row][c] : x[row][c] - mean[c]),
+ *            and with dy also sums[c] = sum over rows of dy[row][c], in the order of the kernel `columns`;
+ *            items are channels from the first on.
  * normalize: y[row][c] = (accumulate ? y[row][c] : 0) + (x[row][c] - mean[c]) * gain[c] + shift[c] + (dy ? dy[row][c] * dy_gain[c] : 0);
  *            items are rows. */
 typedef struct drl__norm_args {
     const float *x, *dy, *mean, *gain, *shift, *dy_gain;
-    float *y;
+    float *y, *sums;
     size_t rows, c;
     int accumulate;
 } drl__norm_args;
 
-#define DRL__QUERIES 32             /* pixels whose attention to all others is found together, so that it stays in the cache */
+/* Pixels whose attention to all others is found together, so that it stays in the cache; a multiple of every
+ * tile's rows. */
+#define DRL__QUERIES 24
 
 /* Forward: items are [image][block of DRL__QUERIES pixels]; gradient: images. */
 typedef struct drl__attention_args {
@@ -2422,6 +2426,32 @@ typedef struct drl__kernels {
 #define DRL__ARM64 1
 #include <arm_neon.h>
 #endif
+
+/* FETCH asks for the cache line of an address, for the first-level cache; FETCH_FAR for the second. Where no
+ * memory is, nothing happens. PREFETCH(p) is for a loop over an array: the line DRL__AHEAD bytes on.
+ * The activations of a training step fit no cache, and a loop that computes much for each line waits for most
+ * lines: without PREFETCH the gradient of SiLU takes 2.5 times as long. */
+#define DRL__AHEAD 2048
+#define DRL__LINE  16               /* floats of a cache line */
+#if defined(__GNUC__) || defined(__clang__)
+#define DRL__FETCH(address)     __builtin_prefetch((const void *)(address))
+#define DRL__FETCH_FAR(address) __builtin_prefetch((const void *)(address), 0, 2)
+#elif defined(DRL__X86)
+#define DRL__FETCH(address)     _mm_prefetch((const char *)(address), _MM_HINT_T0)
+#define DRL__FETCH_FAR(address) _mm_prefetch((const char *)(address), _MM_HINT_T1)
+#else
+#define DRL__FETCH(address)     ((void)(address))
+#define DRL__FETCH_FAR(address) ((void)(address))
+#endif
+#define DRL__PREFETCH(p) DRL__FETCH((uintptr_t)(p) + DRL__AHEAD)
+
+/* Asks for part number `part` of `parts` of n floats. */
+DRL__INLINE void drl__fetch_part(const float *p, size_t n, size_t part, size_t parts)
+{
+    size_t lines = (n + DRL__LINE - 1) / DRL__LINE, each = (lines + parts - 1) / parts, i = part * each;
+    size_t end = i + each < lines ? i + each : lines;
+    for (; i < end; ++i) DRL__FETCH_FAR((uintptr_t)p + i * DRL__LINE * sizeof *p);
+}
 
 static float    drl__float_of(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
 static uint32_t drl__bits32(float x)      { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
@@ -3479,8 +3509,8 @@ static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, i
         const float *m = a->moments + image * (size_t)a->groups * 2;
         drl__norm_args k = drl__norm_image(a, image, mean, gain);
         for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, m[2 * g]);
+        k.sums = shift;
         a->ctx->kernels->moments(&k, 0, a->c, job);
-        drl__norm_sums(a, k.dy, shift);
         for (g = 0; g < a->groups; ++g) {
             double s = (double)m[2 * g + 1], with_x = drl__norm_group(a, g, a->weight, gain), plain = drl__norm_group(a, g, a->weight, shift);
             drl__norm_fill(a, g, gain, (float)(-s * s * s * with_x / count));
@@ -3510,9 +3540,9 @@ static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, i
             drl__norm_fill(a, g, mean, m[2 * g]);
             drl__norm_fill(a, g, scale, m[2 * g + 1]);
         }
+        k.sums = with_x + a->c;
         a->ctx->kernels->moments(&k, 0, a->c, job);
         for (i = 0; i < a->c; ++i) with_x[i] = with_x[i] * scale[i];
-        drl__norm_sums(a, k.dy, with_x + a->c);
     }
 }
 
@@ -3665,6 +3695,7 @@ static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
     for (p = begin; p < end; ++p) {
         const float *x = a->x + p * a->x_step;
         float *y = a->y + p * a->y_step;
+        for (k = 0; k < a->c; k += DRL__LINE) { DRL__PREFETCH(x + k); DRL__PREFETCH(y + k); }
         if (!a->accumulate) memcpy(y, x, a->c * sizeof *y);
         else for (k = 0; k < a->c; ++k) y[k] = y[k] + x[k];
     }
@@ -12559,7 +12590,9 @@ DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, siz
     for (first = 0; first < a->pixels; first += (size_t)chunk) {
         const float *x = a->x + first * (size_t)a->c;
         int i0 = (int)(first / (size_t)a->w % (size_t)a->h), j0 = flat ? 0 : (int)(first % (size_t)a->w);
-        count = a->pixels - first < (size_t)chunk ? (int)(a->pixels - first) : chunk;
+        size_t next = first + (size_t)chunk < a->pixels ? first + (size_t)chunk : a->pixels;
+        size_t left = a->pixels - next < (size_t)chunk ? a->pixels - next : (size_t)chunk;
+        count = (int)(next - first);                            /* the next chunk is fetched meanwhile */
         if (a->few) { drl__pad_rows(a, first, count, rows); x = rows; }
         for (b = begin / per_block; b * per_block < end; ++b) {
             size_t k0 = b * (size_t)full, last = (b + 1) * per_block < end ? (b + 1) * per_block : end;
@@ -12578,6 +12611,8 @@ DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, siz
                 int in_block = (int)(item - b * per_block), tap = in_block / groups, c0 = in_block % groups * DRL__MR;
                 int dr = tap / side - side / 2, ds = tap % side - side / 2, skip = 0;
                 float *out;
+                drl__fetch_part(a->x + next * (size_t)a->c, left * (size_t)a->c, item - begin, end - begin);
+                drl__fetch_part(a->dy + next * (size_t)a->k, left * (size_t)a->k, item - begin, end - begin);
                 if (c0 + DRL__MR > c) { skip = c0 + DRL__MR - c; c0 -= skip; }
                 out = a->y + k0 * (size_t)taps * (size_t)c + ((size_t)tap * (size_t)c + (size_t)c0) * (size_t)bw;
                 switch (nv) {
@@ -12928,6 +12963,8 @@ DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin,
     const int full = DRL__NV * DRL__VL;
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, j, k0;
     size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, e, t, v_step = (size_t)a->chunk * c + DRL__LANES, d_step = (size_t)a->chunk * width + DRL__LANES, first, count;
+    size_t blocks = (size_t)((kp + full - 1) / full), groups = (c + DRL__MR - 1) / DRL__MR;
+    size_t step, steps = 6 * (end - begin) * blocks * groups, next, left;
     float *v = a->scratch, *d = v + 36 * v_step;
     (void)job;
     if (a->stage == 0) for (first = 0; first < a->tiles; first += count) {
@@ -12936,10 +12973,16 @@ DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin,
             DRL__FN(drl__winograd_load)(a, first + t, begin, end, v + t * c, v_step);
             DRL__FN(drl__winograd_load_grad)(a, first + t, begin, end, d + t * width, width, d_step);
         }
-        for (t = 6 * begin; t < 6 * end; ++t) for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR) {
+        next = (first + count) * 16;        /* pixels: about where the next chunk begins, which is fetched */
+        left = a->tiles * 16 - next < count * 16 ? a->tiles * 16 - next : count * 16;
+        step = 0;
+        for (t = 6 * begin; t < 6 * end; ++t)
+        for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR, ++step) {
             int n = kp - k0 < full ? kp - k0 : full, skip = e + DRL__MR > c ? (int)(e + DRL__MR - c) : 0;
             const float *vt = v + t * v_step + e - skip, *dt = d + t * d_step + k0;
             float *out = a->u + (t * c + e - (size_t)skip) * width + k0;
+            drl__fetch_part(a->x + next * c, left * c, step, steps);
+            drl__fetch_part(a->dy + next * k, left * k, step, steps);
             switch (n / DRL__VL) {
             case 1: DRL__FN(drl__winograd_dw_tile)(1, vt, c, dt, width, count, skip, out); break;
             case 2: DRL__FN(drl__winograd_dw_tile)(2, vt, c, dt, width, count, skip, out); break;
@@ -12986,73 +13029,122 @@ DRL__TARGET static void DRL__FN(drl__act)(const void *arg, size_t begin, size_t 
     }
 }
 
+/* n <= DRL__LANES elements, whose bits begin a byte. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__act_grad_lanes)(const uint8_t *bits, drl__v kept, drl__v slope,
+    int accumulate, const float *dy, float *dx, size_t n)
+{
+    unsigned some = bits ? bits[0] : 0;
+    size_t i;
+    if (bits && n > 8) some |= (unsigned)bits[1] << 8;
+    DRL__EACH(i, DRL__LANES) if (i % DRL__VL == 0 && i < n) {
+        drl__v d = drl__vpick(some >> i, kept, slope), g = drl__vload_n(dy + i, n - i);
+        d = accumulate ? drl__vfma(d, g, drl__vload_n(dx + i, n - i)) : drl__vmul(d, g);
+        drl__vstore_n(dx + i, n - i, d);
+    }
+}
+
 DRL__TARGET static void DRL__FN(drl__act_grad)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v kept = drl__vset(a->kept), slope = drl__vset(a->act == DRL_ACT_NONE ? 1.0f : a->act == DRL_ACT_RELU ? 0.0f : 0.2f);
-    size_t e, i;
+    const drl__act_args a = *(const drl__act_args *)arg;        /* a copy, which no store can change */
+    const drl__v kept = drl__vset(a.kept);
+    const drl__v slope = drl__vset(a.act == DRL_ACT_NONE ? 1.0f : a.act == DRL_ACT_RELU ? 0.0f : 0.2f);
+    size_t e, n;
     (void)job;
     for (e = begin; e < end; e += DRL__LANES) {
-        unsigned bits = a->bits ? a->bits[e / 8] : 0;
-        if (a->bits && e + 8 < end) bits |= (unsigned)a->bits[e / 8 + 1] << 8;
-        for (i = 0; i < DRL__LANES && e + i < end; i += DRL__VL) {
-            drl__v d = drl__vpick(bits >> i, kept, slope), dy = drl__vload_n(a->dy + e + i, end - e - i);
-            if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e + i, end - e - i));
-            else d = drl__vmul(d, dy);
-            drl__vstore_n(a->y + e + i, end - e - i, d);
-        }
+        const uint8_t *bits = a.bits ? a.bits + e / 8 : NULL;
+        const float *dy = a.dy + e;
+        float *dx = a.y + e;
+        n = end - e;
+        DRL__PREFETCH(dx);
+        if (n < DRL__LANES) DRL__FN(drl__act_grad_lanes)(bits, kept, slope, a.accumulate, dy, dx, n);
+        else DRL__FN(drl__act_grad_lanes)(bits, kept, slope, a.accumulate, dy, dx, DRL__LANES);
     }
 }
 
 /* Below -40 the sigmoid is that of -40, 4e-18: nothing else would be seen in a sum, and numbers that shrink to denormal ones from layer to layer
  * made training three times slower. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__silu_vector)(const float *x, float *y, size_t n)
+{
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
+    drl__v v = drl__vload_n(x, n);
+    drl__vstore_n(y, n, drl__vdiv(v, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, v))))));
+}
+
 DRL__TARGET static void DRL__FN(drl__silu)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
-    size_t e;
+    const float *x = a->x;
+    float *y = a->y;
+    size_t e = begin;
     (void)job;
-    for (e = begin; e < end; e += DRL__VL) {
-        drl__v x = drl__vload_n(a->x + e, end - e);
-        drl__vstore_n(a->y + e, end - e, drl__vdiv(x, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, x))))));
+    for (; e + DRL__VL <= end; e += DRL__VL) {
+        DRL__PREFETCH(y + e);
+        DRL__FN(drl__silu_vector)(x + e, y + e, DRL__VL);
     }
+    if (e < end) DRL__FN(drl__silu_vector)(x + e, y + e, end - e);
 }
 
 /* s = 1 / (1 + e^-x); silu' = s + x s (1 - s) */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__silu_grad_vector)(const int accumulate,
+    const float *x, const float *dy, float *dx, size_t n)
+{
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
+    drl__v v = drl__vload_n(x, n), d;
+    drl__v s = drl__vdiv(one, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, v)))));
+    d = drl__vfma(drl__vmul(v, s), drl__vsub(one, s), s);
+    if (accumulate) d = drl__vfma(d, drl__vload_n(dy, n), drl__vload_n(dx, n));
+    else d = drl__vmul(d, drl__vload_n(dy, n));
+    drl__vstore_n(dx, n, d);
+}
+
 DRL__TARGET static void DRL__FN(drl__silu_grad)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
-    size_t e;
+    const float *x = a->x, *dy = a->dy;
+    float *dx = a->y;
+    const int accumulate = a->accumulate;
+    size_t e = begin;
     (void)job;
-    for (e = begin; e < end; e += DRL__VL) {
-        drl__v x = drl__vload_n(a->x + e, end - e), dy = drl__vload_n(a->dy + e, end - e), d;
-        drl__v s = drl__vdiv(one, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, x)))));
-        d = drl__vfma(drl__vmul(x, s), drl__vsub(one, s), s);
-        if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e, end - e));
-        else d = drl__vmul(d, dy);
-        drl__vstore_n(a->y + e, end - e, d);
+    if (accumulate) for (; e + DRL__VL <= end; e += DRL__VL) {
+        DRL__PREFETCH(x + e);
+        DRL__FN(drl__silu_grad_vector)(1, x + e, dy + e, dx + e, DRL__VL);
     }
+    else for (; e + DRL__VL <= end; e += DRL__VL) {
+        DRL__PREFETCH(x + e);
+        DRL__FN(drl__silu_grad_vector)(0, x + e, dy + e, dx + e, DRL__VL);
+    }
+    if (e < end) DRL__FN(drl__silu_grad_vector)(accumulate, x + e, dy + e, dx + e, end - e);
+}
+
+DRL__INLINE DRL__TARGET void DRL__FN(drl__affine_vector)(const float *x, drl__v x0, const float *gain,
+    const float *shift, int accumulate, float *y, size_t n)
+{
+    drl__v v = x ? drl__vload_n(x, n) : x0, base = shift ? drl__vload_n(shift, n) : drl__vset(0.0f);
+    if (accumulate) base = drl__vadd(base, drl__vload_n(y, n));
+    drl__vstore_n(y, n, gain ? drl__vfma(v, drl__vload_n(gain, n), base) : drl__vadd(v, base));
 }
 
 /* Items are the pixels of all images. */
 DRL__TARGET static void DRL__FN(drl__affine)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__affine_args *a = (const drl__affine_args *)arg;
-    size_t p, c;
+    const drl__affine_args a = *(const drl__affine_args *)arg;
+    const float *x, *gain, *shift;
+    float *y;
+    size_t p, last, c, n;
     (void)job;
-    for (p = begin; p < end; ++p) {
-        size_t image = p / a->rows;
-        const float *x = a->x ? a->x + p * a->c : NULL;
-        const float *gain = a->gain ? a->gain + image * a->gain_step : NULL, *shift = a->shift ? a->shift + image * a->shift_step : NULL;
-        drl__v x0 = drl__vset(a->x ? 0.0f : a->x0[image * a->x0_step]);
-        float *y = a->y + p * a->c;
-        for (c = 0; c < a->c; c += DRL__VL) {
-            size_t n = a->c - c;
-            drl__v v = x ? drl__vload_n(x + c, n) : x0, base = drl__vset(0.0f);
-            if (shift) base = drl__vload_n(shift + c, n);
-            if (a->accumulate) base = drl__vadd(base, drl__vload_n(y + c, n));
-            drl__vstore_n(y + c, n, gain ? drl__vfma(v, drl__vload_n(gain + c, n), base) : drl__vadd(v, base));
+    for (p = begin; p < end; p = last) {
+        size_t image = p / a.rows;
+        const drl__v x0 = drl__vset(a.x ? 0.0f : a.x0[image * a.x0_step]);
+        last = (image + 1) * a.rows < end ? (image + 1) * a.rows : end;
+        for (; p < last; ++p) for (c = 0; c < a.c; c += DRL__VL) {
+            n = a.c - c;
+            x = a.x ? a.x + p * a.c + c : NULL;
+            gain = a.gain ? a.gain + image * a.gain_step + c : NULL;
+            shift = a.shift ? a.shift + image * a.shift_step + c : NULL;
+            y = a.y + p * a.c + c;
+            DRL__PREFETCH(y);
+            if (n >= DRL__VL) DRL__FN(drl__affine_vector)(x, x0, gain, shift, a.accumulate, y, DRL__VL);
+            else DRL__FN(drl__affine_vector)(x, x0, gain, shift, a.accumulate, y, n);
         }
     }
 }
@@ -13061,22 +13153,26 @@ DRL__TARGET static void DRL__FN(drl__affine)(const void *arg, size_t begin, size
  * of 32x32 rounds so much more that gradients which cancel to nothing, as biases' before a normalisation do, are all rounding. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl__columns_args *a, const float *pa, const float *pb, size_t n, float *out)
 {
+    const float *u = a->u;
+    const size_t rows = a->rows, c = a->c;
     drl__v acc[4], sum[4], term;
     size_t row, left;
     int j;
     DRL__EACH(j, 4) if (j < nv) acc[j] = sum[j] = drl__vset(0.0f);
-    for (row = 0; row < a->rows; ++row, pa += a->c) {
-        drl__v u = drl__vset(a->u ? a->u[row] : 1.0f);
+    for (row = 0; row < rows; ++row, pa += c) {
+        drl__v factor = drl__vset(u ? u[row] : 1.0f);
         if (row % 32 == 0) DRL__EACH(j, 4) if (j < nv) {
             sum[j] = drl__vadd(sum[j], acc[j]);
             acc[j] = drl__vset(0.0f);
         }
         DRL__EACH(j, 4) if (j < nv) {
             left = nv == 1 ? n : DRL__VL;
-            term = pb ? drl__vload_n(pb + j * DRL__VL, left) : u;
+            DRL__PREFETCH(pa + j * DRL__VL);
+            if (pb) DRL__PREFETCH(pb + j * DRL__VL);
+            term = pb ? drl__vload_n(pb + j * DRL__VL, left) : factor;
             acc[j] = drl__vfma(drl__vload_n(pa + j * DRL__VL, left), term, acc[j]);
         }
-        if (pb) pb += a->c;
+        if (pb) pb += c;
     }
     DRL__EACH(j, 4) if (j < nv) {
         drl__v base;
@@ -13100,48 +13196,64 @@ DRL__TARGET static void DRL__FN(drl__columns)(const void *arg, size_t begin, siz
         c = item % groups * group;
         last = a->c - c < group ? a->c : c + group;
         for (; c + 4 * DRL__VL <= last; c += 4 * DRL__VL) DRL__FN(drl__columns_strip)(4, a, pa + c, pb ? pb + c : NULL, 4 * DRL__VL, out + c);
+        for (; c + 2 * DRL__VL <= last; c += 2 * DRL__VL)
+            DRL__FN(drl__columns_strip)(2, a, pa + c, pb ? pb + c : NULL, 2 * DRL__VL, out + c);
         for (; c < last; c += DRL__VL) DRL__FN(drl__columns_strip)(1, a, pa + c, pb ? pb + c : NULL, last - c, out + c);
     }
 }
 
 /* y (+)= scale * the sum of each 2x2 square. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__pool_vector)(const float *x, const float *below, size_t step,
+    drl__v scale, int accumulate, float *y, size_t n)
+{
+    drl__v top = drl__vadd(drl__vload_n(x, n), drl__vload_n(x + step, n));
+    drl__v bottom = drl__vadd(drl__vload_n(below, n), drl__vload_n(below + step, n));
+    drl__v base = accumulate ? drl__vload_n(y, n) : drl__vset(0.0f);
+    drl__vstore_n(y, n, drl__vfma(scale, drl__vadd(top, bottom), base));
+}
+
 DRL__TARGET static void DRL__FN(drl__pool)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__pool_args *a = (const drl__pool_args *)arg;
-    const drl__v scale = drl__vset(a->scale);
+    const drl__pool_args a = *(const drl__pool_args *)arg;
+    const drl__v scale = drl__vset(a.scale);
     size_t row, j, c;
     (void)job;
-    for (row = begin; row < end; ++row) for (j = 0; j < a->w; ++j) {
-        const float *x = a->x + (row * 2 * a->w * 2 + j * 2) * a->c, *below = x + a->w * 2 * a->c;
-        float *y = a->y + (row * a->w + j) * a->c;
-        for (c = 0; c < a->c; c += DRL__VL) {
-            size_t n = a->c - c;
-            drl__v top = drl__vadd(drl__vload_n(x + c, n), drl__vload_n(x + a->c + c, n));
-            drl__v bottom = drl__vadd(drl__vload_n(below + c, n), drl__vload_n(below + a->c + c, n));
-            drl__v base = a->accumulate ? drl__vload_n(y + c, n) : drl__vset(0.0f);
-            drl__vstore_n(y + c, n, drl__vfma(scale, drl__vadd(top, bottom), base));
-        }
+    for (row = begin; row < end; ++row) for (j = 0; j < a.w; ++j) {
+        const float *x = a.x + (row * 2 * a.w * 2 + j * 2) * a.c, *below = x + a.w * 2 * a.c;
+        float *y = a.y + (row * a.w + j) * a.c;
+        for (c = 0; c + DRL__VL <= a.c; c += DRL__VL)
+            DRL__FN(drl__pool_vector)(x + c, below + c, a.c, scale, a.accumulate, y + c, DRL__VL);
+        if (c < a.c) DRL__FN(drl__pool_vector)(x + c, below + c, a.c, scale, a.accumulate, y + c, a.c - c);
     }
 }
 
 /* Each 2x2 square of y (+)= scale * x. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__spread_vector)(const float *x, drl__v scale, int accumulate,
+    float *y, float *below, size_t step, size_t n)
+{
+    drl__v v = drl__vload_n(x, n);
+    size_t k;
+    DRL__EACH(k, 4) {
+        float *to = (k < 2 ? y : below) + (k % 2) * step;
+        drl__vstore_n(to, n, drl__vfma(scale, v, accumulate ? drl__vload_n(to, n) : drl__vset(0.0f)));
+    }
+}
+
 DRL__TARGET static void DRL__FN(drl__spread)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__pool_args *a = (const drl__pool_args *)arg;
-    const drl__v scale = drl__vset(a->scale);
-    size_t row, j, c, k;
+    const drl__pool_args a = *(const drl__pool_args *)arg;
+    const drl__v scale = drl__vset(a.scale);
+    size_t row, j, c;
     (void)job;
-    for (row = begin; row < end; ++row) for (j = 0; j < a->w; ++j) {
-        const float *x = a->x + (row * a->w + j) * a->c;
-        float *y = a->y + (row * 2 * a->w * 2 + j * 2) * a->c;
-        for (c = 0; c < a->c; c += DRL__VL) {
-            size_t n = a->c - c;
-            drl__v v = drl__vload_n(x + c, n);
-            for (k = 0; k < 4; ++k) {
-                float *to = y + ((k >> 1) * a->w * 2 + (k & 1)) * a->c + c;
-                drl__vstore_n(to, n, drl__vfma(scale, v, a->accumulate ? drl__vload_n(to, n) : drl__vset(0.0f)));
-            }
+    for (row = begin; row < end; ++row) for (j = 0; j < a.w; ++j) {
+        const float *x = a.x + (row * a.w + j) * a.c;
+        float *y = a.y + (row * 2 * a.w * 2 + j * 2) * a.c, *below = y + a.w * 2 * a.c;
+        for (c = 0; c + DRL__VL <= a.c; c += DRL__VL) {
+            DRL__PREFETCH(y + 2 * c);
+            DRL__PREFETCH(below + 2 * c);
+            DRL__FN(drl__spread_vector)(x + c, scale, a.accumulate, y + c, below + c, a.c, DRL__VL);
         }
+        if (c < a.c) DRL__FN(drl__spread_vector)(x + c, scale, a.accumulate, y + c, below + c, a.c, a.c - c);
     }
 }
 
@@ -13150,12 +13262,20 @@ DRL__TARGET static void DRL__FN(drl__axpby)(const void *arg, size_t begin, size_
 {
     const drl__map_args *m = (const drl__map_args *)arg;
     const drl__v s0 = drl__vset(m->s[0]), s1 = drl__vset(m->s[1]);
+    const float *a = m->a, *b = m->b;
+    float *y = m->y;
+    drl__v v;
     size_t e;
     (void)job;
-    for (e = begin; e < end; e += DRL__VL) {
-        drl__v a = drl__vload_n(m->a + e, end - e);
-        a = m->b ? drl__vfma(s0, a, drl__vmul(s1, drl__vload_n(m->b + e, end - e))) : drl__vmul(s0, a);
-        drl__vstore_n(m->y + e, end - e, a);
+    for (e = begin; e + DRL__VL <= end; e += DRL__VL) {
+        DRL__PREFETCH(y + e);
+        v = drl__vload(a + e);
+        drl__vstore(y + e, b ? drl__vfma(s0, v, drl__vmul(s1, drl__vload(b + e))) : drl__vmul(s0, v));
+    }
+    if (e < end) {
+        v = drl__vload_n(a + e, end - e);
+        v = b ? drl__vfma(s0, v, drl__vmul(s1, drl__vload_n(b + e, end - e))) : drl__vmul(s0, v);
+        drl__vstore_n(y + e, end - e, v);
     }
 }
 
@@ -13214,25 +13334,42 @@ DRL__TARGET static float DRL__FN(drl__dot16)(const float *a, const float *b, siz
     return t[0];
 }
 
-/* nv vectors of channels from c on, n floats of them real; each channel is one chain down the rows. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__moments_strip)(const int nv, const drl__norm_args *a, size_t c, size_t n)
+/* nv vectors of channels from c on, n floats of them real; each channel is one chain down the rows. The sums
+ * of dy are made 32 rows at a time, as in drl__columns_strip. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__moments_strip)(const int nv, const int with_dy,
+    const drl__norm_args *a, size_t c, size_t n)
 {
-    drl__v acc[4], mean[4], x;
-    const float *px = a->x + c, *pd = a->dy ? a->dy + c : NULL;
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f);
+    drl__v acc[4], mean[4], part[4], sum[4], x, dy;
+    const float *px = a->x + c, *pd = with_dy ? a->dy + c : NULL;
+    const size_t rows = a->rows, step = a->c;
     size_t row, left = nv == 1 ? n : DRL__VL;
     int j;
     DRL__EACH(j, 4) if (j < nv) {
-        acc[j] = drl__vset(0.0f);
+        acc[j] = part[j] = sum[j] = zero;
         mean[j] = drl__vload_n(a->mean + c + j * DRL__VL, left);
     }
-    for (row = 0; row < a->rows; ++row, px += a->c) {
-        DRL__EACH(j, 4) if (j < nv) {
-            x = drl__vsub(drl__vload_n(px + j * DRL__VL, left), mean[j]);
-            acc[j] = drl__vfma(x, pd ? drl__vload_n(pd + j * DRL__VL, left) : x, acc[j]);
+    for (row = 0; row < rows; ++row, px += step) {
+        if (with_dy && row % 32 == 0) DRL__EACH(j, 4) if (j < nv) {
+            sum[j] = drl__vadd(sum[j], part[j]);
+            part[j] = zero;
         }
-        if (pd) pd += a->c;
+        DRL__EACH(j, 4) if (j < nv) {
+            DRL__PREFETCH(px + j * DRL__VL);
+            x = drl__vsub(drl__vload_n(px + j * DRL__VL, left), mean[j]);
+            if (with_dy) {
+                dy = drl__vload_n(pd + j * DRL__VL, left);
+                part[j] = drl__vfma(dy, one, part[j]);
+            } else dy = x;
+            acc[j] = drl__vfma(x, dy, acc[j]);
+        }
+        if (with_dy) pd += step;
     }
-    DRL__EACH(j, 4) if (j < nv) drl__vstore_n(a->y + c + j * DRL__VL, left, acc[j]);
+    DRL__EACH(j, 4) if (j < nv) {
+        drl__vstore_n(a->y + c + j * DRL__VL, left, acc[j]);
+        sum[j] = drl__vfma(one, drl__vadd(sum[j], part[j]), zero);
+        if (with_dy) drl__vstore_n(a->sums + c + j * DRL__VL, left, sum[j]);
+    }
 }
 
 DRL__TARGET static void DRL__FN(drl__moments)(const void *arg, size_t begin, size_t end, int job)
@@ -13240,22 +13377,40 @@ DRL__TARGET static void DRL__FN(drl__moments)(const void *arg, size_t begin, siz
     const drl__norm_args *a = (const drl__norm_args *)arg;
     size_t c = begin;
     (void)job;
-    for (; c + 4 * DRL__VL <= end; c += 4 * DRL__VL) DRL__FN(drl__moments_strip)(4, a, c, 4 * DRL__VL);
-    for (; c < end; c += DRL__VL) DRL__FN(drl__moments_strip)(1, a, c, end - c);
+    if (!a->dy) {
+        for (; c + 4 * DRL__VL <= end; c += 4 * DRL__VL) DRL__FN(drl__moments_strip)(4, 0, a, c, 4 * DRL__VL);
+        for (; c + 2 * DRL__VL <= end; c += 2 * DRL__VL) DRL__FN(drl__moments_strip)(2, 0, a, c, 2 * DRL__VL);
+        for (; c < end; c += DRL__VL) DRL__FN(drl__moments_strip)(1, 0, a, c, end - c);
+    } else {
+        for (; c + 4 * DRL__VL <= end; c += 4 * DRL__VL) DRL__FN(drl__moments_strip)(4, 1, a, c, 4 * DRL__VL);
+        for (; c + 2 * DRL__VL <= end; c += 2 * DRL__VL) DRL__FN(drl__moments_strip)(2, 1, a, c, 2 * DRL__VL);
+        for (; c < end; c += DRL__VL) DRL__FN(drl__moments_strip)(1, 1, a, c, end - c);
+    }
+}
+
+/* n channels from c on of the pixel whose channels begin at element `at`. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__normalize_vector)(const drl__norm_args *a, size_t at, size_t c,
+    size_t n)
+{
+    drl__v v = drl__vload_n(a->shift + c, n), x = drl__vload_n(a->x + at + c, n);
+    x = drl__vsub(x, drl__vload_n(a->mean + c, n));
+    if (a->accumulate) v = drl__vadd(v, drl__vload_n(a->y + at + c, n));
+    v = drl__vfma(x, drl__vload_n(a->gain + c, n), v);
+    if (a->dy) v = drl__vfma(drl__vload_n(a->dy + at + c, n), drl__vload_n(a->dy_gain + c, n), v);
+    drl__vstore_n(a->y + at + c, n, v);
 }
 
 DRL__TARGET static void DRL__FN(drl__normalize)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__norm_args *a = (const drl__norm_args *)arg;
+    const drl__norm_args a = *(const drl__norm_args *)arg;      /* a copy, that no store can change */
     size_t row, c;
     (void)job;
-    for (row = begin; row < end; ++row) for (c = 0; c < a->c; c += DRL__VL) {
-        size_t at = row * a->c + c, n = a->c - c;
-        drl__v v = drl__vload_n(a->shift + c, n);
-        if (a->accumulate) v = drl__vadd(v, drl__vload_n(a->y + at, n));
-        v = drl__vfma(drl__vsub(drl__vload_n(a->x + at, n), drl__vload_n(a->mean + c, n)), drl__vload_n(a->gain + c, n), v);
-        if (a->dy) v = drl__vfma(drl__vload_n(a->dy + at, n), drl__vload_n(a->dy_gain + c, n), v);
-        drl__vstore_n(a->y + at, n, v);
+    for (row = begin; row < end; ++row) {
+        for (c = 0; c + DRL__VL <= a.c; c += DRL__VL) {
+            DRL__PREFETCH(a.y + row * a.c + c);
+            DRL__FN(drl__normalize_vector)(&a, row * a.c, c, DRL__VL);
+        }
+        if (c < a.c) DRL__FN(drl__normalize_vector)(&a, row * a.c, c, a.c - c);
     }
 }
 
@@ -13290,6 +13445,11 @@ DRL__TARGET static void DRL__FN(drl__matmul)(size_t rows, size_t columns, size_t
     size_t i, j = 0;
     for (; j + full <= columns; j += full) for (i = 0; i < rows; i += DRL__MR)
         DRL__FN(drl__matmul_tile)(DRL__NV, full, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+#if DRL__NV == 4
+    for (; j + 2 * DRL__VL <= columns; j += 2 * DRL__VL) for (i = 0; i < rows; i += DRL__MR)
+        DRL__FN(drl__matmul_tile)(2, 2 * DRL__VL, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth,
+            a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+#endif
     for (; j < columns; j += DRL__VL) for (i = 0; i < rows; i += DRL__MR)
         DRL__FN(drl__matmul_tile)(1, columns - j, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
 }
@@ -13304,14 +13464,21 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
     int j, half;
 #define DRL__THOSE(at) (n - (at) >= DRL__VL ? 0xFFFFu : (1u << (n - (at))) - 1u)       /* bits of the lanes from `at` that there are */
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) { top[j] = first; sum[j] = zero; }
-    for (e = 0; e < n; e += DRL__LANES) for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
+    for (e = 0; e + DRL__LANES <= n; e += DRL__LANES)
+        DRL__EACH(j, DRL__LANES / DRL__VL) top[j] = drl__vmax(top[j], drl__vload(s + e + j * DRL__VL));
+    for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
         at = e + (size_t)(j * DRL__VL);
         if (at < n) top[j] = drl__vmax(top[j], drl__vpick(DRL__THOSE(at), drl__vload_n(s + at, n - at), first));
     }
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) drl__vstore(t + j * DRL__VL, top[j]);
     for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] > t[j + half] ? t[j] : t[j + half];
     top[0] = drl__vset(t[0]);
-    for (e = 0; e < n; e += DRL__LANES) for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
+    for (e = 0; e + DRL__LANES <= n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
+        x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload(s + e + j * DRL__VL), top[0]), factor));
+        sum[j] = drl__vadd(sum[j], x);
+        drl__vstore(s + e + j * DRL__VL, x);
+    }
+    for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
         at = e + (size_t)(j * DRL__VL);
         if (at < n) {
             x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload_n(s + at, n - at), top[0]), factor));
@@ -13323,14 +13490,24 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) drl__vstore(t + j * DRL__VL, sum[j]);
     for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] + t[j + half];
     sum[0] = drl__vset(t[0]);
-    for (e = 0; e < n; e += DRL__VL) drl__vstore_n(s + e, n - e, drl__vdiv(drl__vload_n(s + e, n - e), sum[0]));
+    for (e = 0; e + DRL__VL <= n; e += DRL__VL) drl__vstore(s + e, drl__vdiv(drl__vload(s + e), sum[0]));
+    if (e < n) drl__vstore_n(s + e, n - e, drl__vdiv(drl__vload_n(s + e, n - e), sum[0]));
 }
 
 /* out[c][tokens] from x[tokens][3 c] */
 DRL__TARGET static void DRL__FN(drl__by_channel)(const float *x, size_t tokens, size_t c, float *out)
 {
-    size_t t, k;
-    for (k = 0; k < c; ++k) for (t = 0; t < tokens; ++t) out[k * tokens + t] = x[t * 3 * c + k];
+    drl__v v[DRL__VL];
+    size_t t, k, i;
+    for (k = 0; k + DRL__VL <= c; k += DRL__VL) {
+        for (t = 0; t + DRL__VL <= tokens; t += DRL__VL) {
+            DRL__EACH(i, DRL__VL) v[i] = drl__vload(x + (t + i) * 3 * c + k);
+            DRL__FN(drl__transpose)(v);
+            DRL__EACH(i, DRL__VL) drl__vstore(out + (k + i) * tokens + t, v[i]);
+        }
+        for (; t < tokens; ++t) for (i = k; i < k + DRL__VL; ++i) out[i * tokens + t] = x[t * 3 * c + i];
+    }
+    for (; k < c; ++k) for (t = 0; t < tokens; ++t) out[k * tokens + t] = x[t * 3 * c + k];
 }
 
 DRL__TARGET static void DRL__FN(drl__attention)(const void *arg, size_t begin, size_t end, int job)
