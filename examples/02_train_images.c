@@ -13,6 +13,8 @@
  * published settings are
  *   --cdrl (the cooperative form, 6 levels of 15 steps; add --target -1 for the published target)
  *   --drl (the plain form, without an initializer network: 6 levels of 30)
+ *   --unet (energies of a U-Net, trained by score matching: a step takes three times as long, and chains improve on
+ *     what the initializer proposes)
  *   --t1k (1000 levels, K = 0, trained by score matching: densities, see 08 and 09)
  * with --classes where labels are to be learned.
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
@@ -39,7 +41,7 @@
 #define SPRITES 4000
 
 static const char usage[] =
-    "train_images [--data FILE ...] [--minutes X | --steps N] [--cdrl | --drl | --t1k]\n"
+    "train_images [--data FILE ...] [--minutes X | --steps N] [--cdrl | --drl | --t1k | --unet]\n"
     "             [--classes | --no-classes] [--flip] [--shift N] [--palette] [--balanced]\n"
     "             [--size N] [--half] [--levels N] [--shifted] [--k N] [--b2 X] [--base N]\n"
     "             [--blocks N] [--batch N] [--lr X] [--warmup N] [--noise X] [--initializer N]\n"
@@ -73,7 +75,7 @@ int main(int argc, char **argv)
     drl_dataset_desc files_desc;
     const drl_dataset *data = &sprites;
     const char *files[8], *file;
-    int file_count = 0, size, half, steps, classes, no_classes, cdrl, drl, t1k;
+    int file_count = 0, size, half, steps, classes, no_classes, cdrl, drl, t1k, unet;
     double minutes;
     drl_status status;
 
@@ -94,7 +96,12 @@ int main(int argc, char **argv)
     cdrl = option_flag(&o, "--cdrl");
     drl = option_flag(&o, "--drl");
     t1k = option_flag(&o, "--t1k");
-    if (cdrl + drl + t1k > 1) { fprintf(stderr, "--cdrl, --drl, --t1k: one of them\n"); return 2; }
+    unet = option_flag(&o, "--unet");
+    if (cdrl + drl + t1k + unet > 1) {
+        fprintf(stderr, "--cdrl, --drl, --t1k, --unet: one of them\n");
+        return 2;
+    }
+    if (unet) md.energy_form = DRL_ENERGY_UNET;
     if (!drl && !t1k) md.form = DRL_FORM_CDRL;
     half = option_flag(&o, "--half");
     md.levels = option_int(&o, "--levels", 0);
