@@ -2430,7 +2430,7 @@ typedef struct drl__kernels {
 /* FETCH asks for the cache line of an address, for the first-level cache; FETCH_FAR for the second. Where no
  * memory is, nothing happens. PREFETCH(p) is for a loop over an array: the line DRL__AHEAD bytes on.
  * The activations of a training step fit no cache, and a loop that computes much for each line waits for most
- * lines: without PREFETCH the gradient of SiLU takes 2.5 times as long. */
+ * lines: without PREFETCH the gradient of SiLU takes about twice as long. */
 #define DRL__AHEAD 2048
 #define DRL__LINE  16               /* floats of a cache line */
 #if defined(__GNUC__) || defined(__clang__)
