@@ -13,7 +13,7 @@ REFERENCE = $(wildcard ../shared/reference/drl-*.safetensors ../shared/reference
 
 EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
 TESTS    = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
-HEADERS  = drl.h $(wildcard examples/*.h tests/*.h)
+HEADERS  = drl.h $(wildcard examples/*.h bench/*.h tests/*.h)
 
 all: examples
 examples: $(EXAMPLES)

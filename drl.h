@@ -48,7 +48,8 @@
  * energy throughout. One network f serves all levels: F = f / step_t^2, step_t being the Langevin step size. With 1000 fine levels ("T1k")
  * p(y_t | x_{t+1}) is nearly N(x_{t+1} + s^2 grad F, s^2 I), and no Langevin step is needed: K = 0.
  *
- * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data augmentation but mirroring.
+ * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data
+ * augmentation but mirroring, shifts and exchanged colour channels (drl_train_desc).
  *
  * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones [K,C] as in PyTorch's files. Letters:
  * N images, H rows, W columns, C channels (K of a result), R S taps, T levels, K steps.
@@ -114,7 +115,12 @@
  *     [Vehtari21] Vehtari, Gelman, Simpson, Carpenter, Buerkner: Rank-Normalization, Folding, and Localization, Bayesian Analysis 16, 2021
  *     [Grosse15]  Grosse, Ghahramani, Adams: Sandwiching the Marginal Likelihood Using Bidirectional Monte Carlo, arXiv 1511.02543
  *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural Computation 23, 2011
+ *     [Karras24]  Karras, Aittala, Lehtinen, Hellsten, Aila, Laine: Analyzing and Improving the Training
+ *                 Dynamics of Diffusion Models, CVPR 2024 (arXiv 2312.02696)
+ *     [Salimans21] Salimans, Ho: Should EBMs Model the Energy or the Score?, Energy Based Models Workshop, ICLR 2021
  *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
+ *     [Kynkaanniemi24] Kynkaanniemi, Aittala, Karras, Laine, Aila, Lehtinen: Applying Guidance in a Limited
+ *                 Interval Improves Sample and Distribution Quality in Diffusion Models, NeurIPS 2024
  *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
  */
 #ifndef DRL__PASS
@@ -538,7 +544,7 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
 DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv);                    /* h x w x 3c: q, k, v; one head, all pixels; h x w x c */
 DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p);                /* 0 <= p < 1; see drl_batch.dropout */
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
-DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* the last value of the list is the output */
+DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* sum over all elements of a b; shapes as a's. The last value of the list is the output */
 
 typedef enum drl_net_mode {
     DRL_NET_FORWARD = 0,        /* values only */
@@ -605,13 +611,21 @@ DRL_API void       drl_net_spectral_grads(drl_net *net);
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [schedule] - how noise grows: x_t = abar_t x_0 + sbar_t eps, one step x_{t+1} = a_{t+1} x_t + s_{t+1} eps. Plain arrays.
  * ------------------------------------------------------------------------------------------------------------------------------ */
+/* The size of a Langevin step at level t. */
+typedef enum drl_step_rule {
+    DRL_STEP_PUBLISHED = 0,                 /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2            [Gao21] */
+    DRL_STEP_FINE,                          /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}: for hundreds of levels */
+    DRL_STEP_PROPOSAL                       /* step_t^2 = b2 drl_schedule_proposal^2: the same share, on all levels, of what
+                                             * is open once x_{t+1} and x_0 are known; and F = f */
+} drl_step_rule;
+
 /* Filled by the functions below, never by hand: a field that is left out, or comes later, would be whatever memory holds. */
 typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
-    double b2;                              /* Langevin step size: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2        [Gao21] */
+    double b2;                              /* of the Langevin step size, see drl_step_rule */
     const double *logsnr;                   /* [T + 1] log(abar^2 / sbar^2), of which [Zhu24] makes its level values; NULL: those are t */
-    int fine;                               /* nonzero: step_t^2 = b2 s_{t+1}^2, and energies are F = f / sbar_{t+1} in place of f / step_t^2 */
+    drl_step_rule rule;
 } drl_schedule;
 
 /* drl_schedule_drl - the published cut of 1000 linear betas (1e-4 .. 0.02) into T levels, 2..500; T = 6 is "T6". b2 = 2e-4.
@@ -626,7 +640,7 @@ DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *s
  * memory: 5 * (levels + 1) doubles. */
 #define DRL_SCHEDULE_SHIFT 1.5
 DRL_API drl_status drl_schedule_shifted(int levels, double *memory, drl_schedule *schedule);
-/* drl_schedule_t1k - the 1000 betas in `levels` stretches, 2..1000; 1000, one by one, is "T1k". Of x_T nothing is left but noise: a_T = 0. It is `fine`,
+/* drl_schedule_t1k - the 1000 betas in `levels` stretches, 2..1000; 1000, one by one, is "T1k". Of x_T nothing is left but noise: a_T = 0. Its rule is DRL_STEP_FINE,
  * b2 = 0.1: steps are as safe on one level as on another, and the slopes of f, sbar_{t+1} times the score, are near 1 on all of them (with f / step_t^2 they
  * would go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that). memory: 4 * (levels + 1) doubles. */
 DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *schedule);
@@ -635,13 +649,15 @@ DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *sc
  *   levels  T, 1..1000
  *   b2      of the step size, above 0: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2
  *   memory  4 * (levels + 1) doubles of the caller, which the schedule points into and which must outlive it; sbar is copied
- * The rest follows: abar^2 = 1 - sbar^2, a_t = abar_t / abar_{t-1}, s^2 = 1 - a^2. Level values are the numbers of the levels; not `fine`.
+ * The rest follows: abar^2 = 1 - sbar^2, a_t = abar_t / abar_{t-1}, s^2 = 1 - a^2. Level values are the numbers of the levels, the rule is
+ * DRL_STEP_PUBLISHED.
  * Fails with DRL_E_ARGUMENT, and then writes nothing. */
 DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule);
 /* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
-/* What f is divided by to be the log density F of level t: step_t^2, or sbar_{t+1} on a fine schedule. 0 where there is no such level. */
+/* What f is divided by to be the log density F of level t: step_t^2, sbar_{t+1} or 1, see drl_step_rule. 0 where there is no such
+ * level. */
 DRL_API double drl_schedule_f_scale(const drl_schedule *schedule, int level);
 /* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
  * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. -1 where there is no such
@@ -728,6 +744,10 @@ typedef struct drl_sample_desc {
     const float *known;         /* inpainting, both or neither, [count * size], copied, finite: where mask is nonzero, the image is held at this */
     const uint8_t *mask;        /* one, diffused to the level under way by one draw (number 2^31 - 1). The upper levels know it through noise only, so
                                  * with few levels the rest is drawn somewhat towards what is common; examples/again.h mends that */
+    int guidance_from;          /* the weight acts on levels guidance_from <= t < guidance_to, */
+    int guidance_to;            /* where zero means T. On the other levels w is 0, at half the cost. At the
+                                 * noisiest levels guidance takes variety away, at the lowest it is hardly
+                                 * needed [Kynkaanniemi24] */
 } drl_sample_desc;
 
 /* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to, w = i / (count - 1) * pi/2, the draws
@@ -933,6 +953,17 @@ typedef enum drl_initializer_form {
     DRL_INITIALIZER_VELOCITY    /* g = a ((A abar + B) x - A sbar net(x)) */
 } drl_initializer_form;
 
+/* What the energies are made of.
+ * The published networks pool features and end in one number. Their gradient is a poor denoiser: at equal training it leaves up to
+ * twice the noise that a U-Net leaves, and chains that follow it undo what the initializer knows. As the squared length of what a
+ * U-Net makes of an image, F has a gradient that is as good; and with net = 0 it is the standard normal density, which is right
+ * where noise is all there is.
+ * Made for DRL_OBJECTIVE_SCORE. One gradient costs about as much as three forward passes of an initializer of the same width. */
+typedef enum drl_energy_form {
+    DRL_ENERGY_PUBLISHED = 0,   /* [Gao21], [Zhu24]: drl_model_desc.form says which of them */
+    DRL_ENERGY_UNET             /* F(y) = -|y + net(y)|^2 / 2                                      [Salimans21] (their x - net(x)) */
+} drl_energy_form;
+
 typedef struct drl_model_desc {
     int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
     int base;                               /* width of the network; zero means 32 (128 in the paper); even, >= 4 */
@@ -942,7 +973,7 @@ typedef struct drl_model_desc {
     int levels;                             /* T; zero means 6, 1000 with DRL_SCHEDULE_T1K */
     int steps;                              /* K, Langevin steps a level in training; zero means 30, 15 for CDRL, none with T1K; negative: none, K = 0, see
                                              * drl_sample_desc */
-    double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K */
+    double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K and DRL_ENERGY_UNET */
     float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL and with T1K */
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
@@ -957,6 +988,9 @@ typedef struct drl_model_desc {
     int smooth;                             /* nonzero: SiLU in place of every leaky ReLU and of the head's ReLU, for DRL_OBJECTIVE_SCORE: gradients that
                                              * have a derivative */
     drl_initializer_form initializer_form;  /* zero: by the number of levels */
+    drl_energy_form energy_form;            /* with CDRL. DRL_ENERGY_UNET: of width `base` (zero means 16) and `blocks` a resolution, of which
+                                             * it has three; smooth, without spectral norms, steps by DRL_STEP_PROPOSAL with b2 = 0.1 (but for
+                                             * T1K), K = 3 */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -970,7 +1004,7 @@ DRL_API void       drl_model_destroy(drl_model *model);
 DRL_API drl_net   *drl_model_net(drl_model *model);             /* the energy's */
 DRL_API drl_net   *drl_model_initializer(drl_model *model);     /* NULL if there is none */
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *model);
-/* F(y, t) = f(y, t) / drl_schedule_f_scale with the network's f: log p(y_t) up to a constant.                     SPEC of [Gao21] */
+/* F(y, t) = f(y, t) / drl_schedule_f_scale with the network's f, F = f with DRL_ENERGY_UNET: log p(y_t) up to a constant. [Gao21] */
 DRL_API drl_energy drl_model_energy(drl_model *model);
 /* f (and df/dy) itself, at any real level value (drl_schedule_level) and label (NULL: no class): what the published networks return.
  * NULL where not wanted. */
@@ -1007,22 +1041,32 @@ DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_mode
  * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 typedef enum drl_objective {
-    DRL_OBJECTIVE_RECOVERY = 0, /* recovery likelihood by contrast with chains; with K = 0 with draws of its normal approximation */
+    DRL_OBJECTIVE_AUTO = 0,     /* the published networks: recovery; DRL_ENERGY_UNET: score */
+    DRL_OBJECTIVE_RECOVERY,     /* recovery likelihood by contrast with chains; with K = 0 with draws of its normal approximation */
     DRL_OBJECTIVE_SCORE         /* denoising score matching: loss = mean of |r|^2 / (2 size), r = sigma grad F(x) + eps, x of noise sigma eps     [Vincent11]
                                  * There are no chains: a step costs as much as two of a chain's and the two passes. x is where sampling looks at F: a_{t+1}
                                  * x_t, and x_{t+1} with K = 0. The loss's gradient is taken to first order, as a difference of two:
                                  *   r' d(grad f)/dtheta = (df/dtheta (x + h r) - df/dtheta (x - h r)) / (2 h),  h = sigma / 10
-                                 * which wants a `smooth` model: a leaky ReLU's gradient does not change but at kinks */
+                                 * which wants a `smooth` model: a leaky ReLU's gradient does not change but at kinks. Without chains an initializer
+                                 * learns from the data alone: initializer_data is 1 */
 } drl_objective;
 
 typedef struct drl_train_desc {
     uint64_t seed;
     int batch;                  /* images a step; zero means 32, at most the model's batch */
-    float learning_rate;        /* zero means 3e-4 (1e-4 in the paper, at batch 256) */
-    float beta1, beta2;         /* zero means 0.5 and 0.999, negative means 0. The paper has 0.9 (0.5 at 64x64): with the larger rates of short
+    float learning_rate;        /* zero means 3e-4, 5e-4 for CDRL (1e-4 in the papers, at batch 256), 2e-3 for
+                                 * DRL_ENERGY_UNET */
+    float beta1, beta2;         /* zero means 0.5 (0.9 for DRL_ENERGY_UNET) and 0.999, negative means 0. The paper
+                                 * has 0.9 (0.5 at 64x64): with the larger rates of short
                                  * runs, that much momentum overshoots and the chains run away */
-    int   warmup;               /* steps of linear warm-up; zero means 1000, negative none */
-    float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i)); zero means 0.999, negative none */
+    int   warmup;               /* steps of linear warm-up; zero means 300, in a run by drl_train a tenth
+                                 * of it if that is less, see there; negative none */
+    float ema;                  /* decay of the averaged weights, ramped as min(ema, (1 + i) / (10 + i));
+                                 * negative none. The ramp alone averages over a fixed share of the run,
+                                 * however long it gets: the weight of step j grows as j^8, with a
+                                 * standard deviation of 0.09 of the run [Karras24]. Zero means 0.99999,
+                                 * which limits the ramp from step 900,000 on: an average in floats cannot
+                                 * be much slower */
     float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the paper; Adam hardly notices) */
     int   steps;                /* Langevin steps; zero means the model's, negative none (K = 0) */
     int   flip;                 /* nonzero: half of the images are mirrored left-right */
@@ -1037,14 +1081,39 @@ typedef struct drl_train_desc {
     drl_objective objective;
     float initializer_data;     /* share l of the data in what the initializer learns, see drl_trainer_step; zero means 1, negative none: l = 0, as
                                  * in [Zhu24]. There it learns from chains alone, which in short runs know less than it could: it never sees an image */
+    /* For small sets: */
+    int   shift;                /* images move by up to so many pixels, each of -shift..shift equally
+                                 * often down and to the right; below height and width. The pixels at the
+                                 * edge are repeated into the gap: what is flat there, as backgrounds and
+                                 * transparency are, stays so. A gap of one colour would be learned as a
+                                 * frame, pixels from the opposite edge as a seam */
+    int   palette;              /* nonzero: the three colour channels of an image change places, each of
+                                 * the six orders equally often. For 3 channels, or 4, of which the last
+                                 * is alpha and stays. Grey stays grey, and colour 0 under alpha 0 stays
+                                 * 0. Not for sets where a class is a colour */
 } drl_train_desc;
 
+/* Running averages over the level's last 50 images or so.
+ * The noise that a network leaves: from x = abar x_0 + sigma eps (sigma is sbar, and the data noise if there
+ * is any) follows an estimate eps_hat of eps, and the mean of (eps_hat - eps)^2 over the pixels is left.
+ * eps_hat = 0 leaves 1; the best estimate, the mean of eps given x, leaves more than 0. Compare figures of one
+ * level and one data set. */
 typedef struct drl_level_report {
-    double f_pos, f_neg;        /* mean f of data and of chain ends, running averages over the level's last images or so */
+    double f_pos, f_neg;        /* mean f of data and of chain ends */
     double gradient;            /* root mean square of step^2/2 * dF/dy at the chain's end over the step's noise: 1 means as large as the noise */
     double displacement;        /* root mean square move of a pixel over the chain, units of s_{t+1}; with DRL_OBJECTIVE_SCORE of the residual r: it is 1
                                  * where nothing is known, and `gradient` is 0 */
     double images;              /* number of images of this level so far */
+    double noise_left;          /* by the energy of this level, eps_hat = -sigma a grad F(a x_t, t),
+                                 * a = drl_schedule_scale; with DRL_OBJECTIVE_SCORE the mean of r^2. Recovery
+                                 * likelihood does not need this gradient: it is computed for one image in
+                                 * 16, which is 0.3 % of a step with K = 3, and averaged over the last 20 of
+                                 * them or so. Zero: none yet */
+    double initializer_noise_left;  /* by the initializer's mean g of y_t given x_{t+1}, of that one's noise:
+                                 * the mean of (g - m)^2 (abar_{t+1} / (a A sigma_{t+1}))^2, with A and the
+                                 * data's target m of drl_trainer_step, and with dropout. Compare it with
+                                 * noise_left of level t + 1, where the energy sees the same noise. Zero
+                                 * without an initializer */
 } drl_level_report;
 
 typedef struct drl_train_report {
@@ -1075,7 +1144,8 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where energies are right, both targets
  * have the same mean, and l changes nothing. Then both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
  * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the total of drl_train), with half the learning rate and fresh noise.
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the
+ * total and the warm-up of drl_train), with half the learning rate and fresh noise.
  * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
  * Then resume an older checkpoint, or start again with another description; a loop of steps and rollbacks therefore ends. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
@@ -1101,10 +1171,12 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
  * saved and resumed with the same description therefore continues bit for bit once its total is settled. Before that its weights
  * continue bit for bit, too, and the clock says where it ends. Other steps or seconds than before give the run a new total by the same
  * rules: more of them let it go on, at the rate that the new total asks for.
+ * A warm-up of zero in drl_train_desc is a tenth of the total, at most 300 steps. In a run by `seconds` the
+ * speed of the first 10 steps decides, once, and checkpoints hold that, too.
  * Only steps count as time spent, not what on_step does. After a divergence the run goes back to the last good state, steps and seconds
  * included, and keeps the total. Returns DRL_OK when the total is reached (at once, if it already is), DRL_RUNNING when on_step asked
  * to stop, or the failure: DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned.
- * Holds one batch of images while it runs. */
+ * Holds one batch of images while it runs; if `balanced`, also an int for each image of the data set. */
 typedef struct drl_run_desc {
     uint64_t steps;             /* of the whole run */
     double seconds;             /* or its time, with a clock */
@@ -1118,6 +1190,9 @@ typedef struct drl_run_desc {
     /* After every step, and with report->diverged before going back. It may draw samples and save. Nonzero stops the run. NULL: none. */
     int (*on_step)(void *user, const drl_train_report *report);
     void *user;                 /* of all three */
+    int balanced;               /* nonzero: an image's class is drawn first, each of those that the data
+                                 * set has equally often, then one of its images; zero: every image
+                                 * equally often. Needs labels, but not a model with classes */
 } drl_run_desc;
 /* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
 DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
@@ -1292,6 +1367,18 @@ static drl__mode drl__enter(void)
     return found;
 }
 static void drl__leave(const drl__mode *found) { __asm__ __volatile__("vmsr fpscr, %0" : : "r"(found->csr) : "memory"); }
+#elif defined(__powerpc__) && defined(__GNUC__) && !defined(_SOFT_FLOAT) && !defined(__NO_FPRS__)
+/* glibc's fesetenv has an instruction that older processors lack */
+typedef struct drl__mode { double control; } drl__mode;
+static drl__mode drl__enter(void)
+{
+    drl__mode found;
+    const double plain = 0;
+    __asm__ __volatile__("mffs %0" : "=d"(found.control) : : "memory");
+    __asm__ __volatile__("mtfsf 255,%0" : : "d"(plain) : "memory");
+    return found;
+}
+static void drl__leave(const drl__mode *found) { __asm__ __volatile__("mtfsf 255,%0" : : "d"(found->control) : "memory"); }
 #elif !defined(__wasm__) && (defined(__unix__) || defined(__APPLE__) || defined(_WIN32))
 #include <fenv.h>
 typedef struct drl__mode { fenv_t env; } drl__mode;
@@ -2203,17 +2290,21 @@ typedef struct drl__winograd_pack_args {
 } drl__winograd_pack_args;
 
 /* Per channel, the pixels of one image.
- * moments:   y[c] = sum over rows of (x[row][c] - mean[c]) * (dy ? dy[row][c] : x[row][c] - mean[c]); items are channels from the first on.
+ * moments:   y[c] = sum over rows of (x[row][c] - mean[c]) * (dy ? dy[row][c] : x[row][c] - mean[c]),
+ *            and with dy also sums[c] = sum over rows of dy[row][c], in the order of the kernel `columns`;
+ *            items are channels from the first on.
  * normalize: y[row][c] = (accumulate ? y[row][c] : 0) + (x[row][c] - mean[c]) * gain[c] + shift[c] + (dy ? dy[row][c] * dy_gain[c] : 0);
  *            items are rows. */
 typedef struct drl__norm_args {
     const float *x, *dy, *mean, *gain, *shift, *dy_gain;
-    float *y;
+    float *y, *sums;
     size_t rows, c;
     int accumulate;
 } drl__norm_args;
 
-#define DRL__QUERIES 32             /* pixels whose attention to all others is found together, so that it stays in the cache */
+/* Pixels whose attention to all others is found together, so that it stays in the cache; a multiple of every
+ * tile's rows. */
+#define DRL__QUERIES 24
 
 /* Forward: items are [image][block of DRL__QUERIES pixels]; gradient: images. */
 typedef struct drl__attention_args {
@@ -2284,6 +2375,32 @@ typedef struct drl__kernels {
 #define DRL__ARM64 1
 #include <arm_neon.h>
 #endif
+
+/* FETCH asks for the cache line of an address, for the first-level cache; FETCH_FAR for the second. Where no
+ * memory is, nothing happens. PREFETCH(p) is for a loop over an array: the line DRL__AHEAD bytes on.
+ * The activations of a training step fit no cache, and a loop that computes much for each line waits for most
+ * lines: without PREFETCH the gradient of SiLU takes about twice as long. */
+#define DRL__AHEAD 2048
+#define DRL__LINE  16               /* floats of a cache line */
+#if defined(__GNUC__) || defined(__clang__)
+#define DRL__FETCH(address)     __builtin_prefetch((const void *)(address))
+#define DRL__FETCH_FAR(address) __builtin_prefetch((const void *)(address), 0, 2)
+#elif defined(DRL__X86)
+#define DRL__FETCH(address)     _mm_prefetch((const char *)(address), _MM_HINT_T0)
+#define DRL__FETCH_FAR(address) _mm_prefetch((const char *)(address), _MM_HINT_T1)
+#else
+#define DRL__FETCH(address)     ((void)(address))
+#define DRL__FETCH_FAR(address) ((void)(address))
+#endif
+#define DRL__PREFETCH(p) DRL__FETCH((uintptr_t)(p) + DRL__AHEAD)
+
+/* Asks for part number `part` of `parts` of n floats. */
+DRL__INLINE void drl__fetch_part(const float *p, size_t n, size_t part, size_t parts)
+{
+    size_t lines = (n + DRL__LINE - 1) / DRL__LINE, each = (lines + parts - 1) / parts, i = part * each;
+    size_t end = i + each < lines ? i + each : lines;
+    for (; i < end; ++i) DRL__FETCH_FAR((uintptr_t)p + i * DRL__LINE * sizeof *p);
+}
 
 static float    drl__float_of(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
 static uint32_t drl__bits32(float x)      { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
@@ -4815,6 +4932,7 @@ typedef struct drl__ds_part {
     double low, high;
 } drl__ds_part;
 
+/* Element i of an array of any type that NPY has. */
 static double drl__array_double(const drl_array *a, size_t i)
 {
     uint64_t v = drl__array_bits(a, i);
@@ -4823,7 +4941,6 @@ static double drl__array_double(const drl_array *a, size_t i)
     double d;
     switch (a->dtype) {
     case DRL_DTYPE_F16:  bits = drl__half_bits(bits); memcpy(&f, &bits, 4); return (double)f;
-    case DRL_DTYPE_BF16: bits <<= 16; memcpy(&f, &bits, 4); return (double)f;
     case DRL_DTYPE_F32:  memcpy(&f, &bits, 4); return (double)f;
     case DRL_DTYPE_F64:  memcpy(&d, &v, 8); return d;
     case DRL_DTYPE_BOOL: return v ? 1 : 0;
@@ -6320,6 +6437,7 @@ static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
     for (p = begin; p < end; ++p) {
         const float *x = a->x + p * a->x_step;
         float *y = a->y + p * a->y_step;
+        for (k = 0; k < a->c; k += DRL__LINE) { DRL__PREFETCH(x + k); DRL__PREFETCH(y + k); }
         if (!a->accumulate) memcpy(y, x, a->c * sizeof *y);
         else for (k = 0; k < a->c; ++k) y[k] = y[k] + x[k];
     }
@@ -6650,8 +6768,8 @@ static void drl__group_norm_dx_span(const void *arg, size_t begin, size_t end, i
         const float *m = a->moments + image * (size_t)a->groups * 2;
         drl__norm_args k = drl__norm_image(a, image, mean, gain);
         for (g = 0; g < a->groups; ++g) drl__norm_fill(a, g, mean, m[2 * g]);
+        k.sums = shift;
         a->ctx->kernels->moments(&k, 0, a->c, job);
-        drl__norm_sums(a, k.dy, shift);
         for (g = 0; g < a->groups; ++g) {
             double s = (double)m[2 * g + 1], with_x = drl__norm_group(a, g, a->weight, gain),
                 plain = drl__norm_group(a, g, a->weight, shift);
@@ -6682,9 +6800,9 @@ static void drl__group_norm_dw_span(const void *arg, size_t begin, size_t end, i
             drl__norm_fill(a, g, mean, m[2 * g]);
             drl__norm_fill(a, g, scale, m[2 * g + 1]);
         }
+        k.sums = with_x + a->c;
         a->ctx->kernels->moments(&k, 0, a->c, job);
         for (i = 0; i < a->c; ++i) with_x[i] = with_x[i] * scale[i];
-        drl__norm_sums(a, k.dy, with_x + a->c);
     }
 }
 
@@ -6912,11 +7030,11 @@ DRL__CALL(drl_value, drl_net_spatial_sum, (drl_net *net, drl_value x, float scal
     return drl__net_op(net, &drl__op_spatial_sum, &x, NULL, s);
 }
 
-/* -- inner product: y (N,1,1,1) = a'b of each image, both (N,1,1,C); da = dy * b, db = dy * a -- */
+/* -- inner product: y (N,1,1,1) = sum of a * b over all elements of an image; da = dy * b, db = dy * a -- */
 
 static drl_status drl__dot_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (s->a.h != 1 || s->a.w != 1 || s->b.h != 1 || s->b.w != 1 || s->a.c != s->b.c)
+    if (s->a.h != s->b.h || s->a.w != s->b.w || s->a.c != s->b.c)
         return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w,
                          s->a.c, s->b.h, s->b.w, s->b.c);
     return drl__op_sides(op, 1, 1, 1);
@@ -6924,20 +7042,23 @@ static drl_status drl__dot_shape(drl_net *net, drl__op *op, const drl__op_settin
 
 static void drl__dot_forward(const drl__op_call *c)
 {
-    size_t i, channels = (size_t)c->a.c;
-    for (i = 0; i < (size_t)c->a.n; ++i) c->y.data[i] = drl__dot16(c->ctx, c->a.data + i * channels,
-        c->b.data + i * channels, channels);
+    size_t i, size = (size_t)c->a.h * (size_t)c->a.w * (size_t)c->a.c;
+    for (i = 0; i < (size_t)c->a.n; ++i)
+        c->y.data[i] = drl__dot16(c->ctx, c->a.data + i * size, c->b.data + i * size, size);
 }
 
 static void drl__dot_input_grad(const drl__op_call *c, int operand)
 {
     drl__affine_args a;
+    drl_tensor rows = c->dx;                                    /* one row per image */
+    rows.c *= rows.h * rows.w;
+    rows.h = rows.w = 1;
     memset(&a, 0, sizeof a);
     a.x0 = c->dy.data;
     a.x0_step = 1;
     a.gain = operand ? c->a.data : c->b.data;
-    a.gain_step = (size_t)c->dx.c;
-    drl__affine(c->ctx, &a, &c->dx, c->accumulate);
+    a.gain_step = (size_t)rows.c;
+    drl__affine(c->ctx, &a, &rows, c->accumulate);
 }
 
 static const drl__op_info drl__op_dot = {
@@ -8112,7 +8233,7 @@ static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *
     schedule->abar = row[2];
     schedule->sbar = row[3];
     schedule->logsnr = NULL;
-    schedule->fine = 0;
+    schedule->rule = DRL_STEP_PUBLISHED;
     schedule->b2 = b2;
     return DRL_OK;
 }
@@ -8151,7 +8272,7 @@ DRL__CALL(drl_status, drl_schedule_t1k,
     double *row[5];
     if (levels < 2 || levels > 1000 || drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
     drl__schedule_linear(levels, 1, row);
-    schedule->fine = 1;
+    schedule->rule = DRL_STEP_FINE;
     return DRL_OK;
 }
 
@@ -8241,13 +8362,15 @@ DRL__CALL(double, drl_schedule_scale, (const drl_schedule *schedule, int level),
 DRL__CALL(double, drl_schedule_step, (const drl_schedule *schedule, int level), (schedule, level))
 {
     if (!drl__schedule_has(schedule, level, 0)) return 0;
-    return sqrt((schedule->fine ? 1.0 : schedule->sbar[level] / schedule->sbar[0]) * schedule->b2) * schedule->s[level + 1];
+    if (schedule->rule == DRL_STEP_PROPOSAL) return sqrt(schedule->b2) * drl_schedule_proposal(schedule, level);
+    return sqrt((schedule->rule == DRL_STEP_FINE ? 1.0 : schedule->sbar[level] / schedule->sbar[0]) * schedule->b2) * schedule->s[level + 1];
 }
 
 DRL__CALL(double, drl_schedule_f_scale, (const drl_schedule *schedule, int level), (schedule, level))
 {
     double step = drl_schedule_step(schedule, level);
-    return step > 0 && schedule->fine ? schedule->sbar[level + 1] : step * step;
+    if (step > 0 && schedule->rule == DRL_STEP_PROPOSAL) return 1;
+    return step > 0 && schedule->rule == DRL_STEP_FINE ? schedule->sbar[level + 1] : step * step;
 }
 
 DRL__CALL(float, drl_level_of_logsnr, (float logsnr), (logsnr))
@@ -8589,6 +8712,8 @@ struct drl_sampler {
     int normal, no_chain;
     double step_scale, noise_scale;
     double guidance, denoise;               /* 0: none */
+    int guidance_from, guidance_to;         /* levels on which `energy` is used, the guided one */
+    drl_energy plain;                       /* on all others */
     int from_level;
     size_t size;
     int level, step;                        /* under way: step of 0..steps-1 at level; -1 when done */
@@ -8631,6 +8756,11 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
+    if (!d.guidance_to) d.guidance_to = schedule->levels;
+    if (d.guidance_from < 0 || d.guidance_to > schedule->levels || d.guidance_from >= d.guidance_to)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: guidance from level %d up to, but without, %d; one level or more of 0 to %d is needed",
+                         d.guidance_from, d.guidance_to, schedule->levels - 1);
     if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
     if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || !d.steps || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
         !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
@@ -8672,12 +8802,14 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     s = (drl_sampler *)(void *)block;
     memset(s, 0, sizeof *s);
     s->ctx = ctx;
-    s->energy = *energy;
+    s->energy = s->plain = *energy;
     if (guided) {
         drl__sum_place(ctx, term, 2, d.count, block + at_sum);
         s->energy = drl_sum_energy((drl_sum *)(void *)(block + at_sum));
         s->guidance = (double)d.guidance;
     }
+    s->guidance_from = d.guidance_from;
+    s->guidance_to = d.guidance_to;
     s->no_chain = d.no_chain != 0;
     s->denoise = d.denoise > 0 && !s->no_chain ? (double)d.denoise : 0.0;
     s->schedule = *schedule;
@@ -8687,7 +8819,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     s->count = d.count; s->first = d.first; s->steps = s->no_chain ? 1 : drl__max(d.steps, 1); s->normal = d.steps < 0 && !s->no_chain; s->from_level = d.from_level;
     s->step_scale = 1;
     if (train_steps > 0 && !s->normal && !d.keep_step) s->step_scale = sqrt((double)train_steps / d.steps);
-    if (train_steps < 0 && !s->normal && !d.keep_step && schedule->fine)     /* exp(-3) is what K steps leave of x_{t+1} */
+    if (train_steps < 0 && !s->normal && !d.keep_step && schedule->rule == DRL_STEP_FINE)     /* exp(-3) is what K steps leave of x_{t+1} */
         s->step_scale = schedule->s[1] / drl_schedule_step(schedule, 0) * sqrt(d.steps < 6 ? 1.0 : 6.0 / d.steps);
     s->noise_scale = d.noise_scale > 0 ? (double)d.noise_scale : (double)noise_scale;
     s->size = energy->size;
@@ -8725,10 +8857,16 @@ DRL__CALL(drl_status, drl_sampler_create_energy,
     return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, 0.0f, out);
 }
 
+/* What the level under way is drawn from. */
+static const drl_energy *drl__sampler_energy(const drl_sampler *s)
+{
+    return s->level >= s->guidance_from && s->level < s->guidance_to ? &s->energy : &s->plain;
+}
+
 /* y <- a draw around the proposal for x_{t+1}. */
 static drl_status drl__sampler_propose(drl_sampler *s, int draw)
 {
-    const drl_energy *e = &s->energy;
+    const drl_energy *e = drl__sampler_energy(s);
     float noise = (float)drl_schedule_proposal(&s->schedule, s->level);
     int base, i, n;
     for (base = 0; base < s->count; base += n) {
@@ -8749,7 +8887,7 @@ static drl_status drl__sampler_propose(drl_sampler *s, int draw)
 /* y <- x_0 = (x + denoise sbar_0^2 score(x)) / abar_0 with x = y / a_1, score(x) = a_1 grad F(y). */
 static drl_status drl__sampler_denoise(drl_sampler *s)
 {
-    const drl_energy *e = &s->energy;
+    const drl_energy *e = drl__sampler_energy(s);
     double a = drl_schedule_scale(&s->schedule, 0), abar = s->schedule.abar[0], sbar = s->schedule.sbar[0];
     int base, i, n;
     for (base = 0; base < s->count; base += n) {
@@ -8776,7 +8914,7 @@ DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
         int i, proposes = s->energy.propose && !s->normal, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);
         for (i = 0; i < s->count; ++i) s->levels[i] = s->level;
         memset(&d, 0, sizeof d);
-        d.energy = &s->energy;
+        d.energy = drl__sampler_energy(s);
         d.schedule = &s->schedule;
         d.level = s->levels;
         d.label = s->labels;
@@ -8883,9 +9021,11 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     size_t j;
     int i;
     for (i = 0; i <= sc->levels; ++i) hash = drl__hash_double(drl__hash_double(drl__hash_double(hash, sc->a[i]), sc->s[i]), sc->sbar[i]);
-    if (sc->fine) hash = drl__hash_double(hash, sc->fine);
+    if (sc->rule) hash = drl__hash_double(hash, sc->rule);
     hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
     if (s->guidance < 0 || s->guidance > 0 || s->denoise > 0) hash = drl__hash_double(drl__hash_double(hash, s->guidance), s->denoise);
+    if ((s->guidance < 0 || s->guidance > 0) && s->guidance_to - s->guidance_from < sc->levels)
+        hash = drl__hash_double(drl__hash_double(hash, s->guidance_from), s->guidance_to);
     w[0] = 0x534C5244u;                     /* "DRLS" */
     w[1] = 1;                               /* version */
     w[2] = (uint32_t)s->count;         w[3] = (uint32_t)s->size;
@@ -9978,12 +10118,14 @@ static const drl__field drl__model_fields[] = {
     { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
     { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) },
     { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) },       { "smooth", DRL__INT, offsetof(drl_model_desc, smooth) },
-    { "initializer_form", DRL__INT, offsetof(drl_model_desc, initializer_form) }
+    { "initializer_form", DRL__INT, offsetof(drl_model_desc, initializer_form) },
+    { "energy_form", DRL__INT, offsetof(drl_model_desc, energy_form) }
 };
 #define DRL__MODEL_FIELDS_DRL      12       /* the first so many fields: of plain DRL, */
 #define DRL__MODEL_FIELDS_CDRL     16       /* of CDRL, */
 #define DRL__MODEL_FIELDS_SCHEDULE 17       /* with a schedule that is not the form's own, */
-#define DRL__MODEL_FIELDS_SMOOTH   18       /* with SiLU; and all */
+#define DRL__MODEL_FIELDS_SMOOTH   18       /* with SiLU, */
+#define DRL__MODEL_FIELDS_FORM     19       /* with an initializer's form that its levels do not ask for; and all */
 
 static drl_schedule_kind drl__form_schedule(const drl_model_desc *d)
 {
@@ -9998,7 +10140,8 @@ static drl_initializer_form drl__levels_initializer(const drl_model_desc *d)
 /* How many fields a file holds of a description: all up to the last one that is not a default. */
 static size_t drl__model_fields_of(const drl_model_desc *d)
 {
-    if (d->initializer_form != drl__levels_initializer(d)) return DRL__COUNT(drl__model_fields);
+    if (d->energy_form) return DRL__COUNT(drl__model_fields);
+    if (d->initializer_form != drl__levels_initializer(d)) return DRL__MODEL_FIELDS_FORM;
     if (d->smooth) return DRL__MODEL_FIELDS_SMOOTH;
     if (d->schedule != drl__form_schedule(d)) return DRL__MODEL_FIELDS_SCHEDULE;
     return d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
@@ -10015,11 +10158,12 @@ static int drl__model_untext(const char *text, drl_model_desc *d)
     if (strstr(text, " form=")) fields = DRL__MODEL_FIELDS_CDRL;
     if (strstr(text, " schedule=")) fields = DRL__MODEL_FIELDS_SCHEDULE;
     if (strstr(text, " smooth=")) fields = DRL__MODEL_FIELDS_SMOOTH;
-    if (strstr(text, " initializer_form=")) fields = DRL__COUNT(drl__model_fields);
+    if (strstr(text, " initializer_form=")) fields = DRL__MODEL_FIELDS_FORM;
+    if (strstr(text, " energy_form=")) fields = DRL__COUNT(drl__model_fields);
     memset(d, 0, sizeof *d);
     if (!drl__undescribe(drl__model_fields, fields, text, d)) return 0;
     if (fields < DRL__MODEL_FIELDS_SCHEDULE) d->schedule = drl__form_schedule(d);
-    if (fields < DRL__COUNT(drl__model_fields)) d->initializer_form = drl__levels_initializer(d);
+    if (fields < DRL__MODEL_FIELDS_FORM) d->initializer_form = drl__levels_initializer(d);
     return 1;
 }
 
@@ -10030,25 +10174,28 @@ static int drl__model_untext(const char *text, drl_model_desc *d)
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
-    int i, side, cdrl, fine;
+    int i, side, cdrl, fine, unet;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
+    unet = (int)d->energy_form == DRL_ENERGY_UNET;
     if (!d->height) d->height = 32;
     if (!d->width) d->width = d->height;
     if (!d->channels) d->channels = 1;
-    if (!d->base) d->base = 32;
+    if (!d->base) d->base = unet ? 16 : 32;
     if (!d->blocks) d->blocks = 1;
     side = drl__max(d->height, d->width);
+    if (unet) d->resolutions = 1;           /* those of the published networks; the U-Net's are its own */
     if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
     cdrl = (int)d->form == DRL_FORM_CDRL;
     if (!d->schedule) d->schedule = drl__form_schedule(d);
     fine = d->schedule == DRL_SCHEDULE_T1K;
     if (!d->levels) d->levels = fine ? 1000 : 6;
-    if (!d->steps) d->steps = fine ? -1 : cdrl ? 15 : 30;
+    if (!d->steps) d->steps = fine ? -1 : unet ? 3 : cdrl ? 15 : 30;
     if (d->steps < 0) d->steps = -1;
-    if (d->b2 == 0) d->b2 = fine ? 0.1 : cdrl ? 4e-4 : 2e-4;
+    if (d->b2 == 0) d->b2 = fine || unet ? 0.1 : cdrl ? 4e-4 : 2e-4;
     if (d->noise_scale == 0) d->noise_scale = fine || cdrl ? 1.0f : 0.99f;
-    d->smooth = d->smooth != 0;
+    d->smooth = d->smooth || unet;
+    d->no_spectral = d->no_spectral || unet;
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
@@ -10076,8 +10223,15 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if ((int)d->initializer_form < DRL_INITIALIZER_RESIDUAL || d->initializer_form > DRL_INITIALIZER_VELOCITY)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer form %d; 0 to %d are possible",
                          (int)d->initializer_form, DRL_INITIALIZER_VELOCITY);
-    if (d->initializer > 0 && side > 1 && (d->height % 4 || d->width % 4))
-        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as the initializer needs; pad the images or ask for none (-1)", d->height, d->width);
+    if ((int)d->energy_form < DRL_ENERGY_PUBLISHED || d->energy_form > DRL_ENERGY_UNET)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: energy form %d; 0 to %d are possible", (int)d->energy_form, DRL_ENERGY_UNET);
+    if (unet && !cdrl)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: energies of a U-Net come with the form CDRL; the form is DRL");
+    if (unet && d->blocks > DRL__UNET_BLOCKS_MAX)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d blocks a resolution; a U-Net has up to %d", d->blocks, DRL__UNET_BLOCKS_MAX);
+    if ((unet || d->initializer > 0) && side > 1 && (d->height % 4 || d->width % 4))
+        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as %s needs; pad the images or ask for none", d->height, d->width,
+                         unet ? "the energy's U-Net" : "the initializer");
     return DRL_OK;
 }
 
@@ -10093,56 +10247,14 @@ static drl_value drl__model_layer(drl_net *net, drl_value x, const char *prefix,
     return drl_net_conv2d(net, x, &l);
 }
 
-/* f(x, t) of [Gao21]: wide residual blocks without normalisation, the level added in each, and an inner product at the end. [Zhu24] differs
- * in the first weights and norm of conv2, an activation behind temb_map, the class, a head without bias, and in all names: its blocks and
- * poolings are numbered through. */
-static void drl__energy_build(drl_net *net, void *user)
-{
-    const drl_model_desc *d = (const drl_model_desc *)user;
-    int cdrl = d->form == DRL_FORM_CDRL, side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;     /* vectors: dense layers in place of convolutions */
-    drl_layer_desc unit, cap, head;
-    drl_value x = drl_net_input(net, d->height, d->width, d->channels), e, h, p;
-    drl_act act = d->smooth ? DRL_ACT_SILU : DRL_ACT_LEAKY_RELU;
-    memset(&unit, 0, sizeof unit);
-    unit.spectral = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT;
-    unit.keep_norm = cdrl;
-    cap = unit;
-    /* [Gao21] starts conv2 near zero (variance 1e-10); short runs then spend most of their steps on growing it */
-    if (!cdrl && !d->no_spectral) cap.spectral = DRL_SPECTRAL_CAP;
-    memset(&head, 0, sizeof head);
-    head.no_bias = cdrl;
-    e = drl__model_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
-    e = drl__model_layer(net, drl_net_act(net, e, act), "energy", "temb_map2", 4 * d->base, 1, &unit);
-    if (d->classes) e = drl_net_add(net, e, drl__model_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
-    e = drl_net_act(net, e, act);                /* every reader of e wants act(e) */
-    x = drl__model_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
-    for (i = 0; i < d->resolutions; ++i) {
-        int c = d->base * d->mult[i];
-        for (j = 0; j < d->blocks; ++j) {
-            char block[48], gain[64];
-            if (cdrl) drl__text(block, sizeof block, "energy.module_list.%d", 1 + i * (d->blocks + 1) + j);
-            else drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
-            drl__text(gain, sizeof gain, "%s.g", block);
-            h = drl__model_layer(net, drl_net_act(net, x, act), block, "conv1", c, side, &unit);
-            p = drl__model_layer(net, e, block, "temb_map", c, 1, &unit);
-            h = drl_net_shift(net, h, cdrl ? drl_net_act(net, p, act) : p);
-            h = drl__model_layer(net, drl_net_act(net, h, act), block, "conv2", c, side, &cap);
-            h = drl__net_gain(net, h, gain, cdrl ? 4 : 1);
-            if (x.c != c) x = drl__model_layer(net, x, block, "short_cut", c, side, &unit);
-            x = drl_net_add(net, h, x);
-        }
-        if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
-    }
-    h = drl_net_spatial_sum(net, drl_net_act(net, x, d->smooth ? act : DRL_ACT_RELU), 1.0f);
-    drl_net_dot(net, h, drl__model_layer(net, e, "energy", "temb_final", h.c, 1, &head));
-}
-
-/* -- the initializer network of [Zhu24] -- */
+/* -- the U-Net of [Zhu24]: their initializer, and energies -- */
 
 typedef struct drl__unet {
     drl_net *net;
+    const char *root;                       /* of all names */
     drl_value e;                            /* level and class, 1 x 1 x 4 width; act(e), which is what every block reads */
     int width, groups;
+    float dropout;
 } drl__unet;
 
 static drl_value drl__unet_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, float init_scale)
@@ -10175,7 +10287,8 @@ static drl_value drl__unet_block(const drl__unet *u, drl_value x, const char *pr
     x = drl__unet_resample(u, x, resample);
     h = drl__unet_norm(u, h, prefix, "norm2");
     h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, 0));
-    h = drl_net_dropout(net, drl_net_act(net, h, DRL_ACT_SILU), 0.1f);
+    h = drl_net_act(net, h, DRL_ACT_SILU);
+    if (u->dropout > 0) h = drl_net_dropout(net, h, u->dropout);
     h = drl__unet_layer(net, h, prefix, "conv2", u->width, 3, -1);
     if (x.c != u->width) x = drl__unet_layer(net, x, prefix, "res_conv", u->width, 1, 0);
     return drl_net_add(net, h, x);
@@ -10188,14 +10301,14 @@ static drl_value drl__unet_attention(const drl__unet *u, drl_value x, const char
     return drl_net_add(u->net, drl__unet_layer(u->net, h, prefix, "to_out", u->width, 1, -1), x);
 }
 
-/* Block number *m of a resolution, then attention where the map is 16x16 or 8x8. */
-static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *prefix, int resolution, int *m)
+/* Block number *m of a resolution on the way `side`, then attention where the map is 16x16 or 8x8. */
+static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *side, int resolution, int *m)
 {
     char name[48];
-    drl__text(name, sizeof name, "%s.%d.%d", prefix, resolution, (*m)++);
+    drl__text(name, sizeof name, "%s.%s.%d.%d", u->root, side, resolution, (*m)++);
     x = drl__unet_block(u, x, name, 0);
     if (x.h != x.w || (x.h != 16 && x.h != 8)) return x;
-    drl__text(name, sizeof name, "%s.%d.%d", prefix, resolution, (*m)++);
+    drl__text(name, sizeof name, "%s.%s.%d.%d", u->root, side, resolution, (*m)++);
     return drl__unet_attention(u, x, name);
 }
 
@@ -10209,55 +10322,124 @@ static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *p
     return drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), prefix, "conv2", u->width, 1, -1), x);
 }
 
-/* The network's output, added to its input in the residual form. */
-static void drl__initializer_end(drl_net *net, const drl_model_desc *d, drl_value h, drl_value x, int side)
+/* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. The level value is that of x. last: of the first weights of the
+ * last layer, as drl_layer_desc.init_scale. */
+static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int blocks, float last, drl_value *input)
 {
-    h = drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), "initializer", "final_conv", d->channels, side, -1);
-    if (d->initializer_form != DRL_INITIALIZER_VELOCITY) drl_net_add(net, h, x);
+    drl_net *net = u->net;
+    drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x, h, e;
+    char name[48];
+    int skips = 0, i, j, m, vector = d->height == 1 && d->width == 1, width = u->width;
+    *input = x = drl_net_input(net, d->height, d->width, d->channels);
+    for (u->groups = 32; width % u->groups; ) --u->groups;      /* 32, or else the largest divisor of the width below */
+    e = drl__unet_layer(net, drl_net_level(net, width), u->root, "time_mlp.1", 4 * width, 1, 0);
+    e = drl__unet_layer(net, drl_net_act(net, e, DRL_ACT_SILU), u->root, "time_mlp.3", 4 * width, 1, 0);
+    if (d->classes) e = drl_net_add(net, e, drl__unet_layer(net, drl_net_label(net, d->classes), u->root, "y_mlp.0", 4 * width, 1, 0));
+    u->e = drl_net_act(net, e, DRL_ACT_SILU);
+    h = skip[skips++] = drl__unet_layer(net, x, u->root, "init_conv", width, vector ? 1 : 3, 0);
+    for (j = 0; vector && j < blocks; ++j) {
+        drl__text(name, sizeof name, "%s.blocks.%d", u->root, j);
+        h = drl__dense_block(u, h, name);
+    }
+    if (vector) return drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), u->root, "final_conv", d->channels, 1, last);
+    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
+        for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(u, h, "downs", i, &m);
+        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
+        drl__text(name, sizeof name, "%s.downs.%d.%d", u->root, i, m);
+        h = skip[skips++] = drl__unet_block(u, h, name, -1);
+    }
+    drl__text(name, sizeof name, "%s.mid_block1", u->root);
+    h = drl__unet_block(u, h, name, 0);
+    drl__text(name, sizeof name, "%s.mid_attn", u->root);
+    h = drl__unet_attention(u, h, name);
+    drl__text(name, sizeof name, "%s.mid_block2", u->root);
+    h = drl__unet_block(u, h, name, 0);
+    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
+        for (j = m = 0; j < blocks + 1; ++j) h = drl__unet_stage(u, drl_net_concat(net, h, skip[--skips]), "ups", i, &m);
+        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
+        drl__text(name, sizeof name, "%s.ups.%d.%d", u->root, i, m);
+        h = drl__unet_block(u, h, name, 1);
+    }
+    h = drl_net_act(net, drl__unet_norm(u, h, u->root, "norm"), DRL_ACT_SILU);
+    return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 3, last);
 }
 
-/* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. user is a drl_model_desc; the level value is that of x. */
+/* The network's output, added to its input in the residual form. */
 static void drl__initializer_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
-    const int blocks = d->initializer_blocks, width = d->initializer;
-    drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x = drl_net_input(net, d->height, d->width, d->channels), h;
-    char name[48];
-    int skips = 0, i, j, m;
+    drl_value x, h;
     drl__unet u;
+    memset(&u, 0, sizeof u);
     u.net = net;
-    u.width = width;
-    for (u.groups = 32; width % u.groups; ) --u.groups;         /* 32, or else the largest divisor of the width below */
-    u.e = drl__unet_layer(net, drl_net_level(net, width), "initializer", "time_mlp.1", 4 * width, 1, 0);
-    u.e = drl__unet_layer(net, drl_net_act(net, u.e, DRL_ACT_SILU), "initializer", "time_mlp.3", 4 * width, 1, 0);
-    if (d->classes) u.e = drl_net_add(net, u.e, drl__unet_layer(net, drl_net_label(net, d->classes), "initializer", "y_mlp.0", 4 * width, 1, 0));
-    u.e = drl_net_act(net, u.e, DRL_ACT_SILU);
-    if (d->height == 1 && d->width == 1) {
-        h = drl__unet_layer(net, x, "initializer", "init_conv", width, 1, 0);
-        for (j = 0; j < blocks; ++j) {
-            drl__text(name, sizeof name, "initializer.blocks.%d", j);
-            h = drl__dense_block(&u, h, name);
-        }
-        drl__initializer_end(net, d, h, x, 1);
+    u.root = "initializer";
+    u.width = d->initializer;
+    u.dropout = 0.1f;
+    h = drl__unet_build(&u, d, d->initializer_blocks, -1, &x);
+    if (d->initializer_form != DRL_INITIALIZER_VELOCITY) drl_net_add(net, h, x);
+}
+
+/* f(y, t) = -|y + net(y)|^2 / 2. No dropout: F is one function, whoever asks. */
+static void drl__energy_unet(drl_net *net, const drl_model_desc *d)
+{
+    drl_value y, h;
+    drl__unet u;
+    memset(&u, 0, sizeof u);
+    u.net = net;
+    u.root = "energy";
+    u.width = d->base;
+    h = drl__unet_build(&u, d, d->blocks, 0, &y);
+    h = drl_net_add(net, h, y);
+    drl_net_spatial_sum(net, drl_net_dot(net, h, h), -0.5f);
+}
+
+/* f(x, t) of [Gao21]: wide residual blocks without normalisation, the level added in each, and an inner product at the end. [Zhu24] differs
+ * in the first weights and norm of conv2, an activation behind temb_map, the class, a head without bias, and in all names: its blocks and
+ * poolings are numbered through. */
+static void drl__energy_build(drl_net *net, void *user)
+{
+    const drl_model_desc *d = (const drl_model_desc *)user;
+    int cdrl = d->form == DRL_FORM_CDRL, side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;     /* vectors: dense layers in place of convolutions */
+    drl_layer_desc unit, cap, head;
+    drl_value x, e, h, p;
+    drl_act act = d->smooth ? DRL_ACT_SILU : DRL_ACT_LEAKY_RELU;
+    if (d->energy_form == DRL_ENERGY_UNET) {
+        drl__energy_unet(net, d);
         return;
     }
-    h = skip[skips++] = drl__unet_layer(net, x, "initializer", "init_conv", width, 3, 0);
-    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
-        for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(&u, h, "initializer.downs", i, &m);
-        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
-        drl__text(name, sizeof name, "initializer.downs.%d.%d", i, m);
-        h = skip[skips++] = drl__unet_block(&u, h, name, -1);
+    x = drl_net_input(net, d->height, d->width, d->channels);
+    memset(&unit, 0, sizeof unit);
+    unit.spectral = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT;
+    unit.keep_norm = cdrl;
+    cap = unit;
+    /* [Gao21] starts conv2 near zero (variance 1e-10); short runs then spend most of their steps on growing it */
+    if (!cdrl && !d->no_spectral) cap.spectral = DRL_SPECTRAL_CAP;
+    memset(&head, 0, sizeof head);
+    head.no_bias = cdrl;
+    e = drl__model_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
+    e = drl__model_layer(net, drl_net_act(net, e, act), "energy", "temb_map2", 4 * d->base, 1, &unit);
+    if (d->classes) e = drl_net_add(net, e, drl__model_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
+    e = drl_net_act(net, e, act);                /* every reader of e wants act(e) */
+    x = drl__model_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
+    for (i = 0; i < d->resolutions; ++i) {
+        int c = d->base * d->mult[i];
+        for (j = 0; j < d->blocks; ++j) {
+            char block[48], gain[64];
+            if (cdrl) drl__text(block, sizeof block, "energy.module_list.%d", 1 + i * (d->blocks + 1) + j);
+            else drl__text(block, sizeof block, "energy.level%d.block%d", i, j);
+            drl__text(gain, sizeof gain, "%s.g", block);
+            h = drl__model_layer(net, drl_net_act(net, x, act), block, "conv1", c, side, &unit);
+            p = drl__model_layer(net, e, block, "temb_map", c, 1, &unit);
+            h = drl_net_shift(net, h, cdrl ? drl_net_act(net, p, act) : p);
+            h = drl__model_layer(net, drl_net_act(net, h, act), block, "conv2", c, side, &cap);
+            h = drl__net_gain(net, h, gain, cdrl ? 4 : 1);
+            if (x.c != c) x = drl__model_layer(net, x, block, "short_cut", c, side, &unit);
+            x = drl_net_add(net, h, x);
+        }
+        if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
     }
-    h = drl__unet_block(&u, h, "initializer.mid_block1", 0);
-    h = drl__unet_attention(&u, h, "initializer.mid_attn");
-    h = drl__unet_block(&u, h, "initializer.mid_block2", 0);
-    for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
-        for (j = m = 0; j < blocks + 1; ++j) h = drl__unet_stage(&u, drl_net_concat(net, h, skip[--skips]), "initializer.ups", i, &m);
-        if (i + 1 == DRL__UNET_RESOLUTIONS) break;
-        drl__text(name, sizeof name, "initializer.ups.%d.%d", i, m);
-        h = drl__unet_block(&u, h, name, 1);
-    }
-    drl__initializer_end(net, d, drl__unet_norm(&u, h, "initializer", "norm"), x, 3);
+    h = drl_net_spatial_sum(net, drl_net_act(net, x, d->smooth ? act : DRL_ACT_RELU), 1.0f);
+    drl_net_dot(net, h, drl__model_layer(net, e, "energy", "temb_final", h.c, 1, &head));
 }
 
 static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
@@ -10343,6 +10525,7 @@ static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_m
     else if (d.schedule == DRL_SCHEDULE_T1K) drl_schedule_t1k(d.levels, m->schedule_memory, &m->schedule);
     else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
     m->schedule.b2 = d.b2;
+    if (d.energy_form == DRL_ENERGY_UNET && d.schedule != DRL_SCHEDULE_T1K) m->schedule.rule = DRL_STEP_PROPOSAL;
     drl__model_net_desc(&d, &n);
     status = drl_net_create(ctx, drl__energy_build, &m->desc, &n, &m->net);
     drl__initializer_net_desc(&d, &n);
@@ -10414,6 +10597,11 @@ DRL__CALL(drl_status, drl_model_f,
     return status;
 }
 
+static double drl__model_f_scale(const drl_model *m, int level)
+{
+    return m->desc.energy_form == DRL_ENERGY_UNET ? 1.0 : drl_schedule_f_scale(&m->schedule, level);
+}
+
 static drl_status drl__model_energy_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
 {
     drl_model *m = (drl_model *)user;
@@ -10422,7 +10610,7 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     for (i = 0; i < n; ++i) {
         if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
         m->level[i] = drl_schedule_level(&m->schedule, level[i]);
-        m->df[i] = (float)(1.0 / drl_schedule_f_scale(&m->schedule, level[i]));
+        m->df[i] = (float)(1.0 / drl__model_f_scale(m, level[i]));
     }
     status = drl__model_eval(m, n, y, m->level, label, m->df, m->f, gradient);
     if (status != DRL_OK) return status;
@@ -10733,6 +10921,7 @@ typedef struct drl__train_state {           /* with the blocks below, all that a
     double grad_average;
     uint64_t total;                         /* of a run by drl_train; zero: not settled */
     double seconds, planned;                /* spent on its steps; given for all of them, zero in runs by steps */
+    int warmup;                             /* steps; the run's, if the description leaves them open */
 } drl__train_state;
 
 /* What training keeps for one of the networks: blocks of `params` or `state` floats. */
@@ -10757,6 +10946,9 @@ struct drl_trainer {
     float *x_t, *y, *x_next, *gradient, *work;      /* [batch * size], and noise */
     float *y_0, *target;                    /* [batch * size], with an initializer: where chains start; what the data says they should */
     float *v, *f_pos, *f_neg, *df;          /* [batch] */
+    float *residual;                        /* [size], of drl__train_noise_left */
+    float *noise_left;                      /* [batch], see drl_level_report; negative: not computed */
+    float *initializer_noise_left;          /* [batch] */
 };
 
 static const drl__field drl__train_fields[] = {
@@ -10768,7 +10960,9 @@ static const drl__field drl__train_fields[] = {
     { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) },            { "data_noise", DRL__FLOAT, offsetof(drl_train_desc, data_noise) },
     { "initializer_rate", DRL__FLOAT, offsetof(drl_train_desc, initializer_rate) }, { "label_drop", DRL__FLOAT, offsetof(drl_train_desc, label_drop) },
     { "own_noise", DRL__INT, offsetof(drl_train_desc, own_noise) },          { "objective", DRL__INT, offsetof(drl_train_desc, objective) },
-    { "initializer_data", DRL__FLOAT, offsetof(drl_train_desc, initializer_data) }
+    { "initializer_data", DRL__FLOAT, offsetof(drl_train_desc, initializer_data) },
+    { "shift", DRL__INT, offsetof(drl_train_desc, shift) },
+    { "palette", DRL__INT, offsetof(drl_train_desc, palette) }
 };
 
 static const drl__field drl__state_fields[] = {
@@ -10777,19 +10971,25 @@ static const drl__field drl__state_fields[] = {
     { "beta1_power", DRL__DOUBLE, offsetof(drl__train_state, beta1_power) },
     { "beta2_power", DRL__DOUBLE, offsetof(drl__train_state, beta2_power) }, { "grad_average", DRL__DOUBLE, offsetof(drl__train_state, grad_average) },
     { "total", DRL__U64, offsetof(drl__train_state, total) },                { "seconds", DRL__DOUBLE, offsetof(drl__train_state, seconds) },
-    { "planned", DRL__DOUBLE, offsetof(drl__train_state, planned) }
+    { "planned", DRL__DOUBLE, offsetof(drl__train_state, planned) },
+    { "warmup", DRL__INT, offsetof(drl__train_state, warmup) }
 };
+
+#define DRL__WARMUP 300                     /* steps, at most, where the description leaves them open */
+#define DRL__WARMUP_SHARE 10                /* one over the share of a run */
+#define DRL__WARMUP_PROBE 10                /* steps after which a run by time knows its length roughly */
 
 static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, drl_train_desc *d)
 {
+    int unet = m->desc.energy_form == DRL_ENERGY_UNET;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
     if (!d->batch) d->batch = drl__min(32, m->desc.batch);
-    if (d->learning_rate == 0) d->learning_rate = 3e-4f;
-    if (d->beta1 == 0) d->beta1 = 0.5f;
+    if (!d->objective) d->objective = unet ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY;
+    if (d->learning_rate == 0) d->learning_rate = unet ? 2e-3f : m->desc.form == DRL_FORM_CDRL ? 5e-4f : 3e-4f;
+    if (d->beta1 == 0) d->beta1 = unet ? 0.9f : 0.5f;
     if (d->beta2 == 0) d->beta2 = 0.999f;
-    if (!d->warmup) d->warmup = 1000;
-    if (d->ema == 0) d->ema = 0.999f;
+    if (d->ema == 0) d->ema = 0.99999f;
     if (d->clip == 0) d->clip = 1.0f;
     if (!d->steps) d->steps = m->desc.steps;
     if (d->steps < 0) d->steps = -1;
@@ -10809,15 +11009,26 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (!(d->initializer_data <= 1))
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the data's share in what the initializer learns is %g; up to 1 is possible",
                          (double)d->initializer_data);
-    if (d->objective == DRL_OBJECTIVE_SCORE && (!m->desc.smooth || m->initializer))
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`, and has no chains from which an initializer (-1: none) could learn");
+    if (d->shift < 0 || (d->shift && d->shift >= drl__min(m->desc.height, m->desc.width)))
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: shifts of up to %d pixels; images of %d x %d allow 0 to %d", d->shift,
+                         m->desc.height, m->desc.width, drl__min(m->desc.height, m->desc.width) - 1);
+    if (d->palette && m->desc.channels != 3 && m->desc.channels != 4)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: `palette` needs images of 3 or 4 channels; the model has %d",
+                         m->desc.channels);
+    if (d->objective == DRL_OBJECTIVE_SCORE && !m->desc.smooth)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`");
+    if (d->objective == DRL_OBJECTIVE_SCORE && m->initializer && d->initializer_data < 1)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the data's share in what the initializer learns is %g; score matching has no "
+                         "chains from which it could learn the rest: 1 is possible", (double)d->initializer_data);
     return DRL_OK;
 }
 
 /* All of a trainer's blocks in one; tr NULL: only counts. */
 static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned char *block, drl_trainer *tr)
 {
-    struct { float **to; size_t count; } block_of[29];
+    struct { float **to; size_t count; } block_of[32];
     drl_trainer none;
     size_t total = 0, at, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
     int i, k = 0, snap = d->snapshot > 0;
@@ -10845,12 +11056,15 @@ static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned
     block_of[k].to = &tr->x_next;   block_of[k++].count = images;
     block_of[k].to = &tr->gradient; block_of[k++].count = images;
     block_of[k].to = &tr->y_0;      block_of[k++].count = m->initializer ? images : 0;
-    block_of[k].to = &tr->target;   block_of[k++].count = m->initializer && d->initializer_data > 0 ? images : 0;
+    block_of[k].to = &tr->target;   block_of[k++].count = m->initializer ? images : 0;
     block_of[k].to = &tr->work;     block_of[k++].count = drl_langevin_work_count(m->ctx, m->size);
     block_of[k].to = &tr->v;        block_of[k++].count = batch;
     block_of[k].to = &tr->f_pos;    block_of[k++].count = batch;
     block_of[k].to = &tr->f_neg;    block_of[k++].count = batch;
     block_of[k].to = &tr->df;       block_of[k++].count = batch;
+    block_of[k].to = &tr->residual; block_of[k++].count = m->size;
+    block_of[k].to = &tr->noise_left;             block_of[k++].count = batch;
+    block_of[k].to = &tr->initializer_noise_left; block_of[k++].count = batch;
     drl__carve(&total, 1, sizeof *tr);
     for (i = 0; i < k; ++i) {
         at = drl__carve(&total, block_of[i].count, sizeof(float));
@@ -10929,6 +11143,7 @@ DRL__CALL(drl_status, drl_trainer_create,
     drl__trainer_carve(m, &d, block, tr);
     for (i = 0; i < tr->parts; ++i) memcpy(tr->part[i].ema, tr->part[i].net->params, tr->part[i].params * sizeof(float));
     tr->now.rate_scale = tr->now.rate_factor = tr->now.beta1_power = tr->now.beta2_power = 1;
+    tr->now.warmup = d.warmup ? drl__max(d.warmup, 0) : DRL__WARMUP;
     drl__trainer_keep(tr);
     *out = tr;
     return DRL_OK;
@@ -10960,6 +11175,7 @@ static drl_rng drl__train_rng(const drl_trainer *tr, uint64_t what)
 #define DRL__DRAW_LEVEL   0xffffffeu
 #define DRL__DRAW_LABEL   0xffffffdu
 #define DRL__DRAW_DROPOUT 0xffffffcu
+#define DRL__DRAW_AUGMENT 0xffffffbu
 #define DRL__DRAW_PROPOSAL 4095             /* of an image, beyond its Langevin draws */
 
 DRL_API drl_rng drl_trainer_rng(const drl_trainer *tr)
@@ -10974,6 +11190,28 @@ static void drl__train_noise(void *user, drl_ctx *ctx, int image, int draw, floa
     drl_rng_normals(ctx, &rng, out, n);
 }
 
+/* An image as it is trained on: mirrored, then moved, colours exchanged. The three draws are made whatever is
+ * asked for, so that no option changes what another one draws. */
+static void drl__augment(const drl_trainer *tr, const float *x, int mirror, drl_rng *rng, float *to)
+{
+    static const unsigned char orders[6][3] = {
+        { 0, 1, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 0, 2, 1 }, { 2, 1, 0 }, { 1, 0, 2 } };
+    const drl_model_desc *d = &tr->model->desc;
+    int most = tr->desc.shift;
+    int down = drl_rng_below(rng, 2 * most + 1) - most, right = drl_rng_below(rng, 2 * most + 1) - most;
+    int order = drl_rng_below(rng, 6), row, col, c;
+    const unsigned char *from = orders[tr->desc.palette ? order : 0];
+    size_t wide = (size_t)d->width * (size_t)d->channels;
+    for (row = 0; row < d->height; ++row) {
+        const float *line = x + (size_t)drl__min(drl__max(row - down, 0), d->height - 1) * wide;
+        for (col = 0; col < d->width; ++col) {
+            int at = drl__min(drl__max(col - right, 0), d->width - 1);
+            const float *pixel = line + (size_t)(mirror ? d->width - 1 - at : at) * (size_t)d->channels;
+            for (c = 0; c < d->channels; ++c) *to++ = pixel[c < 3 ? from[c] : c];
+        }
+    }
+}
+
 /* x_t = abar (x_0 + data noise) + sbar eps, both noises in one draw, and x_{t+1} = a x_t + s eps' [Gao21] or the same with level t + 1
  * and the same draw [Zhu24]; each image at its level. Chains start at x_{t+1} if nothing better is proposed. */
 static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
@@ -10981,20 +11219,15 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
     const drl_schedule *sc = &tr->model->schedule;
     size_t size = tr->model->size;
     drl_rng rng = drl__train_rng(tr, DRL__DRAW_LEVEL), drop = drl__train_rng(tr, DRL__DRAW_LABEL);
+    drl_rng augment = drl__train_rng(tr, DRL__DRAW_AUGMENT);
     double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
-    int i, row, col, c;
+    int i;
     for (i = 0; i < tr->desc.batch; ++i) {
         float *x_t = tr->x_t + (size_t)i * size, *x_next = tr->x_next + (size_t)i * size, *y = tr->y + (size_t)i * size;
         int t = tr->t[i] = drl_rng_below(&rng, sc->levels), mirror = drl_rng_below(&rng, 2) && tr->desc.flip;
-        const drl_model_desc *d = &tr->model->desc;
-        const float *x = x0 + (size_t)i * size;
-        float *to = y;                                          /* the mirrored copy lies here meanwhile */
         double noise = sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra * sc->abar[t] * sc->abar[t]), a = sc->abar[t + 1];
         tr->label[i] = drl_rng_uniform(&drop) < tr->desc.label_drop || !labels ? 0 : labels[i];
-        for (row = 0; row < d->height; ++row)
-            for (col = 0; col < d->width; ++col)
-                for (c = 0; c < d->channels; ++c)
-                    *to++ = x[((size_t)row * (size_t)d->width + (size_t)(mirror ? d->width - 1 - col : col)) * (size_t)d->channels + (size_t)c];
+        drl__augment(tr, x0 + (size_t)i * size, mirror, &augment, y);     /* the image lies in y meanwhile */
         drl__train_noise(tr, tr->ctx, i, 0, x_t, size);
         if (!tr->desc.own_noise)
             drl__axpby(tr->ctx, size, (float)a, y, (float)sqrt(sc->sbar[t + 1] * sc->sbar[t + 1] + extra * extra * a * a), x_t, x_next);
@@ -11003,7 +11236,7 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
             drl__train_noise(tr, tr->ctx, i, 1, x_next, size);
             drl__axpby(tr->ctx, size, (float)sc->a[t + 1], x_t, (float)sc->s[t + 1], x_next, x_next);
         }
-        if (tr->model->initializer && tr->desc.initializer_data > 0) {      /* the mean of y_t given x_0 and x_{t+1} */
+        if (tr->model->initializer) {                           /* the mean of y_t given x_0 and x_{t+1} */
             double scale = drl_schedule_scale(sc, t), of_x0, of_next;
             drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
             drl__axpby(tr->ctx, size, (float)(scale * of_x0), y, (float)(scale * of_next), x_next, tr->target + (size_t)i * size);
@@ -11027,16 +11260,34 @@ static drl_status drl__train_propose(drl_trainer *tr)
     status = drl_net_train_forward(tr->model->initializer, &b, tr->y_0);
     if (status == DRL_OK) drl__initializer_finish(tr->model, b.n, tr->x_next, tr->t, tr->y_0);
     for (i = 0; i < b.n && status == DRL_OK; ++i) {
-        float *y = tr->y + (size_t)i * size, *y_0 = tr->y_0 + (size_t)i * size, noise = (float)drl_schedule_proposal(sc, tr->t[i]);
+        float *y = tr->y + (size_t)i * size, *y_0 = tr->y_0 + (size_t)i * size;
+        float *target = tr->target + (size_t)i * size;
+        float noise = (float)drl_schedule_proposal(sc, tr->t[i]);
         drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, y, size);
         drl__axpby(tr->ctx, size, 1.0f, y_0, noise, y, y_0);
-        if (tr->desc.initializer_data > 0) {                    /* the same noise on both sides: the loss is that of the means */
-            float *target = tr->target + (size_t)i * size;
-            drl__axpby(tr->ctx, size, 1.0f, target, noise, y, target);
-        }
+        /* the same noise on both sides: the loss is that of the means */
+        drl__axpby(tr->ctx, size, 1.0f, target, noise, y, target);
         memcpy(y, y_0, size * sizeof(float));
     }
     return status;
+}
+
+/* Standard deviation of the noise around an image at level t, that on the data included. */
+static double drl__train_sigma(const drl_trainer *tr, int t)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise * sc->abar[t] : 0.0;
+    return sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra);
+}
+
+/* The error in the noise of x_{t+1} that goes with an error of 1 in the mean of y_t given x_{t+1}. An error of
+ * 1 in x_0 is one of a A in the mean, and of abar_{t+1} / sigma_{t+1} in the noise. */
+static double drl__noise_of_mean(const drl_trainer *tr, int t)
+{
+    const drl_schedule *sc = &tr->model->schedule;
+    double of_x0, of_next, extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
+    drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
+    return sc->abar[t + 1] / (drl_schedule_scale(sc, t) * of_x0 * drl__train_sigma(tr, t + 1));
 }
 
 /* The initializer's loss (see drl_trainer_step) and its gradient; y_0 is overwritten by the gradient by the network's output. */
@@ -11050,18 +11301,22 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
     for (i = 0; i < n; ++i) {
         float *y_0 = tr->y_0 + (size_t)i * size;
         const float *y_k = tr->y + (size_t)i * size, *target = tr->target + (size_t)i * size;
-        double of_x, of_net, sum = 0;
+        double of_x, of_net, sum = 0, left = 0;
         float unit;
         drl__initializer_mean(tr->model, tr->t[i], &of_x, &of_net);
         unit = (float)(1 / of_net);                             /* 1 in the residual form; else the loss is that of the velocity */
         for (j = 0; j < size; ++j) {
-            float d = y_0[j] - y_k[j];
-            if (data > 0) d += data * (y_k[j] - target[j]);
+            float d = y_0[j] - target[j];
+            left += (double)d * (double)d;
+            if (data < 1) d = y_0[j] - y_k[j];
+            if (data > 0 && data < 1) d += data * (y_k[j] - target[j]);
             d *= unit;
             sum += (double)d * (double)d;
             y_0[j] = d * (float)(2.0 / n);
         }
         *loss += sum / n;
+        of_net = drl__noise_of_mean(tr, tr->t[i]);
+        tr->initializer_noise_left[i] = (float)(left / (double)size * of_net * of_net);
     }
     memset(net->grads, 0, net->params_size * sizeof(float));
     return drl_net_train_backward(net, tr->y_0);
@@ -11125,14 +11380,36 @@ static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, do
     for (i = 0; i < n && status == DRL_OK; ++i) {
         size_t at = (size_t)i * size;
         int t = tr->t[i] + none;
-        double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise * sc->abar[t] : 0.0;
-        double sigma = (none ? 1.0 : drl_schedule_scale(sc, t)) * sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra);
+        double sigma = (none ? 1.0 : drl_schedule_scale(sc, t)) * drl__train_sigma(tr, t);
         float *r = tr->gradient + at;
         drl__train_noise(tr, tr->ctx, i, 0, tr->work, size);    /* the draw that made x */
         drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->work, r);
         drl__axpby(tr->ctx, size, (float)(-DRL__SCORE_STEP * sigma), r, 1.0f, tr->x_next + at, tr->x_t + at);
         drl__axpby(tr->ctx, size, (float)(DRL__SCORE_STEP * sigma), r, 1.0f, tr->x_next + at, tr->y + at);
+        tr->noise_left[i] = (float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
         *loss += drl__sum_squares(tr->ctx, size, r) / (2 * (double)size * n);
+    }
+    return status;
+}
+
+#define DRL__NOISE_SHARE 16                 /* one image in so many has its energy's noise left looked at */
+
+/* The noise left by the energies, of some of the images y = a x_t. Nothing that is trained depends on it. */
+static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energy)
+{
+    size_t size = tr->model->size;
+    drl_status status = DRL_OK;
+    int i;
+    for (i = 0; i < tr->desc.batch && status == DRL_OK; ++i) {
+        const float *y = tr->x_t + (size_t)i * size;
+        double sigma = drl_schedule_scale(&tr->model->schedule, tr->t[i]) * drl__train_sigma(tr, tr->t[i]);
+        float *r = tr->residual;
+        tr->noise_left[i] = -1;
+        if (((uint64_t)i + tr->now.step) % DRL__NOISE_SHARE) continue;
+        status = energy->eval(energy->user, 1, y, tr->t + i, tr->label + i, NULL, r);
+        drl__train_noise(tr, tr->ctx, i, 0, tr->work, size);    /* the draw that made x_t */
+        drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->work, r);
+        tr->noise_left[i] = (float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
     }
     return status;
 }
@@ -11140,9 +11417,11 @@ static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, do
 /* What an image of level t counts: s_1 / s_{t+1} of the batch's mean [Gao21] (8); for the score sigma / (2 h) of the difference of F's. */
 static double drl__train_weight(const drl_trainer *tr, int t)
 {
-    const drl_schedule *sc = &tr->model->schedule;
-    if (tr->desc.objective == DRL_OBJECTIVE_SCORE) return 1 / (2 * DRL__SCORE_STEP * drl_schedule_f_scale(sc, t) * (double)tr->model->size * tr->desc.batch);
-    return sc->s[1] / sc->s[t + 1] / tr->desc.batch;
+    const drl_model *m = tr->model;
+    double step = drl_schedule_proposal(&m->schedule, t);
+    if (tr->desc.objective == DRL_OBJECTIVE_SCORE) return 1 / (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
+    if (m->desc.energy_form == DRL_ENERGY_UNET) return step * step / ((double)m->size * tr->desc.batch);
+    return m->schedule.s[1] / m->schedule.s[t + 1] / tr->desc.batch;
 }
 
 /* Adds the gradient of sum_i weight_i f(y_i, t_i) to the net's; f receives the energies. */
@@ -11178,6 +11457,10 @@ static void drl__train_watch(drl_trainer *tr)
         slope = sqrt(drl__sum_squares(tr->ctx, size, tr->gradient + (size_t)i * size) / (double)size);
         drl__level_average(&r->gradient, score ? 0.0 : 0.5 * step * slope, rate);
         drl__level_average(&r->displacement, score ? slope : drl__displacement(tr, i), rate);
+        if (tr->model->initializer)
+            drl__level_average(&r->initializer_noise_left, (double)tr->initializer_noise_left[i], rate);
+        if (!score) rate = r->noise_left > 0 ? 0.05 : 1;        /* of few images */
+        if (tr->noise_left[i] >= 0) drl__level_average(&r->noise_left, (double)tr->noise_left[i], rate);
         r->images += 1;
     }
 }
@@ -11218,7 +11501,7 @@ DRL__CALL(drl_status, drl_trainer_step,
     drl_status status, before;
     double loss = 0, norm, rate, warm = 1, warm_initializer = 1, largest = 0, moved = 0, initializer_loss = 0, initializer_norm = 0;
     size_t size;
-    int i;
+    int i, young;
     if (!tr || drl__no_floats(x0)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
     m = tr->model;
@@ -11235,16 +11518,25 @@ DRL__CALL(drl_status, drl_trainer_step,
         if (status != DRL_OK) return status;
     }
     energy = drl_model_energy(m);
+    if (m->initializer && tr->desc.objective == DRL_OBJECTIVE_SCORE) {  /* first: the score takes its buffers */
+        status = drl__train_initializer(tr, &initializer_loss);
+        if (status != DRL_OK) return status;
+    }
     if (tr->desc.objective == DRL_OBJECTIVE_SCORE) status = drl__train_score(tr, &energy, &loss);
     else status = drl__train_chains(tr, &energy, &moved);
     if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
     if (status != DRL_OK) return status;
-    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)drl__max(tr->desc.warmup, 0) ? 4 : 1))) return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
+    young = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP; /* the run's may be shorter */
+    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)young ? 4 : 1)))
+        return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
 
     memset(m->net->grads, 0, tr->part[0].params * sizeof(float));
     status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
     if (status == DRL_OK) status = drl__train_pass(tr, tr->y, 1.0f, tr->f_neg);
-    if (status == DRL_OK && m->initializer) status = drl__train_initializer(tr, &initializer_loss);
+    if (status == DRL_OK && tr->desc.objective == DRL_OBJECTIVE_RECOVERY) {
+        if (m->initializer) status = drl__train_initializer(tr, &initializer_loss);
+        if (status == DRL_OK) status = drl__train_noise_left(tr, &energy);
+    }
     if (status != DRL_OK) return status;
     for (i = 0; i < tr->desc.batch; ++i) {
         double f = fabs((double)tr->f_pos[i]) > fabs((double)tr->f_neg[i]) ? fabs((double)tr->f_pos[i]) : fabs((double)tr->f_neg[i]);
@@ -11263,8 +11555,8 @@ DRL__CALL(drl_status, drl_trainer_step,
     drl__train_watch(tr);
     drl__level_average(&tr->now.grad_average, norm, tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
     rate = tr->now.rate_scale * tr->now.rate_factor;
-    if (tr->desc.warmup > 0 && tr->now.step < (uint64_t)tr->desc.warmup) {      /* the initializer's begins at a twentieth [Zhu24] */
-        warm = ((double)tr->now.step + 1) / tr->desc.warmup;
+    if (tr->now.step < (uint64_t)tr->now.warmup) {      /* the initializer's begins at a twentieth [Zhu24] */
+        warm = ((double)tr->now.step + 1) / tr->now.warmup;
         warm_initializer = warm + 0.05 < 1 ? warm + 0.05 : 1;
     }
     tr->now.beta1_power *= tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0;
@@ -11292,7 +11584,7 @@ DRL__CALL(drl_status, drl_trainer_step,
 
 DRL__CALL(drl_status, drl_trainer_rollback, (drl_trainer *tr), (tr))
 {
-    int rollbacks, i;
+    int rollbacks, warmup, i;
     double rate_scale, planned;
     uint64_t total;
     if (!tr) return DRL_E_ARGUMENT;
@@ -11310,7 +11602,9 @@ DRL__CALL(drl_status, drl_trainer_rollback, (drl_trainer *tr), (tr))
     rate_scale = tr->now.rate_scale * 0.5;
     total = tr->now.total;
     planned = tr->now.planned;
+    warmup = tr->now.warmup;
     tr->now = tr->good;
+    tr->now.warmup = warmup;
     tr->now.total = total;
     tr->now.planned = planned;
     tr->now.rollbacks = rollbacks;
@@ -11364,21 +11658,75 @@ static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data,
     if (!d->steps && !tr->now.total && !d->clock)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the run to go on with is one of %g seconds, and there is no clock",
                          tr->now.planned);
+    if (data) {
+        drl_status status = drl__ds_check(ctx, "drl_train", data);
+        if (status != DRL_OK) return status;
+        if (data->channels != tr->model->desc.channels)
+            return drl__fail(ctx, DRL_E_SHAPE, "drl_train: the data has %d channels, the model %d",
+                             data->channels, tr->model->desc.channels);
+    }
+    if (d->balanced && (!data || !data->labels))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: `balanced` needs a data set with labels");
     if (tr->averaged)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the model holds the averaged weights; call drl_trainer_swap_average first");
     return DRL_OK;
+}
+
+/* For drawing classes equally often: the images in the order of their classes, those of class k in
+ * first[k] .. first[k + 1] - 1, without classes that have none. */
+typedef struct drl__classes {
+    int count, first[257];
+    int *image;                             /* [data->count] */
+} drl__classes;
+
+static void drl__classes_sort(const drl_dataset *data, drl__classes *by)
+{
+    int images[256] = { 0 }, next[256], label, i, k = 0;
+    by->count = 0;
+    for (i = 0; i < data->count; ++i) ++images[data->labels[i]];
+    for (label = 0; label < 256; ++label) {
+        next[label] = k;
+        if (images[label]) by->first[by->count++] = k;
+        k += images[label];
+    }
+    by->first[by->count] = k;
+    for (i = 0; i < data->count; ++i) by->image[next[data->labels[i]]++] = i;
+}
+
+static drl_status drl__classes_batch(drl_trainer *tr, const drl_dataset *data, const drl__classes *by,
+                                     drl_rng *rng, float *x0, int *labels)
+{
+    const drl_model_desc *d = &tr->model->desc;
+    drl_status status = DRL_OK;
+    int i;
+    for (i = 0; i < tr->desc.batch && status == DRL_OK; ++i) {
+        int k = drl_rng_below(rng, by->count), n = by->first[k + 1] - by->first[k];
+        int index = by->image[by->first[k] + drl_rng_below(rng, n)];
+        float *to = x0 + (size_t)i * tr->model->size;
+        status = drl_dataset_image(tr->ctx, data, index, d->height, d->width, to);
+        if (labels) labels[i] = data->labels[index];
+    }
+    return status;
+}
+
+/* The warm-up of a run whose description leaves it open, from its number of steps. */
+static int drl__run_warmup(double total)
+{
+    double share = total / DRL__WARMUP_SHARE;
+    return share < DRL__WARMUP ? (int)share : DRL__WARMUP;
 }
 
 DRL__CALL(drl_status, drl_train,
     (drl_trainer *tr, const drl_dataset *data, const drl_run_desc *desc),
     (tr, data, desc))
 {
+    drl__classes by;
     drl_train_report report;
     drl_status status, before;
     float *x0;
     int *labels = NULL, i, limit, stop = 0;
     double fall, left, start = 0;
-    size_t images, bytes;
+    size_t images, bytes, order, all;
     if (!tr || !desc) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_train: a trainer and a description are needed");
     status = drl__run_check(tr, data, desc);
     if (status != DRL_OK) return status;
@@ -11386,12 +11734,21 @@ DRL__CALL(drl_status, drl_train,
     limit = !desc->rollbacks ? 5 : desc->rollbacks < 0 || tr->desc.snapshot < 0 ? 0 : desc->rollbacks;
     images = (size_t)tr->desc.batch * tr->model->size * sizeof *x0;     /* the trainer has such blocks: the product is known to fit */
     bytes = images + (size_t)tr->desc.batch * sizeof *labels;
-    x0 = (float *)drl__alloc(tr->ctx, bytes);
+    if (!drl__mul_fits(desc->balanced ? (size_t)data->count : 0, sizeof *by.image, &order) ||
+        !drl__add_fits(bytes, order, &all))
+        all = SIZE_MAX;                     /* the allocator says that there is no such memory */
+    x0 = (float *)drl__alloc(tr->ctx, all);
     if (!x0) return DRL_E_MEMORY;
+    memset(&by, 0, sizeof by);
+    if (desc->balanced) {
+        by.image = (int *)(void *)((unsigned char *)(void *)x0 + bytes);
+        drl__classes_sort(data, &by);
+    }
     if (tr->model->desc.classes && (!data || data->labels)) labels = (int *)(void *)((unsigned char *)(void *)x0 + images);
     if (desc->steps) {
         tr->now.total = desc->steps;
         tr->now.planned = 0;
+        if (!tr->desc.warmup) tr->now.warmup = drl__run_warmup((double)desc->steps);
     } else if (desc->seconds > 0 && !(desc->seconds == tr->now.planned)) {
         tr->now.total = 0;
         tr->now.planned = desc->seconds;
@@ -11399,6 +11756,8 @@ DRL__CALL(drl_status, drl_train,
     memset(&report, 0, sizeof report);
     while (!stop) {
         drl_rng rng = drl_trainer_rng(tr);
+        if (!tr->desc.warmup && !tr->now.total && tr->now.step == DRL__WARMUP_PROBE && tr->now.seconds > 0)
+            tr->now.warmup = drl__run_warmup(DRL__WARMUP_PROBE * tr->now.planned / tr->now.seconds);
         if (!tr->now.total && tr->now.step && tr->now.seconds >= (1 - fall) * tr->now.planned) {
             double total = (double)tr->now.step * tr->now.planned / tr->now.seconds;
             tr->now.total = total < 1 ? 1 : total < (double)(DRL__STEPS_MAX - 1) ? (uint64_t)(total + 0.5) : DRL__STEPS_MAX - 1;
@@ -11408,7 +11767,8 @@ DRL__CALL(drl_status, drl_train,
         tr->now.rate_factor = left < 1 ? left : 1.0;
         before = tr->ctx->status;
         if (desc->clock) start = desc->clock(desc->user);
-        if (data) status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height, tr->model->desc.width, x0, labels);
+        if (desc->balanced) status = drl__classes_batch(tr, data, &by, &rng, x0, labels);
+        else if (data) status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height, tr->model->desc.width, x0, labels);
         else status = desc->source(desc->user, tr->ctx, &rng, tr->desc.batch, x0, labels);
         for (i = 0; i < tr->desc.batch && data && labels && status == DRL_OK; ++i) ++labels[i];
         if (status == DRL_OK) status = drl_trainer_step(tr, x0, labels, &report);
@@ -11503,7 +11863,7 @@ static int drl__state_sound(const drl__train_state *now)
 {
     double most = now->step ? 1 - 1e-9 : 1;         /* beta^step: one minus it divides the moments */
     return now->step < DRL__STEPS_MAX && now->total < DRL__STEPS_MAX && now->seconds >= 0 && now->seconds < DRL__SECONDS_MAX &&
-           now->planned >= 0 && now->planned < DRL__SECONDS_MAX && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
+           now->planned >= 0 && now->planned < DRL__SECONDS_MAX && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->warmup >= 0 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
            now->rate_factor >= 0 && now->rate_factor <= 1 && now->beta1_power >= 0 && now->beta1_power <= most && now->beta2_power >= 0 &&
            now->beta2_power <= most && now->grad_average >= 0 && now->grad_average < 1e30;
 }
@@ -12435,7 +12795,9 @@ DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, siz
     for (first = 0; first < a->pixels; first += (size_t)chunk) {
         const float *x = a->x + first * (size_t)a->c;
         int i0 = (int)(first / (size_t)a->w % (size_t)a->h), j0 = flat ? 0 : (int)(first % (size_t)a->w);
-        count = a->pixels - first < (size_t)chunk ? (int)(a->pixels - first) : chunk;
+        size_t next = first + (size_t)chunk < a->pixels ? first + (size_t)chunk : a->pixels;
+        size_t left = a->pixels - next < (size_t)chunk ? a->pixels - next : (size_t)chunk;
+        count = (int)(next - first);                            /* the next chunk is fetched meanwhile */
         if (a->few) { drl__pad_rows(a, first, count, rows); x = rows; }
         for (b = begin / per_block; b * per_block < end; ++b) {
             size_t k0 = b * (size_t)full, last = (b + 1) * per_block < end ? (b + 1) * per_block : end;
@@ -12454,6 +12816,8 @@ DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, siz
                 int in_block = (int)(item - b * per_block), tap = in_block / groups, c0 = in_block % groups * DRL__MR;
                 int dr = tap / side - side / 2, ds = tap % side - side / 2, skip = 0;
                 float *out;
+                drl__fetch_part(a->x + next * (size_t)a->c, left * (size_t)a->c, item - begin, end - begin);
+                drl__fetch_part(a->dy + next * (size_t)a->k, left * (size_t)a->k, item - begin, end - begin);
                 if (c0 + DRL__MR > c) { skip = c0 + DRL__MR - c; c0 -= skip; }
                 out = a->y + k0 * (size_t)taps * (size_t)c + ((size_t)tap * (size_t)c + (size_t)c0) * (size_t)bw;
                 switch (nv) {
@@ -12804,6 +13168,8 @@ DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin,
     const int full = DRL__NV * DRL__VL;
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, j, k0;
     size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, e, t, v_step = (size_t)a->chunk * c + DRL__LANES, d_step = (size_t)a->chunk * width + DRL__LANES, first, count;
+    size_t blocks = (size_t)((kp + full - 1) / full), groups = (c + DRL__MR - 1) / DRL__MR;
+    size_t step, steps = 6 * (end - begin) * blocks * groups, next, left;
     float *v = a->scratch, *d = v + 36 * v_step;
     (void)job;
     if (a->stage == 0) for (first = 0; first < a->tiles; first += count) {
@@ -12812,10 +13178,16 @@ DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin,
             DRL__FN(drl__winograd_load)(a, first + t, begin, end, v + t * c, v_step);
             DRL__FN(drl__winograd_load_grad)(a, first + t, begin, end, d + t * width, width, d_step);
         }
-        for (t = 6 * begin; t < 6 * end; ++t) for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR) {
+        next = (first + count) * 16;        /* pixels: about where the next chunk begins, which is fetched */
+        left = a->tiles * 16 - next < count * 16 ? a->tiles * 16 - next : count * 16;
+        step = 0;
+        for (t = 6 * begin; t < 6 * end; ++t)
+        for (k0 = 0; k0 < kp; k0 += full) for (e = 0; e < c; e += DRL__MR, ++step) {
             int n = kp - k0 < full ? kp - k0 : full, skip = e + DRL__MR > c ? (int)(e + DRL__MR - c) : 0;
             const float *vt = v + t * v_step + e - skip, *dt = d + t * d_step + k0;
             float *out = a->u + (t * c + e - (size_t)skip) * width + k0;
+            drl__fetch_part(a->x + next * c, left * c, step, steps);
+            drl__fetch_part(a->dy + next * k, left * k, step, steps);
             switch (n / DRL__VL) {
             case 1: DRL__FN(drl__winograd_dw_tile)(1, vt, c, dt, width, count, skip, out); break;
             case 2: DRL__FN(drl__winograd_dw_tile)(2, vt, c, dt, width, count, skip, out); break;
@@ -12862,73 +13234,122 @@ DRL__TARGET static void DRL__FN(drl__act)(const void *arg, size_t begin, size_t 
     }
 }
 
+/* n <= DRL__LANES elements, whose bits begin a byte. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__act_grad_lanes)(const uint8_t *bits, drl__v kept, drl__v slope,
+    int accumulate, const float *dy, float *dx, size_t n)
+{
+    unsigned some = bits ? bits[0] : 0;
+    size_t i;
+    if (bits && n > 8) some |= (unsigned)bits[1] << 8;
+    DRL__EACH(i, DRL__LANES) if (i % DRL__VL == 0 && i < n) {
+        drl__v d = drl__vpick(some >> i, kept, slope), g = drl__vload_n(dy + i, n - i);
+        d = accumulate ? drl__vfma(d, g, drl__vload_n(dx + i, n - i)) : drl__vmul(d, g);
+        drl__vstore_n(dx + i, n - i, d);
+    }
+}
+
 DRL__TARGET static void DRL__FN(drl__act_grad)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v kept = drl__vset(a->kept), slope = drl__vset(a->act == DRL_ACT_NONE ? 1.0f : a->act == DRL_ACT_RELU ? 0.0f : 0.2f);
-    size_t e, i;
+    const drl__act_args a = *(const drl__act_args *)arg;        /* a copy, which no store can change */
+    const drl__v kept = drl__vset(a.kept);
+    const drl__v slope = drl__vset(a.act == DRL_ACT_NONE ? 1.0f : a.act == DRL_ACT_RELU ? 0.0f : 0.2f);
+    size_t e, n;
     (void)job;
     for (e = begin; e < end; e += DRL__LANES) {
-        unsigned bits = a->bits ? a->bits[e / 8] : 0;
-        if (a->bits && e + 8 < end) bits |= (unsigned)a->bits[e / 8 + 1] << 8;
-        for (i = 0; i < DRL__LANES && e + i < end; i += DRL__VL) {
-            drl__v d = drl__vpick(bits >> i, kept, slope), dy = drl__vload_n(a->dy + e + i, end - e - i);
-            if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e + i, end - e - i));
-            else d = drl__vmul(d, dy);
-            drl__vstore_n(a->y + e + i, end - e - i, d);
-        }
+        const uint8_t *bits = a.bits ? a.bits + e / 8 : NULL;
+        const float *dy = a.dy + e;
+        float *dx = a.y + e;
+        n = end - e;
+        DRL__PREFETCH(dx);
+        if (n < DRL__LANES) DRL__FN(drl__act_grad_lanes)(bits, kept, slope, a.accumulate, dy, dx, n);
+        else DRL__FN(drl__act_grad_lanes)(bits, kept, slope, a.accumulate, dy, dx, DRL__LANES);
     }
 }
 
 /* Below -40 the sigmoid is that of -40, 4e-18: nothing else would be seen in a sum, and numbers that shrink to denormal ones from layer to layer
  * made training three times slower. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__silu_vector)(const float *x, float *y, size_t n)
+{
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
+    drl__v v = drl__vload_n(x, n);
+    drl__vstore_n(y, n, drl__vdiv(v, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, v))))));
+}
+
 DRL__TARGET static void DRL__FN(drl__silu)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
-    size_t e;
+    const float *x = a->x;
+    float *y = a->y;
+    size_t e = begin;
     (void)job;
-    for (e = begin; e < end; e += DRL__VL) {
-        drl__v x = drl__vload_n(a->x + e, end - e);
-        drl__vstore_n(a->y + e, end - e, drl__vdiv(x, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, x))))));
+    for (; e + DRL__VL <= end; e += DRL__VL) {
+        DRL__PREFETCH(y + e);
+        DRL__FN(drl__silu_vector)(x + e, y + e, DRL__VL);
     }
+    if (e < end) DRL__FN(drl__silu_vector)(x + e, y + e, end - e);
 }
 
 /* s = 1 / (1 + e^-x); silu' = s + x s (1 - s) */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__silu_grad_vector)(const int accumulate,
+    const float *x, const float *dy, float *dx, size_t n)
+{
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
+    drl__v v = drl__vload_n(x, n), d;
+    drl__v s = drl__vdiv(one, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, v)))));
+    d = drl__vfma(drl__vmul(v, s), drl__vsub(one, s), s);
+    if (accumulate) d = drl__vfma(d, drl__vload_n(dy, n), drl__vload_n(dx, n));
+    else d = drl__vmul(d, drl__vload_n(dy, n));
+    drl__vstore_n(dx, n, d);
+}
+
 DRL__TARGET static void DRL__FN(drl__silu_grad)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
-    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
-    size_t e;
+    const float *x = a->x, *dy = a->dy;
+    float *dx = a->y;
+    const int accumulate = a->accumulate;
+    size_t e = begin;
     (void)job;
-    for (e = begin; e < end; e += DRL__VL) {
-        drl__v x = drl__vload_n(a->x + e, end - e), dy = drl__vload_n(a->dy + e, end - e), d;
-        drl__v s = drl__vdiv(one, drl__vadd(one, DRL__FN(drl__vexp)(drl__vsub(zero, drl__vmax(low, x)))));
-        d = drl__vfma(drl__vmul(x, s), drl__vsub(one, s), s);
-        if (a->accumulate) d = drl__vfma(d, dy, drl__vload_n(a->y + e, end - e));
-        else d = drl__vmul(d, dy);
-        drl__vstore_n(a->y + e, end - e, d);
+    if (accumulate) for (; e + DRL__VL <= end; e += DRL__VL) {
+        DRL__PREFETCH(x + e);
+        DRL__FN(drl__silu_grad_vector)(1, x + e, dy + e, dx + e, DRL__VL);
     }
+    else for (; e + DRL__VL <= end; e += DRL__VL) {
+        DRL__PREFETCH(x + e);
+        DRL__FN(drl__silu_grad_vector)(0, x + e, dy + e, dx + e, DRL__VL);
+    }
+    if (e < end) DRL__FN(drl__silu_grad_vector)(accumulate, x + e, dy + e, dx + e, end - e);
+}
+
+DRL__INLINE DRL__TARGET void DRL__FN(drl__affine_vector)(const float *x, drl__v x0, const float *gain,
+    const float *shift, int accumulate, float *y, size_t n)
+{
+    drl__v v = x ? drl__vload_n(x, n) : x0, base = shift ? drl__vload_n(shift, n) : drl__vset(0.0f);
+    if (accumulate) base = drl__vadd(base, drl__vload_n(y, n));
+    drl__vstore_n(y, n, gain ? drl__vfma(v, drl__vload_n(gain, n), base) : drl__vadd(v, base));
 }
 
 /* Items are the pixels of all images. */
 DRL__TARGET static void DRL__FN(drl__affine)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__affine_args *a = (const drl__affine_args *)arg;
-    size_t p, c;
+    const drl__affine_args a = *(const drl__affine_args *)arg;
+    const float *x, *gain, *shift;
+    float *y;
+    size_t p, last, c, n;
     (void)job;
-    for (p = begin; p < end; ++p) {
-        size_t image = p / a->rows;
-        const float *x = a->x ? a->x + p * a->c : NULL;
-        const float *gain = a->gain ? a->gain + image * a->gain_step : NULL, *shift = a->shift ? a->shift + image * a->shift_step : NULL;
-        drl__v x0 = drl__vset(a->x ? 0.0f : a->x0[image * a->x0_step]);
-        float *y = a->y + p * a->c;
-        for (c = 0; c < a->c; c += DRL__VL) {
-            size_t n = a->c - c;
-            drl__v v = x ? drl__vload_n(x + c, n) : x0, base = drl__vset(0.0f);
-            if (shift) base = drl__vload_n(shift + c, n);
-            if (a->accumulate) base = drl__vadd(base, drl__vload_n(y + c, n));
-            drl__vstore_n(y + c, n, gain ? drl__vfma(v, drl__vload_n(gain + c, n), base) : drl__vadd(v, base));
+    for (p = begin; p < end; p = last) {
+        size_t image = p / a.rows;
+        const drl__v x0 = drl__vset(a.x ? 0.0f : a.x0[image * a.x0_step]);
+        last = (image + 1) * a.rows < end ? (image + 1) * a.rows : end;
+        for (; p < last; ++p) for (c = 0; c < a.c; c += DRL__VL) {
+            n = a.c - c;
+            x = a.x ? a.x + p * a.c + c : NULL;
+            gain = a.gain ? a.gain + image * a.gain_step + c : NULL;
+            shift = a.shift ? a.shift + image * a.shift_step + c : NULL;
+            y = a.y + p * a.c + c;
+            DRL__PREFETCH(y);
+            if (n >= DRL__VL) DRL__FN(drl__affine_vector)(x, x0, gain, shift, a.accumulate, y, DRL__VL);
+            else DRL__FN(drl__affine_vector)(x, x0, gain, shift, a.accumulate, y, n);
         }
     }
 }
@@ -12937,22 +13358,26 @@ DRL__TARGET static void DRL__FN(drl__affine)(const void *arg, size_t begin, size
  * of 32x32 rounds so much more that gradients which cancel to nothing, as biases' before a normalisation do, are all rounding. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl__columns_args *a, const float *pa, const float *pb, size_t n, float *out)
 {
+    const float *u = a->u;
+    const size_t rows = a->rows, c = a->c;
     drl__v acc[4], sum[4], term;
     size_t row, left;
     int j;
     DRL__EACH(j, 4) if (j < nv) acc[j] = sum[j] = drl__vset(0.0f);
-    for (row = 0; row < a->rows; ++row, pa += a->c) {
-        drl__v u = drl__vset(a->u ? a->u[row] : 1.0f);
+    for (row = 0; row < rows; ++row, pa += c) {
+        drl__v factor = drl__vset(u ? u[row] : 1.0f);
         if (row % 32 == 0) DRL__EACH(j, 4) if (j < nv) {
             sum[j] = drl__vadd(sum[j], acc[j]);
             acc[j] = drl__vset(0.0f);
         }
         DRL__EACH(j, 4) if (j < nv) {
             left = nv == 1 ? n : DRL__VL;
-            term = pb ? drl__vload_n(pb + j * DRL__VL, left) : u;
+            DRL__PREFETCH(pa + j * DRL__VL);
+            if (pb) DRL__PREFETCH(pb + j * DRL__VL);
+            term = pb ? drl__vload_n(pb + j * DRL__VL, left) : factor;
             acc[j] = drl__vfma(drl__vload_n(pa + j * DRL__VL, left), term, acc[j]);
         }
-        if (pb) pb += a->c;
+        if (pb) pb += c;
     }
     DRL__EACH(j, 4) if (j < nv) {
         drl__v base;
@@ -12976,48 +13401,64 @@ DRL__TARGET static void DRL__FN(drl__columns)(const void *arg, size_t begin, siz
         c = item % groups * group;
         last = a->c - c < group ? a->c : c + group;
         for (; c + 4 * DRL__VL <= last; c += 4 * DRL__VL) DRL__FN(drl__columns_strip)(4, a, pa + c, pb ? pb + c : NULL, 4 * DRL__VL, out + c);
+        for (; c + 2 * DRL__VL <= last; c += 2 * DRL__VL)
+            DRL__FN(drl__columns_strip)(2, a, pa + c, pb ? pb + c : NULL, 2 * DRL__VL, out + c);
         for (; c < last; c += DRL__VL) DRL__FN(drl__columns_strip)(1, a, pa + c, pb ? pb + c : NULL, last - c, out + c);
     }
 }
 
 /* y (+)= scale * the sum of each 2x2 square. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__pool_vector)(const float *x, const float *below, size_t step,
+    drl__v scale, int accumulate, float *y, size_t n)
+{
+    drl__v top = drl__vadd(drl__vload_n(x, n), drl__vload_n(x + step, n));
+    drl__v bottom = drl__vadd(drl__vload_n(below, n), drl__vload_n(below + step, n));
+    drl__v base = accumulate ? drl__vload_n(y, n) : drl__vset(0.0f);
+    drl__vstore_n(y, n, drl__vfma(scale, drl__vadd(top, bottom), base));
+}
+
 DRL__TARGET static void DRL__FN(drl__pool)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__pool_args *a = (const drl__pool_args *)arg;
-    const drl__v scale = drl__vset(a->scale);
+    const drl__pool_args a = *(const drl__pool_args *)arg;
+    const drl__v scale = drl__vset(a.scale);
     size_t row, j, c;
     (void)job;
-    for (row = begin; row < end; ++row) for (j = 0; j < a->w; ++j) {
-        const float *x = a->x + (row * 2 * a->w * 2 + j * 2) * a->c, *below = x + a->w * 2 * a->c;
-        float *y = a->y + (row * a->w + j) * a->c;
-        for (c = 0; c < a->c; c += DRL__VL) {
-            size_t n = a->c - c;
-            drl__v top = drl__vadd(drl__vload_n(x + c, n), drl__vload_n(x + a->c + c, n));
-            drl__v bottom = drl__vadd(drl__vload_n(below + c, n), drl__vload_n(below + a->c + c, n));
-            drl__v base = a->accumulate ? drl__vload_n(y + c, n) : drl__vset(0.0f);
-            drl__vstore_n(y + c, n, drl__vfma(scale, drl__vadd(top, bottom), base));
-        }
+    for (row = begin; row < end; ++row) for (j = 0; j < a.w; ++j) {
+        const float *x = a.x + (row * 2 * a.w * 2 + j * 2) * a.c, *below = x + a.w * 2 * a.c;
+        float *y = a.y + (row * a.w + j) * a.c;
+        for (c = 0; c + DRL__VL <= a.c; c += DRL__VL)
+            DRL__FN(drl__pool_vector)(x + c, below + c, a.c, scale, a.accumulate, y + c, DRL__VL);
+        if (c < a.c) DRL__FN(drl__pool_vector)(x + c, below + c, a.c, scale, a.accumulate, y + c, a.c - c);
     }
 }
 
 /* Each 2x2 square of y (+)= scale * x. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__spread_vector)(const float *x, drl__v scale, int accumulate,
+    float *y, float *below, size_t step, size_t n)
+{
+    drl__v v = drl__vload_n(x, n);
+    size_t k;
+    DRL__EACH(k, 4) {
+        float *to = (k < 2 ? y : below) + (k % 2) * step;
+        drl__vstore_n(to, n, drl__vfma(scale, v, accumulate ? drl__vload_n(to, n) : drl__vset(0.0f)));
+    }
+}
+
 DRL__TARGET static void DRL__FN(drl__spread)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__pool_args *a = (const drl__pool_args *)arg;
-    const drl__v scale = drl__vset(a->scale);
-    size_t row, j, c, k;
+    const drl__pool_args a = *(const drl__pool_args *)arg;
+    const drl__v scale = drl__vset(a.scale);
+    size_t row, j, c;
     (void)job;
-    for (row = begin; row < end; ++row) for (j = 0; j < a->w; ++j) {
-        const float *x = a->x + (row * a->w + j) * a->c;
-        float *y = a->y + (row * 2 * a->w * 2 + j * 2) * a->c;
-        for (c = 0; c < a->c; c += DRL__VL) {
-            size_t n = a->c - c;
-            drl__v v = drl__vload_n(x + c, n);
-            for (k = 0; k < 4; ++k) {
-                float *to = y + ((k >> 1) * a->w * 2 + (k & 1)) * a->c + c;
-                drl__vstore_n(to, n, drl__vfma(scale, v, a->accumulate ? drl__vload_n(to, n) : drl__vset(0.0f)));
-            }
+    for (row = begin; row < end; ++row) for (j = 0; j < a.w; ++j) {
+        const float *x = a.x + (row * a.w + j) * a.c;
+        float *y = a.y + (row * 2 * a.w * 2 + j * 2) * a.c, *below = y + a.w * 2 * a.c;
+        for (c = 0; c + DRL__VL <= a.c; c += DRL__VL) {
+            DRL__PREFETCH(y + 2 * c);
+            DRL__PREFETCH(below + 2 * c);
+            DRL__FN(drl__spread_vector)(x + c, scale, a.accumulate, y + c, below + c, a.c, DRL__VL);
         }
+        if (c < a.c) DRL__FN(drl__spread_vector)(x + c, scale, a.accumulate, y + c, below + c, a.c, a.c - c);
     }
 }
 
@@ -13026,12 +13467,20 @@ DRL__TARGET static void DRL__FN(drl__axpby)(const void *arg, size_t begin, size_
 {
     const drl__map_args *m = (const drl__map_args *)arg;
     const drl__v s0 = drl__vset(m->s[0]), s1 = drl__vset(m->s[1]);
+    const float *a = m->a, *b = m->b;
+    float *y = m->y;
+    drl__v v;
     size_t e;
     (void)job;
-    for (e = begin; e < end; e += DRL__VL) {
-        drl__v a = drl__vload_n(m->a + e, end - e);
-        a = m->b ? drl__vfma(s0, a, drl__vmul(s1, drl__vload_n(m->b + e, end - e))) : drl__vmul(s0, a);
-        drl__vstore_n(m->y + e, end - e, a);
+    for (e = begin; e + DRL__VL <= end; e += DRL__VL) {
+        DRL__PREFETCH(y + e);
+        v = drl__vload(a + e);
+        drl__vstore(y + e, b ? drl__vfma(s0, v, drl__vmul(s1, drl__vload(b + e))) : drl__vmul(s0, v));
+    }
+    if (e < end) {
+        v = drl__vload_n(a + e, end - e);
+        v = b ? drl__vfma(s0, v, drl__vmul(s1, drl__vload_n(b + e, end - e))) : drl__vmul(s0, v);
+        drl__vstore_n(y + e, end - e, v);
     }
 }
 
@@ -13088,25 +13537,42 @@ DRL__TARGET static float DRL__FN(drl__dot16)(const float *a, const float *b, siz
     return t[0];
 }
 
-/* nv vectors of channels from c on, n floats of them real; each channel is one chain down the rows. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__moments_strip)(const int nv, const drl__norm_args *a, size_t c, size_t n)
+/* nv vectors of channels from c on, n floats of them real; each channel is one chain down the rows. The sums
+ * of dy are made 32 rows at a time, as in drl__columns_strip. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__moments_strip)(const int nv, const int with_dy,
+    const drl__norm_args *a, size_t c, size_t n)
 {
-    drl__v acc[4], mean[4], x;
-    const float *px = a->x + c, *pd = a->dy ? a->dy + c : NULL;
+    const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f);
+    drl__v acc[4], mean[4], part[4], sum[4], x, dy;
+    const float *px = a->x + c, *pd = with_dy ? a->dy + c : NULL;
+    const size_t rows = a->rows, step = a->c;
     size_t row, left = nv == 1 ? n : DRL__VL;
     int j;
     DRL__EACH(j, 4) if (j < nv) {
-        acc[j] = drl__vset(0.0f);
+        acc[j] = part[j] = sum[j] = zero;
         mean[j] = drl__vload_n(a->mean + c + j * DRL__VL, left);
     }
-    for (row = 0; row < a->rows; ++row, px += a->c) {
-        DRL__EACH(j, 4) if (j < nv) {
-            x = drl__vsub(drl__vload_n(px + j * DRL__VL, left), mean[j]);
-            acc[j] = drl__vfma(x, pd ? drl__vload_n(pd + j * DRL__VL, left) : x, acc[j]);
+    for (row = 0; row < rows; ++row, px += step) {
+        if (with_dy && row % 32 == 0) DRL__EACH(j, 4) if (j < nv) {
+            sum[j] = drl__vadd(sum[j], part[j]);
+            part[j] = zero;
         }
-        if (pd) pd += a->c;
+        DRL__EACH(j, 4) if (j < nv) {
+            DRL__PREFETCH(px + j * DRL__VL);
+            x = drl__vsub(drl__vload_n(px + j * DRL__VL, left), mean[j]);
+            if (with_dy) {
+                dy = drl__vload_n(pd + j * DRL__VL, left);
+                part[j] = drl__vfma(dy, one, part[j]);
+            } else dy = x;
+            acc[j] = drl__vfma(x, dy, acc[j]);
+        }
+        if (with_dy) pd += step;
     }
-    DRL__EACH(j, 4) if (j < nv) drl__vstore_n(a->y + c + j * DRL__VL, left, acc[j]);
+    DRL__EACH(j, 4) if (j < nv) {
+        drl__vstore_n(a->y + c + j * DRL__VL, left, acc[j]);
+        sum[j] = drl__vfma(one, drl__vadd(sum[j], part[j]), zero);
+        if (with_dy) drl__vstore_n(a->sums + c + j * DRL__VL, left, sum[j]);
+    }
 }
 
 DRL__TARGET static void DRL__FN(drl__moments)(const void *arg, size_t begin, size_t end, int job)
@@ -13114,22 +13580,40 @@ DRL__TARGET static void DRL__FN(drl__moments)(const void *arg, size_t begin, siz
     const drl__norm_args *a = (const drl__norm_args *)arg;
     size_t c = begin;
     (void)job;
-    for (; c + 4 * DRL__VL <= end; c += 4 * DRL__VL) DRL__FN(drl__moments_strip)(4, a, c, 4 * DRL__VL);
-    for (; c < end; c += DRL__VL) DRL__FN(drl__moments_strip)(1, a, c, end - c);
+    if (!a->dy) {
+        for (; c + 4 * DRL__VL <= end; c += 4 * DRL__VL) DRL__FN(drl__moments_strip)(4, 0, a, c, 4 * DRL__VL);
+        for (; c + 2 * DRL__VL <= end; c += 2 * DRL__VL) DRL__FN(drl__moments_strip)(2, 0, a, c, 2 * DRL__VL);
+        for (; c < end; c += DRL__VL) DRL__FN(drl__moments_strip)(1, 0, a, c, end - c);
+    } else {
+        for (; c + 4 * DRL__VL <= end; c += 4 * DRL__VL) DRL__FN(drl__moments_strip)(4, 1, a, c, 4 * DRL__VL);
+        for (; c + 2 * DRL__VL <= end; c += 2 * DRL__VL) DRL__FN(drl__moments_strip)(2, 1, a, c, 2 * DRL__VL);
+        for (; c < end; c += DRL__VL) DRL__FN(drl__moments_strip)(1, 1, a, c, end - c);
+    }
+}
+
+/* n channels from c on of the pixel whose channels begin at element `at`. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__normalize_vector)(const drl__norm_args *a, size_t at, size_t c,
+    size_t n)
+{
+    drl__v v = drl__vload_n(a->shift + c, n), x = drl__vload_n(a->x + at + c, n);
+    x = drl__vsub(x, drl__vload_n(a->mean + c, n));
+    if (a->accumulate) v = drl__vadd(v, drl__vload_n(a->y + at + c, n));
+    v = drl__vfma(x, drl__vload_n(a->gain + c, n), v);
+    if (a->dy) v = drl__vfma(drl__vload_n(a->dy + at + c, n), drl__vload_n(a->dy_gain + c, n), v);
+    drl__vstore_n(a->y + at + c, n, v);
 }
 
 DRL__TARGET static void DRL__FN(drl__normalize)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__norm_args *a = (const drl__norm_args *)arg;
+    const drl__norm_args a = *(const drl__norm_args *)arg;      /* a copy, that no store can change */
     size_t row, c;
     (void)job;
-    for (row = begin; row < end; ++row) for (c = 0; c < a->c; c += DRL__VL) {
-        size_t at = row * a->c + c, n = a->c - c;
-        drl__v v = drl__vload_n(a->shift + c, n);
-        if (a->accumulate) v = drl__vadd(v, drl__vload_n(a->y + at, n));
-        v = drl__vfma(drl__vsub(drl__vload_n(a->x + at, n), drl__vload_n(a->mean + c, n)), drl__vload_n(a->gain + c, n), v);
-        if (a->dy) v = drl__vfma(drl__vload_n(a->dy + at, n), drl__vload_n(a->dy_gain + c, n), v);
-        drl__vstore_n(a->y + at, n, v);
+    for (row = begin; row < end; ++row) {
+        for (c = 0; c + DRL__VL <= a.c; c += DRL__VL) {
+            DRL__PREFETCH(a.y + row * a.c + c);
+            DRL__FN(drl__normalize_vector)(&a, row * a.c, c, DRL__VL);
+        }
+        if (c < a.c) DRL__FN(drl__normalize_vector)(&a, row * a.c, c, a.c - c);
     }
 }
 
@@ -13164,6 +13648,11 @@ DRL__TARGET static void DRL__FN(drl__matmul)(size_t rows, size_t columns, size_t
     size_t i, j = 0;
     for (; j + full <= columns; j += full) for (i = 0; i < rows; i += DRL__MR)
         DRL__FN(drl__matmul_tile)(DRL__NV, full, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+#if DRL__NV == 4
+    for (; j + 2 * DRL__VL <= columns; j += 2 * DRL__VL) for (i = 0; i < rows; i += DRL__MR)
+        DRL__FN(drl__matmul_tile)(2, 2 * DRL__VL, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth,
+            a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+#endif
     for (; j < columns; j += DRL__VL) for (i = 0; i < rows; i += DRL__MR)
         DRL__FN(drl__matmul_tile)(1, columns - j, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
 }
@@ -13178,14 +13667,21 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
     int j, half;
 #define DRL__THOSE(at) (n - (at) >= DRL__VL ? 0xFFFFu : (1u << (n - (at))) - 1u)       /* bits of the lanes from `at` that there are */
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) { top[j] = first; sum[j] = zero; }
-    for (e = 0; e < n; e += DRL__LANES) for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
+    for (e = 0; e + DRL__LANES <= n; e += DRL__LANES)
+        DRL__EACH(j, DRL__LANES / DRL__VL) top[j] = drl__vmax(top[j], drl__vload(s + e + j * DRL__VL));
+    for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
         at = e + (size_t)(j * DRL__VL);
         if (at < n) top[j] = drl__vmax(top[j], drl__vpick(DRL__THOSE(at), drl__vload_n(s + at, n - at), first));
     }
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) drl__vstore(t + j * DRL__VL, top[j]);
     for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] > t[j + half] ? t[j] : t[j + half];
     top[0] = drl__vset(t[0]);
-    for (e = 0; e < n; e += DRL__LANES) for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
+    for (e = 0; e + DRL__LANES <= n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
+        x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload(s + e + j * DRL__VL), top[0]), factor));
+        sum[j] = drl__vadd(sum[j], x);
+        drl__vstore(s + e + j * DRL__VL, x);
+    }
+    for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
         at = e + (size_t)(j * DRL__VL);
         if (at < n) {
             x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload_n(s + at, n - at), top[0]), factor));
@@ -13197,14 +13693,24 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) drl__vstore(t + j * DRL__VL, sum[j]);
     for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] + t[j + half];
     sum[0] = drl__vset(t[0]);
-    for (e = 0; e < n; e += DRL__VL) drl__vstore_n(s + e, n - e, drl__vdiv(drl__vload_n(s + e, n - e), sum[0]));
+    for (e = 0; e + DRL__VL <= n; e += DRL__VL) drl__vstore(s + e, drl__vdiv(drl__vload(s + e), sum[0]));
+    if (e < n) drl__vstore_n(s + e, n - e, drl__vdiv(drl__vload_n(s + e, n - e), sum[0]));
 }
 
 /* out[c][tokens] from x[tokens][3 c] */
 DRL__TARGET static void DRL__FN(drl__by_channel)(const float *x, size_t tokens, size_t c, float *out)
 {
-    size_t t, k;
-    for (k = 0; k < c; ++k) for (t = 0; t < tokens; ++t) out[k * tokens + t] = x[t * 3 * c + k];
+    drl__v v[DRL__VL];
+    size_t t, k, i;
+    for (k = 0; k + DRL__VL <= c; k += DRL__VL) {
+        for (t = 0; t + DRL__VL <= tokens; t += DRL__VL) {
+            DRL__EACH(i, DRL__VL) v[i] = drl__vload(x + (t + i) * 3 * c + k);
+            DRL__FN(drl__transpose)(v);
+            DRL__EACH(i, DRL__VL) drl__vstore(out + (k + i) * tokens + t, v[i]);
+        }
+        for (; t < tokens; ++t) for (i = k; i < k + DRL__VL; ++i) out[i * tokens + t] = x[t * 3 * c + i];
+    }
+    for (; k < c; ++k) for (t = 0; t < tokens; ++t) out[k * tokens + t] = x[t * 3 * c + k];
 }
 
 DRL__TARGET static void DRL__FN(drl__attention)(const void *arg, size_t begin, size_t end, int job)

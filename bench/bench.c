@@ -116,7 +116,11 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     fflush(stdout);
 }
 
-/* Whole models, the energy and initializer networks of [Zhu24] at 32x32: one Langevin step of a batch, and one training step of K = 15. */
+/* Whole models, the energy and initializer networks of [Zhu24] at 32x32: one Langevin step of a batch, one
+ * training step of K = 15, and the initializer's share of it: forward and back, by the parameters. */
+static const char *const runs_of[] = { "langevin", "train", "initializer" };
+#define RUNS_OF 3
+
 typedef struct whole { const char *name; int base, blocks, initializer, initializer_blocks, channels, batch; } whole;
 
 static const whole wholes[] = {
@@ -152,7 +156,7 @@ static void model_line(drl_ctx *ctx, const char *name, double flop, double secon
 
 static int by_value(const void *a, const void *b) { double x = *(const double *)a, y = *(const double *)b; return x < y ? -1 : x > y; }
 
-/* training 0: images/s are whole samples of 6 levels and K = 15; 1: images trained on. Median of the runs. */
+/* training 0: images/s are whole samples of 6 levels and K = 15; 1, 2: of training. Median of the runs. */
 static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
 {
     char name[64];
@@ -167,7 +171,10 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     clock_t cpu0;
     int runs;
     float *x;
-    sprintf(name, "%s-%s-b%d", training ? "train" : "langevin", w->name, w->batch);
+    drl_batch batch;
+    drl_rng dropout;
+    float *out;
+    sprintf(name, "%s-%s-b%d", runs_of[training], w->name, w->batch);
     if (!strstr(name, option_filter)) return;
     memset(&d, 0, sizeof d);
     d.form = DRL_FORM_CDRL;
@@ -182,6 +189,10 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     td.batch = w->batch;
     if (drl_ctx_create(desc, &ctx) != DRL_OK) return;
     x = floats((size_t)w->batch * 32 * 32 * (size_t)w->channels, ctx, 1);
+    out = floats((size_t)w->batch * 32 * 32 * (size_t)w->channels, ctx, 2);
+    batch = drl_batch_of(w->batch, x, floats((size_t)w->batch, ctx, 3));
+    memset(&dropout, 0, sizeof dropout);
+    batch.dropout = &dropout;
     memset(&how, 0, sizeof how);
     how.count = w->batch;
     how.steps = 1000;
@@ -192,12 +203,16 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     }
     flop = 2 * net_flop(drl_model_net(m));
     if (training) flop = 15 * flop + 3 * flop + 3 * net_flop(drl_model_initializer(m));     /* K gradients by images, two by parameters */
+    if (training == 2) flop = 3 * net_flop(drl_model_initializer(m));
     for (runs = 0; runs < 101 && (runs < 3 || spent < (training ? 6 : 2)); ++runs) {
         p = peak_gflops(ctx);
         if (p > peak) peak = p;
         cpu0 = clock();
         t0 = now();
-        if (training) drl_trainer_step(tr, x, NULL, NULL);
+        if (training == 2) {
+            drl_net_train_forward(drl_model_initializer(m), &batch, out);
+            drl_net_train_backward(drl_model_initializer(m), out);
+        } else if (training) drl_trainer_step(tr, x, NULL, NULL);
         else drl_sampler_run(s, 1);
         t[runs] = now() - t0;
         cpu[runs] = (double)(clock() - cpu0) / CLOCKS_PER_SEC;
@@ -226,8 +241,8 @@ static int filter_known(void)
                 if (listing) fprintf(stderr, " %s", name); else found |= strstr(name, option_filter) != NULL;
             }
         for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l)
-            for (pass = 0; pass < 2; ++pass) {
-                sprintf(name, "%s-%s-b%d", pass ? "train" : "langevin", wholes[l].name, wholes[l].batch);
+            for (pass = 0; pass < RUNS_OF; ++pass) {
+                sprintf(name, "%s-%s-b%d", runs_of[pass], wholes[l].name, wholes[l].batch);
                 if (listing) fprintf(stderr, " %s", name); else found |= strstr(name, option_filter) != NULL;
             }
         if (listing) fprintf(stderr, "\n");
@@ -273,7 +288,8 @@ int main(int argc, char **argv)
         ++sets;
         for (l = 0; l < sizeof layers / sizeof layers[0]; ++l) for (pass = 0; pass < 3; ++pass) bench_layer(ctx, &layers[l], pass);
         drl_ctx_destroy(ctx);
-        for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l) for (pass = 0; pass < 2; ++pass) bench_whole(&desc, &wholes[l], pass);
+        for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l)
+            for (pass = 0; pass < RUNS_OF; ++pass) bench_whole(&desc, &wholes[l], pass);
     }
     if (!sets) fprintf(stderr, "bench: this machine or build has no %s on %d threads\n", *option_isa ? option_isa : "instruction set", option_threads);
     return sets ? 0 : 2;

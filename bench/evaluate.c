@@ -1,31 +1,51 @@
-/* evaluate.c - all figures of trained MNIST models: Frechet distance, shorter chains, guidance, what they take for no digit.
+/* evaluate.c - all figures of trained MNIST models: what chains add to proposals, guidance, the noise that
+ * networks leave, what they take for no digit.
  *
  *   cc -O2 -DDRL_THREADS bench/evaluate.c -o build/evaluate -lm
- *   build/evaluate [MODEL.safetensors ...] [--table] [--guidance "0 0.5 1 2 4"] [--ood] [--count 1000] [--steps K] [--keep-step]
- *                  [--no-chain]
- *                  [--chains FILE] [--seed 1] [--data ../shared] [--threads 2] [--isa NAME]
+ *   build/evaluate [MODEL.safetensors ...] [--chains "0 3 K"] [--lengthen] [--guidance "0 0.5 1 2 4"]
+ *       [--guidance-levels FROM:TO] [--count 1000] [--noise] [--images 256] [--ood] [--long-chains FILE]
+ *       [--seed 1] [--data ../shared] [--threads 2] [--isa NAME]
  *
- * Needs the data folder: MNIST, a small digit classifier and, for --ood, the tiles. Prints the scale first: the classifier's accuracy on the
- * test images (0.9600), and in its 64 features the Frechet distance to the training images of the test images (0.46), of blurred ones (37.5)
- * and of ones with Gaussian noise of 0.2 (3.4). With models:
- *   without a further option   distance of `count` samples and its two terms, |m1 - m2|^2 and that of the covariances; the inception score, the
- *                              classifier's mean confidence, and how many samples it takes for each digit
- *   --table                    the distance for chains of K, 8, 5 and 3 steps a level, the step as much longer as they are shorter
- *   --guidance LIST            models with ten classes: share of samples that the classifier takes for the digit asked for, and their distance
- *   --no-chain                 with any of these: proposals alone, what a model's initializer does without its energies
- *   --ood                      the probability that a test image scores higher than an image of another kind (AUROC), by f of levels 0 to 3; training
- *                              images: about 0.5
- *   --chains FILE              of examples/09_long_chain: the same figures for its chains after 0, 100, 1000, ... steps, beside as many test images
- * Models of 16 x 16 (02_train_images --half): their samples, and all images that they are compared with, are 2 x 2 means, shown to the classifier at 32 x 32.
- * Models of many levels (--t1k): --ood takes levels 0, 99, 199 and 299, which have the noise of levels 0 to 3 of six.
- * With several models, one for each seed say, a table has a column for each, then mean and standard deviation. The same models, options and
- * seed print the same figures, at any number of threads. A distance of fewer samples is larger: compare at one --count.
+ * Needs the data folder: MNIST, a small digit classifier and, for --ood, the tiles. Prints the scale first:
+ * the classifier's accuracy on the test images (0.9600), and in its 64 features the Frechet distance to the
+ * training images of the test images (0.46), of blurred ones (37.5) and of ones with Gaussian noise of 0.2
+ * (3.4). Then, for each model, a table with a row for each weight w and each chain: no chain at all, which
+ * is what the initializer does alone; 3 steps a level, no longer than in training; K steps, as trained. Its
+ * columns:
+ *   frechet, means   distance of `count` samples, and its term |m1 - m2|^2; the rest is that of the
+ *                    covariances
+ *   agree %          samples that the classifier takes for the digit asked for, in models with ten classes
+ *   conf. %, score   the classifier's mean confidence; the inception score, of 10
+ *   calls/image      gradients of the energy + calls of the initializer; guidance doubles both
+ *   s/image          seconds on this machine, as it is now
+ *   digits 0 to 9    how many samples the classifier takes for each
+ *   --chains LIST         other rows: numbers of steps, 0 for proposals alone, K as trained. They may
+ *                         exceed K
+ *   --lengthen            steps are as much longer as chains are shorter, the library's rule. (Models of K
+ *                         = 0 then have steps of the size of a level's noise)
+ *   --guidance LIST       each of these weights in place of 0, for models with ten classes
+ *   --guidance-levels     on the levels from FROM up to, but without, TO. All levels without this option
+ *   --noise               the mean of (eps_hat - eps)^2 that energies and initializers leave on each level
+ *                         (17 of many) of test images, with their classes and with wrong ones. Equations:
+ *                         bench/noise.h
+ *   --ood                 the probability that a test image scores higher than an image of another kind
+ *                         (AUROC), by f of levels 0 to 3; training images: about 0.5
+ *   --long-chains FILE    of examples/09_long_chain: the same figures for its chains after 0, 100, 1000,
+ *                         ... steps, beside as many test images
+ * The last three take the table's place, unless --chains or --guidance ask for it, too.
+ * Models of 16 x 16 (02_train_images --half): their samples, and all images that they are compared with,
+ * are 2 x 2 means, shown to the classifier at 32 x 32. Models of many levels (--t1k): --ood takes levels 0,
+ * 99, 199 and 299, which have the noise of levels 0 to 3 of six.
+ * After several models, one for each seed say, mean and standard deviation follow. The same models, options
+ * and seed print the same figures (but for the seconds), at any number of threads. A distance of fewer
+ * samples is larger: compare at one --count.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "../examples/options.h"
 #include "../examples/picture.h"
 #include "../examples/training.h"
+#include "noise.h"
 #include <math.h>
 
 #define FEATURES 64
@@ -35,10 +55,11 @@
 #define BATCH    50
 #define MODELS   16
 #define ROWS     16
+#define AS_TRAINED (-1)                     /* steps of a chain: the model's K */
 
 static const char usage[] =
-    "evaluate [MODEL.safetensors ...] [--table] [--guidance \"0 0.5 1 2 4\"] [--ood] [--chains FILE] [--count N] [--steps K] [--keep-step]\n"
-    "         [--no-chain]\n"
+    "evaluate [MODEL.safetensors ...] [--chains \"0 3 K\"] [--lengthen] [--guidance \"0 0.5 1 2 4\"]\n"
+    "         [--guidance-levels FROM:TO] [--count N] [--noise] [--images N] [--ood] [--long-chains FILE]\n"
     "         [--seed N] [--data FOLDER] [--threads N] [--isa NAME]\n";
 
 typedef struct judge {
@@ -53,7 +74,9 @@ typedef struct judge {
     drl_model *model[MODELS];
     const char *name[MODELS];
     int models;
-    drl_sample_desc how;                            /* count, seed and steps as asked for */
+    drl_sample_desc how;                            /* count and seed as asked for */
+    int lengthen;                                   /* shorter chains have longer steps */
+    int guided[2];                                  /* levels with guidance, as in drl_sample_desc */
     float *samples;                                 /* [count * PIXELS] */
     int half;                                       /* the models' images are half as wide and high as the classifier's */
 } judge;
@@ -321,105 +344,211 @@ static int load_models(judge *e, char **path, int count)
     return 0;
 }
 
-static int sample(judge *e, int m, const drl_sample_desc *how, const uint8_t *asked, verdict *v)
+/* Passes everything on to an energy and counts the points. */
+typedef struct counted { drl_energy of; double gradients, proposals; } counted;
+
+static drl_status counted_eval(void *user, int n, const float *y, const int *level, const int *label,
+                               float *f, float *gradient)
 {
-    drl_status status = training_sample(e->model[m], how, e->samples);
+    counted *c = (counted *)user;
+    c->gradients += n;
+    return c->of.eval(c->of.user, n, y, level, label, f, gradient);
+}
+
+static drl_status counted_propose(void *user, int n, const float *x_next, const int *level, const int *label,
+                                  float *mean)
+{
+    counted *c = (counted *)user;
+    c->proposals += n;
+    return c->of.propose(c->of.user, n, x_next, level, label, mean);
+}
+
+/* One row of a table: a guidance weight and the steps of a chain. */
+typedef struct figures {
+    int valid;                                      /* the model can be drawn from in this way */
+    int ran_away;                                   /* it cannot, since a chain leaves the finite numbers */
+    char name[40];
+    double weight, right, gradients, proposals, seconds;    /* of an image, but for the first two */
+    verdict v;
+} figures;
+
+/* K' steps of model m: 0 means none, AS_TRAINED the model's K. `asked` as in look. */
+static int score_chain(judge *e, int m, int steps, float weight, const int *label, const uint8_t *asked,
+                       figures *row)
+{
+    drl_sample_desc how = e->how;
+    drl_model_desc d;
+    drl_energy energy;
+    drl_status status;
+    counted c;
+    double start;
+    const char *length = e->lengthen ? "lengthened" : "kept";
+    drl_model_describe(e->model[m], &d);
+    c.of = energy = drl_model_energy(e->model[m]);
+    c.gradients = c.proposals = 0;
+    energy.eval = counted_eval;
+    energy.propose = energy.propose ? counted_propose : NULL;
+    energy.user = &c;
+    how.energy = &energy;
+    how.labels = d.classes == DIGITS ? label : NULL;
+    how.guidance = weight;
+    how.guidance_from = e->guided[0];
+    how.guidance_to = e->guided[1];
+    memset(row, 0, sizeof *row);
+    row->weight = (double)weight;
+    if (steps == d.steps) steps = AS_TRAINED;
+    if (!steps) snprintf(row->name, sizeof row->name, "none, proposals alone");
+    else if (steps > 0) snprintf(row->name, sizeof row->name, "%d, step %s", steps, length);
+    else snprintf(row->name, sizeof row->name, "K = %d, as trained", d.steps > 0 ? d.steps : 0);
+    if (!steps && !c.of.propose) return 0;
+    how.no_chain = !steps;
+    how.steps = steps > 0 ? steps : 0;
+    how.keep_step = !e->lengthen;
+    start = seconds_now();
+    status = training_sample(e->model[m], &how, e->samples);
+    row->seconds = (seconds_now() - start) / how.count;
     if (status == DRL_RUNNING) {
         printf("stopped: the lines above are all there is\n");
         exit(0);
     }
+    if (status == DRL_E_NUMERIC) {                  /* the other rows may be sound */
+        drl_ctx_clear(e->ctx);
+        row->ran_away = 1;
+        return 0;
+    }
     if (status != DRL_OK) return fail(e, e->name[m]);
-    enlarge(e, e->samples, how->count);
-    clamp(e->samples, (size_t)how->count * PIXELS);
-    return look(e, e->samples, how->count, asked, v);
-}
-
-static int show_samples(judge *e)
-{
-    double row[5][MODELS];
-    verdict v;
-    char title[80];
-    int m, k;
-    snprintf(title, sizeof title, "%d samples, without a class", e->how.count);
-    show_models(e, title);
-    for (m = 0; m < e->models; ++m) {
-        if (sample(e, m, &e->how, NULL, &v)) return 1;
-        row[0][m] = v.distance; row[1][m] = v.mean_term; row[2][m] = v.covariance_term; row[3][m] = v.score; row[4][m] = 100 * v.confidence;
-        printf("  model %d draws of the digits 0 to 9:", m + 1);
-        for (k = 0; k < DIGITS; ++k) printf(" %d", v.digit[k]);
-        printf("\n");
-        fflush(stdout);
-    }
-    show_row("frechet", row[0], e->models, 2);
-    show_row("  of which means", row[1], e->models, 2);
-    show_row("  of which covariances", row[2], e->models, 2);
-    show_row("inception score (of 10)", row[3], e->models, 2);
-    show_row("mean confidence, percent", row[4], e->models, 1);
+    enlarge(e, e->samples, how.count);
+    clamp(e->samples, (size_t)how.count * PIXELS);
+    if (look(e, e->samples, how.count, how.labels ? asked : NULL, &row->v)) return 1;
+    row->valid = 1;
+    row->right = how.labels ? 100.0 * row->v.right / how.count : -1;
+    row->gradients = c.gradients / how.count;
+    row->proposals = c.proposals / how.count;
     return 0;
 }
 
-static int show_table(judge *e)
+static void show_figures(const figures *row)
 {
-    static const int shorter[] = { 0, 8, 5, 3 };
-    double row[MODELS];
-    char name[40];
-    int i, m;
-    show_models(e, "frechet of samples by shorter chains");
-    for (i = 0; i < 4; ++i) {
-        int known = 0, fits = 1;
-        for (m = 0; m < e->models; ++m) {
-            drl_sample_desc how = e->how;
-            drl_model_desc d;
-            verdict v;
-            drl_model_describe(e->model[m], &d);
-            if (shorter[i] >= d.steps) fits = 0;
-            if (!known) known = d.steps;
-            how.steps = shorter[i];
-            how.keep_step = 0;
-            if (!fits) break;
-            if (sample(e, m, &how, NULL, &v)) return 1;
-            row[m] = v.distance;
+    char agree[16] = "-", calls[32];
+    int k;
+    printf("  %4g  %-26s ", row->weight, row->name);
+    if (!row->valid) {
+        printf("%s\n", row->ran_away ? "a chain leaves the finite numbers" : "there is no initializer");
+        return;
+    }
+    if (row->right >= 0) snprintf(agree, sizeof agree, "%.1f", row->right);
+    snprintf(calls, sizeof calls, "%.0f + %.0f", row->gradients, row->proposals);
+    printf("%8.2f %8.2f %8s %8.1f %6.2f %12s %9.4f  ", row->v.distance, row->v.mean_term, agree,
+           100 * row->v.confidence, row->v.score, calls, row->seconds);
+    for (k = 0; k < DIGITS; ++k) printf(" %d", row->v.digit[k]);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* Of one row of all models. */
+static void show_mean(const figures *row, int models)
+{
+    double sum[2] = { 0, 0 }, square[2] = { 0, 0 }, x;
+    int m, k, n = 0;
+    for (m = 0; m < models; ++m) n += row[m].valid;
+    if (n < 2) return;
+    for (k = 0; k < 2; ++k) {
+        for (m = 0; m < models; ++m) if (row[m].valid) sum[k] += (k ? row[m].right : row[m].v.distance) / n;
+        for (m = 0; m < models; ++m) {
+            x = k ? row[m].right : row[m].v.distance;
+            if (row[m].valid) square[k] += (x - sum[k]) * (x - sum[k]) / (n - 1);
         }
-        if (shorter[i]) snprintf(name, sizeof name, "%d steps a level", shorter[i]);
-        else if (e->models == 1) snprintf(name, sizeof name, "%d steps a level, as trained", known);
-        else snprintf(name, sizeof name, "steps as trained");
-        if (fits) show_row(name, row, e->models, 2);
-        else printf("  %-34s not shorter than in training\n", name);
     }
-    return 0;
+    printf("  %4g  %-26s %8.2f +- %.2f", row->weight, row->name, sum[0], sqrt(square[0]));
+    if (row->right >= 0) printf(" %8.1f +- %.1f", sum[1], sqrt(square[1]));
+    printf("   (%d models)\n", n);
 }
 
-static int show_guidance(judge *e, const float *weight, int weights)
+/* Every model's samples: rows of weights and chains. steps NULL: the three that belong together. */
+static int show_table(judge *e, const float *weight, int weights, const int *steps, int chains)
 {
-    int *label = (int *)block((size_t)e->how.count, sizeof *label), i, j, m;
+    static const int usual[3] = { 0, 3, AS_TRAINED };
+    int *label = (int *)block((size_t)e->how.count, sizeof *label);
+    int i, j, m, failed = 0, given = steps != NULL;
     uint8_t *asked = (uint8_t *)block((size_t)e->how.count, 1);
-    double right[MODELS], distance[MODELS];
-    char name[40];
-    for (m = 0; m < e->models; ++m) {
+    figures *row;
+    if (!given) { steps = usual; chains = 3; }
+    row = (figures *)block((size_t)(weights * chains * e->models), sizeof *row);
+    memset(row, 0, (size_t)(weights * chains * e->models) * sizeof *row);
+    for (i = 0; i < e->how.count; ++i) { asked[i] = (uint8_t)(i % DIGITS); label[i] = 1 + i % DIGITS; }
+    for (m = 0; m < e->models && !failed; ++m) {
         drl_model_desc d;
         drl_model_describe(e->model[m], &d);
-        if (d.classes != DIGITS) { fprintf(stderr, "--guidance: %s has %d classes, digits are %d\n", e->name[m], d.classes, DIGITS); return 1; }
+        printf("\nmodel %d: %s, %d levels, K = %d, %d samples%s\n", m + 1, e->name[m], d.levels,
+               d.steps > 0 ? d.steps : 0, e->how.count,
+               d.classes == DIGITS ? ", digits in turn" : ", without a class");
+        printf("     w  %-26s %8s %8s %8s %8s %6s %12s %9s   %s\n", "steps a level", "frechet", "means",
+               "agree %", "conf. %", "score", "calls/image", "s/image", "digits 0 to 9");
+        for (j = 0; j < weights && !failed; ++j)
+            for (i = 0; i < chains && !failed; ++i) {
+                figures *r = row + (j * chains + i) * e->models + m;
+                int proposes = drl_model_initializer(e->model[m]) != NULL;
+                if (!given && (steps[i] > 0 ? steps[i] >= d.steps : !steps[i] && !proposes)) continue;
+                failed = score_chain(e, m, steps[i], weight[j], label, asked, r);
+                if (!failed) show_figures(r);
+            }
     }
-    for (i = 0; i < e->how.count; ++i) { asked[i] = (uint8_t)(i % DIGITS); label[i] = 1 + i % DIGITS; }
-    show_models(e, "asked for digits: percent that the classifier takes for them, and frechet");
-    for (i = 0; i < weights; ++i) {
-        for (m = 0; m < e->models; ++m) {
-            drl_sample_desc how = e->how;
-            verdict v;
-            how.labels = label;
-            how.guidance = weight[i];
-            if (sample(e, m, &how, asked, &v)) return 1;
-            right[m] = 100.0 * v.right / how.count;
-            distance[m] = v.distance;
-        }
-        snprintf(name, sizeof name, "w = %g, percent right", (double)weight[i]);
-        show_row(name, right, e->models, 1);
-        for (j = 0; name[j] && name[j] != ','; ++j) { }
-        strcpy(name + j, ", frechet");
-        show_row(name, distance, e->models, 2);
-    }
+    if (!failed && e->models > 1)
+        printf("\nmean of the models and standard deviation: frechet, agreement in percent\n");
+    for (i = 0; i < weights * chains && !failed; ++i) show_mean(row + i * e->models, e->models);
+    free(row);
     free(label);
     free(asked);
+    return failed;
+}
+
+static void show_share(double left)
+{
+    if (left < 0) printf(" %12s", "-");
+    else printf(" %12.4f", left);
+}
+
+/* The noise that is left on every level, or on 17 of many. */
+static int show_noise(judge *e, int count)
+{
+    float *images = images_of((size_t)count);
+    int *label[2], i, m, t, w;
+    for (w = 0; w < 2; ++w) {
+        label[w] = (int *)block((size_t)count, sizeof(int));
+        for (i = 0; i < count; ++i) label[w][i] = 1 + (e->tests->labels[i] + w) % DIGITS;
+    }
+    memcpy(images, e->test, (size_t)count * PIXELS * sizeof *images);
+    reduce(e, images, count);
+    for (m = 0; m < e->models; ++m) {
+        drl_energy energy = drl_model_energy(e->model[m]);
+        drl_model_desc d;
+        int rows, r, sides;
+        drl_model_describe(e->model[m], &d);
+        sides = d.classes == DIGITS ? 2 : 1;
+        rows = d.levels <= 24 ? d.levels : 16;
+        printf("\nmodel %d: %s, noise left of %d test images (1: nothing is known; bench/noise.h)\n", m + 1,
+               e->name[m], count);
+        printf("  level x_t  sbar_t");
+        for (w = 0; w < 2 * sides; ++w)
+            printf(" %12s", w % sides ? "wrong class" : w < sides ? "energy" : "initializer");
+        printf("\n");
+        for (r = 0; r <= rows; ++r) {
+            noise_left left[2];
+            t = r * d.levels / rows;
+            for (w = 0; w < sides; ++w)
+                if (noise_left_at(e->ctx, &energy, drl_model_schedule(e->model[m]), d.steps, t, count, images,
+                                  sides == 2 ? label[w] : NULL, e->how.seed, &left[w]) != DRL_OK)
+                    return fail(e, e->name[m]);
+            printf("  %9d %7.4f", t, drl_model_schedule(e->model[m])->sbar[t]);
+            for (w = 0; w < sides; ++w) show_share(left[w].energy);
+            for (w = 0; w < sides; ++w) show_share(left[w].initializer);
+            printf("\n");
+            fflush(stdout);
+        }
+    }
+    free(images);
+    free(label[0]);
+    free(label[1]);
     return 0;
 }
 
@@ -489,7 +618,7 @@ static int show_ood(judge *e)
     other = (float *)block((size_t)most, sizeof *other);
     work = images_of((size_t)most);
     for (m = 0; m < e->models; ++m) for (t = 0; t < LEVELS; ++t) {
-        int level = drl_model_schedule(e->model[m])->fine && t ? 100 * t - 1 : t;
+        int level = drl_model_schedule(e->model[m])->rule == DRL_STEP_FINE && t ? 100 * t - 1 : t;
         if (drl_model_score(e->model[m], level, e->test_count, own, NULL, score, work) != DRL_OK) return fail(e, e->name[m]);
         for (k = 0; k < KINDS; ++k)
             if (drl_model_score(e->model[m], level, count[k], set[k], NULL, other, work) != DRL_OK ||
@@ -548,23 +677,20 @@ int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     static judge e;
-    const char *list, *chains;
-    float weight[ROWS];
-    int weights = 0, table, ood, count, failed;
+    const char *list, *long_chains;
+    float weight[ROWS] = { 0 };
+    int steps[ROWS], weights = 0, chains = 0, noise, images, ood, count, failed, m;
     e.ctx = options_context(&o);
     training_catch();
     e.how.count = option_int(&o, "--count", 1000);
     e.how.seed = (uint64_t)option_int(&o, "--seed", 1);
-    e.how.steps = option_int(&o, "--steps", 0);
-    e.how.keep_step = option_flag(&o, "--keep-step");
-    e.how.no_chain = option_flag(&o, "--no-chain");
     e.data = option_text(&o, "--data", "../shared");
-    table = option_flag(&o, "--table");
+    e.lengthen = option_flag(&o, "--lengthen");
+    noise = option_flag(&o, "--noise");
+    images = option_int(&o, "--images", 256);
     ood = option_flag(&o, "--ood");
-    list = option_text(&o, "--guidance", NULL);
-    chains = option_text(&o, "--chains", NULL);
-    count = options_rest(&o, usage);
-    while (list) {
+    long_chains = option_text(&o, "--long-chains", NULL);
+    for (list = option_text(&o, "--guidance", NULL); list; ) {
         char *end;
         double w = strtod(list, &end);
         if (end == list) {
@@ -576,16 +702,56 @@ int main(int argc, char **argv)
         weight[weights++] = (float)w;
         list = end;
     }
-    if (e.how.count < 2 || e.how.count > 100000 || e.how.steps < 0 || count > MODELS) { fprintf(stderr, "2 to 100000 samples, at most %d models\n%s", MODELS, usage); return 2; }
-    if (!count && (chains || table || ood || weights)) { fprintf(stderr, "a model is needed for --table, --guidance and --ood\n%s", usage); return 2; }
+    for (list = option_text(&o, "--chains", NULL); list; ) {
+        char *end;
+        long k;
+        while (*list == ' ' || *list == ',') ++list;
+        k = strtol(list, &end, 10);
+        if (end == list && (*list == 'K' || *list == 'k')) { k = AS_TRAINED; ++end; }
+        else if (end == list && !*list && chains) break;
+        else if (end == list || k < 0 || k > 100000) {
+            fprintf(stderr, "--chains: up to %d numbers as in \"0 3 K\" are needed, not '%s'\n", ROWS, list);
+            return 2;
+        }
+        if (chains == ROWS) { fprintf(stderr, "--chains: at most %d numbers of steps\n", ROWS); return 2; }
+        steps[chains++] = (int)k;
+        list = end;
+    }
+    option_guidance_levels(&o, &e.guided[0], &e.guided[1]);
+    count = options_rest(&o, usage);
+    if (e.how.count < 2 || e.how.count > 100000 || count > MODELS) {
+        fprintf(stderr, "2 to 100000 samples, at most %d models\n%s", MODELS, usage);
+        return 2;
+    }
+    if (!count && (long_chains || noise || ood || weights || chains)) {
+        fprintf(stderr, "a model is needed for what these options ask\n%s", usage);
+        return 2;
+    }
     if (load_models(&e, argv + 1, count) || load(&e)) return 1;     /* all that can be missing, before anything that takes long */
+    if (images < 1 || images > e.test_count) {
+        fprintf(stderr, "--images %d: 1 to %d test images\n", images, e.test_count);
+        return 2;
+    }
+    for (m = 0; m < e.models; ++m) {
+        drl_model_desc d;
+        drl_model_describe(e.model[m], &d);
+        if (weights && d.classes != DIGITS) {
+            fprintf(stderr, "--guidance: %s has %d classes, digits are %d\n", e.name[m], d.classes, DIGITS);
+            return 2;
+        }
+        if (e.guided[1] > d.levels) {
+            fprintf(stderr, "--guidance-levels %d:%d: %s has %d levels\n", e.guided[0], e.guided[1], e.name[m],
+                    d.levels);
+            return 2;
+        }
+    }
     e.samples = images_of((size_t)e.how.count);
     failed = show_scale(&e);
-    if (!failed && table) failed = show_table(&e);
-    if (!failed && weights) failed = show_guidance(&e, weight, weights);
+    if (e.models && (weights || chains || !(noise || ood || long_chains)) && !failed)
+        failed = show_table(&e, weight, weights ? weights : 1, chains ? steps : NULL, chains);
+    if (!failed && noise) failed = show_noise(&e, images);
     if (!failed && ood) failed = show_ood(&e);
-    if (!failed && chains) failed = show_chains(&e, chains);
-    if (!failed && e.models && !table && !weights && !ood && !chains) failed = show_samples(&e);
+    if (!failed && long_chains) failed = show_chains(&e, long_chains);
     while (e.models) drl_model_destroy(e.model[--e.models]);
     free(e.reference);
     free(e.test);

@@ -87,7 +87,7 @@ static double coarse_kl(const drl_grid *g, const double *p, const float *x, int 
 /* The noise of column c, as x = abar x_0 + sigma eps of the variable that the energy is fitted on: y_t = a x_t, and x_{t+1} with K = 0. */
 static int place(const drl_schedule *s, int normal, int c, double *abar, double *sigma)
 {
-    int t = s->fine ? (c ? 100 * c - 1 : 0) : c;                /* T6's cuts are at every hundredth beta */
+    int t = s->rule == DRL_STEP_FINE ? (c ? 100 * c - 1 : 0) : c;                /* T6's cuts are at every hundredth beta */
     double a = normal ? 1.0 : drl_schedule_scale(s, t);
     *abar = a * s->abar[t + normal];
     *sigma = a * s->sbar[t + normal];

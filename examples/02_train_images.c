@@ -8,12 +8,24 @@
  *
  * What files do not say about themselves: --shape HxWxC (of rows, or of a single image)
  *   --layout nchw (channels first)  --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
- * Options: --size N (pad images to N x N; the next multiple of 8 without it)  --base N  --blocks N  --batch N  --lr X  --warmup N
- *   --k N (Langevin steps)  --b2 X (their size)  --noise X (on the data)  --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --flip  --out PREFIX
- *   --half (images at half their size)  --t1k (1000 levels, or --levels N, K = 0, trained by score matching: densities, see 08 and 09)
- *   --shifted (for 12 levels and more: see drl_schedule_shifted)  --target L (share of the data in what the initializer learns; -1: none)
- *   --cdrl (the cooperative form, with an initializer network)  --initializer N (its width)  --initializer-lr X  --classes (learn the labels, too)
+ * Without further options it trains the cooperative form with many levels and three short steps on each (12
+ * levels up to 16 x 16, 24 above, of the shifted schedule), and learns the labels if the files have any. The
+ * published settings are
+ *   --cdrl (the cooperative form, 6 levels of 15 steps; add --target -1 for the published target)
+ *   --drl (the plain form, without an initializer network: 6 levels of 30)
+ *   --unet (energies of a U-Net, trained by score matching: a step takes three times as long, and chains improve on
+ *     what the initializer proposes)
+ *   --t1k (1000 levels, K = 0, trained by score matching: densities, see 08 and 09)
+ * with --classes where labels are to be learned.
+ * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
+ *   --balanced (each class equally often, whatever their counts)
+ * Options: --size N (pad images to N x N; else the next multiple of 8)  --half (images at half their size)
+ *   --no-classes  --levels N  --shifted (drl_schedule_shifted)  --k N (Langevin steps)  --b2 X (their size)
+ *   --base N  --blocks N  --batch N  --lr X  --warmup N  --noise X (on the data)
+ *   --initializer N (its width)  --initializer-lr X  --target L (data's share in what it learns; -1: none)
+ *   --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --out PREFIX
  *   --resume (go on from PREFIX.checkpoint with the same --data, bit for bit)  --threads N  --isa NAME
+ * With --classes the picture has a column for each class, drawn with a guidance weight of 0.5.
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then every minute. Ctrl-C
  * finishes the step, saves all three and ends; --resume then goes on bit for bit to the end that the run had, or to --steps or
  * --minutes, if they are given.
@@ -29,9 +41,12 @@
 #define SPRITES 4000
 
 static const char usage[] =
-    "train_images [--data FILE ...] [--size N] [--base N] [--blocks N] [--batch N] [--lr X] [--warmup N] [--k N] [--b2 X] [--noise X] [--steps N | --minutes X]\n"
-    "             [--half] [--t1k] [--levels N] [--shifted] [--cdrl] [--target L] [--initializer N] [--initializer-lr X] [--classes]\n"
-    "             [--every N] [--seed N] [--flip] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n"
+    "train_images [--data FILE ...] [--minutes X | --steps N] [--cdrl | --drl | --t1k | --unet]\n"
+    "             [--classes | --no-classes] [--flip] [--shift N] [--palette] [--balanced]\n"
+    "             [--size N] [--half] [--levels N] [--shifted] [--k N] [--b2 X] [--base N]\n"
+    "             [--blocks N] [--batch N] [--lr X] [--warmup N] [--noise X] [--initializer N]\n"
+    "             [--initializer-lr X] [--target L]\n"
+    "             [--every N] [--seed N] [--out PREFIX] [--resume] [--threads N] [--isa NAME]\n"
     "             " DATA_USAGE "\n";
 
 static int fail(drl_ctx *ctx, const char *what)
@@ -60,7 +75,7 @@ int main(int argc, char **argv)
     drl_dataset_desc files_desc;
     const drl_dataset *data = &sprites;
     const char *files[8], *file;
-    int file_count = 0, size, half, steps, classes;
+    int file_count = 0, size, half, steps, classes, no_classes, cdrl, drl, t1k, unet;
     double minutes;
     drl_status status;
 
@@ -78,10 +93,19 @@ int main(int argc, char **argv)
     md.b2 = option_number(&o, "--b2", 0);
     md.batch = td.batch = option_int(&o, "--batch", 32);
     md.trainable = 1;
-    if (option_flag(&o, "--cdrl")) md.form = DRL_FORM_CDRL;
+    cdrl = option_flag(&o, "--cdrl");
+    drl = option_flag(&o, "--drl");
+    t1k = option_flag(&o, "--t1k");
+    unet = option_flag(&o, "--unet");
+    if (cdrl + drl + t1k + unet > 1) {
+        fprintf(stderr, "--cdrl, --drl, --t1k, --unet: one of them\n");
+        return 2;
+    }
+    if (unet) md.energy_form = DRL_ENERGY_UNET;
+    if (!drl && !t1k) md.form = DRL_FORM_CDRL;
     half = option_flag(&o, "--half");
     md.levels = option_int(&o, "--levels", 0);
-    if (option_flag(&o, "--t1k")) {
+    if (t1k) {
         md.schedule = DRL_SCHEDULE_T1K;
         md.smooth = md.no_spectral = 1;                         /* score matching needs gradients that change, and steep ones near the data */
         td.objective = DRL_OBJECTIVE_SCORE;
@@ -92,11 +116,16 @@ int main(int argc, char **argv)
     td.initializer_data = (float)option_number(&o, "--target", 0);
     td.initializer_rate = (float)option_number(&o, "--initializer-lr", 0);
     classes = option_flag(&o, "--classes");
+    no_classes = option_flag(&o, "--no-classes");
+    if (classes && no_classes) { fprintf(stderr, "--classes, --no-classes: one of them\n"); return 2; }
     td.learning_rate = (float)option_number(&o, "--lr", 0);
     td.warmup = option_int(&o, "--warmup", 0);
     td.data_noise = (float)option_number(&o, "--noise", 0);
     td.flip = option_flag(&o, "--flip");
+    td.shift = option_int(&o, "--shift", 0);
+    td.palette = option_flag(&o, "--palette");
     memset(&t, 0, sizeof t);
+    t.run.balanced = option_flag(&o, "--balanced");
     t.seed = td.seed = (uint64_t)option_int(&o, "--seed", 1);
     steps = option_int(&o, "--steps", 0);
     minutes = option_number(&o, "--minutes", 0);
@@ -106,6 +135,10 @@ int main(int argc, char **argv)
     if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
     if (steps < 0 || !(minutes >= 0) || (steps && minutes > 0)) {
         fprintf(stderr, "--steps %d, --minutes %g: more than 0, and one of them\n", steps, minutes);
+        return 2;
+    }
+    if (t.run.balanced && file_count == 0) {
+        fprintf(stderr, "--balanced: the embedded sprites are balanced; give --data with labels\n");
         return 2;
     }
     if (t.every < 0) { fprintf(stderr, "--every %d: at least 1\n", t.every); return 2; }
@@ -124,6 +157,14 @@ int main(int argc, char **argv)
     md.height = size ? size : (data->height + 7) / 8 * 8;       /* three poolings halve it */
     md.width = size ? size : (data->width + 7) / 8 * 8;
     md.channels = data->channels;
+    if (!cdrl && !drl && !t1k) {            /* good pictures in minutes: many levels, few steps on each */
+        if (!md.levels) md.levels = md.height > 16 || md.width > 16 ? 24 : 12;
+        if (md.levels >= 12) {                                  /* with fewer the shift makes samples worse */
+            md.schedule = DRL_SCHEDULE_SHIFTED;
+            if (!md.steps) md.steps = 3;
+        }
+        if (file_count && data->labels && !no_classes) classes = 1;
+    }
     if (classes) {
         if (!data->labels) { fprintf(stderr, "--classes: the data has no labels\n"); return 2; }
         md.classes = data->classes;

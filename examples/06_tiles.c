@@ -10,7 +10,9 @@
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N  --size N (pad images to N x N, or average
  *   them down)  --base N  --k N (Langevin steps)  --b2 X (of the step size)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
  *   --target L (share of the data in what the initializer learns, 1 unless said; -1: none, as published)
- *   --guidance X (of the other pictures)  --seed N  --out PREFIX  --threads N  --isa NAME
+ *   --flip (half of the images are mirrored)  --shift N (by up to N pixels)  --palette (colours exchanged)
+ *   --guidance X (of the other pictures; 1 unless said: sums of classes need more than the 0.5 of 02 and 03)
+ *   --seed N  --out PREFIX  --threads N  --isa NAME
  * Writes PREFIX.safetensors and four pictures, PNG or PPM:
  *   PREFIX-guidance     a column a class, a row a weight w of (w + 1) F(y; class) - w F(y): the larger, the clearer and the more alike
  *   PREFIX-inpaint      an image, the half that is shown, and what the model puts into the other half
@@ -39,7 +41,8 @@ static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from wh
 
 static const char usage[] =
     "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--resume] [--size N] [--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
-    "      [--target L] [--warmup N] [--noise X] [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
+    "      [--target L] [--warmup N] [--noise X] [--flip] [--shift N] [--palette]\n"
+    "      [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
     "      " DATA_USAGE "\n";
 
 typedef struct demo {
@@ -342,8 +345,11 @@ int main(int argc, char **argv)
     td.learning_rate = (float)option_number(&o, "--lr", 1e-3);
     td.initializer_rate = (float)option_number(&o, "--initializer-lr", 2e-3);
     td.initializer_data = (float)option_number(&o, "--target", 0);
-    td.warmup = option_int(&o, "--warmup", 200);
+    td.warmup = option_int(&o, "--warmup", 0);
     td.data_noise = (float)option_number(&o, "--noise", 0.05);
+    td.flip = option_flag(&o, "--flip");
+    td.shift = option_int(&o, "--shift", 0);
+    td.palette = option_flag(&o, "--palette");
     e.guidance = (float)option_number(&o, "--guidance", 1);
     td.seed = e.seed = (uint64_t)option_int(&o, "--seed", 1);
     e.prefix = option_prefix(&o, "tiles");
@@ -354,6 +360,10 @@ int main(int argc, char **argv)
         return 2;
     }
 
+    if (td.palette && !file_count) {
+        fprintf(stderr, "--palette: five classes of the embedded sprites are colours; give --data\n");
+        return 2;
+    }
     if (!file_count) {
         if (!sprites_create(1, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
         e.sprites = 1;

@@ -68,6 +68,17 @@ static inline const char *option_prefix(options *o, const char *otherwise)
     return prefix;
 }
 
+/* --guidance-levels FROM:TO, as drl_sample_desc has them; untouched without the option. */
+static inline void option_guidance_levels(options *o, int *from, int *to)
+{
+    const char *text = option_text(o, "--guidance-levels", NULL);
+    int end = 0;
+    if (text && (sscanf(text, "%d:%d%n", from, to, &end) != 2 || text[end] || *from < 0 || *to <= *from)) {
+        fprintf(stderr, "--guidance-levels %s: as in 1:4, which are levels 1 to 3\n", text);
+        exit(2);
+    }
+}
+
 static inline int option_flag(options *o, const char *name)
 {
     int i;

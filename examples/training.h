@@ -85,7 +85,8 @@ static inline drl_status training_sample(drl_model *model, const drl_sample_desc
     return status;
 }
 
-/* A picture of samples, a column for each class: PREFIX.png or .ppm. Early ones are small where samples take long. */
+/* A picture of samples, a column for each class where they fit: PREFIX.png or .ppm. Early ones are small
+ * where samples take long. */
 static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *prefix, int last)
 {
     drl_model_desc d;
@@ -100,8 +101,11 @@ static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *pref
     count = last || cost <= 200.0 * 16 * 16 ? TRAINING_GRID : 16;
     memset(&how, 0, sizeof how);
     how.count = count / columns ? count / columns * columns : columns;
-    for (i = 0; i < TRAINING_GRID; ++i) labels[i] = 1 + i % columns;
-    if (columns == d.classes) how.labels = labels;
+    for (i = 0; i < TRAINING_GRID && d.classes; ++i) labels[i] = 1 + i % d.classes;
+    if (d.classes) {
+        how.labels = labels;
+        how.guidance = 0.5f;                /* clearer, and still of many kinds */
+    }
     how.seed = 1;                           /* the same noise each time: the pictures can be compared */
     pixels = (float *)malloc((size_t)how.count * drl_model_energy(model).size * sizeof *pixels);
     if (!pixels || drl_sample(model, &how, pixels) != DRL_OK) {
@@ -147,25 +151,40 @@ static inline int training_save(training *t, int last)
     return ok;
 }
 
+/* What the networks leave of the noise, in percent, on up to six groups of levels, the least noisy first: see
+ * drl_level_report. Energies tell of levels 0 to T-1, an initializer of 1 to T. */
+static inline void training_noise(const drl_train_report *r)
+{
+    int groups = r->levels < 6 ? r->levels : 6, which, i;
+    for (which = 0; which < 1 + (r->initializer_loss > 0); ++which) {
+        double sum[6] = { 0 };
+        int count[6] = { 0 };
+        for (i = 0; i < r->levels; ++i) {
+            double left = which ? r->level[i].initializer_noise_left : r->level[i].noise_left;
+            if (!(left > 0)) continue;                          /* none of its images was looked at yet */
+            sum[i * groups / r->levels] += left;
+            count[i * groups / r->levels] += 1;
+        }
+        printf(which ? ", initializer" : "%% of noise left: energies");
+        for (i = 0; i < groups; ++i) {
+            double percent = count[i] ? 100 * sum[i] / count[i] : 0;
+            if (count[i]) printf(" %.*f", percent < 9.95, percent);
+            else printf(" -");
+        }
+    }
+}
+
 static inline void training_progress(training *t, const drl_train_report *r)
 {
-    double now = seconds_now(), spent = r->seconds - t->seconds_before, speed, left, mean[8] = { 0 };
-    int i, terminal = training_terminal();
+    double now = seconds_now(), spent = r->seconds - t->seconds_before, speed, left;
+    int terminal = training_terminal();
     if (!t->name || (now - t->shown < (terminal ? 0.5 : 15))) return;
     t->shown = now;
     speed = spent > 0 ? (double)(r->step - t->steps_before) / spent : 0;
     left = r->total ? (speed > 0 ? (double)(r->total - r->step) / speed : 0) : t->run.seconds - r->seconds;
     printf("%s%s: step %lu  loss %+.3f  |g| %.2f  ", terminal ? "\r" : "", t->name, (unsigned long)r->step,
            r->loss, r->grad_norm);
-    if (r->initializer_loss > 0) printf("initializer %.1f  ", r->initializer_loss);
-    if (r->levels <= 8) {
-        printf("f+ - f- per level");
-        for (i = 0; i < r->levels; ++i) printf(" %+.2f", r->level[i].f_pos - r->level[i].f_neg);
-    } else {                                /* eighths of the levels: the noise that is left, or how far chains go */
-        for (i = 0; i < r->levels; ++i) mean[i * 8 / r->levels] += r->level[i].displacement * 8 / r->levels;
-        printf("r by level");
-        for (i = 0; i < 8; ++i) printf(" %.3f", mean[i]);
-    }
+    training_noise(r);
     printf("  %.2f steps/s  %d:%02d left%s", speed, (int)left / 60, (int)left % 60, terminal ? "   " : "\n");
     fflush(stdout);
 }

@@ -109,8 +109,10 @@ examples() {    # plain cc, no flags; then each does a little of its job, and it
 run_examples() {        # DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures are there
     dir=$1 runner=$2
     small 01_toy2d --steps 3 --k 2 --out $dir/toy &&
-    small 02_train_images --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images &&
-    small 02_train_images --steps 4 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images --resume &&
+    small 02_train_images --steps 2 --size 16 --base 8 --batch 4 --flip --shift 2 --palette \
+        --out $dir/images &&
+    small 02_train_images --steps 4 --resume --out $dir/images &&
+    small 02_train_images --drl --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images &&
     small 03_sample $dir/images.safetensors --count 2 --out $dir/sample &&
     small 04_mixture &&
     small 05_frame_budget $dir/images.safetensors --out $dir/frame &&
@@ -135,7 +137,8 @@ run_benches() {         # DIR: each benchmark, built as DIR/NAME, does a little,
     small landscape --seeds 1 --data rings --form "t6 cdrl t1k score10" --steps 2 --count 50 && small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
     [ -d ../shared/data/mnist ] || { echo "evaluate: skipped, no ../shared/data/mnist"; return 0; }
     small 02_train_images --data ../shared/data/mnist/t10k-images-idx3-ubyte --half --steps 1 --base 8 --batch 2 --k 1 --levels 4 --out $dir/digits &&
-    small evaluate $dir/digits.safetensors --count 2 --table && small evaluate $dir/digits.safetensors --count 2 --ood
+    small evaluate $dir/digits.safetensors --count 2 --chains "1 K" --noise --images 4 &&
+    small evaluate $dir/digits.safetensors --count 2 --ood
 }
 build_programs() {      # DIR COMPILER FLAGS...: examples and benchmarks, but for peers, which needs oneDNN; the library is compiled once
     dir=$1 compiler=$2
@@ -227,7 +230,7 @@ matrix() {              # models that programs write x programs that take one: a
     build_programs $out/matrix gcc -O1 || return 1
     dir=$out/matrix runner=
     train="--steps 2 --base 8 --batch 4"
-    small 02_train_images $train --k 2 --out $dir/m-plain && small 02_train_images $train --k 2 --levels 3 --out $dir/m-few && small 02_train_images $train --half --k 2 --out $dir/m-half &&
+    small 02_train_images $train --drl --k 2 --out $dir/m-plain && small 02_train_images $train --drl --k 2 --levels 3 --out $dir/m-few && small 02_train_images $train --drl --half --k 2 --out $dir/m-half &&
     small 02_train_images $train --cdrl --k 2 --out $dir/m-cdrl && small 02_train_images $train --cdrl --classes --k 2 --out $dir/m-classes && small 02_train_images $train --t1k --out $dir/m-t1k &&
     small 06_tiles --steps 2 --base 8 --batch 4 --k 1 --size 16 --out $dir/m-tiles && small 08_likelihood --steps 2 --count 4 --temperatures 3 --save $dir/m-plane.safetensors &&
     small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/m-ten || return 1

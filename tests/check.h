@@ -73,14 +73,15 @@ CHECK_MAYBE_UNUSED static double check_rel_l2(const float *a, const double *b, s
     return den > 0 ? sqrt(num / den) : sqrt(num);
 }
 
-/* malloc that counts, and returns NULL at call number fail_at (1-based; 0 never). */
+/* malloc that counts, and returns NULL at call number fail_at (1-based; 0 never), and for more than 64 GB: sanitizers end
+ * the program where malloc would say no. */
 typedef struct check_heap { long calls, live, fail_at; size_t bytes; } check_heap;
 
 CHECK_MAYBE_UNUSED static void *check_alloc(void *user, size_t bytes)
 {
     check_heap *h = (check_heap *)user;
     void *p;
-    if (++h->calls == h->fail_at) return NULL;
+    if (++h->calls == h->fail_at || bytes >> 20 > 65536) return NULL;
     p = malloc(bytes ? bytes : 1);
     if (p) { ++h->live; h->bytes += bytes; memset(p, 0xA5, bytes); }
     return p;

@@ -115,6 +115,7 @@ static int train_and_sample(drl_ctx *ctx, drl_form form)
     td.seed = 7;
     td.batch = BATCH;
     td.warmup = 2;
+    td.learning_rate = 3e-4f;
     td.flip = 1;
     td.initializer_data = -1;                   /* as published */
     ok = drl_model_create(ctx, &d, 3, &m) == DRL_OK && drl_trainer_create(m, &td, &tr) == DRL_OK;

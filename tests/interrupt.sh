@@ -51,8 +51,9 @@ run() { "$dir/$@" > $dir/int.log 2>&1 && good || bad "$*"; }
 draws() { run 03_sample "$1" --count 2 --k 2 --out $dir/int-drawn; }
 same() { cmp "$1" "$2" && good || bad "$1 and $2 differ"; }
 
-small="--base 8 --batch 4 --k 2 --lr 1e-7"
-# A small learning rate: networks of this size soon diverge. The rate is constant for the first half of a run, so one
+small="--base 8 --batch 4 --k 2 --lr 1e-7 --warmup 20"
+# A small learning rate: networks of this size soon diverge. The rate is constant from the warm-up, of 20
+# steps whatever the run's length, to the middle of a run, so one
 # that was stopped on the way to 100000 steps and is then asked for twice as many as it has, and 20 more, is the same as
 # one that was asked for these from the start.
 total() { echo $((2 * $(sed -n "s/.*stopped after \([0-9]*\) steps.*/\1/p" $dir/int.log | tail -n 1) + 20)); }

@@ -342,7 +342,7 @@ static void descriptions(void)
     d.schedule = DRL_SCHEDULE_T1K;
     m = make(ctx, &d, 0);
     CHECK_OK(ctx, drl_model_describe(m, &got));
-    CHECK(got.levels == 1000 && got.steps == -1 && got.b2 == 0.1 && got.noise_scale == 1 && drl_model_schedule(m)->levels == 1000 && drl_model_schedule(m)->fine, "defaults of T1k: %d levels, %d steps, b2 %g", got.levels, got.steps, got.b2);
+    CHECK(got.levels == 1000 && got.steps == -1 && got.b2 == 0.1 && got.noise_scale == 1 && drl_model_schedule(m)->levels == 1000 && drl_model_schedule(m)->rule == DRL_STEP_FINE, "defaults of T1k: %d levels, %d steps, b2 %g", got.levels, got.steps, got.b2);
     drl_model_destroy(m);
     d.schedule = DRL_SCHEDULE_FORM;
     d.form = DRL_FORM_CDRL; d.initializer = -7;
@@ -399,6 +399,11 @@ static void descriptions(void)
     BAD(d.initializer_form = (drl_initializer_form)3, DRL_E_ARGUMENT);
     BAD(d.initializer_form = (drl_initializer_form)-1, DRL_E_ARGUMENT);
     BAD(d.schedule = (drl_schedule_kind)-1, DRL_E_ARGUMENT);
+    BAD(d.energy_form = (drl_energy_form)2, DRL_E_ARGUMENT);
+    BAD(d.energy_form = (drl_energy_form)-1, DRL_E_ARGUMENT);
+    BAD(d.energy_form = DRL_ENERGY_UNET, DRL_E_ARGUMENT);       /* of plain DRL */
+    BAD((d.energy_form = DRL_ENERGY_UNET, d.form = DRL_FORM_CDRL, d.initializer = -1, d.height = d.width = 8, d.blocks = 65), DRL_E_ARGUMENT);
+    BAD((d.energy_form = DRL_ENERGY_UNET, d.form = DRL_FORM_CDRL, d.initializer = -1), DRL_E_SHAPE);    /* 4 x 6 cannot be halved twice */
     d = tiny();
     REFUSED(ctx, drl_model_create(ctx, &d, 0, NULL), DRL_E_ARGUMENT);
     CHECK(drl_model_create(NULL, &d, 0, &m) == DRL_E_ARGUMENT && !m, "no context");
@@ -881,7 +886,7 @@ static void schedules(void)
             else if (expected == DRL_SCHEDULE_SHIFTED) drl_schedule_shifted(3, memory, &want);
             else drl_schedule_t1k(3, memory, &want);
             CHECK(drl_model_schedule(m)->levels == 3 && !memcmp(drl_model_schedule(m)->abar, want.abar, 4 * sizeof(double)) && !memcmp(drl_model_schedule(m)->s, want.s, 4 * sizeof(double)) &&
-                  !drl_model_schedule(m)->logsnr == !want.logsnr && drl_model_schedule(m)->fine == want.fine && drl_model_schedule(m)->b2 == (want.fine ? 0.1 : form ? 4e-4 : 2e-4), "form %d, schedule %d: another one", form, kind);
+                  !drl_model_schedule(m)->logsnr == !want.logsnr && drl_model_schedule(m)->rule == want.rule && drl_model_schedule(m)->b2 == (want.rule ? 0.1 : form ? 4e-4 : 2e-4), "form %d, schedule %d: another one", form, kind);
             CHECK_OK(ctx, drl_model_describe(m, &got));
             CHECK((int)got.schedule == expected && got.smooth == smooth, "form %d, schedule %d: resolved to %d", form, kind, (int)got.schedule);
             memset(&how, 0, sizeof how);
@@ -965,6 +970,89 @@ static void initializer_forms(void)
             drl_model_destroy(m);
             drl_ctx_destroy(ctx);
         }
+}
+
+/* Energies of a U-Net: f = -|y + net(y)|^2 / 2 with the net of an initializer that has the same weights, F = f, the size of
+ * steps, defaults, and that files keep it. As maps and as plain vectors, whose gradient is compared with differences. */
+static void unet_energies(void)
+{
+    int vector;
+    for (vector = 0; vector < 2; ++vector) {
+        drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+        drl_model_desc d = coop_desc(), got;
+        drl_model *m, *again = NULL;
+        const drl_schedule *s;
+        drl_net *net, *twin;
+        drl_energy e;
+        drl_batch b;
+        float y[64], out[64], gradient[64], side[2], f, level;
+        unsigned char *bytes;
+        size_t size, n, j;
+        double sum, worst = 0, most = 0;
+        int t = 3, label = 2, k;
+        d.energy_form = DRL_ENERGY_UNET;
+        d.resolutions = 0;
+        memset(d.mult, 0, sizeof d.mult);
+        d.base = d.initializer = 8;
+        d.blocks = d.initializer_blocks = 2;
+        d.levels = 12;
+        d.steps = 0;
+        d.b2 = 0;
+        d.initializer_form = DRL_INITIALIZER_VELOCITY;
+        if (vector) { d.height = d.width = 1; d.channels = 5; }
+        m = coop_model(ctx, &d);
+        n = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
+        CHECK(n <= 64, "too large for the test: %d", (int)n);
+        s = drl_model_schedule(m);
+        e = drl_model_energy(m);
+        CHECK_OK(ctx, drl_model_describe(m, &got));
+        CHECK(got.smooth == 1 && got.no_spectral == 1 && got.b2 == 0.1 && got.steps == 3 && got.resolutions == 1 && s->rule == DRL_STEP_PROPOSAL, "what goes with it");
+        for (k = 0; k < d.levels; ++k) {
+            double step = sqrt(0.1) * drl_schedule_proposal(s, k);
+            CHECK(fabs(drl_schedule_step(s, k) - step) < 1e-15 && drl_schedule_f_scale(s, k) == 1, "step of level %d", k);
+        }
+        net = drl_model_net(m);
+        twin = drl_model_initializer(m);
+        CHECK(net->param_count == twin->param_count, "%d and %d blocks of weights", net->param_count, twin->param_count);
+        for (k = 0; k < net->param_count; ++k) {
+            const char *name = strchr(net->param[k].name, '.'), *other = strchr(twin->param[k].name, '.');
+            CHECK(name && other && !strcmp(name, other) && !strncmp(net->param[k].name, "energy.", 7), "%s is %s", net->param[k].name, twin->param[k].name);
+        }
+        for (j = 0; j < drl_net_params_size(net); ++j) drl_net_params(net)[j] = (float)real(-0.3, 0.3);
+        memcpy(drl_net_params(twin), drl_net_params(net), drl_net_params_size(net) * sizeof(float));
+        drl_net_refresh(net, 0);
+        drl_net_refresh(twin, 0);
+        for (j = 0; j < n; ++j) y[j] = (float)real(-1, 1);
+        level = drl_schedule_level(s, t);
+        b = drl_batch_of(1, y, &level);
+        b.label = &label;
+        CHECK_OK(ctx, drl_net_forward(twin, &b, out));
+        for (j = 0, sum = 0; j < n; ++j) sum += -0.5 * pow((double)y[j] + (double)out[j], 2);
+        CHECK_OK(ctx, e.eval(e.user, 1, y, &t, &label, &f, gradient));
+        CHECK(fabs((double)f - sum) < 1e-5 * fabs(sum), "vector %d: F is %.7f, by hand %.7f", vector, (double)f, sum);
+        for (j = 0; j < n; ++j) {
+            float was = y[j];
+            for (k = 0; k < 2; ++k) {
+                y[j] = was + (k ? 0.01f : -0.01f);
+                CHECK_OK(ctx, e.eval(e.user, 1, y, &t, &label, &side[k], NULL));
+            }
+            y[j] = was;
+            worst = fmax(worst, fabs(((double)side[1] - (double)side[0]) / 0.02 - (double)gradient[j]));
+            most = fmax(most, fabs((double)gradient[j]));
+        }
+        CHECK(most > 0.1 && worst < 0.01 * most, "vector %d: gradient off by %g of %g", vector, worst, most);
+        bytes = saved(ctx, m, &size);
+        CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
+        if (again) {
+            e = drl_model_energy(again);
+            CHECK_OK(ctx, e.eval(e.user, 1, y, &t, &label, &side[0], NULL));
+            CHECK(side[0] == f && drl_model_schedule(again)->rule == DRL_STEP_PROPOSAL, "loaded, F is %g, not %g", (double)side[0], (double)f);
+        }
+        free(bytes);
+        drl_model_destroy(again);
+        drl_model_destroy(m);
+        drl_ctx_destroy(ctx);
+    }
 }
 
 /* The score of an image is f of the lowest level at a_1 abar_0 x: for more images than a batch takes, with labels and without, on any number
@@ -1561,6 +1649,7 @@ int main(int argc, char **argv)
     points();
     schedules();
     initializer_forms();
+    unet_energies();
     numbers();
     texts();
     limits();

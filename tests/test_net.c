@@ -290,7 +290,7 @@ static void evaluate(const data *d, int m)
             for (c = 0; c < n->c; ++c) for (k = 0, out[c] = 0; k < na->h * na->w; ++k) out[c] += n->scale * a[k * n->c + c];
             break;
         default:
-            for (c = 0, out[0] = 0; c < na->c; ++c) out[0] += a[c] * b[c];
+            for (c = 0, out[0] = 0; c < na->h * na->w * na->c; ++c) out[0] += a[c] * b[c];
         }
     }
 }
@@ -686,6 +686,12 @@ static void hand_made(void)
     g_dot(&g, v, v);
     check_graph("vectors", &g, 400, 1e-5);
 
+    x = g_input(&g, 4, 6, 3);                                   /* the squared length of a map, and the product of two */
+    v = g_add(&g, g_act(&g, g_conv(&g, x, 3, 3), DRL_ACT_SILU), x);
+    a = g_sum(&g, g_dot(&g, v, v), -0.5);
+    g_add(&g, a, g_dot(&g, v, x));
+    check_graph("products of maps", &g, 400, 1e-5);
+
     x = g_input(&g, 1, 1, 3);                                   /* 3x3 on a single pixel when asked for; the input times itself */
     v = g_conv(&g, x, 3, 3);
     g_dot(&g, g_add(&g, v, x), x);
@@ -1023,7 +1029,7 @@ static void wrong_build(drl_net *net, void *user)
     case 6: y = drl_net_conv2d(net, x, &l); drl_net_add(net, x, y); break;
     case 7: y = drl_net_spatial_sum(net, drl_net_conv2d(net, x, &l), 1); drl_net_shift(net, x, y); break;
     case 8: drl_net_shift(net, x, x); break;
-    case 9: drl_net_dot(net, x, x); break;
+    case 9: drl_net_dot(net, x, drl_net_avgpool2(net, x)); break;
     case 10: y = drl_net_spatial_sum(net, x, 1); drl_net_dot(net, y, drl_net_conv2d(net, y, &l)); break;
     case 11: l = layer("l", 4, 2); drl_net_conv2d(net, x, &l); break;
     case 12: l = layer("l", 0, 3); drl_net_conv2d(net, x, &l); break;

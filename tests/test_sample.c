@@ -107,7 +107,7 @@ static void fine_schedule(void)
     for (k = 0; k < 4; ++k) {
         int T = levels[k], beta = 0;
         double log_bar = 0;
-        CHECK(drl_schedule_t1k(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 0.1 && s.fine && !s.logsnr, "T %d", T);
+        CHECK(drl_schedule_t1k(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 0.1 && s.rule == DRL_STEP_FINE && !s.logsnr, "T %d", T);
         for (i = 0; i < T; ++i) {
             int end = (int)floor(i * 999.0 / (T - 1) + 1e-9);
             double log_a = 0;
@@ -122,7 +122,7 @@ static void fine_schedule(void)
     }
     CHECK(drl_schedule_t1k(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_t1k(1001, memory, &s) == DRL_E_ARGUMENT && drl_schedule_t1k(6, NULL, &s) == DRL_E_ARGUMENT, "out of range");
     drl_schedule_drl(6, memory, &s);
-    CHECK(!s.fine && drl_schedule_f_scale(&s, 2) == drl_schedule_step(&s, 2) * drl_schedule_step(&s, 2), "f of a coarse schedule");
+    CHECK(!s.rule && drl_schedule_f_scale(&s, 2) == drl_schedule_step(&s, 2) * drl_schedule_step(&s, 2), "f of a coarse schedule");
 }
 
 /* -- mixtures -- */
@@ -328,7 +328,7 @@ static void own_schedule(void)
     drl_schedule s, kept;
     int i;
     memset(&s, 0xA5, sizeof s);
-    CHECK(drl_schedule_of(sbar, 4, 1e-2, memory, &s) == DRL_OK && s.levels == 4 && s.b2 == 1e-2 && !s.logsnr && !s.fine, "levels %d, b2 %g, fine %d", s.levels, s.b2, s.fine);
+    CHECK(drl_schedule_of(sbar, 4, 1e-2, memory, &s) == DRL_OK && s.levels == 4 && s.b2 == 1e-2 && !s.logsnr && !s.rule, "levels %d, b2 %g, rule %d", s.levels, s.b2, (int)s.rule);
     for (i = 0; i <= 4; ++i) {
         double ab = sqrt(1 - sbar[i] * sbar[i]), a = i ? ab / sqrt(1 - sbar[i - 1] * sbar[i - 1]) : ab;
         CHECK(s.sbar[i] == sbar[i] && fabs(s.abar[i] - ab) < 1e-15 && fabs(s.a[i] - a) < 1e-15 && fabs(s.s[i] - sqrt(1 - a * a)) < 1e-14, "level %d: a %g s %g abar %g sbar %g", i, s.a[i], s.s[i], s.abar[i], s.sbar[i]);
@@ -814,7 +814,7 @@ static void slices(void)
     drl_sampler_destroy(sliced);
 
     /* samplers from other descriptions */
-    for (i = 0; i < 13; ++i) {
+    for (i = 0; i < 15; ++i) {
         float other_known[OBJ_COUNT * OBJ_SIZE];
         uint8_t other_mask[OBJ_COUNT * OBJ_SIZE];
         static const int other_labels[OBJ_COUNT] = { 0, 3, 1, 2, 4 };
@@ -831,7 +831,12 @@ static void slices(void)
         if (i == 8) how.denoise += 1;
         changed = e;
         if (i == 9) changed.propose = e.propose ? NULL : own_propose;
-        if (i >= 10) {                      /* another known pixel, one more of them, or (none if there were) some */
+        if (i >= 13) {                      /* guided on other levels */
+            if (!cooperative) continue;
+            how.guidance_from = i == 13;
+            how.guidance_to = i == 14;
+        }
+        if (i >= 10 && i < 13) {            /* another known pixel, one more, or (none if there were) some */
             for (k = 0; k < OBJ_COUNT * OBJ_SIZE; ++k) { other_known[k] = obj_known[k]; other_mask[k] = obj_mask[k]; }
             if (i == 10) other_known[2 * OBJ_SIZE - 1] += 0.25f;
             if (i == 11) other_mask[3] = 1;
@@ -1063,19 +1068,26 @@ static void cooperative_by_hand(void)
     double memory[35];
     drl_schedule s;
     int k, c, shift = 3;
-    for (k = 0; k < 12; ++k) {                  /* from 8 on without chains: proposals alone, and no denoising */
-        int alone = k >= 8, proposes = alone || k & 1, guided = k >> 1 & 1, denoised = k >> 2 & 1 && !alone, t, i, draw = 0, step;
+    /* 8 to 11 without chains: proposals alone, no denoising; from 12 on guided on some of the levels only */
+    for (k = 0; k < 18; ++k) {
+        static const int interval[6][2] = { { 1, 4 }, { 0, 3 }, { 2, 0 }, { 5, 6 }, { 0, 1 }, { 3, 0 } };
+        int from = k < 12 ? 0 : interval[k - 12][0], to = k < 12 ? 0 : interval[k - 12][1], on = 0;
+        int alone = (k >= 8 && k < 12) || k == 17, proposes = alone || k & 1, guided = k >> 1 & 1 || k >= 12;
+        int denoised = k >> 2 & 1 && !alone, t, i, draw = 0, step;
         own o;
         drl_energy e = own_energy(&o, OBJ_SIZE, 3);
         drl_sample_desc how = obj_desc();
         drl_sampler *sampler;
         float got[OBJ_COUNT * OBJ_SIZE], eps[OBJ_SIZE];
-        double x[OBJ_SIZE], y[OBJ_SIZE], w = guided ? 1.5 : 0.0, worst = 0;
+        double x[OBJ_SIZE], y[OBJ_SIZE], w, worst = 0;
         drl_schedule_cdrl(6, memory, &s);
         if (k == 7) s.b2 *= 9;
         if (proposes) e.propose = own_propose;
-        how.guidance = (float)w; how.denoise = denoised || k == 9 ? 2.0f : k == 3 ? -1.0f : 0.0f;
+        how.guidance = guided ? 1.5f : 0.0f; how.denoise = denoised || k == 9 ? 2.0f : k == 3 ? -1.0f : 0.0f;
         how.no_chain = alone;
+        how.guidance_from = from;
+        how.guidance_to = to;
+        if (!to) to = 6;
         how.noise.fill = shifted_noise; how.noise.user = &shift;
         sampler = obj_new(ctx, &e, &s, &how);
         CHECK(drl_sampler_run(sampler, 1 << 30) == DRL_OK && !o.broken, "%s", drl_ctx_message(ctx));
@@ -1088,6 +1100,8 @@ static void cooperative_by_hand(void)
             for (t = 5, draw = 1; t >= 0; --t) {
                 double a2 = s.a[t + 1] * s.a[t + 1], a = t == 5 ? 1.0 : s.a[t + 1], s2 = 1 - a2, h = s.sbar[t] / s.sbar[0] * s.b2 * s2;
                 double btilde = (1 - s.abar[t] * s.abar[t]) / (1 - s.abar[t + 1] * s.abar[t + 1]) * (1 - a2);
+                w = guided && t >= from && t < to ? 1.5 : 0.0;
+                on += w > 0;
                 if (proposes) shifted_noise(&shift, ctx, c, draw++, eps, OBJ_SIZE);
                 for (i = 0; i < OBJ_SIZE; ++i)
                     y[i] = proposes ? 0.8 * x[i] + ((w + 1) * label) * 0.1 - 0.05 * t + sqrt(btilde * a * a) * (double)eps[i] : x[i];
@@ -1107,8 +1121,10 @@ static void cooperative_by_hand(void)
             }
             for (i = 0; i < OBJ_SIZE; ++i) if (!(fabs(x[i] - (double)got[c * OBJ_SIZE + i]) <= worst)) worst = fabs(x[i] - (double)got[c * OBJ_SIZE + i]);
         }
+        CHECK(on == (guided ? (to - from) * OBJ_COUNT : 0), "case %d: guided %d times", k, on);
         CHECK(worst < 3e-5, "case %d: by hand differs by %g", k, worst);
-        CHECK(o.proposals == (proposes ? 6 * (guided ? 4 : 2) : 0), "case %d: %d proposals were asked for", k, o.proposals);
+        CHECK(o.proposals == (proposes ? 2 * 6 + (guided ? 2 * (to - from) : 0) : 0),
+              "case %d: %d proposals were asked for", k, o.proposals);
         CHECK(!alone || !o.calls, "case %d: without chains the energy was asked %d times", k, o.calls);
     }
     {
@@ -1119,6 +1135,15 @@ static void cooperative_by_hand(void)
         how.no_chain = 1;
         CHECK(drl_sampler_create_energy(ctx, &e, &s, &how, &sampler) == DRL_E_ARGUMENT && !sampler && drl_ctx_message(ctx)[0],
               "neither chains nor proposals");
+        for (k = 0; k < 5; ++k) {               /* intervals of no level, and of levels that there are not */
+            static const int wrong[5][2] = { { -1, 0 }, { 0, 7 }, { 3, 3 }, { 4, 2 }, { 6, 0 } };
+            how = obj_desc();
+            how.guidance_from = wrong[k][0];
+            how.guidance_to = wrong[k][1];
+            drl_ctx_clear(ctx);
+            CHECK(drl_sampler_create_energy(ctx, &e, &s, &how, &sampler) == DRL_E_ARGUMENT && !sampler,
+                  "guidance from %d to %d", wrong[k][0], wrong[k][1]);
+        }
     }
     drl_ctx_destroy(ctx);
 }

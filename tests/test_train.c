@@ -137,7 +137,7 @@ static void adam_step(adam *a, const drl__part *got, const drl__part *twin, cons
 {
     double beta1 = td->beta1 < 0 ? 0.0 : (double)td->beta1, beta2 = td->beta2 > 0 ? (double)td->beta2 : (double)0.999f, norm = 0, worst = 0;
     double clip = td->clip < 0 ? HUGE_VAL : td->clip > 0 ? (double)td->clip : 1.0, decay = (1.0 + step) / (10.0 + step);
-    double ema_max = td->ema < 0 ? 0.0 : td->ema > 0 ? (double)td->ema : (double)0.999f;
+    double ema_max = td->ema < 0 ? 0.0 : td->ema > 0 ? (double)td->ema : (double)0.99999f;
     size_t n = got->params, k;
     int wrong = 0, compared = 0;
     if (decay > ema_max) decay = ema_max;
@@ -305,6 +305,7 @@ static void cooperative_step_by_step(int variant)
     float x0[BATCH * IMAGE], x_t[BATCH * IMAGE], x_next[BATCH * IMAGE], y_0[BATCH * IMAGE], y[BATCH * IMAGE], gradient[BATCH * IMAGE], e[3][IMAGE], f[2][BATCH];
     double mean_data[BATCH * IMAGE], of_net[BATCH], share;      /* E(y_t | x_0, x_{t+1}); dg/dnet; what of it the initializer learns */
     double images[LEVELS] = { 0 }, pos[LEVELS] = { 0 }, neg[LEVELS] = { 0 }, moved[LEVELS] = { 0 }, ratio[LEVELS] = { 0 }, drop_rate, extra, stretch;
+    double left[LEVELS] = { 0 };                                /* noise that the initializer leaves */
     adam of_energy, of_initializer = { NULL, NULL, NULL };
     char what[60];
     size_t n, k;
@@ -458,6 +459,15 @@ static void cooperative_step_by_step(int variant)
             CHECK_OK(twin.ctx, drl_net_train_backward(twin.m->initializer, dout));
             for (k = 0; k < twin.m->initializer->params_size; ++k) norm_initializer += (double)twin.m->initializer->grads[k] * (double)twin.m->initializer->grads[k];
             norm_initializer = sqrt(norm_initializer);
+            for (k = 0; k < BATCH * IMAGE; ++k) {       /* x_0 by g, the noise of x_{t+1} by x_0 */
+                int above = t[k / IMAGE] + 1;
+                double a = sc->abar[above - 1], b = sc->abar[above], one = b / a;
+                double now = 1 - a * a + extra * extra * a * a;
+                double gain = one * now / (one * one * now + 1 - one * one);
+                double of_x0 = a * (1 - gain * one) * (above < LEVELS ? one : 1.0);
+                double sigma = sqrt(1 - b * b + extra * extra * b * b);
+                left[above - 1] += pow(b * ((double)y_0[k] - mean_data[k]) / of_x0 / sigma, 2) / IMAGE;
+            }
         }
         for (i = 0; i < BATCH; ++i) {
             double drift = 0, force = 0;
@@ -482,6 +492,11 @@ static void cooperative_step_by_step(int variant)
             CHECK(q->images == images[i], "%s: %g images of level %d, should be %g", what, q->images, i, images[i]);
             CHECK(fabs(q->f_pos - pos[i] / c) <= 1e-4 * (fabs(pos[i] / c) + 1e-3) && fabs(q->f_neg - neg[i] / c) <= 1e-4 * (fabs(neg[i] / c) + 1e-3), "%s, level %d: f %g %g, should be %g %g", what, i, q->f_pos, q->f_neg, pos[i] / c, neg[i] / c);
             CHECK(fabs(q->displacement - moved[i] / c) <= 1e-3 * moved[i] / c && fabs(q->gradient - ratio[i] / c) <= 1e-3 * ratio[i] / c, "%s, level %d: displacement %g, gradient %g, should be %g, %g", what, i, q->displacement, q->gradient, moved[i] / c, ratio[i] / c);
+            CHECK(fabs(q->initializer_noise_left - left[i] / c) <= 2e-4 * left[i] / c,
+                  "%s, level %d: the initializer leaves %g, should be %g",
+                  what, i, q->initializer_noise_left, left[i] / c);
+            CHECK((left[i] > 0) == (s.m->initializer && images[i] > 0),
+                  "%s, level %d: %g left", what, i, left[i]);
         }
         warm = td.warmup > 0 && step < td.warmup ? (step + 1.0) / td.warmup : 1.0;
         rate = (double)td.learning_rate * warm;
@@ -1226,7 +1241,7 @@ static void runs_change(void)
     unmake(&s);
     s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);                          /* what cannot be done, and changes nothing */
     memset(&f, 0, sizeof f);
-    for (i = 0; i < 9; ++i) {
+    for (i = 0; i < 11; ++i) {
         memset(&d, 0, sizeof d);
         d.steps = 4; d.source = fake_source; d.user = &f;
         f.tr = s.tr; f.takes = 1;
@@ -1239,6 +1254,8 @@ static void runs_change(void)
         if (i == 6) { d.steps = 0; d.seconds = 4; d.clock = fake_clock; d.fall = 0.95; }
         if (i == 7) d.steps = 0;
         if (i == 8) d.fall = NAN;
+        if (i == 9) { d.steps = 0; s.tr->now.planned = 4; }     /* goes on with a run by time, and has no clock */
+        if (i == 10) CHECK_OK(s.ctx, drl_trainer_swap_average(s.tr));
         CHECK(drl_train(s.tr, NULL, &d) == DRL_E_ARGUMENT && strlen(drl_ctx_message(s.ctx)) > 20 && !s.tr->now.step && !s.tr->now.total, "case %d: %s", i, drl_ctx_message(s.ctx));
         drl_ctx_clear(s.ctx);
     }
@@ -1283,6 +1300,300 @@ static void runs_of_data(void)
     unmake(&s);
 }
 
+/* -- what is done to images before a step, and which are drawn -- */
+
+/* Images of so many channels that differ in every float; colour is -1 where alpha is -1. */
+static void coloured(float *x, int n, int h, int w, int c)
+{
+    drl_rng rng = { 5, 6, 0 };
+    int i, k;
+    for (i = 0; i < n * h * w; ++i) {
+        for (k = 0; k < c; ++k) x[i * c + k] = 2 * drl_rng_uniform(&rng) - 1;
+        if (c == 4) x[i * c + 3] = drl_rng_below(&rng, 3) ? 1.0f : -1.0f;
+        for (k = 0; k < 3 && c == 4; ++k) if (x[i * c + 3] < 0) x[i * c + k] = -1;
+    }
+}
+
+/* A trainer that augments does, bit for bit, what one without does with images that were changed here, by
+ * coordinates of the source. Variant: bit 0 mirrors, bit 1 shifts, bit 2 exchanges colours. */
+static void augmented(int variant, int channels, int shift)
+{
+    static const int order[6][3] = {
+        { 0, 1, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 0, 2, 1 }, { 2, 1, 0 }, { 1, 0, 2 } };
+    enum { HEIGHT = 4, WIDTH = 6, STEPS_HERE = 6 };
+    drl_model_desc md = tiny();
+    drl_train_desc td = plan();
+    setup s, plain;
+    float *x = floats(BATCH * HEIGHT * WIDTH * 4), *y = floats(BATCH * HEIGHT * WIDTH * 4), *want;
+    float z[HEIGHT * WIDTH * 4];
+    int i, row, col, c, step, edges = 0, colour = 0;
+    size_t n;
+    md.channels = channels; md.height = HEIGHT; md.width = WIDTH;
+    td.flip = td.data_noise = 0;
+    plain = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+    td.flip = variant & 1;
+    td.shift = variant & 2 ? shift : 0;
+    td.palette = variant & 4;
+    s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+    for (step = 0; step < STEPS_HERE; ++step) {
+        drl_rng level = drl__train_rng(s.tr, DRL__DRAW_LEVEL), more = drl__train_rng(s.tr, DRL__DRAW_AUGMENT);
+        coloured(x, BATCH, HEIGHT, WIDTH, channels);
+        for (i = 0; i < BATCH; ++i) {
+            drl_rng same = more;
+            size_t at = (size_t)(i * HEIGHT * WIDTH * channels);
+            int mirror, down, right, swap;
+            (void)drl_rng_below(&level, LEVELS);
+            mirror = drl_rng_below(&level, 2) && variant & 1;
+            down = drl_rng_below(&more, 2 * td.shift + 1) - td.shift;
+            right = drl_rng_below(&more, 2 * td.shift + 1) - td.shift;
+            swap = drl_rng_below(&more, 6);
+            if (!(variant & 4)) swap = 0;
+            for (row = 0; row < HEIGHT; ++row)
+                for (col = 0; col < WIDTH; ++col)
+                    for (c = 0; c < channels; ++c) {
+                        int r = row - down, q = col - right, from = c < 3 ? order[swap][c] : c;
+                        if (r < 0 || r >= HEIGHT || q < 0 || q >= WIDTH) ++edges;
+                        while (r < 0) ++r;
+                        while (r >= HEIGHT) --r;
+                        while (q < 0) ++q;
+                        while (q >= WIDTH) --q;
+                        if (mirror) q = WIDTH - 1 - q;
+                        y[((i * HEIGHT + row) * WIDTH + col) * channels + c] =
+                            x[((i * HEIGHT + r) * WIDTH + q) * channels + from];
+                    }
+            drl__augment(s.tr, x + at, mirror, &same, z);   /* the step without options uses it, too */
+            CHECK(!memcmp(z, y + at, (size_t)(HEIGHT * WIDTH * channels) * sizeof *z),
+                  "variant %d: other image", variant);
+            for (row = 0; row < HEIGHT * WIDTH && channels == 4; ++row)
+                for (c = 0; c < 3; ++c) {
+                    const float *pixel = y + (i * HEIGHT * WIDTH + row) * 4;
+                    if (pixel[3] < 0 && pixel[c] > -1) ++colour;
+                }
+        }
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x, NULL, NULL));
+        CHECK_OK(plain.ctx, drl_trainer_step(plain.tr, y, NULL, NULL));
+    }
+    n = state_of(&plain, &want);
+    expect_state(&s, want, n, "augmented");
+    CHECK(!colour && (variant & 2 ? edges > 0 : !edges),
+          "variant %d: %d colours under alpha 0, %d floats from an edge", variant, colour, edges);
+    free(x); free(y); free(want);
+    unmake(&s);
+    unmake(&plain);
+}
+
+/* Shifts and orders of colours come equally often, independently of each other: an image of one coloured
+ * pixel says which. */
+static void augmentations_count(void)
+{
+    enum { SIDE = 8, DRAWS = 9000 };
+    static int seen[5][5][6];
+    drl_model_desc md = tiny();
+    drl_train_desc td = plan();
+    setup s;
+    float x[SIDE * SIDE * 3], y[SIDE * SIDE * 3];
+    drl_rng rng = { 11, 12, 0 };
+    int i, k, a, b, c, worst = 0;
+    md.channels = 3; md.height = md.width = SIDE;
+    td.shift = 2; td.palette = 1;
+    s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+    for (i = 0; i < SIDE * SIDE * 3; ++i) x[i] = -1;
+    for (c = 0; c < 3; ++c) x[(4 * SIDE + 4) * 3 + c] = (float)c;
+    for (i = 0; i < DRAWS; ++i) {
+        drl__augment(s.tr, x, 0, &rng, y);
+        for (k = 0; k < SIDE * SIDE && y[3 * k] < 0; ++k) {}
+        a = k / SIDE - 2; b = k % SIDE - 2; c = 2 * (int)y[3 * k] + (y[3 * k + 1] > y[3 * k + 2]);
+        if (a < 0 || a > 4 || b < 0 || b > 4) { CHECK(0, "moved to pixel %d", k); break; }
+        ++seen[a][b][c];
+    }
+    for (a = 0; a < 5; ++a)
+        for (b = 0; b < 5; ++b)
+            for (c = 0; c < 6; ++c) {
+                int off = abs(seen[a][b][c] - DRAWS / 150);
+                if (off > worst) worst = off;
+            }
+    CHECK(worst < 35, "of 60 expected %d more or less", worst);     /* 4.5 standard deviations */
+    unmake(&s);
+}
+
+#define BAD_AUGMENTATION(assign, said) \
+    do { \
+        d = plan(); \
+        assign; \
+        CHECK(drl_trainer_create(m, &d, &tr) == DRL_E_ARGUMENT && !tr, "not refused"); \
+        CHECK(strstr(drl_ctx_message(ctx), said) != NULL, "%s", \
+              drl_ctx_message(ctx)); \
+        drl_ctx_clear(ctx); \
+        REFUSED(ctx, drl_trainer_size(m, &d, &bytes), DRL_E_ARGUMENT); \
+    } while (0)
+
+static void augmentations_refused(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc md = tiny();
+    drl_train_desc d;
+    drl_model *m = NULL;
+    drl_trainer *tr = NULL;
+    size_t bytes = 0;
+    CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
+    BAD_AUGMENTATION(d.shift = -1, "0 to 3");
+    BAD_AUGMENTATION(d.shift = H, "0 to 3");
+    BAD_AUGMENTATION(d.palette = 1, "has 2");
+    d = plan();
+    d.shift = H - 1;
+    CHECK_OK(ctx, drl_trainer_create(m, &d, &tr));
+    drl_trainer_destroy(tr);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+}
+
+/* Which images were trained on: their labels, by class, and that the label is the image's own. */
+typedef struct tally { setup s; int of[5], mixed; } tally;
+
+static int tally_step(void *user, const drl_train_report *report)
+{
+    tally *t = (tally *)user;
+    int i;
+    (void)report;
+    for (i = 0; i < BATCH; ++i) ++t->of[t->s.tr->label[i]];
+    return 0;
+}
+
+/* 100 images, 1, 9, 0 and 90 of four classes: drawn as they are, or each class equally often. */
+static void balanced_classes(void)
+{
+    enum { COUNT = 100, RUN = 180, DRAWS = RUN * BATCH };
+    static uint8_t pixels[COUNT * IMAGE], labels[COUNT];
+    static int seen[COUNT];
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    drl_dataset ds;
+    drl_run_desc d;
+    drl__classes by;
+    int order[COUNT], i, k, want, balanced;
+    tally t;
+    md.classes = 4;
+    td.label_drop = -1; td.learning_rate = td.initializer_rate = 1e-6f;
+    memset(&ds, 0, sizeof ds);
+    ds.count = COUNT; ds.height = 4; ds.width = IMAGE / 4; ds.channels = 1; ds.classes = 4;
+    ds.pixels = pixels; ds.labels = labels;
+    for (i = 0; i < COUNT; ++i) {                               /* one 0, then 1s and 3s mixed */
+        labels[i] = i == 37 ? 0 : i % 11 == 1 ? 1 : 3;
+        for (k = 0; k < IMAGE; ++k) pixels[i * IMAGE + k] = (uint8_t)(2 * i);
+    }
+    for (balanced = 0; balanced < 2; ++balanced) {
+        memset(&t, 0, sizeof t);
+        memset(&d, 0, sizeof d);
+        d.steps = RUN; d.balanced = balanced; d.on_step = tally_step; d.user = &t;
+        t.s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+        CHECK_OK(t.s.ctx, drl_train(t.s.tr, &ds, &d));
+        CHECK(!t.of[0] && !t.of[3], "%d without a class, %d of a class without images", t.of[0], t.of[3]);
+        for (k = 1; k <= 4; ++k) {
+            want = k == 3 ? 0 : balanced ? DRAWS / 3 : DRAWS * (k == 1 ? 1 : k == 2 ? 9 : 90) / 100;
+            CHECK(abs(t.of[k] - want) < 45, "balanced %d: class %d drawn %d times, not about %d", balanced, k,
+                  t.of[k], want);
+        }
+        unmake(&t.s);
+    }
+    t.s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+    by.image = order;           /* within a class: every image, equally often, and its label */
+    drl__classes_sort(&ds, &by);
+    CHECK(by.count == 3 && by.first[0] == 0 && by.first[1] == 1 && by.first[2] == 10 && by.first[3] == COUNT,
+          "%d classes", by.count);
+    for (i = 0; i < 4000; ++i) {
+        drl_rng rng = { 3, 0, 0 };
+        float x[BATCH * IMAGE];
+        int label[BATCH];
+        rng.stream = (uint64_t)i;
+        CHECK_OK(t.s.ctx, drl__classes_batch(t.s.tr, &ds, &by, &rng, x, label));
+        for (k = 0; k < BATCH; ++k) {
+            int index = (int)((x[k * IMAGE] + 1) * 127.5f + 0.5f) / 2;
+            ++seen[index];
+            if (label[k] != labels[index]) ++t.mixed;
+        }
+    }
+    CHECK(!t.mixed, "%d images with the label of another", t.mixed);
+    for (i = 0; i < COUNT; ++i) {
+        want = 4000 * BATCH / 3 / (labels[i] == 0 ? 1 : labels[i] == 1 ? 9 : 90);
+        CHECK(abs(seen[i] - want) < 5 * sqrt((double)want), "image %d: %d times, not %d", i, seen[i], want);
+    }
+    memset(&d, 0, sizeof d);
+    d.steps = 1; d.balanced = 1;
+    ds.labels = NULL;
+    REFUSED(t.s.ctx, drl_train(t.s.tr, &ds, &d), DRL_E_ARGUMENT);
+    d.source = fake_source;
+    REFUSED(t.s.ctx, drl_train(t.s.tr, NULL, &d), DRL_E_ARGUMENT);
+    d.balanced = 0; d.source = NULL; ds.channels = 2; ds.width /= 2;
+    REFUSED(t.s.ctx, drl_train(t.s.tr, &ds, &d), DRL_E_SHAPE);
+    unmake(&t.s);
+}
+
+/* -- a warm-up that the description leaves open -- */
+
+static void warm_ups(void)
+{
+    static const struct { int given, steps, warm; double seconds, takes; } cases[] = {
+        { 0, 20, 2, 0, 1 }, { 0, 40000, 300, 0, 1 }, { 0, 9, 0, 0, 1 }, { 7, 20, 7, 0, 1 },
+        { -1, 20, 0, 0, 1 },
+        { 0, 0, 12, 60, 0.5 }, { 0, 0, 300, 1e9, 0.5 }, { 5, 0, 5, 60, 0.5 } };
+    size_t i;
+    int step, resumed;
+    for (i = 0; i < sizeof cases / sizeof *cases; ++i)
+        for (resumed = 0; resumed < 4; ++resumed) {     /* before the speed is known, when, and after */
+            static const int stops[4] = { 0, 4, 10, 14 };
+            drl_model_desc md = tiny();
+            drl_train_desc td = plan();
+            drl_run_desc d;
+            setup s;
+            fake f;
+            if (!cases[i].seconds && (resumed > 1 || stops[resumed] >= cases[i].steps)) continue;
+            memset(&d, 0, sizeof d);
+            memset(&f, 0, sizeof f);
+            td.warmup = cases[i].given; td.learning_rate = 1e-4f; td.snapshot = 1000;
+            d.steps = (uint64_t)cases[i].steps; d.seconds = cases[i].seconds;
+            d.clock = fake_clock; d.source = fake_source; d.on_step = fake_step; d.user = &f;
+            s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+            f.tr = s.tr; f.takes = cases[i].takes;
+            f.stop_at = stops[resumed] ? stops[resumed] : 16;
+            CHECK(!(drl_train(s.tr, NULL, &d) > DRL_RUNNING), "%s", drl_ctx_message(s.ctx));
+            if (stops[resumed]) {
+                CHECK_OK(s.ctx, drl_trainer_save(s.tr, path));
+                unmake(&s);
+                s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 99);
+                CHECK_OK(s.ctx, drl_trainer_resume(s.tr, path));
+                f.tr = s.tr; f.stop_at = 16;
+                CHECK(!(drl_train(s.tr, NULL, &d) > DRL_RUNNING), "%s", drl_ctx_message(s.ctx));
+                remove(path);
+            }
+            CHECK(s.tr->now.warmup == cases[i].warm, "case %d, stopped at %d: warm-up %d, not %d", (int)i,
+                  stops[resumed], s.tr->now.warmup, cases[i].warm);
+            if (s.tr->now.step >= 10) {                 /* it outlives a rollback to before it was known */
+                CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
+                CHECK(s.tr->now.warmup == cases[i].warm, "case %d: a rollback took the warm-up", (int)i);
+            }
+            unmake(&s);
+        }
+    {                                                           /* the rate is what it says */
+        drl_model_desc md = tiny();
+        drl_train_desc td = plan();
+        drl_train_report r;
+        setup s;
+        float x0[BATCH * IMAGE];
+        double rate;
+        td.warmup = 0;
+        s = make(context(DRL_ISA_PORTABLE, 1, NULL), &md, &td, 3);
+        for (step = 0; step < 3; ++step) {
+            pictures(s.tr, x0, BATCH);
+            if (step == 2) s.tr->now.warmup = 4;
+            CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, &r));
+            rate = (double)td.learning_rate * (step + 1) / (step == 2 ? 4 : 300);
+            CHECK(fabs(r.learning_rate - rate) < 1e-12,
+                  "step %d: rate %g", step, r.learning_rate);
+        }
+        unmake(&s);
+    }
+}
+
 /* The counters and factors of a checkpoint: each alone, in its range and out of it. */
 static void sound_states(void)
 {
@@ -1292,7 +1603,8 @@ static void sound_states(void)
         { 4, 0, 1 }, { 4, 0.999999, 1 }, { 4, 1, 0 }, { 4, -1e-9, 0 }, { 4, NAN, 0 }, { 5, 0, 1 }, { 5, 0.999999, 1 }, { 5, 1, 0 }, { 5, -1e-9, 0 }, { 5, NAN, 0 },
         { 6, 0, 1 }, { 6, 9e29, 1 }, { 6, 1e30, 0 }, { 6, -1e-9, 0 }, { 6, NAN, 0 },
         { 7, 0, 1 }, { 7, 9e11, 1 }, { 7, 1e12, 0 }, { 7, -1e-9, 0 }, { 7, NAN, 0 }, { 8, 0, 1 }, { 8, 9e11, 1 }, { 8, 1e12, 0 }, { 8, -1e-9, 0 }, { 8, NAN, 0 },
-        { 9, 0, 1 }, { 9, 68719476735.0, 1 }, { 9, 68719476736.0, 0 } };
+        { 9, 0, 1 }, { 9, 68719476735.0, 1 }, { 9, 68719476736.0, 0 },
+        { 10, 0, 1 }, { 10, 2147483647, 1 }, { 10, -1, 0 } };
     size_t i;
     for (i = 0; i < sizeof cases / sizeof *cases; ++i) {
         drl__train_state now;
@@ -1302,6 +1614,7 @@ static void sound_states(void)
         if (cases[i].field == 0) { now.step = (uint64_t)cases[i].value; if (!now.step) now.beta1_power = now.beta2_power = 1; }
         if (cases[i].field == 1) now.rollbacks = (int)cases[i].value;
         if (cases[i].field == 9) now.total = (uint64_t)cases[i].value;
+        else if (cases[i].field == 10) now.warmup = (int)cases[i].value;
         else if (cases[i].field > 1) *fields[cases[i].field - 2] = cases[i].value;
         CHECK(drl__state_sound(&now) == cases[i].sound, "field %d of a checkpoint's state with %g: %d", cases[i].field, cases[i].value, drl__state_sound(&now));
     }
@@ -1405,6 +1718,54 @@ static void divergence(void)
 /* Score matching: the loss by its definition, from the draws and the model's own gradients; the gradient by the parameters beside differences of that
  * loss, which knows nothing of the two points; the update is of that gradient. With K = 0 (at x_{t+1}) and without (at a x_t); with noise of the
  * data and, as is the default, without. */
+/* The noise that energies leave, as reports have it, against averages by hand: of one image in 16, of all
+ * with score matching. */
+static void noise_left(int score, int cooperative, float data_noise)
+{
+    drl_model_desc md = cooperative ? coop() : tiny();
+    drl_train_desc td = plan();
+    const drl_schedule *sc;
+    drl_train_report r;
+    drl_energy e;
+    setup s;
+    float x0[BATCH * IMAGE], y[IMAGE], eps[IMAGE], grad[IMAGE];
+    double want[LEVELS] = { 0 }, images[LEVELS] = { 0 };
+    int step, i, j, given[BATCH], seen = 0;
+    td.data_noise = data_noise;
+    if (score) { md.smooth = md.no_spectral = 1; td.objective = DRL_OBJECTIVE_SCORE; }
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    sc = drl_model_schedule(s.m);
+    e = drl_model_energy(s.m);
+    for (step = 0; step < 40; ++step) {
+        const int *labels;
+        pictures(s.tr, x0, BATCH);
+        labels = labels_of(s.tr, given);
+        drl__diffuse(s.tr, x0, labels);                         /* the step will draw the same images */
+        for (i = 0; i < BATCH; ++i) {
+            int t = s.tr->t[i];
+            double a = t < LEVELS - 1 ? sc->a[t + 1] : 1.0, sum = 0, rate;
+            double noise = data_noise > 0 ? (double)data_noise : 0.0;
+            double sigma = a * sqrt(1 - sc->abar[t] * sc->abar[t] * (1 - noise * noise));
+            rate = score ? (images[t] < 49 ? 1 / (images[t] + 1) : 0.02) : want[t] > 0 ? 0.05 : 1;
+            images[t] += 1;
+            if (!score && (i + step) % 16) continue;
+            for (j = 0; j < IMAGE; ++j) y[j] = (float)(a * (double)s.tr->x_t[i * IMAGE + j]);
+            CHECK_OK(s.ctx, e.eval(e.user, 1, y, &t, s.tr->label + i, NULL, grad));
+            drl__train_noise(s.tr, s.ctx, i, 0, eps, IMAGE);
+            for (j = 0; j < IMAGE; ++j) sum += pow(sigma * (double)grad[j] + (double)eps[j], 2) / IMAGE;
+            want[t] += rate * (sum - want[t]);
+            ++seen;
+        }
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, labels, &r));
+        for (i = 0; i < LEVELS; ++i)
+            CHECK(fabs(r.level[i].noise_left - want[i]) <= 1e-5 * want[i],
+                  "score %d, two networks %d, step %d, level %d: %g left, should be %g",
+                  score, cooperative, step, i, r.level[i].noise_left, want[i]);
+    }
+    CHECK(want[0] > 0 && want[1] > 0 && seen >= 40 * BATCH / 16 - 1, "%d images seen", seen);
+    unmake(&s);
+}
+
 static void score_matching(int none, float data_noise)
 {
     drl_model_desc md = tiny();
@@ -1468,6 +1829,39 @@ static void score_matching(int none, float data_noise)
     unmake(&s);
 }
 
+/* Energies of a U-Net learn by score matching, which is their default, and get better at it; their initializer takes the very
+ * steps that it takes under recovery likelihood with the data as its target, since neither looks at the energies. */
+static void score_of_unet(void)
+{
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    drl_train_report report;
+    float x0[BATCH * IMAGE];
+    double first = 0, last = 0;
+    int label[BATCH], i;
+    setup s, twin;
+    md.energy_form = DRL_ENERGY_UNET; md.resolutions = 0; md.base = 8; md.levels = 12; md.steps = 0; md.b2 = 0;
+    memset(md.mult, 0, sizeof md.mult);
+    td.beta1 = 0;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    CHECK(s.tr->desc.objective == DRL_OBJECTIVE_SCORE && s.tr->desc.beta1 == 0.9f && s.tr->desc.initializer_data == 1, "defaults of a U-Net's energies");
+    td.objective = DRL_OBJECTIVE_RECOVERY;
+    twin = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    for (i = 0; i < 60; ++i) {
+        pictures(s.tr, x0, BATCH);
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, labels_of(s.tr, label), &report));
+        if (i < 10) first += report.loss / 10;
+        if (i >= 50) last += report.loss / 10;
+        if (i >= 3) continue;
+        CHECK_OK(twin.ctx, drl_trainer_step(twin.tr, x0, label, &report));
+        CHECK(!memcmp(drl_net_params(s.m->initializer), drl_net_params(twin.m->initializer), drl_net_params_size(s.m->initializer) * sizeof(float)), "step %d: another initializer", i);
+        CHECK(memcmp(drl_net_params(s.m->net), drl_net_params(twin.m->net), drl_net_params_size(s.m->net) * sizeof(float)) != 0, "step %d: the same energies", i);
+    }
+    CHECK(last < 0.7 * first, "loss %.4f at first, %.4f after 60 steps", first, last);
+    unmake(&s);
+    unmake(&twin);
+}
+
 /* A chain of no steps: y_K is a draw of the normal approximation, and the step is that of recovery likelihood in all else. */
 static void contrast_without_steps(void)
 {
@@ -1510,7 +1904,7 @@ static void descriptions(void)
 #define BAD(assign) do { d = plan(); assign; REFUSED(ctx, drl_trainer_create(m, &d, &tr), DRL_E_ARGUMENT); bytes = 5; REFUSED(ctx, drl_trainer_size(m, &d, &bytes), DRL_E_ARGUMENT); CHECK(!tr && bytes == 5, "a refused trainer was returned"); } while (0)
     BAD(d.batch = -1);
     BAD(d.batch = BATCH + 1);
-    BAD(d.objective = (drl_objective)2);
+    BAD(d.objective = (drl_objective)3);
     BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* the model is not smooth */
     BAD(d.steps = 100000);
     BAD(d.learning_rate = -1e-3f);
@@ -1531,7 +1925,7 @@ static void descriptions(void)
     REFUSED(ctx, drl_trainer_create(m, &d, NULL), DRL_E_ARGUMENT);
     CHECK(drl_trainer_create(NULL, NULL, &tr) == DRL_E_ARGUMENT && drl_trainer_steps(NULL) == 0, "no model");
     CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));            /* defaults */
-    CHECK(tr->desc.batch == BATCH && tr->desc.learning_rate == 3e-4f && tr->desc.beta1 == 0.5f && tr->desc.beta2 == 0.999f && tr->desc.warmup == 1000 && tr->desc.data_noise == 0.02f && tr->desc.ema == 0.999f &&
+    CHECK(tr->desc.batch == BATCH && tr->desc.learning_rate == 3e-4f && tr->desc.beta1 == 0.5f && tr->desc.beta2 == 0.999f && tr->desc.warmup == 0 && tr->desc.data_noise == 0.02f && tr->desc.ema == 0.99999f &&
           tr->desc.clip == 1.0f && tr->desc.steps == STEPS && !tr->desc.flip && tr->desc.snapshot == 100, "defaults");
     drl_trainer_destroy(tr);
     drl_trainer_destroy(NULL);
@@ -1540,9 +1934,9 @@ static void descriptions(void)
     md.smooth = 1;
     m = NULL; tr = NULL;
     CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
-    BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* smooth, but there is an initializer to train */
+    BAD((d.objective = DRL_OBJECTIVE_SCORE, d.initializer_data = 0.5f));        /* there are no chains to learn the rest from */
     CHECK_OK(ctx, drl_trainer_create(m, NULL, &tr));
-    if (tr) CHECK(tr->desc.initializer_rate == 1e-3f && tr->desc.label_drop == 0.1f && !tr->desc.own_noise && tr->desc.data_noise < 0, "defaults of the cooperative form");
+    if (tr) CHECK(tr->desc.initializer_rate == 1e-3f && tr->desc.learning_rate == 5e-4f && tr->desc.label_drop == 0.1f && !tr->desc.own_noise && tr->desc.data_noise < 0, "defaults of the cooperative form");
     drl_trainer_destroy(tr);
     drl_model_destroy(m);
     md = tiny();
@@ -1890,12 +2284,22 @@ int main(int argc, char **argv)
     runs_resume();
     runs_change();
     runs_of_data();
+    for (variant = 0; variant < 8; ++variant) { augmented(variant, 4, 2); augmented(variant, 3, 3); }
+    augmentations_count();
+    augmentations_refused();
+    balanced_classes();
+    warm_ups();
     divergence();
+    score_of_unet();
     score_matching(1, 0.05f);
     score_matching(0, 0.05f);
     score_matching(0, 0.5f);
     score_matching(1, 0.5f);
     score_matching(1, 0);
+    noise_left(0, 0, 0.1f);
+    noise_left(0, 1, -1);
+    noise_left(0, 1, 0.1f);
+    noise_left(1, 0, 0.1f);
     contrast_without_steps();
     bad_snapshot();
     rollback_both();
