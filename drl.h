@@ -13839,35 +13839,33 @@ static const drl__kernels DRL__FN(drl__table) = {
 /* -----------------------------------------------------------------------------------------------------------
  * [changing] - for whoever carries on.
  *
- * How to add an operator: at most five places. 2x2 max pooling, drl_net_maxpool2,  a short one to copy;
+ * How to add an operator: at most five places. 2x2 max pooling, drl_net_maxpool2, is a short one to copy;
  * the places of any operator are found by its name, grep -in maxpool.
  *
  *   1. [net]              The declaration of its builder.
- *   2. [ops]              Its block. A comment with the equations of the result and of each gradient; the shape rule; the
- *                         forward pass; the gradient by operands; if it has parameters,
- * e gradient by them; the row; the
- *                         builder. What each of these is given and has to do is said at drl__op_info,
- * l__op_call and at
- *                         the flags DRL__A_FOR_DA and following, in [net.impl].
- *   3. tests/test_ops.c   Forward pass and gradients against a loop in double,
- * r sizes that no vector divides.
- *   4. tests/test_net.c   The operator in the second interpreter (an entry in the enum,
- *   in `build` and in `evaluate`), in a
- *                         graph by hand and in random_graphs: planner,
- * ices and threads are then tested with it.
+ *   2. [ops]              Its block. A comment with the equations of the result and of each gradient; the
+ *                         shape rule; the forward pass; the gradient by operands; if it has parameters, the
+ *                         gradient by them; the row; the builder. What each of these is given and has to do
+ *                         is said at drl__op_info, drl__op_call and at the flags DRL__A_FOR_DA and
+ *                         following, in [net.impl].
+ *   3. tests/test_ops.c   Forward pass and gradients against a loop in double, for sizes that no vector
+ *                         divides.
+ *   4. tests/test_net.c   The operator in the second interpreter (an entry in the enum, in `build` and in
+ *                         `evaluate`), in a graph by hand and in random_graphs: planner, slices and threads
+ *                         are then tested with it.
  *   5. tests/test_api.c   A row of bad arguments for the builder; the program fails until there is one.
  *
- * Planner, runner, files, initial values, optimizer and checkpoints ask rows and parameters only, d need
- * no change. Keep in mind that the backward pass finds an operand only if the row's flags ask for it
- * (under AddressSanitizer a wrong flag is seen), and that a sum must not depend on how work is split,
- * bits depend on the number of threads: split by images, rows or channels, with drl__split.
+ * Planner, runner, files, initial values, optimizer and checkpoints ask rows and parameters only, and need
+ * no change. Keep in mind that the backward pass finds an operand only if the row's flags ask for it (under
+ * AddressSanitizer a wrong flag is seen), and that a sum must not depend on how work is split, or bits
+ * depend on the number of threads: split by images, rows or channels, with drl__split.
  *
  * An operator that takes a large part of the time deserves a kernel for all instruction sets. That is a
- * struct of arguments and an entry of DRL__SPAN_KERNELS in [dispatch], and its text in [simd], ich also
+ * struct of arguments and an entry of DRL__SPAN_KERNELS in [dispatch], and its text in [simd], which also
  * replace a loop in the block: take drl__pool_args and drl__pool as a pattern. make check-all breaks each
- * kernel once and expects the tests to see it: add a few such faults to tests/mutations.txt. A setting of
- * a new kind is a field of drl__op_settings and drl__op. An operator that Winograd convolutions should
- * take in needs a case in drl__fuse_forward and a field of drl__fused.
+ * kernel once and expects the tests to see it: add a few such faults to tests/mutations.txt. A setting of a
+ * new kind is a field of drl__op_settings and drl__op. An operator that Winograd convolutions should take
+ * in needs a case in drl__fuse_forward and a field of drl__fused.
  * -------------------------------------------------------------------------------------------------------- */
 
 /*
