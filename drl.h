@@ -1278,6 +1278,9 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
 #pragma GCC push_options
+#if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC optimize("O1")                  /* the time goes to [simd], which says O2: all else compiles in half the time */
+#endif
 #pragma GCC optimize("no-fast-math", "fp-contract=off")
 #if defined(__i386__) && defined(__SSE2__)
 #pragma GCC target("fpmath=sse")            /* x87 registers keep digits that no other machine has */
@@ -2341,18 +2344,22 @@ typedef struct drl__kernels {
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define DRL__INLINE static __forceinline
+#define DRL__RARE   static __declspec(noinline)
 #define DRL__ATTR(isa)
 #define DRL__EACH(i, n) for (i = 0; i < (n); ++i)
 #elif defined(__clang__)
 #define DRL__INLINE static inline __attribute__((always_inline))
+#define DRL__RARE   static __attribute__((noinline, cold))
 #define DRL__ATTR(isa) __attribute__((target(isa)))
 #define DRL__EACH(i, n) _Pragma("unroll") for (i = 0; i < (n); ++i)
 #elif defined(__GNUC__)
 #define DRL__INLINE static inline __attribute__((always_inline))
+#define DRL__RARE   static __attribute__((noinline, cold))
 #define DRL__ATTR(isa) __attribute__((target(isa)))
 #define DRL__EACH(i, n) _Pragma("GCC unroll 16") for (i = 0; i < (n); ++i)
 #else
 #define DRL__INLINE static
+#define DRL__RARE   static
 #define DRL__ATTR(isa)
 #define DRL__EACH(i, n) for (i = 0; i < (n); ++i)
 #endif
@@ -12323,28 +12330,45 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-#pragma GCC optimize("O2", "no-fast-math", "fp-contract=off")       /* full speed in debug builds too; O3 compiles longer and runs no faster */
+/* Full speed in debug builds too. O3 compiles longer and runs no faster; so do the passes that are switched off. */
+#pragma GCC optimize("O2", "no-fast-math", "fp-contract=off", "no-tree-pre", "no-gcse", "no-tree-vrp", "no-thread-jumps")
+#endif
+
+/* Loops over registers are unrolled by DRL__EACH; DRL__REPEAT leaves them as loops in portable C, which has no room for so many anyhow. */
+#if DRL__PASS == 0
+#define DRL__REPEAT(i, n) for (i = 0; i < (n); ++i)
+#else
+#define DRL__REPEAT(i, n) DRL__EACH(i, n)
 #endif
 
 #ifndef drl__vload_n
 #define drl__vload_n(p, n)     DRL__FN(drl__load_first)(p, n)
 #define drl__vstore_n(p, n, x) DRL__FN(drl__store_first)(p, n, x)
-DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_first)(const float *p, size_t n)
+DRL__RARE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
 {
     float t[DRL__VL] = { 0 };
     size_t i;
-    if (n >= DRL__VL) return drl__vload(p);
     for (i = 0; i < n; ++i) t[i] = p[i];
     return drl__vload(t);
 }
 
-DRL__INLINE DRL__TARGET void DRL__FN(drl__store_first)(float *p, size_t n, drl__v x)
+DRL__RARE DRL__TARGET void DRL__FN(drl__store_rest)(float *p, size_t n, drl__v x)
 {
     float t[DRL__VL];
     size_t i;
-    if (n >= DRL__VL) { drl__vstore(p, x); return; }
     drl__vstore(t, x);
     for (i = 0; i < n; ++i) p[i] = t[i];
+}
+
+DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_first)(const float *p, size_t n)
+{
+    return n >= DRL__VL ? drl__vload(p) : DRL__FN(drl__load_rest)(p, n);
+}
+
+DRL__INLINE DRL__TARGET void DRL__FN(drl__store_first)(float *p, size_t n, drl__v x)
+{
+    if (n >= DRL__VL) drl__vstore(p, x);
+    else DRL__FN(drl__store_rest)(p, n, x);
 }
 #endif
 
@@ -12372,8 +12396,8 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__transpose)(drl__v *v)
     int pass, i;
     for (pass = 1; pass < DRL__VL; pass *= 2) {
         drl__v t[DRL__VL];
-        DRL__EACH(i, DRL__VL) t[i] = i % 2 ? drl__vzip_high(v[i / 2], v[i / 2 + DRL__VL / 2]) : drl__vzip_low(v[i / 2], v[i / 2 + DRL__VL / 2]);
-        DRL__EACH(i, DRL__VL) v[i] = t[i];
+        DRL__REPEAT(i, DRL__VL) t[i] = i % 2 ? drl__vzip_high(v[i / 2], v[i / 2 + DRL__VL / 2]) : drl__vzip_low(v[i / 2], v[i / 2 + DRL__VL / 2]);
+        DRL__REPEAT(i, DRL__VL) v[i] = t[i];
     }
 }
 
@@ -12591,19 +12615,24 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_block)(const int nv, const drl__c
             int c1 = kc - c < c_step ? kc : c + c_step;
             for (p = 0; p < pixels; p += DRL__MR) {
                 const float *const *tile_px = px + (size_t)p * (size_t)taps + (size_t)(t * DRL__MR);
-                const float *tile_start = start + (size_t)p * start_step;
-                float *tile_y = y + (size_t)p * y_step;
-                if (pixels - p >= DRL__MR && k == bw)
-                    DRL__FN(drl__conv_tile)(DRL__MR, nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, tile_start, start_step, tile_y, y_step);
-                else if (pixels - p == DRL__MR / 2 && k == bw)      /* often what is left of a few Winograd tiles */
-                    DRL__FN(drl__conv_tile)(DRL__MR / 2, nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, tile_start, start_step, tile_y, y_step);
-                else {                                              /* an edge: the same tile on a copy */
-                    float some[DRL__MR * DRL__NV * DRL__VL] = { 0 };
-                    int rows = pixels - p < DRL__MR ? pixels - p : DRL__MR;
-                    for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j) some[i * bw + j] = tile_start[(size_t)i * start_step + (size_t)j];
-                    DRL__FN(drl__conv_tile)(DRL__MR, nv, tn, c, c1, tile_px, w + (size_t)t * w_tap, w_tap, some, (size_t)bw, some, (size_t)bw);
-                    for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j) tile_y[(size_t)i * y_step + (size_t)j] = some[i * bw + j];
+                const float *tile_start = start + (size_t)p * start_step, *tile_w = w + (size_t)t * w_tap, *from = tile_start;
+                float *tile_y = y + (size_t)p * y_step, *to = tile_y, some[DRL__MR * DRL__NV * DRL__VL];
+                size_t from_step = start_step, to_step = y_step;
+                int rows = pixels - p < DRL__MR ? pixels - p : DRL__MR, edge = k != bw || rows < DRL__MR;
+                if (rows == DRL__MR / 2 && k == bw) {               /* often what is left of a few Winograd tiles */
+                    DRL__FN(drl__conv_tile)(DRL__MR / 2, nv, tn, c, c1, tile_px, tile_w, w_tap, from, from_step, to, to_step);
+                    continue;
                 }
+                if (edge) {                                         /* the same tile on a copy */
+                    memset(some, 0, sizeof some);
+                    for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j)
+                        some[i * bw + j] = tile_start[(size_t)i * start_step + (size_t)j];
+                    from = to = some;
+                    from_step = to_step = (size_t)bw;
+                }
+                DRL__FN(drl__conv_tile)(DRL__MR, nv, tn, c, c1, tile_px, tile_w, w_tap, from, from_step, to, to_step);
+                if (edge) for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j)
+                    tile_y[(size_t)i * y_step + (size_t)j] = some[i * bw + j];
             }
             start = y;
             start_step = y_step;
@@ -12664,15 +12693,15 @@ DRL__TARGET static void DRL__FN(drl__narrow)(const void *arg, size_t begin, size
             const float *weights = a->packed + (size_t)(9 * k) * width;
             drl__v acc[4][DRL__LANES / DRL__VL];
             size_t v;
-            DRL__EACH(q, 4) DRL__EACH(v, parts) acc[q][v] = drl__vset(0.0f);
+            DRL__EACH(q, 4) DRL__REPEAT(v, parts) acc[q][v] = drl__vset(0.0f);
             for (t = 0; t < 9; ++t, weights += width)
-                for (e = 0; e < c; e += DRL__LANES) DRL__EACH(v, parts) {
+                for (e = 0; e < c; e += DRL__LANES) DRL__REPEAT(v, parts) {
                     size_t from = e + v * DRL__VL;
                     drl__v weight = drl__vload(weights + from);
                     if (from + DRL__VL <= c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload(tap[q][t] + from), weight, acc[q][v]);
                     else if (from < c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload_n(tap[q][t] + from, c - from), weight, acc[q][v]);
                 }
-            DRL__EACH(q, 4) DRL__EACH(v, parts) drl__vstore(sums[q] + v * DRL__VL, acc[q][v]);
+            DRL__EACH(q, 4) DRL__REPEAT(v, parts) drl__vstore(sums[q] + v * DRL__VL, acc[q][v]);
             for (q = 0; q < count; ++q) {
                 float *sum = sums[q], *y = a->y + (p + (size_t)q) * (size_t)a->k + k;
                 for (t = 0; t < 8; ++t) sum[t] = sum[t] + sum[t + 8];
@@ -12761,20 +12790,20 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const drl__conv
     }
     DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vset(0.0f);
     for (; count > 0; count -= n, j0 = 0, i0 = i0 + 1 == a->h ? 0 : i0 + 1, dy += n * nv * DRL__VL) {
+        int from = 0, inside;
         n = count < w - j0 ? count : w - j0;
+        inside = n;
         if (a->few) {
             int length = (n + a->side - 1) * c;
             DRL__EACH(i, DRL__MR) p[i] = x + row[i] * length + rest[i];
-            DRL__FN(drl__dw_row)(nv, p, (size_t)c, dy, n, acc);
             x += a->side * length;
         } else {
-            if (flat || (i0 + dr >= 0 && i0 + dr < a->h)) {
-                int from = ds < 0 ? 1 : 0;
-                DRL__EACH(i, DRL__MR) p[i] = x + ((ptrdiff_t)dr * w + from + ds) * c + c0 + i;
-                DRL__FN(drl__dw_row)(nv, p, (size_t)c, dy + from * nv * DRL__VL, n - (ds ? 1 : 0), acc);
-            }
+            from = ds < 0 ? 1 : 0;
+            inside = flat || (i0 + dr >= 0 && i0 + dr < a->h) ? n - (ds ? 1 : 0) : 0;
+            DRL__EACH(i, DRL__MR) p[i] = x + (inside ? ((ptrdiff_t)dr * w + from + ds) * c + c0 + i : 0);
             x += (ptrdiff_t)n * c;
         }
+        DRL__FN(drl__dw_row)(nv, p, (size_t)c, dy + from * nv * DRL__VL, inside, acc);
     }
     DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV) if (j < nv) {
         float *o = out + i * nv * DRL__VL + j * DRL__VL;
@@ -12910,11 +12939,11 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_transform)(const float *from,
 {
     drl__v g[9], half[18], some[6];
     int t, r;
-    DRL__EACH(t, 9) g[t] = drl__vmul(scale, drl__vload(from + t * DRL__VL));
-    DRL__EACH(t, 3) DRL__FN(drl__winograd_weights)(g + t, 3, half + t, 3);
-    DRL__EACH(r, 6) {
+    DRL__REPEAT(t, 9) g[t] = drl__vmul(scale, drl__vload(from + t * DRL__VL));
+    DRL__REPEAT(t, 3) DRL__FN(drl__winograd_weights)(g + t, 3, half + t, 3);
+    DRL__REPEAT(r, 6) {
         DRL__FN(drl__winograd_weights)(half + 3 * r, 1, some, 1);
-        DRL__EACH(t, 6) drl__vstore(to + (size_t)(6 * r + t) * step, some[t]);
+        DRL__REPEAT(t, 6) drl__vstore(to + (size_t)(6 * r + t) * step, some[t]);
     }
 }
 
@@ -12979,16 +13008,16 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_arg
         size_t n = c - e;
         const drl__v gain = gain_in ? drl__vload_n(gain_in + e, n) : drl__vset(1.0f);
         for (j = 0; j < 6; ++j) {
-            if (j < j0 || j >= j1) DRL__EACH(i, 6) some[i] = drl__vset(0.0f);
-            else if (n >= DRL__VL) DRL__EACH(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
-            else DRL__EACH(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
-            if (gain_in) DRL__EACH(i, 6) some[i] = drl__vmul(some[i], gain);
+            if (j < j0 || j >= j1) DRL__REPEAT(i, 6) some[i] = drl__vset(0.0f);
+            else if (n >= DRL__VL) DRL__REPEAT(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
+            else DRL__REPEAT(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
+            if (gain_in) DRL__REPEAT(i, 6) some[i] = drl__vmul(some[i], gain);
             DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
         }
         for (r = begin; r < end; ++r) {
             DRL__FN(drl__winograd_in)(d + 6 * r, 1, some, 1);
-            if (n >= DRL__VL) DRL__EACH(j, 6) drl__vstore(to + (6 * r + (size_t)j) * v_step + e, some[j]);
-            else DRL__EACH(j, 6) drl__vstore_n(to + (6 * r + (size_t)j) * v_step + e, n, some[j]);
+            if (n >= DRL__VL) DRL__REPEAT(j, 6) drl__vstore(to + (6 * r + (size_t)j) * v_step + e, some[j]);
+            else DRL__REPEAT(j, 6) drl__vstore_n(to + (6 * r + (size_t)j) * v_step + e, n, some[j]);
         }
     }
 }
@@ -13016,23 +13045,23 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_store)(const drl__winograd_ar
     size_t k = (size_t)a->k;
     drl__v add[4];
     int j;
-    DRL__EACH(j, 4) add[j] = zero;
-    if (f->add) DRL__EACH(j, 4) if (j < across) add[j] = drl__vload_n(f->add + at + (size_t)j * k, n);
+    DRL__REPEAT(j, 4) add[j] = zero;
+    if (f->add) DRL__REPEAT(j, 4) if (j < across) add[j] = drl__vload_n(f->add + at + (size_t)j * k, n);
     if (a->transposed) {
-        DRL__EACH(j, 4) if (j < across) v[j] = drl__vfma(v[j], f->bits ? drl__vpick(DRL__FN(drl__signs)(f->bits, at + (size_t)j * k), one, slope) : one, add[j]);
+        DRL__REPEAT(j, 4) if (j < across) v[j] = drl__vfma(v[j], f->bits ? drl__vpick(DRL__FN(drl__signs)(f->bits, at + (size_t)j * k), one, slope) : one, add[j]);
     } else {                                                    /* rounded as by the operators one after the other */
-        DRL__EACH(j, 4) v[j] = drl__vadd(drl__vadd(v[j], bias), shift);
+        DRL__REPEAT(j, 4) v[j] = drl__vadd(drl__vadd(v[j], bias), shift);
         if (f->gain) {
             const drl__v gain = drl__vload_n(f->gain + at % k, n);
-            DRL__EACH(j, 4) v[j] = drl__vfma(v[j], gain, zero);
+            DRL__REPEAT(j, 4) v[j] = drl__vfma(v[j], gain, zero);
         }
-        DRL__EACH(j, 4) v[j] = drl__vadd(v[j], add[j]);
-        if (f->act) DRL__EACH(j, 4) if (j < across) {
+        DRL__REPEAT(j, 4) v[j] = drl__vadd(v[j], add[j]);
+        if (f->act) DRL__REPEAT(j, 4) if (j < across) {
             if (f->bits_out) DRL__FN(drl__signs_store)(f->bits_out, at + (size_t)j * k, drl__vpositive(v[j]));
             v[j] = drl__vmax(f->act == DRL_ACT_RELU ? zero : drl__vmul(slope, v[j]), v[j]);
         }
     }
-    DRL__EACH(j, 4) if (j < across) drl__vstore_n(a->y + at + (size_t)j * k, n, v[j]);
+    DRL__REPEAT(j, 4) if (j < across) drl__vstore_n(a->y + at + (size_t)j * k, n, v[j]);
 }
 
 /* Items are chunks of tiles: inputs to 36 planes v[plane][tile][c]; then, a block of outputs at a time, a matrix product a plane to
@@ -13079,7 +13108,7 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
                     size_t o = (size_t)k0 + e, left = k - o;
                     const drl__v bias = drl__vload_n(a->bias + o, left), by_image = drl__vload_n(shift + image * shift_step + o, left);
                     for (j = 0; j < 6; ++j) {
-                        DRL__EACH(i, 6) some[i] = drl__vload(from + (size_t)(6 * i + j) * m_step);
+                        DRL__REPEAT(i, 6) some[i] = drl__vload(from + (size_t)(6 * i + j) * m_step);
                         DRL__FN(drl__winograd_out)(some, 1, half + j, 6);
                     }
                     for (i = 0; i < down; ++i) {
@@ -13153,7 +13182,7 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load_grad)(const drl__winogra
         }
         for (i = begin; i < end; ++i) {
             DRL__FN(drl__winograd_out_grad)(half + 4 * i, 1, some, 1);
-            DRL__EACH(j, 6) drl__vstore(to + (6 * i + (size_t)j) * d_step + e, some[j]);
+            DRL__REPEAT(j, 6) drl__vstore(to + (6 * i + (size_t)j) * d_step + e, some[j]);
         }
     }
 }
@@ -13525,10 +13554,10 @@ DRL__TARGET static float DRL__FN(drl__dot16)(const float *a, const float *b, siz
     float t[DRL__LANES];
     size_t e;
     int j, half;
-    DRL__EACH(j, DRL__LANES / DRL__VL) acc[j] = drl__vset(0.0f);
+    DRL__REPEAT(j, DRL__LANES / DRL__VL) acc[j] = drl__vset(0.0f);
     for (e = 0; e + DRL__LANES <= n; e += DRL__LANES)
-        DRL__EACH(j, DRL__LANES / DRL__VL) acc[j] = drl__vfma(drl__vload(a + e + j * DRL__VL), drl__vload(b + e + j * DRL__VL), acc[j]);
-    DRL__EACH(j, DRL__LANES / DRL__VL) {
+        DRL__REPEAT(j, DRL__LANES / DRL__VL) acc[j] = drl__vfma(drl__vload(a + e + j * DRL__VL), drl__vload(b + e + j * DRL__VL), acc[j]);
+    DRL__REPEAT(j, DRL__LANES / DRL__VL) {
         size_t at = e + (size_t)(j * DRL__VL);
         if (at < n) acc[j] = drl__vfma(drl__vload_n(a + at, n - at), drl__vload_n(b + at, n - at), acc[j]);
         drl__vstore(t + j * DRL__VL, acc[j]);
@@ -13793,6 +13822,7 @@ static const drl__kernels DRL__FN(drl__table) = {
 #undef DRL__MR
 #undef DRL__NV
 #undef DRL__FIRST
+#undef DRL__REPEAT
 #undef DRL__WA
 #undef DRL__WB
 #undef DRL__WA2
