@@ -91,7 +91,8 @@
  *
  * Options, to be defined before the include:
  *     DRL_IMPLEMENTATION   in one file: the code, not only the declarations
- *     DRL_STATIC           with it: all functions are static to that file
+ *     DRL_LINKED           DRL_IMPLEMENTATION does nothing: an object file that is linked has the code (cc -DDRL_LINKED X.c drl.o -lm)
+ *     DRL_STATIC           with DRL_IMPLEMENTATION: all functions are static to that file
  *     DRL_API              linkage of public functions, instead (dllexport and the like)
  *     DRL_THREADS          a built-in thread pool (pthreads or Win32) for contexts that ask for threads
  *     DRL_NO_SIMD          portable C only
@@ -1248,7 +1249,7 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 /* ==============================================================================================================================
  * Readers of the interface can stop here. What follows is the implementation.
  * ============================================================================================================================== */
-#if defined(DRL_IMPLEMENTATION) && !defined(DRL__IMPLEMENTED)
+#if defined(DRL_IMPLEMENTATION) && !defined(DRL_LINKED) && !defined(DRL__IMPLEMENTED)
 #define DRL__IMPLEMENTED
 
 /* ------------------------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,9 @@
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define COUNT 4000
 #define MODES 3

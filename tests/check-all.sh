@@ -1,7 +1,7 @@
 #!/bin/sh
 # The heavier checks, run by `make check-all`. Prints a table of what ran; a missing tool is a failure unless SKIP="name ..." names the
-# check. ONLY="name ..." runs just these; LIST=1 prints the names; LANES=N runs so many at a time (one a processor). Installs its tools with
-# apt-get when it can.
+# check. ONLY="name ..." runs just these; LIST=1 prints the names; LANES=N runs so many at a time (one a processor). Names the packages
+# that are missing; INSTALL=1 installs them with apt-get.
 cd "$(dirname "$0")/.." || exit 1
 all=build/check-all
 out=$all/lane${LANE:-0}         # each lane in a folder of its own; it takes the next check that no other has claimed
@@ -35,7 +35,10 @@ need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 [ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"      # gcc-multilib would remove the cross compilers
 ls /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-* > /dev/null 2>&1 || want="$want libclang-rt-14-dev"
-if [ -n "$want" ] && [ -z "$LIST$LANE" ]; then
+if [ -n "$want" ] && [ -z "$LIST$LANE" ] && [ "$INSTALL" != 1 ]; then
+    echo "Not installed, and their checks will be MISSING:$want"
+    echo "INSTALL=1 make check-all runs apt-get install for them first."
+elif [ -n "$want" ] && [ -z "$LIST$LANE" ]; then
     echo "installing$want"
     { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $want; } > $out/install.log 2>&1 || echo "the installation failed: $out/install.log"
 fi
