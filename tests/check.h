@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef __GNUC__
 #define CHECK_MAYBE_UNUSED __attribute__((unused))     /* a program need not use everything here */
@@ -42,16 +43,55 @@ static long check_passed = 0, check_failed = 0;
 #include "kernels.h"
 #endif
 
-/* For programs that take no words: says so, and returns nonzero, when there are some. */
+/* A test program takes one word, text that is in the names of the parts to run; without it, all parts run.
+ * PART(call) runs one, and prints its seconds when it took more than a tenth of one, or was asked for. */
+#define PART(call) do { if (check_begin(#call)) { call; check_end(#call); } } while (0)
+static const char *check_only;
+static int check_parts;
+static double check_started;
+static char check_names[4096];
+CHECK_MAYBE_UNUSED static double check_now(void)
+{
+#if defined(TIME_UTC) && !defined(_WIN32)
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#else
+    return (double)clock() / CLOCKS_PER_SEC;
+#endif
+}
+CHECK_MAYBE_UNUSED static int check_begin(const char *part)
+{
+    if (check_only && !strstr(part, check_only)) {
+        size_t n = strlen(check_names);
+        snprintf(check_names + n, sizeof check_names - n, " %s", part);
+        return 0;
+    }
+    ++check_parts;
+    check_started = check_now();
+    return 1;
+}
+CHECK_MAYBE_UNUSED static void check_end(const char *part)
+{
+    double seconds = check_now() - check_started;
+    if (check_only || seconds > 0.1) printf("  %-40s %6.2f s\n", part, seconds);
+}
+
+/* Keeps the name of a part; says so, and returns nonzero, when there are more words. */
 CHECK_MAYBE_UNUSED static int check_words(int argc, char **argv)
 {
-    if (argc > 1) fprintf(stderr, "%s: not understood; this test takes no words\n", argv[1]);
-    return argc > 1;
+    if (argc > 1) check_only = argv[1];
+    if (argc > 2) fprintf(stderr, "%s: not understood; %s [PART OF A NAME]\n", argv[2], argv[0]);
+    return argc > 2;
 }
 
 /* Last line of every test program; returns its exit code. */
 CHECK_MAYBE_UNUSED static int check_report(const char *name)
 {
+    if (check_only && !check_parts) {
+        printf("%s: no part has \"%s\" in its name; there are%s\n", name, check_only, check_names);
+        return 2;
+    }
 #ifdef KERNELS_H
     kernels_report();
 #endif

@@ -1,7 +1,17 @@
 /* test_api.c - bad input to every public function: NULL for each pointer, zero, negative, huge, NaN, infinite, misaligned floats, and
  * aliased buffers where that is not allowed. One row a function says what a good call is; the program makes it, then spoils one argument
  * after the other. A refused call has a status and a sentence, and leaves every buffer, object and result as it was.
- * Run from the repository root or from tests/: the rows are compared with the declarations in drl.h, and one without a row fails. */
+ * Run from the repository root or from tests/: the rows are compared with the declarations in drl.h, and one without a row fails.
+ *
+ * Grammar. S(function, "words", call): one word of the text for each argument, in their order, and the call with a good value of each:
+ * A(i) is argument i as a pointer, I(i) as int, Z(i) as size_t, F(i), D(i) as float or double, V(i) as floats, T(i) as a tensor.
+ *   ctx               a context that must be there
+ *   p:NAME, o:NAME    a pointer that must be there; one that may be NULL. NAMEs are in the function named() below
+ *   v:NAME, u:NAME    aligned floats that must be there; aligned floats, or NULL
+ *   t:NAME            a tensor: it and its data must be there and aligned, and every side as it is
+ *   n:GOOD!BAD!BAD    a number, and values that are refused; !?VALUE may be refused or not, but must not crash
+ * For example "ctx p:npy n:NPY!0!5 p:array2" is a context, a pointer, a number of which 0 and 5 are refused, and a pointer.
+ * Q(function, ...), the quiet form, is for functions without a status: what they return tells a refusal, and no sentence is kept. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
@@ -330,13 +340,7 @@ static drl_status input_with(const arg *a)
     return drl_net_create(ctx, build_input, copy, &w.net_desc, &w.o_net);
 }
 
-/* --- the rows -------------------------------------------------------------------------------------------------------------------------
- * A call's arguments, one word each:
- *   ctx               a context, which must be there           p:NAME   a pointer that must be there       o:NAME   one that may be NULL
- *   t:NAME            a tensor: it and its data must be there and aligned, and every side as it is
- *   v:NAME            aligned floats that must be there        u:NAME   the same, may be NULL
- *   n:GOOD!BAD!BAD    a number and values that are refused;  ?VALUE: must not crash, whatever it returns
- * QUIET: the function has no status; NULL and bad numbers give the result said in the row, without a sentence. */
+/* --- the rows (their grammar is at the head of this file) --------------------------------------------------------------- */
 #define A(i)  (a[i].p)
 #define I(i)  ((int)a[i].x)
 #define Z(i)  (a[i].x < 0 ? SIZE_MAX : (size_t)a[i].x)

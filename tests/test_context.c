@@ -585,18 +585,18 @@ static void modes(void)
 int main(int argc, char **argv)
 {
     if (check_words(argc, argv)) return 2;
-    creation();
-    errors();
-    block();
-    block_orders();
-    reload();
-    jobs();
+    PART(creation());
+    PART(errors());
+    PART(block());
+    PART(block_orders());
+    PART(reload());
+    PART(jobs());
 #ifdef POOL
-    pool();
-    forks();
+    PART(pool());
+    PART(forks());
 #endif
 #ifdef MODES
-    modes();
+    PART(modes());
 #endif
     return check_report("test_context");
 }

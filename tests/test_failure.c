@@ -602,11 +602,12 @@ int main(int argc, char **argv)
         CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &md, &mcmc));
         CHECK_OK(ctx, drl_ais_create(ctx, &e, &ad, &ais));
     }
-    for (i = 0; i < sizeof operations / sizeof operations[0]; ++i) {
+    for (i = 0; i < sizeof operations / sizeof operations[0]; ++i) if (check_begin(operations[i].name)) {
         no_memory(&operations[i]);
         no_file(&operations[i]);
+        check_end(operations[i].name);
     }
-    short_blocks();
+    PART(short_blocks());
     printf("%ld allocations and %ld calls to files failed, %ld disks were full, in %d operations\n", allocations, calls_failed, disks, (int)(sizeof operations / sizeof operations[0]));
     drl_safetensors_close(weights);
     drl_ais_destroy(ais);

@@ -960,19 +960,21 @@ static void failures(void)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*run)(void); } parts[] = {
-        { "one_step", one_step }, { "langevin", langevin }, { "moments", moments }, { "conditional", conditional }, { "series", series }, { "log_z", log_z },
-        { "paths", paths }, { "defaults", defaults }, { "likelihood", likelihood }, { "plane", plane }, { "resumed", resumed }, { "conditions", conditions }, { "failures", failures }
-    };
-    size_t i;
-    for (i = 0; argc > 1 && i < sizeof parts / sizeof parts[0] && strcmp(argv[1], parts[i].name); ++i) { }
-    if (argc > 2 || i == sizeof parts / sizeof parts[0]) {
-        printf("%s: one part of\n", argv[argc - 1]);
-        for (i = 0; i < sizeof parts / sizeof parts[0]; ++i) printf(" %s", parts[i].name);
-        printf("\n");
-        return 2;
-    }
-    for (i = 0; i < sizeof parts / sizeof parts[0]; ++i) if (argc < 2 || !strcmp(argv[1], parts[i].name)) parts[i].run();
-    CHECK((jobs_watched > 100 || !WATCHES || argc > 1) && !watch_count, "%ld calls of the job system watched, %d blocks left", jobs_watched, watch_count);
+    if (check_words(argc, argv)) return 2;
+    PART(one_step());
+    PART(langevin());
+    PART(moments());
+    PART(conditional());
+    PART(series());
+    PART(log_z());
+    PART(paths());
+    PART(defaults());
+    PART(likelihood());
+    PART(plane());
+    PART(resumed());
+    PART(conditions());
+    PART(failures());
+    CHECK((jobs_watched > 100 || !WATCHES || check_only) && !watch_count, "%ld calls of the job system watched, %d blocks left",
+        jobs_watched, watch_count);
     return check_report("test_mcmc");
 }

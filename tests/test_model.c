@@ -1641,23 +1641,23 @@ static void limits(void)
 int main(int argc, char **argv)
 {
     if (check_words(argc, argv)) return 2;
-    network();
-    descriptions();
-    same_bits();
-    by_hand();
-    cooperative();
-    points();
-    schedules();
-    initializer_forms();
-    unet_energies();
-    numbers();
-    texts();
-    limits();
-    scores();
-    small_machine();
-    large_image();
-    memory();
-    files(0);
-    files(1);
+    PART(network());
+    PART(descriptions());
+    PART(same_bits());
+    PART(by_hand());
+    PART(cooperative());
+    PART(points());
+    PART(schedules());
+    PART(initializer_forms());
+    PART(unet_energies());
+    PART(numbers());
+    PART(texts());
+    PART(limits());
+    PART(scores());
+    PART(small_machine());
+    PART(large_image());
+    PART(memory());
+    PART(files(0));
+    PART(files(1));
     return check_report("test_model");
 }
