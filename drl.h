@@ -2435,7 +2435,8 @@ static float drl__fmaf_odd(double p, double c)
 DRL__INLINE float drl__fmaf(float a, float b, float c)
 {
     double p = (double)a * (double)b, s = p + (double)c;
-    uint64_t u = drl__bits64(s);
+    uint64_t u;
+    memcpy(&u, &s, sizeof u);       /* no function that a compiler could leave as a call */
     if ((u & 0x1FFFFFFF) == 0x10000000 || ((u >> 52) & 0x7FF) < 1023 - 126) return drl__fmaf_odd(p, (double)c);
     return (float)s;
 }
