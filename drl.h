@@ -12333,7 +12333,10 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
 /* Full speed in debug builds too. O3 compiles longer and runs no faster; so do the passes that are switched off. */
-#pragma GCC optimize("O2", "no-fast-math", "fp-contract=off", "no-tree-pre", "no-gcse", "no-tree-vrp", "no-thread-jumps")
+#pragma GCC optimize("O2", "no-fast-math", "fp-contract=off")
+#if DRL__PASS
+#pragma GCC optimize("no-tree-pre", "no-gcse", "no-tree-vrp", "no-thread-jumps")
+#endif
 #endif
 
 /* Loops over registers are unrolled by DRL__EACH; DRL__REPEAT leaves them as loops in portable C, which has no room for so many anyhow. */
