@@ -545,7 +545,8 @@ DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name
 DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv);                    /* h x w x 3c: q, k, v; one head, all pixels; h x w x c */
 DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p);                /* 0 <= p < 1; see drl_batch.dropout */
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
-DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);               /* sum over all elements of a b; shapes as a's. The last value of the list is the output */
+/* The sum over all elements of a * b, which have the same sides. The last value of the list is the output. */
+DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);
 
 typedef enum drl_net_mode {
     DRL_NET_FORWARD = 0,        /* values only */
@@ -2149,8 +2150,8 @@ typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job)
 #define DRL__CHUNK    96            /* pixels that share one pass over the weights; a multiple of every tile's rows */
 #define DRL__DW_CHUNK 128           /* pixels in one chain of the parameter gradient */
 #define DRL__DEPTH    32            /* inputs whose weights are transformed together where they are not packed; a multiple of DRL__LANES */
-#ifndef DRL__STORED
-#define DRL__STORED   (128 * 128)   /* weights of a Winograd layer from which on they are not packed: channels in times channels out */
+#ifndef DRL__UNPACKED
+#define DRL__UNPACKED   (128 * 128)   /* weights of a Winograd layer from which on they are not packed: channels in times channels out */
 #endif
 #define DRL__MAX_WEIGHTS 8192       /* floats of weights that a pass over a chunk keeps in the first-level cache */
 
@@ -2276,7 +2277,7 @@ typedef struct drl__winograd_args {
     size_t scratch_each, tiles;
     int h, w, c, k, chunk;
     int transposed;                 /* a gradient */
-    int stored;                     /* packed: the weights in file order, to be transformed times fused.scale */
+    int unpacked;                   /* packed: the weights in file order, to be transformed times fused.scale */
     drl__fused fused;
     const float *dy;                /* parameter gradient, see drl__winograd_dw */
     float *u, *dweight;
@@ -2327,7 +2328,7 @@ typedef struct drl__normals_args {
 
 /* Every kernel of this form, as X(with, name); tests count the calls of each. */
 #define DRL__SPAN_KERNELS(X, with) \
-    X(with, conv) X(with, conv_dw) X(with, narrow) X(with, winograd) X(with, winograd_dw) \
+    X(with, conv) X(with, conv_dw) X(with, into_few) X(with, winograd) X(with, winograd_dw) \
     X(with, winograd_pack) X(with, act) X(with, act_grad) X(with, silu) X(with, silu_grad) X(with, affine) \
     X(with, columns) X(with, pool) X(with, spread) X(with, axpby) X(with, langevin) X(with, adam) \
     X(with, normals) X(with, moments) X(with, normalize) X(with, attention) X(with, attention_grad) \
@@ -2666,10 +2667,13 @@ static void drl__plain_conv2d(int n, int h, int w, int c, int k, int side, const
 #endif
 
 static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
-static int drl__narrow(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
+/* Into few channels: the gradient by the operand of a convolution that has few of them. From few: its forward
+ * pass, and its parameter gradient, where the result is the floats of a pixel's taps; 0 where channels are many. */
+static int drl__into_few(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
 
-static int drl__few_forward(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels < DRL__MR_MAX; }
-static int drl__few_dw(const drl_conv2d_desc *d)
+static int drl__from_few(const drl_conv2d_desc *d)
+{ return !d->winograd && drl__side(d) == 3 && d->in_channels < DRL__MR_MAX; }
+static int drl__from_few_dw(const drl_conv2d_desc *d)
 {
     int side = drl__side(d);
     return d->in_channels < DRL__MR_MAX ? drl__max(DRL__MR_MAX, side * side * d->in_channels) : 0;
@@ -2743,7 +2747,7 @@ DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc
     v = drl__weight_of(d, transposed);
     if (d->winograd == 2) return 0;
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
-    if (transposed && drl__narrow(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
+    if (transposed && drl__into_few(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
     return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
 }
 
@@ -2767,7 +2771,7 @@ DRL__CALL_VOID(drl_conv2d_pack,
         drl__split(ctx, (size_t)u.in, 1 + DRL__GRAIN / (36 * (size_t)u.out), ctx->kernels->winograd_pack, &u);
         return;
     }
-    if (transposed && drl__narrow(d)) {                         /* [c][tap][k], zeros up to a multiple of 16 */
+    if (transposed && drl__into_few(d)) {                         /* [c][tap][k], zeros up to a multiple of 16 */
         size_t width = DRL__ROUND16(a.v.in), i;
         int o, t;
         for (o = 0; o < a.v.out; ++o) for (t = 0; t < 9; ++t, packed += width)
@@ -2790,13 +2794,13 @@ static size_t drl__zeros_floats(const drl_conv2d_desc *d) { return DRL__ROUND16(
 
 static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
 {
-    int few = drl__few_dw(d), side = drl__side(d);
+    int few = drl__from_few_dw(d), side = drl__side(d);
     return DRL__ROUND16(drl__packed_floats(ctx, d->out_channels, few ? (size_t)few : (size_t)(side * side) * (size_t)d->in_channels));
 }
 
 static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int w)
 {
-    int few = drl__few_dw(d);
+    int few = drl__from_few_dw(d);
     return DRL__ROUND16((size_t)drl__dw_chunk(w, few || drl__side(d) == 1) * (size_t)(ctx->kernels->block + few));
 }
 
@@ -2804,18 +2808,18 @@ static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, i
  * anew where they are not packed; but inputs and products of a chunk should stay in the second-level cache, and every thread should have a share. */
 static size_t drl__winograd_tiles(int n, int h, int w) { return (size_t)n * (size_t)((h + 3) / 4) * (size_t)((w + 3) / 4); }
 
-static size_t drl__winograd_most(const drl_conv2d_desc *d)
+static size_t drl__winograd_max_tiles(const drl_conv2d_desc *d)
 {
     size_t most = ((size_t)1 << 20) / (144 * ((size_t)d->in_channels + (size_t)d->out_channels));
     return most > DRL__CHUNK || d->winograd == 2 ? DRL__CHUNK : most < DRL__CHUNK / 2 ? DRL__CHUNK / 2 : most;
 }
 
-/* The parameter gradient by it needs a full tile of inputs. */
-static int drl__winograd_trains(const drl_conv2d_desc *d) { return d->winograd && d->in_channels >= DRL__MR_MAX; }
+/* Whether the parameter gradient is Winograd's, too: that needs a full tile of inputs. */
+static int drl__winograd_has_dw(const drl_conv2d_desc *d) { return d->winograd && d->in_channels >= DRL__MR_MAX; }
 
 static int drl__winograd_chunk(const drl_ctx *ctx, const drl_conv2d_desc *d, size_t tiles, int jobs)
 {
-    size_t most = drl__winograd_most(d), chunks = (tiles + most - 1) / most;
+    size_t most = drl__winograd_max_tiles(d), chunks = (tiles + most - 1) / most;
     if (chunks < (size_t)jobs) chunks = (size_t)jobs;
     return (int)drl__round_up((tiles + chunks - 1) / chunks, (size_t)ctx->kernels->rows);
 }
@@ -2834,15 +2838,15 @@ static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d,
  * one thread's share fits it, and that of all threads may not. */
 static uint64_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs, int trains)
 {
-    size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_most(d);
+    size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_max_tiles(d);
     uint64_t threads = (uint64_t)jobs, most, floats;
     int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, (size_t)ctx->kernels->rows);          /* fewer images may have longer chunks */
-    most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * 9 * (drl__few_forward(d) ? d->in_channels : 0));
+    most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * 9 * (drl__from_few(d) ? d->in_channels : 0));
     if (d->winograd) {
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
         if (floats > most) most = floats;
     }
-    if (trains && drl__winograd_trains(d)) {
+    if (trains && drl__winograd_has_dw(d)) {
         floats = (uint64_t)drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels)
                + drl__winograd_planes(chunk, (size_t)d->in_channels, drl__packed_floats(ctx, d->out_channels, 1));
         if (floats < DRL__ROUND16((size_t)n * (size_t)d->out_channels)) floats = DRL__ROUND16((size_t)n * (size_t)d->out_channels);
@@ -2922,7 +2926,7 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transp
     memset(&a, 0, sizeof a);
     a.fused = *fused;
     a.transposed = transposed;
-    a.stored = d->winograd == 2;
+    a.unpacked = d->winograd == 2;
     a.x = x->data;
     a.packed = packed;
     a.zeros = work;
@@ -2952,7 +2956,7 @@ static void drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(x, y, drl__side(d), packed, work);
     if (bias) a.start = bias;
-    a.few = drl__few_forward(d);
+    a.few = drl__from_few(d);
     a.scratch = work + drl__zeros_floats(d);
     a.scratch_each = a.few ? DRL__ROUND16(DRL__CHUNK * 9 * a.c) : 0;
     drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
@@ -2984,7 +2988,7 @@ static void drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
     if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
-    if (drl__narrow(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->narrow,
+    if (drl__into_few(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->into_few,
                                    &a);
     else drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
 }
@@ -3052,7 +3056,7 @@ static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     drl__conv_args a;
     drl__pack_args p;
     size_t groups;
-    if (drl__winograd_trains(d)) {
+    if (drl__winograd_has_dw(d)) {
         drl__winograd_param_grad(ctx, d, x, dy, dweight, work);
         return;
     }
@@ -3060,7 +3064,7 @@ static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
     a.dy = dy->data;
     a.y = work;
-    a.few = drl__few_dw(d);
+    a.few = drl__from_few_dw(d);
     a.scratch = work + drl__dw_floats(ctx, d);
     a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
     groups = a.few ? (size_t)((a.few + kernels->rows - 1) / kernels->rows)
@@ -6086,7 +6090,7 @@ static int drl__winograd_choice(int h, int w, int in, int out)
 {
     size_t tiles = drl__winograd_tiles(1, h, w);
     if (in < 8 || out < 8 || tiles < 2 || tiles * 8 > (size_t)h * (size_t)w) return 0;
-    return (size_t)in * (size_t)out < DRL__STORED ? 1 : 2;
+    return (size_t)in * (size_t)out < DRL__UNPACKED ? 1 : 2;
 }
 
 static int drl__wants_gradient(const drl__op *op, drl_net_mode mode)
@@ -12677,7 +12681,7 @@ DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, siz
 
 /* Gradient into few channels k: y[pixel][k] = start + sum over taps and c of x[pixel,tap][c] * packed[k][tap][c]; partial sum l takes the
  * channels l, l + 16, ... of all taps, then halves are added to halves. Four pixels at a time, items are pixels. */
-DRL__TARGET static void DRL__FN(drl__narrow)(const void *arg, size_t begin, size_t end, int job)
+DRL__TARGET static void DRL__FN(drl__into_few)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__conv_args *a = (const drl__conv_args *)arg;
     const size_t parts = DRL__LANES / DRL__VL;
@@ -13077,7 +13081,7 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     const drl__winograd_args *a = (const drl__winograd_args *)arg;
     const int full = DRL__NV * DRL__VL;
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, row, column, k0, plane;
-    size_t c = (size_t)a->c, k = (size_t)a->k, depth = a->stored && c > DRL__DEPTH ? DRL__DEPTH : c, e, c0, item;
+    size_t c = (size_t)a->c, k = (size_t)a->k, depth = a->unpacked && c > DRL__DEPTH ? DRL__DEPTH : c, e, c0, item;
     size_t v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)full + DRL__LANES;
     float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step, *u = m + 36 * m_step;
     const float *px[DRL__CHUNK], *shift = a->fused.shift ? a->fused.shift : a->zeros;
@@ -13094,9 +13098,9 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
             for (c0 = 0; c0 < c; c0 += depth) {
                 size_t cn = c - c0 < depth ? c - c0 : depth;
                 product.start_step = c0 ? (size_t)n : 0;
-                if (a->stored) DRL__FN(drl__winograd_block)(a, c0, cn, (size_t)k0, (size_t)n, u);
+                if (a->unpacked) DRL__FN(drl__winograd_block)(a, c0, cn, (size_t)k0, (size_t)n, u);
                 for (plane = 0; plane < 36; ++plane) {
-                    const float *at = a->stored ? u + (size_t)plane * (cn * (size_t)n + DRL__LANES) : a->packed + ((size_t)plane * (size_t)kp + (size_t)k0) * c;
+                    const float *at = a->unpacked ? u + (size_t)plane * (cn * (size_t)n + DRL__LANES) : a->packed + ((size_t)plane * (size_t)kp + (size_t)k0) * c;
                     float *out = m + (size_t)plane * m_step;
                     const float *start = c0 ? out : a->zeros;
                     for (i = 0; i < rows; ++i) px[i] = (size_t)i < count ? v + (size_t)plane * v_step + (size_t)i * c + c0 : a->zeros;

@@ -34,5 +34,5 @@ grep -inE "$name" "$file" | awk -F: -v name="$operator" '
 
 # Training loops: programs and headers that call drl_trainer_step themselves.
 loops=`grep -l 'drl_trainer_step *(' examples/*.c examples/*.h bench/*.c`
-echo "training loops in examples and bench    `echo $loops | wc -w` (`echo $loops`)"
+echo "programs that call drl_trainer_step     `echo $loops | wc -w` (`echo $loops`)"
 echo "switch statements                       `grep -c '^ *switch (' "$file"`"
