@@ -1326,7 +1326,8 @@ static void drl__leave(const drl__mode *found)
 {
     if (_mm_getcsr() != found->csr) _mm_setcsr(found->csr);
 #ifdef DRL__X87
-    __asm__ __volatile__("fldenv %0" : : "m"(found->x87) : "memory");
+    __asm__ __volatile__("fldenv %0" : : "m"(found->x87)        /* says that the register stack is empty: it has to be */
+                         : "memory", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");
 #endif
 }
 #elif defined(__aarch64__) && defined(__GNUC__)
