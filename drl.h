@@ -9968,11 +9968,28 @@ DRL__CALL(drl_status, drl_grid_kl,
     return DRL_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [describe] - descriptions as one line of text, "height=32 width=32 ...", for files. Numbers survive the trip bit for bit.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [describe] - each description has one table, a row for each field: its type, what zero means, and which values
+ * are possible. From the table come defaults, the sentence about a value that is not possible, and the line of text
+ * in files, "height=32 width=32 ...". Numbers survive the trip bit for bit.
+ * -------------------------------------------------------------------------------------------------------- */
 typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL__MULT } drl__field_type;
-typedef struct drl__field { const char *name; drl__field_type type; size_t offset; } drl__field;
+
+/* How low and high are meant; rules add up. */
+#define DRL__ANY     1                      /* every value is possible */
+#define DRL__EVEN    2
+#define DRL__OPEN    4                      /* neither low nor high itself is possible */
+#define DRL__NONE    8                      /* values below zero stand for "none", and are possible too */
+#define DRL__NO_HIGH 16                     /* high itself is not possible */
+
+typedef struct drl__field {
+    const char *name;
+    drl__field_type type;
+    size_t offset;
+    double zero;                            /* what zero means; zero where it means itself, or other fields decide */
+    double low, high;
+    int rules;
+} drl__field;
 
 #define DRL__DESCRIBE_MAX 1024
 
@@ -10025,6 +10042,62 @@ static void drl__number_text(char *text, size_t capacity, double v)
         for (i = 0; i < 16; ++i) text[1 + i] = "0123456789abcdef"[bits >> (60 - 4 * i) & 15];
         text[17] = 0;
     }
+}
+
+static double drl__field_value(const drl__field *field, const void *desc)
+{
+    const unsigned char *p = (const unsigned char *)desc + field->offset;
+    switch (field->type) {
+    case DRL__U64:    { uint64_t v; memcpy(&v, p, sizeof v); return (double)v; }
+    case DRL__FLOAT:  { float v;    memcpy(&v, p, sizeof v); return (double)v; }
+    case DRL__DOUBLE: { double v;   memcpy(&v, p, sizeof v); return v; }
+    default:          { int v;      memcpy(&v, p, sizeof v); return (double)v; }
+    }
+}
+
+/* Zeros become what they mean. */
+static void drl__defaults(const drl__field *field, size_t fields, void *desc)
+{
+    size_t i;
+    for (i = 0; i < fields; ++i) {
+        unsigned char *p = (unsigned char *)desc + field[i].offset;
+        double v = field[i].zero;
+        if (v == 0 || drl__field_value(&field[i], desc) != 0) continue;
+        if (field[i].type == DRL__INT) { int k = (int)v; memcpy(p, &k, sizeof k); }
+        else if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
+        else memcpy(p, &v, sizeof v);
+    }
+}
+
+static void drl__bound_text(const drl__field *field, double v, char *text, size_t capacity)
+{
+    if (field->type == DRL__INT) drl__text(text, capacity, "%d", (int)v);
+    else drl__text(text, capacity, "%g", v);
+}
+
+/* Fails with the first field whose value is not possible: "model: base is 3; 4 to 65536 are possible, and even". */
+static drl_status drl__check(drl_ctx *ctx, drl_status bad, const char *who, const drl__field *field, size_t fields, const void *desc)
+{
+    size_t i;
+    for (i = 0; i < fields; ++i) {
+        double v = drl__field_value(&field[i], desc), low = field[i].low, high = field[i].high;
+        int rules = field[i].rules, inside = v >= low && v <= high;
+        char text[3][32];
+        if (rules & DRL__ANY || (rules & DRL__NONE && v < 0)) continue;
+        if (rules & DRL__OPEN && (v == low || v == high)) inside = 0;
+        if (rules & DRL__NO_HIGH && v == high) inside = 0;
+        if (rules & DRL__EVEN && inside && (int)v % 2) inside = 0;
+        if (inside) continue;
+        drl__bound_text(&field[i], v, text[0], sizeof text[0]);
+        drl__bound_text(&field[i], low, text[1], sizeof text[1]);
+        drl__bound_text(&field[i], high, text[2], sizeof text[2]);
+        if (rules & DRL__OPEN)
+            return drl__fail(ctx, bad, "%s: %s is %s; it has to be above %s and below %s", who, field[i].name, text[0], text[1], text[2]);
+        return drl__fail(ctx, bad, "%s: %s is %s; %s to %s%s are possible%s%s", who, field[i].name, text[0], text[1],
+                         rules & DRL__NO_HIGH ? "below " : "", text[2], rules & DRL__EVEN ? ", and even" : "",
+                         rules & DRL__NONE ? ", or less than 0 for none" : "");
+    }
+    return DRL_OK;
 }
 
 static void drl__describe(const drl__field *field, size_t fields, const void *desc, char *text, size_t capacity)
@@ -10122,88 +10195,69 @@ struct drl_model {
     float *level, *f, *df;                  /* [batch] level values, energies, gradients by them */
 };
 
+#define DRL__UNET_RESOLUTIONS 3
+#define DRL__UNET_BLOCKS_MAX  64
+
+/* What models have in common with their files. Zero means 0 in this table where it depends on other fields. */
 static const drl__field drl__model_fields[] = {
-    { "height", DRL__INT, offsetof(drl_model_desc, height) },           { "width", DRL__INT, offsetof(drl_model_desc, width) },
-    { "channels", DRL__INT, offsetof(drl_model_desc, channels) },       { "base", DRL__INT, offsetof(drl_model_desc, base) },
-    { "blocks", DRL__INT, offsetof(drl_model_desc, blocks) },           { "resolutions", DRL__INT, offsetof(drl_model_desc, resolutions) },
-    { "mult", DRL__MULT, offsetof(drl_model_desc, mult) },              { "levels", DRL__INT, offsetof(drl_model_desc, levels) },
-    { "steps", DRL__INT, offsetof(drl_model_desc, steps) },             { "b2", DRL__DOUBLE, offsetof(drl_model_desc, b2) },
-    { "noise_scale", DRL__FLOAT, offsetof(drl_model_desc, noise_scale) }, { "no_spectral", DRL__INT, offsetof(drl_model_desc, no_spectral) },
-    { "form", DRL__INT, offsetof(drl_model_desc, form) },               { "initializer", DRL__INT, offsetof(drl_model_desc, initializer) },
-    { "initializer_blocks", DRL__INT, offsetof(drl_model_desc, initializer_blocks) }, { "classes", DRL__INT, offsetof(drl_model_desc, classes) },
-    { "schedule", DRL__INT, offsetof(drl_model_desc, schedule) },       { "smooth", DRL__INT, offsetof(drl_model_desc, smooth) },
-    { "initializer_form", DRL__INT, offsetof(drl_model_desc, initializer_form) },
-    { "energy_form", DRL__INT, offsetof(drl_model_desc, energy_form) }
+    { "height",               DRL__INT,     offsetof(drl_model_desc, height), 32, 1, 65536, 0 },
+    { "width",                DRL__INT,     offsetof(drl_model_desc, width), 0, 1, 65536, 0 },
+    { "channels",             DRL__INT,     offsetof(drl_model_desc, channels), 1, 1, 65536, 0 },
+    { "base",                 DRL__INT,     offsetof(drl_model_desc, base), 32, 4, 65536, DRL__EVEN },
+    { "blocks",               DRL__INT,     offsetof(drl_model_desc, blocks), 1, 1, 4096, 0 },
+    { "resolutions",          DRL__INT,     offsetof(drl_model_desc, resolutions), 0, 1, DRL_RESOLUTIONS_MAX, 0 },
+    { "mult",                 DRL__MULT,    offsetof(drl_model_desc, mult), 0, 0, 0, DRL__ANY },
+    { "levels",               DRL__INT,     offsetof(drl_model_desc, levels), 6, 2, 1000, 0 },
+    { "steps",                DRL__INT,     offsetof(drl_model_desc, steps), 0, 1, 65535, DRL__NONE },
+    { "b2",                   DRL__DOUBLE,  offsetof(drl_model_desc, b2), 0, 0, 1e30, DRL__OPEN },
+    { "noise_scale",          DRL__FLOAT,   offsetof(drl_model_desc, noise_scale), 0, 0, 1e30, DRL__OPEN },
+    { "no_spectral",          DRL__INT,     offsetof(drl_model_desc, no_spectral), 0, 0, 0, DRL__ANY },
+    { "form",                 DRL__INT,     offsetof(drl_model_desc, form), 0, DRL_FORM_DRL, DRL_FORM_CDRL, 0 },
+    { "initializer",          DRL__INT,     offsetof(drl_model_desc, initializer), 0, 0, 65536, DRL__EVEN | DRL__NONE },
+    { "initializer_blocks",   DRL__INT,     offsetof(drl_model_desc, initializer_blocks), 0, 0, DRL__UNET_BLOCKS_MAX, 0 },
+    { "classes",              DRL__INT,     offsetof(drl_model_desc, classes), 0, 0, 65535, 0 },
+    { "schedule",             DRL__INT,     offsetof(drl_model_desc, schedule), 0, DRL_SCHEDULE_DRL, DRL_SCHEDULE_SHIFTED, 0 },
+    { "smooth",               DRL__INT,     offsetof(drl_model_desc, smooth), 0, 0, 0, DRL__ANY },
+    { "initializer_form",     DRL__INT,     offsetof(drl_model_desc, initializer_form), 0, DRL_INITIALIZER_RESIDUAL, DRL_INITIALIZER_VELOCITY, 0 },
+    { "energy_form",          DRL__INT,     offsetof(drl_model_desc, energy_form), 0, DRL_ENERGY_PUBLISHED, DRL_ENERGY_UNET, 0 }
 };
-#define DRL__MODEL_FIELDS_DRL      12       /* the first so many fields: of plain DRL, */
-#define DRL__MODEL_FIELDS_CDRL     16       /* of CDRL, */
-#define DRL__MODEL_FIELDS_SCHEDULE 17       /* with a schedule that is not the form's own, */
-#define DRL__MODEL_FIELDS_SMOOTH   18       /* with SiLU, */
-#define DRL__MODEL_FIELDS_FORM     19       /* with an initializer's form that its levels do not ask for; and all */
 
-static drl_schedule_kind drl__form_schedule(const drl_model_desc *d)
-{
-    return d->form == DRL_FORM_CDRL ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL;
-}
-
-static drl_initializer_form drl__levels_initializer(const drl_model_desc *d)
-{
-    return d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
-}
-
-/* How many fields a file holds of a description: all up to the last one that is not a default. */
-static size_t drl__model_fields_of(const drl_model_desc *d)
-{
-    if (d->energy_form) return DRL__COUNT(drl__model_fields);
-    if (d->initializer_form != drl__levels_initializer(d)) return DRL__MODEL_FIELDS_FORM;
-    if (d->smooth) return DRL__MODEL_FIELDS_SMOOTH;
-    if (d->schedule != drl__form_schedule(d)) return DRL__MODEL_FIELDS_SCHEDULE;
-    return d->form == DRL_FORM_DRL ? DRL__MODEL_FIELDS_DRL : DRL__MODEL_FIELDS_CDRL;
-}
+/* What belongs to one use of a model, and to no file. */
+static const drl__field drl__model_use_fields[] = {
+    { "batch",                DRL__INT,     offsetof(drl_model_desc, batch), 32, 1, INT32_MAX, 0 }
+};
 
 static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
 {
-    drl__describe(drl__model_fields, drl__model_fields_of(d), d, text, capacity);
+    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), d, text, capacity);
 }
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
-    size_t fields = DRL__MODEL_FIELDS_DRL;
-    if (strstr(text, " form=")) fields = DRL__MODEL_FIELDS_CDRL;
-    if (strstr(text, " schedule=")) fields = DRL__MODEL_FIELDS_SCHEDULE;
-    if (strstr(text, " smooth=")) fields = DRL__MODEL_FIELDS_SMOOTH;
-    if (strstr(text, " initializer_form=")) fields = DRL__MODEL_FIELDS_FORM;
-    if (strstr(text, " energy_form=")) fields = DRL__COUNT(drl__model_fields);
     memset(d, 0, sizeof *d);
-    if (!drl__undescribe(drl__model_fields, fields, text, d)) return 0;
-    if (fields < DRL__MODEL_FIELDS_SCHEDULE) d->schedule = drl__form_schedule(d);
-    if (fields < DRL__MODEL_FIELDS_FORM) d->initializer_form = drl__levels_initializer(d);
-    return 1;
+    return drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), text, d);
 }
-
-#define DRL__UNET_RESOLUTIONS 3
-#define DRL__UNET_BLOCKS_MAX  64
 
 /* Fills in defaults and checks ranges; *d is complete on success. */
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
     int i, side, cdrl, fine, unet;
+    drl_status status;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
+    cdrl = (int)d->form == DRL_FORM_CDRL;
     unet = (int)d->energy_form == DRL_ENERGY_UNET;
-    if (!d->height) d->height = 32;
+    if (!d->schedule) d->schedule = cdrl ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL;
+    fine = d->schedule == DRL_SCHEDULE_T1K;
+    if (fine && !d->levels) d->levels = 1000;
+    if (unet && !d->base) d->base = 16;
+    drl__defaults(drl__model_fields, DRL__COUNT(drl__model_fields), d);
+    drl__defaults(drl__model_use_fields, DRL__COUNT(drl__model_use_fields), d);
     if (!d->width) d->width = d->height;
-    if (!d->channels) d->channels = 1;
-    if (!d->base) d->base = unet ? 16 : 32;
-    if (!d->blocks) d->blocks = 1;
     side = drl__max(d->height, d->width);
     if (unet) d->resolutions = 1;           /* those of the published networks; the U-Net's are its own */
     if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
-    cdrl = (int)d->form == DRL_FORM_CDRL;
-    if (!d->schedule) d->schedule = drl__form_schedule(d);
-    fine = d->schedule == DRL_SCHEDULE_T1K;
-    if (!d->levels) d->levels = fine ? 1000 : 6;
     if (!d->steps) d->steps = fine ? -1 : unet ? 3 : cdrl ? 15 : 30;
     if (d->steps < 0) d->steps = -1;
     if (d->b2 == 0) d->b2 = fine || unet ? 0.1 : cdrl ? 4e-4 : 2e-4;
@@ -10213,39 +10267,33 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
-    if (!d->initializer_form) d->initializer_form = drl__levels_initializer(d);
-    if (!d->batch) d->batch = 32;
-    if (d->height < 1 || d->width < 1 || d->channels < 1 || d->base < 4 || d->base % 2 || d->blocks < 1 || d->resolutions < 1 || d->resolutions > DRL_RESOLUTIONS_MAX ||
-        d->levels < 2 || d->levels > (fine ? 1000 : 500) || !(d->b2 > 0 && d->b2 < 1e30) || !(d->noise_scale > 0 && d->noise_scale < 1e30f) || d->batch < 1 || d->height > 65536 || d->width > 65536 || d->channels > 65536 ||
-        d->base > 65536 || d->blocks > 4096 || d->steps > 65535)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d x %d x %d, base %d, blocks %d, resolutions %d, levels %d, steps %d, b2 %g, noise scale %g, batch %d: one of them is out of range",
-                         d->height, d->width, d->channels, d->base, d->blocks, d->resolutions, d->levels, d->steps, d->b2, (double)d->noise_scale, d->batch);
+    if (!d->initializer_form) d->initializer_form = d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
+    status = drl__check(ctx, DRL_E_ARGUMENT, "model", drl__model_fields, DRL__COUNT(drl__model_fields), d);
+    if (status == DRL_OK) status = drl__check(ctx, DRL_E_ARGUMENT, "model", drl__model_use_fields, DRL__COUNT(drl__model_use_fields), d);
+    if (status != DRL_OK) return status;
+    if (!fine && d->levels > 500)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: levels is %d; up to 500 are possible, and 1000 with DRL_SCHEDULE_T1K", d->levels);
     for (i = 0; i < d->resolutions; ++i) {
         if (!d->mult[i]) d->mult[i] = i < 6 ? mult[i] : 4;
-        if (d->mult[i] < 1 || d->mult[i] > 64) return drl__fail(ctx, DRL_E_ARGUMENT, "model: width multiplier %d of resolution %d; 1 to 64 are possible", d->mult[i], i);
+        if (d->mult[i] < 1 || d->mult[i] > 64)
+            return drl__fail(ctx, DRL_E_ARGUMENT, "model: mult[%d] is %d; 1 to 64 are possible", i, d->mult[i]);
     }
     for (; i < DRL_RESOLUTIONS_MAX; ++i) d->mult[i] = 0;
     if (d->height % (1 << (d->resolutions - 1)) || d->width % (1 << (d->resolutions - 1)))
-        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask for fewer",
-                         d->height, d->width, d->resolutions - 1, d->resolutions);
-    if ((unsigned)d->form > (unsigned)DRL_FORM_CDRL || (!cdrl && (d->initializer > 0 || d->classes)) || d->classes < 0 || d->classes > 65535 ||
-        (d->initializer > 0 && (d->initializer < 4 || d->initializer % 2 || d->initializer > 65536 || d->initializer_blocks < 1 || d->initializer_blocks > DRL__UNET_BLOCKS_MAX)))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: form %d, initializer %d of %d blocks, %d classes: one of them is out of range (widths are even, from 4 up), or plain DRL has no such thing",
-                         (int)d->form, d->initializer, d->initializer_blocks, d->classes);
-    if ((int)d->schedule < DRL_SCHEDULE_DRL || d->schedule > DRL_SCHEDULE_SHIFTED)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: schedule %d; 0 to %d are possible", (int)d->schedule, DRL_SCHEDULE_SHIFTED);
-    if ((int)d->initializer_form < DRL_INITIALIZER_RESIDUAL || d->initializer_form > DRL_INITIALIZER_VELOCITY)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer form %d; 0 to %d are possible",
-                         (int)d->initializer_form, DRL_INITIALIZER_VELOCITY);
-    if ((int)d->energy_form < DRL_ENERGY_PUBLISHED || d->energy_form > DRL_ENERGY_UNET)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: energy form %d; 0 to %d are possible", (int)d->energy_form, DRL_ENERGY_UNET);
+        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask "
+                         "for fewer", d->height, d->width, d->resolutions - 1, d->resolutions);
+    if (d->initializer > 0 && d->initializer < 4)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer is %d; its width is 4 at least", d->initializer);
+    if (d->initializer > 0 && !cdrl)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer is %d, and plain DRL has none", d->initializer);
+    if (d->classes && !cdrl) return drl__fail(ctx, DRL_E_ARGUMENT, "model: classes is %d, and plain DRL has none", d->classes);
     if (unet && !cdrl)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: energies of a U-Net come with the form CDRL; the form is DRL");
     if (unet && d->blocks > DRL__UNET_BLOCKS_MAX)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: %d blocks a resolution; a U-Net has up to %d", d->blocks, DRL__UNET_BLOCKS_MAX);
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: blocks is %d; a U-Net has up to %d a resolution", d->blocks, DRL__UNET_BLOCKS_MAX);
     if ((unet || d->initializer > 0) && side > 1 && (d->height % 4 || d->width % 4))
-        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as %s needs; pad the images or ask for none", d->height, d->width,
-                         unet ? "the energy's U-Net" : "the initializer");
+        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as %s needs; pad the images or ask for none",
+                         d->height, d->width, unet ? "the energy's U-Net" : "the initializer");
     return DRL_OK;
 }
 
@@ -10966,27 +11014,43 @@ struct drl_trainer {
 };
 
 static const drl__field drl__train_fields[] = {
-    { "seed", DRL__U64, offsetof(drl_train_desc, seed) },                    { "batch", DRL__INT, offsetof(drl_train_desc, batch) },
-    { "learning_rate", DRL__FLOAT, offsetof(drl_train_desc, learning_rate) }, { "beta1", DRL__FLOAT, offsetof(drl_train_desc, beta1) },
-    { "beta2", DRL__FLOAT, offsetof(drl_train_desc, beta2) },                { "warmup", DRL__INT, offsetof(drl_train_desc, warmup) },
-    { "ema", DRL__FLOAT, offsetof(drl_train_desc, ema) },                    { "clip", DRL__FLOAT, offsetof(drl_train_desc, clip) },
-    { "steps", DRL__INT, offsetof(drl_train_desc, steps) },                  { "flip", DRL__INT, offsetof(drl_train_desc, flip) },
-    { "snapshot", DRL__INT, offsetof(drl_train_desc, snapshot) },            { "data_noise", DRL__FLOAT, offsetof(drl_train_desc, data_noise) },
-    { "initializer_rate", DRL__FLOAT, offsetof(drl_train_desc, initializer_rate) }, { "label_drop", DRL__FLOAT, offsetof(drl_train_desc, label_drop) },
-    { "own_noise", DRL__INT, offsetof(drl_train_desc, own_noise) },          { "objective", DRL__INT, offsetof(drl_train_desc, objective) },
-    { "initializer_data", DRL__FLOAT, offsetof(drl_train_desc, initializer_data) },
-    { "shift", DRL__INT, offsetof(drl_train_desc, shift) },
-    { "palette", DRL__INT, offsetof(drl_train_desc, palette) }
+    { "seed",                 DRL__U64,     offsetof(drl_train_desc, seed), 0, 0, 0, DRL__ANY },
+    { "batch",                DRL__INT,     offsetof(drl_train_desc, batch), 0, 1, 65535, 0 },
+    { "learning_rate",        DRL__FLOAT,   offsetof(drl_train_desc, learning_rate), 0, 0, 1, DRL__OPEN },
+    { "beta1",                DRL__FLOAT,   offsetof(drl_train_desc, beta1), 0, 0, 1, DRL__NONE | DRL__NO_HIGH },
+    { "beta2",                DRL__FLOAT,   offsetof(drl_train_desc, beta2), 0.999, 0, 1, DRL__NONE | DRL__NO_HIGH },
+    { "warmup",               DRL__INT,     offsetof(drl_train_desc, warmup), 0, 0, 0, DRL__ANY },
+    { "ema",                  DRL__FLOAT,   offsetof(drl_train_desc, ema), 0.99999, 0, 1, DRL__NONE | DRL__NO_HIGH },
+    { "clip",                 DRL__FLOAT,   offsetof(drl_train_desc, clip), 1, 0, 3.4e38, DRL__NONE },
+    { "steps",                DRL__INT,     offsetof(drl_train_desc, steps), 0, 1, 4000, DRL__NONE },
+    { "flip",                 DRL__INT,     offsetof(drl_train_desc, flip), 0, 0, 0, DRL__ANY },
+    { "snapshot",             DRL__INT,     offsetof(drl_train_desc, snapshot), 100, 0, 0, DRL__ANY },
+    { "data_noise",           DRL__FLOAT,   offsetof(drl_train_desc, data_noise), 0, 0, 1, DRL__NONE | DRL__NO_HIGH },
+    { "initializer_rate",     DRL__FLOAT,   offsetof(drl_train_desc, initializer_rate), 0.001, 0, 1, DRL__OPEN },
+    { "label_drop",           DRL__FLOAT,   offsetof(drl_train_desc, label_drop), 0.1, 0, 1, DRL__NONE },
+    { "own_noise",            DRL__INT,     offsetof(drl_train_desc, own_noise), 0, 0, 0, DRL__ANY },
+    { "objective",            DRL__INT,     offsetof(drl_train_desc, objective), 0, DRL_OBJECTIVE_RECOVERY, DRL_OBJECTIVE_SCORE, 0 },
+    { "initializer_data",     DRL__FLOAT,   offsetof(drl_train_desc, initializer_data), 1, 0, 1, DRL__NONE },
+    { "shift",                DRL__INT,     offsetof(drl_train_desc, shift), 0, 0, 0, DRL__ANY },
+    { "palette",              DRL__INT,     offsetof(drl_train_desc, palette), 0, 0, 0, DRL__ANY }
 };
 
+#define DRL__STEPS_MAX ((uint64_t)1 << 36)      /* streams of random numbers hold as many */
+#define DRL__SECONDS_MAX 1e12
+
+/* Checkpoints hold it: what a run can have come to. */
 static const drl__field drl__state_fields[] = {
-    { "step", DRL__U64, offsetof(drl__train_state, step) },                  { "rollbacks", DRL__INT, offsetof(drl__train_state, rollbacks) },
-    { "rate_scale", DRL__DOUBLE, offsetof(drl__train_state, rate_scale) },   { "rate_factor", DRL__DOUBLE, offsetof(drl__train_state, rate_factor) },
-    { "beta1_power", DRL__DOUBLE, offsetof(drl__train_state, beta1_power) },
-    { "beta2_power", DRL__DOUBLE, offsetof(drl__train_state, beta2_power) }, { "grad_average", DRL__DOUBLE, offsetof(drl__train_state, grad_average) },
-    { "total", DRL__U64, offsetof(drl__train_state, total) },                { "seconds", DRL__DOUBLE, offsetof(drl__train_state, seconds) },
-    { "planned", DRL__DOUBLE, offsetof(drl__train_state, planned) },
-    { "warmup", DRL__INT, offsetof(drl__train_state, warmup) }
+    { "step",                 DRL__U64,     offsetof(drl__train_state, step), 0, 0, (double)DRL__STEPS_MAX, DRL__NO_HIGH },
+    { "rollbacks",            DRL__INT,     offsetof(drl__train_state, rollbacks), 0, 0, 1 << 30, DRL__NO_HIGH },
+    { "rate_scale",           DRL__DOUBLE,  offsetof(drl__train_state, rate_scale), 0, 0, 1, 0 },
+    { "rate_factor",          DRL__DOUBLE,  offsetof(drl__train_state, rate_factor), 0, 0, 1, 0 },
+    { "beta1_power",          DRL__DOUBLE,  offsetof(drl__train_state, beta1_power), 0, 0, 1, 0 },
+    { "beta2_power",          DRL__DOUBLE,  offsetof(drl__train_state, beta2_power), 0, 0, 1, 0 },
+    { "grad_average",         DRL__DOUBLE,  offsetof(drl__train_state, grad_average), 0, 0, 1e30, DRL__NO_HIGH },
+    { "total",                DRL__U64,     offsetof(drl__train_state, total), 0, 0, (double)DRL__STEPS_MAX, DRL__NO_HIGH },
+    { "seconds",              DRL__DOUBLE,  offsetof(drl__train_state, seconds), 0, 0, DRL__SECONDS_MAX, DRL__NO_HIGH },
+    { "planned",              DRL__DOUBLE,  offsetof(drl__train_state, planned), 0, 0, DRL__SECONDS_MAX, DRL__NO_HIGH },
+    { "warmup",               DRL__INT,     offsetof(drl__train_state, warmup), 0, 0, INT32_MAX, 0 }
 };
 
 #define DRL__WARMUP 300                     /* steps, at most, where the description leaves them open */
@@ -10996,33 +11060,25 @@ static const drl__field drl__state_fields[] = {
 static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, drl_train_desc *d)
 {
     int unet = m->desc.energy_form == DRL_ENERGY_UNET;
+    drl_status status;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
     if (!d->batch) d->batch = drl__min(32, m->desc.batch);
     if (!d->objective) d->objective = unet ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY;
     if (d->learning_rate == 0) d->learning_rate = unet ? 2e-3f : m->desc.form == DRL_FORM_CDRL ? 5e-4f : 3e-4f;
     if (d->beta1 == 0) d->beta1 = unet ? 0.9f : 0.5f;
-    if (d->beta2 == 0) d->beta2 = 0.999f;
-    if (d->ema == 0) d->ema = 0.99999f;
-    if (d->clip == 0) d->clip = 1.0f;
     if (!d->steps) d->steps = m->desc.steps;
     if (d->steps < 0) d->steps = -1;
-    if (!d->snapshot) d->snapshot = 100;
     if (d->data_noise == 0) d->data_noise = m->desc.form == DRL_FORM_DRL && m->desc.schedule != DRL_SCHEDULE_T1K ? 0.02f : -1.0f;
-    if (d->initializer_rate == 0) d->initializer_rate = 1e-3f;
-    if (d->label_drop == 0) d->label_drop = 0.1f;
-    if (d->initializer_data == 0) d->initializer_data = 1.0f;
+    drl__defaults(drl__train_fields, DRL__COUNT(drl__train_fields), d);
     if (d->initializer_data < 0) d->initializer_data = -1.0f;
     if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
     if (d->objective == DRL_OBJECTIVE_SCORE) d->own_noise = 0;  /* r is by the one noise that made x */
     if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
-    if (d->batch < 1 || d->batch > m->desc.batch || d->batch > 65535 || d->steps > 4000 || !(d->learning_rate > 0) || !(d->learning_rate < 1) || !(d->beta1 < 1) || !(d->beta2 < 1) ||
-        !(d->ema < 1) || !(d->clip - d->clip == 0) || !(d->data_noise < 1) || !(d->initializer_rate > 0) || !(d->initializer_rate < 1) || !(d->label_drop <= 1) || (unsigned)d->objective > (unsigned)DRL_OBJECTIVE_SCORE)
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch %d of at most %d, %d steps, learning rate %g, betas %g and %g, ema %g: one of them is out of range",
-                         d->batch, m->desc.batch, d->steps, (double)d->learning_rate, (double)d->beta1, (double)d->beta2, (double)d->ema);
-    if (!(d->initializer_data <= 1))
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the data's share in what the initializer learns is %g; up to 1 is possible",
-                         (double)d->initializer_data);
+    status = drl__check(m->ctx, DRL_E_ARGUMENT, "drl_trainer", drl__train_fields, DRL__COUNT(drl__train_fields), d);
+    if (status != DRL_OK) return status;
+    if (d->batch > m->desc.batch)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch is %d; the model takes %d images a pass", d->batch, m->desc.batch);
     if (d->shift < 0 || (d->shift && d->shift >= drl__min(m->desc.height, m->desc.width)))
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
                          "drl_trainer: shifts of up to %d pixels; images of %d x %d allow 0 to %d", d->shift,
@@ -11646,8 +11702,6 @@ DRL__CALL(drl_status, drl_trainer_swap_average, (drl_trainer *tr), (tr))
     return DRL_OK;
 }
 
-#define DRL__STEPS_MAX ((uint64_t)1 << 36)      /* streams of random numbers hold as many */
-#define DRL__SECONDS_MAX 1e12
 
 /* What a description asks for that cannot be done, as a sentence in the context. */
 static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data, const drl_run_desc *d)
@@ -11873,13 +11927,16 @@ static int drl__checkpoint_finite(const drl_array *a)
 }
 
 /* Counters and factors that a run can have come to. */
-static int drl__state_sound(const drl__train_state *now)
+/* beta^step: one minus it divides the moments. */
+static drl_status drl__state_check(drl_ctx *ctx, const drl__train_state *now)
 {
-    double most = now->step ? 1 - 1e-9 : 1;         /* beta^step: one minus it divides the moments */
-    return now->step < DRL__STEPS_MAX && now->total < DRL__STEPS_MAX && now->seconds >= 0 && now->seconds < DRL__SECONDS_MAX &&
-           now->planned >= 0 && now->planned < DRL__SECONDS_MAX && now->rollbacks >= 0 && now->rollbacks < 1 << 30 && now->warmup >= 0 && now->rate_scale >= 0 && now->rate_scale <= 1 &&
-           now->rate_factor >= 0 && now->rate_factor <= 1 && now->beta1_power >= 0 && now->beta1_power <= most && now->beta2_power >= 0 &&
-           now->beta2_power <= most && now->grad_average >= 0 && now->grad_average < 1e30;
+    double most = now->step ? 1 - 1e-9 : 1;
+    drl_status status = drl__check(ctx, DRL_E_FORMAT, "drl_trainer_resume", drl__state_fields, DRL__COUNT(drl__state_fields), now);
+    if (status != DRL_OK) return status;
+    if (now->beta1_power > most || now->beta2_power > most)
+        return drl__fail(ctx, DRL_E_FORMAT, "drl_trainer_resume: the powers of the betas are %g and %g after %u steps; below 1 are possible",
+                         now->beta1_power, now->beta2_power, now->step);
+    return DRL_OK;
 }
 
 static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
@@ -11890,8 +11947,9 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     drl__train_state now;
     int i, k, count;
     memset(&now, 0, sizeof now);
-    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now) || !drl__state_sound(&now))
+    if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now))
         return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
+    if (drl__state_check(tr->ctx, &now) != DRL_OK) return DRL_E_FORMAT;
     drl__model_text(&tr->model->desc, own, sizeof own);
     if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
     count = drl__checkpoint_arrays(tr, array);

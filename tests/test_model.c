@@ -404,6 +404,18 @@ static void descriptions(void)
     BAD(d.energy_form = DRL_ENERGY_UNET, DRL_E_ARGUMENT);       /* of plain DRL */
     BAD((d.energy_form = DRL_ENERGY_UNET, d.form = DRL_FORM_CDRL, d.initializer = -1, d.height = d.width = 8, d.blocks = 65), DRL_E_ARGUMENT);
     BAD((d.energy_form = DRL_ENERGY_UNET, d.form = DRL_FORM_CDRL, d.initializer = -1), DRL_E_SHAPE);    /* 4 x 6 cannot be halved twice */
+#define SAYS(assign, sentence) do { d = tiny(); assign; drl_ctx_clear(ctx); drl_model_create(ctx, &d, 0, &m); \
+        CHECK(!strcmp(drl_ctx_message(ctx), sentence), "it says: %s", drl_ctx_message(ctx)); } while (0)
+    SAYS(d.base = 7, "model: base is 7; 4 to 65536 are possible, and even");
+    SAYS(d.base = -2, "model: base is -2; 4 to 65536 are possible, and even");
+    SAYS(d.blocks = 4097, "model: blocks is 4097; 1 to 4096 are possible");
+    SAYS(d.b2 = -1, "model: b2 is -1; it has to be above 0 and below 1e30");
+    SAYS(d.levels = 501, "model: levels is 501; up to 500 are possible, and 1000 with DRL_SCHEDULE_T1K");
+    SAYS(d.steps = 65536, "model: steps is 65536; 1 to 65535 are possible, or less than 0 for none");
+    SAYS(d.mult[1] = 65, "model: mult[1] is 65; 1 to 64 are possible");
+    SAYS(d.initializer = 8, "model: initializer is 8, and plain DRL has none");
+    SAYS(d.batch = -1, "model: batch is -1; 1 to 2147483647 are possible");
+    drl_ctx_clear(ctx);
     d = tiny();
     REFUSED(ctx, drl_model_create(ctx, &d, 0, NULL), DRL_E_ARGUMENT);
     CHECK(drl_model_create(NULL, &d, 0, &m) == DRL_E_ARGUMENT && !m, "no context");
@@ -874,7 +886,6 @@ static void schedules(void)
             size_t size, k;
             int expected = kind % 5 ? kind % 5 : form == DRL_FORM_DRL ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL;
             int smooth = kind / 5, i, told = 0;
-            int own = expected == (form == DRL_FORM_DRL ? DRL_SCHEDULE_DRL : DRL_SCHEDULE_CDRL);
             d.form = (drl_form)form;
             d.schedule = (drl_schedule_kind)(kind % 5);
             d.smooth = smooth * 7;
@@ -895,7 +906,7 @@ static void schedules(void)
             bytes = saved(ctx, m, &size);
             for (k = 8; k + 9 < size && !told; ++k) told = !memcmp(bytes + k, "schedule=", 9);
             at = bytes + k + 8;
-            CHECK(told == (!own || smooth), "form %d, schedule %d: the file speaks of it %d times", form, kind, told);
+            CHECK(told, "form %d, schedule %d: the file does not speak of it", form, kind);
             CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
             if (again) {
                 CHECK_OK(ctx, drl_model_describe(again, &got));
@@ -1575,8 +1586,8 @@ static void numbers(void)
 static void texts(void)
 {
     typedef struct plain { int i; uint64_t u; float f; double d; int mult[DRL_RESOLUTIONS_MAX]; } plain;
-    static const drl__field fields[] = { { "i", DRL__INT, offsetof(plain, i) }, { "u", DRL__U64, offsetof(plain, u) }, { "f", DRL__FLOAT, offsetof(plain, f) },
-                                         { "d", DRL__DOUBLE, offsetof(plain, d) }, { "mult", DRL__MULT, offsetof(plain, mult) } };
+    static const drl__field fields[] = { { "i", DRL__INT, offsetof(plain, i), 0, 0, 0, DRL__ANY }, { "u", DRL__U64, offsetof(plain, u), 0, 0, 0, DRL__ANY }, { "f", DRL__FLOAT, offsetof(plain, f), 0, 0, 0, DRL__ANY },
+                                         { "d", DRL__DOUBLE, offsetof(plain, d), 0, 0, 0, DRL__ANY }, { "mult", DRL__MULT, offsetof(plain, mult), 0, 0, 0, DRL__ANY } };
     static const struct { const char *head; int taken; } cases[] = {
         { "i=1 u=1 f=1 d=1", 1 }, { "d=1 u=1 i=1 f=1", 1 }, { "i=2147483647 u=1 f=1 d=1", 1 }, { "i=2147483648 u=1 f=1 d=1", 0 }, { "i=-2147483647 u=1 f=1 d=1", 1 }, { "i=-2147483648 u=1 f=1 d=1", 0 },
         { "i=1.5 u=1 f=1 d=1", 0 }, { "i=x7ff0000000000000 u=1 f=1 d=1", 0 }, { "i=1 u=18446744073709551615 f=1 d=1", 1 }, { "i=1 u=18446744073709551616 f=1 d=1", 0 }, { "i=1 u=-1 f=1 d=1", 0 }, { "i=1 u= f=1 d=1", 0 },

@@ -1605,7 +1605,9 @@ static void sound_states(void)
         { 7, 0, 1 }, { 7, 9e11, 1 }, { 7, 1e12, 0 }, { 7, -1e-9, 0 }, { 7, NAN, 0 }, { 8, 0, 1 }, { 8, 9e11, 1 }, { 8, 1e12, 0 }, { 8, -1e-9, 0 }, { 8, NAN, 0 },
         { 9, 0, 1 }, { 9, 68719476735.0, 1 }, { 9, 68719476736.0, 0 },
         { 10, 0, 1 }, { 10, 2147483647, 1 }, { 10, -1, 0 } };
+    drl_ctx *ctx = context(DRL_ISA_PORTABLE, 1, NULL);
     size_t i;
+    int sound;
     for (i = 0; i < sizeof cases / sizeof *cases; ++i) {
         drl__train_state now;
         double *const fields[7] = { &now.rate_scale, &now.rate_factor, &now.beta1_power, &now.beta2_power, &now.grad_average, &now.seconds, &now.planned };
@@ -1616,8 +1618,12 @@ static void sound_states(void)
         if (cases[i].field == 9) now.total = (uint64_t)cases[i].value;
         else if (cases[i].field == 10) now.warmup = (int)cases[i].value;
         else if (cases[i].field > 1) *fields[cases[i].field - 2] = cases[i].value;
-        CHECK(drl__state_sound(&now) == cases[i].sound, "field %d of a checkpoint's state with %g: %d", cases[i].field, cases[i].value, drl__state_sound(&now));
+        sound = drl__state_check(ctx, &now) == DRL_OK;
+        CHECK(sound == cases[i].sound, "field %d of a checkpoint's state with %g: %d", cases[i].field, cases[i].value, sound);
+        CHECK(sound || drl_ctx_status(ctx) == DRL_E_FORMAT, "status %d", (int)drl_ctx_status(ctx));
+        drl_ctx_clear(ctx);
     }
+    drl_ctx_destroy(ctx);
 }
 
 /* A learning rate that explodes: a status and a sentence, everything as before the step; rollbacks halve the rate until it works. */
