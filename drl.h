@@ -8231,6 +8231,221 @@ DRL__CALL(drl_status, drl_net_train_backward, (drl_net *net, const float *dout),
     return DRL_OK;
 }
 
+/* -----------------------------------------------------------------------------------------------------------
+ * [describe] - each description has one table, a row for each field: its type, what zero means, and which values
+ * are possible. From the table come defaults, the sentence about a value that is not possible, and the line of text
+ * in files, "height=32 width=32 ...". Numbers survive the trip bit for bit.
+ * -------------------------------------------------------------------------------------------------------- */
+typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL__MULT } drl__field_type;
+
+/* How low and high are meant; rules add up. */
+#define DRL__ANY     1                      /* every value is possible */
+#define DRL__EVEN    2
+#define DRL__OPEN    4                      /* neither low nor high itself is possible */
+#define DRL__NONE    8                      /* values below zero stand for "none", and are possible too */
+#define DRL__NO_HIGH 16                     /* high itself is not possible */
+#define DRL__FINITE  3.5e38                 /* as high (and -low): every finite float */
+
+typedef struct drl__field {
+    const char *name;
+    drl__field_type type;
+    size_t offset;
+    double zero;                            /* what zero means; zero where it means itself, or other fields decide */
+    double low, high;
+    int rules;
+} drl__field;
+
+#define DRL__DESCRIBE_MAX 1024
+
+/* A decimal number of at most 15 digits and a power of ten up to 22: one exact integer times or over one exact power, so rounded once.
+ * 'x' and 16 hexadecimal digits are the bits of a double. Returns the end, NULL when there is no number. */
+static const char *drl__parse_number(const char *s, double *value)
+{
+    uint64_t m = 0;
+    int exponent = 0, digits = 0, negative = *s == '-', e = 0, e_negative;
+    double power = 1, v;
+    if (*s == 'x') {
+        for (++s; digits < 16; ++s, ++digits) {
+            int c = (unsigned char)*s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+            if (h < 0) return NULL;
+            m = m << 4 | (unsigned)h;
+        }
+        memcpy(value, &m, 8);
+        return s;
+    }
+    if (negative) ++s;
+    for (; *s >= '0' && *s <= '9'; ++s, ++digits) m = m * 10 + (uint64_t)(*s - '0');
+    if (!digits) return NULL;
+    if (*s == '.') for (++s; *s >= '0' && *s <= '9'; ++s, ++digits, --exponent) m = m * 10 + (uint64_t)(*s - '0');
+    if (digits > 15) return NULL;
+    if (*s == 'e') {
+        e_negative = *++s == '-';
+        if (e_negative) ++s;
+        if (*s < '0' || *s > '9') return NULL;
+        for (; *s >= '0' && *s <= '9' && e < 100; ++s) e = e * 10 + (*s - '0');
+        exponent += e_negative ? -e : e;
+    }
+    if (exponent > 22 || exponent < -22) return NULL;
+    for (e = exponent < 0 ? -exponent : exponent; e; --e) power *= 10;
+    v = exponent < 0 ? (double)m / power : (double)m * power;
+    *value = negative ? -v : v;
+    return s;
+}
+
+static void drl__number_text(char *text, size_t capacity, double v)
+{
+    double back = 0;
+    const char *end;
+    drl__text(text, capacity, "%g", v);
+    end = drl__parse_number(text, &back);
+    if (!end || *end || back != v) {
+        uint64_t bits;
+        int i;
+        memcpy(&bits, &v, 8);
+        text[0] = 'x';
+        for (i = 0; i < 16; ++i) text[1 + i] = "0123456789abcdef"[bits >> (60 - 4 * i) & 15];
+        text[17] = 0;
+    }
+}
+
+static double drl__field_value(const drl__field *field, const void *desc)
+{
+    const unsigned char *p = (const unsigned char *)desc + field->offset;
+    switch (field->type) {
+    case DRL__U64:    { uint64_t v; memcpy(&v, p, sizeof v); return (double)v; }
+    case DRL__FLOAT:  { float v;    memcpy(&v, p, sizeof v); return (double)v; }
+    case DRL__DOUBLE: { double v;   memcpy(&v, p, sizeof v); return v; }
+    default:          { int v;      memcpy(&v, p, sizeof v); return (double)v; }
+    }
+}
+
+/* Zeros become what they mean. */
+static void drl__defaults(const drl__field *field, size_t fields, void *desc)
+{
+    size_t i;
+    for (i = 0; i < fields; ++i) {
+        unsigned char *p = (unsigned char *)desc + field[i].offset;
+        double v = field[i].zero;
+        if (v == 0 || drl__field_value(&field[i], desc) != 0) continue;
+        if (field[i].type == DRL__INT) { int k = (int)v; memcpy(p, &k, sizeof k); }
+        else if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
+        else memcpy(p, &v, sizeof v);
+    }
+}
+
+static void drl__bound_text(const drl__field *field, double v, char *text, size_t capacity)
+{
+    if (field->type == DRL__INT) drl__text(text, capacity, "%d", (int)v);
+    else drl__text(text, capacity, "%g", v);
+}
+
+/* Fails with the first field whose value is not possible: "model: base is 3; 4 to 65536 are possible, and even". */
+static drl_status drl__check(drl_ctx *ctx, drl_status bad, const char *who, const drl__field *field, size_t fields, const void *desc)
+{
+    size_t i;
+    for (i = 0; i < fields; ++i) {
+        double v = drl__field_value(&field[i], desc), low = field[i].low, high = field[i].high;
+        int rules = field[i].rules, inside = v >= low && v <= high;
+        char text[3][32];
+        if (rules & DRL__ANY || (rules & DRL__NONE && v < 0)) continue;
+        if (rules & DRL__OPEN && (v == low || v == high)) inside = 0;
+        if (rules & DRL__NO_HIGH && v == high) inside = 0;
+        if (rules & DRL__EVEN && inside && (int)v % 2) inside = 0;
+        if (inside) continue;
+        drl__bound_text(&field[i], v, text[0], sizeof text[0]);
+        drl__bound_text(&field[i], low, text[1], sizeof text[1]);
+        drl__bound_text(&field[i], high, text[2], sizeof text[2]);
+        if (rules & DRL__OPEN)
+            return drl__fail(ctx, bad, "%s: %s is %s; it has to be above %s and below %s", who, field[i].name, text[0], text[1], text[2]);
+        return drl__fail(ctx, bad, "%s: %s is %s; %s to %s%s are possible%s%s", who, field[i].name, text[0], text[1],
+                         rules & DRL__NO_HIGH ? "below " : "", text[2], rules & DRL__EVEN ? ", and even" : "",
+                         rules & DRL__NONE ? ", or less than 0 for none" : "");
+    }
+    return DRL_OK;
+}
+
+static void drl__describe(const drl__field *field, size_t fields, const void *desc, char *text, size_t capacity)
+{
+    size_t i, at = 0;
+    int j;
+    text[0] = 0;
+    for (i = 0; i < fields; ++i) {
+        const unsigned char *p = (const unsigned char *)desc + field[i].offset;
+        char number[32];
+        drl__text_append(text, capacity, &at, " ", i ? 1 : 0);
+        drl__text_append(text, capacity, &at, field[i].name, strlen(field[i].name));
+        drl__text_append(text, capacity, &at, "=", 1);
+        switch (field[i].type) {
+        case DRL__INT:    { int v;      memcpy(&v, p, sizeof v); drl__text(number, sizeof number, "%d", v); break; }
+        case DRL__U64:    { uint64_t v; memcpy(&v, p, sizeof v); drl__text(number, sizeof number, "%u", v); break; }
+        case DRL__FLOAT:  { float v;    memcpy(&v, p, sizeof v); drl__number_text(number, sizeof number, (double)v);
+                            { double d = 0; char six[32]; const char *end;       /* the short decimal will do if it rounds to the same float */
+                              drl__text(six, sizeof six, "%g", (double)v); end = drl__parse_number(six, &d);
+                              if (end && !*end && (float)d == v) memcpy(number, six, sizeof six); } break; }
+        case DRL__DOUBLE: { double v;   memcpy(&v, p, sizeof v); drl__number_text(number, sizeof number, v); break; }
+        case DRL__MULT:
+            for (j = 0; j < DRL_RESOLUTIONS_MAX; ++j) {
+                int v;
+                memcpy(&v, p + (size_t)j * sizeof v, sizeof v);
+                drl__text(number, sizeof number, j ? ",%d" : "%d", v);
+                if (j + 1 < DRL_RESOLUTIONS_MAX) drl__text_append(text, capacity, &at, number, strlen(number));
+            }
+            break;
+        }
+        drl__text_append(text, capacity, &at, number, strlen(number));
+    }
+}
+
+/* Every field once, in any order, nothing else; desc is written field by field and is complete on success only. */
+static int drl__undescribe(const drl__field *field, size_t fields, const char *text, void *desc)
+{
+    uint32_t seen = 0;
+    DRL_ASSERT(fields < 32);
+    while (*text) {
+        size_t i, length;
+        double v;
+        unsigned char *p;
+        for (i = 0; i < fields; ++i) {
+            length = strlen(field[i].name);
+            if (!strncmp(text, field[i].name, length) && text[length] == '=') break;
+        }
+        if (i == fields || seen >> i & 1) return 0;
+        seen |= (uint32_t)1 << i;
+        text += length + 1;
+        p = (unsigned char *)desc + field[i].offset;
+        if (field[i].type == DRL__U64) {
+            uint64_t u = 0;
+            int digits = 0;
+            for (; *text >= '0' && *text <= '9'; ++text, ++digits) {
+                if (u > (UINT64_MAX - (uint64_t)(*text - '0')) / 10) return 0;
+                u = u * 10 + (uint64_t)(*text - '0');
+            }
+            if (!digits) return 0;
+            memcpy(p, &u, sizeof u);
+        } else {
+            int j, n = field[i].type == DRL__MULT ? DRL_RESOLUTIONS_MAX : 1;
+            for (j = 0; j < n; ++j) {
+                if (j && *text++ != ',') return 0;
+                text = drl__parse_number(text, &v);
+                if (!text || !(v - v == 0)) return 0;
+                if (field[i].type == DRL__FLOAT && (v > 3.4028234663852886e38 || v < -3.4028234663852886e38)) return 0;
+                if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
+                else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
+                else {
+                    int k;
+                    if (v < -2147483647.0 || v > 2147483647.0) return 0;
+                    k = (int)v;
+                    if (k != v) return 0;
+                    memcpy(p + (size_t)j * sizeof k, &k, sizeof k);
+                }
+            }
+        }
+        if (*text == ' ' && text[1]) ++text;
+        else if (*text) return 0;
+    }
+    return seen == ((uint32_t)1 << fields) - 1;
+}
+
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [schedule.impl] - arithmetic with + - * /, square roots and our own elementary functions only, so every machine gets the same bits.
  * ------------------------------------------------------------------------------------------------------------------------------ */
@@ -8755,6 +8970,16 @@ static void drl__sampler_hold(drl_sampler *s, int level, double scale)
     }
 }
 
+static const drl__field drl__sample_fields[] = {
+    { "count",         DRL__INT,   offsetof(drl_sample_desc, count), 1, 1, INT32_MAX, 0 },
+    { "first",         DRL__INT,   offsetof(drl_sample_desc, first), 0, 0, INT32_MAX, 0 },
+    { "steps",         DRL__INT,   offsetof(drl_sample_desc, steps), 0, 1, INT32_MAX, DRL__NONE },
+    { "from_level",    DRL__INT,   offsetof(drl_sample_desc, from_level), 0, 1, INT32_MAX, 0 },
+    { "noise_scale",   DRL__FLOAT, offsetof(drl_sample_desc, noise_scale), 0, 0, 1e30, DRL__NO_HIGH },
+    { "guidance",      DRL__FLOAT, offsetof(drl_sample_desc, guidance), 0, -DRL__FINITE, DRL__FINITE, 0 },
+    { "denoise",       DRL__FLOAT, offsetof(drl_sample_desc, denoise), 0, -DRL__FINITE, DRL__FINITE, 0 }
+};
+
 static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, int train_steps, float noise_scale, float denoise,
                                    drl_sampler **out)
 {
@@ -8763,10 +8988,11 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     unsigned char *block;
     size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0, at_sum = 0, at_known = 0, at_mask = 0;
     drl_sum_term term[2];                   /* of guidance */
+    drl_status status;
     int i, guided;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
-    if (!d.count) d.count = 1;
+    drl__defaults(drl__sample_fields, DRL__COUNT(drl__sample_fields), &d);
     if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
     if (!d.from_level) d.from_level = schedule->levels;
@@ -8776,10 +9002,18 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
                          "sampler: guidance from level %d up to, but without, %d; one level or more of 0 to %d is needed",
                          d.guidance_from, d.guidance_to, schedule->levels - 1);
     if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || !d.steps || d.from_level < 1 || d.from_level > schedule->levels || (d.from_level < schedule->levels && !d.start) || !(d.noise_scale >= 0 && d.noise_scale < 1e30f) || d.steps >= (0x7fffffff - 1) / schedule->levels ||
-        !(d.guidance - d.guidance == 0) || !(d.denoise - d.denoise == 0))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: count %d, first %d, steps %d, from level %d of %d, noise scale %g, guidance %g, denoise %g: one of them is out of range, or `start` is missing",
-                         d.count, d.first, d.steps, d.from_level, schedule->levels, (double)d.noise_scale, (double)d.guidance, (double)d.denoise);
+    status = drl__check(ctx, DRL_E_ARGUMENT, "sampler", drl__sample_fields, DRL__COUNT(drl__sample_fields), &d);
+    if (status != DRL_OK) return status;
+    if (d.first > INT32_MAX - d.count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: images are numbered up to %d; first is %d, count %d", INT32_MAX, d.first, d.count);
+    if (d.from_level > schedule->levels)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: from_level is %d; 1 to %d are possible", d.from_level, schedule->levels);
+    if (d.from_level < schedule->levels && !d.start)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: from_level is %d of %d; `start`, the images there, is missing",
+                         d.from_level, schedule->levels);
+    if (d.steps >= (INT32_MAX - 1) / schedule->levels)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: steps is %d on each of %d levels; together fewer than %d are possible",
+                         d.steps, schedule->levels, INT32_MAX - 1);
     if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
     if (d.no_chain && !energy->propose)
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: no chain is asked for, but the energy makes no proposals (a model without an initializer)");
@@ -9301,6 +9535,17 @@ static drl_status drl__mcmc_start(drl_mcmc *m)
     return DRL_OK;
 }
 
+static const drl__field drl__mcmc_fields[] = {
+    { "count",         DRL__INT,    offsetof(drl_mcmc_desc, count), 1, 1, INT32_MAX, 0 },
+    { "first",         DRL__INT,    offsetof(drl_mcmc_desc, first), 0, 0, INT32_MAX, 0 },
+    { "kernel",        DRL__INT,    offsetof(drl_mcmc_desc, kernel), 0, DRL_MCMC_LANGEVIN, DRL_MCMC_HMC, 0 },
+    { "step",          DRL__DOUBLE, offsetof(drl_mcmc_desc, step), 0, 1e-30, 1e30, DRL__OPEN },
+    { "noise_scale",   DRL__DOUBLE, offsetof(drl_mcmc_desc, noise_scale), 1, 0, 1e30, DRL__OPEN },
+    { "leapfrog",      DRL__INT,    offsetof(drl_mcmc_desc, leapfrog), 10, 1, INT32_MAX, 0 },
+    { "warmup",        DRL__INT,    offsetof(drl_mcmc_desc, warmup), 0, 0, INT32_MAX, 0 },
+    { "accept",        DRL__DOUBLE, offsetof(drl_mcmc_desc, accept), 0, 0, 1, DRL__OPEN }
+};
+
 /* Chains that have yet to be started, at yq. */
 static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out)
 {
@@ -9309,19 +9554,20 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
     unsigned char *block;
     size_t total = 0, floats = 0, n, at_y, at_gradient, at_yq, at_gradient_q, at_p, at_f, at_f_q, at_before, at_log_u, at_eps, at_alpha, at_levels, at_taken, at_labels = 0, at_x = 0, j;
     int i;
-    if (!d.count) d.count = 1;
-    if (d.noise_scale == 0) d.noise_scale = 1;
+    drl_status status;
+    drl__defaults(drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
     if (d.accept == 0) d.accept = d.kernel == DRL_MCMC_MALA ? 0.574 : 0.8;
-    if (!d.leapfrog) d.leapfrog = 10;
     if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function, no size or no batch", who);
     if (d.schedule && !drl__schedule_sound(d.schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", who, d.schedule->levels, d.schedule->b2);
     if (d.level < 0 || (d.schedule && d.level >= d.schedule->levels) || (d.x_next && (!d.schedule || d.level + 1 == d.schedule->levels || !(d.schedule->s[d.level + 1] > 0))))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level %d of %d%s", who, d.level, d.schedule ? d.schedule->levels : 0, d.x_next ? "; where there is an x_next, a level above and noise in between are needed" : "");
     if (d.step == 0 && d.schedule) d.step = drl_schedule_step(d.schedule, d.level);
-    if (d.count < 0 || d.first < 0 || d.first > 0x7fffffff - d.count || (unsigned)d.kernel > (unsigned)DRL_MCMC_HMC || d.leapfrog < 1 || d.warmup < 0 || (d.warmup && d.kernel == DRL_MCMC_LANGEVIN) ||
-        !(d.step > 1e-30 && d.step < 1e30) || !(d.noise_scale > 0 && d.noise_scale < 1e30) || !(d.accept > 0 && d.accept < 1))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: count %d, first %d, kernel %d, step %g, noise scale %g, leapfrog %d, warm-up %d, accept %g: one of them is out of range or missing", who,
-                         d.count, d.first, (int)d.kernel, d.step, d.noise_scale, d.leapfrog, d.warmup, d.accept);
+    status = drl__check(ctx, DRL_E_ARGUMENT, who, drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
+    if (status != DRL_OK) return status;
+    if (d.first > INT32_MAX - d.count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: chains are numbered up to %d; first is %d, count %d", who, INT32_MAX, d.first, d.count);
+    if (d.warmup && d.kernel == DRL_MCMC_LANGEVIN)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: warmup is %d; it is for MALA and HMC, which have a rate of acceptance", who, d.warmup);
     if (drl__odd(d.start) || drl__odd(d.x_next)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: `start` or `x_next` is not aligned as floats are", who);
     n = (size_t)d.count;
     drl__carve(&total, 1, sizeof *m);
@@ -9714,13 +9960,31 @@ static void drl__ais_fit(drl_ais *a, const float *x, int n, size_t size)
     for (j = 0; j < size; ++j) a->shape[j] = 1 / (a->shape[j] > 1e-6 * largest ? a->shape[j] : 1e-6 * largest);
 }
 
+static const drl__field drl__ais_fields[] = {
+    { "count",         DRL__INT,    offsetof(drl_ais_desc, count), 0, 1, INT32_MAX, 0 },
+    { "steps",         DRL__INT,    offsetof(drl_ais_desc, steps), 0, 2, INT32_MAX, 0 },
+    { "moves",         DRL__INT,    offsetof(drl_ais_desc, moves), 0, 1, INT32_MAX, 0 },
+    { "leapfrog",      DRL__INT,    offsetof(drl_ais_desc, leapfrog), 0, 1, INT32_MAX, 0 },
+    { "pilot",         DRL__INT,    offsetof(drl_ais_desc, pilot), 0, 1, INT32_MAX, 0 },
+    { "accept",        DRL__DOUBLE, offsetof(drl_ais_desc, accept), 0, 0, 1, DRL__OPEN },
+    { "step",          DRL__DOUBLE, offsetof(drl_ais_desc, step), 0, 0, 1e30, DRL__NO_HIGH }
+};
+
+/* *d has its defaults already. */
 static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
 {
     int k;
-    if (d->count < 1 || d->steps < 2 || d->moves < 1 || d->leapfrog < 1 || d->steps > (DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1) / d->moves || d->pilot < 1 || d->pilot > d->count || !(d->accept > 0 && d->accept < 1) ||
-        !(d->step >= 0 && d->step < 1e30) || (d->fit && (d->fit_count < 2 || d->mean || d->variance)))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: count %d, steps %d, moves %d, leapfrog %d, pilot %d, accept %g, step %g, fit %d: one of them is out of range, or there are both a mean and points to fit", d->count, d->steps, d->moves,
-                         d->leapfrog, d->pilot, d->accept, d->step, d->fit_count);
+    drl_status status = drl__check(ctx, DRL_E_ARGUMENT, "drl_ais_create", drl__ais_fields, DRL__COUNT(drl__ais_fields), d);
+    if (status != DRL_OK) return status;
+    if (d->steps > (DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1) / d->moves)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: %d moves at each of %d steps; up to %d moves together are possible",
+                         d->moves, d->steps, DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1);
+    if (d->pilot > d->count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: pilot is %d; up to %d, the count, are possible", d->pilot, d->count);
+    if (d->fit && d->fit_count < 2)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: fit_count is %d; two points or more are needed", d->fit_count);
+    if (d->fit && (d->mean || d->variance))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `fit` or `mean` and `variance` say where chains begin, not both");
     if (drl__odd(d->mean) || drl__odd(d->variance) || drl__odd(d->fit) || drl__odd(d->start)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `mean`, `variance`, `fit` or `start` is not aligned as floats are");
     if (d->beta) {
         for (k = 0; k < d->steps; ++k) if (!(d->beta[k] < d->beta[k + 1])) break;
@@ -9968,220 +10232,6 @@ DRL__CALL(drl_status, drl_grid_kl,
     return DRL_OK;
 }
 
-/* -----------------------------------------------------------------------------------------------------------
- * [describe] - each description has one table, a row for each field: its type, what zero means, and which values
- * are possible. From the table come defaults, the sentence about a value that is not possible, and the line of text
- * in files, "height=32 width=32 ...". Numbers survive the trip bit for bit.
- * -------------------------------------------------------------------------------------------------------- */
-typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL__MULT } drl__field_type;
-
-/* How low and high are meant; rules add up. */
-#define DRL__ANY     1                      /* every value is possible */
-#define DRL__EVEN    2
-#define DRL__OPEN    4                      /* neither low nor high itself is possible */
-#define DRL__NONE    8                      /* values below zero stand for "none", and are possible too */
-#define DRL__NO_HIGH 16                     /* high itself is not possible */
-
-typedef struct drl__field {
-    const char *name;
-    drl__field_type type;
-    size_t offset;
-    double zero;                            /* what zero means; zero where it means itself, or other fields decide */
-    double low, high;
-    int rules;
-} drl__field;
-
-#define DRL__DESCRIBE_MAX 1024
-
-/* A decimal number of at most 15 digits and a power of ten up to 22: one exact integer times or over one exact power, so rounded once.
- * 'x' and 16 hexadecimal digits are the bits of a double. Returns the end, NULL when there is no number. */
-static const char *drl__parse_number(const char *s, double *value)
-{
-    uint64_t m = 0;
-    int exponent = 0, digits = 0, negative = *s == '-', e = 0, e_negative;
-    double power = 1, v;
-    if (*s == 'x') {
-        for (++s; digits < 16; ++s, ++digits) {
-            int c = (unsigned char)*s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-            if (h < 0) return NULL;
-            m = m << 4 | (unsigned)h;
-        }
-        memcpy(value, &m, 8);
-        return s;
-    }
-    if (negative) ++s;
-    for (; *s >= '0' && *s <= '9'; ++s, ++digits) m = m * 10 + (uint64_t)(*s - '0');
-    if (!digits) return NULL;
-    if (*s == '.') for (++s; *s >= '0' && *s <= '9'; ++s, ++digits, --exponent) m = m * 10 + (uint64_t)(*s - '0');
-    if (digits > 15) return NULL;
-    if (*s == 'e') {
-        e_negative = *++s == '-';
-        if (e_negative) ++s;
-        if (*s < '0' || *s > '9') return NULL;
-        for (; *s >= '0' && *s <= '9' && e < 100; ++s) e = e * 10 + (*s - '0');
-        exponent += e_negative ? -e : e;
-    }
-    if (exponent > 22 || exponent < -22) return NULL;
-    for (e = exponent < 0 ? -exponent : exponent; e; --e) power *= 10;
-    v = exponent < 0 ? (double)m / power : (double)m * power;
-    *value = negative ? -v : v;
-    return s;
-}
-
-static void drl__number_text(char *text, size_t capacity, double v)
-{
-    double back = 0;
-    const char *end;
-    drl__text(text, capacity, "%g", v);
-    end = drl__parse_number(text, &back);
-    if (!end || *end || back != v) {
-        uint64_t bits;
-        int i;
-        memcpy(&bits, &v, 8);
-        text[0] = 'x';
-        for (i = 0; i < 16; ++i) text[1 + i] = "0123456789abcdef"[bits >> (60 - 4 * i) & 15];
-        text[17] = 0;
-    }
-}
-
-static double drl__field_value(const drl__field *field, const void *desc)
-{
-    const unsigned char *p = (const unsigned char *)desc + field->offset;
-    switch (field->type) {
-    case DRL__U64:    { uint64_t v; memcpy(&v, p, sizeof v); return (double)v; }
-    case DRL__FLOAT:  { float v;    memcpy(&v, p, sizeof v); return (double)v; }
-    case DRL__DOUBLE: { double v;   memcpy(&v, p, sizeof v); return v; }
-    default:          { int v;      memcpy(&v, p, sizeof v); return (double)v; }
-    }
-}
-
-/* Zeros become what they mean. */
-static void drl__defaults(const drl__field *field, size_t fields, void *desc)
-{
-    size_t i;
-    for (i = 0; i < fields; ++i) {
-        unsigned char *p = (unsigned char *)desc + field[i].offset;
-        double v = field[i].zero;
-        if (v == 0 || drl__field_value(&field[i], desc) != 0) continue;
-        if (field[i].type == DRL__INT) { int k = (int)v; memcpy(p, &k, sizeof k); }
-        else if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
-        else memcpy(p, &v, sizeof v);
-    }
-}
-
-static void drl__bound_text(const drl__field *field, double v, char *text, size_t capacity)
-{
-    if (field->type == DRL__INT) drl__text(text, capacity, "%d", (int)v);
-    else drl__text(text, capacity, "%g", v);
-}
-
-/* Fails with the first field whose value is not possible: "model: base is 3; 4 to 65536 are possible, and even". */
-static drl_status drl__check(drl_ctx *ctx, drl_status bad, const char *who, const drl__field *field, size_t fields, const void *desc)
-{
-    size_t i;
-    for (i = 0; i < fields; ++i) {
-        double v = drl__field_value(&field[i], desc), low = field[i].low, high = field[i].high;
-        int rules = field[i].rules, inside = v >= low && v <= high;
-        char text[3][32];
-        if (rules & DRL__ANY || (rules & DRL__NONE && v < 0)) continue;
-        if (rules & DRL__OPEN && (v == low || v == high)) inside = 0;
-        if (rules & DRL__NO_HIGH && v == high) inside = 0;
-        if (rules & DRL__EVEN && inside && (int)v % 2) inside = 0;
-        if (inside) continue;
-        drl__bound_text(&field[i], v, text[0], sizeof text[0]);
-        drl__bound_text(&field[i], low, text[1], sizeof text[1]);
-        drl__bound_text(&field[i], high, text[2], sizeof text[2]);
-        if (rules & DRL__OPEN)
-            return drl__fail(ctx, bad, "%s: %s is %s; it has to be above %s and below %s", who, field[i].name, text[0], text[1], text[2]);
-        return drl__fail(ctx, bad, "%s: %s is %s; %s to %s%s are possible%s%s", who, field[i].name, text[0], text[1],
-                         rules & DRL__NO_HIGH ? "below " : "", text[2], rules & DRL__EVEN ? ", and even" : "",
-                         rules & DRL__NONE ? ", or less than 0 for none" : "");
-    }
-    return DRL_OK;
-}
-
-static void drl__describe(const drl__field *field, size_t fields, const void *desc, char *text, size_t capacity)
-{
-    size_t i, at = 0;
-    int j;
-    text[0] = 0;
-    for (i = 0; i < fields; ++i) {
-        const unsigned char *p = (const unsigned char *)desc + field[i].offset;
-        char number[32];
-        drl__text_append(text, capacity, &at, " ", i ? 1 : 0);
-        drl__text_append(text, capacity, &at, field[i].name, strlen(field[i].name));
-        drl__text_append(text, capacity, &at, "=", 1);
-        switch (field[i].type) {
-        case DRL__INT:    { int v;      memcpy(&v, p, sizeof v); drl__text(number, sizeof number, "%d", v); break; }
-        case DRL__U64:    { uint64_t v; memcpy(&v, p, sizeof v); drl__text(number, sizeof number, "%u", v); break; }
-        case DRL__FLOAT:  { float v;    memcpy(&v, p, sizeof v); drl__number_text(number, sizeof number, (double)v);
-                            { double d = 0; char six[32]; const char *end;       /* the short decimal will do if it rounds to the same float */
-                              drl__text(six, sizeof six, "%g", (double)v); end = drl__parse_number(six, &d);
-                              if (end && !*end && (float)d == v) memcpy(number, six, sizeof six); } break; }
-        case DRL__DOUBLE: { double v;   memcpy(&v, p, sizeof v); drl__number_text(number, sizeof number, v); break; }
-        case DRL__MULT:
-            for (j = 0; j < DRL_RESOLUTIONS_MAX; ++j) {
-                int v;
-                memcpy(&v, p + (size_t)j * sizeof v, sizeof v);
-                drl__text(number, sizeof number, j ? ",%d" : "%d", v);
-                if (j + 1 < DRL_RESOLUTIONS_MAX) drl__text_append(text, capacity, &at, number, strlen(number));
-            }
-            break;
-        }
-        drl__text_append(text, capacity, &at, number, strlen(number));
-    }
-}
-
-/* Every field once, in any order, nothing else; desc is written field by field and is complete on success only. */
-static int drl__undescribe(const drl__field *field, size_t fields, const char *text, void *desc)
-{
-    uint32_t seen = 0;
-    DRL_ASSERT(fields < 32);
-    while (*text) {
-        size_t i, length;
-        double v;
-        unsigned char *p;
-        for (i = 0; i < fields; ++i) {
-            length = strlen(field[i].name);
-            if (!strncmp(text, field[i].name, length) && text[length] == '=') break;
-        }
-        if (i == fields || seen >> i & 1) return 0;
-        seen |= (uint32_t)1 << i;
-        text += length + 1;
-        p = (unsigned char *)desc + field[i].offset;
-        if (field[i].type == DRL__U64) {
-            uint64_t u = 0;
-            int digits = 0;
-            for (; *text >= '0' && *text <= '9'; ++text, ++digits) {
-                if (u > (UINT64_MAX - (uint64_t)(*text - '0')) / 10) return 0;
-                u = u * 10 + (uint64_t)(*text - '0');
-            }
-            if (!digits) return 0;
-            memcpy(p, &u, sizeof u);
-        } else {
-            int j, n = field[i].type == DRL__MULT ? DRL_RESOLUTIONS_MAX : 1;
-            for (j = 0; j < n; ++j) {
-                if (j && *text++ != ',') return 0;
-                text = drl__parse_number(text, &v);
-                if (!text || !(v - v == 0)) return 0;
-                if (field[i].type == DRL__FLOAT && (v > 3.4028234663852886e38 || v < -3.4028234663852886e38)) return 0;
-                if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
-                else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
-                else {
-                    int k;
-                    if (v < -2147483647.0 || v > 2147483647.0) return 0;
-                    k = (int)v;
-                    if (k != v) return 0;
-                    memcpy(p + (size_t)j * sizeof k, &k, sizeof k);
-                }
-            }
-        }
-        if (*text == ' ' && text[1]) ++text;
-        else if (*text) return 0;
-    }
-    return seen == ((uint32_t)1 << fields) - 1;
-}
-
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [model.impl] - the energy networks of [Gao21] and [Zhu24], the latter's initializer, schedules and files.
  * ------------------------------------------------------------------------------------------------------------------------------ */
@@ -10227,15 +10277,33 @@ static const drl__field drl__model_use_fields[] = {
     { "batch",                DRL__INT,     offsetof(drl_model_desc, batch), 32, 1, INT32_MAX, 0 }
 };
 
-static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
-{
-    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), d, text, capacity);
-}
+#define DRL__MODEL_FIELDS_MIN 12            /* a file has the first so many at least */
+
+static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d);
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
+    size_t fields = 0;
+    const char *s;
+    for (s = text; *s; ++s) fields += *s == '=';
     memset(d, 0, sizeof *d);
-    return drl__undescribe(drl__model_fields, DRL__COUNT(drl__model_fields), text, d);
+    return fields >= DRL__MODEL_FIELDS_MIN && fields <= DRL__COUNT(drl__model_fields) &&
+           drl__undescribe(drl__model_fields, fields, text, d);
+}
+
+/* The shortest text, in the order of the table, from which the description follows. */
+static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
+{
+    char whole[DRL__DESCRIBE_MAX], again[DRL__DESCRIBE_MAX];
+    size_t n;
+    drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), d, whole, sizeof whole);
+    for (n = DRL__MODEL_FIELDS_MIN; n <= DRL__COUNT(drl__model_fields); ++n) {
+        drl_model_desc first, full;
+        drl__describe(drl__model_fields, n, d, text, capacity);
+        if (!drl__model_untext(text, &first) || drl__model_resolve(NULL, &first, &full) != DRL_OK) continue;
+        drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), &full, again, sizeof again);
+        if (!strcmp(whole, again)) return;
+    }
 }
 
 /* Fills in defaults and checks ranges; *d is complete on success. */
@@ -11021,7 +11089,7 @@ static const drl__field drl__train_fields[] = {
     { "beta2",                DRL__FLOAT,   offsetof(drl_train_desc, beta2), 0.999, 0, 1, DRL__NONE | DRL__NO_HIGH },
     { "warmup",               DRL__INT,     offsetof(drl_train_desc, warmup), 0, 0, 0, DRL__ANY },
     { "ema",                  DRL__FLOAT,   offsetof(drl_train_desc, ema), 0.99999, 0, 1, DRL__NONE | DRL__NO_HIGH },
-    { "clip",                 DRL__FLOAT,   offsetof(drl_train_desc, clip), 1, 0, 3.4e38, DRL__NONE },
+    { "clip",                 DRL__FLOAT,   offsetof(drl_train_desc, clip), 1, 0, DRL__FINITE, DRL__NONE },
     { "steps",                DRL__INT,     offsetof(drl_train_desc, steps), 0, 1, 4000, DRL__NONE },
     { "flip",                 DRL__INT,     offsetof(drl_train_desc, flip), 0, 0, 0, DRL__ANY },
     { "snapshot",             DRL__INT,     offsetof(drl_train_desc, snapshot), 100, 0, 0, DRL__ANY },
