@@ -13,8 +13,7 @@
  * published settings are
  *   --cdrl (the cooperative form, 6 levels of 15 steps; add --target -1 for the published target)
  *   --drl (the plain form, without an initializer network: 6 levels of 30)
- *   --unet (energies of a U-Net, trained by score matching: a step takes three times as long, and chains improve on
- *     what the initializer proposes)
+ *   --unet (energies of a U-Net, trained by score matching: far better gradients, a step takes three times as long)
  *   --t1k (1000 levels, K = 0, trained by score matching: densities, see 08 and 09)
  * with --classes where labels are to be learned.
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
