@@ -10283,12 +10283,18 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
 
 static int drl__model_untext(const char *text, drl_model_desc *d)
 {
+    drl_model_desc full;
     size_t fields = 0;
     const char *s;
     for (s = text; *s; ++s) fields += *s == '=';
     memset(d, 0, sizeof *d);
-    return fields >= DRL__MODEL_FIELDS_MIN && fields <= DRL__COUNT(drl__model_fields) &&
-           drl__undescribe(drl__model_fields, fields, text, d);
+    if (fields < DRL__MODEL_FIELDS_MIN || fields > DRL__COUNT(drl__model_fields) ||
+        !drl__undescribe(drl__model_fields, fields, text, d)) return 0;
+    if (drl__model_resolve(NULL, d, &full) == DRL_OK) {         /* else its sentence comes when it is used */
+        *d = full;
+        d->batch = 0;
+    }
+    return 1;
 }
 
 /* The shortest text, in the order of the table, from which the description follows. */
