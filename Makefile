@@ -26,11 +26,11 @@ build/drl.o: drl.h
 LINKED = $(EXAMPLES) build/ablation build/evaluate build/landscape build/sprites build/soak
 $(LINKED): build/drl.o
 build/%: examples/%.c $(HEADERS)
-	$(CC) $(CFLAGS) -DDRL_LINKED $< build/drl.o -o $@ -lm
+	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_LINKED $< build/drl.o -o $@ -lm
 build/soak: tests/soak.c $(HEADERS)
-	$(CC) $(CFLAGS) -DDRL_LINKED $< build/drl.o -o $@ -lm
+	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_LINKED $< build/drl.o -o $@ -lm
 build/ablation build/evaluate build/landscape build/sprites: build/%: bench/%.c $(HEADERS)
-	$(CC) $(CFLAGS) -DDRL_LINKED $< build/drl.o -o $@ -lm
+	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_LINKED $< build/drl.o -o $@ -lm
 build/%: tests/%.c $(HEADERS)
 	@mkdir -p build
 	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
