@@ -25,19 +25,24 @@
  *
  * CONTENTS, by search tag. Each tag stands here, at its declarations, and as [tag.impl] at its code.
  *
- *     [config]     version, linkage                              [schedule]   how noise grows over the levels
- *     [status]     what can go wrong                             [energy]     log densities: networks, mixtures, sums, your own
- *     [context]    allocator, threads, first error               [sample]     progressive Langevin sampling as an object
- *     [rng]        draws by seed, stream and index               [mcmc]       chains of one level, their diagnostics, log Z
- *     [tensor]     NHWC views                                    [model]      network + schedule + settings, one file
- *     [conv]       3x3 and 1x1 convolution                       [train]      diffusion recovery likelihood, Adam, checkpoints
- *     [io]         safetensors, NPY, IDX, CIFAR                  [metrics]    Frechet distance
- *     [net]        operators as a planned list with two gradients
- *     private: [platform] [elementary] [dispatch] [vectors] [ops] [describe]
- *              [ops]  every operator of a network: equation, sizes, forward pass, gradients; [net.impl] goes on with
- *              [net.plan] [net.params] [net.run]
- *              [simd] every kernel, written once for all instruction sets
- *     [changing]   for whoever carries on: how to add an operator
+ *   easy       train, sample and save: a context, data, a model, a picture
+ *     [config]     version, linkage                     [sample]     Langevin sampling, level by level
+ *     [status]     what can go wrong                    [model]      one description, one file
+ *     [context]    memory, threads, first error         [train]      recovery likelihood, drl_train
+ *   medium     your own data, energy, schedule and network
+ *     [io]         safetensors, NPY, IDX, CIFAR         [schedule]   how noise grows over the levels
+ *     [net]        operators, planned once              [energy]     log densities: mixtures, sums, yours
+ *   complete   everything else, research last
+ *     [rng]        draws by seed, stream, index         [mcmc]       chains of one level, log Z
+ *     [tensor]     NHWC views                           [metrics]    Frechet distance and others
+ *     [conv]       3x3 and 1x1 convolution
+ *   private    [platform] [elementary] [dispatch] [vectors] [describe]
+ *     [io.impl]    [io.arrays] [io.files] [io.scan] [io.magic] [io.safetensors] [io.safetensors.write]
+ *                  [io.npy] [io.dataset]
+ *     [net.impl]   [ops]: every operator of a network: equation, sizes, forward pass, gradients;
+ *                  [net.plan] [net.params] [net.run]
+ *     [simd]       every kernel, written once for all instruction sets
+ *   [changing]     for whoever carries on: how to add an operator
  *
  * MANUAL
  *
@@ -785,147 +790,6 @@ DRL_API drl_status drl_sampler_save(const drl_sampler *sampler, void *bytes, siz
 DRL_API drl_status drl_sampler_restore(drl_sampler *sampler, const void *bytes, size_t size);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [mcmc] - Markov chains on one level of an energy, what their traces are worth, and the constant Z that makes exp(F) / Z a density.
- * All points here are y_t = a x_t, on which energies are defined: divide by drl_schedule_scale's a to look at them. A level has two densities:
- *   marginal       log p(y_t) = F(y_t, t) - log Z                                             of all that has the level's noise
- *   conditional    log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const                           [Gao21] (6)
- * The conditional is what training sees and sampling walks down; it has few modes. The marginal has all of them, and a chain may need
- * very long to get from one to the next: start several chains from samples, and look at what drl_mcmc_diagnose says. The last level has no
- * x_{t+1}, and its marginal alone.
- * ------------------------------------------------------------------------------------------------------------------------------ */
-typedef enum drl_mcmc_kernel {
-    DRL_MCMC_LANGEVIN = 0,      /* y + eps^2/2 grad + eps noise, always taken, as in sampling: its density is off by what the step size makes it */
-    DRL_MCMC_MALA,              /* the same, taken or refused so that the density is exact                                  [Roberts98] */
-    DRL_MCMC_HMC                /* `leapfrog` such steps with one momentum, taken or refused together                            [Neal11] */
-} drl_mcmc_kernel;
-
-typedef struct drl_mcmc_desc {
-    int count;                  /* chains; zero means 1 */
-    uint64_t seed;              /* image i of a sampler with this seed has the draws of chain i: chains that start at samples need a `first` above them */
-    int first;                  /* number of the first chain: apart from warm-up, chain i of this call is chain first + i of the seed */
-    drl_mcmc_kernel kernel;
-    int level;
-    const int *labels;          /* [count] classes, or NULL for none */
-    const drl_schedule *schedule;   /* of the level: its step size and s; NULL: `step` is given, and there is no x_next */
-    const float *start;         /* [count * size] points y, copied; NULL: draws of N(0, I) */
-    const float *x_next;        /* [count * size] x_{t+1}, copied: chains of the conditional; NULL: of the marginal */
-    double step;                /* eps, unit of y; zero means drl_schedule_step. With a warm-up, where it begins */
-    double noise_scale;         /* Langevin only: factor of the noise; zero means 1 */
-    int leapfrog;               /* HMC only: steps a proposal; zero means 10 */
-    int warmup;                 /* MALA and HMC: the first so many steps choose eps, which is fixed from then on */
-    double accept;              /* the acceptance to be chosen, 0..1; zero means 0.574 for MALA [Roberts98], 0.8 for HMC */
-} drl_mcmc_desc;
-
-typedef struct drl_mcmc_report {
-    int step;                   /* steps done, warm-up included */
-    double step_size;           /* eps */
-    double accept;              /* mean probability of acceptance, since warm-up if that is over; 0 before the first; 1 for Langevin */
-    uint64_t divergent;         /* proposals since warm-up that left the finite numbers or lost more than 1000 nats: the step is too large there */
-    double f;                   /* mean F over the chains, now */
-} drl_mcmc_report;
-
-typedef struct drl_mcmc drl_mcmc;
-
-/* drl_mcmc_create - chains of any energy. One block of about 5 count * size floats, 6 with x_next. Fails with DRL_E_ARGUMENT, DRL_E_MEMORY,
- * DRL_E_NUMERIC (a start, or F there, is not finite), or what the energy returned.
- * drl_mcmc_run - `steps` steps of every chain, at most 2^31 - 2 in all: DRL_OK, or what the energy returned, or for Langevin DRL_E_NUMERIC when a chain leaves the
- * finite numbers; the chains are then as they were before the step that failed. Allocates nothing; a step evaluates every chain's energy
- * once, `leapfrog` times for HMC. With L(y) the log density, one step from y, p ~ N(0, I), is `leapfrog` times
- *   p <- p + eps/2 grad L(y),  y <- y + eps p,  p <- p + eps/2 grad L(y)
- * taken with probability min(1, exp(L(y') - |p'|^2/2 - L(y) + |p|^2/2)); MALA is the case of one leapfrog. HMC has eps times a uniform draw
- * of [0.8, 1.2) for every chain and step, so that no orbit closes. Warm-up is dual averaging over all chains' acceptance       [Hoffman14]
- * (3.2: gamma 0.05, t0 10, kappa 0.75). Chain c at step k draws from { seed, c << 32 | k }: p, then, from the next index that is a
- * multiple of 4, the uniforms of acceptance and of eps. F is a float: differences below |F| * 1e-7 are lost, and acceptance with them. */
-DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **mcmc);
-DRL_API drl_status drl_mcmc_run(drl_mcmc *mcmc, int steps);
-DRL_API drl_status drl_mcmc_look(const drl_mcmc *mcmc, drl_mcmc_report *report);
-DRL_API const float *drl_mcmc_points(const drl_mcmc *mcmc);         /* y, [count * size], and F there, [count]; the object's own, until it moves or goes */
-DRL_API const float *drl_mcmc_values(const drl_mcmc *mcmc);
-DRL_API void       drl_mcmc_destroy(drl_mcmc *mcmc);
-/* State as bytes, for a run that goes on bit for bit: size, copy out, copy in. Copying in evaluates the energy once, refuses what is not from
- * chains of the same description, or not finite, and changes nothing then. */
-DRL_API size_t     drl_mcmc_state_size(const drl_mcmc *mcmc);
-DRL_API drl_status drl_mcmc_save(const drl_mcmc *mcmc, void *bytes, size_t size);
-DRL_API drl_status drl_mcmc_restore(drl_mcmc *mcmc, const void *bytes, size_t size);
-
-typedef struct drl_diagnosis {
-    double mean, sd;            /* over all chains and draws */
-    double ess;                 /* effective sample size: independent draws that know the mean as well. At most n log10(n) of n draws */
-    double error;               /* of the mean, standard: sd / sqrt(ess) */
-    double rhat;                /* split R-hat: 1 when halves of chains agree, above 1.01 they have not mixed; infinite when none moves */
-} drl_diagnosis;
-
-/* drl_mcmc_diagnose - what the trace of one number (a coordinate, its square, F) is worth: x [draws * chains], a row a step. Every chain is cut
- * in two, so that drift is seen too; draws >= 8. ESS by Geyer's initial monotone sequence of autocorrelations, which are those of the
- * chains together [Geyer92] [Vehtari21]. Time O(draws chains) for every lag that counts; thin what is long and mixes badly. No memory.
- * Fails with DRL_E_ARGUMENT, DRL_E_NUMERIC (not finite, or all numbers are equal). */
-DRL_API drl_status drl_mcmc_diagnose(drl_ctx *ctx, const double *x, int draws, int chains, drl_diagnosis *diagnosis);
-
-typedef struct drl_ais_desc {
-    int count;                  /* chains, each of one weight; zero means 16 */
-    uint64_t seed;              /* with `start`, one that its points were not drawn with */
-    int level;
-    const int *labels;          /* [count] classes, or NULL for none. One class for all, if log Z is to be that class's */
-    int steps;                  /* K, temperatures; zero means 1000; at least 2 */
-    const double *beta;         /* [steps + 1], from 0 to 1, rising; NULL: sigmoid(4 (2 k / K - 1)), stretched to [0, 1], slow at both ends */
-    int moves;                  /* HMC steps at a temperature; zero means 1 */
-    int leapfrog;               /* zero means 10 */
-    double accept;              /* acceptance that the pilot aims at; zero means 0.8 */
-    double step;                /* eps at all temperatures, and no pilot; zero: the pilot chooses one for each */
-    int pilot;                  /* chains of the pilot, which cost extra; zero means a quarter, at least 4; at most `count` */
-    const float *mean, *variance;   /* [size] of the Gaussian at beta = 0; NULL: 0, 1 */
-    const float *fit;           /* [fit_count * size] instead of these: points, samples say, whose mean and variance it shall have */
-    int fit_count;              /* at least 2 */
-    const float *start;         /* [count * size] reverse: from these exact samples of exp(F) / Z up to the Gaussian */
-} drl_ais_desc;
-
-typedef struct drl_ais_result {
-    double log_z;               /* nats; forward: log of the mean weight; reverse: minus that */
-    double error;               /* standard, over chains, by the delta method: sd(w) / (mean(w) sqrt(count)). Too small when ess is below 5 or so */
-    double ess;                 /* (sum w)^2 / sum w^2, of `count`: how many chains have a say */
-    double accept;              /* mean acceptance of the moves; 1 before the first */
-} drl_ais_result;
-
-typedef struct drl_ais drl_ais;
-
-/* drl_ais_create - annealed importance sampling of log Z(t), the log of the integral of exp(F(y, t)) over y                        [Neal01]
- *   L_k(y) = (1 - beta_k) log N(y; mean, variance) + beta_k F(y),   beta_0 = 0, beta_K = 1
- *   log w = sum over k = 1..K of (beta_k - beta_{k-1}) (F(y_{k-1}) - log N(y_{k-1})),   y_0 ~ N, y_k from y_{k-1} by `moves` HMC steps on L_k
- * E w = Z, so that log_z is below log Z on average, ever less with more temperatures. With `start` the same path the other way, from samples
- * of exp(F) / Z: E w = 1 / Z, and log_z is above [Grosse15]. Both together bracket log Z, as far as the samples are exact (a long HMC run, or
- * a known model) and the chains reach all modes. The step sizes come from a pilot run with draws of its own, or the bounds would not hold.
- * Two blocks of memory, about 5 count * size floats and steps * 16 bytes. Fails as drl_mcmc_create.
- * drl_ais_run - up to `steps` temperatures, the pilot's counted too: DRL_RUNNING, DRL_OK when done, or what the energy returned; it can be
- * called again then. drl_ais_steps_left counts them. drl_ais_look: the result, of the path as far as it went: final when none is left.
- * drl_ais_weights: log w [count], for error bars of one's own. */
-DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **ais);
-DRL_API drl_status drl_ais_run(drl_ais *ais, int steps);
-DRL_API int        drl_ais_steps_left(const drl_ais *ais);
-DRL_API drl_status drl_ais_look(const drl_ais *ais, drl_ais_result *result);
-DRL_API const double *drl_ais_weights(const drl_ais *ais);
-DRL_API void       drl_ais_destroy(drl_ais *ais);
-
-/* drl_log_likelihood - log p(x_t) in nats of n points x (units of x_t, with the noise of the level): F(a x, t) + size log a - log_z, a that of
- * the schedule's level; log_p [n], work [min(n, 64) * size + n]. For images x_0 give abar_t x_0 + sbar_t eps: what is learned is the density of those.
- * With K = 0 it is that of y = x_{t+1}: give abar_t x_0 + sbar_{t+1} / a eps.
- * drl_bits_per_dim - the same in bits a dimension of data u = scale * x + const: (log(scale) - log_p / size) / log 2. Bytes u of 0..255 that became
- * x_0 = u / 127.5 - 1, then x_t: scale = 127.5 / abar_t, and u has the noise 127.5 sbar_t / abar_t. NaN for size 0 or scale not above 0. */
-DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p,
-                                      float *work);
-DRL_API double     drl_bits_per_dim(double log_p, size_t size, double scale);
-
-/* In the plane everything can be summed up: a grid of nx * ny cells of [x0, x1] x [y0, y1]. Point (i, j), number j * nx + i, is the middle of a cell. */
-typedef struct drl_grid { double x0, x1, y0, y1; int nx, ny; } drl_grid;
-
-/* drl_grid_evaluate - f [nx * ny] <- F at the grid's points y, of an energy of size 2; label 0: no class. f is undefined when the energy fails.
- * drl_grid_log_z - log of the integral of exp(factor * F) by the midpoint rule; factor 1 / tau is temperature tau. What lies outside is not counted.
- * drl_grid_kl - KL(p || q) in nats, q = exp(F) / Z and p [nx * ny] any density on the same points, both made to sum to 1 there: the extra nats
- * that data of density p costs under the model. A factor of p does not matter, nor whether it is meant by y or by x. */
-DRL_API drl_status drl_grid_evaluate(drl_ctx *ctx, const drl_energy *energy, int level, int label, const drl_grid *grid, double *f);
-DRL_API drl_status drl_grid_log_z(drl_ctx *ctx, const drl_grid *grid, const double *f, double factor, double *log_z);
-DRL_API drl_status drl_grid_kl(drl_ctx *ctx, const drl_grid *grid, const double *p, const double *f, double *kl);
-
-/* ------------------------------------------------------------------------------------------------------------------------------
  * [model] - the energy network with everything needed to train and to sample it, built from one description and kept in one file.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 #define DRL_RESOLUTIONS_MAX 8
@@ -1229,6 +1093,149 @@ typedef struct drl_langevin_desc {
 DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *desc, int n, float *y, const float *x_next, float *gradient, float *work);
 /* Floats of work for drl_langevin: one image's noise for every thread. */
 DRL_API size_t     drl_langevin_work_count(const drl_ctx *ctx, size_t size);
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * Research tools: nothing in [config] to [train] uses what follows.
+ *
+ * [mcmc] - Markov chains on one level of an energy, what their traces are worth, and the constant Z that makes exp(F) / Z a density.
+ * All points here are y_t = a x_t, on which energies are defined: divide by drl_schedule_scale's a to look at them. A level has two densities:
+ *   marginal       log p(y_t) = F(y_t, t) - log Z                                             of all that has the level's noise
+ *   conditional    log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const                           [Gao21] (6)
+ * The conditional is what training sees and sampling walks down; it has few modes. The marginal has all of them, and a chain may need
+ * very long to get from one to the next: start several chains from samples, and look at what drl_mcmc_diagnose says. The last level has no
+ * x_{t+1}, and its marginal alone.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+typedef enum drl_mcmc_kernel {
+    DRL_MCMC_LANGEVIN = 0,      /* y + eps^2/2 grad + eps noise, always taken, as in sampling: its density is off by what the step size makes it */
+    DRL_MCMC_MALA,              /* the same, taken or refused so that the density is exact                                  [Roberts98] */
+    DRL_MCMC_HMC                /* `leapfrog` such steps with one momentum, taken or refused together                            [Neal11] */
+} drl_mcmc_kernel;
+
+typedef struct drl_mcmc_desc {
+    int count;                  /* chains; zero means 1 */
+    uint64_t seed;              /* image i of a sampler with this seed has the draws of chain i: chains that start at samples need a `first` above them */
+    int first;                  /* number of the first chain: apart from warm-up, chain i of this call is chain first + i of the seed */
+    drl_mcmc_kernel kernel;
+    int level;
+    const int *labels;          /* [count] classes, or NULL for none */
+    const drl_schedule *schedule;   /* of the level: its step size and s; NULL: `step` is given, and there is no x_next */
+    const float *start;         /* [count * size] points y, copied; NULL: draws of N(0, I) */
+    const float *x_next;        /* [count * size] x_{t+1}, copied: chains of the conditional; NULL: of the marginal */
+    double step;                /* eps, unit of y; zero means drl_schedule_step. With a warm-up, where it begins */
+    double noise_scale;         /* Langevin only: factor of the noise; zero means 1 */
+    int leapfrog;               /* HMC only: steps a proposal; zero means 10 */
+    int warmup;                 /* MALA and HMC: the first so many steps choose eps, which is fixed from then on */
+    double accept;              /* the acceptance to be chosen, 0..1; zero means 0.574 for MALA [Roberts98], 0.8 for HMC */
+} drl_mcmc_desc;
+
+typedef struct drl_mcmc_report {
+    int step;                   /* steps done, warm-up included */
+    double step_size;           /* eps */
+    double accept;              /* mean probability of acceptance, since warm-up if that is over; 0 before the first; 1 for Langevin */
+    uint64_t divergent;         /* proposals since warm-up that left the finite numbers or lost more than 1000 nats: the step is too large there */
+    double f;                   /* mean F over the chains, now */
+} drl_mcmc_report;
+
+typedef struct drl_mcmc drl_mcmc;
+
+/* drl_mcmc_create - chains of any energy. One block of about 5 count * size floats, 6 with x_next. Fails with DRL_E_ARGUMENT, DRL_E_MEMORY,
+ * DRL_E_NUMERIC (a start, or F there, is not finite), or what the energy returned.
+ * drl_mcmc_run - `steps` steps of every chain, at most 2^31 - 2 in all: DRL_OK, or what the energy returned, or for Langevin DRL_E_NUMERIC when a chain leaves the
+ * finite numbers; the chains are then as they were before the step that failed. Allocates nothing; a step evaluates every chain's energy
+ * once, `leapfrog` times for HMC. With L(y) the log density, one step from y, p ~ N(0, I), is `leapfrog` times
+ *   p <- p + eps/2 grad L(y),  y <- y + eps p,  p <- p + eps/2 grad L(y)
+ * taken with probability min(1, exp(L(y') - |p'|^2/2 - L(y) + |p|^2/2)); MALA is the case of one leapfrog. HMC has eps times a uniform draw
+ * of [0.8, 1.2) for every chain and step, so that no orbit closes. Warm-up is dual averaging over all chains' acceptance       [Hoffman14]
+ * (3.2: gamma 0.05, t0 10, kappa 0.75). Chain c at step k draws from { seed, c << 32 | k }: p, then, from the next index that is a
+ * multiple of 4, the uniforms of acceptance and of eps. F is a float: differences below |F| * 1e-7 are lost, and acceptance with them. */
+DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **mcmc);
+DRL_API drl_status drl_mcmc_run(drl_mcmc *mcmc, int steps);
+DRL_API drl_status drl_mcmc_look(const drl_mcmc *mcmc, drl_mcmc_report *report);
+DRL_API const float *drl_mcmc_points(const drl_mcmc *mcmc);         /* y, [count * size], and F there, [count]; the object's own, until it moves or goes */
+DRL_API const float *drl_mcmc_values(const drl_mcmc *mcmc);
+DRL_API void       drl_mcmc_destroy(drl_mcmc *mcmc);
+/* State as bytes, for a run that goes on bit for bit: size, copy out, copy in. Copying in evaluates the energy once, refuses what is not from
+ * chains of the same description, or not finite, and changes nothing then. */
+DRL_API size_t     drl_mcmc_state_size(const drl_mcmc *mcmc);
+DRL_API drl_status drl_mcmc_save(const drl_mcmc *mcmc, void *bytes, size_t size);
+DRL_API drl_status drl_mcmc_restore(drl_mcmc *mcmc, const void *bytes, size_t size);
+
+typedef struct drl_diagnosis {
+    double mean, sd;            /* over all chains and draws */
+    double ess;                 /* effective sample size: independent draws that know the mean as well. At most n log10(n) of n draws */
+    double error;               /* of the mean, standard: sd / sqrt(ess) */
+    double rhat;                /* split R-hat: 1 when halves of chains agree, above 1.01 they have not mixed; infinite when none moves */
+} drl_diagnosis;
+
+/* drl_mcmc_diagnose - what the trace of one number (a coordinate, its square, F) is worth: x [draws * chains], a row a step. Every chain is cut
+ * in two, so that drift is seen too; draws >= 8. ESS by Geyer's initial monotone sequence of autocorrelations, which are those of the
+ * chains together [Geyer92] [Vehtari21]. Time O(draws chains) for every lag that counts; thin what is long and mixes badly. No memory.
+ * Fails with DRL_E_ARGUMENT, DRL_E_NUMERIC (not finite, or all numbers are equal). */
+DRL_API drl_status drl_mcmc_diagnose(drl_ctx *ctx, const double *x, int draws, int chains, drl_diagnosis *diagnosis);
+
+typedef struct drl_ais_desc {
+    int count;                  /* chains, each of one weight; zero means 16 */
+    uint64_t seed;              /* with `start`, one that its points were not drawn with */
+    int level;
+    const int *labels;          /* [count] classes, or NULL for none. One class for all, if log Z is to be that class's */
+    int steps;                  /* K, temperatures; zero means 1000; at least 2 */
+    const double *beta;         /* [steps + 1], from 0 to 1, rising; NULL: sigmoid(4 (2 k / K - 1)), stretched to [0, 1], slow at both ends */
+    int moves;                  /* HMC steps at a temperature; zero means 1 */
+    int leapfrog;               /* zero means 10 */
+    double accept;              /* acceptance that the pilot aims at; zero means 0.8 */
+    double step;                /* eps at all temperatures, and no pilot; zero: the pilot chooses one for each */
+    int pilot;                  /* chains of the pilot, which cost extra; zero means a quarter, at least 4; at most `count` */
+    const float *mean, *variance;   /* [size] of the Gaussian at beta = 0; NULL: 0, 1 */
+    const float *fit;           /* [fit_count * size] instead of these: points, samples say, whose mean and variance it shall have */
+    int fit_count;              /* at least 2 */
+    const float *start;         /* [count * size] reverse: from these exact samples of exp(F) / Z up to the Gaussian */
+} drl_ais_desc;
+
+typedef struct drl_ais_result {
+    double log_z;               /* nats; forward: log of the mean weight; reverse: minus that */
+    double error;               /* standard, over chains, by the delta method: sd(w) / (mean(w) sqrt(count)). Too small when ess is below 5 or so */
+    double ess;                 /* (sum w)^2 / sum w^2, of `count`: how many chains have a say */
+    double accept;              /* mean acceptance of the moves; 1 before the first */
+} drl_ais_result;
+
+typedef struct drl_ais drl_ais;
+
+/* drl_ais_create - annealed importance sampling of log Z(t), the log of the integral of exp(F(y, t)) over y                        [Neal01]
+ *   L_k(y) = (1 - beta_k) log N(y; mean, variance) + beta_k F(y),   beta_0 = 0, beta_K = 1
+ *   log w = sum over k = 1..K of (beta_k - beta_{k-1}) (F(y_{k-1}) - log N(y_{k-1})),   y_0 ~ N, y_k from y_{k-1} by `moves` HMC steps on L_k
+ * E w = Z, so that log_z is below log Z on average, ever less with more temperatures. With `start` the same path the other way, from samples
+ * of exp(F) / Z: E w = 1 / Z, and log_z is above [Grosse15]. Both together bracket log Z, as far as the samples are exact (a long HMC run, or
+ * a known model) and the chains reach all modes. The step sizes come from a pilot run with draws of its own, or the bounds would not hold.
+ * Two blocks of memory, about 5 count * size floats and steps * 16 bytes. Fails as drl_mcmc_create.
+ * drl_ais_run - up to `steps` temperatures, the pilot's counted too: DRL_RUNNING, DRL_OK when done, or what the energy returned; it can be
+ * called again then. drl_ais_steps_left counts them. drl_ais_look: the result, of the path as far as it went: final when none is left.
+ * drl_ais_weights: log w [count], for error bars of one's own. */
+DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **ais);
+DRL_API drl_status drl_ais_run(drl_ais *ais, int steps);
+DRL_API int        drl_ais_steps_left(const drl_ais *ais);
+DRL_API drl_status drl_ais_look(const drl_ais *ais, drl_ais_result *result);
+DRL_API const double *drl_ais_weights(const drl_ais *ais);
+DRL_API void       drl_ais_destroy(drl_ais *ais);
+
+/* drl_log_likelihood - log p(x_t) in nats of n points x (units of x_t, with the noise of the level): F(a x, t) + size log a - log_z, a that of
+ * the schedule's level; log_p [n], work [min(n, 64) * size + n]. For images x_0 give abar_t x_0 + sbar_t eps: what is learned is the density of those.
+ * With K = 0 it is that of y = x_{t+1}: give abar_t x_0 + sbar_{t+1} / a eps.
+ * drl_bits_per_dim - the same in bits a dimension of data u = scale * x + const: (log(scale) - log_p / size) / log 2. Bytes u of 0..255 that became
+ * x_0 = u / 127.5 - 1, then x_t: scale = 127.5 / abar_t, and u has the noise 127.5 sbar_t / abar_t. NaN for size 0 or scale not above 0. */
+DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p,
+                                      float *work);
+DRL_API double     drl_bits_per_dim(double log_p, size_t size, double scale);
+
+/* In the plane everything can be summed up: a grid of nx * ny cells of [x0, x1] x [y0, y1]. Point (i, j), number j * nx + i, is the middle of a cell. */
+typedef struct drl_grid { double x0, x1, y0, y1; int nx, ny; } drl_grid;
+
+/* drl_grid_evaluate - f [nx * ny] <- F at the grid's points y, of an energy of size 2; label 0: no class. f is undefined when the energy fails.
+ * drl_grid_log_z - log of the integral of exp(factor * F) by the midpoint rule; factor 1 / tau is temperature tau. What lies outside is not counted.
+ * drl_grid_kl - KL(p || q) in nats, q = exp(F) / Z and p [nx * ny] any density on the same points, both made to sum to 1 there: the extra nats
+ * that data of density p costs under the model. A factor of p does not matter, nor whether it is meant by y or by x. */
+DRL_API drl_status drl_grid_evaluate(drl_ctx *ctx, const drl_energy *energy, int level, int label, const drl_grid *grid, double *f);
+DRL_API drl_status drl_grid_log_z(drl_ctx *ctx, const drl_grid *grid, const double *f, double factor, double *log_z);
+DRL_API drl_status drl_grid_kl(drl_ctx *ctx, const drl_grid *grid, const double *p, const double *f, double *kl);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [metrics] - how good are samples.
@@ -3407,7 +3414,9 @@ static size_t drl__utf8_bytes(const unsigned char *p, size_t left)
     return n;
 }
 
-/* --- arrays ------------------------------------------------------------------------------------------------------------------- */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.arrays] - element types, views of arrays, and floats from any of them.
+ * -------------------------------------------------------------------------------------------------------- */
 
 DRL_API size_t drl_dtype_bytes(drl_dtype dtype)
 {
@@ -3574,7 +3583,9 @@ DRL__CALL(drl_status, drl_array_to_float,
     return DRL_OK;
 }
 
-/* --- whole files -------------------------------------------------------------------------------------------------------------- */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.files] - files read and written whole: a temporary file beside the name, flushed, then renamed over it.
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* Where written bytes go: counted only (all zero), to memory that is large enough, or to a file. */
 typedef struct drl__sink {
@@ -3976,7 +3987,9 @@ static const char *drl__base_name(const char *path)
 }
 #endif /* DRL_NO_STDIO */
 
-/* --- header scanner: JSON and the Python literals of NPY ------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.scan] - the one scanner of text from files: JSON, and the Python literals of NPY.
+ * -------------------------------------------------------------------------------------------------------- */
 
 typedef struct drl__scan {
     drl_ctx *ctx;
@@ -4105,7 +4118,9 @@ static int drl__json_string(drl__scan *s, char *out, size_t capacity, size_t *le
     return 1;
 }
 
-/* --- what a file is instead ----------------------------------------------------------------------------- */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.magic] - what a file is instead of what was asked for, by its first bytes.
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* What people have in the place of the file that a reader wants, by its first bytes, and what to do then. */
 typedef struct drl__magic { const char *bytes; size_t n; const char *what; } drl__magic;
@@ -4184,7 +4199,9 @@ static drl_status drl__not_a(drl_ctx *ctx, const char *source, const char *wante
     return drl__fail(ctx, DRL_E_FORMAT, "%s: not %s; this is %s", source, wanted, what);
 }
 
-/* --- safetensors: reading ------------------------------------------------------------------------------------------------------- */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.safetensors] - reading: a header is checked whole before anything is used.
+ * -------------------------------------------------------------------------------------------------------- */
 
 #define DRL__ST_HEADER_MAX 100000000        /* bytes, as in the format's own library */
 
@@ -4510,7 +4527,9 @@ DRL_API const char *drl_safetensors_meta(const drl_safetensors *st, const char *
     return NULL;
 }
 
-/* --- safetensors: writing ------------------------------------------------------------------------------------------------------- */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.safetensors.write] - writing: the one writer of models, checkpoints and states.
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void drl__put_json(drl__sink *s, const char *text)
 {
@@ -4675,7 +4694,9 @@ DRL__CALL(drl_status, drl_safetensors_write_file,
 }
 #endif
 
-/* --- NPY and IDX ---------------------------------------------------------------------------------------------------------------- */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.npy] - NPY and IDX, reading and writing.
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* A Python string without escapes. out receives the first `capacity` bytes and a NUL. */
 static int drl__npy_string(drl__scan *s, char *out, size_t capacity)
@@ -4926,7 +4947,9 @@ DRL__CALL(drl_status, drl_idx_parse,
     return drl__idx_open(ctx, "IDX", (const unsigned char *)data, size, out);
 }
 
-/* --- image data sets ------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.dataset] - image data sets from the files that people have.
+ * -------------------------------------------------------------------------------------------------------- */
 
 #define DRL__CIFAR_PIXELS 1024
 #define DRL__CIFAR_ROW (1 + 3 * DRL__CIFAR_PIXELS)          /* CIFAR-100 has one byte more in front */
@@ -9333,906 +9356,6 @@ DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, s
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
- * [mcmc.impl] - one step of all chains is: draw, then for every leapfrog a kick and a drift of each chain and one evaluation of the batch, then
- * accept or refuse. It is made beside the current points, and put in their place when nothing has failed.
- * Every log density here is beta F(y) - precision / 2 sum_j shape_j (y_j - centre_j)^2: the marginal has precision 0, the conditional 1 / s^2
- * around its x_next, and the path of annealed importance sampling 1 - beta around one mean, shape being one over the variances.
- * ------------------------------------------------------------------------------------------------------------------------------ */
-struct drl_mcmc {
-    drl_ctx *ctx;
-    drl_energy energy;
-    uint64_t seed;
-    int count, first, leapfrog, warmup, level;
-    drl_mcmc_kernel kernel;
-    double accept, noise_scale, begin;      /* begin: eps of the first step */
-    uint32_t hash;                          /* of what else the description says */
-    size_t size;
-    double beta, precision;
-    const float *centre;                    /* centre_step floats further for the next chain: 0 where all have one */
-    size_t centre_step;
-    const double *shape;                    /* NULL: all 1 */
-    /* position */
-    int step;
-    uint64_t divergent;
-    double eps, log_mean, lag, accepted;    /* log_mean: of eps, weighted; lag: what acceptance was short of; accepted: sum over steps */
-    double last;                            /* mean acceptance of the last step */
-    /* of every chain; q: where it may go */
-    float *y, *gradient, *f, *yq, *gradient_q, *f_q, *p;
-    double *before, *log_u, *eps_of, *alpha;
-    int *levels, *labels, *taken;
-};
-
-#define DRL__DRAW_START 0x7fffffff          /* of every chain: where it starts, beyond all steps */
-#define DRL__MCMC_LOST  1000.0              /* nats of energy error beyond which a trajectory counts as divergent */
-
-/* beta F - precision / 2 sum shape (y - centre)^2 of chain i, at y. */
-static double drl__mcmc_density(const drl_mcmc *m, int i, const float *y, float f)
-{
-    const float *centre = m->centre ? m->centre + (size_t)i * m->centre_step : NULL;
-    double sum = 0;
-    size_t j;
-    if (!(m->precision > 0)) return m->beta * (double)f;
-    DRL_ASSERT(centre);
-    for (j = 0; j < m->size; ++j) {
-        double d = (double)y[j] - (double)centre[j];
-        sum += d * d * (m->shape ? m->shape[j] : 1.0);
-    }
-    return m->beta * (double)f - 0.5 * m->precision * sum;
-}
-
-typedef struct drl__mcmc_args {
-    drl_mcmc *m;
-    int base, n, jobs;
-    int begin, end;                         /* of the trajectory */
-} drl__mcmc_args;
-
-/* p <- p + c * gradient of the log density at yq. */
-static void drl__mcmc_kick(const drl_mcmc *m, int i, double c)
-{
-    size_t at = (size_t)i * m->size, j;
-    const float *y = m->yq + at, *g = m->gradient_q + at, *centre = m->precision > 0 ? m->centre + (size_t)i * m->centre_step : NULL;
-    float *p = m->p + at;
-    if (!centre) for (j = 0; j < m->size; ++j) p[j] = (float)((double)p[j] + c * (m->beta * (double)g[j]));
-    else for (j = 0; j < m->size; ++j) {
-        double pull = m->precision * (m->shape ? m->shape[j] : 1.0) * ((double)y[j] - (double)centre[j]);
-        p[j] = (float)((double)p[j] + c * (m->beta * (double)g[j] - pull));
-    }
-}
-
-static void drl__mcmc_begin(drl_mcmc *m, int i)
-{
-    size_t at = (size_t)i * m->size;
-    drl_rng rng;
-    rng.seed = m->seed;
-    rng.stream = (uint64_t)(uint32_t)(m->first + i) << 32 | (uint32_t)m->step;
-    rng.position = 0;
-    drl_rng_normals(m->ctx, &rng, m->p + at, m->size);
-    memcpy(m->yq + at, m->y + at, m->size * sizeof(float));
-    if (m->kernel == DRL_MCMC_LANGEVIN) {
-        double half = 0.5 * m->eps * m->eps;
-        drl__langevin_update(m->ctx, m->size, m->yq + at, m->precision > 0 ? m->centre + (size_t)i * m->centre_step : NULL, m->gradient + at, m->p + at,
-                             (float)half, (float)(half * m->precision), (float)(m->eps * m->noise_scale));
-        return;
-    }
-    memcpy(m->gradient_q + at, m->gradient + at, m->size * sizeof(float));
-    rng.position = drl__round_up(m->size, 4);                   /* the normals have used whole pairs */
-    m->log_u[i] = drl__log(1.0 - (double)drl_rng_uniform(&rng));
-    m->eps_of[i] = m->kernel == DRL_MCMC_HMC ? m->eps * (0.8 + 0.4 * (double)drl_rng_uniform(&rng)) : m->eps;
-    m->before[i] = drl__mcmc_density(m, i, m->y + at, m->f[i]) - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at);
-}
-
-static void drl__mcmc_end(drl_mcmc *m, int i)
-{
-    size_t at = (size_t)i * m->size;
-    int finite = drl__sum_squares(m->ctx, m->size, m->yq + at) < 1e30 && m->f_q[i] - m->f_q[i] == 0;
-    double gain;
-    m->alpha[i] = 1;
-    m->taken[i] = finite;
-    if (m->kernel == DRL_MCMC_LANGEVIN) return;
-    gain = drl__mcmc_density(m, i, m->yq + at, m->f_q[i]) - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at) - m->before[i];
-    if (!finite || !(gain - gain == 0) || gain < -DRL__MCMC_LOST) m->taken[i] = -1;
-    else m->taken[i] = m->log_u[i] <= gain;
-    m->alpha[i] = m->taken[i] < 0 ? 0.0 : gain < 0 ? drl__exp(gain) : 1.0;
-}
-
-static void drl__mcmc_job(void *arg, int job)
-{
-    drl__mcmc_args *a = (drl__mcmc_args *)arg;
-    drl_mcmc *m = a->m;
-    int i, end = a->base + (int)((int64_t)a->n * (job + 1) / a->jobs);
-    size_t j;
-    for (i = a->base + (int)((int64_t)a->n * job / a->jobs); i < end; ++i) {
-        if (a->begin) drl__mcmc_begin(m, i);
-        if (m->kernel != DRL_MCMC_LANGEVIN) {
-            float *y = m->yq + (size_t)i * m->size, *p = m->p + (size_t)i * m->size;
-            drl__mcmc_kick(m, i, a->begin || a->end ? 0.5 * m->eps_of[i] : m->eps_of[i]);
-            if (!a->end) for (j = 0; j < m->size; ++j) y[j] = (float)((double)y[j] + m->eps_of[i] * (double)p[j]);
-        }
-        if (a->end) drl__mcmc_end(m, i);
-    }
-}
-
-/* Energies of a user's may fail without a sentence; then there is this one. */
-static drl_status drl__mcmc_eval(drl_mcmc *m, int base, int n)
-{
-    size_t at = (size_t)base * m->size;
-    drl_status status = m->energy.eval(m->energy.user, n, m->yq + at, m->levels + base, m->labels ? m->labels + base : NULL, m->f_q + base, m->gradient_q + at);
-    if (status != DRL_OK) drl__fail(m->ctx, status, "chains: the energy failed at level %d, chains %d to %d, step %d", m->level, base, base + n - 1, m->step);
-    return status;
-}
-
-/* Chain i goes to yq. */
-static void drl__mcmc_take(drl_mcmc *m, int i)
-{
-    size_t at = (size_t)i * m->size;
-    memcpy(m->y + at, m->yq + at, m->size * sizeof(float));
-    memcpy(m->gradient + at, m->gradient_q + at, m->size * sizeof(float));
-    m->f[i] = m->f_q[i];
-}
-
-static drl_status drl__mcmc_step(drl_mcmc *m)
-{
-    drl__mcmc_args a;
-    int base, i, l;
-    double sum = 0;
-    memset(&a, 0, sizeof a);
-    a.m = m;
-    for (base = 0; base < m->count; base += a.n) {
-        a.base = base;
-        a.n = drl__min(m->count - base, m->energy.batch);
-        a.jobs = drl__min(a.n, m->ctx->threads);
-        for (l = 0; l <= m->leapfrog; ++l) {
-            drl_status status = l ? drl__mcmc_eval(m, base, a.n) : DRL_OK;
-            if (status != DRL_OK) return status;
-            a.begin = l == 0;
-            a.end = l == m->leapfrog;
-            drl__parallel(m->ctx, a.jobs, drl__mcmc_job, &a);
-        }
-    }
-    for (i = 0; i < m->count && m->kernel == DRL_MCMC_LANGEVIN; ++i)
-        if (!m->taken[i]) return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d leaves the finite numbers at level %d, step %d, with step size %g", i, m->level, m->step, m->eps);
-    for (i = 0; i < m->count; ++i) {
-        if (m->taken[i] > 0) drl__mcmc_take(m, i);
-        if (m->taken[i] < 0) ++m->divergent;
-        sum += m->alpha[i];
-    }
-    m->last = sum / m->count;
-    m->accepted += m->last;
-    ++m->step;
-    return DRL_OK;
-}
-
-/* After a step of warm-up: eps by the lag of acceptance, and, as what will be kept, a mean that forgets the first steps.      [Hoffman14] (6) */
-static void drl__mcmc_adapt(drl_mcmc *m)
-{
-    const double gamma = 0.05, t0 = 10, kappa = 0.75;
-    double k = m->step, middle = drl__log(10 * m->begin), log_eps, w = drl__exp(-kappa * drl__log(k));
-    m->lag += (m->accept - m->last - m->lag) / (k + t0);
-    log_eps = middle - sqrt(k) / gamma * m->lag;
-    log_eps = log_eps < middle - 40 ? middle - 40 : log_eps > middle + 40 ? middle + 40 : log_eps;
-    m->log_mean += w * (log_eps - m->log_mean);
-    m->eps = drl__exp(m->step < m->warmup ? log_eps : m->log_mean);
-    if (m->step == m->warmup) {
-        m->accepted = 0;
-        m->divergent = 0;
-    }
-}
-
-/* Every chain starts anew at its yq, unless that is no place to be. */
-static drl_status drl__mcmc_start(drl_mcmc *m)
-{
-    int base, i, n;
-    for (base = 0; base < m->count; base += n) {
-        drl_status status;
-        n = drl__min(m->count - base, m->energy.batch);
-        status = drl__mcmc_eval(m, base, n);
-        if (status != DRL_OK) return status;
-    }
-    for (i = 0; i < m->count; ++i)
-        if (!(m->f_q[i] - m->f_q[i] == 0) || !(drl__sum_squares(m->ctx, m->size, m->yq + (size_t)i * m->size) < 1e30))
-            return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d starts where F is %g, or at a point that is not finite", i, (double)m->f_q[i]);
-    for (i = 0; i < m->count; ++i) drl__mcmc_take(m, i);
-    return DRL_OK;
-}
-
-static const drl__field drl__mcmc_fields[] = {
-    { "count",         DRL__INT,    offsetof(drl_mcmc_desc, count), 1, 1, INT32_MAX, 0 },
-    { "first",         DRL__INT,    offsetof(drl_mcmc_desc, first), 0, 0, INT32_MAX, 0 },
-    { "kernel",        DRL__INT,    offsetof(drl_mcmc_desc, kernel), 0, DRL_MCMC_LANGEVIN, DRL_MCMC_HMC, 0 },
-    { "step",          DRL__DOUBLE, offsetof(drl_mcmc_desc, step), 0, 1e-30, 1e30, DRL__OPEN },
-    { "noise_scale",   DRL__DOUBLE, offsetof(drl_mcmc_desc, noise_scale), 1, 0, 1e30, DRL__OPEN },
-    { "leapfrog",      DRL__INT,    offsetof(drl_mcmc_desc, leapfrog), 10, 1, INT32_MAX, 0 },
-    { "warmup",        DRL__INT,    offsetof(drl_mcmc_desc, warmup), 0, 0, INT32_MAX, 0 },
-    { "accept",        DRL__DOUBLE, offsetof(drl_mcmc_desc, accept), 0, 0, 1, DRL__OPEN }
-};
-
-/* Chains that have yet to be started, at yq. */
-static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out)
-{
-    drl_mcmc *m;
-    drl_mcmc_desc d = *desc;
-    unsigned char *block;
-    size_t total = 0, floats = 0, n, at_y, at_gradient, at_yq, at_gradient_q, at_p, at_f, at_f_q, at_before, at_log_u, at_eps, at_alpha, at_levels, at_taken, at_labels = 0, at_x = 0, j;
-    int i;
-    drl_status status;
-    drl__defaults(drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
-    if (d.accept == 0) d.accept = d.kernel == DRL_MCMC_MALA ? 0.574 : 0.8;
-    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function, no size or no batch", who);
-    if (d.schedule && !drl__schedule_sound(d.schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", who, d.schedule->levels, d.schedule->b2);
-    if (d.level < 0 || (d.schedule && d.level >= d.schedule->levels) || (d.x_next && (!d.schedule || d.level + 1 == d.schedule->levels || !(d.schedule->s[d.level + 1] > 0))))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level %d of %d%s", who, d.level, d.schedule ? d.schedule->levels : 0, d.x_next ? "; where there is an x_next, a level above and noise in between are needed" : "");
-    if (d.step == 0 && d.schedule) d.step = drl_schedule_step(d.schedule, d.level);
-    status = drl__check(ctx, DRL_E_ARGUMENT, who, drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
-    if (status != DRL_OK) return status;
-    if (d.first > INT32_MAX - d.count)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: chains are numbered up to %d; first is %d, count %d", who, INT32_MAX, d.first, d.count);
-    if (d.warmup && d.kernel == DRL_MCMC_LANGEVIN)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: warmup is %d; it is for MALA and HMC, which have a rate of acceptance", who, d.warmup);
-    if (drl__odd(d.start) || drl__odd(d.x_next)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: `start` or `x_next` is not aligned as floats are", who);
-    n = (size_t)d.count;
-    drl__carve(&total, 1, sizeof *m);
-    if (!drl__mul_fits(n, energy->size, &floats)) total = SIZE_MAX;
-    at_y = drl__carve(&total, floats, sizeof(float));
-    at_gradient = drl__carve(&total, floats, sizeof(float));
-    at_yq = drl__carve(&total, floats, sizeof(float));
-    at_gradient_q = drl__carve(&total, floats, sizeof(float));
-    at_p = drl__carve(&total, floats, sizeof(float));
-    at_f = drl__carve(&total, n, sizeof(float));
-    at_f_q = drl__carve(&total, n, sizeof(float));
-    at_before = drl__carve(&total, n, sizeof(double));
-    at_log_u = drl__carve(&total, n, sizeof(double));
-    at_eps = drl__carve(&total, n, sizeof(double));
-    at_alpha = drl__carve(&total, n, sizeof(double));
-    at_levels = drl__carve(&total, n, sizeof(int));
-    at_taken = drl__carve(&total, n, sizeof(int));
-    if (d.labels) at_labels = drl__carve(&total, n, sizeof(int));
-    if (d.x_next) at_x = drl__carve(&total, floats, sizeof(float));
-    block = (unsigned char *)drl__alloc(ctx, total);
-    if (!block) return DRL_E_MEMORY;
-    m = (drl_mcmc *)(void *)block;
-    memset(m, 0, sizeof *m);
-    m->ctx = ctx;
-    m->energy = *energy;
-    m->seed = d.seed;
-    m->count = d.count; m->first = d.first; m->warmup = d.warmup; m->level = d.level; m->kernel = d.kernel;
-    m->leapfrog = d.kernel == DRL_MCMC_HMC ? d.leapfrog : 1;
-    m->accept = d.accept; m->noise_scale = d.noise_scale;
-    m->begin = m->eps = d.step;
-    m->log_mean = drl__log(d.step);
-    m->size = energy->size;
-    m->beta = 1;
-    m->y = (float *)(void *)(block + at_y);
-    m->gradient = (float *)(void *)(block + at_gradient);
-    m->yq = (float *)(void *)(block + at_yq);
-    m->gradient_q = (float *)(void *)(block + at_gradient_q);
-    m->p = (float *)(void *)(block + at_p);
-    m->f = (float *)(void *)(block + at_f);
-    m->f_q = (float *)(void *)(block + at_f_q);
-    m->before = (double *)(void *)(block + at_before);
-    m->log_u = (double *)(void *)(block + at_log_u);
-    m->eps_of = (double *)(void *)(block + at_eps);
-    m->alpha = (double *)(void *)(block + at_alpha);
-    m->levels = (int *)(void *)(block + at_levels);
-    m->taken = (int *)(void *)(block + at_taken);
-    m->hash = drl__hash_double(drl__hash_double(drl__hash_double(2166136261u, d.step), d.noise_scale), d.accept);
-    for (i = 0; i < d.count; ++i) m->levels[i] = d.level;
-    if (d.labels) {
-        m->labels = (int *)(void *)(block + at_labels);
-        memcpy(m->labels, d.labels, n * sizeof(int));
-        for (i = 0; i < d.count; ++i) m->hash = drl__hash_double(m->hash, d.labels[i]);
-    }
-    if (d.x_next) {
-        float *x = (float *)(void *)(block + at_x);
-        double s = d.schedule->s[d.level + 1];
-        memcpy(x, d.x_next, floats * sizeof(float));
-        m->centre = x;
-        m->centre_step = m->size;
-        m->precision = 1 / (s * s);
-        m->hash = drl__hash_double(m->hash, s);
-        for (j = 0; j < floats; ++j) m->hash = drl__hash_double(m->hash, (double)x[j]);
-    }
-    for (i = 0; i < d.count; ++i) {
-        drl_rng rng;
-        rng.seed = d.seed;
-        rng.stream = (uint64_t)(uint32_t)(d.first + i) << 32 | DRL__DRAW_START;
-        rng.position = 0;
-        if (!d.start) drl_rng_normals(ctx, &rng, m->yq + (size_t)i * m->size, m->size);
-        if (d.x_next && !(drl__sum_squares(ctx, m->size, d.x_next + (size_t)i * m->size) < 1e30)) {
-            drl__free(ctx, m);
-            return drl__fail(ctx, DRL_E_NUMERIC, "%s: x_next of chain %d is not finite", who, i);
-        }
-    }
-    if (d.start) memcpy(m->yq, d.start, floats * sizeof(float));
-    *out = m;
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_mcmc_create,
-    (drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out),
-    (ctx, energy, desc, out))
-{
-    drl_mcmc *m = NULL;
-    drl_status status;
-    if (!ctx || !energy || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_create: a context, an energy, a description and a place for the result are needed");
-    status = drl__mcmc_new(ctx, "drl_mcmc_create", energy, desc, &m);
-    if (status == DRL_OK) status = drl__mcmc_start(m);
-    if (status == DRL_OK) *out = m;
-    else drl_mcmc_destroy(m);
-    return status;
-}
-
-DRL__CALL(drl_status, drl_mcmc_run, (drl_mcmc *m, int steps), (m, steps))
-{
-    if (!m || steps < 0 || steps >= DRL__DRAW_START - m->step) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_run: no chains, or %d more steps after %d", steps, m ? m->step : 0);
-    for (; steps > 0; --steps) {
-        drl_status status = drl__mcmc_step(m);
-        if (status != DRL_OK) return status;
-        if (m->step <= m->warmup) drl__mcmc_adapt(m);
-    }
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report), (m, report))
-{
-    int i, steps;
-    if (!m || !report) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_look: chains and a place for the report are needed");
-    steps = m->step > m->warmup ? m->step - m->warmup : m->step < m->warmup ? m->step : 0;
-    report->step = m->step;
-    report->step_size = m->eps;
-    report->accept = steps ? m->accepted / steps : m->last;
-    report->divergent = m->divergent;
-    report->f = 0;
-    for (i = 0; i < m->count; ++i) report->f += (double)m->f[i] / m->count;
-    return DRL_OK;
-}
-
-DRL_API const float *drl_mcmc_points(const drl_mcmc *m) { return m ? m->y : NULL; }
-DRL_API const float *drl_mcmc_values(const drl_mcmc *m) { return m ? m->f : NULL; }
-DRL_API void drl_mcmc_destroy(drl_mcmc *m) { if (m) drl__free(m->ctx, m); }
-
-/* State: magic, what the chains were made from, position, y. All little-endian, doubles as two words, the lower one first. */
-#define DRL__MCMC_WORDS    25
-#define DRL__MCMC_POSITION 12               /* words before must agree */
-
-static void drl__mcmc_words(const drl_mcmc *m, uint32_t *w)
-{
-    double position[5];
-    int i;
-    position[0] = m->eps; position[1] = m->log_mean; position[2] = m->lag; position[3] = m->accepted; position[4] = m->last;
-    w[0] = 0x4D4C5244u;                     /* "DRLM" */
-    w[1] = 1;                               /* version */
-    w[2] = (uint32_t)m->count;         w[3] = (uint32_t)m->size;
-    w[4] = (uint32_t)m->seed;          w[5] = (uint32_t)(m->seed >> 32);
-    w[6] = (uint32_t)m->first;         w[7] = (uint32_t)m->kernel;
-    w[8] = (uint32_t)m->level;         w[9] = (uint32_t)m->leapfrog;
-    w[10] = (uint32_t)m->warmup;       w[11] = m->hash;
-    w[12] = (uint32_t)m->step;
-    w[13] = (uint32_t)m->divergent;    w[14] = (uint32_t)(m->divergent >> 32);
-    for (i = 0; i < 5; ++i) {
-        w[15 + 2 * i] = (uint32_t)drl__bits64(position[i]);
-        w[16 + 2 * i] = (uint32_t)(drl__bits64(position[i]) >> 32);
-    }
-}
-
-DRL_API size_t drl_mcmc_state_size(const drl_mcmc *m) { return m ? 4 * (DRL__MCMC_WORDS + (size_t)m->count * m->size) : 0; }
-
-DRL__CALL(drl_status, drl_mcmc_save, (const drl_mcmc *m, void *bytes, size_t size), (m, bytes, size))
-{
-    uint32_t w[DRL__MCMC_WORDS], v;
-    unsigned char *p = (unsigned char *)bytes;
-    size_t i;
-    if (!m || !bytes || size != drl_mcmc_state_size(m)) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_save: %z bytes given, the state has %z", size, drl_mcmc_state_size(m));
-    drl__mcmc_words(m, w);
-    for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
-    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) { memcpy(&v, m->y + i, 4); drl__put_u32(p, v); }
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t size), (m, bytes, size))
-{
-    uint32_t w[DRL__MCMC_WORDS], v;
-    const unsigned char *p = (const unsigned char *)bytes;
-    double position[5];
-    drl_status status;
-    size_t i;
-    if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_restore: no chains or no bytes");
-    if (size != drl_mcmc_state_size(m)) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: %z bytes given, the state of these chains has %z", size, drl_mcmc_state_size(m));
-    drl__mcmc_words(m, w);
-    for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) {
-        v = drl__get_u32(p);
-        if (i < DRL__MCMC_POSITION && v != w[i]) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: word %z of the state belongs to other chains", i);
-        w[i] = v;
-    }
-    for (i = 0; i < 5; ++i) position[i] = drl__double_of((uint64_t)w[16 + 2 * i] << 32 | w[15 + 2 * i]);
-    if (w[12] >= DRL__DRAW_START || !(position[0] > 0 && position[0] < 1e60) || !(position[1] > -1000 && position[1] < 1000) || !(position[2] >= -1 && position[2] <= 1) ||
-        !(position[3] >= 0 && position[3] <= (w[12] < (uint32_t)m->warmup ? w[12] : w[12] - (uint32_t)m->warmup)) || !(position[4] >= 0 && position[4] <= 1))
-        return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: the state's position is not one that these chains can have");
-    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
-        v = drl__get_u32(p);
-        if ((v & 0x7f800000u) == 0x7f800000u) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: number %z of the points is not finite", i);
-        memcpy(m->yq + i, &v, 4);
-    }
-    status = drl__mcmc_start(m);
-    if (status != DRL_OK) return status;
-    m->step = (int)w[12];
-    m->divergent = (uint64_t)w[14] << 32 | w[13];
-    m->eps = position[0]; m->log_mean = position[1]; m->lag = position[2]; m->accepted = position[3]; m->last = position[4];
-    return DRL_OK;
-}
-
-/* A trace as 2 * chains half chains: number h is the first `half` draws of chain h, or the last ones of chain h - chains. */
-typedef struct drl__trace { const double *x; int draws, chains, half; } drl__trace;
-
-static double drl__trace_at(const drl__trace *t, int h, int i)
-{
-    int row = h < t->chains ? i : t->draws - t->half + i;
-    return t->x[(size_t)row * (size_t)t->chains + (size_t)(h % t->chains)];
-}
-
-/* Autocovariance of a half chain at a lag, 1 / half normalised. */
-static double drl__trace_covariance(const drl__trace *t, int h, double mean, int lag)
-{
-    double sum = 0;
-    int i;
-    for (i = 0; i + lag < t->half; ++i) sum += (drl__trace_at(t, h, i) - mean) * (drl__trace_at(t, h, i + lag) - mean);
-    return sum / t->half;
-}
-
-static double drl__trace_mean(const drl__trace *t, int h)
-{
-    double sum = 0;
-    int i;
-    for (i = 0; i < t->half; ++i) sum += drl__trace_at(t, h, i);
-    return sum / t->half;
-}
-
-/* Mean autocovariance over all half chains. */
-static double drl__trace_lag(const drl__trace *t, int lag)
-{
-    double sum = 0;
-    int h;
-    for (h = 0; h < 2 * t->chains; ++h) sum += drl__trace_covariance(t, h, drl__trace_mean(t, h), lag);
-    return sum / (2 * t->chains);
-}
-
-DRL__CALL(drl_status, drl_mcmc_diagnose,
-    (drl_ctx *ctx, const double *x, int draws, int chains, drl_diagnosis *diagnosis),
-    (ctx, x, draws, chains, diagnosis))
-{
-    drl__trace t;
-    double n, all = 0, squares = 0, between = 0, within, total, tau = 0, most, least = HUGE_VAL;
-    size_t i, numbers;
-    int h, k;
-    if (!x || (uintptr_t)x % sizeof(double) || draws < 8 || chains < 1 || chains > INT32_MAX / 2 || !diagnosis) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_diagnose: %d draws of %d chains; a trace of 8 draws or more and a place for the result are needed", draws, chains);
-    numbers = (size_t)draws * (size_t)chains;
-    for (i = 0; i < numbers; ++i) {
-        if (!(x[i] > -1e150 && x[i] < 1e150)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_mcmc_diagnose: number %z of the trace is %g", i, x[i]);
-        all += x[i] / (double)numbers;
-    }
-    for (i = 0; i < numbers; ++i) squares += (x[i] - all) * (x[i] - all);
-    for (i = 1; i < numbers && !(x[i] < x[0] || x[i] > x[0]); ++i) { }
-    if (i == numbers) return drl__fail(ctx, DRL_E_NUMERIC, "drl_mcmc_diagnose: all %z numbers are %g: there is nothing to tell", numbers, all);
-    t.x = x;
-    t.draws = draws;
-    t.chains = chains;
-    t.half = draws / 2;
-    n = t.half;
-    {
-        double mean = 0;
-        for (h = 0; h < 2 * chains; ++h) mean += drl__trace_mean(&t, h) / (2 * chains);
-        for (h = 0; h < 2 * chains; ++h) between += (drl__trace_mean(&t, h) - mean) * (drl__trace_mean(&t, h) - mean) / (2 * chains - 1);
-    }
-    within = drl__trace_lag(&t, 0) * n / (n - 1);
-    total = within * (n - 1) / n + between;
-    /* pairs of neighbouring autocorrelations are positive and fall for a reversible chain; where an estimate does not, it is noise          [Geyer92] */
-    for (k = 0; k + 1 < t.half; k += 2) {
-        double even = k ? 1 - (within - drl__trace_lag(&t, k)) / total : 1.0, odd = 1 - (within - drl__trace_lag(&t, k + 1)) / total, pair = even + odd;
-        if (!(pair > 0)) break;
-        if (pair < least) least = pair;
-        tau += 2 * least;
-    }
-    most = 2 * chains * n;
-    tau -= 1;
-    diagnosis->mean = all;
-    diagnosis->sd = sqrt(squares / ((double)numbers - 1));
-    diagnosis->ess = tau > drl__log(10.0) / drl__log(most) ? most / tau : most * drl__log(most) / drl__log(10.0);
-    diagnosis->error = diagnosis->sd / sqrt(diagnosis->ess);
-    diagnosis->rhat = within > 0 ? sqrt(total / within) : HUGE_VAL;
-    return DRL_OK;
-}
-
-/* The path is walked by chains whose log density is changed under them: beta and precision = 1 - beta. Stage 0 is the pilot, with fewer
- * chains and a seed of its own, stage 1 the path itself. */
-struct drl_ais {
-    drl_ctx *ctx;
-    drl_mcmc *chains;
-    uint64_t seed;
-    int count, pilot, steps, moves, reverse;
-    int stage, at, move;                    /* at: temperatures behind; move: those made at the present one, -1 before its weights are counted */
-    double accept, log_norm;                /* log_norm: of the Gaussian's constant */
-    double accepted;                        /* sum of acceptance, over `made` moves of stage 1 */
-    double made;
-    double *beta, *eps, *shape, *log_w;
-    float *mean, *start;
-};
-
-#define DRL__AIS_PILOT_SEED  UINT64_C(0x9E3779B97F4A7C15)       /* added to the seed */
-#define DRL__AIS_PILOT_MOVES 50                                 /* before the first temperature, to find an eps at all */
-
-/* beta number k of the direction in which the stage goes. */
-static double drl__ais_beta(const drl_ais *a, int k) { return a->beta[a->stage && a->reverse ? a->steps - k : k]; }
-
-static void drl__ais_temper(drl_ais *a, int k)
-{
-    a->chains->beta = drl__ais_beta(a, k);
-    a->chains->precision = 1 - a->chains->beta;
-    if (a->eps) a->chains->eps = a->eps[a->stage && a->reverse ? a->steps - k : k];
-}
-
-/* All chains at the start of the stage. */
-static drl_status drl__ais_begin(drl_ais *a, int stage)
-{
-    drl_mcmc *m = a->chains;
-    drl_status status;
-    size_t j;
-    int i;
-    m->count = stage ? a->count : a->pilot;
-    m->seed = stage ? a->seed : a->seed + DRL__AIS_PILOT_SEED;
-    for (i = 0; i < m->count; ++i) {
-        float *y = m->yq + (size_t)i * m->size;
-        drl_rng rng;
-        rng.seed = m->seed;
-        rng.stream = (uint64_t)(uint32_t)i << 32 | DRL__DRAW_START;
-        rng.position = 0;
-        drl_rng_normals(a->ctx, &rng, y, m->size);
-        for (j = 0; j < m->size; ++j) y[j] = (float)((double)a->mean[j] + (double)y[j] / sqrt(a->shape[j]));
-    }
-    if (stage && a->reverse) memcpy(m->yq, a->start, (size_t)m->count * m->size * sizeof(float));
-    status = drl__mcmc_start(m);
-    if (status != DRL_OK) return status;
-    m->step = 0;
-    a->stage = stage;
-    a->at = stage ? 0 : 1;                  /* nothing is weighed in the pilot */
-    a->move = stage ? -1 : -DRL__AIS_PILOT_MOVES;
-    drl__ais_temper(a, 1);
-    return DRL_OK;
-}
-
-/* F - log N of chain i: what its log weight grows by for all of beta. */
-static double drl__ais_gap(const drl_ais *a, int i)
-{
-    const drl_mcmc *m = a->chains;
-    const float *y = m->y + (size_t)i * m->size;
-    double sum = 0;
-    size_t j;
-    for (j = 0; j < m->size; ++j) {
-        double d = (double)y[j] - (double)a->mean[j];
-        sum += d * d * a->shape[j];
-    }
-    return (double)m->f[i] - (a->log_norm - 0.5 * sum);
-}
-
-/* One temperature, or what is left of it after a failure. */
-static drl_status drl__ais_step(drl_ais *a)
-{
-    drl_mcmc *m = a->chains;
-    int i;
-    if (a->stage && a->move < 0) {
-        double by = drl__ais_beta(a, a->at + 1) - drl__ais_beta(a, a->at);
-        for (i = 0; i < a->count; ++i) a->log_w[i] += by * drl__ais_gap(a, i);
-        a->move = 0;
-        ++a->at;
-        if (a->at < a->steps) drl__ais_temper(a, a->at);
-    }
-    for (; a->at < a->steps && a->move < a->moves; ++a->move) {
-        drl_status status = drl__mcmc_step(m);
-        if (status != DRL_OK) return status;
-        if (a->stage) { a->accepted += m->last; ++a->made; }
-        /* a step towards the acceptance that is asked for; larger ones until the first temperature has its eps */
-        else m->eps *= drl__exp((a->move < 0 ? 0.5 : 0.2) * (m->last - a->accept));
-    }
-    if (a->stage) { a->move = -1; return DRL_OK; }
-    a->eps[a->at] = m->eps;
-    if (a->at + 1 == a->steps) return drl__ais_begin(a, 1);
-    m->beta = drl__ais_beta(a, ++a->at);
-    m->precision = 1 - m->beta;
-    a->move = 0;
-    return DRL_OK;
-}
-
-/* Mean and one over the variance of n points, a coordinate at a time. A coordinate that hardly varies gets a thousandth of the largest deviation. */
-static void drl__ais_fit(drl_ais *a, const float *x, int n, size_t size)
-{
-    double largest = 0;
-    size_t j;
-    int i;
-    for (j = 0; j < size; ++j) {
-        double mean = 0, variance = 0;
-        for (i = 0; i < n; ++i) mean += (double)x[(size_t)i * size + j] / n;
-        for (i = 0; i < n; ++i) {
-            double d = (double)x[(size_t)i * size + j] - mean;
-            variance += d * d / (n - 1);
-        }
-        a->mean[j] = (float)mean;
-        a->shape[j] = variance;
-        if (variance > largest) largest = variance;
-    }
-    for (j = 0; j < size; ++j) a->shape[j] = 1 / (a->shape[j] > 1e-6 * largest ? a->shape[j] : 1e-6 * largest);
-}
-
-static const drl__field drl__ais_fields[] = {
-    { "count",         DRL__INT,    offsetof(drl_ais_desc, count), 0, 1, INT32_MAX, 0 },
-    { "steps",         DRL__INT,    offsetof(drl_ais_desc, steps), 0, 2, INT32_MAX, 0 },
-    { "moves",         DRL__INT,    offsetof(drl_ais_desc, moves), 0, 1, INT32_MAX, 0 },
-    { "leapfrog",      DRL__INT,    offsetof(drl_ais_desc, leapfrog), 0, 1, INT32_MAX, 0 },
-    { "pilot",         DRL__INT,    offsetof(drl_ais_desc, pilot), 0, 1, INT32_MAX, 0 },
-    { "accept",        DRL__DOUBLE, offsetof(drl_ais_desc, accept), 0, 0, 1, DRL__OPEN },
-    { "step",          DRL__DOUBLE, offsetof(drl_ais_desc, step), 0, 0, 1e30, DRL__NO_HIGH }
-};
-
-/* *d has its defaults already. */
-static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
-{
-    int k;
-    drl_status status = drl__check(ctx, DRL_E_ARGUMENT, "drl_ais_create", drl__ais_fields, DRL__COUNT(drl__ais_fields), d);
-    if (status != DRL_OK) return status;
-    if (d->steps > (DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1) / d->moves)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: %d moves at each of %d steps; up to %d moves together are possible",
-                         d->moves, d->steps, DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1);
-    if (d->pilot > d->count)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: pilot is %d; up to %d, the count, are possible", d->pilot, d->count);
-    if (d->fit && d->fit_count < 2)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: fit_count is %d; two points or more are needed", d->fit_count);
-    if (d->fit && (d->mean || d->variance))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `fit` or `mean` and `variance` say where chains begin, not both");
-    if (drl__odd(d->mean) || drl__odd(d->variance) || drl__odd(d->fit) || drl__odd(d->start)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `mean`, `variance`, `fit` or `start` is not aligned as floats are");
-    if (d->beta) {
-        for (k = 0; k < d->steps; ++k) if (!(d->beta[k] < d->beta[k + 1])) break;
-        if (k < d->steps || d->beta[0] < 0 || d->beta[0] > 0 || d->beta[k] < 1 || d->beta[k] > 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: beta does not rise from 0 to 1, see number %d of %d", k, d->steps);
-    }
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_ais_create,
-    (drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **out),
-    (ctx, energy, desc, out))
-{
-    drl_ais *a;
-    drl_ais_desc d;
-    drl_mcmc_desc md;
-    drl_status status;
-    unsigned char *block;
-    size_t total = 0, floats = 0, at_beta, at_eps = 0, at_shape, at_log_w, at_mean, at_start = 0, j, size;
-    double smallest = HUGE_VAL, low, high;
-    int k;
-    if (!ctx || !energy || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: a context, an energy, a description and a place for the result are needed");
-    d = *desc;
-    size = energy->size;
-    if (!d.count) d.count = 16;
-    if (!d.steps) d.steps = 1000;
-    if (!d.moves) d.moves = 1;
-    if (!d.leapfrog) d.leapfrog = 10;
-    if (!d.pilot) d.pilot = drl__min(d.count, drl__max(4, d.count / 4));
-    if (d.accept == 0) d.accept = 0.8;
-    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: the energy has no function, no size or no batch");
-    status = drl__ais_check(ctx, &d);
-    if (status != DRL_OK) return status;
-    memset(&md, 0, sizeof md);
-    md.count = d.count; md.kernel = DRL_MCMC_HMC; md.level = d.level; md.labels = d.labels; md.leapfrog = d.leapfrog; md.accept = d.accept;
-    md.step = d.step > 0 ? d.step : 1;
-    md.start = d.start;
-    if (!drl__mul_fits((size_t)d.count, size, &floats)) total = SIZE_MAX;
-    drl__carve(&total, 1, sizeof *a);
-    at_beta = drl__carve(&total, (size_t)d.steps + 1, sizeof(double));
-    if (!(d.step > 0)) at_eps = drl__carve(&total, (size_t)d.steps + 1, sizeof(double));
-    at_shape = drl__carve(&total, size, sizeof(double));
-    at_log_w = drl__carve(&total, (size_t)d.count, sizeof(double));
-    at_mean = drl__carve(&total, size, sizeof(float));
-    if (d.start) at_start = drl__carve(&total, floats, sizeof(float));
-    block = (unsigned char *)drl__alloc(ctx, total);
-    if (!block) return DRL_E_MEMORY;
-    a = (drl_ais *)(void *)block;
-    memset(a, 0, sizeof *a);
-    a->ctx = ctx;
-    a->seed = d.seed;
-    a->count = d.count; a->pilot = d.pilot; a->steps = d.steps; a->moves = d.moves; a->reverse = d.start != NULL;
-    a->accept = d.accept;
-    a->beta = (double *)(void *)(block + at_beta);
-    a->shape = (double *)(void *)(block + at_shape);
-    a->log_w = (double *)(void *)(block + at_log_w);
-    a->mean = (float *)(void *)(block + at_mean);
-    if (!(d.step > 0)) a->eps = (double *)(void *)(block + at_eps);
-    low = 1 / (1 + drl__exp(4.0));
-    high = 1 / (1 + drl__exp(-4.0));
-    for (k = 0; k <= d.steps; ++k) a->beta[k] = d.beta ? d.beta[k] : k == d.steps ? 1.0 : (1 / (1 + drl__exp(-4 * (2.0 * k / d.steps - 1))) - low) / (high - low);
-    for (k = 0; k < d.count; ++k) a->log_w[k] = 0;
-    if (d.start) {
-        a->start = (float *)(void *)(block + at_start);
-        memcpy(a->start, d.start, floats * sizeof(float));
-    }
-    for (j = 0; j < size; ++j) {
-        a->mean[j] = d.mean ? d.mean[j] : 0.0f;
-        a->shape[j] = d.variance ? 1 / (double)d.variance[j] : 1.0;         /* 0, negative and NaN are refused below */
-    }
-    if (d.fit) drl__ais_fit(a, d.fit, d.fit_count, size);
-    for (j = 0; j < size; ++j) {
-        if (!(a->shape[j] > 1e-30 && a->shape[j] < 1e30) || !(a->mean[j] > -1e15f && a->mean[j] < 1e15f)) {
-            status = drl__fail(ctx, d.fit ? DRL_E_NUMERIC : DRL_E_ARGUMENT, "drl_ais_create: the Gaussian's coordinate %z has mean %g and variance %g", j, (double)a->mean[j], 1 / a->shape[j]);
-            drl__free(ctx, a);
-            return status;
-        }
-        a->log_norm -= 0.5 * drl__log(2 * DRL__PI / a->shape[j]);
-        if (1 / sqrt(a->shape[j]) < smallest) smallest = 1 / sqrt(a->shape[j]);
-    }
-    status = drl__mcmc_new(ctx, "drl_ais_create", energy, &md, &a->chains);
-    if (status != DRL_OK) { drl__free(ctx, a); return status; }
-    a->chains->centre = a->mean;
-    a->chains->shape = a->shape;
-    for (k = 0; a->eps && k <= d.steps; ++k) a->eps[k] = smallest;
-    status = drl__ais_begin(a, 1);
-    if (status == DRL_OK && a->eps) status = drl__ais_begin(a, 0);
-    if (status != DRL_OK) { drl_ais_destroy(a); return status; }
-    *out = a;
-    return DRL_OK;
-}
-
-DRL_API int drl_ais_steps_left(const drl_ais *a) { return !a ? 0 : a->steps - a->at + (a->stage ? 0 : a->steps); }
-
-DRL__CALL(drl_status, drl_ais_run, (drl_ais *a, int steps), (a, steps))
-{
-    if (!a || steps < 0) return drl__fail(a ? a->ctx : NULL, DRL_E_ARGUMENT, "drl_ais_run: no path, or %d steps", steps);
-    for (; steps > 0 && drl_ais_steps_left(a); --steps) {
-        drl_status status = drl__ais_step(a);
-        if (status != DRL_OK) return status;
-    }
-    return drl_ais_steps_left(a) ? DRL_RUNNING : DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_ais_look, (const drl_ais *a, drl_ais_result *result), (a, result))
-{
-    double most, sum = 0, squares = 0;
-    int i;
-    if (!a || !result) return drl__fail(a ? a->ctx : NULL, DRL_E_ARGUMENT, "drl_ais_look: a path and a place for the result are needed");
-    for (most = a->log_w[0], i = 1; i < a->count; ++i) if (a->log_w[i] > most) most = a->log_w[i];
-    for (i = 0; i < a->count; ++i) {
-        double w = drl__exp(a->log_w[i] - most);
-        sum += w;
-        squares += w * w;
-    }
-    result->log_z = most + drl__log(sum / a->count);
-    if (a->reverse) result->log_z = -result->log_z;
-    result->ess = sum * sum / squares;
-    /* variance of w over its squared mean: count squares / sum^2 - 1, times count / (count - 1) for one over the sample */
-    result->error = a->count > 1 ? sqrt((a->count / result->ess - 1 > 0 ? a->count / result->ess - 1 : 0.0) / (a->count - 1)) : HUGE_VAL;
-    result->accept = a->made > 0 ? a->accepted / a->made : 1.0;
-    return DRL_OK;
-}
-
-DRL_API const double *drl_ais_weights(const drl_ais *a) { return a ? a->log_w : NULL; }
-
-DRL_API void drl_ais_destroy(drl_ais *a)
-{
-    if (!a) return;
-    drl_mcmc_destroy(a->chains);
-    drl__free(a->ctx, a);
-}
-
-#define DRL__POINTS 64                      /* that the functions below evaluate together */
-
-DRL__CALL(drl_status, drl_log_likelihood,
-    (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p, float *work),
-    (ctx, energy, schedule, level, labels, n, x, log_z, log_p, work))
-{
-    float *f;
-    int levels[DRL__POINTS], base, i, k;
-    double a, shift;
-    if (!ctx || drl__energy_lacks(energy) || !drl__schedule_has(schedule, level, 0) || n < 1 || drl__no_floats(x) || drl__no_floats(work) || !log_p || !(log_z - log_z == 0) || !(drl_schedule_scale(schedule, level) > 0))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_log_likelihood: level %d, %d points, log Z %g, or something is missing or misaligned", level, n, log_z);
-    a = drl_schedule_scale(schedule, level);
-    shift = (double)energy->size * drl__log(a) - log_z;
-    for (i = 0; i < DRL__POINTS; ++i) levels[i] = level;
-    f = work + (size_t)drl__min(n, DRL__POINTS) * energy->size;
-    for (base = 0; base < n; base += k) {
-        drl_status status;
-        k = drl__min(n - base, drl__min(energy->batch, DRL__POINTS));
-        drl__axpby(ctx, (size_t)k * energy->size, (float)a, x + (size_t)base * energy->size, 0.0f, NULL, work);
-        status = energy->eval(energy->user, k, work, levels, labels ? labels + base : NULL, f + base, NULL);
-        if (status != DRL_OK) return drl__fail(ctx, status, "drl_log_likelihood: the energy failed at level %d, points %d to %d", level, base, base + k - 1);
-        for (i = base; i < base + k; ++i) if (!(f[i] - f[i] == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_log_likelihood: F of point %d is %g", i, (double)f[i]);
-    }
-    for (i = 0; i < n; ++i) log_p[i] = (double)f[i] + shift;
-    return DRL_OK;
-}
-
-DRL__CALL(double, drl_bits_per_dim, (double log_p, size_t size, double scale), (log_p, size, scale))
-{
-    return size && scale > 0 ? (drl__log(scale) - log_p / (double)size) / drl__log(2.0) : (double)NAN;
-}
-
-/* Number of cells, 0 when that is no grid. */
-static size_t drl__grid_cells(const drl_grid *g)
-{
-    size_t cells = 0;
-    if (!g || g->nx < 1 || g->ny < 1 || !(g->x0 < g->x1) || !(g->y0 < g->y1) || !(g->x0 > -1e30 && g->x1 < 1e30) || !(g->y0 > -1e30 && g->y1 < 1e30)) return 0;
-    return drl__mul_fits((size_t)g->nx, (size_t)g->ny, &cells) && cells <= INT32_MAX ? cells : 0;
-}
-
-DRL__CALL(drl_status, drl_grid_evaluate,
-    (drl_ctx *ctx, const drl_energy *energy, int level, int label, const drl_grid *g, double *f),
-    (ctx, energy, level, label, g, f))
-{
-    float y[DRL__POINTS][2], value[DRL__POINTS];
-    int levels[DRL__POINTS], labels[DRL__POINTS], i, k;
-    size_t cells = drl__grid_cells(g), at;
-    if (!ctx || drl__energy_lacks(energy) || !cells || level < 0 || label < 0 || !f) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_evaluate: level %d, label %d, no grid, or something is missing", level, label);
-    if (energy->size != 2) return drl__fail(ctx, DRL_E_SHAPE, "drl_grid_evaluate: the energy has points of %z floats, a plane has 2", energy->size);
-    for (i = 0; i < DRL__POINTS; ++i) {
-        levels[i] = level;
-        labels[i] = label;
-    }
-    for (at = 0; at < cells; at += (size_t)k) {
-        drl_status status;
-        k = drl__min(cells - at < DRL__POINTS ? (int)(cells - at) : DRL__POINTS, energy->batch);
-        for (i = 0; i < k; ++i) {
-            size_t row = (at + (size_t)i) / (size_t)g->nx, column = (at + (size_t)i) % (size_t)g->nx;
-            y[i][0] = (float)(g->x0 + (g->x1 - g->x0) * ((double)column + 0.5) / g->nx);
-            y[i][1] = (float)(g->y0 + (g->y1 - g->y0) * ((double)row + 0.5) / g->ny);
-        }
-        status = energy->eval(energy->user, k, &y[0][0], levels, label ? labels : NULL, value, NULL);
-        if (status != DRL_OK) return drl__fail(ctx, status, "drl_grid_evaluate: the energy failed at level %d", level);
-        for (i = 0; i < k; ++i) {
-            if (!(value[i] - value[i] == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_evaluate: F at (%g, %g) is %g", (double)y[i][0], (double)y[i][1], (double)value[i]);
-            f[at + (size_t)i] = (double)value[i];
-        }
-    }
-    return DRL_OK;
-}
-
-/* log of the sum of exp(factor f) over the cells; NaN when one f is not finite. */
-static double drl__grid_log_sum(const double *f, size_t cells, double factor)
-{
-    double most = factor * f[0], sum = 0;
-    size_t i;
-    for (i = 0; i < cells; ++i) {
-        if (!(factor * f[i] - factor * f[i] == 0)) return (double)NAN;
-        if (factor * f[i] > most) most = factor * f[i];
-    }
-    for (i = 0; i < cells; ++i) sum += drl__exp(factor * f[i] - most);
-    return most + drl__log(sum);
-}
-
-DRL__CALL(drl_status, drl_grid_log_z,
-    (drl_ctx *ctx, const drl_grid *g, const double *f, double factor, double *log_z),
-    (ctx, g, f, factor, log_z))
-{
-    size_t cells = drl__grid_cells(g);
-    double v;
-    if (!cells || !f || !log_z) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_log_z: a grid, values and a place for the result are needed");
-    v = drl__grid_log_sum(f, cells, factor) + drl__log((g->x1 - g->x0) / g->nx) + drl__log((g->y1 - g->y0) / g->ny);
-    if (!(v - v == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_log_z: a value, or the factor %g, is not finite", factor);
-    *log_z = v;
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_grid_kl,
-    (drl_ctx *ctx, const drl_grid *g, const double *p, const double *f, double *kl),
-    (ctx, g, p, f, kl))
-{
-    size_t cells = drl__grid_cells(g), i;
-    double all = 0, sum = 0, log_z;
-    if (!cells || !p || !f || !kl) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_kl: a grid, a density, values and a place for the result are needed");
-    log_z = drl__grid_log_sum(f, cells, 1);
-    for (i = 0; i < cells; ++i) {
-        if (!(p[i] >= 0 && p[i] < 1e300)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: density %g at point %z", p[i], i);
-        all += p[i];
-    }
-    if (!(all > 0) || !(log_z - log_z == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: the density is zero everywhere, or a value is not finite");
-    for (i = 0; i < cells; ++i) if (p[i] > 0) sum += p[i] / all * (drl__log(p[i]) - drl__log(all) - (f[i] - log_z));
-    *kl = sum;
-    return DRL_OK;
-}
-
-/* ------------------------------------------------------------------------------------------------------------------------------
  * [model.impl] - the energy networks of [Gao21] and [Zhu24], the latter's initializer, schedules and files.
  * ------------------------------------------------------------------------------------------------------------------------------ */
 struct drl_model {
@@ -12082,6 +11205,908 @@ DRL__CALL(drl_status, drl_checkpoint_describe,
     return DRL_OK;
 }
 #endif
+
+/* ------------------------------------------------------------------------------------------------------------------------------
+ * Research tools: nothing in [config] to [train] uses what follows.
+ *
+ * [mcmc.impl] - one step of all chains is: draw, then for every leapfrog a kick and a drift of each chain and one evaluation of the batch, then
+ * accept or refuse. It is made beside the current points, and put in their place when nothing has failed.
+ * Every log density here is beta F(y) - precision / 2 sum_j shape_j (y_j - centre_j)^2: the marginal has precision 0, the conditional 1 / s^2
+ * around its x_next, and the path of annealed importance sampling 1 - beta around one mean, shape being one over the variances.
+ * ------------------------------------------------------------------------------------------------------------------------------ */
+struct drl_mcmc {
+    drl_ctx *ctx;
+    drl_energy energy;
+    uint64_t seed;
+    int count, first, leapfrog, warmup, level;
+    drl_mcmc_kernel kernel;
+    double accept, noise_scale, begin;      /* begin: eps of the first step */
+    uint32_t hash;                          /* of what else the description says */
+    size_t size;
+    double beta, precision;
+    const float *centre;                    /* centre_step floats further for the next chain: 0 where all have one */
+    size_t centre_step;
+    const double *shape;                    /* NULL: all 1 */
+    /* position */
+    int step;
+    uint64_t divergent;
+    double eps, log_mean, lag, accepted;    /* log_mean: of eps, weighted; lag: what acceptance was short of; accepted: sum over steps */
+    double last;                            /* mean acceptance of the last step */
+    /* of every chain; q: where it may go */
+    float *y, *gradient, *f, *yq, *gradient_q, *f_q, *p;
+    double *before, *log_u, *eps_of, *alpha;
+    int *levels, *labels, *taken;
+};
+
+#define DRL__DRAW_START 0x7fffffff          /* of every chain: where it starts, beyond all steps */
+#define DRL__MCMC_LOST  1000.0              /* nats of energy error beyond which a trajectory counts as divergent */
+
+/* beta F - precision / 2 sum shape (y - centre)^2 of chain i, at y. */
+static double drl__mcmc_density(const drl_mcmc *m, int i, const float *y, float f)
+{
+    const float *centre = m->centre ? m->centre + (size_t)i * m->centre_step : NULL;
+    double sum = 0;
+    size_t j;
+    if (!(m->precision > 0)) return m->beta * (double)f;
+    DRL_ASSERT(centre);
+    for (j = 0; j < m->size; ++j) {
+        double d = (double)y[j] - (double)centre[j];
+        sum += d * d * (m->shape ? m->shape[j] : 1.0);
+    }
+    return m->beta * (double)f - 0.5 * m->precision * sum;
+}
+
+typedef struct drl__mcmc_args {
+    drl_mcmc *m;
+    int base, n, jobs;
+    int begin, end;                         /* of the trajectory */
+} drl__mcmc_args;
+
+/* p <- p + c * gradient of the log density at yq. */
+static void drl__mcmc_kick(const drl_mcmc *m, int i, double c)
+{
+    size_t at = (size_t)i * m->size, j;
+    const float *y = m->yq + at, *g = m->gradient_q + at, *centre = m->precision > 0 ? m->centre + (size_t)i * m->centre_step : NULL;
+    float *p = m->p + at;
+    if (!centre) for (j = 0; j < m->size; ++j) p[j] = (float)((double)p[j] + c * (m->beta * (double)g[j]));
+    else for (j = 0; j < m->size; ++j) {
+        double pull = m->precision * (m->shape ? m->shape[j] : 1.0) * ((double)y[j] - (double)centre[j]);
+        p[j] = (float)((double)p[j] + c * (m->beta * (double)g[j] - pull));
+    }
+}
+
+static void drl__mcmc_begin(drl_mcmc *m, int i)
+{
+    size_t at = (size_t)i * m->size;
+    drl_rng rng;
+    rng.seed = m->seed;
+    rng.stream = (uint64_t)(uint32_t)(m->first + i) << 32 | (uint32_t)m->step;
+    rng.position = 0;
+    drl_rng_normals(m->ctx, &rng, m->p + at, m->size);
+    memcpy(m->yq + at, m->y + at, m->size * sizeof(float));
+    if (m->kernel == DRL_MCMC_LANGEVIN) {
+        double half = 0.5 * m->eps * m->eps;
+        drl__langevin_update(m->ctx, m->size, m->yq + at, m->precision > 0 ? m->centre + (size_t)i * m->centre_step : NULL, m->gradient + at, m->p + at,
+                             (float)half, (float)(half * m->precision), (float)(m->eps * m->noise_scale));
+        return;
+    }
+    memcpy(m->gradient_q + at, m->gradient + at, m->size * sizeof(float));
+    rng.position = drl__round_up(m->size, 4);                   /* the normals have used whole pairs */
+    m->log_u[i] = drl__log(1.0 - (double)drl_rng_uniform(&rng));
+    m->eps_of[i] = m->kernel == DRL_MCMC_HMC ? m->eps * (0.8 + 0.4 * (double)drl_rng_uniform(&rng)) : m->eps;
+    m->before[i] = drl__mcmc_density(m, i, m->y + at, m->f[i]) - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at);
+}
+
+static void drl__mcmc_end(drl_mcmc *m, int i)
+{
+    size_t at = (size_t)i * m->size;
+    int finite = drl__sum_squares(m->ctx, m->size, m->yq + at) < 1e30 && m->f_q[i] - m->f_q[i] == 0;
+    double gain;
+    m->alpha[i] = 1;
+    m->taken[i] = finite;
+    if (m->kernel == DRL_MCMC_LANGEVIN) return;
+    gain = drl__mcmc_density(m, i, m->yq + at, m->f_q[i]) - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at) - m->before[i];
+    if (!finite || !(gain - gain == 0) || gain < -DRL__MCMC_LOST) m->taken[i] = -1;
+    else m->taken[i] = m->log_u[i] <= gain;
+    m->alpha[i] = m->taken[i] < 0 ? 0.0 : gain < 0 ? drl__exp(gain) : 1.0;
+}
+
+static void drl__mcmc_job(void *arg, int job)
+{
+    drl__mcmc_args *a = (drl__mcmc_args *)arg;
+    drl_mcmc *m = a->m;
+    int i, end = a->base + (int)((int64_t)a->n * (job + 1) / a->jobs);
+    size_t j;
+    for (i = a->base + (int)((int64_t)a->n * job / a->jobs); i < end; ++i) {
+        if (a->begin) drl__mcmc_begin(m, i);
+        if (m->kernel != DRL_MCMC_LANGEVIN) {
+            float *y = m->yq + (size_t)i * m->size, *p = m->p + (size_t)i * m->size;
+            drl__mcmc_kick(m, i, a->begin || a->end ? 0.5 * m->eps_of[i] : m->eps_of[i]);
+            if (!a->end) for (j = 0; j < m->size; ++j) y[j] = (float)((double)y[j] + m->eps_of[i] * (double)p[j]);
+        }
+        if (a->end) drl__mcmc_end(m, i);
+    }
+}
+
+/* Energies of a user's may fail without a sentence; then there is this one. */
+static drl_status drl__mcmc_eval(drl_mcmc *m, int base, int n)
+{
+    size_t at = (size_t)base * m->size;
+    drl_status status = m->energy.eval(m->energy.user, n, m->yq + at, m->levels + base, m->labels ? m->labels + base : NULL, m->f_q + base, m->gradient_q + at);
+    if (status != DRL_OK) drl__fail(m->ctx, status, "chains: the energy failed at level %d, chains %d to %d, step %d", m->level, base, base + n - 1, m->step);
+    return status;
+}
+
+/* Chain i goes to yq. */
+static void drl__mcmc_take(drl_mcmc *m, int i)
+{
+    size_t at = (size_t)i * m->size;
+    memcpy(m->y + at, m->yq + at, m->size * sizeof(float));
+    memcpy(m->gradient + at, m->gradient_q + at, m->size * sizeof(float));
+    m->f[i] = m->f_q[i];
+}
+
+static drl_status drl__mcmc_step(drl_mcmc *m)
+{
+    drl__mcmc_args a;
+    int base, i, l;
+    double sum = 0;
+    memset(&a, 0, sizeof a);
+    a.m = m;
+    for (base = 0; base < m->count; base += a.n) {
+        a.base = base;
+        a.n = drl__min(m->count - base, m->energy.batch);
+        a.jobs = drl__min(a.n, m->ctx->threads);
+        for (l = 0; l <= m->leapfrog; ++l) {
+            drl_status status = l ? drl__mcmc_eval(m, base, a.n) : DRL_OK;
+            if (status != DRL_OK) return status;
+            a.begin = l == 0;
+            a.end = l == m->leapfrog;
+            drl__parallel(m->ctx, a.jobs, drl__mcmc_job, &a);
+        }
+    }
+    for (i = 0; i < m->count && m->kernel == DRL_MCMC_LANGEVIN; ++i)
+        if (!m->taken[i]) return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d leaves the finite numbers at level %d, step %d, with step size %g", i, m->level, m->step, m->eps);
+    for (i = 0; i < m->count; ++i) {
+        if (m->taken[i] > 0) drl__mcmc_take(m, i);
+        if (m->taken[i] < 0) ++m->divergent;
+        sum += m->alpha[i];
+    }
+    m->last = sum / m->count;
+    m->accepted += m->last;
+    ++m->step;
+    return DRL_OK;
+}
+
+/* After a step of warm-up: eps by the lag of acceptance, and, as what will be kept, a mean that forgets the first steps.      [Hoffman14] (6) */
+static void drl__mcmc_adapt(drl_mcmc *m)
+{
+    const double gamma = 0.05, t0 = 10, kappa = 0.75;
+    double k = m->step, middle = drl__log(10 * m->begin), log_eps, w = drl__exp(-kappa * drl__log(k));
+    m->lag += (m->accept - m->last - m->lag) / (k + t0);
+    log_eps = middle - sqrt(k) / gamma * m->lag;
+    log_eps = log_eps < middle - 40 ? middle - 40 : log_eps > middle + 40 ? middle + 40 : log_eps;
+    m->log_mean += w * (log_eps - m->log_mean);
+    m->eps = drl__exp(m->step < m->warmup ? log_eps : m->log_mean);
+    if (m->step == m->warmup) {
+        m->accepted = 0;
+        m->divergent = 0;
+    }
+}
+
+/* Every chain starts anew at its yq, unless that is no place to be. */
+static drl_status drl__mcmc_start(drl_mcmc *m)
+{
+    int base, i, n;
+    for (base = 0; base < m->count; base += n) {
+        drl_status status;
+        n = drl__min(m->count - base, m->energy.batch);
+        status = drl__mcmc_eval(m, base, n);
+        if (status != DRL_OK) return status;
+    }
+    for (i = 0; i < m->count; ++i)
+        if (!(m->f_q[i] - m->f_q[i] == 0) || !(drl__sum_squares(m->ctx, m->size, m->yq + (size_t)i * m->size) < 1e30))
+            return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d starts where F is %g, or at a point that is not finite", i, (double)m->f_q[i]);
+    for (i = 0; i < m->count; ++i) drl__mcmc_take(m, i);
+    return DRL_OK;
+}
+
+static const drl__field drl__mcmc_fields[] = {
+    { "count",         DRL__INT,    offsetof(drl_mcmc_desc, count), 1, 1, INT32_MAX, 0 },
+    { "first",         DRL__INT,    offsetof(drl_mcmc_desc, first), 0, 0, INT32_MAX, 0 },
+    { "kernel",        DRL__INT,    offsetof(drl_mcmc_desc, kernel), 0, DRL_MCMC_LANGEVIN, DRL_MCMC_HMC, 0 },
+    { "step",          DRL__DOUBLE, offsetof(drl_mcmc_desc, step), 0, 1e-30, 1e30, DRL__OPEN },
+    { "noise_scale",   DRL__DOUBLE, offsetof(drl_mcmc_desc, noise_scale), 1, 0, 1e30, DRL__OPEN },
+    { "leapfrog",      DRL__INT,    offsetof(drl_mcmc_desc, leapfrog), 10, 1, INT32_MAX, 0 },
+    { "warmup",        DRL__INT,    offsetof(drl_mcmc_desc, warmup), 0, 0, INT32_MAX, 0 },
+    { "accept",        DRL__DOUBLE, offsetof(drl_mcmc_desc, accept), 0, 0, 1, DRL__OPEN }
+};
+
+/* Chains that have yet to be started, at yq. */
+static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out)
+{
+    drl_mcmc *m;
+    drl_mcmc_desc d = *desc;
+    unsigned char *block;
+    size_t total = 0, floats = 0, n, at_y, at_gradient, at_yq, at_gradient_q, at_p, at_f, at_f_q, at_before, at_log_u, at_eps, at_alpha, at_levels, at_taken, at_labels = 0, at_x = 0, j;
+    int i;
+    drl_status status;
+    drl__defaults(drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
+    if (d.accept == 0) d.accept = d.kernel == DRL_MCMC_MALA ? 0.574 : 0.8;
+    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function, no size or no batch", who);
+    if (d.schedule && !drl__schedule_sound(d.schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", who, d.schedule->levels, d.schedule->b2);
+    if (d.level < 0 || (d.schedule && d.level >= d.schedule->levels) || (d.x_next && (!d.schedule || d.level + 1 == d.schedule->levels || !(d.schedule->s[d.level + 1] > 0))))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level %d of %d%s", who, d.level, d.schedule ? d.schedule->levels : 0, d.x_next ? "; where there is an x_next, a level above and noise in between are needed" : "");
+    if (d.step == 0 && d.schedule) d.step = drl_schedule_step(d.schedule, d.level);
+    status = drl__check(ctx, DRL_E_ARGUMENT, who, drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
+    if (status != DRL_OK) return status;
+    if (d.first > INT32_MAX - d.count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: chains are numbered up to %d; first is %d, count %d", who, INT32_MAX, d.first, d.count);
+    if (d.warmup && d.kernel == DRL_MCMC_LANGEVIN)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: warmup is %d; it is for MALA and HMC, which have a rate of acceptance", who, d.warmup);
+    if (drl__odd(d.start) || drl__odd(d.x_next)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: `start` or `x_next` is not aligned as floats are", who);
+    n = (size_t)d.count;
+    drl__carve(&total, 1, sizeof *m);
+    if (!drl__mul_fits(n, energy->size, &floats)) total = SIZE_MAX;
+    at_y = drl__carve(&total, floats, sizeof(float));
+    at_gradient = drl__carve(&total, floats, sizeof(float));
+    at_yq = drl__carve(&total, floats, sizeof(float));
+    at_gradient_q = drl__carve(&total, floats, sizeof(float));
+    at_p = drl__carve(&total, floats, sizeof(float));
+    at_f = drl__carve(&total, n, sizeof(float));
+    at_f_q = drl__carve(&total, n, sizeof(float));
+    at_before = drl__carve(&total, n, sizeof(double));
+    at_log_u = drl__carve(&total, n, sizeof(double));
+    at_eps = drl__carve(&total, n, sizeof(double));
+    at_alpha = drl__carve(&total, n, sizeof(double));
+    at_levels = drl__carve(&total, n, sizeof(int));
+    at_taken = drl__carve(&total, n, sizeof(int));
+    if (d.labels) at_labels = drl__carve(&total, n, sizeof(int));
+    if (d.x_next) at_x = drl__carve(&total, floats, sizeof(float));
+    block = (unsigned char *)drl__alloc(ctx, total);
+    if (!block) return DRL_E_MEMORY;
+    m = (drl_mcmc *)(void *)block;
+    memset(m, 0, sizeof *m);
+    m->ctx = ctx;
+    m->energy = *energy;
+    m->seed = d.seed;
+    m->count = d.count; m->first = d.first; m->warmup = d.warmup; m->level = d.level; m->kernel = d.kernel;
+    m->leapfrog = d.kernel == DRL_MCMC_HMC ? d.leapfrog : 1;
+    m->accept = d.accept; m->noise_scale = d.noise_scale;
+    m->begin = m->eps = d.step;
+    m->log_mean = drl__log(d.step);
+    m->size = energy->size;
+    m->beta = 1;
+    m->y = (float *)(void *)(block + at_y);
+    m->gradient = (float *)(void *)(block + at_gradient);
+    m->yq = (float *)(void *)(block + at_yq);
+    m->gradient_q = (float *)(void *)(block + at_gradient_q);
+    m->p = (float *)(void *)(block + at_p);
+    m->f = (float *)(void *)(block + at_f);
+    m->f_q = (float *)(void *)(block + at_f_q);
+    m->before = (double *)(void *)(block + at_before);
+    m->log_u = (double *)(void *)(block + at_log_u);
+    m->eps_of = (double *)(void *)(block + at_eps);
+    m->alpha = (double *)(void *)(block + at_alpha);
+    m->levels = (int *)(void *)(block + at_levels);
+    m->taken = (int *)(void *)(block + at_taken);
+    m->hash = drl__hash_double(drl__hash_double(drl__hash_double(2166136261u, d.step), d.noise_scale), d.accept);
+    for (i = 0; i < d.count; ++i) m->levels[i] = d.level;
+    if (d.labels) {
+        m->labels = (int *)(void *)(block + at_labels);
+        memcpy(m->labels, d.labels, n * sizeof(int));
+        for (i = 0; i < d.count; ++i) m->hash = drl__hash_double(m->hash, d.labels[i]);
+    }
+    if (d.x_next) {
+        float *x = (float *)(void *)(block + at_x);
+        double s = d.schedule->s[d.level + 1];
+        memcpy(x, d.x_next, floats * sizeof(float));
+        m->centre = x;
+        m->centre_step = m->size;
+        m->precision = 1 / (s * s);
+        m->hash = drl__hash_double(m->hash, s);
+        for (j = 0; j < floats; ++j) m->hash = drl__hash_double(m->hash, (double)x[j]);
+    }
+    for (i = 0; i < d.count; ++i) {
+        drl_rng rng;
+        rng.seed = d.seed;
+        rng.stream = (uint64_t)(uint32_t)(d.first + i) << 32 | DRL__DRAW_START;
+        rng.position = 0;
+        if (!d.start) drl_rng_normals(ctx, &rng, m->yq + (size_t)i * m->size, m->size);
+        if (d.x_next && !(drl__sum_squares(ctx, m->size, d.x_next + (size_t)i * m->size) < 1e30)) {
+            drl__free(ctx, m);
+            return drl__fail(ctx, DRL_E_NUMERIC, "%s: x_next of chain %d is not finite", who, i);
+        }
+    }
+    if (d.start) memcpy(m->yq, d.start, floats * sizeof(float));
+    *out = m;
+    return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_mcmc_create,
+    (drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out),
+    (ctx, energy, desc, out))
+{
+    drl_mcmc *m = NULL;
+    drl_status status;
+    if (!ctx || !energy || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_create: a context, an energy, a description and a place for the result are needed");
+    status = drl__mcmc_new(ctx, "drl_mcmc_create", energy, desc, &m);
+    if (status == DRL_OK) status = drl__mcmc_start(m);
+    if (status == DRL_OK) *out = m;
+    else drl_mcmc_destroy(m);
+    return status;
+}
+
+DRL__CALL(drl_status, drl_mcmc_run, (drl_mcmc *m, int steps), (m, steps))
+{
+    if (!m || steps < 0 || steps >= DRL__DRAW_START - m->step) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_run: no chains, or %d more steps after %d", steps, m ? m->step : 0);
+    for (; steps > 0; --steps) {
+        drl_status status = drl__mcmc_step(m);
+        if (status != DRL_OK) return status;
+        if (m->step <= m->warmup) drl__mcmc_adapt(m);
+    }
+    return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report), (m, report))
+{
+    int i, steps;
+    if (!m || !report) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_look: chains and a place for the report are needed");
+    steps = m->step > m->warmup ? m->step - m->warmup : m->step < m->warmup ? m->step : 0;
+    report->step = m->step;
+    report->step_size = m->eps;
+    report->accept = steps ? m->accepted / steps : m->last;
+    report->divergent = m->divergent;
+    report->f = 0;
+    for (i = 0; i < m->count; ++i) report->f += (double)m->f[i] / m->count;
+    return DRL_OK;
+}
+
+DRL_API const float *drl_mcmc_points(const drl_mcmc *m) { return m ? m->y : NULL; }
+DRL_API const float *drl_mcmc_values(const drl_mcmc *m) { return m ? m->f : NULL; }
+DRL_API void drl_mcmc_destroy(drl_mcmc *m) { if (m) drl__free(m->ctx, m); }
+
+/* State: magic, what the chains were made from, position, y. All little-endian, doubles as two words, the lower one first. */
+#define DRL__MCMC_WORDS    25
+#define DRL__MCMC_POSITION 12               /* words before must agree */
+
+static void drl__mcmc_words(const drl_mcmc *m, uint32_t *w)
+{
+    double position[5];
+    int i;
+    position[0] = m->eps; position[1] = m->log_mean; position[2] = m->lag; position[3] = m->accepted; position[4] = m->last;
+    w[0] = 0x4D4C5244u;                     /* "DRLM" */
+    w[1] = 1;                               /* version */
+    w[2] = (uint32_t)m->count;         w[3] = (uint32_t)m->size;
+    w[4] = (uint32_t)m->seed;          w[5] = (uint32_t)(m->seed >> 32);
+    w[6] = (uint32_t)m->first;         w[7] = (uint32_t)m->kernel;
+    w[8] = (uint32_t)m->level;         w[9] = (uint32_t)m->leapfrog;
+    w[10] = (uint32_t)m->warmup;       w[11] = m->hash;
+    w[12] = (uint32_t)m->step;
+    w[13] = (uint32_t)m->divergent;    w[14] = (uint32_t)(m->divergent >> 32);
+    for (i = 0; i < 5; ++i) {
+        w[15 + 2 * i] = (uint32_t)drl__bits64(position[i]);
+        w[16 + 2 * i] = (uint32_t)(drl__bits64(position[i]) >> 32);
+    }
+}
+
+DRL_API size_t drl_mcmc_state_size(const drl_mcmc *m) { return m ? 4 * (DRL__MCMC_WORDS + (size_t)m->count * m->size) : 0; }
+
+DRL__CALL(drl_status, drl_mcmc_save, (const drl_mcmc *m, void *bytes, size_t size), (m, bytes, size))
+{
+    uint32_t w[DRL__MCMC_WORDS], v;
+    unsigned char *p = (unsigned char *)bytes;
+    size_t i;
+    if (!m || !bytes || size != drl_mcmc_state_size(m)) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_save: %z bytes given, the state has %z", size, drl_mcmc_state_size(m));
+    drl__mcmc_words(m, w);
+    for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
+    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) { memcpy(&v, m->y + i, 4); drl__put_u32(p, v); }
+    return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t size), (m, bytes, size))
+{
+    uint32_t w[DRL__MCMC_WORDS], v;
+    const unsigned char *p = (const unsigned char *)bytes;
+    double position[5];
+    drl_status status;
+    size_t i;
+    if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_restore: no chains or no bytes");
+    if (size != drl_mcmc_state_size(m)) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: %z bytes given, the state of these chains has %z", size, drl_mcmc_state_size(m));
+    drl__mcmc_words(m, w);
+    for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) {
+        v = drl__get_u32(p);
+        if (i < DRL__MCMC_POSITION && v != w[i]) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: word %z of the state belongs to other chains", i);
+        w[i] = v;
+    }
+    for (i = 0; i < 5; ++i) position[i] = drl__double_of((uint64_t)w[16 + 2 * i] << 32 | w[15 + 2 * i]);
+    if (w[12] >= DRL__DRAW_START || !(position[0] > 0 && position[0] < 1e60) || !(position[1] > -1000 && position[1] < 1000) || !(position[2] >= -1 && position[2] <= 1) ||
+        !(position[3] >= 0 && position[3] <= (w[12] < (uint32_t)m->warmup ? w[12] : w[12] - (uint32_t)m->warmup)) || !(position[4] >= 0 && position[4] <= 1))
+        return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: the state's position is not one that these chains can have");
+    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
+        v = drl__get_u32(p);
+        if ((v & 0x7f800000u) == 0x7f800000u) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: number %z of the points is not finite", i);
+        memcpy(m->yq + i, &v, 4);
+    }
+    status = drl__mcmc_start(m);
+    if (status != DRL_OK) return status;
+    m->step = (int)w[12];
+    m->divergent = (uint64_t)w[14] << 32 | w[13];
+    m->eps = position[0]; m->log_mean = position[1]; m->lag = position[2]; m->accepted = position[3]; m->last = position[4];
+    return DRL_OK;
+}
+
+/* A trace as 2 * chains half chains: number h is the first `half` draws of chain h, or the last ones of chain h - chains. */
+typedef struct drl__trace { const double *x; int draws, chains, half; } drl__trace;
+
+static double drl__trace_at(const drl__trace *t, int h, int i)
+{
+    int row = h < t->chains ? i : t->draws - t->half + i;
+    return t->x[(size_t)row * (size_t)t->chains + (size_t)(h % t->chains)];
+}
+
+/* Autocovariance of a half chain at a lag, 1 / half normalised. */
+static double drl__trace_covariance(const drl__trace *t, int h, double mean, int lag)
+{
+    double sum = 0;
+    int i;
+    for (i = 0; i + lag < t->half; ++i) sum += (drl__trace_at(t, h, i) - mean) * (drl__trace_at(t, h, i + lag) - mean);
+    return sum / t->half;
+}
+
+static double drl__trace_mean(const drl__trace *t, int h)
+{
+    double sum = 0;
+    int i;
+    for (i = 0; i < t->half; ++i) sum += drl__trace_at(t, h, i);
+    return sum / t->half;
+}
+
+/* Mean autocovariance over all half chains. */
+static double drl__trace_lag(const drl__trace *t, int lag)
+{
+    double sum = 0;
+    int h;
+    for (h = 0; h < 2 * t->chains; ++h) sum += drl__trace_covariance(t, h, drl__trace_mean(t, h), lag);
+    return sum / (2 * t->chains);
+}
+
+DRL__CALL(drl_status, drl_mcmc_diagnose,
+    (drl_ctx *ctx, const double *x, int draws, int chains, drl_diagnosis *diagnosis),
+    (ctx, x, draws, chains, diagnosis))
+{
+    drl__trace t;
+    double n, all = 0, squares = 0, between = 0, within, total, tau = 0, most, least = HUGE_VAL;
+    size_t i, numbers;
+    int h, k;
+    if (!x || (uintptr_t)x % sizeof(double) || draws < 8 || chains < 1 || chains > INT32_MAX / 2 || !diagnosis) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_diagnose: %d draws of %d chains; a trace of 8 draws or more and a place for the result are needed", draws, chains);
+    numbers = (size_t)draws * (size_t)chains;
+    for (i = 0; i < numbers; ++i) {
+        if (!(x[i] > -1e150 && x[i] < 1e150)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_mcmc_diagnose: number %z of the trace is %g", i, x[i]);
+        all += x[i] / (double)numbers;
+    }
+    for (i = 0; i < numbers; ++i) squares += (x[i] - all) * (x[i] - all);
+    for (i = 1; i < numbers && !(x[i] < x[0] || x[i] > x[0]); ++i) { }
+    if (i == numbers) return drl__fail(ctx, DRL_E_NUMERIC, "drl_mcmc_diagnose: all %z numbers are %g: there is nothing to tell", numbers, all);
+    t.x = x;
+    t.draws = draws;
+    t.chains = chains;
+    t.half = draws / 2;
+    n = t.half;
+    {
+        double mean = 0;
+        for (h = 0; h < 2 * chains; ++h) mean += drl__trace_mean(&t, h) / (2 * chains);
+        for (h = 0; h < 2 * chains; ++h) between += (drl__trace_mean(&t, h) - mean) * (drl__trace_mean(&t, h) - mean) / (2 * chains - 1);
+    }
+    within = drl__trace_lag(&t, 0) * n / (n - 1);
+    total = within * (n - 1) / n + between;
+    /* pairs of neighbouring autocorrelations are positive and fall for a reversible chain; where an estimate does not, it is noise          [Geyer92] */
+    for (k = 0; k + 1 < t.half; k += 2) {
+        double even = k ? 1 - (within - drl__trace_lag(&t, k)) / total : 1.0, odd = 1 - (within - drl__trace_lag(&t, k + 1)) / total, pair = even + odd;
+        if (!(pair > 0)) break;
+        if (pair < least) least = pair;
+        tau += 2 * least;
+    }
+    most = 2 * chains * n;
+    tau -= 1;
+    diagnosis->mean = all;
+    diagnosis->sd = sqrt(squares / ((double)numbers - 1));
+    diagnosis->ess = tau > drl__log(10.0) / drl__log(most) ? most / tau : most * drl__log(most) / drl__log(10.0);
+    diagnosis->error = diagnosis->sd / sqrt(diagnosis->ess);
+    diagnosis->rhat = within > 0 ? sqrt(total / within) : HUGE_VAL;
+    return DRL_OK;
+}
+
+/* The path is walked by chains whose log density is changed under them: beta and precision = 1 - beta. Stage 0 is the pilot, with fewer
+ * chains and a seed of its own, stage 1 the path itself. */
+struct drl_ais {
+    drl_ctx *ctx;
+    drl_mcmc *chains;
+    uint64_t seed;
+    int count, pilot, steps, moves, reverse;
+    int stage, at, move;                    /* at: temperatures behind; move: those made at the present one, -1 before its weights are counted */
+    double accept, log_norm;                /* log_norm: of the Gaussian's constant */
+    double accepted;                        /* sum of acceptance, over `made` moves of stage 1 */
+    double made;
+    double *beta, *eps, *shape, *log_w;
+    float *mean, *start;
+};
+
+#define DRL__AIS_PILOT_SEED  UINT64_C(0x9E3779B97F4A7C15)       /* added to the seed */
+#define DRL__AIS_PILOT_MOVES 50                                 /* before the first temperature, to find an eps at all */
+
+/* beta number k of the direction in which the stage goes. */
+static double drl__ais_beta(const drl_ais *a, int k) { return a->beta[a->stage && a->reverse ? a->steps - k : k]; }
+
+static void drl__ais_temper(drl_ais *a, int k)
+{
+    a->chains->beta = drl__ais_beta(a, k);
+    a->chains->precision = 1 - a->chains->beta;
+    if (a->eps) a->chains->eps = a->eps[a->stage && a->reverse ? a->steps - k : k];
+}
+
+/* All chains at the start of the stage. */
+static drl_status drl__ais_begin(drl_ais *a, int stage)
+{
+    drl_mcmc *m = a->chains;
+    drl_status status;
+    size_t j;
+    int i;
+    m->count = stage ? a->count : a->pilot;
+    m->seed = stage ? a->seed : a->seed + DRL__AIS_PILOT_SEED;
+    for (i = 0; i < m->count; ++i) {
+        float *y = m->yq + (size_t)i * m->size;
+        drl_rng rng;
+        rng.seed = m->seed;
+        rng.stream = (uint64_t)(uint32_t)i << 32 | DRL__DRAW_START;
+        rng.position = 0;
+        drl_rng_normals(a->ctx, &rng, y, m->size);
+        for (j = 0; j < m->size; ++j) y[j] = (float)((double)a->mean[j] + (double)y[j] / sqrt(a->shape[j]));
+    }
+    if (stage && a->reverse) memcpy(m->yq, a->start, (size_t)m->count * m->size * sizeof(float));
+    status = drl__mcmc_start(m);
+    if (status != DRL_OK) return status;
+    m->step = 0;
+    a->stage = stage;
+    a->at = stage ? 0 : 1;                  /* nothing is weighed in the pilot */
+    a->move = stage ? -1 : -DRL__AIS_PILOT_MOVES;
+    drl__ais_temper(a, 1);
+    return DRL_OK;
+}
+
+/* F - log N of chain i: what its log weight grows by for all of beta. */
+static double drl__ais_gap(const drl_ais *a, int i)
+{
+    const drl_mcmc *m = a->chains;
+    const float *y = m->y + (size_t)i * m->size;
+    double sum = 0;
+    size_t j;
+    for (j = 0; j < m->size; ++j) {
+        double d = (double)y[j] - (double)a->mean[j];
+        sum += d * d * a->shape[j];
+    }
+    return (double)m->f[i] - (a->log_norm - 0.5 * sum);
+}
+
+/* One temperature, or what is left of it after a failure. */
+static drl_status drl__ais_step(drl_ais *a)
+{
+    drl_mcmc *m = a->chains;
+    int i;
+    if (a->stage && a->move < 0) {
+        double by = drl__ais_beta(a, a->at + 1) - drl__ais_beta(a, a->at);
+        for (i = 0; i < a->count; ++i) a->log_w[i] += by * drl__ais_gap(a, i);
+        a->move = 0;
+        ++a->at;
+        if (a->at < a->steps) drl__ais_temper(a, a->at);
+    }
+    for (; a->at < a->steps && a->move < a->moves; ++a->move) {
+        drl_status status = drl__mcmc_step(m);
+        if (status != DRL_OK) return status;
+        if (a->stage) { a->accepted += m->last; ++a->made; }
+        /* a step towards the acceptance that is asked for; larger ones until the first temperature has its eps */
+        else m->eps *= drl__exp((a->move < 0 ? 0.5 : 0.2) * (m->last - a->accept));
+    }
+    if (a->stage) { a->move = -1; return DRL_OK; }
+    a->eps[a->at] = m->eps;
+    if (a->at + 1 == a->steps) return drl__ais_begin(a, 1);
+    m->beta = drl__ais_beta(a, ++a->at);
+    m->precision = 1 - m->beta;
+    a->move = 0;
+    return DRL_OK;
+}
+
+/* Mean and one over the variance of n points, a coordinate at a time. A coordinate that hardly varies gets a thousandth of the largest deviation. */
+static void drl__ais_fit(drl_ais *a, const float *x, int n, size_t size)
+{
+    double largest = 0;
+    size_t j;
+    int i;
+    for (j = 0; j < size; ++j) {
+        double mean = 0, variance = 0;
+        for (i = 0; i < n; ++i) mean += (double)x[(size_t)i * size + j] / n;
+        for (i = 0; i < n; ++i) {
+            double d = (double)x[(size_t)i * size + j] - mean;
+            variance += d * d / (n - 1);
+        }
+        a->mean[j] = (float)mean;
+        a->shape[j] = variance;
+        if (variance > largest) largest = variance;
+    }
+    for (j = 0; j < size; ++j) a->shape[j] = 1 / (a->shape[j] > 1e-6 * largest ? a->shape[j] : 1e-6 * largest);
+}
+
+static const drl__field drl__ais_fields[] = {
+    { "count",         DRL__INT,    offsetof(drl_ais_desc, count), 0, 1, INT32_MAX, 0 },
+    { "steps",         DRL__INT,    offsetof(drl_ais_desc, steps), 0, 2, INT32_MAX, 0 },
+    { "moves",         DRL__INT,    offsetof(drl_ais_desc, moves), 0, 1, INT32_MAX, 0 },
+    { "leapfrog",      DRL__INT,    offsetof(drl_ais_desc, leapfrog), 0, 1, INT32_MAX, 0 },
+    { "pilot",         DRL__INT,    offsetof(drl_ais_desc, pilot), 0, 1, INT32_MAX, 0 },
+    { "accept",        DRL__DOUBLE, offsetof(drl_ais_desc, accept), 0, 0, 1, DRL__OPEN },
+    { "step",          DRL__DOUBLE, offsetof(drl_ais_desc, step), 0, 0, 1e30, DRL__NO_HIGH }
+};
+
+/* *d has its defaults already. */
+static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
+{
+    int k;
+    drl_status status = drl__check(ctx, DRL_E_ARGUMENT, "drl_ais_create", drl__ais_fields, DRL__COUNT(drl__ais_fields), d);
+    if (status != DRL_OK) return status;
+    if (d->steps > (DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1) / d->moves)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: %d moves at each of %d steps; up to %d moves together are possible",
+                         d->moves, d->steps, DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1);
+    if (d->pilot > d->count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: pilot is %d; up to %d, the count, are possible", d->pilot, d->count);
+    if (d->fit && d->fit_count < 2)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: fit_count is %d; two points or more are needed", d->fit_count);
+    if (d->fit && (d->mean || d->variance))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `fit` or `mean` and `variance` say where chains begin, not both");
+    if (drl__odd(d->mean) || drl__odd(d->variance) || drl__odd(d->fit) || drl__odd(d->start)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `mean`, `variance`, `fit` or `start` is not aligned as floats are");
+    if (d->beta) {
+        for (k = 0; k < d->steps; ++k) if (!(d->beta[k] < d->beta[k + 1])) break;
+        if (k < d->steps || d->beta[0] < 0 || d->beta[0] > 0 || d->beta[k] < 1 || d->beta[k] > 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: beta does not rise from 0 to 1, see number %d of %d", k, d->steps);
+    }
+    return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_ais_create,
+    (drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **out),
+    (ctx, energy, desc, out))
+{
+    drl_ais *a;
+    drl_ais_desc d;
+    drl_mcmc_desc md;
+    drl_status status;
+    unsigned char *block;
+    size_t total = 0, floats = 0, at_beta, at_eps = 0, at_shape, at_log_w, at_mean, at_start = 0, j, size;
+    double smallest = HUGE_VAL, low, high;
+    int k;
+    if (!ctx || !energy || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: a context, an energy, a description and a place for the result are needed");
+    d = *desc;
+    size = energy->size;
+    if (!d.count) d.count = 16;
+    if (!d.steps) d.steps = 1000;
+    if (!d.moves) d.moves = 1;
+    if (!d.leapfrog) d.leapfrog = 10;
+    if (!d.pilot) d.pilot = drl__min(d.count, drl__max(4, d.count / 4));
+    if (d.accept == 0) d.accept = 0.8;
+    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: the energy has no function, no size or no batch");
+    status = drl__ais_check(ctx, &d);
+    if (status != DRL_OK) return status;
+    memset(&md, 0, sizeof md);
+    md.count = d.count; md.kernel = DRL_MCMC_HMC; md.level = d.level; md.labels = d.labels; md.leapfrog = d.leapfrog; md.accept = d.accept;
+    md.step = d.step > 0 ? d.step : 1;
+    md.start = d.start;
+    if (!drl__mul_fits((size_t)d.count, size, &floats)) total = SIZE_MAX;
+    drl__carve(&total, 1, sizeof *a);
+    at_beta = drl__carve(&total, (size_t)d.steps + 1, sizeof(double));
+    if (!(d.step > 0)) at_eps = drl__carve(&total, (size_t)d.steps + 1, sizeof(double));
+    at_shape = drl__carve(&total, size, sizeof(double));
+    at_log_w = drl__carve(&total, (size_t)d.count, sizeof(double));
+    at_mean = drl__carve(&total, size, sizeof(float));
+    if (d.start) at_start = drl__carve(&total, floats, sizeof(float));
+    block = (unsigned char *)drl__alloc(ctx, total);
+    if (!block) return DRL_E_MEMORY;
+    a = (drl_ais *)(void *)block;
+    memset(a, 0, sizeof *a);
+    a->ctx = ctx;
+    a->seed = d.seed;
+    a->count = d.count; a->pilot = d.pilot; a->steps = d.steps; a->moves = d.moves; a->reverse = d.start != NULL;
+    a->accept = d.accept;
+    a->beta = (double *)(void *)(block + at_beta);
+    a->shape = (double *)(void *)(block + at_shape);
+    a->log_w = (double *)(void *)(block + at_log_w);
+    a->mean = (float *)(void *)(block + at_mean);
+    if (!(d.step > 0)) a->eps = (double *)(void *)(block + at_eps);
+    low = 1 / (1 + drl__exp(4.0));
+    high = 1 / (1 + drl__exp(-4.0));
+    for (k = 0; k <= d.steps; ++k) a->beta[k] = d.beta ? d.beta[k] : k == d.steps ? 1.0 : (1 / (1 + drl__exp(-4 * (2.0 * k / d.steps - 1))) - low) / (high - low);
+    for (k = 0; k < d.count; ++k) a->log_w[k] = 0;
+    if (d.start) {
+        a->start = (float *)(void *)(block + at_start);
+        memcpy(a->start, d.start, floats * sizeof(float));
+    }
+    for (j = 0; j < size; ++j) {
+        a->mean[j] = d.mean ? d.mean[j] : 0.0f;
+        a->shape[j] = d.variance ? 1 / (double)d.variance[j] : 1.0;         /* 0, negative and NaN are refused below */
+    }
+    if (d.fit) drl__ais_fit(a, d.fit, d.fit_count, size);
+    for (j = 0; j < size; ++j) {
+        if (!(a->shape[j] > 1e-30 && a->shape[j] < 1e30) || !(a->mean[j] > -1e15f && a->mean[j] < 1e15f)) {
+            status = drl__fail(ctx, d.fit ? DRL_E_NUMERIC : DRL_E_ARGUMENT, "drl_ais_create: the Gaussian's coordinate %z has mean %g and variance %g", j, (double)a->mean[j], 1 / a->shape[j]);
+            drl__free(ctx, a);
+            return status;
+        }
+        a->log_norm -= 0.5 * drl__log(2 * DRL__PI / a->shape[j]);
+        if (1 / sqrt(a->shape[j]) < smallest) smallest = 1 / sqrt(a->shape[j]);
+    }
+    status = drl__mcmc_new(ctx, "drl_ais_create", energy, &md, &a->chains);
+    if (status != DRL_OK) { drl__free(ctx, a); return status; }
+    a->chains->centre = a->mean;
+    a->chains->shape = a->shape;
+    for (k = 0; a->eps && k <= d.steps; ++k) a->eps[k] = smallest;
+    status = drl__ais_begin(a, 1);
+    if (status == DRL_OK && a->eps) status = drl__ais_begin(a, 0);
+    if (status != DRL_OK) { drl_ais_destroy(a); return status; }
+    *out = a;
+    return DRL_OK;
+}
+
+DRL_API int drl_ais_steps_left(const drl_ais *a) { return !a ? 0 : a->steps - a->at + (a->stage ? 0 : a->steps); }
+
+DRL__CALL(drl_status, drl_ais_run, (drl_ais *a, int steps), (a, steps))
+{
+    if (!a || steps < 0) return drl__fail(a ? a->ctx : NULL, DRL_E_ARGUMENT, "drl_ais_run: no path, or %d steps", steps);
+    for (; steps > 0 && drl_ais_steps_left(a); --steps) {
+        drl_status status = drl__ais_step(a);
+        if (status != DRL_OK) return status;
+    }
+    return drl_ais_steps_left(a) ? DRL_RUNNING : DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_ais_look, (const drl_ais *a, drl_ais_result *result), (a, result))
+{
+    double most, sum = 0, squares = 0;
+    int i;
+    if (!a || !result) return drl__fail(a ? a->ctx : NULL, DRL_E_ARGUMENT, "drl_ais_look: a path and a place for the result are needed");
+    for (most = a->log_w[0], i = 1; i < a->count; ++i) if (a->log_w[i] > most) most = a->log_w[i];
+    for (i = 0; i < a->count; ++i) {
+        double w = drl__exp(a->log_w[i] - most);
+        sum += w;
+        squares += w * w;
+    }
+    result->log_z = most + drl__log(sum / a->count);
+    if (a->reverse) result->log_z = -result->log_z;
+    result->ess = sum * sum / squares;
+    /* variance of w over its squared mean: count squares / sum^2 - 1, times count / (count - 1) for one over the sample */
+    result->error = a->count > 1 ? sqrt((a->count / result->ess - 1 > 0 ? a->count / result->ess - 1 : 0.0) / (a->count - 1)) : HUGE_VAL;
+    result->accept = a->made > 0 ? a->accepted / a->made : 1.0;
+    return DRL_OK;
+}
+
+DRL_API const double *drl_ais_weights(const drl_ais *a) { return a ? a->log_w : NULL; }
+
+DRL_API void drl_ais_destroy(drl_ais *a)
+{
+    if (!a) return;
+    drl_mcmc_destroy(a->chains);
+    drl__free(a->ctx, a);
+}
+
+#define DRL__POINTS 64                      /* that the functions below evaluate together */
+
+DRL__CALL(drl_status, drl_log_likelihood,
+    (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p, float *work),
+    (ctx, energy, schedule, level, labels, n, x, log_z, log_p, work))
+{
+    float *f;
+    int levels[DRL__POINTS], base, i, k;
+    double a, shift;
+    if (!ctx || drl__energy_lacks(energy) || !drl__schedule_has(schedule, level, 0) || n < 1 || drl__no_floats(x) || drl__no_floats(work) || !log_p || !(log_z - log_z == 0) || !(drl_schedule_scale(schedule, level) > 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_log_likelihood: level %d, %d points, log Z %g, or something is missing or misaligned", level, n, log_z);
+    a = drl_schedule_scale(schedule, level);
+    shift = (double)energy->size * drl__log(a) - log_z;
+    for (i = 0; i < DRL__POINTS; ++i) levels[i] = level;
+    f = work + (size_t)drl__min(n, DRL__POINTS) * energy->size;
+    for (base = 0; base < n; base += k) {
+        drl_status status;
+        k = drl__min(n - base, drl__min(energy->batch, DRL__POINTS));
+        drl__axpby(ctx, (size_t)k * energy->size, (float)a, x + (size_t)base * energy->size, 0.0f, NULL, work);
+        status = energy->eval(energy->user, k, work, levels, labels ? labels + base : NULL, f + base, NULL);
+        if (status != DRL_OK) return drl__fail(ctx, status, "drl_log_likelihood: the energy failed at level %d, points %d to %d", level, base, base + k - 1);
+        for (i = base; i < base + k; ++i) if (!(f[i] - f[i] == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_log_likelihood: F of point %d is %g", i, (double)f[i]);
+    }
+    for (i = 0; i < n; ++i) log_p[i] = (double)f[i] + shift;
+    return DRL_OK;
+}
+
+DRL__CALL(double, drl_bits_per_dim, (double log_p, size_t size, double scale), (log_p, size, scale))
+{
+    return size && scale > 0 ? (drl__log(scale) - log_p / (double)size) / drl__log(2.0) : (double)NAN;
+}
+
+/* Number of cells, 0 when that is no grid. */
+static size_t drl__grid_cells(const drl_grid *g)
+{
+    size_t cells = 0;
+    if (!g || g->nx < 1 || g->ny < 1 || !(g->x0 < g->x1) || !(g->y0 < g->y1) || !(g->x0 > -1e30 && g->x1 < 1e30) || !(g->y0 > -1e30 && g->y1 < 1e30)) return 0;
+    return drl__mul_fits((size_t)g->nx, (size_t)g->ny, &cells) && cells <= INT32_MAX ? cells : 0;
+}
+
+DRL__CALL(drl_status, drl_grid_evaluate,
+    (drl_ctx *ctx, const drl_energy *energy, int level, int label, const drl_grid *g, double *f),
+    (ctx, energy, level, label, g, f))
+{
+    float y[DRL__POINTS][2], value[DRL__POINTS];
+    int levels[DRL__POINTS], labels[DRL__POINTS], i, k;
+    size_t cells = drl__grid_cells(g), at;
+    if (!ctx || drl__energy_lacks(energy) || !cells || level < 0 || label < 0 || !f) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_evaluate: level %d, label %d, no grid, or something is missing", level, label);
+    if (energy->size != 2) return drl__fail(ctx, DRL_E_SHAPE, "drl_grid_evaluate: the energy has points of %z floats, a plane has 2", energy->size);
+    for (i = 0; i < DRL__POINTS; ++i) {
+        levels[i] = level;
+        labels[i] = label;
+    }
+    for (at = 0; at < cells; at += (size_t)k) {
+        drl_status status;
+        k = drl__min(cells - at < DRL__POINTS ? (int)(cells - at) : DRL__POINTS, energy->batch);
+        for (i = 0; i < k; ++i) {
+            size_t row = (at + (size_t)i) / (size_t)g->nx, column = (at + (size_t)i) % (size_t)g->nx;
+            y[i][0] = (float)(g->x0 + (g->x1 - g->x0) * ((double)column + 0.5) / g->nx);
+            y[i][1] = (float)(g->y0 + (g->y1 - g->y0) * ((double)row + 0.5) / g->ny);
+        }
+        status = energy->eval(energy->user, k, &y[0][0], levels, label ? labels : NULL, value, NULL);
+        if (status != DRL_OK) return drl__fail(ctx, status, "drl_grid_evaluate: the energy failed at level %d", level);
+        for (i = 0; i < k; ++i) {
+            if (!(value[i] - value[i] == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_evaluate: F at (%g, %g) is %g", (double)y[i][0], (double)y[i][1], (double)value[i]);
+            f[at + (size_t)i] = (double)value[i];
+        }
+    }
+    return DRL_OK;
+}
+
+/* log of the sum of exp(factor f) over the cells; NaN when one f is not finite. */
+static double drl__grid_log_sum(const double *f, size_t cells, double factor)
+{
+    double most = factor * f[0], sum = 0;
+    size_t i;
+    for (i = 0; i < cells; ++i) {
+        if (!(factor * f[i] - factor * f[i] == 0)) return (double)NAN;
+        if (factor * f[i] > most) most = factor * f[i];
+    }
+    for (i = 0; i < cells; ++i) sum += drl__exp(factor * f[i] - most);
+    return most + drl__log(sum);
+}
+
+DRL__CALL(drl_status, drl_grid_log_z,
+    (drl_ctx *ctx, const drl_grid *g, const double *f, double factor, double *log_z),
+    (ctx, g, f, factor, log_z))
+{
+    size_t cells = drl__grid_cells(g);
+    double v;
+    if (!cells || !f || !log_z) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_log_z: a grid, values and a place for the result are needed");
+    v = drl__grid_log_sum(f, cells, factor) + drl__log((g->x1 - g->x0) / g->nx) + drl__log((g->y1 - g->y0) / g->ny);
+    if (!(v - v == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_log_z: a value, or the factor %g, is not finite", factor);
+    *log_z = v;
+    return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_grid_kl,
+    (drl_ctx *ctx, const drl_grid *g, const double *p, const double *f, double *kl),
+    (ctx, g, p, f, kl))
+{
+    size_t cells = drl__grid_cells(g), i;
+    double all = 0, sum = 0, log_z;
+    if (!cells || !p || !f || !kl) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_kl: a grid, a density, values and a place for the result are needed");
+    log_z = drl__grid_log_sum(f, cells, 1);
+    for (i = 0; i < cells; ++i) {
+        if (!(p[i] >= 0 && p[i] < 1e300)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: density %g at point %z", p[i], i);
+        all += p[i];
+    }
+    if (!(all > 0) || !(log_z - log_z == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: the density is zero everywhere, or a value is not finite");
+    for (i = 0; i < cells; ++i) if (p[i] > 0) sum += p[i] / all * (drl__log(p[i]) - drl__log(all) - (f[i] - log_z));
+    *kl = sum;
+    return DRL_OK;
+}
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [metrics.impl]
