@@ -6,19 +6,13 @@
  * GFLOP/s counts the nominal 2 N Ci Co 9 H W, also for taps that fall on padding. The peak is a register-only loop of the set's own
  * multiply-add, timed beside each layer on one thread (times the threads); both are the best of several runs.
  * A layer runs as a net would run it, by Winograd's algorithm where that pays, which can pass the peak; --direct: never so.
- * FILTER keeps the lines whose name contains it: `fwd-128-128-32-b8`, `dx-...`, `dw-...` is pass-in-out-size-batch. */
+ * FILTER keeps the lines whose name contains it: `fwd-128-128-32-b8`, `dx-...`, `dw-...` is pass-in-out-size-batch.
+ * Ctrl-C ends it after the line under way; each line stands for itself, and FILTER makes the missing ones. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#ifdef _WIN32
-#include <windows.h>
-static double now(void) { LARGE_INTEGER t, f; QueryPerformanceCounter(&t); QueryPerformanceFrequency(&f); return (double)t.QuadPart / (double)f.QuadPart; }
-#else
-#include <sys/time.h>
-static double now(void) { struct timeval t; gettimeofday(&t, NULL); return (double)t.tv_sec + 1e-6 * (double)t.tv_usec; }
-#endif
+#include "../examples/options.h"
+#include "../examples/picture.h"
+#include "../examples/training.h"
 
 typedef struct layer { int c, k, size, batch, usual; } layer;
 
@@ -59,9 +53,9 @@ static double peak_gflops(const drl_ctx *ctx)
     double t0, t, operations, best = 0;
     int i;
     for (i = 0; i < 40; ++i) {
-        t0 = now();
+        t0 = seconds_now();
         operations = ctx->kernels->peak(20000);
-        t = now() - t0;
+        t = seconds_now() - t0;
         if (t > 0 && operations / t > best) best = operations / t;
     }
     return best * 1e-9;
@@ -78,7 +72,7 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     double flop = 2.0 * l->batch * l->c * l->k * 9.0 * l->size * l->size, best = 1e30, peak = 0, spent = 0, t0, t, bytes;
     int runs;
     sprintf(name, "%s-%d-%d-%d-b%d", names[pass], l->c, l->k, l->size, l->batch);
-    if (!strstr(name, option_filter) || (!option_all && !*option_filter && !l->usual)) return;
+    if (training_stop || !strstr(name, option_filter) || (!option_all && !*option_filter && !l->usual)) return;
     d.in_channels = l->c;
     d.out_channels = l->k;
     d.kernel = 3;
@@ -97,11 +91,11 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     from = d.winograd == 2 ? weight : packed;
     for (runs = 0; runs < 3 || (spent < 0.25 && runs < 1000); ++runs) {
         if (runs % 8 == 0) { t = peak_gflops(ctx); if (t > peak) peak = t; }
-        t0 = now();
+        t0 = seconds_now();
         if (pass == 0) drl_conv2d_forward(ctx, &d, &x, from, bias, &y, work);
         else if (pass == 1) drl_conv2d_input_grad(ctx, &d, &y, from, &x, 0, work);
         else drl_conv2d_param_grad(ctx, &d, &x, &y, dweight, bias, work);
-        t = now() - t0;
+        t = seconds_now() - t0;
         spent += t;
         if (t < best) best = t;
     }
@@ -175,7 +169,7 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     drl_rng dropout;
     float *out;
     sprintf(name, "%s-%s-b%d", runs_of[training], w->name, w->batch);
-    if (!strstr(name, option_filter)) return;
+    if (training_stop || !strstr(name, option_filter)) return;
     memset(&d, 0, sizeof d);
     d.form = DRL_FORM_CDRL;
     d.channels = w->channels;
@@ -208,13 +202,13 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
         p = peak_gflops(ctx);
         if (p > peak) peak = p;
         cpu0 = clock();
-        t0 = now();
+        t0 = seconds_now();
         if (training == 2) {
             drl_net_train_forward(drl_model_initializer(m), &batch, out);
             drl_net_train_backward(drl_model_initializer(m), out);
         } else if (training) drl_trainer_step(tr, x, NULL, NULL);
         else drl_sampler_run(s, 1);
-        t[runs] = now() - t0;
+        t[runs] = seconds_now() - t0;
         cpu[runs] = (double)(clock() - cpu0) / CLOCKS_PER_SEC;
         spent += t[runs];
     }
@@ -276,6 +270,7 @@ int main(int argc, char **argv)
     for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON && strcmp(option_isa, drl_isa_name((drl_isa)isa)); ++isa) { }
     if (*option_isa && isa > DRL_ISA_NEON) return refuse(option_isa);
     if (!filter_known()) return 2;
+    training_catch();
     for (isa = DRL_ISA_NEON; isa >= DRL_ISA_PORTABLE; --isa) {
         drl_ctx_desc desc;
         drl_ctx *ctx = NULL;
@@ -291,6 +286,7 @@ int main(int argc, char **argv)
         for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l)
             for (pass = 0; pass < RUNS_OF; ++pass) bench_whole(&desc, &wholes[l], pass);
     }
+    if (training_stop) fprintf(stderr, "stopped: the lines above are all there is\n");
     if (!sets) fprintf(stderr, "bench: this machine or build has no %s on %d threads\n", *option_isa ? option_isa : "instruction set", option_threads);
     return sets ? 0 : 2;
 }

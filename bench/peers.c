@@ -111,7 +111,7 @@ static void run_peer(void *user)
 static double seconds(void)
 {
     struct timespec t;
-    if (option_threads > 1) return now();
+    if (option_threads > 1) return seconds_now();
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
@@ -181,6 +181,7 @@ int main(int argc, char **argv)
     printf("oneDNN %d.%d.%d beside drl.h, %s, %d thread%s; GFLOP/s by medians of %d rounds\n", dnnl_version()->major, dnnl_version()->minor, dnnl_version()->patch, option_isa,
         option_threads, option_threads > 1 ? "s" : "", rounds);
     printf("%-22s %10s %14s %16s   better oneDNN's time / ours (least-most)\n", "", "drl.h", "oneDNN direct", "oneDNN Winograd");
+    training_catch();
     for (li = 0; li < sizeof layers / sizeof layers[0]; ++li) for (pass = 0; pass < 3; ++pass) {
         const layer *l = &layers[li];
         char name[64];
@@ -191,7 +192,7 @@ int main(int argc, char **argv)
         float *weight;
         int r, wino;
         sprintf(name, "%s-%d-%d-%d-b%d", passes[pass], l->c, l->k, l->size, l->batch);
-        if (!strstr(name, option_filter) || (!option_all && !*option_filter && !l->usual)) continue;
+        if (training_stop || !strstr(name, option_filter) || (!option_all && !*option_filter && !l->usual)) continue;
         flop = 2.0 * l->batch * l->c * l->k * 9.0 * l->size * l->size * 1e-9;
         o.ctx = ctx;
         o.pass = pass;
@@ -236,6 +237,7 @@ int main(int argc, char **argv)
         peer_destroy(&direct);
         peer_destroy(&winograd);
     }
+    if (training_stop) printf("stopped: means of the lines above\n");
     mean_line(&official, "official network's layers");
     mean_line(&small, "small network's layers");
     mean_line(&narrow, "first layers (from 1 or 3 channels)");

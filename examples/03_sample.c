@@ -1,30 +1,52 @@
 /* 03_sample.c - from a model file to pictures.
  *
- * Shows: loading, sampling in slices as a game would do it, a picture of the way from noise to image, NPY for other programs.
+ * Shows: loading, sampling in slices as a game would do it, a picture of the way from noise to image, saving
+ * what is half done, NPY for other programs.
  *
  *     cc -O2 -DDRL_THREADS examples/03_sample.c -o sample -lm
  *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W]
- *         [--guidance-levels FROM:TO] [--out PREFIX] [--watch] [--threads N] [--isa NAME]
+ *         [--guidance-levels FROM:TO] [--out PREFIX] [--watch] [--resume] [--threads N] [--isa NAME]
  *
- * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1], as the model gives it: of RGBA, colour counts by its alpha,
- * and means nothing where alpha is -1 (the picture has 0 there); with --watch a column a level, of many
- * levels nine that are evenly spaced: noise left, images right.
+ * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1], as the model gives it: of
+ * RGBA, colour counts by its alpha, and means nothing where alpha is -1 (the picture has 0 there). With
+ * --watch the picture has a column for each level, of many levels nine that are evenly spaced: noise left,
+ * images right, and there is no NPY.
  * --k N takes N Langevin steps a level instead of the model's. A model of several classes draws them in
  * turn, a column each, or --label N alone (0: none). The larger --guidance is, the more typical of their
  * class images are, and the more alike; 0.5 unless said. --guidance-levels FROM:TO limits it to levels from
  * FROM up to, but without, TO.
- * 64 images of 16 x 16 take about a second, two with classes.
+ * 64 images of 16 x 16 take about a second, two with classes. What takes longer shows how far it is after 8
+ * seconds and then every half minute or so. Ctrl-C saves everything in PREFIX.sampler; the same command with
+ * --resume goes on from there, to the same bits.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"
 #include "picture.h"
+#include "training.h"
 
 #define UNSAID 1e16                         /* a weight that the option does not take */
+#define GROUP  32                           /* images that grow together; no result depends on it */
 
 static const char usage[] =
     "sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W, 0.5 unless said]\n"
-    "       [--guidance-levels FROM:TO] [--out PREFIX] [--watch] [--threads N] [--isa NAME]\n";
+    "       [--guidance-levels FROM:TO] [--out PREFIX] [--watch] [--resume] [--threads N] [--isa NAME]\n";
+
+typedef struct drawing {
+    drl_ctx *ctx;
+    drl_model *model;
+    drl_sample_desc how;                    /* of all images */
+    drl_model_desc d;
+    drl_sampler *sampler;                   /* of images begun - in_group up to begun */
+    int begun, in_group;
+    int watch, shown;                       /* columns an image: the way from noise, or 1, the image alone */
+    int columns;                            /* of the picture */
+    size_t pixels;                          /* of an image */
+    float *image;                           /* [count][shown][pixels] */
+    const char *prefix;
+    char state_path[1024];
+    double start, due;                      /* seconds: of the beginning, of the next picture from there */
+} drawing;
 
 static int fail(drl_ctx *ctx, const char *what)
 {
@@ -32,80 +54,237 @@ static int fail(drl_ctx *ctx, const char *what)
     return 1;
 }
 
+/* A sampler of the next images: number i of the seed is the same image in every group. */
+static drl_status begin(drawing *r)
+{
+    drl_sample_desc how = r->how;
+    how.first = r->begun;
+    how.count = r->how.count - r->begun < GROUP ? r->how.count - r->begun : GROUP;
+    how.labels = r->how.labels ? r->how.labels + r->begun : NULL;
+    r->in_group = how.count;
+    r->begun += how.count;
+    return drl_sampler_create(r->model, &how, &r->sampler);
+}
+
+/* Column `column` of the group's images <- what they are now. */
+static drl_status show(drawing *r, int column)
+{
+    drl_status status = DRL_OK;
+    int i, first = r->begun - r->in_group;
+    for (i = 0; i < r->in_group && status == DRL_OK; ++i)
+        status = drl_sampler_image(r->sampler, i,
+                                   r->image + (size_t)((first + i) * r->shown + column) * r->pixels);
+    return status;
+}
+
+/* The picture of the images that were begun. */
+static int draw(drawing *r)
+{
+    picture p = picture_grid(r->image, r->begun * r->shown, r->watch ? r->shown : r->columns, r->d.height,
+                             r->d.width, r->d.channels, r->d.height < 24 ? 4 : 2);
+    int last = r->begun == r->how.count && drl_sampler_level(r->sampler) < 0;
+    int saved = picture_save(r->ctx, &p, r->prefix, !last);
+    picture_destroy(&p);
+    return saved;
+}
+
+static drl_status save(drawing *r)
+{
+    drl_safetensors_desc file;
+    drl_array arrays[2];
+    size_t bytes = drl_sampler_state_size(r->sampler), floats = (size_t)(r->begun * r->shown) * r->pixels;
+    unsigned char *state = (unsigned char *)malloc(bytes);
+    drl_status status = state ? drl_sampler_save(r->sampler, state, bytes) : DRL_E_MEMORY;
+    arrays[0] = drl_array_of("state", DRL_DTYPE_U8, 1, &bytes, state);
+    arrays[1] = drl_array_of("images", DRL_DTYPE_F32, 1, &floats, r->image);
+    memset(&file, 0, sizeof file);
+    file.arrays = arrays;
+    file.count = 2;
+    if (status == DRL_OK) status = drl_safetensors_write_file(r->ctx, r->state_path, &file);
+    free(state);
+    return status;
+}
+
+/* Back to where save was called; the same options are needed. Returns 0 when that is impossible. */
+static int resume(drawing *r)
+{
+    drl_safetensors *st = NULL;
+    const drl_array *state, *images;
+    size_t each = (size_t)r->shown * r->pixels * sizeof(float), begun;
+    int ok = 0;
+    if (drl_safetensors_open(r->ctx, r->state_path, &st) != DRL_OK) return !fail(r->ctx, r->state_path);
+    state = drl_safetensors_find(st, "state");
+    images = drl_safetensors_find(st, "images");
+    begun = images ? images->bytes / each : 0;
+    if (!state || !images || images->dtype != DRL_DTYPE_F32 || images->bytes % each || !begun ||
+        begun > (size_t)r->how.count || (begun % GROUP && begun < (size_t)r->how.count))
+        fprintf(stderr, "%s: not of this model, --count and --watch\n", r->state_path);
+    else {
+        memcpy(r->image, images->data, images->bytes);
+        r->begun = (int)((begun - 1) / GROUP * GROUP);
+        if (begin(r) != DRL_OK || drl_sampler_restore(r->sampler, state->data, state->bytes) != DRL_OK)
+            fail(r->ctx, r->state_path);
+        else ok = 1;
+    }
+    drl_safetensors_close(st);
+    return ok;
+}
+
+/* Whether column `next` shows the images that have `left` levels to go, or earlier ones. */
+static int is_due(const drawing *r, int next, int left)
+{
+    if (next >= r->shown) return 0;
+    if (!r->watch) return left <= 0;
+    return left <= r->d.levels - (int)((long)next * r->d.levels / (r->shown - 1));
+}
+
+/* Grows one group until it is done (DRL_OK) or somebody asks to stop (DRL_RUNNING). */
+static drl_status grow(drawing *r, int next)
+{
+    drl_status status = DRL_RUNNING;
+    for (; ; ) {
+        int left = drl_sampler_level(r->sampler) + 1;
+        double now = seconds_now() - r->start;
+        for (; is_due(r, next, left); ++next)
+            if (show(r, next) != DRL_OK) return DRL_E_ARGUMENT;
+        if (left == 0) return DRL_OK;
+        if (now >= r->due || training_stop) {       /* the last column shows them until they are done */
+            if (show(r, r->shown - 1) != DRL_OK || !draw(r)) return DRL_E_IO;
+            if (training_stop) return DRL_RUNNING;
+            printf("after %.0f s: %d of %d images, %d of %d levels to go\n", now, r->begun, r->how.count,
+                   left, r->d.levels);
+            fflush(stdout);
+            while (r->due <= now) r->due = r->due < 30 ? 30 : r->due + 30;
+        }
+        status = drl_sampler_run(r->sampler, 1);
+        if (status != DRL_OK && status != DRL_RUNNING) return status;
+    }
+}
+
+/* All groups; 0, or the program's status. */
+static int sample(drawing *r, int resuming)
+{
+    drl_status status;
+    int next = 0;
+    if (resuming) {
+        if (!resume(r)) return 1;
+        while (is_due(r, next, drl_sampler_level(r->sampler) + 1)) ++next;      /* these were shown */
+    } else if (begin(r) != DRL_OK) return fail(r->ctx, "sampler");
+    for (; ; ) {
+        status = grow(r, next);
+        if (status != DRL_OK || r->begun == r->how.count) break;
+        drl_sampler_destroy(r->sampler);
+        r->sampler = NULL;
+        if (begin(r) != DRL_OK) return fail(r->ctx, "sampler");
+        next = 0;
+    }
+    if (status == DRL_OK || status == DRL_RUNNING) return status == DRL_OK ? 0 : -1;
+    return fail(r->ctx, "sampling");
+}
+
+/* --label, or all classes in turn; into labels [count]. Returns 0 when the model has no such class. */
+static int choose_labels(drawing *r, int label, int *labels)
+{
+    int i;
+    if (label > r->d.classes) {
+        fprintf(stderr, "--label %d: the model has %d classes; 0 means none\n", label, r->d.classes);
+        return 0;
+    }
+    r->columns = picture_columns(label < 0 ? r->d.classes : 0);
+    for (i = 0; i < r->how.count; ++i)
+        labels[i] = label >= 0 ? label : r->d.classes ? 1 + i % r->d.classes : 0;
+    if (r->d.classes || label > 0) r->how.labels = labels;
+    return 1;
+}
+
+static drl_status write_npy(const drawing *r)
+{
+    char path[1024];
+    size_t shape[4];
+    drl_array array;
+    drl_status status;
+    shape[0] = (size_t)r->how.count;
+    shape[1] = (size_t)r->d.height;
+    shape[2] = (size_t)r->d.width;
+    shape[3] = (size_t)r->d.channels;
+    array = drl_array_of("", DRL_DTYPE_F32, 4, shape, r->image);
+    training_path(path, sizeof path, r->prefix, ".npy");
+    status = drl_npy_write_file(r->ctx, path, &array);
+    if (status == DRL_OK) printf("wrote %s\n", path);
+    else fail(r->ctx, path);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
-    drl_ctx *ctx = options_context(&o);
-    drl_model *model = NULL;
-    drl_sampler *sampler = NULL;
-    drl_model_desc d;
-    drl_sample_desc how;
-    drl_status status;
-    drl_array array;
-    picture p;
-    size_t shape[4], pixels;
-    const char *prefix;
-    char path[1024];
-    float *image;
-    double start, weight;
-    int watch, level, label, columns, shown, next, i, *labels;
-    memset(&how, 0, sizeof how);
-    how.count = option_int(&o, "--count", 64);
-    how.seed = (uint64_t)option_int(&o, "--seed", 1);
-    how.steps = option_int(&o, "--k", 0);
+    drawing r;
+    double weight;
+    int label, resuming, steps, failed, *labels;
+    memset(&r, 0, sizeof r);
+    r.ctx = options_context(&o);
+    r.how.count = option_int(&o, "--count", 64);
+    r.how.seed = (uint64_t)option_int(&o, "--seed", 1);
+    r.how.steps = option_int(&o, "--k", 0);
     label = option_int(&o, "--label", -1);
     weight = option_number(&o, "--guidance", UNSAID);
-    option_guidance_levels(&o, &how.guidance_from, &how.guidance_to);
-    prefix = option_prefix(&o, "samples");
-    watch = option_flag(&o, "--watch");
-    if (options_rest(&o, usage) != 1) { fprintf(stderr, "%s", usage); return 2; }
-    if (how.steps < 0) { fprintf(stderr, "--k %d: 1 or more, or 0 for as many as the model was trained with\n", how.steps); return 2; }
-    if (how.count < 1) { fprintf(stderr, "--count %d: at least 1\n", how.count); return 2; }
-
-    memset(&d, 0, sizeof d);
-    d.batch = how.count < 32 ? how.count : 32;                  /* no more memory than these images need; results do not depend on it */
-    if (drl_model_load(ctx, argv[1], &d, &model) != DRL_OK) return fail(ctx, argv[1]);
-    drl_model_describe(model, &d);
-    if (label > d.classes) { fprintf(stderr, "--label %d: the model has %d classes; 0 means none\n", label, d.classes); return 2; }
-    if (d.channels > 4 || (d.height == 1 && d.width == 1)) { fprintf(stderr, "%s draws %d x %d x %d: not images of 1 to 4 channels\n", argv[1], d.height, d.width, d.channels); return 2; }
-    shown = !watch ? 1 : d.levels < 10 ? d.levels + 1 : 10;     /* columns: the noise, then levels */
-    pixels = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
-    image = (float *)malloc((size_t)shown * (size_t)how.count * pixels * sizeof *image);
-    labels = (int *)malloc((size_t)how.count * sizeof *labels);
-    if (!image || !labels) { fprintf(stderr, "out of memory for %d images\n", how.count); return 1; }
-    columns = picture_columns(label < 0 ? d.classes : 0);
-    for (i = 0; i < how.count; ++i) labels[i] = label >= 0 ? label : d.classes ? 1 + i % d.classes : 0;
-    if (d.classes || label > 0) how.labels = labels;
-    how.guidance = weight < UNSAID ? (float)weight : d.classes && label ? 0.5f : 0.0f;
-
-    start = seconds_now();
-    if (drl_sampler_create(model, &how, &sampler) != DRL_OK) return fail(ctx, "sampler");
-    for (next = 0, status = DRL_RUNNING; ; ) {                  /* column `next` is due when so many levels are left */
-        level = drl_sampler_level(sampler) + 1;
-        while (next < shown && level <= (watch ? d.levels - (int)((long)next * d.levels / (shown - 1)) : 0)) {
-            for (i = 0; i < how.count; ++i)
-                if (drl_sampler_image(sampler, i, image + ((size_t)i * (size_t)shown + (size_t)next) * pixels) != DRL_OK) return fail(ctx, "sampling");
-            ++next;
-        }
-        if (status == DRL_OK) break;
-        while (status == DRL_RUNNING && drl_sampler_level(sampler) + 1 == level) status = drl_sampler_run(sampler, 1);      /* one level */
-        if (status != DRL_OK && status != DRL_RUNNING) return fail(ctx, "sampling");
+    option_guidance_levels(&o, &r.how.guidance_from, &r.how.guidance_to);
+    r.prefix = option_prefix(&o, "samples");
+    r.watch = option_flag(&o, "--watch");
+    resuming = option_flag(&o, "--resume");
+    if (options_rest(&o, usage) != 1) {
+        fprintf(stderr, "%s", usage);
+        return 2;
     }
-    printf("%d images of %d x %d x %d, %d levels of %d steps: %.2f s\n", how.count, d.height, d.width, d.channels, d.levels, how.steps ? how.steps : d.steps > 0 ? d.steps : 0, seconds_now() - start);
-    drl_sampler_destroy(sampler);
-
-    p = picture_grid(image, how.count * shown, watch ? shown : columns, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
-    if (!picture_save(ctx, &p, prefix, 0)) return 1;
-    if (!watch) {
-        shape[0] = (size_t)how.count; shape[1] = (size_t)d.height; shape[2] = (size_t)d.width; shape[3] = (size_t)d.channels;
-        array = drl_array_of("", DRL_DTYPE_F32, 4, shape, image);
-        if (snprintf(path, sizeof path, "%s.npy", prefix) >= (int)sizeof path || drl_npy_write_file(ctx, path, &array) != DRL_OK) return fail(ctx, path);
-        printf("wrote %s\n", path);
+    if (r.how.steps < 0) {
+        fprintf(stderr, "--k %d: 1 or more, or 0 for as many as the model was trained with\n", r.how.steps);
+        return 2;
     }
-    picture_destroy(&p);
+    if (r.how.count < 1) {
+        fprintf(stderr, "--count %d: at least 1\n", r.how.count);
+        return 2;
+    }
+    training_path(r.state_path, sizeof r.state_path, r.prefix, ".sampler");
+
+    r.d.batch = r.how.count < GROUP ? r.how.count : GROUP;      /* no more memory than these images need */
+    if (drl_model_load(r.ctx, argv[1], &r.d, &r.model) != DRL_OK) return fail(r.ctx, argv[1]);
+    drl_model_describe(r.model, &r.d);
+    if (r.d.channels > 4 || (r.d.height == 1 && r.d.width == 1)) {
+        fprintf(stderr, "%s draws %d x %d x %d: not images of 1 to 4 channels\n", argv[1], r.d.height,
+                r.d.width, r.d.channels);
+        return 2;
+    }
+    r.shown = !r.watch ? 1 : r.d.levels < 10 ? r.d.levels + 1 : 10;     /* the noise, then levels */
+    r.pixels = (size_t)r.d.height * (size_t)r.d.width * (size_t)r.d.channels;
+    r.image = (float *)calloc((size_t)r.shown * (size_t)r.how.count, r.pixels * sizeof *r.image);
+    labels = (int *)malloc((size_t)r.how.count * sizeof *labels);
+    if (!r.image || !labels) {
+        fprintf(stderr, "out of memory for %d images\n", r.how.count);
+        return 1;
+    }
+    if (!choose_labels(&r, label, labels)) return 2;
+    r.how.guidance = weight < UNSAID ? (float)weight : r.d.classes && label ? 0.5f : 0.0f;
+
+    training_catch();
+    r.start = seconds_now();
+    r.due = 8;
+    failed = sample(&r, resuming);
+    steps = r.how.steps ? r.how.steps : r.d.steps > 0 ? r.d.steps : 0;
+    if (failed < 0) {
+        if (save(&r) != DRL_OK) return fail(r.ctx, r.state_path);
+        printf("stopped at image %d of %d, with %d of %d levels to go; --resume goes on\n",
+               r.begun, r.how.count, drl_sampler_level(r.sampler) + 1, r.d.levels);
+        failed = 0;
+    } else if (!failed) {
+        printf("%d images of %d x %d x %d, %d levels of %d steps: %.2f s\n", r.how.count, r.d.height,
+               r.d.width, r.d.channels, r.d.levels, steps, seconds_now() - r.start);
+        failed = !draw(&r) || (!r.watch && write_npy(&r) != DRL_OK);
+        if (resuming && !failed) remove(r.state_path);
+    }
+    drl_sampler_destroy(r.sampler);
     free(labels);
-    free(image);
-    drl_model_destroy(model);
-    drl_ctx_destroy(ctx);
-    return 0;
+    free(r.image);
+    drl_model_destroy(r.model);
+    drl_ctx_destroy(r.ctx);
+    return failed;
 }

@@ -185,11 +185,13 @@ int main(int argc, char **argv)
     term[1].weight = 1;                                         /* it proposes nothing: chains start where the model's do */
     x = (float *)malloc(2 * COUNT * term[0].energy.size * sizeof *x);
     if (!x) { fprintf(stderr, "out of memory for %d images\n", 2 * COUNT); return 1; }
-    status = drl_sample(model, &how, x);
+    training_catch();
+    status = training_sample(model, &how, x);
     if (status == DRL_OK) status = drl_sum_create(ctx, term, 2, &sum);
     both = drl_sum_energy(sum);
     how.energy = &both;                                         /* in place of the model's; schedule, steps and noise stay */
-    if (status == DRL_OK) status = drl_sample(model, &how, x + COUNT * term[0].energy.size);
+    if (status == DRL_OK) status = training_sample(model, &how, x + COUNT * term[0].energy.size);
+    if (status == DRL_RUNNING) { printf("stopped while drawing: the same command with --model draws again\n"); return 0; }
     if (status != DRL_OK) { fprintf(stderr, "sampling: %s\n", drl_ctx_message(ctx)); return 1; }
     printf("root mean square distance from the rule (%s): %.3f without it, %.3f with it\n", r.palette ? "five colours" : "mirror images",
            distance(&r, x, COUNT), distance(&r, x + COUNT * term[0].energy.size, COUNT));

@@ -37,13 +37,13 @@ static void draw_from_grid(const drl_grid *g, const double *f, double log_z, uin
     }
 }
 
-/* Runs a path to its end. */
+/* Runs a path to its end; DRL_RUNNING when somebody asked to stop. */
 static drl_status walk(drl_ctx *ctx, const drl_energy *e, const drl_ais_desc *d, drl_ais_result *r)
 {
     drl_ais *ais = NULL;
     drl_status status = drl_ais_create(ctx, e, d, &ais);
-    if (status == DRL_OK) status = drl_ais_run(ais, drl_ais_steps_left(ais));
-    if (status == DRL_OK) status = drl_ais_look(ais, r);
+    while (status == DRL_OK && drl_ais_steps_left(ais) && !training_stop) status = drl_ais_run(ais, 1);
+    if (status == DRL_OK) status = training_stop ? DRL_RUNNING : drl_ais_look(ais, r);
     drl_ais_destroy(ais);
     return status;
 }
@@ -103,6 +103,7 @@ static drl_status level(drl_ctx *ctx, drl_model *model, plane_draw draw, int t, 
     printf("%5d %10.4f %9.4f +- %.4f %9.4f +- %.4f %8.4f %10.4f +- %.4f", t, exact, low.log_z, low.error, high.log_z, high.error, high.log_z - low.log_z, mean, sqrt(spread / POINTS));
     if (known) printf(" %9.4f %8.4f", own, kl);
     printf("\n");
+    fflush(stdout);
     return DRL_OK;
 }
 
@@ -129,6 +130,7 @@ int main(int argc, char **argv)
     if (options_rest(&o, usage) || which == 3 || steps < 1 || path.count < 2 || path.steps < 2) { fputs(usage, stderr); return 2; }
     y = (float *)malloc((size_t)path.count * 2 * sizeof *y);
     if (!x || !y) { fprintf(stderr, "out of memory\n"); return 1; }
+    training_catch();
     if (file) status = drl_model_load(ctx, file, NULL, &model);
     else {
         training run = plane_training(ctx, &md, data, draws[which], DRL_OBJECTIVE_RECOVERY, steps, 7e-4f, path.seed);
@@ -143,8 +145,10 @@ int main(int argc, char **argv)
         return 2;
     }
     printf("%5s %10s %19s %19s %8s %20s %9s %8s\n", "level", "log Z grid", "forward", "reverse", "gap", "log p of the data", "its own", "KL");
-    for (t = 0; t < md.levels && status == DRL_OK && !training_stop; ++t) status = level(ctx, model, draws[which], t, &path, y, x);
-    if (training_stop) printf("stopped after %d of %d levels\n", t, md.levels);
+    fflush(stdout);
+    for (t = 0; t < md.levels && status == DRL_OK && !training_stop; ++t)
+        status = level(ctx, model, draws[which], t, &path, y, x);
+    if (training_stop) printf("stopped: the levels above are all there is of %d\n", md.levels);
     else if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));
     else printf("%d chains of %d temperatures each way, %d test points: %.0f s in all\n", path.count, path.steps, POINTS, seconds_now() - start);
     free(x);

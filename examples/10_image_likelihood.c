@@ -29,7 +29,10 @@ static const char usage[] = "image_likelihood [MODEL.safetensors [--data IMAGES]
 
 static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
 
-/* The model's samples of the level, as y, moved on by HMC with draws of its own (`first`). */
+static int stopped(void) { printf("stopped: the lines above are all there is\n"); return 0; }
+
+/* The model's samples of the level, as y, moved on by HMC with draws of its own (`first`). DRL_RUNNING when
+ * somebody asked to stop. */
 static drl_status draw(drl_ctx *ctx, drl_model *model, int t, int count, uint64_t seed, float *y)
 {
     drl_energy e = drl_model_energy(model);
@@ -43,16 +46,18 @@ static drl_status draw(drl_ctx *ctx, drl_model *model, int t, int count, uint64_
     memset(&how, 0, sizeof how);
     how.count = count; how.seed = seed; how.denoise = -1;
     status = drl_sampler_create(model, &how, &sampler);
-    while (status <= DRL_RUNNING && drl_sampler_level(sampler) >= t) status = drl_sampler_run(sampler, 1);
+    while (status <= DRL_RUNNING && drl_sampler_level(sampler) >= t && !training_stop)
+        status = drl_sampler_run(sampler, 1);
     for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, y + (size_t)i * e.size);
     drl_sampler_destroy(sampler);
     for (j = 0; j < (size_t)count * e.size; ++j) y[j] *= (float)drl_schedule_scale(drl_model_schedule(model), t);
     memset(&md, 0, sizeof md);
     md.count = count; md.seed = seed; md.first = count; md.kernel = DRL_MCMC_HMC; md.level = t; md.schedule = drl_model_schedule(model); md.start = y; md.warmup = 50; md.leapfrog = 5;
     if (status <= DRL_RUNNING) status = drl_mcmc_create(ctx, &e, &md, &chains);
-    if (status == DRL_OK) status = drl_mcmc_run(chains, 150);
+    for (i = 0; i < 150 && status == DRL_OK && !training_stop; ++i) status = drl_mcmc_run(chains, 1);
     if (status == DRL_OK) memcpy(y, drl_mcmc_points(chains), (size_t)count * e.size * sizeof *y);
     drl_mcmc_destroy(chains);
+    if (status == DRL_OK && training_stop) status = DRL_RUNNING;
     return status;
 }
 
@@ -102,12 +107,13 @@ static drl_status others(drl_ctx *ctx, const char *file, const drl_dataset_desc 
     return status;
 }
 
+/* Runs a path to its end; DRL_RUNNING when somebody asked to stop. */
 static drl_status walk(drl_ctx *ctx, const drl_energy *e, const drl_ais_desc *d, drl_ais_result *r)
 {
     drl_ais *ais = NULL;
     drl_status status = drl_ais_create(ctx, e, d, &ais);
-    if (status == DRL_OK) status = drl_ais_run(ais, drl_ais_steps_left(ais));
-    if (status == DRL_OK) status = drl_ais_look(ais, r);
+    while (status == DRL_OK && drl_ais_steps_left(ais) && !training_stop) status = drl_ais_run(ais, 1);
+    if (status == DRL_OK) status = training_stop ? DRL_RUNNING : drl_ais_look(ais, r);
     drl_ais_destroy(ais);
     return status;
 }
@@ -186,24 +192,32 @@ int main(int argc, char **argv)
     log_p = (double *)malloc((size_t)images * sizeof *log_p);
     if (!y || !x || !kept || !work || !score || !log_p) { fprintf(stderr, "out of memory\n"); return 1; }
 
-    if (draw(ctx, model, t, path.count, path.seed, y) != DRL_OK) return fail(ctx, "sampling");
-    path.seed += 1;                                             /* other draws than those of the samples */
-    path.level = t;
-    path.fit = y;                                               /* the path begins at the Gaussian that the samples look like */
-    path.fit_count = path.count;
-    if (walk(ctx, &e, &path, &low) != DRL_OK) return fail(ctx, "forward");
-    path.start = y;
-    if (walk(ctx, &e, &path, &high) != DRL_OK) return fail(ctx, "reverse");
-
     /* with K = 0 energies are fitted at x_{t+1}, which is x_t with the noise of t + 1 over a */
     none = md.steps < 0;
     extra = noise * s->abar[t + none];
     abar = s->abar[t];
     sigma = sqrt(s->sbar[t + none] * s->sbar[t + none] + extra * extra) / (none ? drl_schedule_scale(s, t) : 1.0);
     printf("level %d: bytes with noise of %.2f (standard deviation), %d dimensions, %d chains of %d temperatures each way\n", t, 127.5 * sigma / abar, (int)size, path.count, path.steps);
+    fflush(stdout);
+
+    training_catch();
+    status = draw(ctx, model, t, path.count, path.seed, y);
+    if (status == DRL_RUNNING) return stopped();
+    if (status != DRL_OK) return fail(ctx, "sampling");
+    path.seed += 1;                                             /* other draws than those of the samples */
+    path.level = t;
+    path.fit = y;                                               /* the path begins at the Gaussian that the samples look like */
+    path.fit_count = path.count;
+    status = walk(ctx, &e, &path, &low);
+    path.start = y;
+    if (status == DRL_OK) status = walk(ctx, &e, &path, &high);
+    if (status == DRL_RUNNING) return stopped();
+    if (status != DRL_OK) return fail(ctx, "annealing");
+
     printf("log Z by the path forwards %.2f +- %.2f (%.1f of %d chains count), backwards %.2f +- %.2f (%.1f): gap %.2f nats\n", low.log_z, low.error, low.ess, path.count, high.log_z, high.error, high.ess, high.log_z - low.log_z);
     for (i = 0; i < images; ++i) if (drl_dataset_image(ctx, data, i, md.height, md.width, kept + (size_t)i * size) != DRL_OK) return fail(ctx, "images");
     for (k = 0; k < KINDS - !other; ++k) {
+        if (training_stop) return stopped();
         n = images;
         if (k == OTHER && others(ctx, other, &files_desc, &md, &n, kept) != DRL_OK) return fail(ctx, other);
         if (n < 2) { fprintf(stderr, "%s: %d images\n", other, n); return 2; }

@@ -268,7 +268,9 @@ END
 }
 interrupts() {          # what Ctrl-C leaves, and that a resumed run ends with the same bits
     mkdir -p $out/interrupt
-    for f in examples/01*.c examples/02*.c examples/03*.c examples/06*.c examples/07*.c examples/09*.c examples/10*.c bench/ablation.c bench/landscape.c; do
+    for f in examples/01*.c examples/02*.c examples/03*.c examples/06*.c examples/07*.c \
+        examples/08*.c examples/09*.c examples/10*.c bench/ablation.c \
+        bench/landscape.c bench/bench.c tests/soak.c; do
         gcc -O1 $f -o $out/interrupt/$(basename $f .c) -lm || return 1
     done
     sh tests/interrupt.sh $out/interrupt

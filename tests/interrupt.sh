@@ -77,6 +77,15 @@ interrupt $dir/int-k 09_long_chain --minutes 5 --out $dir/int-k && draws $dir/in
 interrupt $dir/int-l 07_own_energy --minutes 5 --out $dir/int-l && draws $dir/int-l.safetensors
 interrupt $dir/int-m 10_image_likelihood --minutes 5 --out $dir/int-m
 interrupt $dir/int-n-rings 01_toy2d --data rings --steps 100000 --out $dir/int-n
+# samples that take long: shown while they grow, saved in the middle of a chain and of a group
+interrupt $dir/int-p 03_sample $dir/int-b.safetensors --k 3000 --count 40 --out $dir/int-p &&
+    mv $dir/int-p.sampler $dir/int-q.sampler &&
+    run 03_sample $dir/int-b.safetensors --k 3000 --count 40 --resume --out $dir/int-q &&
+    run 03_sample $dir/int-b.safetensors --k 3000 --count 40 --out $dir/int-r && same $dir/int-q.npy $dir/int-r.npy
+interrupt "line forward" 08_likelihood --steps 20 --temperatures 20000
+interrupt "line chains of" 10_image_likelihood $dir/int-m.safetensors --temperatures 20000 --out $dir/int-s
+interrupt "line GFLOP" bench --isa portable --all
+interrupt "line steps" soak 100000 100
 interrupt "line KL grid" ablation --seeds 2 --steps 100000
 interrupt "line step" landscape --seeds 1 --steps 100000
 echo "interrupt: $passed passed, $failed failed"

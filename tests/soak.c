@@ -3,11 +3,15 @@
  * reports stay finite, and that in the last tenth a step and a cycle take the time of a trainer's made just then, measured in turns with it
  * (within a quarter; the first tenth is printed, but the machine may have been another one then).
  *
- *     soak [STEPS [CYCLES]] */
+ *     soak [STEPS [CYCLES]]
+ *
+ * Ctrl-C ends it with what was checked so far. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
-#include <time.h>
+#include "../examples/options.h"
+#include "../examples/picture.h"
+#include "../examples/training.h"
 #if defined(__linux__)
 #include <unistd.h>
 static long resident(void)              /* kB */
@@ -107,15 +111,18 @@ int main(int argc, char **argv)
     time_of = (double *)malloc((size_t)most * sizeof *time_of);
     time_young = (double *)malloc((size_t)most * sizeof *time_young);
     if (!time_of || !time_young) return 3;
+    training_catch();
     begin(&old);
     calls = old.heap.calls; live = old.heap.live; bytes = old.heap.bytes; used = drl_ctx_bytes_used(old.ctx);
-    for (k = 0; k < TENTHS && !check_failed; ++k) {
+    for (k = 0; k < TENTHS && !check_failed && !training_stop; ++k) {
         int last = k == TENTHS - 1;
         if (last) begin(&young);
-        for (i = 0; i < group && !check_failed; ++i) {
+        for (i = 0; i < group && !check_failed && !training_stop; ++i) {
             if (last) time_young[i] = step(&young, &r);
             time_of[i] = step(&old, &r);
         }
+        if (training_stop && last) end(&young);
+        if (training_stop) break;
         t = median(time_of, i);
         if (last) t_young = median(time_young, i);
         if (last) end(&young);
@@ -129,13 +136,15 @@ int main(int argc, char **argv)
 
     strcpy(path[0], check_path("soak.checkpoint"));
     strcpy(path[1], check_path("soak.model"));
-    for (k = 0; k < TENTHS && !check_failed; ++k) {
+    for (k = 0; k < TENTHS && !check_failed && !training_stop; ++k) {
         int last = k == TENTHS - 1;
         if (last) begin(&young);
-        for (i = 0; i < cycle_group && !check_failed; ++i) {
+        for (i = 0; i < cycle_group && !check_failed && !training_stop; ++i) {
             if (last) time_young[i] = cycle(&young, path[0], path[1]);
             time_of[i] = cycle(&old, path[0], path[1]);
         }
+        if (training_stop && last) end(&young);
+        if (training_stop) break;
         t = median(time_of, i);
         if (last) t_young = median(time_young, i);
         if (last) end(&young);
@@ -146,6 +155,7 @@ int main(int argc, char **argv)
         if (last) CHECK(t < 1.25 * t_young, "a cycle took %g us, one of a new trainer %g", t * 1e6, t_young * 1e6);
     }
     CHECK(resident() <= first_resident + 512, "%ld kB resident, %ld after the first tenth", resident(), first_resident);
+    if (training_stop) printf("stopped, with the checks below made so far\n");
     printf("%lu steps, %ld cycles, %lu bytes held, %ld kB resident\n", (unsigned long)drl_trainer_steps(old.trainer), cycles, (unsigned long)old.heap.bytes, resident());
     remove(path[0]); remove(path[1]);
     end(&old);
