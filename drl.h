@@ -9355,56 +9355,69 @@ DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, s
     return DRL_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [model.impl] - the energy networks of [Gao21] and [Zhu24], the latter's initializer, schedules and files.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 struct drl_model {
     drl_ctx *ctx;
     drl_model_desc desc;
-    drl_net *net, *initializer;             /* initializer NULL: none */
+    drl_net *net;                           /* the energy's */
+    drl_net *initializer;                   /* NULL: none */
     drl_schedule schedule;
     double *schedule_memory;
     size_t size;                            /* floats of an image */
-    float *level, *f, *df;                  /* [batch] level values, energies, gradients by them */
+    float *level;                           /* [batch] level values */
+    float *f;                               /* [batch] what the network returns */
+    float *df;                              /* [batch] by how much each f counts in a gradient: 1, or F / f */
 };
 
 #define DRL__UNET_RESOLUTIONS 3
-#define DRL__UNET_BLOCKS_MAX  64
+#define DRL__UNET_BLOCKS_MAX  64            /* residual blocks per resolution */
 
-/* What models have in common with their files. Zero means 0 in this table where it depends on other fields. */
+/* The fields of a model's description that its file holds. Where the default is 0, drl__model_resolve
+ * chooses it by other fields. */
 static const drl__field drl__model_fields[] = {
-    { "height",               DRL__INT,     offsetof(drl_model_desc, height), 32, 1, 65536, 0 },
-    { "width",                DRL__INT,     offsetof(drl_model_desc, width), 0, 1, 65536, 0 },
-    { "channels",             DRL__INT,     offsetof(drl_model_desc, channels), 1, 1, 65536, 0 },
-    { "base",                 DRL__INT,     offsetof(drl_model_desc, base), 32, 4, 65536, DRL__EVEN },
-    { "blocks",               DRL__INT,     offsetof(drl_model_desc, blocks), 1, 1, 4096, 0 },
-    { "resolutions",          DRL__INT,     offsetof(drl_model_desc, resolutions), 0, 1, DRL_RESOLUTIONS_MAX, 0 },
-    { "mult",                 DRL__MULT,    offsetof(drl_model_desc, mult), 0, 0, 0, DRL__ANY },
-    { "levels",               DRL__INT,     offsetof(drl_model_desc, levels), 6, 2, 1000, 0 },
-    { "steps",                DRL__INT,     offsetof(drl_model_desc, steps), 0, 1, 65535, DRL__NONE },
-    { "b2",                   DRL__DOUBLE,  offsetof(drl_model_desc, b2), 0, 0, 1e30, DRL__OPEN },
-    { "noise_scale",          DRL__FLOAT,   offsetof(drl_model_desc, noise_scale), 0, 0, 1e30, DRL__OPEN },
-    { "no_spectral",          DRL__INT,     offsetof(drl_model_desc, no_spectral), 0, 0, 0, DRL__ANY },
-    { "form",                 DRL__INT,     offsetof(drl_model_desc, form), 0, DRL_FORM_DRL, DRL_FORM_CDRL, 0 },
-    { "initializer",          DRL__INT,     offsetof(drl_model_desc, initializer), 0, 0, 65536, DRL__EVEN | DRL__NONE },
-    { "initializer_blocks",   DRL__INT,     offsetof(drl_model_desc, initializer_blocks), 0, 0, DRL__UNET_BLOCKS_MAX, 0 },
-    { "classes",              DRL__INT,     offsetof(drl_model_desc, classes), 0, 0, 65535, 0 },
-    { "schedule",             DRL__INT,     offsetof(drl_model_desc, schedule), 0, DRL_SCHEDULE_DRL, DRL_SCHEDULE_SHIFTED, 0 },
-    { "smooth",               DRL__INT,     offsetof(drl_model_desc, smooth), 0, 0, 0, DRL__ANY },
-    { "initializer_form",     DRL__INT,     offsetof(drl_model_desc, initializer_form), 0, DRL_INITIALIZER_RESIDUAL, DRL_INITIALIZER_VELOCITY, 0 },
-    { "energy_form",          DRL__INT,     offsetof(drl_model_desc, energy_form), 0, DRL_ENERGY_PUBLISHED, DRL_ENERGY_UNET, 0 }
+    { "height",             DRL__INT,     offsetof(drl_model_desc, height), 32, 1, 65536, 0 },
+    { "width",              DRL__INT,     offsetof(drl_model_desc, width), 0, 1, 65536, 0 },
+    { "channels",           DRL__INT,     offsetof(drl_model_desc, channels), 1, 1, 65536, 0 },
+    { "base",               DRL__INT,     offsetof(drl_model_desc, base), 32, 4, 65536, DRL__EVEN },
+    { "blocks",             DRL__INT,     offsetof(drl_model_desc, blocks), 1, 1, 4096, 0 },
+    { "resolutions",        DRL__INT,     offsetof(drl_model_desc, resolutions), 0,
+      1, DRL_RESOLUTIONS_MAX, 0 },
+    { "mult",               DRL__MULT,    offsetof(drl_model_desc, mult), 0, 0, 0, DRL__ANY },
+    { "levels",             DRL__INT,     offsetof(drl_model_desc, levels), 6, 2, 1000, 0 },
+    { "steps",              DRL__INT,     offsetof(drl_model_desc, steps), 0, 1, 65535, DRL__NONE },
+    { "b2",                 DRL__DOUBLE,  offsetof(drl_model_desc, b2), 0, 0, 1e30, DRL__OPEN },
+    { "noise_scale",        DRL__FLOAT,   offsetof(drl_model_desc, noise_scale), 0, 0, 1e30, DRL__OPEN },
+    { "no_spectral",        DRL__INT,     offsetof(drl_model_desc, no_spectral), 0, 0, 0, DRL__ANY },
+    { "form",               DRL__INT,     offsetof(drl_model_desc, form), 0, DRL_FORM_DRL, DRL_FORM_CDRL, 0 },
+    { "initializer",        DRL__INT,     offsetof(drl_model_desc, initializer), 0,
+      0, 65536, DRL__EVEN | DRL__NONE },
+    { "initializer_blocks", DRL__INT,     offsetof(drl_model_desc, initializer_blocks), 0,
+      0, DRL__UNET_BLOCKS_MAX, 0 },
+    { "classes",            DRL__INT,     offsetof(drl_model_desc, classes), 0, 0, 65535, 0 },
+    { "schedule",           DRL__INT,     offsetof(drl_model_desc, schedule), 0,
+      DRL_SCHEDULE_DRL, DRL_SCHEDULE_SHIFTED, 0 },
+    { "smooth",             DRL__INT,     offsetof(drl_model_desc, smooth), 0, 0, 0, DRL__ANY },
+    { "initializer_form",   DRL__INT,     offsetof(drl_model_desc, initializer_form), 0,
+      DRL_INITIALIZER_RESIDUAL, DRL_INITIALIZER_VELOCITY, 0 },
+    { "energy_form",        DRL__INT,     offsetof(drl_model_desc, energy_form), 0,
+      DRL_ENERGY_PUBLISHED, DRL_ENERGY_UNET, 0 }
 };
 
-/* What belongs to one use of a model, and to no file. */
+/* `batch` is chosen by each user of a model, and no file holds it (nor `trainable`, which may have any
+ * value). */
 static const drl__field drl__model_use_fields[] = {
-    { "batch",                DRL__INT,     offsetof(drl_model_desc, batch), 32, 1, INT32_MAX, 0 }
+    { "batch",              DRL__INT,     offsetof(drl_model_desc, batch), 32, 1, INT32_MAX, 0 }
 };
 
-#define DRL__MODEL_FIELDS_MIN 12            /* a file has the first so many at least */
+#define DRL__MODEL_FIELDS_MIN 12            /* fields that every file holds; the others may be left out */
 
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d);
 
-static int drl__model_untext(const char *text, drl_model_desc *d)
+/* Reads a description from a file's text and fills in the fields that the text leaves out; 0: malformed text.
+ * Values out of range are accepted here, and refused by drl__model_resolve, with a sentence. */
+static int drl__model_from_text(const char *text, drl_model_desc *d)
 {
     drl_model_desc full;
     size_t fields = 0;
@@ -9413,15 +9426,15 @@ static int drl__model_untext(const char *text, drl_model_desc *d)
     memset(d, 0, sizeof *d);
     if (fields < DRL__MODEL_FIELDS_MIN || fields > DRL__COUNT(drl__model_fields) ||
         !drl__undescribe(drl__model_fields, fields, text, d)) return 0;
-    if (drl__model_resolve(NULL, d, &full) == DRL_OK) {         /* else its sentence comes when it is used */
+    if (drl__model_resolve(NULL, d, &full) == DRL_OK) {
         *d = full;
         d->batch = 0;
     }
     return 1;
 }
 
-/* The shortest text, in the order of the table, from which the description follows. */
-static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity)
+/* Writes a description as text: the first fields of the table, as few as determine all the others. */
+static void drl__model_to_text(const drl_model_desc *d, char *text, size_t capacity)
 {
     char whole[DRL__DESCRIBE_MAX], again[DRL__DESCRIBE_MAX];
     size_t n;
@@ -9429,99 +9442,117 @@ static void drl__model_text(const drl_model_desc *d, char *text, size_t capacity
     for (n = DRL__MODEL_FIELDS_MIN; n <= DRL__COUNT(drl__model_fields); ++n) {
         drl_model_desc first, full;
         drl__describe(drl__model_fields, n, d, text, capacity);
-        if (!drl__model_untext(text, &first) || drl__model_resolve(NULL, &first, &full) != DRL_OK) continue;
+        if (!drl__model_from_text(text, &first)) continue;
+        if (drl__model_resolve(NULL, &first, &full) != DRL_OK) continue;
         drl__describe(drl__model_fields, DRL__COUNT(drl__model_fields), &full, again, sizeof again);
         if (!strcmp(whole, again)) return;
     }
 }
 
-/* Fills in defaults and checks ranges; *d is complete on success. */
+/* Fills in defaults and checks ranges; *d is complete on success. ctx NULL: failures leave no sentence. */
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
-    int i, side, cdrl, fine, unet;
+    int i, side, cdrl, t1k, unet;
     drl_status status;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
     cdrl = (int)d->form == DRL_FORM_CDRL;
     unet = (int)d->energy_form == DRL_ENERGY_UNET;
     if (!d->schedule) d->schedule = cdrl ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL;
-    fine = d->schedule == DRL_SCHEDULE_T1K;
-    if (fine && !d->levels) d->levels = 1000;
+    t1k = d->schedule == DRL_SCHEDULE_T1K;
+    if (t1k && !d->levels) d->levels = 1000;
     if (unet && !d->base) d->base = 16;
     drl__defaults(drl__model_fields, DRL__COUNT(drl__model_fields), d);
     drl__defaults(drl__model_use_fields, DRL__COUNT(drl__model_use_fields), d);
     if (!d->width) d->width = d->height;
     side = drl__max(d->height, d->width);
-    if (unet) d->resolutions = 1;           /* those of the published networks; the U-Net's are its own */
+    if (unet) d->resolutions = 1;           /* of the published networks; a U-Net always has three */
     if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
-    if (!d->steps) d->steps = fine ? -1 : unet ? 3 : cdrl ? 15 : 30;
+    if (!d->steps) d->steps = t1k ? -1 : unet ? 3 : cdrl ? 15 : 30;
     if (d->steps < 0) d->steps = -1;
-    if (d->b2 == 0) d->b2 = fine || unet ? 0.1 : cdrl ? 4e-4 : 2e-4;
-    if (d->noise_scale == 0) d->noise_scale = fine || cdrl ? 1.0f : 0.99f;
+    if (d->b2 == 0) d->b2 = t1k || unet ? 0.1 : cdrl ? 4e-4 : 2e-4;
+    if (d->noise_scale == 0) d->noise_scale = t1k || cdrl ? 1.0f : 0.99f;
     d->smooth = d->smooth || unet;
     d->no_spectral = d->no_spectral || unet;
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
-    if (!d->initializer_form) d->initializer_form = d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
+    if (!d->initializer_form)
+        d->initializer_form = d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
     status = drl__check(ctx, DRL_E_ARGUMENT, "model", drl__model_fields, DRL__COUNT(drl__model_fields), d);
-    if (status == DRL_OK) status = drl__check(ctx, DRL_E_ARGUMENT, "model", drl__model_use_fields, DRL__COUNT(drl__model_use_fields), d);
     if (status != DRL_OK) return status;
-    if (!fine && d->levels > 500)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: levels is %d; up to 500 are possible, and 1000 with DRL_SCHEDULE_T1K", d->levels);
+    status = drl__check(ctx, DRL_E_ARGUMENT, "model",
+                        drl__model_use_fields, DRL__COUNT(drl__model_use_fields), d);
+    if (status != DRL_OK) return status;
+    if (!t1k && d->levels > 500)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "model: levels is %d; up to 500 are possible, and 1000 with DRL_SCHEDULE_T1K",
+                         d->levels);
     for (i = 0; i < d->resolutions; ++i) {
         if (!d->mult[i]) d->mult[i] = i < 6 ? mult[i] : 4;
         if (d->mult[i] < 1 || d->mult[i] > 64)
-            return drl__fail(ctx, DRL_E_ARGUMENT, "model: mult[%d] is %d; 1 to 64 are possible", i, d->mult[i]);
+            return drl__fail(ctx, DRL_E_ARGUMENT, "model: mult[%d] is %d; 1 to 64 are possible",
+                             i, d->mult[i]);
     }
     for (; i < DRL_RESOLUTIONS_MAX; ++i) d->mult[i] = 0;
     if (d->height % (1 << (d->resolutions - 1)) || d->width % (1 << (d->resolutions - 1)))
-        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images or ask "
-                         "for fewer", d->height, d->width, d->resolutions - 1, d->resolutions);
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images "
+                         "or ask for fewer",
+                         d->height, d->width, d->resolutions - 1, d->resolutions);
     if (d->initializer > 0 && d->initializer < 4)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer is %d; its width is 4 at least", d->initializer);
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer is %d; its width is at least 4",
+                         d->initializer);
     if (d->initializer > 0 && !cdrl)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer is %d, and plain DRL has none", d->initializer);
-    if (d->classes && !cdrl) return drl__fail(ctx, DRL_E_ARGUMENT, "model: classes is %d, and plain DRL has none", d->classes);
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer is %d, and plain DRL has none",
+                         d->initializer);
+    if (d->classes && !cdrl)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: classes is %d, and plain DRL has none", d->classes);
     if (unet && !cdrl)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: energies of a U-Net come with the form CDRL; the form is DRL");
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "model: energies of a U-Net come with the form CDRL; the form is DRL");
     if (unet && d->blocks > DRL__UNET_BLOCKS_MAX)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "model: blocks is %d; a U-Net has up to %d a resolution", d->blocks, DRL__UNET_BLOCKS_MAX);
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: blocks is %d; a U-Net has up to %d per resolution",
+                         d->blocks, DRL__UNET_BLOCKS_MAX);
     if ((unet || d->initializer > 0) && side > 1 && (d->height % 4 || d->width % 4))
-        return drl__fail(ctx, DRL_E_SHAPE, "model: %d x %d cannot be halved twice, as %s needs; pad the images or ask for none",
+        return drl__fail(ctx, DRL_E_SHAPE,
+                         "model: %d x %d cannot be halved twice, as %s needs; pad the images or ask for none",
                          d->height, d->width, unet ? "the energy's U-Net" : "the initializer");
     return DRL_OK;
 }
 
-/* like: everything but name, channels and kernel. */
-static drl_value drl__model_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, const drl_layer_desc *like)
+/* The layer "prefix.name"; *options holds the fields other than name, out_channels and kernel. */
+static drl_value drl__model_layer(drl_net *net, drl_value x, const char *prefix, const char *name,
+                                  int out_channels, int kernel, const drl_layer_desc *options)
 {
     char text[64];
-    drl_layer_desc l = *like;
+    drl_layer_desc layer = *options;
     drl__text(text, sizeof text, "%s.%s", prefix, name);
-    l.name = text;
-    l.out_channels = out_channels;
-    l.kernel = kernel;
-    return drl_net_conv2d(net, x, &l);
+    layer.name = text;
+    layer.out_channels = out_channels;
+    layer.kernel = kernel;
+    return drl_net_conv2d(net, x, &layer);
 }
 
-/* -- the U-Net of [Zhu24]: their initializer, and energies -- */
+/* -- the U-Net of [Zhu24]: the initializer, and the energy of DRL_ENERGY_UNET -- */
 
 typedef struct drl__unet {
     drl_net *net;
-    const char *root;                       /* of all names */
-    drl_value e;                            /* level and class, 1 x 1 x 4 width; act(e), which is what every block reads */
-    int width, groups;
-    float dropout;
+    const char *root;                       /* first part of every name: "initializer" or "energy" */
+    drl_value embedding;                    /* level and class, 1 x 1 x 4 width; every block reads it */
+    int width;                              /* channels of every block */
+    int groups;                             /* of group norms */
+    float dropout;                          /* probability; 0: none */
 } drl__unet;
 
-static drl_value drl__unet_layer(drl_net *net, drl_value x, const char *prefix, const char *name, int out_channels, int kernel, float init_scale)
+static drl_value drl__unet_layer(drl_net *net, drl_value x, const char *prefix, const char *name,
+                                 int out_channels, int kernel, float init_scale)
 {
-    drl_layer_desc like;
-    memset(&like, 0, sizeof like);
-    like.init_scale = init_scale;
-    return drl__model_layer(net, x, prefix, name, out_channels, kernel, &like);
+    drl_layer_desc options;
+    memset(&options, 0, sizeof options);
+    options.init_scale = init_scale;
+    return drl__model_layer(net, x, prefix, name, out_channels, kernel, &options);
 }
 
 static drl_value drl__unet_norm(const drl__unet *u, drl_value x, const char *prefix, const char *name)
@@ -9536,8 +9567,9 @@ static drl_value drl__unet_resample(const drl__unet *u, drl_value x, int resampl
     return resample < 0 ? drl_net_avgpool2(u->net, x) : resample > 0 ? drl_net_upsample2(u->net, x) : x;
 }
 
-/* x + conv(dropout(act(scale_shift(norm(conv(act(norm(x)))))))), x through a 1x1 convolution where channels change; resample: -1 halves h and x
- * before the first convolution, 1 doubles them. */
+/* A residual block: x + conv2(dropout(silu(scale_shift(norm2(conv1(silu(norm1(x)))), mlp(embedding))))).
+ * Where x has other channels than the result, it is added through a 1x1 convolution. resample: -1 halves the
+ * sides of both terms before conv1, 1 doubles them, 0 keeps them. */
 static drl_value drl__unet_block(const drl__unet *u, drl_value x, const char *prefix, int resample)
 {
     drl_net *net = u->net;
@@ -9545,7 +9577,7 @@ static drl_value drl__unet_block(const drl__unet *u, drl_value x, const char *pr
     h = drl__unet_layer(net, drl__unet_resample(u, h, resample), prefix, "conv1", u->width, 3, 0);
     x = drl__unet_resample(u, x, resample);
     h = drl__unet_norm(u, h, prefix, "norm2");
-    h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, 0));
+    h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->embedding, prefix, "mlp.1", 2 * u->width, 1, 0));
     h = drl_net_act(net, h, DRL_ACT_SILU);
     if (u->dropout > 0) h = drl_net_dropout(net, h, u->dropout);
     h = drl__unet_layer(net, h, prefix, "conv2", u->width, 3, -1);
@@ -9560,51 +9592,70 @@ static drl_value drl__unet_attention(const drl__unet *u, drl_value x, const char
     return drl_net_add(u->net, drl__unet_layer(u->net, h, prefix, "to_out", u->width, 1, -1), x);
 }
 
-/* Block number *m of a resolution on the way `side`, then attention where the map is 16x16 or 8x8. */
-static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *side, int resolution, int *m)
+/* A residual block, then attention where the feature map is 16x16 or 8x8. path: "downs" or "ups". *number:
+ * of the next block or attention within its resolution, a part of its name. */
+static drl_value drl__unet_stage(const drl__unet *u, drl_value x, const char *path, int resolution,
+                                 int *number)
 {
     char name[48];
-    drl__text(name, sizeof name, "%s.%s.%d.%d", u->root, side, resolution, (*m)++);
+    drl__text(name, sizeof name, "%s.%s.%d.%d", u->root, path, resolution, (*number)++);
     x = drl__unet_block(u, x, name, 0);
     if (x.h != x.w || (x.h != 16 && x.h != 8)) return x;
-    drl__text(name, sizeof name, "%s.%s.%d.%d", u->root, side, resolution, (*m)++);
+    drl__text(name, sizeof name, "%s.%s.%d.%d", u->root, path, resolution, (*number)++);
     return drl__unet_attention(u, x, name);
 }
 
-/* The same for plain vectors: nothing to halve or to attend to, and a norm over one pixel would erase its channels. No dropout either: the
- * mean of a draw in a few dimensions needs every channel. */
+/* A residual block for plain vectors: x + conv2(silu(scale_shift(conv1(silu(x)), mlp(embedding)))). It has
+ * no norms, since a norm over one pixel would erase its channels, and no dropout, since means in few
+ * dimensions need every channel. */
 static drl_value drl__dense_block(const drl__unet *u, drl_value x, const char *prefix)
 {
     drl_net *net = u->net;
     drl_value h = drl__unet_layer(net, drl_net_act(net, x, DRL_ACT_SILU), prefix, "conv1", u->width, 1, 0);
-    h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->e, prefix, "mlp.1", 2 * u->width, 1, 0));
-    return drl_net_add(net, drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), prefix, "conv2", u->width, 1, -1), x);
+    h = drl_net_scale_shift(net, h, drl__unet_layer(net, u->embedding, prefix, "mlp.1", 2 * u->width, 1, 0));
+    h = drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), prefix, "conv2", u->width, 1, -1);
+    return drl_net_add(net, h, x);
 }
 
-/* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. The level value is that of x. last: of the first weights of the
- * last layer, as drl_layer_desc.init_scale. */
-static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int blocks, float last, drl_value *input)
+/* The level value and the class, as 4 width channels. */
+static drl_value drl__unet_embedding(const drl__unet *u, int classes)
 {
     drl_net *net = u->net;
-    drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x, h, e;
-    char name[48];
-    int skips = 0, i, j, m, vector = d->height == 1 && d->width == 1, width = u->width;
-    *input = x = drl_net_input(net, d->height, d->width, d->channels);
-    for (u->groups = 32; width % u->groups; ) --u->groups;      /* 32, or else the largest divisor of the width below */
-    e = drl__unet_layer(net, drl_net_level(net, width), u->root, "time_mlp.1", 4 * width, 1, 0);
-    e = drl__unet_layer(net, drl_net_act(net, e, DRL_ACT_SILU), u->root, "time_mlp.3", 4 * width, 1, 0);
-    if (d->classes) e = drl_net_add(net, e, drl__unet_layer(net, drl_net_label(net, d->classes), u->root, "y_mlp.0", 4 * width, 1, 0));
-    u->e = drl_net_act(net, e, DRL_ACT_SILU);
-    h = skip[skips++] = drl__unet_layer(net, x, u->root, "init_conv", width, vector ? 1 : 3, 0);
-    for (j = 0; vector && j < blocks; ++j) {
-        drl__text(name, sizeof name, "%s.blocks.%d", u->root, j);
-        h = drl__dense_block(u, h, name);
+    int channels = 4 * u->width;
+    drl_value e = drl__unet_layer(net, drl_net_level(net, u->width), u->root, "time_mlp.1", channels, 1, 0);
+    e = drl__unet_layer(net, drl_net_act(net, e, DRL_ACT_SILU), u->root, "time_mlp.3", channels, 1, 0);
+    if (classes) {
+        drl_value label = drl_net_label(net, classes);
+        e = drl_net_add(net, e, drl__unet_layer(net, label, u->root, "y_mlp.0", channels, 1, 0));
     }
-    if (vector) return drl__unet_layer(net, drl_net_act(net, h, DRL_ACT_SILU), u->root, "final_conv", d->channels, 1, last);
+    return drl_net_act(net, e, DRL_ACT_SILU);
+}
+
+/* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. The level value is that of x.
+ * last_init_scale: init_scale of the last layer (drl_layer_desc). */
+static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int blocks, float last_init_scale,
+                                 drl_value *input)
+{
+    drl_net *net = u->net;
+    drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x, h;
+    char name[48];
+    int skips = 0, i, j, number, vector = d->height == 1 && d->width == 1, width = u->width;
+    *input = x = drl_net_input(net, d->height, d->width, d->channels);
+    for (u->groups = 32; width % u->groups; ) --u->groups;      /* the largest divisor of width up to 32 */
+    u->embedding = drl__unet_embedding(u, d->classes);
+    h = skip[skips++] = drl__unet_layer(net, x, u->root, "init_conv", width, vector ? 1 : 3, 0);
+    if (vector) {
+        for (j = 0; j < blocks; ++j) {
+            drl__text(name, sizeof name, "%s.blocks.%d", u->root, j);
+            h = drl__dense_block(u, h, name);
+        }
+        h = drl_net_act(net, h, DRL_ACT_SILU);
+        return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 1, last_init_scale);
+    }
     for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
-        for (j = m = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(u, h, "downs", i, &m);
+        for (j = number = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(u, h, "downs", i, &number);
         if (i + 1 == DRL__UNET_RESOLUTIONS) break;
-        drl__text(name, sizeof name, "%s.downs.%d.%d", u->root, i, m);
+        drl__text(name, sizeof name, "%s.downs.%d.%d", u->root, i, number);
         h = skip[skips++] = drl__unet_block(u, h, name, -1);
     }
     drl__text(name, sizeof name, "%s.mid_block1", u->root);
@@ -9614,16 +9665,17 @@ static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int bloc
     drl__text(name, sizeof name, "%s.mid_block2", u->root);
     h = drl__unet_block(u, h, name, 0);
     for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
-        for (j = m = 0; j < blocks + 1; ++j) h = drl__unet_stage(u, drl_net_concat(net, h, skip[--skips]), "ups", i, &m);
+        for (j = number = 0; j < blocks + 1; ++j)
+            h = drl__unet_stage(u, drl_net_concat(net, h, skip[--skips]), "ups", i, &number);
         if (i + 1 == DRL__UNET_RESOLUTIONS) break;
-        drl__text(name, sizeof name, "%s.ups.%d.%d", u->root, i, m);
+        drl__text(name, sizeof name, "%s.ups.%d.%d", u->root, i, number);
         h = drl__unet_block(u, h, name, 1);
     }
     h = drl_net_act(net, drl__unet_norm(u, h, u->root, "norm"), DRL_ACT_SILU);
-    return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 3, last);
+    return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 3, last_init_scale);
 }
 
-/* The network's output, added to its input in the residual form. */
+/* The initializer: x + net(x) in the residual form, net(x) in the velocity form (drl_initializer_form). */
 static void drl__initializer_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
@@ -9638,7 +9690,7 @@ static void drl__initializer_build(drl_net *net, void *user)
     if (d->initializer_form != DRL_INITIALIZER_VELOCITY) drl_net_add(net, h, x);
 }
 
-/* f(y, t) = -|y + net(y)|^2 / 2. No dropout: F is one function, whoever asks. */
+/* The energy of DRL_ENERGY_UNET: f(y, t) = -|y + net(y)|^2 / 2, without dropout: F is a function. */
 static void drl__energy_unet(drl_net *net, const drl_model_desc *d)
 {
     drl_value y, h;
@@ -9652,14 +9704,16 @@ static void drl__energy_unet(drl_net *net, const drl_model_desc *d)
     drl_net_spatial_sum(net, drl_net_dot(net, h, h), -0.5f);
 }
 
-/* f(x, t) of [Gao21]: wide residual blocks without normalisation, the level added in each, and an inner product at the end. [Zhu24] differs
- * in the first weights and norm of conv2, an activation behind temb_map, the class, a head without bias, and in all names: its blocks and
- * poolings are numbered through. */
+/* The published energies. f(x, t) of [Gao21]: wide residual blocks without normalisation, to each of which
+ * the level is added, and an inner product of features and level at the end. [Zhu24] differs in the first
+ * weights and the norm of conv2, an activation behind temb_map, the class, a head without bias, and in all
+ * names: blocks and poolings are numbered together. */
 static void drl__energy_build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
-    int cdrl = d->form == DRL_FORM_CDRL, side = d->height == 1 && d->width == 1 ? 1 : 3, i, j;     /* vectors: dense layers in place of convolutions */
-    drl_layer_desc unit, cap, head;
+    int cdrl = d->form == DRL_FORM_CDRL, i, j;
+    int side = d->height == 1 && d->width == 1 ? 1 : 3;         /* of kernels; vectors have dense layers */
+    drl_layer_desc unit, cap, head;         /* spectral norm 1; at most 1, in plain DRL; none */
     drl_value x, e, h, p;
     drl_act act = d->smooth ? DRL_ACT_SILU : DRL_ACT_LEAKY_RELU;
     if (d->energy_form == DRL_ENERGY_UNET) {
@@ -9671,14 +9725,18 @@ static void drl__energy_build(drl_net *net, void *user)
     unit.spectral = d->no_spectral ? DRL_SPECTRAL_NONE : DRL_SPECTRAL_UNIT;
     unit.keep_norm = cdrl;
     cap = unit;
-    /* [Gao21] starts conv2 near zero (variance 1e-10); short runs then spend most of their steps on growing it */
+    /* [Gao21] starts conv2 near zero (variance 1e-10); short runs would spend most of their steps on
+     * growing it */
     if (!cdrl && !d->no_spectral) cap.spectral = DRL_SPECTRAL_CAP;
     memset(&head, 0, sizeof head);
     head.no_bias = cdrl;
     e = drl__model_layer(net, drl_net_level(net, d->base), "energy", "temb_map1", 4 * d->base, 1, &unit);
     e = drl__model_layer(net, drl_net_act(net, e, act), "energy", "temb_map2", 4 * d->base, 1, &unit);
-    if (d->classes) e = drl_net_add(net, e, drl__model_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit));
-    e = drl_net_act(net, e, act);                /* every reader of e wants act(e) */
+    if (d->classes) {
+        p = drl__model_layer(net, drl_net_label(net, d->classes), "energy", "y_map", 4 * d->base, 1, &unit);
+        e = drl_net_add(net, e, p);
+    }
+    e = drl_net_act(net, e, act);
     x = drl__model_layer(net, x, "energy", cdrl ? "module_list.0" : "conv_in", d->base, side, &unit);
     for (i = 0; i < d->resolutions; ++i) {
         int c = d->base * d->mult[i];
@@ -9708,7 +9766,7 @@ static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
     n->modes = 1 << DRL_NET_FORWARD | 1 << DRL_NET_INPUT_GRAD | (d->trainable ? 1 << DRL_NET_PARAM_GRAD : 0);
 }
 
-/* The initializer has the same batch; nobody asks for its gradient by the images. */
+/* The initializer needs no gradient by its images. */
 static void drl__initializer_net_desc(const drl_model_desc *d, drl_net_desc *n)
 {
     drl__model_net_desc(d, n);
@@ -9731,18 +9789,24 @@ DRL__CALL(drl_status, drl_model_size,
     drl_model_desc d;
     drl_net_desc n;
     drl_status status;
-    size_t net_bytes = 0, more = 0, total, sum = 0, at[2];
-    if (!ctx || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_size: a context and a place for the result are needed");
+    size_t net_bytes = 0, initializer_bytes = 0, total, sum = 0, at[2];
+    if (!ctx || !bytes)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_model_size: a context and a place for the result are needed");
     status = drl__model_resolve(ctx, desc, &d);
     if (status != DRL_OK) return status;
     drl__model_net_desc(&d, &n);
     status = drl_net_size(ctx, drl__energy_build, &d, &n, &net_bytes);
     drl__initializer_net_desc(&d, &n);
-    if (status == DRL_OK && d.initializer > 0) status = drl_net_size(ctx, drl__initializer_build, &d, &n, &more);
+    if (status == DRL_OK && d.initializer > 0)
+        status = drl_net_size(ctx, drl__initializer_build, &d, &n, &initializer_bytes);
     total = drl__model_carve(&d, &at[0], &at[1]);
     if (status != DRL_OK) return status;
-    if (total > SIZE_MAX / 2 || !drl__add_fits(net_bytes, more, &sum) || !drl__add_fits(sum, drl__held(total), &sum))
-        return drl__fail(ctx, DRL_E_MEMORY, "drl_model_size: networks of %z and %z bytes do not fit the address space", net_bytes, more);
+    if (total > SIZE_MAX / 2 || !drl__add_fits(net_bytes, initializer_bytes, &sum) ||
+        !drl__add_fits(sum, drl__held(total), &sum))
+        return drl__fail(ctx, DRL_E_MEMORY,
+                         "drl_model_size: networks of %z and %z bytes do not fit the address space",
+                         net_bytes, initializer_bytes);
     *bytes = sum;
     return DRL_OK;
 }
@@ -9755,7 +9819,19 @@ DRL_API void drl_model_destroy(drl_model *m)
     drl__free(m->ctx, m);
 }
 
-/* A model without weights. */
+/* memory [5 * (levels + 1)]: the schedule's arrays. */
+static void drl__model_schedule(const drl_model_desc *d, double *memory, drl_schedule *schedule)
+{
+    if (d->schedule == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(d->levels, memory, schedule);
+    else if (d->schedule == DRL_SCHEDULE_SHIFTED) drl_schedule_shifted(d->levels, memory, schedule);
+    else if (d->schedule == DRL_SCHEDULE_T1K) drl_schedule_t1k(d->levels, memory, schedule);
+    else drl_schedule_drl(d->levels, memory, schedule);
+    schedule->b2 = d->b2;
+    if (d->energy_form == DRL_ENERGY_UNET && d->schedule != DRL_SCHEDULE_T1K)
+        schedule->rule = DRL_STEP_PROPOSAL;
+}
+
+/* A model whose weights are still to be drawn or loaded. */
 static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_model **out)
 {
     drl_model_desc d;
@@ -9764,7 +9840,9 @@ static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_m
     drl_status status;
     unsigned char *block;
     size_t total, at_schedule, at_floats;
-    if (!ctx || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_create: a context and a place for the result are needed");
+    if (!ctx || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_model_create: a context and a place for the result are needed");
     status = drl__model_resolve(ctx, desc, &d);
     if (status != DRL_OK) return status;
     total = drl__model_carve(&d, &at_schedule, &at_floats);
@@ -9779,16 +9857,12 @@ static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_m
     m->level = (float *)(void *)(block + at_floats);
     m->f = m->level + d.batch;
     m->df = m->f + d.batch;
-    if (d.schedule == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(d.levels, m->schedule_memory, &m->schedule);
-    else if (d.schedule == DRL_SCHEDULE_SHIFTED) drl_schedule_shifted(d.levels, m->schedule_memory, &m->schedule);
-    else if (d.schedule == DRL_SCHEDULE_T1K) drl_schedule_t1k(d.levels, m->schedule_memory, &m->schedule);
-    else drl_schedule_drl(d.levels, m->schedule_memory, &m->schedule);
-    m->schedule.b2 = d.b2;
-    if (d.energy_form == DRL_ENERGY_UNET && d.schedule != DRL_SCHEDULE_T1K) m->schedule.rule = DRL_STEP_PROPOSAL;
+    drl__model_schedule(&d, m->schedule_memory, &m->schedule);
     drl__model_net_desc(&d, &n);
     status = drl_net_create(ctx, drl__energy_build, &m->desc, &n, &m->net);
     drl__initializer_net_desc(&d, &n);
-    if (status == DRL_OK && d.initializer > 0) status = drl_net_create(ctx, drl__initializer_build, &m->desc, &n, &m->initializer);
+    if (status == DRL_OK && d.initializer > 0)
+        status = drl_net_create(ctx, drl__initializer_build, &m->desc, &n, &m->initializer);
     if (status != DRL_OK) {
         drl_model_destroy(m);
         return status;
@@ -9804,13 +9878,15 @@ DRL__CALL(drl_status, drl_model_create,
     drl_status status = drl__model_new(ctx, desc, out);
     if (status != DRL_OK) return status;
     drl_net_init((*out)->net, seed);
-    drl_net_init((*out)->initializer, ~seed);                   /* other draws than the energy's */
+    drl_net_init((*out)->initializer, ~seed);                   /* other random numbers than the energy's */
     return DRL_OK;
 }
 
 DRL_API drl_status drl_model_describe(const drl_model *m, drl_model_desc *desc)
 {
-    if (!m || !desc) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_describe: a model and a place for the result are needed");
+    if (!m || !desc)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_model_describe: a model and a place for the result are needed");
     *desc = m->desc;
     return DRL_OK;
 }
@@ -9819,23 +9895,24 @@ DRL_API drl_net            *drl_model_net(drl_model *m) { return m ? m->net : NU
 DRL_API drl_net            *drl_model_initializer(drl_model *m) { return m ? m->initializer : NULL; }
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *m) { return m ? &m->schedule : NULL; }
 
-/* n <= batch points at level values v; *scale (NULL: 1) multiplies the gradient of each. */
-static drl_status drl__model_eval(drl_model *m, int n, const float *y, const float *v, const int *label, const float *scale, float *f, float *gradient)
+/* f of n <= batch points y at level values v, and the gradient of sum_i scale[i] f(y_i) unless it is NULL. */
+static drl_status drl__model_eval(drl_model *m, int n, const float *y, const float *v, const int *label,
+                                  const float *scale, float *f, float *gradient)
 {
     drl_batch b = drl_batch_of(n, y, v);
-    int i;
     b.label = label;
-    if (!gradient) return drl_net_forward(m->net, &b, f);
-    for (i = 0; i < n; ++i) m->df[i] = scale ? scale[i] : 1.0f;
-    return drl_net_input_grad(m->net, &b, m->df, f, gradient);
+    return gradient ? drl_net_input_grad(m->net, &b, scale, f, gradient) : drl_net_forward(m->net, &b, f);
 }
 
-/* Before anything is computed, so that a wrong label further on leaves no half of a result. */
-static drl_status drl__model_labels(drl_model *m, int n, const int *label)
+/* Refuses labels out of range. It is called before anything is computed: a failure leaves no partial
+ * result. */
+static drl_status drl__model_check_labels(drl_model *m, int n, const int *label)
 {
     int i;
     for (i = 0; label && m->desc.classes && i < n; ++i)
-        if (label[i] < 0 || label[i] > m->desc.classes) return drl__fail(m->ctx, DRL_E_ARGUMENT, "model: label %d of image %d; 0 to %d are possible", label[i], i, m->desc.classes);
+        if (label[i] < 0 || label[i] > m->desc.classes)
+            return drl__fail(m->ctx, DRL_E_ARGUMENT, "model: label %d of image %d; 0 to %d are possible",
+                             label[i], i, m->desc.classes);
     return DRL_OK;
 }
 
@@ -9845,29 +9922,45 @@ DRL__CALL(drl_status, drl_model_f,
 {
     drl_status status = DRL_OK;
     int i, k;
-    if (!m || drl__no_floats(y) || drl__no_floats(level) || drl__odd(f) || drl__odd(gradient) || n < 1) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_f: a model, %d points and their level values are needed", n);
-    status = drl__model_labels(m, n, label);
+    if (!m || drl__no_floats(y) || drl__no_floats(level) || drl__odd(f) || drl__odd(gradient) || n < 1)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_model_f: a model, %d points and their level values are needed", n);
+    status = drl__model_check_labels(m, n, label);
+    for (i = 0; i < m->desc.batch; ++i) m->df[i] = 1.0f;
     for (i = 0; i < n && status == DRL_OK; i += k) {
         size_t at = (size_t)i * m->size;
         k = drl__min(n - i, m->desc.batch);
-        status = drl__model_eval(m, k, y + at, level + i, label ? label + i : NULL, NULL, m->f, gradient ? gradient + at : NULL);
+        status = drl__model_eval(m, k, y + at, level + i, label ? label + i : NULL, m->df, m->f,
+                                 gradient ? gradient + at : NULL);
         if (f && status == DRL_OK) memcpy(f + i, m->f, (size_t)k * sizeof(float));
     }
     return status;
 }
 
+/* f / F at a level. */
 static double drl__model_f_scale(const drl_model *m, int level)
 {
     return m->desc.energy_form == DRL_ENERGY_UNET ? 1.0 : drl_schedule_f_scale(&m->schedule, level);
 }
 
-static drl_status drl__model_energy_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+static drl_status drl__model_check_levels(const drl_model *m, int n, const int *level)
+{
+    int i;
+    for (i = 0; i < n; ++i)
+        if (level[i] < 0 || level[i] >= m->desc.levels)
+            return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
+    return DRL_OK;
+}
+
+/* drl_energy.eval of a model: F = f / f_scale and dF/dy. */
+static drl_status drl__model_energy_eval(void *user, int n, const float *y, const int *level,
+                                         const int *label, float *f, float *gradient)
 {
     drl_model *m = (drl_model *)user;
-    drl_status status;
+    drl_status status = drl__model_check_levels(m, n, level);
     int i;
+    if (status != DRL_OK) return status;
     for (i = 0; i < n; ++i) {
-        if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
         m->level[i] = drl_schedule_level(&m->schedule, level[i]);
         m->df[i] = (float)(1.0 / drl__model_f_scale(m, level[i]));
     }
@@ -9877,12 +9970,12 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     return DRL_OK;
 }
 
-/* g = of_x x_{t+1} + of_net net for level t: see drl_initializer_form. */
+/* The initializer's mean g = of_x x_{t+1} + of_net net(x_{t+1}) at level t: see drl_initializer_form. */
 static void drl__initializer_mean(const drl_model *m, int level, double *of_x, double *of_net)
 {
     const drl_schedule *sc = &m->schedule;
     double scale = drl_schedule_scale(sc, level), of_x0, of_next;
-    *of_x = 0;                              /* the residual is a part of the network */
+    *of_x = 0;                              /* in the residual form the network itself adds x */
     *of_net = 1;
     if (m->desc.initializer_form != DRL_INITIALIZER_VELOCITY) return;
     drl__schedule_posterior(sc, level, 0, &of_x0, &of_next);
@@ -9890,8 +9983,9 @@ static void drl__initializer_mean(const drl_model *m, int level, double *of_x, d
     *of_net = -scale * of_x0 * sc->sbar[level + 1];
 }
 
-/* The network's output for images of `level`, in place, to the mean g. */
-static void drl__initializer_finish(const drl_model *m, int n, const float *x_next, const int *level, float *g)
+/* g holds the initializer network's output for n images x_next, and receives its mean g(x_{t+1}). */
+static void drl__initializer_finish(const drl_model *m, int n, const float *x_next, const int *level,
+                                    float *g)
 {
     int i;
     for (i = 0; i < n && m->desc.initializer_form == DRL_INITIALIZER_VELOCITY; ++i) {
@@ -9902,17 +9996,16 @@ static void drl__initializer_finish(const drl_model *m, int n, const float *x_ne
     }
 }
 
-/* g(x_{t+1}, t + 1) of the initializer. */
-static drl_status drl__model_energy_propose(void *user, int n, const float *x_next, const int *level, const int *label, float *mean)
+/* drl_energy.propose of a model: the initializer's mean g(x_{t+1}) of y_t. */
+static drl_status drl__model_energy_propose(void *user, int n, const float *x_next, const int *level,
+                                            const int *label, float *mean)
 {
     drl_model *m = (drl_model *)user;
     drl_batch b = drl_batch_of(n, x_next, m->level);
-    drl_status status;
+    drl_status status = drl__model_check_levels(m, n, level);
     int i;
-    for (i = 0; i < n; ++i) {
-        if (level[i] < 0 || level[i] >= m->desc.levels) return drl__fail(m->ctx, DRL_E_ARGUMENT, "energy: level %d of %d", level[i], m->desc.levels);
-        m->level[i] = drl_schedule_level(&m->schedule, level[i] + 1);
-    }
+    if (status != DRL_OK) return status;
+    for (i = 0; i < n; ++i) m->level[i] = drl_schedule_level(&m->schedule, level[i] + 1);
     b.label = label;
     status = drl_net_forward(m->initializer, &b, mean);
     if (status == DRL_OK) drl__initializer_finish(m, n, x_next, level, mean);
@@ -9935,12 +10028,20 @@ DRL__CALL(drl_status, drl_model_score,
     (m, level, n, x, label, score, work))
 {
     drl_status status;
+    double mean;
     int i;
-    if (!m || drl__no_floats(x) || drl__no_floats(score) || drl__no_floats(work) || n < 1 || !drl__schedule_has(&m->schedule, level, 0))
-        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_score: a model, level %d of it, %d images, a place for the scores and work are needed", level, n);
-    status = drl__model_labels(m, n, label);
+    if (!m || drl__no_floats(x) || drl__no_floats(score) || drl__no_floats(work) || n < 1)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_model_score: a model, %d images, a place for the scores and work are needed",
+                         n);
+    if (!drl__schedule_has(&m->schedule, level, 0))
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_model_score: level %d; 0 to %d are possible",
+                         level, m->desc.levels - 1);
+    status = drl__model_check_labels(m, n, label);
     if (status != DRL_OK) return status;
-    drl__axpby(m->ctx, (size_t)n * m->size, (float)(drl_schedule_scale(&m->schedule, level) * m->schedule.abar[level]), x, 0.0f, NULL, work);
+    mean = drl_schedule_scale(&m->schedule, level) * m->schedule.abar[level];       /* of y, over x */
+    drl__axpby(m->ctx, (size_t)n * m->size, (float)mean, x, 0.0f, NULL, work);
+    /* scores hold the level values first: drl_model_f reads those of a batch before it writes its f */
     for (i = 0; i < n; ++i) score[i] = drl_schedule_level(&m->schedule, level);
     return drl_model_f(m, n, work, score, label, score, NULL);
 }
@@ -9950,12 +10051,25 @@ DRL__CALL(drl_status, drl_sampler_create,
     (m, desc, out))
 {
     drl_energy e;
-    if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_create: a model and a place for the result are needed");
-    if (desc && !desc->energy && drl__model_labels(m, desc->count ? desc->count : 1, desc->labels) != DRL_OK) return DRL_E_ARGUMENT;
-    e = desc && desc->energy ? *desc->energy : drl_model_energy(m);
-    if (e.size != m->size) return drl__fail(m->ctx, DRL_E_SHAPE, "drl_sampler_create: the energy has points of %z floats, the model images of %z", e.size, m->size);
-    if (desc && desc->guidance != 0 && !desc->energy && !m->desc.classes) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_sampler_create: guidance %g, but the model has no classes", (double)desc->guidance);
-    return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, m->desc.form == DRL_FORM_CDRL ? 2.0f : 0.0f, out);
+    int own_energy = !desc || !desc->energy;
+    float denoise = m && m->desc.form == DRL_FORM_CDRL ? 2.0f : 0.0f;       /* where desc->denoise is zero */
+    if (!m || !out)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_sampler_create: a model and a place for the result are needed");
+    if (desc && own_energy) {
+        drl_status status = drl__model_check_labels(m, desc->count ? desc->count : 1, desc->labels);
+        if (status != DRL_OK) return status;
+    }
+    e = own_energy ? drl_model_energy(m) : *desc->energy;
+    if (e.size != m->size)
+        return drl__fail(m->ctx, DRL_E_SHAPE,
+                         "drl_sampler_create: the energy has points of %z floats, the model images of %z",
+                         e.size, m->size);
+    if (desc && own_energy && desc->guidance != 0 && !m->desc.classes)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_sampler_create: guidance is %g, but the model has no classes",
+                         (double)desc->guidance);
+    return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, denoise, out);
 }
 
 DRL__CALL(drl_status, drl_sample,
@@ -9965,24 +10079,28 @@ DRL__CALL(drl_status, drl_sample,
     drl_sampler *s = NULL;
     drl_status status;
     int i;
-    if (!m || drl__no_floats(pixels)) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_sample: a model and a place for the images are needed");
+    if (!m || drl__no_floats(pixels))
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_sample: a model and a place for the images are needed");
     status = drl_sampler_create(m, desc, &s);
     if (status != DRL_OK) return status;
     do status = drl_sampler_run(s, 1 << 30); while (status == DRL_RUNNING);
-    for (i = 0; i < s->count && status == DRL_OK; ++i) status = drl_sampler_image(s, i, pixels + (size_t)i * s->size);
+    for (i = 0; i < s->count && status == DRL_OK; ++i)
+        status = drl_sampler_image(s, i, pixels + (size_t)i * s->size);
     drl_sampler_destroy(s);
     return status;
 }
 
-/* The file of a model: one array a parameter, scaled weights in a buffer of their own. *block is to be freed. */
+/* What a model's file is written from: one array per parameter, and the description as metadata. */
 typedef struct drl__model_file {
     drl_safetensors_desc desc;
     const char *meta[2];
     char text[DRL__DESCRIBE_MAX];
-    void *block;
+    void *block;                            /* arrays and scaled weights; the caller frees it */
 } drl__model_file;
 
-/* Tensors of one net into array; weights whose norm is not kept apart are scaled by it, in `scaled` [params_size]. */
+/* One network's tensors as arrays. Weights are divided by their spectral norm unless the file keeps it apart:
+ * `scaled` [params_size] receives the parameters as the file has them. */
 static void drl__model_file_net(const drl_net *net, drl_array *array, float *scaled)
 {
     size_t k;
@@ -9998,7 +10116,8 @@ static void drl__model_file_net(const drl_net *net, drl_array *array, float *sca
         const float *data = drl__net_tensor(net, i, &p);
         size_t shape[4];
         for (j = 0; j < p->rank; ++j) shape[j] = (size_t)p->shape[j];
-        array[i] = drl_array_of(p->name, DRL_DTYPE_F32, p->rank, shape, i < net->param_count ? scaled + p->offset : data);
+        if (i < net->param_count) data = scaled + p->offset;
+        array[i] = drl_array_of(p->name, DRL_DTYPE_F32, p->rank, shape, data);
     }
 }
 
@@ -10009,7 +10128,8 @@ static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
     drl_array *array;
     float *scaled;
     unsigned char *block;
-    size_t total = 0, at_arrays, at_scaled, arrays = (size_t)drl__net_tensors(net) + (init ? (size_t)drl__net_tensors(init) : 0);
+    size_t total = 0, at_arrays, at_scaled, arrays = (size_t)drl__net_tensors(net);
+    if (init) arrays += (size_t)drl__net_tensors(init);
     at_arrays = drl__carve(&total, arrays, sizeof *array);
     at_scaled = drl__carve(&total, net->params_size + (init ? init->params_size : 0), sizeof(float));
     block = (unsigned char *)drl__alloc(m->ctx, total);
@@ -10018,8 +10138,8 @@ static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
     scaled = (float *)(void *)(block + at_scaled);
     drl__model_file_net(net, array, scaled);
     if (init) drl__model_file_net(init, array + drl__net_tensors(net), scaled + net->params_size);
-    if (d.form == DRL_FORM_DRL) d.no_spectral = 1;              /* the norm is in the weights now */
-    drl__model_text(&d, file->text, sizeof file->text);
+    if (d.form == DRL_FORM_DRL) d.no_spectral = 1;              /* the norm is in the file's weights */
+    drl__model_to_text(&d, file->text, sizeof file->text);
     file->meta[0] = "drl.model";
     file->meta[1] = file->text;
     file->desc.arrays = array;
@@ -10034,7 +10154,9 @@ DRL__CALL(drl_status, drl_model_save_size, (drl_model *m, size_t *bytes), (m, by
 {
     drl__model_file file;
     drl_status status;
-    if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_save_size: a model and a place for the result are needed");
+    if (!m || !bytes)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_model_save_size: a model and a place for the result are needed");
     status = drl__model_file_make(m, &file);
     if (status != DRL_OK) return status;
     status = drl_safetensors_write_size(m->ctx, &file.desc, bytes);
@@ -10048,7 +10170,9 @@ DRL__CALL(drl_status, drl_model_save_memory,
 {
     drl__model_file file;
     drl_status status;
-    if (!m || !dst || !written) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_save_memory: a model, memory and a place for its size are needed");
+    if (!m || !dst || !written)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_model_save_memory: a model, memory and a place for its size are needed");
     status = drl__model_file_make(m, &file);
     if (status != DRL_OK) return status;
     status = drl_safetensors_write_memory(m->ctx, &file.desc, dst, capacity, written);
@@ -10059,7 +10183,9 @@ DRL__CALL(drl_status, drl_model_save_memory,
 DRL__CALL(drl_status, drl_model_load_weights, (drl_model *m, const drl_safetensors *st), (m, st))
 {
     drl_status status;
-    if (!m || !st) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_load_weights: a model and an open file are needed");
+    if (!m || !st)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_model_load_weights: a model and an open file are needed");
     status = m->initializer ? drl__net_fits(m->initializer, st) : DRL_OK;
     if (status == DRL_OK) status = drl_net_load(m->net, st);
     return status == DRL_OK && m->initializer ? drl_net_load(m->initializer, st) : status;
@@ -10089,14 +10215,16 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
     drl_net count, more;
     drl_status status;
     size_t i, elements = 0, tensors;
-    if (!text || !drl__model_untext(text, &read))
-        return drl__fail(ctx, DRL_E_FORMAT, "model file: its metadata has %s \"drl.model\"", text ? "a malformed" : "no");
+    if (!text || !drl__model_from_text(text, &read))
+        return drl__fail(ctx, DRL_E_FORMAT, "model file: its metadata has %s \"drl.model\"",
+                         text ? "a malformed" : "no");
     if (use) { read.batch = use->batch; read.trainable = use->trainable; }
     status = drl__model_resolve(ctx, &read, &d);
     if (status != DRL_OK) return status;
     /* the weights do not tell the size of the images, so it has a bound of its own: 2^24 floats an image */
     if ((uint64_t)d.height * (uint64_t)d.width * (uint64_t)d.channels > (uint64_t)1 << 24)
-        return drl__fail(ctx, DRL_E_FORMAT, "model file: images of %d x %d x %d are too large", d.height, d.width, d.channels);
+        return drl__fail(ctx, DRL_E_FORMAT, "model file: images of %d x %d x %d are too large",
+                         d.height, d.width, d.channels);
     memset(&count, 0, sizeof count);
     count.ctx = ctx;
     count.desc.batch = 1;
@@ -10131,7 +10259,9 @@ DRL__CALL(drl_status, drl_model_load_memory,
 {
     drl_safetensors *st = NULL;
     drl_status status;
-    if (!ctx || !data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_load_memory: a context, memory and a place for the result are needed");
+    if (!ctx || !data || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_model_load_memory: a context, memory and a place for the result are needed");
     status = drl_safetensors_open_memory(ctx, data, size, &st);
     if (status != DRL_OK) return status;
     status = drl__model_from_file(ctx, st, use, out);
@@ -10144,7 +10274,8 @@ DRL__CALL(drl_status, drl_model_save, (drl_model *m, const char *path), (m, path
 {
     drl__model_file file;
     drl_status status;
-    if (!m || !path) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_save: a model and a path are needed");
+    if (!m || !path)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_save: a model and a path are needed");
     status = drl__model_file_make(m, &file);
     if (status != DRL_OK) return status;
     status = drl_safetensors_write_file(m->ctx, path, &file.desc);
@@ -10158,7 +10289,9 @@ DRL__CALL(drl_status, drl_model_load,
 {
     drl_safetensors *st = NULL;
     drl_status status;
-    if (!ctx || !path || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_model_load: a context, a path and a place for the result are needed");
+    if (!ctx || !path || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_model_load: a context, a path and a place for the result are needed");
     status = drl_safetensors_open(ctx, path, &st);
     if (status != DRL_OK) return status;
     status = drl__model_from_file(ctx, st, use, out);
@@ -11091,7 +11224,7 @@ DRL__CALL(drl_status, drl_trainer_save, (drl_trainer *tr, const char *path), (tr
     if (!tr || !path) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_save: a trainer and a path are needed");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_save: the model holds the averaged weights; call drl_trainer_swap_average first");
     count = drl__checkpoint_arrays(tr, array);
-    drl__model_text(&tr->model->desc, model, sizeof model);
+    drl__model_to_text(&tr->model->desc, model, sizeof model);
     drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &tr->desc, train, sizeof train);
     drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &tr->now, state, sizeof state);
     meta[0] = "drl.model"; meta[1] = model;
@@ -11147,7 +11280,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now))
         return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
     if (drl__state_check(tr->ctx, &now) != DRL_OK) return DRL_E_FORMAT;
-    drl__model_text(&tr->model->desc, own, sizeof own);
+    drl__model_to_text(&tr->model->desc, own, sizeof own);
     if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
     count = drl__checkpoint_arrays(tr, array);
     if (drl_safetensors_count(st) != (size_t)count) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: %z tensors, this checkpoint would have %d", drl_safetensors_count(st), count);
@@ -11194,7 +11327,7 @@ DRL__CALL(drl_status, drl_checkpoint_describe,
     memset(&td, 0, sizeof td);
     m = drl_safetensors_meta(st, "drl.model");
     t = drl_safetensors_meta(st, "drl.train");
-    if (!m || !t || !drl__model_untext(m, &md) || !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
+    if (!m || !t || !drl__model_from_text(m, &md) || !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
         status = drl__fail(ctx, DRL_E_FORMAT, "'%s' is no checkpoint: descriptions of model and training are missing or malformed", path);
     drl_safetensors_close(st);
     if (status != DRL_OK) return status;

@@ -675,7 +675,7 @@ static unsigned char *checkpoint_bytes(size_t *size)
     unsigned char *bytes;
     memset(&desc, 0, sizeof desc);
     desc.arrays = array; desc.count = (size_t)drl__checkpoint_arrays(trainer, array);
-    drl__model_text(&model->desc, text[0], DRL__DESCRIBE_MAX);
+    drl__model_to_text(&model->desc, text[0], DRL__DESCRIBE_MAX);
     drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &trainer->desc, text[1], DRL__DESCRIBE_MAX);
     drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &trainer->now, text[2], DRL__DESCRIBE_MAX);
     meta[0] = "drl.model"; meta[1] = text[0];
