@@ -3295,9 +3295,10 @@ static void drl__spectral_norm_grad(drl_ctx *ctx, const float *w, int rows, int 
     drl__split(ctx, (size_t)rows, drl__row_grain((size_t)cols), drl__rank1_span, &a);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [io.impl] - one writer for memory and files, one scanner for JSON and NPY headers; sizes from files meet only checked arithmetic.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.impl] - the same code writes to memory and to files; one scanner reads the headers of JSON and NPY;
+ * sizes that come from files pass through checked arithmetic only. First, what the C library provides.
+ * -------------------------------------------------------------------------------------------------------- */
 #ifndef DRL_NO_STDIO
 #include <errno.h>
 #include <stdio.h>
@@ -3358,14 +3359,14 @@ extern ssize_t readlink(const char *path, char *text, size_t capacity);
 #ifndef DRL__FSYNC
 #define DRL__FSYNC(file) _commit(_fileno(file))
 #endif
-#ifndef DRL__RENAME
-#define DRL__RENAME(from, to) (MoveFileExA(from, to, 1 | 8) ? 0 : -1)    /* replace what is there, return when it is on disk */
+#ifndef DRL__RENAME                                 /* 1: replace the old file; 8: wait for the disk */
+#define DRL__RENAME(from, to) (MoveFileExA(from, to, 1 | 8) ? 0 : -1)
 #endif
 #elif defined(__unix__) || defined(__APPLE__)
 #ifndef DRL__STAT
 #define DRL__STAT(path, info) stat(path, info)
 #endif
-#ifndef DRL__OPEN_NEW                               /* fails when the name is taken, by a link as well */
+#ifndef DRL__OPEN_NEW                               /* fails when the name is taken, also by a link */
 #define DRL__OPEN_NEW(path, mode) open(path, O_WRONLY | O_CREAT | O_EXCL, mode)
 #endif
 #ifndef DRL__FDOPEN
@@ -3383,36 +3384,12 @@ extern ssize_t readlink(const char *path, char *text, size_t capacity);
 #define DRL__RENAME(from, to) rename(from, to)
 #endif
 #ifndef DRL__FSYNC
-#define DRL__FSYNC(file) ((void)(file), 0)          /* plain C has nothing like it */
+#define DRL__FSYNC(file) ((void)(file), 0)          /* plain C cannot wait for the disk */
 #endif
 
 #define DRL__PATH_MAX 4096
 #endif /* DRL_NO_STDIO */
 
-#define DRL__SHOWN 96           /* bytes of a name from a file that a sentence repeats */
-
-/* A name from a file, fit for a sentence: cut at a character, and no control characters that a terminal would obey. */
-static const char *drl__quote(char shown[DRL__SHOWN], const char *name)
-{
-    size_t n = 0;
-    for (; name[n] && n + 1 < DRL__SHOWN; ++n) shown[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7F ? '?' : name[n];
-    if (name[n]) while (n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) --n;
-    shown[n] = 0;
-    return shown;
-}
-
-/* Bytes of the UTF-8 character at p, of which `left` bytes are there; 0 if it is none. No overlong forms, no surrogates. */
-static size_t drl__utf8_bytes(const unsigned char *p, size_t left)
-{
-    size_t n, i;
-    if (left == 0) return 0;
-    n = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
-    if (n > left) return 0;
-    for (i = 1; i < n; ++i) if ((p[i] & 0xC0) != 0x80) return 0;
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F)) return 0;
-    if ((p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F)) return 0;
-    return n;
-}
 
 /* -----------------------------------------------------------------------------------------------------------
  * [io.arrays] - element types, views of arrays, and floats from any of them.
@@ -3448,7 +3425,7 @@ static const char *drl__npy_name(drl_dtype dtype)
     }
 }
 
-/* The dtype that `name` gives as this text; DRL__DTYPE_END if none does. */
+/* The dtype for which the function `name` returns this text; DRL__DTYPE_END if there is none. */
 static drl_dtype drl__dtype_of(const char *(*name)(drl_dtype), const char *text)
 {
     int d = 0;
@@ -3464,7 +3441,8 @@ static int drl__host_is_big(void)
     return first == 0;
 }
 
-/* Product of the shape. The axes that are not zero must fit even beside one that is, so that strides can be computed. */
+/* Product of the shape. The lengths above zero must have a product that fits size_t even where another length
+ * is zero, because strides are computed from them. */
 static int drl__shape_count(const size_t *shape, int rank, size_t *count)
 {
     size_t product = 1;
@@ -3480,22 +3458,31 @@ static int drl__shape_count(const size_t *shape, int rank, size_t *count)
 static int drl__array_bytes(const drl_array *a, size_t *bytes)
 {
     size_t count;
-    return drl__shape_count(a->shape, a->rank, &count) && drl__mul_fits(count, drl_dtype_bytes(a->dtype), bytes);
+    return drl__shape_count(a->shape, a->rank, &count) &&
+           drl__mul_fits(count, drl_dtype_bytes(a->dtype), bytes);
 }
 
 static drl_status drl__array_check(drl_ctx *ctx, const char *who, const drl_array *a)
 {
     size_t bytes;
     if (!a) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: array is NULL", who);
-    if (drl_dtype_bytes(a->dtype) == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d is no dtype", who, (int)a->dtype);
-    if (a->rank < 0 || a->rank > DRL_RANK_MAX) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rank is %d, 0..%d are possible", who, a->rank, DRL_RANK_MAX);
-    if (!drl__array_bytes(a, &bytes)) return drl__fail(ctx, DRL_E_SHAPE, "%s: the size of the array does not fit size_t", who);
-    if (bytes != a->bytes) return drl__fail(ctx, DRL_E_SHAPE, "%s: array has %z bytes, its shape needs %z", who, a->bytes, bytes);
-    if (bytes && !a->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: array of %z bytes has no data", who, bytes);
+    if (drl_dtype_bytes(a->dtype) == 0)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d is no dtype", who, (int)a->dtype);
+    if (a->rank < 0 || a->rank > DRL_RANK_MAX)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rank is %d, 0..%d are possible",
+                         who, a->rank, DRL_RANK_MAX);
+    if (!drl__array_bytes(a, &bytes))
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: the size of the array does not fit size_t", who);
+    if (bytes != a->bytes)
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: array has %z bytes, its shape needs %z",
+                         who, a->bytes, bytes);
+    if (bytes && !a->data)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: array of %z bytes has no data", who, bytes);
     return DRL_OK;
 }
 
-DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, const size_t *shape, const void *data)
+DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, const size_t *shape,
+                               const void *data)
 {
     drl_array a;
     int i;
@@ -3513,17 +3500,19 @@ DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, cons
 DRL_API size_t drl_array_count(const drl_array *array)
 {
     size_t count;
-    if (!array || array->rank < 0 || array->rank > DRL_RANK_MAX || !drl__shape_count(array->shape, array->rank, &count)) return 0;
-    return count;
+    if (!array || array->rank < 0 || array->rank > DRL_RANK_MAX) return 0;
+    return drl__shape_count(array->shape, array->rank, &count) ? count : 0;
 }
 
 DRL_API const float *drl_array_floats(const drl_array *array)
 {
-    if (!array || !array->data || array->dtype != DRL_DTYPE_F32 || array->swapped || (uintptr_t)array->data % sizeof(float)) return NULL;
+    if (!array || !array->data) return NULL;
+    if (array->dtype != DRL_DTYPE_F32 || array->swapped) return NULL;
+    if ((uintptr_t)array->data % sizeof(float)) return NULL;
     return (const float *)array->data;
 }
 
-/* Element i as bits; integers with a sign are extended to 64. */
+/* The bits of element i; a negative integer is extended to 64 bits. */
 static uint64_t drl__array_bits(const drl_array *a, size_t i)
 {
     size_t size = drl_dtype_bytes(a->dtype), k;
@@ -3538,7 +3527,8 @@ static uint64_t drl__array_bits(const drl_array *a, size_t i)
     return v;
 }
 
-/* The float that a half is, as bits: a float in a register may lose what makes a NaN signal. */
+/* The bits of the float that has the value of a half (bits h). Bits and not a float: a signalling NaN may
+ * become a quiet one in a register. */
 static uint32_t drl__half_bits(uint32_t h)
 {
     uint32_t sign = (h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF;
@@ -3560,7 +3550,8 @@ DRL__CALL(drl_status, drl_array_to_float,
     if (!ctx) return DRL_E_ARGUMENT;
     status = drl__array_check(ctx, "drl_array_to_float", array);
     if (status != DRL_OK) return status;
-    if (drl__no_floats(dst)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_array_to_float: dst is NULL or misaligned");
+    if (drl__no_floats(dst))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_array_to_float: dst is NULL or misaligned");
     count = drl_array_count(array);
     if (array->dtype == DRL_DTYPE_F32 && !array->swapped) {
         if (count) memcpy(dst, array->data, array->bytes);
@@ -3576,7 +3567,10 @@ DRL__CALL(drl_status, drl_array_to_float,
         case DRL_DTYPE_F32:  memcpy(&dst[i], &bits, 4); break;
         case DRL_DTYPE_F64:  memcpy(&d, &v, 8); dst[i] = (float)d; break;
         case DRL_DTYPE_BOOL: dst[i] = v ? 1.0f : 0.0f; break;
-        case DRL_DTYPE_U64: case DRL_DTYPE_U32: case DRL_DTYPE_U16: case DRL_DTYPE_U8: dst[i] = (float)v; break;
+        case DRL_DTYPE_U64:
+        case DRL_DTYPE_U32:
+        case DRL_DTYPE_U16:
+        case DRL_DTYPE_U8:   dst[i] = (float)v; break;
         default:             dst[i] = v >> 63 ? -(float)(0 - v) : (float)v; break;
         }
     }
@@ -3587,7 +3581,8 @@ DRL__CALL(drl_status, drl_array_to_float,
  * [io.files] - files read and written whole: a temporary file beside the name, flushed, then renamed over it.
  * -------------------------------------------------------------------------------------------------------- */
 
-/* Where written bytes go: counted only (all zero), to memory that is large enough, or to a file. */
+/* Where written bytes go: into memory that is large enough, into a file, or (all fields zero) nowhere, and
+ * are only counted. */
 typedef struct drl__sink {
     unsigned char *memory;
     size_t at;                  /* bytes so far */
@@ -3596,6 +3591,8 @@ typedef struct drl__sink {
     int error;                  /* errno of the first write that failed, or -1 */
 #endif
 } drl__sink;
+
+#define DRL__IO_PART ((size_t)1 << 30)      /* bytes of one call: some C libraries fail above INT_MAX */
 
 static void drl__put(drl__sink *s, const void *data, size_t n)
 {
@@ -3606,7 +3603,7 @@ static void drl__put(drl__sink *s, const void *data, size_t n)
     if (s->file) {
         const unsigned char *p = (const unsigned char *)data;
         while (n && !s->error) {
-            size_t part = n < (size_t)1 << 30 ? n : (size_t)1 << 30;      /* some libraries fail on more than an int at once */
+            size_t part = n < DRL__IO_PART ? n : DRL__IO_PART;
             errno = 0;
             if (DRL__FWRITE(p, part, s->file) != part) s->error = errno ? errno : -1;
             p += part;
@@ -3629,7 +3626,7 @@ static void drl__put_fill(drl__sink *s, char c, size_t n)
     while (n--) drl__put(s, &c, 1);
 }
 
-/* The elements of an array, little-endian. */
+/* Puts the elements of an array, little-endian. */
 static void drl__put_array(drl__sink *s, const drl_array *a)
 {
     size_t size = drl_dtype_bytes(a->dtype), i, k;
@@ -3655,7 +3652,7 @@ static drl_status drl__io_fail(drl_ctx *ctx, const char *what, const char *path,
     return drl__fail(ctx, DRL_E_IO, "cannot %s (%s): '%s'", what, reason, path);
 }
 
-/* 1: a regular file of *size bytes; 2: something else of that name; 0: none, see errno. */
+/* Returns 1 for a regular file of *size bytes, 2 for anything else of that name, 0 with errno for neither. */
 static int drl__stat(const char *path, uint64_t *size)
 {
 #ifdef DRL__STAT
@@ -3689,7 +3686,7 @@ static int drl__stat(const char *path, uint64_t *size)
 
 #ifdef _MSC_VER
 #pragma warning(push)
-#pragma warning(disable : 4996)     /* fopen is what every C library has */
+#pragma warning(disable : 4996)     /* fopen is in every C library, fopen_s is not */
 #endif
 static FILE *drl__fopen(const char *path, const char *mode)
 {
@@ -3700,40 +3697,60 @@ static FILE *drl__fopen(const char *path, const char *mode)
 #pragma warning(pop)
 #endif
 
-DRL_API drl_status drl_file_read(drl_ctx *ctx, const char *path, void **data, size_t *size)
+/* Reads exactly `bytes` bytes, and one more to see that the file ends there. Closes the file. */
+static drl_status drl__file_read_all(drl_ctx *ctx, const char *path, FILE *file, unsigned char *block,
+                                     size_t bytes)
 {
-    uint64_t length = 0;
-    size_t bytes, at = 0;
-    unsigned char *block, extra;
-    FILE *file;
-    int found, error = 0, grown = 0;
-    if (!ctx) return DRL_E_ARGUMENT;
-    if (!path || !data || !size) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_file_read: path, data or size is NULL");
-    found = drl__stat(path, &length);       /* before opening: opening a pipe would wait for its other end */
-    if (found == 0) return drl__io_fail(ctx, "read", path, errno);
-    if (found == 2) return drl__fail(ctx, DRL_E_IO, "cannot read (not a regular file): '%s'", path);
-    if (length > SIZE_MAX) return drl__fail(ctx, DRL_E_MEMORY, "cannot read (%u bytes do not fit size_t): '%s'", length, path);
-    bytes = (size_t)length;
-    file = drl__fopen(path, "rb");
-    if (!file) return drl__io_fail(ctx, "open for reading", path, errno);
-    block = (unsigned char *)drl__alloc(ctx, bytes ? bytes : 1);
-    if (!block) { DRL__FCLOSE(file); return DRL_E_MEMORY; }
+    size_t at = 0;
+    int error = 0, grown = 0;
+    unsigned char extra;
     while (at < bytes) {
-        size_t part = bytes - at < (size_t)1 << 30 ? bytes - at : (size_t)1 << 30, got;
+        size_t part = bytes - at < DRL__IO_PART ? bytes - at : DRL__IO_PART, got;
         errno = 0;
         got = DRL__FREAD(block + at, part, file);
         at += got;
-        if (got < part) { error = ferror(file) ? (errno ? errno : -1) : 0; break; }
+        if (got < part) {
+            if (ferror(file)) error = errno ? errno : -1;
+            break;
+        }
     }
     if (at == bytes) grown = DRL__FREAD(&extra, 1, file) != 0;
-    DRL__FCLOSE(file);                      /* nothing was written: whether it closes well changes nothing */
-    if (at < bytes || grown) {
+    DRL__FCLOSE(file);                      /* a failure to close loses nothing that was read */
+    if (at == bytes && !grown) return DRL_OK;
+    if (error) return drl__io_fail(ctx, "read", path, error);
+    return drl__fail(ctx, DRL_E_IO, "cannot read (%s than the %z bytes it had): '%s'",
+                     grown ? "it is longer now" : "it ended sooner", bytes, path);
+}
+
+DRL_API drl_status drl_file_read(drl_ctx *ctx, const char *path, void **data, size_t *size)
+{
+    uint64_t length = 0;
+    unsigned char *block;
+    FILE *file;
+    drl_status status;
+    int found;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!path || !data || !size)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_file_read: path, data or size is NULL");
+    found = drl__stat(path, &length);       /* before opening: opening a pipe would wait for its other end */
+    if (found == 0) return drl__io_fail(ctx, "read", path, errno);
+    if (found == 2) return drl__fail(ctx, DRL_E_IO, "cannot read (not a regular file): '%s'", path);
+    if (length > SIZE_MAX)
+        return drl__fail(ctx, DRL_E_MEMORY, "cannot read (%u bytes do not fit size_t): '%s'", length, path);
+    file = drl__fopen(path, "rb");
+    if (!file) return drl__io_fail(ctx, "open for reading", path, errno);
+    block = (unsigned char *)drl__alloc(ctx, length ? (size_t)length : 1);
+    if (!block) {
+        DRL__FCLOSE(file);
+        return DRL_E_MEMORY;
+    }
+    status = drl__file_read_all(ctx, path, file, block, (size_t)length);
+    if (status != DRL_OK) {
         drl__free(ctx, block);
-        if (error) return drl__io_fail(ctx, "read", path, error);
-        return drl__fail(ctx, DRL_E_IO, "cannot read (%s than the %z bytes it had): '%s'", grown ? "it is longer now" : "it ended sooner", bytes, path);
+        return status;
     }
     *data = block;
-    *size = bytes;
+    *size = (size_t)length;
     return DRL_OK;
 }
 
@@ -3742,24 +3759,26 @@ DRL_API void drl_file_free(drl_ctx *ctx, void *data)
     if (ctx && data) drl__free(ctx, data);
 }
 
-/* A file on its way: what is put into the sink appears under the path when drl__out_close succeeds, else never. */
-typedef struct drl__out {
+/* A file that is being written: the bytes put into its sink appear under the path when drl__output_close
+ * succeeds, and never if that fails. */
+typedef struct drl__output {
     drl__sink sink;
     drl_ctx *ctx;
     const char *path;                       /* as the caller wrote it, for sentences */
-    char target[DRL__PATH_MAX];             /* the file that it means: links are followed */
-    char temporary[DRL__PATH_MAX];          /* beside the target */
+    char target[DRL__PATH_MAX];             /* the file that the path means: links are followed */
+    char temporary[DRL__PATH_MAX];          /* the temporary file, beside the target */
     size_t folder;                          /* bytes of the target's folder, slash included */
 #ifdef DRL__POSIX_FILES
-    int replaces;                           /* whether there is a file already; and that file's permissions and owner */
-    struct stat old;
+    int replaces;                           /* 1: the target exists */
+    struct stat old;                        /* permissions and owner of the target, if it exists */
 #endif
-} drl__out;
+} drl__output;
 
-#define DRL__TEMPORARY_MAX 40               /* bytes of ".drl-PROCESS-NUMBER.tmp", at most */
-#define DRL__TEMPORARIES   1000             /* names that are tried: others may be at work in the same folder */
+#define DRL__TEMPORARY_MAX 40               /* longest ".drl-PROCESS-NUMBER.tmp", in bytes */
+#define DRL__TEMPORARIES   1000             /* names to try: other programs may write in the same folder */
 
-/* A new, empty file for writing; NULL with errno when there is none, or when the name is taken. `secret`: nobody else may read it yet. */
+/* Opens a new, empty file for writing; NULL with errno where that fails or the name is taken. secret != 0:
+ * nobody else may read it. */
 #ifdef _MSC_VER
 #pragma warning(push)
 #pragma warning(disable : 4996)
@@ -3809,10 +3828,11 @@ static size_t drl__folder_bytes(const char *path)
 }
 
 #ifdef DRL__POSIX_FILES
-#define DRL__LINKS_MAX 40                   /* in a row; a circle of links has no end */
+#define DRL__LINKS_MAX 40                   /* symbolic links in a row */
 
-/* out->target <- the file that out->path means, link by link; a link to nothing means the file that it would be. */
-static drl_status drl__out_follow(drl__out *out)
+/* out->target <- the file that out->path means, link by link. A link whose file does not exist means the file
+ * of that name. */
+static drl_status drl__output_follow(drl__output *out)
 {
     char *next = out->temporary;
     int links;
@@ -3822,24 +3842,50 @@ static drl_status drl__out_follow(drl__out *out)
         if (got < 0) return DRL_OK;         /* no link */
         n = (size_t)got;
         folder = n && next[0] == '/' ? 0 : drl__folder_bytes(out->target);
-        if (links == DRL__LINKS_MAX) return drl__fail(out->ctx, DRL_E_IO, "cannot write (more than %d symbolic links in a row, or a circle of them): '%s'", links, out->path);
-        if (!n || folder + n >= sizeof out->target) return drl__fail(out->ctx, DRL_E_IO, "cannot write (the symbolic link leads to a path of %z bytes, 1 to %z are possible): '%s'", folder + n, sizeof out->target - 1, out->path);
+        if (links == DRL__LINKS_MAX)
+            return drl__fail(out->ctx, DRL_E_IO,
+                             "cannot write (more than %d symbolic links in a row, or a circle of them): '%s'",
+                             links, out->path);
+        if (!n || folder + n >= sizeof out->target)
+            return drl__fail(out->ctx, DRL_E_IO,
+                             "cannot write (the symbolic link leads to a path of %z bytes, 1 to %z are "
+                             "possible): '%s'", folder + n, sizeof out->target - 1, out->path);
         memcpy(out->target + folder, next, n);
         out->target[folder + n] = 0;
     }
 }
 
-/* Whether the target's folder belongs to the system: /proc, /sys or /dev, reached by name or by link. What has its own file system below them,
- * as /dev/shm, is an ordinary folder. */
-static int drl__out_in_system(const drl__out *out)
+/* path <- the target's folder, "." where the target has none. */
+static void drl__output_folder(const drl__output *out, char path[DRL__PATH_MAX])
+{
+    size_t n = out->folder ? out->folder : 1;
+    memcpy(path, out->folder ? out->target : ".", n);
+    path[n] = 0;
+}
+
+/* Waits until the new name is on the disk. Some file systems cannot do that; the file is whole either way. */
+static void drl__output_sync_folder(const drl__output *out)
+{
+    char path[DRL__PATH_MAX];
+    int folder;
+    drl__output_folder(out, path);
+    folder = open(path, O_RDONLY);
+    if (folder < 0) return;
+    (void)fsync(folder);
+    (void)close(folder);
+}
+
+/* 1 if the target's folder is /proc, /sys or /dev, or lies on their file systems, reached by name or by link.
+ * A folder below them with a file system of its own, such as /dev/shm, is an ordinary folder. */
+static int drl__output_in_system(const drl__output *out)
 {
     static const char *const system[3] = { "/proc", "/sys", "/dev" };
     struct stat root, folder, info;
-    char text[DRL__PATH_MAX];
+    char path[DRL__PATH_MAX];
     int i;
-    memcpy(text, out->folder ? out->target : ".", out->folder ? out->folder : 1);
-    text[out->folder ? out->folder : 1] = 0;
-    if (DRL__STAT("/", &root) != 0 || DRL__STAT(text, &folder) != 0) return 0;      /* opening the temporary file will say what is wrong */
+    drl__output_folder(out, path);
+    /* A folder that cannot be examined is reported when the temporary file is opened. */
+    if (DRL__STAT("/", &root) != 0 || DRL__STAT(path, &folder) != 0) return 0;
     for (i = 0; i < 3; ++i) {
         if (DRL__STAT(system[i], &info) != 0) continue;
         if (info.st_dev == folder.st_dev && info.st_dev != root.st_dev) return 1;
@@ -3848,36 +3894,49 @@ static int drl__out_in_system(const drl__out *out)
     return 0;
 }
 
-/* What is there already, and whether it may be replaced. */
-static drl_status drl__out_look(drl__out *out)
+/* Finds the target, and refuses one that may not be replaced. */
+static drl_status drl__output_inspect(drl__output *out)
 {
-    struct stat meant;
+    struct stat target;
     drl_status status;
     errno = 0;
     out->replaces = DRL__STAT(out->path, &out->old) == 0;
-    if (out->replaces && !S_ISREG(out->old.st_mode)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", out->path);
-    if (!out->replaces && errno != ENOENT && errno != ELOOP) return drl__io_fail(out->ctx, "write", out->path, errno ? errno : -1);
-    status = drl__out_follow(out);
+    if (out->replaces && !S_ISREG(out->old.st_mode))
+        return drl__fail(out->ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", out->path);
+    if (!out->replaces && errno != ENOENT && errno != ELOOP)
+        return drl__io_fail(out->ctx, "write", out->path, errno ? errno : -1);
+    status = drl__output_follow(out);
     if (status != DRL_OK) return status;
-    if (out->replaces && (DRL__STAT(out->target, &meant) != 0 || meant.st_dev != out->old.st_dev || meant.st_ino != out->old.st_ino))
-        return drl__fail(out->ctx, DRL_E_IO, "cannot write (the file that this link means has no name, or another one by now): '%s'", out->path);
-    if (out->replaces && !(out->old.st_mode & 0222)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (the file is read-only): '%s'", out->path);
-    if (out->replaces && access(out->target, W_OK) != 0) return drl__io_fail(out->ctx, "write", out->path, errno ? errno : -1);
+    if (out->replaces &&
+        (DRL__STAT(out->target, &target) != 0 ||
+         target.st_dev != out->old.st_dev ||
+         target.st_ino != out->old.st_ino))
+        return drl__fail(out->ctx, DRL_E_IO,
+                         "cannot write (the file that this link leads to has no name, or another one by "
+                         "now): '%s'", out->path);
+    if (out->replaces && !(out->old.st_mode & 0222))
+        return drl__fail(out->ctx, DRL_E_IO, "cannot write (the file is read-only): '%s'", out->path);
+    if (out->replaces && access(out->target, W_OK) != 0)
+        return drl__io_fail(out->ctx, "write", out->path, errno ? errno : -1);
     out->folder = drl__folder_bytes(out->target);
-    if (drl__out_in_system(out)) return drl__fail(out->ctx, DRL_E_IO, "cannot write (it lies in /dev, /proc or /sys): '%s'", out->path);
+    if (drl__output_in_system(out))
+        return drl__fail(out->ctx, DRL_E_IO, "cannot write (it lies in /dev, /proc or /sys): '%s'",
+                         out->path);
     return DRL_OK;
 }
 
-/* Gives the finished file the owner, if the system lets us, and the permissions of the one that it replaces. Where owner or group become other
- * ones, rights that were theirs alone are dropped. Returns an error number, 0 for none. */
-static int drl__out_permit(drl__out *out)
+/* Gives the temporary file the permissions of the target, and its owner and group where the system allows
+ * that. Where it does not, the set-user-ID bits go, and the rights of another group are cut to those of
+ * everybody. Returns an error number, 0 for success. */
+static int drl__output_set_owner(drl__output *out)
 {
     struct stat now;
     mode_t mode = (mode_t)(out->old.st_mode & 07777);
     int file = fileno(out->sink.file);
     errno = 0;
     if (fstat(file, &now) != 0) return errno ? errno : -1;
-    if ((now.st_uid != out->old.st_uid || now.st_gid != out->old.st_gid) && fchown(file, out->old.st_uid, out->old.st_gid) != 0) {
+    if ((now.st_uid != out->old.st_uid || now.st_gid != out->old.st_gid) &&
+        fchown(file, out->old.st_uid, out->old.st_gid) != 0) {
         if (now.st_gid != out->old.st_gid) mode = (mode_t)(mode & (0707 | (mode & 07) << 3));
         mode = (mode_t)(mode & 0777);
     }
@@ -3885,53 +3944,74 @@ static int drl__out_permit(drl__out *out)
     errno = 0;
     return DRL__FCHMOD(out->sink.file, mode) != 0 ? (errno ? errno : -1) : 0;
 }
+#else /* DRL__POSIX_FILES */
+
+/* Refuses a target that may not be replaced. Symbolic links are not followed here. */
+static drl_status drl__output_inspect(drl__output *out)
+{
+    uint64_t size;
+#if defined(_WIN32)
+    struct _stat64 info;
+    if (DRL__STAT(out->path, &info) == 0 &&
+        (info.st_mode & _S_IFMT) == _S_IFREG &&
+        !(info.st_mode & _S_IWRITE))
+        return drl__fail(out->ctx, DRL_E_IO, "cannot write (the file is read-only): '%s'", out->path);
+#endif
+    if (drl__stat(out->path, &size) == 2)
+        return drl__fail(out->ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", out->path);
+    out->folder = drl__folder_bytes(out->target);
+    return DRL_OK;
+}
 #endif /* DRL__POSIX_FILES */
 
-static drl_status drl__out_open(drl__out *out, drl_ctx *ctx, const char *path)
+/* A number for the names of temporary files, which no other program at work has. */
+static uint64_t drl__process_id(const drl_ctx *ctx)
+{
+#if defined(DRL__POSIX_FILES)
+    (void)ctx;
+    return (uint64_t)getpid();
+#elif defined(_WIN32)
+    (void)ctx;
+    return (uint64_t)_getpid();
+#else
+    return (uint64_t)(uintptr_t)ctx;        /* plain C knows no process; contexts of one program differ */
+#endif
+}
+
+static drl_status drl__output_open(drl__output *out, drl_ctx *ctx, const char *path)
 {
     size_t length = strlen(path);
-    uint64_t process = 0, number = 0;
+    uint64_t number = 0;
+    drl_status status;
     int secret = 0;
     memset(&out->sink, 0, sizeof out->sink);
     out->ctx = ctx;
     out->path = path;
     if (!length) return drl__fail(ctx, DRL_E_IO, "cannot write: the path is empty");
-    if (length >= sizeof out->target) return drl__fail(ctx, DRL_E_IO, "cannot write: the path has %z bytes, %z are possible", length, sizeof out->target - 1);
+    if (length >= sizeof out->target)
+        return drl__fail(ctx, DRL_E_IO, "cannot write: the path has %z bytes, %z are possible",
+                         length, sizeof out->target - 1);
     memcpy(out->target, path, length + 1);
+    status = drl__output_inspect(out);
+    if (status != DRL_OK) return status;
 #ifdef DRL__POSIX_FILES
-    {
-        drl_status status = drl__out_look(out);
-        if (status != DRL_OK) return status;
-    }
     secret = out->replaces;                 /* until it has the permissions of the file that it replaces */
-    process = (uint64_t)getpid();
-#else
-    {
-        uint64_t size;
-#if defined(_WIN32)
-        struct _stat64 info;
-        process = (uint64_t)_getpid();
-        if (DRL__STAT(path, &info) == 0 && (info.st_mode & _S_IFMT) == _S_IFREG && !(info.st_mode & _S_IWRITE))
-            return drl__fail(ctx, DRL_E_IO, "cannot write (the file is read-only): '%s'", path);
-#else
-        process = (uint64_t)(uintptr_t)ctx; /* plain C knows no process: no two contexts of one program share a name */
-#endif
-        if (drl__stat(path, &size) == 2) return drl__fail(ctx, DRL_E_IO, "cannot write (not a regular file): '%s'", path);
-    }
-    out->folder = drl__folder_bytes(out->target);
 #endif
     if (out->folder + DRL__TEMPORARY_MAX > sizeof out->temporary)
-        return drl__fail(ctx, DRL_E_IO, "cannot write: the path of its folder has %z bytes, %z are possible beside a temporary file", out->folder, sizeof out->temporary - DRL__TEMPORARY_MAX);
+        return drl__fail(ctx, DRL_E_IO,
+                         "cannot write: the path of its folder has %z bytes, %z are possible beside a "
+                         "temporary file", out->folder, sizeof out->temporary - DRL__TEMPORARY_MAX);
     memcpy(out->temporary, out->target, out->folder);
     do {
-        drl__text(out->temporary + out->folder, sizeof out->temporary - out->folder, ".drl-%u-%u.tmp", process, number);
+        drl__text(out->temporary + out->folder, sizeof out->temporary - out->folder, ".drl-%u-%u.tmp",
+                  drl__process_id(ctx), number);
         out->sink.file = drl__create(out->temporary, secret);
     } while (!out->sink.file && errno == EEXIST && ++number < DRL__TEMPORARIES);
     if (!out->sink.file) return drl__io_fail(ctx, "open for writing", out->path, errno);
     return DRL_OK;
 }
 
-static drl_status drl__out_close(drl__out *out)
+static drl_status drl__output_close(drl__output *out)
 {
     drl__sink *s = &out->sink;
     const char *what = "write";
@@ -3939,7 +4019,7 @@ static drl_status drl__out_close(drl__out *out)
     errno = 0;
     if (!error && DRL__FFLUSH(s->file) != 0) error = errno ? errno : -1;
 #ifdef DRL__POSIX_FILES
-    if (!error && out->replaces) error = drl__out_permit(out);
+    if (!error && out->replaces) error = drl__output_set_owner(out);
 #endif
     if (!error && DRL__FSYNC(s->file) != 0) error = errno ? errno : -1;
     if (DRL__FCLOSE(s->file) != 0 && !error) error = errno ? errno : -1;
@@ -3952,30 +4032,22 @@ static drl_status drl__out_close(drl__out *out)
         return drl__io_fail(out->ctx, what, out->path, error);
     }
 #ifdef DRL__POSIX_FILES
-    {   /* The new name reaches the disk with its directory. Not every file system can do that, and the file is whole either way. */
-        int directory;
-        memcpy(out->temporary, out->folder ? out->target : ".", out->folder ? out->folder : 1);
-        out->temporary[out->folder ? out->folder : 1] = 0;
-        directory = open(out->temporary, O_RDONLY);
-        if (directory >= 0) {
-            (void)fsync(directory);
-            (void)close(directory);
-        }
-    }
+    drl__output_sync_folder(out);
 #endif
     return DRL_OK;
 }
 
 DRL_API drl_status drl_file_write(drl_ctx *ctx, const char *path, const void *data, size_t size)
 {
-    drl__out out;
+    drl__output out;
     drl_status status;
     if (!ctx) return DRL_E_ARGUMENT;
-    if (!path || (size && !data)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_file_write: path or data is NULL");
-    status = drl__out_open(&out, ctx, path);
+    if (!path || (size && !data))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_file_write: path or data is NULL");
+    status = drl__output_open(&out, ctx, path);
     if (status != DRL_OK) return status;
     drl__put(&out.sink, data, size);
-    return drl__out_close(&out);
+    return drl__output_close(&out);
 }
 
 /* The last part of a path, to name a file in a sentence about its contents. */
@@ -3997,7 +4069,36 @@ typedef struct drl__scan {
     const unsigned char *start, *at, *end;
 } drl__scan;
 
-/* Functions on a scan return 0 after drl__scan_fail, which returns 0. */
+#define DRL__QUOTE_BYTES 96     /* bytes of a name from a file that a sentence repeats, with the final NUL */
+
+/* quoted <- a name from a file, fit for a sentence: at most 95 bytes, cut between two characters, with '?'
+ * for control characters, which a terminal would obey. Returns quoted. */
+static const char *drl__quote(char quoted[DRL__QUOTE_BYTES], const char *name)
+{
+    size_t n = 0;
+    for (; name[n] && n + 1 < DRL__QUOTE_BYTES; ++n)
+        quoted[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7F ? '?' : name[n];
+    if (name[n]) while (n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) --n;
+    quoted[n] = 0;
+    return quoted;
+}
+
+/* Bytes of the UTF-8 character at p, where `left` bytes can be read; 0 for anything that is not one, such
+ * as overlong forms and surrogates. */
+static size_t drl__utf8_bytes(const unsigned char *p, size_t left)
+{
+    size_t n, i;
+    if (left == 0) return 0;
+    n = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
+    if (n > left) return 0;
+    for (i = 1; i < n; ++i) if ((p[i] & 0xC0) != 0x80) return 0;
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F)) return 0;
+    if ((p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F)) return 0;
+    return n;
+}
+
+/* Reports what is wrong at the byte where the scan stands. Returns 0, as all functions on a scan do when they
+ * fail. */
 static int drl__scan_fail(const drl__scan *s, const char *what)
 {
     drl__fail(s->ctx, DRL_E_FORMAT, "%s: header byte %z: %s", s->source, (size_t)(s->at - s->start), what);
@@ -4006,10 +4107,11 @@ static int drl__scan_fail(const drl__scan *s, const char *what)
 
 static void drl__scan_space(drl__scan *s)
 {
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')) ++s->at;
+    while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r'))
+        ++s->at;
 }
 
-/* Takes c, after white space, if it comes next. */
+/* Skips white space, and takes c if it comes next. */
 static int drl__scan_next(drl__scan *s, char c)
 {
     drl__scan_space(s);
@@ -4026,15 +4128,17 @@ static int drl__scan_need(drl__scan *s, char c)
     return drl__scan_fail(s, what);
 }
 
-/* A whole number without sign and leading zeros; whatever follows the digits is the caller's to accept or not. */
+/* Reads a whole number without sign and leading zeros; the caller checks what follows the digits. */
 static int drl__scan_size(drl__scan *s, size_t *out)
 {
     size_t v = 0;
     drl__scan_space(s);
     if (s->at == s->end || *s->at < '0' || *s->at > '9') return drl__scan_fail(s, "expected a whole number");
-    if (*s->at == '0' && s->end - s->at > 1 && s->at[1] >= '0' && s->at[1] <= '9') return drl__scan_fail(s, "number with a leading zero");
+    if (*s->at == '0' && s->end - s->at > 1 && s->at[1] >= '0' && s->at[1] <= '9')
+        return drl__scan_fail(s, "number with a leading zero");
     for (; s->at < s->end && *s->at >= '0' && *s->at <= '9'; ++s->at)
-        if (!drl__mul_fits(v, 10, &v) || !drl__add_fits(v, (size_t)(*s->at - '0'), &v)) return drl__scan_fail(s, "number does not fit size_t");
+        if (!drl__mul_fits(v, 10, &v) || !drl__add_fits(v, (size_t)(*s->at - '0'), &v))
+            return drl__scan_fail(s, "number does not fit size_t");
     *out = v;
     return 1;
 }
@@ -4054,11 +4158,43 @@ static int drl__json_hex4(drl__scan *s, uint32_t *out)
     return 1;
 }
 
-/* One escape sequence, from the backslash on, to UTF-8; returns its bytes. */
+/* utf8 <- code point v; returns its bytes. */
+static size_t drl__utf8_put(uint32_t v, unsigned char utf8[4])
+{
+    size_t bytes = v < 0x80 ? 1 : v < 0x800 ? 2 : v < 0x10000 ? 3 : 4, i;
+    if (bytes == 1) {
+        utf8[0] = (unsigned char)v;
+        return 1;
+    }
+    for (i = bytes; i-- > 1; v >>= 6) utf8[i] = (unsigned char)(0x80 | (v & 63));
+    utf8[0] = (unsigned char)((bytes == 2 ? 0xC0 : bytes == 3 ? 0xE0 : 0xF0) | v);
+    return bytes;
+}
+
+/* Reads \u and four digits, or two of them for a code point above 0xFFFF, from behind the first u on. */
+static int drl__json_code_point(drl__scan *s, uint32_t *out)
+{
+    uint32_t v, low;
+    if (!drl__json_hex4(s, &v)) return 0;
+    if (v >= 0xDC00 && v <= 0xDFFF) return drl__scan_fail(s, "half a surrogate pair");
+    if (v >= 0xD800 && v < 0xDC00) {
+        if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u')
+            return drl__scan_fail(s, "half a surrogate pair");
+        s->at += 2;
+        if (!drl__json_hex4(s, &low)) return 0;
+        if (low < 0xDC00 || low > 0xDFFF) return drl__scan_fail(s, "half a surrogate pair");
+        v = 0x10000 + ((v - 0xD800) << 10) + (low - 0xDC00);
+    }
+    if (v == 0) return drl__scan_fail(s, "NUL in a string");
+    *out = v;
+    return 1;
+}
+
+/* Reads one escape sequence, from the backslash on, into UTF-8; returns its bytes. */
 static size_t drl__json_escape(drl__scan *s, unsigned char utf8[4])
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    uint32_t v, low;
+    uint32_t v = 0;
     const char *hit;
     ++s->at;
     if (s->at == s->end) return (size_t)drl__scan_fail(s, "string without end");
@@ -4070,51 +4206,37 @@ static size_t drl__json_escape(drl__scan *s, unsigned char utf8[4])
     }
     if (*s->at != 'u') return (size_t)drl__scan_fail(s, "unknown escape sequence");
     ++s->at;
-    if (!drl__json_hex4(s, &v)) return 0;
-    if (v >= 0xD800 && v < 0xDC00) {
-        if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u') return (size_t)drl__scan_fail(s, "half a surrogate pair");
-        s->at += 2;
-        if (!drl__json_hex4(s, &low)) return 0;
-        if (low < 0xDC00 || low > 0xDFFF) return (size_t)drl__scan_fail(s, "half a surrogate pair");
-        v = 0x10000 + ((v - 0xD800) << 10) + (low - 0xDC00);
-    } else if (v >= 0xDC00 && v <= 0xDFFF) return (size_t)drl__scan_fail(s, "half a surrogate pair");
-    if (v == 0) return (size_t)drl__scan_fail(s, "NUL in a string");
-    if (v < 0x80) { utf8[0] = (unsigned char)v; return 1; }
-    if (v < 0x800) { utf8[0] = (unsigned char)(0xC0 | v >> 6); utf8[1] = (unsigned char)(0x80 | (v & 63)); return 2; }
-    if (v < 0x10000) {
-        utf8[0] = (unsigned char)(0xE0 | v >> 12); utf8[1] = (unsigned char)(0x80 | (v >> 6 & 63)); utf8[2] = (unsigned char)(0x80 | (v & 63));
-        return 3;
-    }
-    utf8[0] = (unsigned char)(0xF0 | v >> 18); utf8[1] = (unsigned char)(0x80 | (v >> 12 & 63));
-    utf8[2] = (unsigned char)(0x80 | (v >> 6 & 63)); utf8[3] = (unsigned char)(0x80 | (v & 63));
-    return 4;
+    return drl__json_code_point(s, &v) ? drl__utf8_put(v, utf8) : 0;
 }
 
-/* A JSON string, decoded. out receives the first `capacity` bytes and a NUL after them; *length is the whole length. */
+/* Reads one character of a string, escaped or not, into UTF-8; returns its bytes. */
+static size_t drl__json_character(drl__scan *s, unsigned char utf8[4])
+{
+    size_t bytes;
+    if (*s->at == '\\') return drl__json_escape(s, utf8);
+    if (*s->at < 0x20) return (size_t)drl__scan_fail(s, "control character in a string");
+    bytes = drl__utf8_bytes(s->at, (size_t)(s->end - s->at));
+    if (bytes == 0) return (size_t)drl__scan_fail(s, "not UTF-8");
+    memcpy(utf8, s->at, bytes);
+    s->at += bytes;
+    return bytes;
+}
+
+/* Reads a JSON string. out receives its first `capacity` bytes and a NUL; *length is the whole length. */
 static int drl__json_string(drl__scan *s, char *out, size_t capacity, size_t *length)
 {
-    size_t n = 0, stored = 0, bytes, i;
+    unsigned char utf8[4];
+    size_t total = 0, kept = 0, bytes, i;
     if (!drl__scan_next(s, '"')) return drl__scan_fail(s, "expected a string");
-    for (;;) {
-        unsigned char utf8[4];
-        if (s->at == s->end) return drl__scan_fail(s, "string without end");
-        if (*s->at == '"') break;
-        if (*s->at == '\\') {
-            bytes = drl__json_escape(s, utf8);
-            if (bytes == 0) return 0;
-        } else {
-            if (*s->at < 0x20) return drl__scan_fail(s, "control character in a string");
-            bytes = drl__utf8_bytes(s->at, (size_t)(s->end - s->at));
-            if (bytes == 0) return drl__scan_fail(s, "not UTF-8");
-            memcpy(utf8, s->at, bytes);
-            s->at += bytes;
-        }
-        for (i = 0; i < bytes && stored < capacity; ++i) out[stored++] = (char)utf8[i];
-        n += bytes;
+    for (; s->at < s->end && *s->at != '"'; total += bytes) {
+        bytes = drl__json_character(s, utf8);
+        if (bytes == 0) return 0;
+        for (i = 0; i < bytes && kept < capacity; ++i) out[kept++] = (char)utf8[i];
     }
+    if (s->at == s->end) return drl__scan_fail(s, "string without end");
     ++s->at;
-    out[stored] = 0;
-    *length = n;
+    out[kept] = 0;
+    *length = total;
     return 1;
 }
 
@@ -4122,8 +4244,12 @@ static int drl__json_string(drl__scan *s, char *out, size_t capacity, size_t *le
  * [io.magic] - what a file is instead of what was asked for, by its first bytes.
  * -------------------------------------------------------------------------------------------------------- */
 
-/* What people have in the place of the file that a reader wants, by its first bytes, and what to do then. */
-typedef struct drl__magic { const char *bytes; size_t n; const char *what; } drl__magic;
+/* Files that people give to a reader in place of the one it wants. */
+typedef struct drl__magic {
+    const char *bytes;          /* the first bytes of such a file */
+    size_t n;                   /* how many they are */
+    const char *what;           /* what the file is, and what to do about it */
+} drl__magic;
 
 static const drl__magic drl__magics[] = {
 #define DRL__M(bytes, what) { bytes, sizeof(bytes) - 1, what },
@@ -4156,7 +4282,8 @@ static const drl__magic drl__magics[] = {
 #undef DRL__M
 };
 
-/* NULL when nothing is recognised. Only files that are refused anyway come here: a few bytes may mislead. */
+/* What a file is, by its first bytes; NULL where they are unknown. Only for files that a reader refuses: a few
+ * bytes may mislead. */
 static const char *drl__magic_of(const unsigned char *p, size_t size)
 {
     uint64_t header = 0;
@@ -4190,9 +4317,9 @@ static const char *drl__magic_of(const unsigned char *p, size_t size)
     return size < 8 ? NULL : "a text (CSV, JSON or the like)";
 }
 
-/* Refuses a file that does not begin as `wanted` does. */
-static drl_status drl__not_a(drl_ctx *ctx, const char *source, const char *wanted, const unsigned char *bytes,
-                             size_t size)
+/* Reports that a file is not what is wanted, and what it is instead. */
+static drl_status drl__wrong_format(drl_ctx *ctx, const char *source, const char *wanted,
+                                    const unsigned char *bytes, size_t size)
 {
     const char *what = drl__magic_of(bytes, size);
     if (!what) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes that are not %s", source, size, wanted);
@@ -4205,23 +4332,27 @@ static drl_status drl__not_a(drl_ctx *ctx, const char *source, const char *wante
 
 #define DRL__ST_HEADER_MAX 100000000        /* bytes, as in the format's own library */
 
+/* The index of a header. The header is read twice: first to count, with all pointers NULL, then to fill. */
 struct drl_safetensors {
     drl_ctx *ctx;
     void *file;                 /* contents to free on close, or NULL */
-    size_t count, meta_count;
-    size_t string_bytes;
-    drl_array *arrays;          /* header order; NULL while only counting */
-    const char **pairs;
-    uint32_t *by_name, *by_key; /* sorted indices: a header of 100 MB has fewer than 2^32 entries */
+    size_t count;               /* tensors */
+    size_t meta_count;          /* pairs of metadata */
+    size_t string_bytes;        /* of all names, keys and values with their NULs */
+    drl_array *arrays;          /* count tensors, in header order */
+    const char **pairs;         /* key 0, value 0, key 1, ... in header order */
+    uint32_t *by_name;          /* indices of the tensors, sorted by name; a header of 100 MB has < 2^32 */
+    uint32_t *by_key;           /* indices of the pairs, sorted by key */
     char *strings;
 };
 
-/* Counting: the text is cut and valid until `shown` is used again. Filling: it goes into the index. */
-static int drl__st_string(drl__scan *s, drl_safetensors *st, char shown[DRL__SHOWN], const char **text)
+/* Reads a string. While counting, *text is its beginning, kept in `part`; while filling, *text is the whole
+ * string, kept in the index. */
+static int drl__st_string(drl__scan *s, drl_safetensors *st, char part[DRL__QUOTE_BYTES], const char **text)
 {
-    char *out = st->strings ? st->strings + st->string_bytes : shown;
+    char *out = st->strings ? st->strings + st->string_bytes : part;
     size_t length;
-    if (!drl__json_string(s, out, st->strings ? SIZE_MAX : DRL__SHOWN - 1, &length)) return 0;
+    if (!drl__json_string(s, out, st->strings ? SIZE_MAX : DRL__QUOTE_BYTES - 1, &length)) return 0;
     st->string_bytes += length + 1;
     *text = out;
     return 1;
@@ -4229,7 +4360,7 @@ static int drl__st_string(drl__scan *s, drl_safetensors *st, char shown[DRL__SHO
 
 static int drl__st_metadata(drl__scan *s, drl_safetensors *st)
 {
-    char shown[DRL__SHOWN];
+    char part[DRL__QUOTE_BYTES];
     const char *text;
     int i;
     if (!drl__scan_need(s, '{')) return 0;
@@ -4237,7 +4368,7 @@ static int drl__st_metadata(drl__scan *s, drl_safetensors *st)
     do {
         for (i = 0; i < 2; ++i) {
             if (i && !drl__scan_need(s, ':')) return 0;
-            if (!drl__st_string(s, st, shown, &text)) return 0;
+            if (!drl__st_string(s, st, part, &text)) return 0;
             if (st->pairs) st->pairs[2 * st->meta_count + (size_t)i] = text;
         }
         ++st->meta_count;
@@ -4245,59 +4376,94 @@ static int drl__st_metadata(drl__scan *s, drl_safetensors *st)
     return drl__scan_need(s, '}');
 }
 
-static int drl__st_tensor(drl__scan *s, const unsigned char *data, size_t data_size, drl_array *a)
+/* [n, m, ...] into a->shape. `name`: of the tensor, for sentences. */
+static int drl__st_shape(drl__scan *s, const char *name, drl_array *a)
+{
+    if (!drl__scan_need(s, '[')) return 0;
+    if (drl__scan_next(s, ']')) return 1;
+    do {
+        if (a->rank == DRL_RANK_MAX) {
+            drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has more than %d axes", s->source, name,
+                      DRL_RANK_MAX);
+            return 0;
+        }
+        if (!drl__scan_size(s, &a->shape[a->rank++])) return 0;
+    } while (drl__scan_next(s, ','));
+    return drl__scan_need(s, ']');
+}
+
+static int drl__st_dtype(drl__scan *s, const char *name, drl_array *a)
+{
+    char text[16], quoted[DRL__QUOTE_BYTES];
+    size_t length;
+    if (!drl__json_string(s, text, sizeof text - 1, &length)) return 0;
+    a->dtype = drl__dtype_of(drl_dtype_name, text);
+    if (a->dtype != DRL__DTYPE_END) return 1;
+    drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has the unknown dtype '%s'", s->source, name,
+              drl__quote(quoted, text));
+    return 0;
+}
+
+/* [begin, end] of data_offsets. */
+static int drl__st_offsets(drl__scan *s, size_t *begin, size_t *end)
+{
+    return drl__scan_need(s, '[') && drl__scan_size(s, begin) &&
+           drl__scan_need(s, ',') && drl__scan_size(s, end) &&
+           drl__scan_need(s, ']');
+}
+
+/* The three entries of a tensor, in any order, each exactly once. */
+static int drl__st_entries(drl__scan *s, const char *name, drl_array *a, size_t *begin, size_t *end)
 {
     static const char *const keys[] = { "dtype", "shape", "data_offsets" };
-    char text[16], shown[DRL__SHOWN];
-    size_t length, begin = 0, end = 0, bytes;
-    int seen = 0, k;
-    drl__quote(shown, a->name);
+    char text[16];
+    size_t length;
+    int seen = 0, k, read;
     if (!drl__scan_need(s, '{')) return 0;
     do {
         if (!drl__json_string(s, text, sizeof text - 1, &length) || !drl__scan_need(s, ':')) return 0;
         for (k = 0; k < 3; ++k) if (strcmp(text, keys[k]) == 0) break;
         if (k == 3 || seen & 1 << k) {
-            drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has %s key", s->source, shown, k == 3 ? "an unknown" : "a duplicate");
+            drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has %s key", s->source, name,
+                      k == 3 ? "an unknown" : "a duplicate");
             return 0;
         }
         seen |= 1 << k;
-        if (k == 0) {
-            if (!drl__json_string(s, text, sizeof text - 1, &length)) return 0;
-            a->dtype = drl__dtype_of(drl_dtype_name, text);
-            if (a->dtype == DRL__DTYPE_END) {
-                char name[DRL__SHOWN];
-                drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has the unknown dtype '%s'", s->source, shown, drl__quote(name, text));
-                return 0;
-            }
-        } else if (k == 1) {
-            if (!drl__scan_need(s, '[')) return 0;
-            if (!drl__scan_next(s, ']')) {
-                do {
-                    if (a->rank == DRL_RANK_MAX) {
-                        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has more than %d axes", s->source, shown, DRL_RANK_MAX);
-                        return 0;
-                    }
-                    if (!drl__scan_size(s, &a->shape[a->rank++])) return 0;
-                } while (drl__scan_next(s, ','));
-                if (!drl__scan_need(s, ']')) return 0;
-            }
-        } else if (!drl__scan_need(s, '[') || !drl__scan_size(s, &begin) || !drl__scan_need(s, ',') || !drl__scan_size(s, &end) || !drl__scan_need(s, ']')) return 0;
+        if (k == 0) read = drl__st_dtype(s, name, a);
+        else if (k == 1) read = drl__st_shape(s, name, a);
+        else read = drl__st_offsets(s, begin, end);
+        if (!read) return 0;
     } while (drl__scan_next(s, ','));
     if (!drl__scan_need(s, '}')) return 0;
-    if (seen != 7) {
-        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has no %s", s->source, shown, keys[seen & 1 ? (seen & 2 ? 2 : 1) : 0]);
-        return 0;
-    }
+    for (k = 0; k < 3; ++k)
+        if (!(seen & 1 << k)) {
+            drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has no %s", s->source, name, keys[k]);
+            return 0;
+        }
+    return 1;
+}
+
+/* Reads the description of a tensor into *a, and checks that its data lies in the file and has its size. */
+static int drl__st_tensor(drl__scan *s, const unsigned char *data, size_t data_size, drl_array *a)
+{
+    char name[DRL__QUOTE_BYTES];
+    size_t begin = 0, end = 0, bytes;
+    drl__quote(name, a->name);
+    if (!drl__st_entries(s, name, a, &begin, &end)) return 0;
     if (begin > end || end > data_size) {
-        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' lies at %z..%z of %z bytes", s->source, shown, begin, end, data_size);
+        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' lies at %z..%z of %z bytes",
+                  s->source, name, begin, end, data_size);
         return 0;
     }
     if (!drl__array_bytes(a, &bytes)) {
-        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has %z bytes at %z..%z, its shape needs more than can be addressed", s->source, shown, end - begin, begin, end);
+        drl__fail(s->ctx, DRL_E_FORMAT,
+                  "%s: tensor '%s' has %z bytes at %z..%z, its shape needs more than can be addressed",
+                  s->source, name, end - begin, begin, end);
         return 0;
     }
     if (bytes != end - begin) {
-        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has %z bytes at %z..%z, its shape needs %z", s->source, shown, end - begin, begin, end, bytes);
+        drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has %z bytes at %z..%z, its shape needs %z",
+                  s->source, name, end - begin, begin, end, bytes);
         return 0;
     }
     a->data = data + begin;
@@ -4306,10 +4472,10 @@ static int drl__st_tensor(drl__scan *s, const unsigned char *data, size_t data_s
     return 1;
 }
 
-/* The whole header; run twice over the same bytes, to count and to fill, it does the same both times. */
+/* Reads the whole header, to count or to fill. */
 static int drl__st_header(drl__scan *s, const unsigned char *data, size_t data_size, drl_safetensors *st)
 {
-    char shown[DRL__SHOWN];
+    char part[DRL__QUOTE_BYTES];
     int metadata = 0;
     s->at = s->start;
     st->count = st->meta_count = st->string_bytes = 0;
@@ -4320,7 +4486,7 @@ static int drl__st_header(drl__scan *s, const unsigned char *data, size_t data_s
             drl_array a;
             const char *name;
             memset(&a, 0, sizeof a);
-            if (!drl__st_string(s, st, shown, &name) || !drl__scan_need(s, ':')) return 0;
+            if (!drl__st_string(s, st, part, &name) || !drl__scan_need(s, ':')) return 0;
             if (strcmp(name, "__metadata__") == 0) {
                 if (metadata++) return drl__scan_fail(s, "a second __metadata__");
                 if (!drl__st_metadata(s, st)) return 0;
@@ -4333,9 +4499,13 @@ static int drl__st_header(drl__scan *s, const unsigned char *data, size_t data_s
         } while (drl__scan_next(s, ','));
         if (!drl__scan_need(s, '}')) return 0;
     }
-    for (; s->at < s->end; ++s->at) if (*s->at != ' ') return drl__scan_fail(s, "only spaces may follow the last '}'");
+    while (s->at < s->end && *s->at == ' ') ++s->at;
+    if (s->at < s->end) return drl__scan_fail(s, "only spaces may follow the last '}'");
     return 1;
 }
+
+static const char *drl__st_name(const drl_safetensors *st, uint32_t i) { return st->arrays[i].name; }
+static const char *drl__st_key(const drl_safetensors *st, uint32_t i)  { return st->pairs[2 * (size_t)i]; }
 
 typedef int (*drl__st_order)(const drl_safetensors *st, uint32_t a, uint32_t b);
 
@@ -4343,13 +4513,20 @@ static int drl__st_by_place(const drl_safetensors *st, uint32_t a, uint32_t b)
 {
     const drl_array *x = &st->arrays[a], *y = &st->arrays[b];
     if (x->data != y->data) return (const unsigned char *)x->data < (const unsigned char *)y->data ? -1 : 1;
-    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;      /* the empty ones first */
+    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;      /* tensors without bytes come first */
 }
 
-static int drl__st_by_name(const drl_safetensors *st, uint32_t a, uint32_t b) { return strcmp(st->arrays[a].name, st->arrays[b].name); }
-static int drl__st_by_key(const drl_safetensors *st, uint32_t a, uint32_t b)  { return strcmp(st->pairs[2 * (size_t)a], st->pairs[2 * (size_t)b]); }
+static int drl__st_by_name(const drl_safetensors *st, uint32_t a, uint32_t b)
+{
+    return strcmp(drl__st_name(st, a), drl__st_name(st, b));
+}
 
-/* Heap sort: n log n whatever the file says, no memory, no recursion. */
+static int drl__st_by_key(const drl_safetensors *st, uint32_t a, uint32_t b)
+{
+    return strcmp(drl__st_key(st, a), drl__st_key(st, b));
+}
+
+/* order <- 0..n-1, sorted. Heap sort: n log n for every file, no memory, no recursion. */
 static void drl__st_sort(const drl_safetensors *st, uint32_t *order, size_t n, drl__st_order compare)
 {
     size_t build = n / 2, i, child;
@@ -4371,82 +4548,130 @@ static void drl__st_sort(const drl_safetensors *st, uint32_t *order, size_t n, d
     }
 }
 
-/* What cannot be seen tensor by tensor: every byte belongs to exactly one, and all names differ. */
-static int drl__st_check(drl_ctx *ctx, const char *source, const unsigned char *data, size_t data_size, drl_safetensors *st)
+/* Every byte of the data belongs to exactly one tensor. */
+static int drl__st_covers(drl_ctx *ctx, const char *source, const unsigned char *data, size_t data_size,
+                          drl_safetensors *st)
 {
-    char shown[DRL__SHOWN];
+    char quoted[DRL__QUOTE_BYTES];
     size_t i, at = 0;
-    drl__st_sort(st, st->by_name, st->count, drl__st_by_place);
+    drl__st_sort(st, st->by_name, st->count, drl__st_by_place);     /* by name only later */
     for (i = 0; i < st->count; ++i) {
         const drl_array *a = &st->arrays[st->by_name[i]];
         size_t begin = (size_t)((const unsigned char *)a->data - data);
         if (begin != at) {
-            drl__fail(ctx, DRL_E_FORMAT, "%s: tensor '%s' starts at %z, the one before it ends at %z", source, drl__quote(shown, a->name), begin, at);
+            drl__fail(ctx, DRL_E_FORMAT, "%s: tensor '%s' starts at %z, the one before it ends at %z",
+                      source, drl__quote(quoted, a->name), begin, at);
             return 0;
         }
         at += a->bytes;
     }
-    if (at != data_size) {
-        drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes follow the last tensor, which ends at %z", source, data_size - at, at);
-        return 0;
-    }
+    if (at == data_size) return 1;
+    drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes follow the last tensor, which ends at %z",
+              source, data_size - at, at);
+    return 0;
+}
+
+/* Sorts the names of tensors and the keys of metadata; no two may be equal. */
+static int drl__st_index(drl_ctx *ctx, const char *source, drl_safetensors *st)
+{
+    char quoted[DRL__QUOTE_BYTES];
+    size_t i;
     drl__st_sort(st, st->by_name, st->count, drl__st_by_name);
     for (i = 1; i < st->count; ++i)
         if (drl__st_by_name(st, st->by_name[i - 1], st->by_name[i]) == 0) {
-            drl__fail(ctx, DRL_E_FORMAT, "%s: two tensors are called '%s'", source, drl__quote(shown, st->arrays[st->by_name[i]].name));
+            drl__fail(ctx, DRL_E_FORMAT, "%s: two tensors are called '%s'",
+                      source, drl__quote(quoted, drl__st_name(st, st->by_name[i])));
             return 0;
         }
     drl__st_sort(st, st->by_key, st->meta_count, drl__st_by_key);
     for (i = 1; i < st->meta_count; ++i)
         if (drl__st_by_key(st, st->by_key[i - 1], st->by_key[i]) == 0) {
-            drl__fail(ctx, DRL_E_FORMAT, "%s: two metadata entries are called '%s'", source, drl__quote(shown, st->pairs[2 * (size_t)st->by_key[i]]));
+            drl__fail(ctx, DRL_E_FORMAT, "%s: two metadata entries are called '%s'",
+                      source, drl__quote(quoted, drl__st_key(st, st->by_key[i])));
             return 0;
         }
     return 1;
 }
 
-static drl_status drl__st_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size, drl_safetensors **out)
+/* One block for an index of the size that was counted; NULL after a failure. */
+static drl_safetensors *drl__st_alloc(drl_ctx *ctx, const char *source, const drl_safetensors *count)
+{
+    drl_safetensors *st;
+    char *block;
+    size_t total = 0, at_arrays, at_pairs, at_names, at_keys, at_strings;
+    drl__carve(&total, 1, sizeof *st);
+    at_arrays = drl__carve(&total, count->count, sizeof(drl_array));
+    at_pairs = drl__carve(&total, count->meta_count, 2 * sizeof(char *));
+    at_names = drl__carve(&total, count->count, sizeof(uint32_t));
+    at_keys = drl__carve(&total, count->meta_count, sizeof(uint32_t));
+    at_strings = drl__carve(&total, count->string_bytes, 1);
+    if (total == SIZE_MAX) {
+        drl__fail(ctx, DRL_E_MEMORY, "%s: the index does not fit size_t", source);
+        return NULL;
+    }
+    block = (char *)drl__alloc(ctx, total);
+    if (!block) return NULL;
+    st = (drl_safetensors *)(void *)block;
+    memset(st, 0, sizeof *st);
+    st->ctx = ctx;
+    st->arrays = (drl_array *)(void *)(block + at_arrays);
+    st->pairs = (const char **)(void *)(block + at_pairs);
+    st->by_name = (uint32_t *)(void *)(block + at_names);
+    st->by_key = (uint32_t *)(void *)(block + at_keys);
+    st->strings = block + at_strings;
+    return st;
+}
+
+/* *header <- the length of the header, checked against the file. */
+static drl_status drl__st_header_length(drl_ctx *ctx, const char *source, const unsigned char *bytes,
+                                        size_t size, size_t *header)
+{
+    uint64_t length = 0;
+    int i;
+    if (size == 0) return drl__wrong_format(ctx, source, "a safetensors file", bytes, size);
+    if (size < 8)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header",
+                         source, size);
+    for (i = 8; i-- > 0;) length = length << 8 | bytes[i];
+    if (size > 8 && bytes[8] != '{' && drl__magic_of(bytes, size))      /* another format */
+        return drl__wrong_format(ctx, source, "a safetensors file", bytes, size);
+    if (length > DRL__ST_HEADER_MAX)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes, at most %d are allowed",
+                         source, length, DRL__ST_HEADER_MAX);
+    if (length > size - 8)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes in a file of %z", source, length, size);
+    *header = (size_t)length;
+    return DRL_OK;
+}
+
+static drl_status drl__st_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size,
+                               drl_safetensors **out)
 {
     drl_safetensors count, *st;
     drl__scan s;
-    uint64_t header = 0;
-    size_t i, data_size, arrays, pairs, order, total;
     const unsigned char *data;
-    if (size == 0) return drl__not_a(ctx, source, "a safetensors file", bytes, size);
-    if (size < 8) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source, size);
-    for (i = 8; i-- > 0;) header = header << 8 | bytes[i];
-    /* no safetensors file, whatever the length says */
-    if (size > 8 && bytes[8] != '{' && drl__magic_of(bytes, size))
-        return drl__not_a(ctx, source, "a safetensors file", bytes, size);
-    if (header > DRL__ST_HEADER_MAX) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes, at most %d are allowed", source, header, DRL__ST_HEADER_MAX);
-    if (header > size - 8) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %u bytes in a file of %z", source, header, size);
-    data = bytes + 8 + (size_t)header;
-    data_size = size - 8 - (size_t)header;
+    size_t header = 0, data_size;
+    drl_status status = drl__st_header_length(ctx, source, bytes, size, &header);
+    if (status != DRL_OK) return status;
+    data = bytes + 8 + header;
+    data_size = size - 8 - header;
     s.ctx = ctx;
     s.source = source;
     s.start = bytes + 8;
     s.end = data;
     memset(&count, 0, sizeof count);
     if (!drl__st_header(&s, data, data_size, &count)) return DRL_E_FORMAT;
-    arrays = drl__round_up(sizeof *st, sizeof(drl_array));
-    if (!drl__mul_fits(count.count, sizeof(drl_array), &pairs) || !drl__add_fits(arrays, pairs, &pairs) ||
-        !drl__mul_fits(count.meta_count, 2 * sizeof(char *), &order) || !drl__add_fits(pairs, order, &order) ||
-        !drl__mul_fits(count.count + count.meta_count, sizeof(uint32_t), &total) || !drl__add_fits(order, total, &total) ||
-        !drl__add_fits(total, count.string_bytes, &total)) return drl__fail(ctx, DRL_E_MEMORY, "%s: the index does not fit size_t", source);
-    st = (drl_safetensors *)drl__alloc(ctx, total);
+    st = drl__st_alloc(ctx, source, &count);
     if (!st) return DRL_E_MEMORY;
-    memset(st, 0, sizeof *st);
-    st->ctx = ctx;
-    st->arrays = (drl_array *)(void *)((char *)st + arrays);
-    st->pairs = (const char **)(void *)((char *)st + pairs);
-    st->by_name = (uint32_t *)(void *)((char *)st + order);
-    st->by_key = st->by_name + count.count;
-    st->strings = (char *)(st->by_key + count.meta_count);
-    if (!drl__st_header(&s, data, data_size, st) || !drl__st_check(ctx, source, data, data_size, st)) {
+    if (!drl__st_header(&s, data, data_size, st) ||
+        !drl__st_covers(ctx, source, data, data_size, st) ||
+        !drl__st_index(ctx, source, st)) {
         drl__free(ctx, st);
         return DRL_E_FORMAT;
     }
-    DRL_ASSERT(st->count == count.count && st->meta_count == count.meta_count && st->string_bytes == count.string_bytes);
+    DRL_ASSERT(st->count == count.count);
+    DRL_ASSERT(st->meta_count == count.meta_count);
+    DRL_ASSERT(st->string_bytes == count.string_bytes);
     *out = st;
     return DRL_OK;
 }
@@ -4456,7 +4681,8 @@ DRL__CALL(drl_status, drl_safetensors_open_memory,
     (ctx, data, size, out))
 {
     if (!ctx) return DRL_E_ARGUMENT;
-    if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_open_memory: data or out is NULL");
+    if (!data || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_open_memory: data or out is NULL");
     return drl__st_open(ctx, "safetensors", (const unsigned char *)data, size, out);
 }
 
@@ -4495,36 +4721,55 @@ DRL_API void drl_safetensors_close(drl_safetensors *st)
     if (file) drl__free(ctx, file);
 }
 
-DRL_API size_t             drl_safetensors_count(const drl_safetensors *st)            { return st ? st->count : 0; }
-DRL_API const drl_array   *drl_safetensors_at(const drl_safetensors *st, size_t index) { return st && index < st->count ? &st->arrays[index] : NULL; }
-DRL_API size_t             drl_safetensors_meta_count(const drl_safetensors *st)       { return st ? st->meta_count : 0; }
-DRL_API const char *const *drl_safetensors_meta_pairs(const drl_safetensors *st)       { return st ? st->pairs : NULL; }
-
-DRL_API const drl_array *drl_safetensors_find(const drl_safetensors *st, const char *name)
+DRL_API size_t drl_safetensors_count(const drl_safetensors *st)
 {
-    size_t low = 0, high = st && name ? st->count : 0;
+    return st ? st->count : 0;
+}
+
+DRL_API const drl_array *drl_safetensors_at(const drl_safetensors *st, size_t index)
+{
+    return st && index < st->count ? &st->arrays[index] : NULL;
+}
+
+/* The index whose text is `wanted`, by bisection of n sorted ones; SIZE_MAX if there is none. */
+static size_t drl__st_search(const drl_safetensors *st, const uint32_t *sorted, size_t n,
+                             const char *(*text)(const drl_safetensors *, uint32_t), const char *wanted)
+{
+    size_t low = 0, high = n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const drl_array *a = &st->arrays[st->by_name[middle]];
-        int order = strcmp(name, a->name);
-        if (order == 0) return a;
+        int order = strcmp(wanted, text(st, sorted[middle]));
+        if (order == 0) return sorted[middle];
         if (order < 0) high = middle;
         else low = middle + 1;
     }
-    return NULL;
+    return SIZE_MAX;
+}
+
+DRL_API const drl_array *drl_safetensors_find(const drl_safetensors *st, const char *name)
+{
+    size_t i;
+    if (!st || !name) return NULL;
+    i = drl__st_search(st, st->by_name, st->count, drl__st_name, name);
+    return i == SIZE_MAX ? NULL : &st->arrays[i];
 }
 
 DRL_API const char *drl_safetensors_meta(const drl_safetensors *st, const char *key)
 {
-    size_t low = 0, high = st && key ? st->meta_count : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2, i = 2 * (size_t)st->by_key[middle];
-        int order = strcmp(key, st->pairs[i]);
-        if (order == 0) return st->pairs[i + 1];
-        if (order < 0) high = middle;
-        else low = middle + 1;
-    }
-    return NULL;
+    size_t i;
+    if (!st || !key) return NULL;
+    i = drl__st_search(st, st->by_key, st->meta_count, drl__st_key, key);
+    return i == SIZE_MAX ? NULL : st->pairs[2 * i + 1];
+}
+
+DRL_API size_t drl_safetensors_meta_count(const drl_safetensors *st)
+{
+    return st ? st->meta_count : 0;
+}
+
+DRL_API const char *const *drl_safetensors_meta_pairs(const drl_safetensors *st)
+{
+    return st ? st->pairs : NULL;
 }
 
 /* -----------------------------------------------------------------------------------------------------------
@@ -4606,44 +4851,58 @@ static drl_status drl__st_text_check(drl_ctx *ctx, const char *who, const char *
 }
 
 /* Everything that the reader would refuse is refused here. *header is its padded length. */
-static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetensors_desc *d, size_t *header, size_t *total)
+static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetensors_desc *d, size_t *header,
+                               size_t *total)
 {
-    char shown[DRL__SHOWN];
+    char shown[DRL__QUOTE_BYTES];
     drl__sink sink;
     drl_status status;
     size_t i, k, sum = 0;
     if (!ctx) return DRL_E_ARGUMENT;
-    if (!d || (d->count && !d->arrays) || (d->meta_count && !d->meta)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: desc, its arrays or its metadata is NULL", who);
+    if (!d || (d->count && !d->arrays) || (d->meta_count && !d->meta))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: desc, its arrays or its metadata is NULL", who);
     for (i = 0; i < d->count; ++i) {
         const drl_array *a = &d->arrays[i];
         status = drl__st_text_check(ctx, who, "the name of a tensor", a->name);
         if (status == DRL_OK) status = drl__array_check(ctx, who, a);
         if (status != DRL_OK) return status;
-        if (strcmp(a->name, "__metadata__") == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: no tensor can be called __metadata__", who);
+        if (strcmp(a->name, "__metadata__") == 0)
+            return drl__fail(ctx, DRL_E_ARGUMENT, "%s: no tensor can be called __metadata__", who);
         for (k = 0; k < i; ++k)
-            if (strcmp(a->name, d->arrays[k].name) == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two tensors are called '%s'", who, drl__quote(shown, a->name));
-        if (!drl__add_fits(sum, a->bytes, &sum)) return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
+            if (strcmp(a->name, d->arrays[k].name) == 0)
+                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two tensors are called '%s'", who,
+                                 drl__quote(shown, a->name));
+        if (!drl__add_fits(sum, a->bytes, &sum))
+            return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
     }
     for (i = 0; i < 2 * d->meta_count; ++i) {
         status = drl__st_text_check(ctx, who, "a metadata string", d->meta[i]);
         if (status != DRL_OK) return status;
         for (k = i % 2 ? i : 0; k < i; k += 2)
-            if (strcmp(d->meta[i], d->meta[k]) == 0) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two metadata entries are called '%s'", who, drl__quote(shown, d->meta[i]));
+            if (strcmp(d->meta[i], d->meta[k]) == 0)
+                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two metadata entries are called '%s'", who,
+                                 drl__quote(shown, d->meta[i]));
     }
     memset(&sink, 0, sizeof sink);
     drl__put_st_header(&sink, d);
     *header = drl__round_up(sink.at + 8, 64) - 8;
-    if (*header > DRL__ST_HEADER_MAX) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: header of %z bytes, at most %d are allowed", who, *header, DRL__ST_HEADER_MAX);
-    if (!drl__add_fits(sum, 8 + *header, total)) return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
+    if (*header > DRL__ST_HEADER_MAX)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: header of %z bytes, at most %d are allowed", who, *header,
+                         DRL__ST_HEADER_MAX);
+    if (!drl__add_fits(sum, 8 + *header, total))
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
     return DRL_OK;
 }
 
 /* A sink on memory that holds what will be put there. */
-static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, size_t capacity, size_t needed, drl__sink *sink)
+static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, size_t capacity, size_t needed,
+                                   drl__sink *sink)
 {
     memset(sink, 0, sizeof *sink);
     if (!dst) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: dst is NULL", who);
-    if (needed > capacity) return drl__fail(ctx, DRL_E_SHAPE, "%s: %z bytes do not fit the capacity of %z", who, needed, capacity);
+    if (needed > capacity)
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: %z bytes do not fit the capacity of %z", who, needed,
+                         capacity);
     sink->memory = (unsigned char *)dst;
     return DRL_OK;
 }
@@ -4682,15 +4941,15 @@ DRL__CALL(drl_status, drl_safetensors_write_file,
     (drl_ctx *ctx, const char *path, const drl_safetensors_desc *desc),
     (ctx, path, desc))
 {
-    drl__out out;
+    drl__output out;
     size_t header, total;
     drl_status status = drl__st_plan(ctx, "drl_safetensors_write_file", desc, &header, &total);
     if (status != DRL_OK) return status;
     if (!path) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_write_file: path is NULL");
-    status = drl__out_open(&out, ctx, path);
+    status = drl__output_open(&out, ctx, path);
     if (status != DRL_OK) return status;
     drl__put_st(&out.sink, desc, header);
-    return drl__out_close(&out);
+    return drl__output_close(&out);
 }
 #endif
 
@@ -4707,7 +4966,8 @@ static int drl__npy_string(drl__scan *s, char *out, size_t capacity)
     else if (drl__scan_next(s, '"')) quote = '"';
     else return drl__scan_fail(s, "expected a string");
     for (; s->at < s->end && *s->at != quote; ++s->at) {
-        if (*s->at < 0x20 || *s->at > 0x7E || *s->at == '\\') return drl__scan_fail(s, "unexpected character in a string");
+        if (*s->at < 0x20 || *s->at > 0x7E || *s->at == '\\')
+            return drl__scan_fail(s, "unexpected character in a string");
         if (n < capacity) out[n++] = (char)*s->at;
     }
     if (s->at == s->end) return drl__scan_fail(s, "string without end");
@@ -4729,12 +4989,14 @@ static int drl__npy_bool(drl__scan *s, int *out)
 /* "<f4" and its like. */
 static drl_status drl__npy_dtype(const drl__scan *s, const char *text, drl_array *a)
 {
-    char shown[DRL__SHOWN];
+    char shown[DRL__QUOTE_BYTES];
     int big = text[0] == '>';
     a->dtype = DRL__DTYPE_END;
-    if (text[0] == '<' || text[0] == '>' || text[0] == '|') a->dtype = drl__dtype_of(drl__npy_name, text[1] ? text + 1 : "none");
+    if (text[0] == '<' || text[0] == '>' || text[0] == '|')
+        a->dtype = drl__dtype_of(drl__npy_name, text[1] ? text + 1 : "none");
     if (a->dtype == DRL__DTYPE_END || (text[0] == '|' && drl_dtype_bytes(a->dtype) > 1))
-        return drl__fail(s->ctx, DRL_E_UNSUPPORTED, "%s: elements of type '%s' cannot be read", s->source, drl__quote(shown, text));
+        return drl__fail(s->ctx, DRL_E_UNSUPPORTED, "%s: elements of type '%s' cannot be read", s->source,
+                         drl__quote(shown, text));
     a->swapped = drl_dtype_bytes(a->dtype) > 1 && drl__host_is_big() != big;
     return DRL_OK;
 }
@@ -4752,15 +5014,20 @@ static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned
     int seen = 0, fortran = 0, k;
     drl_status status;
     if (size < 6 || memcmp(bytes, "\x93NUMPY", 6) != 0)
-        return drl__not_a(ctx, source, "an NPY file", bytes, size);
+        return drl__wrong_format(ctx, source, "an NPY file", bytes, size);
     if (size < 10)
         return drl__fail(ctx, DRL_E_FORMAT, "%s: an NPY file that is cut off after %z bytes", source, size);
-    if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0) return drl__fail(ctx, DRL_E_FORMAT, "%s: NPY version %d.%d, known are 1.0, 2.0 and 3.0", source, bytes[6], bytes[7]);
+    if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: NPY version %d.%d, known are 1.0, 2.0 and 3.0", source,
+                         bytes[6], bytes[7]);
     prefix = bytes[6] == 1 ? 10 : 12;
-    if (size < prefix) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source, size);
+    if (size < prefix)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source,
+                         size);
     header = 0;
     for (i = prefix; i-- > 8;) header = header << 8 | bytes[i];
-    if (header > size - prefix) return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %z bytes in a file of %z", source, header, size);
+    if (header > size - prefix)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %z bytes in a file of %z", source, header, size);
     memset(&a, 0, sizeof a);
     a.name = "";
     s.ctx = ctx;
@@ -4769,13 +5036,19 @@ static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned
     s.end = s.start + header;
     if (!drl__scan_need(&s, '{')) return DRL_E_FORMAT;
     do {
-        if (seen && drl__scan_next(&s, '}')) { --s.at; break; }     /* Python writes a comma after the last entry too */
+        if (seen && drl__scan_next(&s, '}')) {
+            --s.at;
+            break;
+        } /* Python writes a comma after the last entry too */
         if (!drl__npy_string(&s, text, sizeof text - 1) || !drl__scan_need(&s, ':')) return DRL_E_FORMAT;
         for (k = 0; k < 3; ++k) if (strcmp(text, keys[k]) == 0) break;
-        if (k == 3 || seen & 1 << k) return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has %s key '%s'", source, k == 3 ? "the unknown" : "twice the", text);
+        if (k == 3 || seen & 1 << k)
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has %s key '%s'", source,
+                             k == 3 ? "the unknown" : "twice the", text);
         seen |= 1 << k;
         if (k == 0) {
-            if (drl__scan_next(&s, '[')) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: elements with fields cannot be read", source);
+            if (drl__scan_next(&s, '['))
+                return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: elements with fields cannot be read", source);
             if (!drl__npy_string(&s, text, sizeof text - 1)) return DRL_E_FORMAT;
             status = drl__npy_dtype(&s, text, &a);
             if (status != DRL_OK) return status;
@@ -4786,25 +5059,37 @@ static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned
             if (!drl__scan_need(&s, '(')) return DRL_E_FORMAT;
             while (!drl__scan_next(&s, ')')) {
                 if (!comma) { drl__scan_fail(&s, "expected ',' or ')'"); return DRL_E_FORMAT; }
-                if (a.rank == DRL_RANK_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: more than %d axes", source, DRL_RANK_MAX);
+                if (a.rank == DRL_RANK_MAX)
+                    return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: more than %d axes", source, DRL_RANK_MAX);
                 if (!drl__scan_size(&s, &a.shape[a.rank++])) return DRL_E_FORMAT;
                 comma = drl__scan_next(&s, ',');
             }
-            if (a.rank == 1 && !comma) { drl__scan_fail(&s, "(n) is a number, (n,) a shape"); return DRL_E_FORMAT; }
+            if (a.rank == 1 && !comma) {
+                drl__scan_fail(&s, "(n) is a number, (n,) a shape");
+                return DRL_E_FORMAT;
+            }
         }
     } while (drl__scan_next(&s, ','));
     if (!drl__scan_need(&s, '}')) return DRL_E_FORMAT;
-    if (seen != 7) return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has no %s", source, keys[seen & 1 ? (seen & 2 ? 2 : 1) : 0]);
+    if (seen != 7)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has no %s", source,
+                         keys[seen & 1 ? (seen & 2 ? 2 : 1) : 0]);
     while (s.at < s.end && *s.at == ' ') ++s.at;
-    if (s.end - s.at != 1 || *s.at != '\n') { drl__scan_fail(&s, "only spaces and one line feed may follow the '}'"); return DRL_E_FORMAT; }
+    if (s.end - s.at != 1 || *s.at != '\n') {
+        drl__scan_fail(&s, "only spaces and one line feed may follow the '}'");
+        return DRL_E_FORMAT;
+    }
     fortran = fortran && a.rank > 1;
     if (fortran && !turned)
         return drl__fail(ctx, DRL_E_UNSUPPORTED,
                          "%s: %d axes in Fortran order cannot be read in place; save np.ascontiguousarray(x)",
                          source, a.rank);
     a.bytes = size - prefix - header;
-    if (!drl__array_bytes(&a, &needed)) return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
-    if (needed != a.bytes) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes, needed);
+    if (!drl__array_bytes(&a, &needed))
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
+    if (needed != a.bytes)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes,
+                         needed);
     a.data = s.end;
     if (turned) *turned = fortran;
     *out = a;
@@ -4820,7 +5105,8 @@ DRL__CALL(drl_status, drl_npy_parse,
     return drl__npy_open(ctx, "NPY", (const unsigned char *)data, size, out, NULL);
 }
 
-static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *a, drl__sink *header, char text[512], size_t *total)
+static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *a, drl__sink *header,
+                                char text[512], size_t *total)
 {
     static const unsigned char magic[] = { 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 0, 0 };
     drl_status status;
@@ -4828,9 +5114,11 @@ static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *
     if (!ctx) return DRL_E_ARGUMENT;
     status = drl__array_check(ctx, who, a);
     if (status != DRL_OK) return status;
-    if (!drl__npy_name(a->dtype)[0]) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: NPY has no %s", who, drl_dtype_name(a->dtype));
+    if (!drl__npy_name(a->dtype)[0])
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: NPY has no %s", who, drl_dtype_name(a->dtype));
     memset(header, 0, sizeof *header);
-    header->memory = (unsigned char *)text;     /* 10 + 55 + 8 axes of 22 bytes, to the next multiple of 64: at most 256 */
+    header->memory = (unsigned char *)
+        text; /* 10 + 55 + 8 axes of 22 bytes, to the next multiple of 64: at most 256 */
     drl__put(header, magic, sizeof magic);
     drl__put_text(header, "{'descr': '");
     drl__put(header, drl_dtype_bytes(a->dtype) > 1 ? "<" : "|", 1);
@@ -4846,7 +5134,8 @@ static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *
     drl__put(header, "\n", 1);
     text[8] = (char)((header->at - 10) & 255);
     text[9] = (char)((header->at - 10) >> 8);
-    if (!drl__add_fits(header->at, a->bytes, total)) return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
+    if (!drl__add_fits(header->at, a->bytes, total))
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
     return DRL_OK;
 }
 
@@ -4890,27 +5179,28 @@ DRL__CALL(drl_status, drl_npy_write_file,
 {
     char text[512];
     drl__sink header;
-    drl__out out;
+    drl__output out;
     size_t total;
     drl_status status = drl__npy_plan(ctx, "drl_npy_write_file", array, &header, text, &total);
     if (status != DRL_OK) return status;
     if (!path) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_npy_write_file: path is NULL");
-    status = drl__out_open(&out, ctx, path);
+    status = drl__output_open(&out, ctx, path);
     if (status != DRL_OK) return status;
     drl__put(&out.sink, text, header.at);
     drl__put_array(&out.sink, array);
-    return drl__out_close(&out);
+    return drl__output_close(&out);
 }
 #endif
 
-static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size, drl_array *out)
+static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size,
+                                drl_array *out)
 {
     drl_array a;
     size_t header, needed;
     int i;
     memset(&a, 0, sizeof a);
     a.name = "";
-    if (size < 4 || bytes[0] || bytes[1]) return drl__not_a(ctx, source, "an IDX file", bytes, size);
+    if (size < 4 || bytes[0] || bytes[1]) return drl__wrong_format(ctx, source, "an IDX file", bytes, size);
     switch (bytes[2]) {
     case 0x08: a.dtype = DRL_DTYPE_U8;  break;
     case 0x09: a.dtype = DRL_DTYPE_I8;  break;
@@ -4922,9 +5212,12 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
     }
     a.rank = bytes[3];
     if (a.rank < 1) return drl__fail(ctx, DRL_E_FORMAT, "%s: an IDX file without axes", source);
-    if (a.rank > DRL_RANK_MAX) return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %d axes, at most %d can be read", source, a.rank, DRL_RANK_MAX);
+    if (a.rank > DRL_RANK_MAX)
+        return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %d axes, at most %d can be read", source, a.rank,
+                         DRL_RANK_MAX);
     header = 4 + 4 * (size_t)a.rank;
-    if (size < header) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for %d axes", source, size, a.rank);
+    if (size < header)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for %d axes", source, size, a.rank);
     for (i = 0; i < a.rank; ++i) {
         const unsigned char *p = bytes + 4 + 4 * i;
         a.shape[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
@@ -4932,8 +5225,11 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
     a.bytes = size - header;
     a.data = bytes + header;
     a.swapped = drl_dtype_bytes(a.dtype) > 1 && !drl__host_is_big();
-    if (!drl__array_bytes(&a, &needed)) return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
-    if (needed != a.bytes) return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes, needed);
+    if (!drl__array_bytes(&a, &needed))
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
+    if (needed != a.bytes)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes,
+                         needed);
     *out = a;
     return DRL_OK;
 }
@@ -5210,7 +5506,7 @@ static drl_status drl__ds_open(drl_ctx *ctx, const char *source, const drl_blob 
         }
     if (blob->bytes >= 4 && p[0] == 0 && p[1] == 0)
         return drl__idx_open(ctx, source, p, blob->bytes, &part->a);
-    return drl__not_a(ctx, source, "NPY, IDX or rows of CIFAR (3073 or 3074 bytes each)", p, blob->bytes);
+    return drl__wrong_format(ctx, source, "NPY, IDX or rows of CIFAR (3073 or 3074 bytes each)", p, blob->bytes);
 }
 
 /* Sets the range of an image file. Unless wide is NULL, its elements must lie there, and *wide becomes 1 when
@@ -5285,7 +5581,8 @@ static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labe
     shape[4] = wide ? sizeof(float) : 1;
     if (!drl__shape_count(shape, 5, &bytes) || !drl__add_fits(start, bytes, &total) ||
         !drl__add_fits(total, labels ? shape[0] : 0, &total))
-        return drl__fail(ctx, DRL_E_MEMORY, "out of memory: %d images of %d x %d x %d cannot be addressed", sizes->count, sizes->height, sizes->width, sizes->channels);
+        return drl__fail(ctx, DRL_E_MEMORY, "out of memory: %d images of %d x %d x %d cannot be addressed",
+                         sizes->count, sizes->height, sizes->width, sizes->channels);
     ds = (drl_dataset *)drl__alloc(ctx, total);
     if (!ds) return DRL_E_MEMORY;
     *ds = *sizes;
@@ -5370,7 +5667,7 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
                                 const drl_dataset_desc *desc,
                                 drl_dataset **out)
 {
-    char source[DRL__SHOWN];
+    char source[DRL__QUOTE_BYTES];
     drl_dataset sizes, *ds = NULL;
     drl_dataset_desc d;
     drl_status status;
@@ -5457,8 +5754,11 @@ DRL__CALL(drl_status, drl_dataset_parse,
 {
     int f;
     if (!ctx) return DRL_E_ARGUMENT;
-    if (!files || count < 1 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_parse: files or out is NULL, or count is below 1");
-    for (f = 0; f < count; ++f) if (!files[f].data) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_parse: file %d has no data", f);
+    if (!files || count < 1 || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_parse: files or out is NULL, or count is below 1");
+    for (f = 0; f < count; ++f)
+        if (!files[f].data)
+            return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_parse: file %d has no data", f);
     return drl__ds_parse(ctx, NULL, files, count, desc, out);
 }
 
@@ -5475,9 +5775,13 @@ DRL__CALL(drl_status, drl_dataset_load,
     size_t bytes;
     int f, have = 0;
     if (!ctx) return DRL_E_ARGUMENT;
-    if (!paths || count < 1 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_load: paths or out is NULL, or count is below 1");
-    for (f = 0; f < count; ++f) if (!paths[f]) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_load: path %d is NULL", f);
-    if (!drl__mul_fits((size_t)count, sizeof *files + sizeof *names, &bytes)) return drl__fail(ctx, DRL_E_MEMORY, "drl_dataset_load: %d paths are too many", count);
+    if (!paths || count < 1 || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_load: paths or out is NULL, or count is below 1");
+    for (f = 0; f < count; ++f)
+        if (!paths[f])
+            return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_load: path %d is NULL", f);
+    if (!drl__mul_fits((size_t)count, sizeof *files + sizeof *names, &bytes))
+        return drl__fail(ctx, DRL_E_MEMORY, "drl_dataset_load: %d paths are too many", count);
     files = (drl_blob *)drl__alloc(ctx, bytes);
     if (!files) return DRL_E_MEMORY;
     names = (const char **)(void *)(files + count);
@@ -5504,7 +5808,8 @@ static drl_status drl__ds_check(drl_ctx *ctx, const char *who, const drl_dataset
     if (ds->values && drl__no_floats(ds->values))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the values are misaligned", who);
     if (ds->count < 1 || ds->height < 1 || ds->width < 1 || ds->channels < 1 || ds->channels > 4)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: data set of %d images of %d x %d x %d", who, ds->count, ds->height, ds->width, ds->channels);
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: data set of %d images of %d x %d x %d", who, ds->count,
+                         ds->height, ds->width, ds->channels);
     return DRL_OK;
 }
 
@@ -5520,9 +5825,14 @@ DRL__CALL(drl_status, drl_dataset_copy,
     if (status != DRL_OK) return status;
     if (!out) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL", who);
     sizes = *source;
-    if (source->labels) for (i = 0; i < source->count; ++i) if (source->labels[i] >= classes) classes = source->labels[i] + 1;
-    if (source->classes < 0 || (source->classes && source->classes < classes) || (source->classes && !source->labels))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d classes, the labels have %d", who, source->classes, classes);
+    if (source->labels)
+        for (i = 0; i < source->count; ++i)
+            if (source->labels[i] >= classes)
+                classes = source->labels[i] + 1;
+    if (source->classes < 0 || (source->classes && source->classes < classes) ||
+        (source->classes && !source->labels))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d classes, the labels have %d", who, source->classes,
+                         classes);
     if (!source->classes) sizes.classes = classes;
     status = drl__ds_alloc(ctx, &sizes, source->labels != NULL, source->values != NULL, &ds);
     if (status != DRL_OK) return status;
@@ -5559,16 +5869,21 @@ static void drl__ds_image(const drl_dataset *ds, int index, int height, int widt
     }
 }
 
-static drl_status drl__ds_target(drl_ctx *ctx, const char *who, const drl_dataset *ds, int n, int height, int width, size_t *per_image)
+static drl_status drl__ds_target(drl_ctx *ctx, const char *who, const drl_dataset *ds, int n, int height,
+                                 int width, size_t *per_image)
 {
     size_t shape[5], all;
-    if (ds->height > height || ds->width > width) return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d do not fit %d x %d", who, ds->height, ds->width, height, width);
+    if (ds->height > height || ds->width > width)
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d do not fit %d x %d", who, ds->height,
+                         ds->width, height, width);
     shape[0] = (size_t)height;
     shape[1] = (size_t)width;
     shape[2] = (size_t)ds->channels;
     shape[3] = (size_t)n;
     shape[4] = sizeof(float);
-    if (!drl__shape_count(shape, 5, &all)) return drl__fail(ctx, DRL_E_SHAPE, "%s: %d images of %d x %d cannot be addressed", who, n, height, width);
+    if (!drl__shape_count(shape, 5, &all))
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: %d images of %d x %d cannot be addressed", who, n, height,
+                         width);
     *per_image = shape[0] * shape[1] * shape[2];
     return DRL_OK;
 }
@@ -5583,22 +5898,27 @@ DRL__CALL(drl_status, drl_dataset_image,
     if (status == DRL_OK) status = drl__ds_target(ctx, who, ds, 1, height, width, &per_image);
     if (status != DRL_OK) return status;
     if (drl__no_floats(out)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL or misaligned", who);
-    if (index < 0 || index >= ds->count) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: image %d of %d", who, index, ds->count);
+    if (index < 0 || index >= ds->count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: image %d of %d", who, index, ds->count);
     drl__ds_image(ds, index, height, width, out);
     return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_dataset_batch,
-    (drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels),
-    (ctx, ds, rng, n, height, width, out, labels))
+          (drl_ctx * ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out,
+           int *labels),
+          (ctx, ds, rng, n, height, width, out, labels))
 {
     static const char who[] = "drl_dataset_batch";
     size_t per_image;
     int i;
     drl_status status = drl__ds_check(ctx, who, ds);
     if (status != DRL_OK) return status;
-    if (!rng || drl__no_floats(out) || n < 1) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rng or out is NULL, out is misaligned, or n is below 1", who);
-    if (labels && !ds->labels) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: labels are asked for, the data set has none", who);
+    if (!rng || drl__no_floats(out) || n < 1)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rng or out is NULL, out is misaligned, or n is below 1",
+                         who);
+    if (labels && !ds->labels)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: labels are asked for, the data set has none", who);
     status = drl__ds_target(ctx, who, ds, n, height, width, &per_image);
     if (status != DRL_OK) return status;
     for (i = 0; i < n; ++i) {
