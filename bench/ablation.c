@@ -1,15 +1,22 @@
-/* ablation.c - what each part of CDRL is worth, on a checkerboard in the plane: the whole method, then without its initializer, without its
- * variance reduction (the two levels of a pair share one noise), and with DRL's schedule of noise. Everything else is the same, seeds included.
+/* ablation.c - what each part of CDRL is worth, on a checkerboard in the plane: the whole method, then
+ * without its initializer, without its variance reduction (the two levels of a pair share one noise), and
+ * with DRL's schedule of noise. Everything else is equal, the seeds included.
  *
- *   make ablation                     or: build/ablation [--seeds 10] [--first 1] [--steps N] [--k K] [--b2 X] [--count N]
+ *   make ablation
+ *   build/ablation [--seeds 10] [--first 1] [--steps N] [--k K] [--b2 X] [--count N]
  *
- * The model is that of examples/01_toy2d.c --form cdrl (--k 15 --b2 4e-4 would be the paper's). Every variant gets the same number of steps; the last column says what they cost.
- * A line for each seed as it is done, then the table: mean and standard error over the seeds, of `count` samples each.
- *   outside     per cent of the samples that lie in none of the eight squares, which is none of the data
- *   KL grid     divergence of the data's distribution from the samples', nats, on 32 x 32 cells that cover the board (half a sample is added
- *               to every cell); the first line is the data itself, drawn as often, which is what nothing can be better than
- *   KL squares  the same for the shares of the eight squares among the samples inside: is mass where it should be
- *   t           the difference in KL grid to the whole method over its standard error, seed by seed; within +-2.3 (5 %, ten seeds) it is chance
+ * The model is that of examples/01_toy2d.c --form cdrl (the paper's settings would be --k 15 --b2 4e-4).
+ * Every variant is trained for the same number of steps; the last column says what they cost. Each seed
+ * prints a line when it is done. At the end comes the table, mean and standard error over the seeds, of
+ * `count` samples each:
+ *   outside     per cent of the samples that lie in none of the eight squares; of the data it is 0
+ *   KL grid     divergence of the data's distribution from the samples', nats, on 32 x 32 cells that cover
+ *               the board (half a sample is added to every cell). The first line is the data itself, drawn
+ *               as often: nothing can be better
+ *   KL squares  the divergence of the shares of the eight squares, among the samples inside: is mass where
+ *               it should be
+ *   t           the difference in KL grid to the whole method over its standard error, seed by seed; within
+ *               +-2.3 (5 %, ten seeds) it is chance
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -24,12 +31,14 @@
 
 typedef struct plan { int steps, k, count; double b2; } plan;
 
-static const char *const names[VARIANTS] = { "the data itself", "CDRL", "no initializer", "no variance reduction", "DRL's schedule" };
+static const char *const names[VARIANTS] = { "the data itself", "CDRL", "no initializer",
+                                             "no variance reduction", "DRL's schedule" };
 
 /* Index of the cell of a board of `side` cells a side, -1 beside the board. */
 static int cell_of(const float *xy, int side)
 {
-    double u = ((double)xy[0] / (double)PLANE_RANGE + 1) * 0.5 * side, v = ((double)xy[1] / (double)PLANE_RANGE + 1) * 0.5 * side;
+    double u = ((double)xy[0] / (double)PLANE_RANGE + 1) * 0.5 * side,
+           v = ((double)xy[1] / (double)PLANE_RANGE + 1) * 0.5 * side;
     return u >= 0 && v >= 0 && u < side && v < side ? (int)v * side + (int)u : -1;
 }
 
@@ -52,7 +61,8 @@ static void measure(const float *xy, int n, double *figure)
         double p = 1.0 / (8 * wide * wide), q = (grid[i] + 0.5) / (n + 0.5 * CELLS * CELLS);
         if (inside(i / CELLS / wide * 4 + i % CELLS / wide)) figure[1] += p * log(p / q);
     }
-    for (i = 0; i < 16; ++i) if (inside(i)) figure[2] += 0.125 * log(0.125 * (within + 4) / (square[i] + 0.5));
+    for (i = 0; i < 16; ++i)
+        if (inside(i)) figure[2] += 0.125 * log(0.125 * (within + 4) / (square[i] + 0.5));
 }
 
 /* Trains one variant and fills xy [2 * count]. DRL_RUNNING: stopped by Ctrl-C. */
@@ -65,7 +75,8 @@ static drl_status sample(drl_ctx *ctx, int variant, uint64_t seed, const plan *p
     if (variant == 2) md.initializer = -1;
     if (variant == 4) md.schedule = DRL_SCHEDULE_DRL;
     t = plane_training(ctx, &md, NULL, plane_checkerboard, DRL_OBJECTIVE_RECOVERY, p->steps, 5e-4f, seed);
-    t.train_desc.initializer_data = -1;                         /* the published target: what is taken away is taken from that */
+    /* the published target: what is taken away is taken from that */
+    t.train_desc.initializer_data = -1;
     t.train_desc.own_noise = variant == 3;
     t.run.rollbacks = ROLLBACKS;
     status = training_open(&t);
@@ -79,7 +90,13 @@ static drl_status sample(drl_ctx *ctx, int variant, uint64_t seed, const plan *p
     return status;
 }
 
-static double mean(const double *x, int n) { double s = 0; int i; for (i = 0; i < n; ++i) s += x[i] / n; return s; }
+static double mean(const double *x, int n)
+{
+    double s = 0;
+    int i;
+    for (i = 0; i < n; ++i) s += x[i] / n;
+    return s;
+}
 static double error(const double *x, int n)                     /* standard error of the mean */
 {
     double m = mean(x, n), s = 0;
@@ -101,7 +118,9 @@ int main(int argc, char **argv)
     p.k = option_int(&o, "--k", 10);
     p.b2 = option_number(&o, "--b2", 3e-3);
     p.count = option_int(&o, "--count", 10000);
-    if (options_rest(&o, "ablation [--seeds N] [--first N] [--steps N] [--k N] [--b2 X] [--count N] [--threads N] [--isa NAME]\n") || seeds < 2 || seeds > SEEDS || p.count < 100 || p.steps < 1) {
+    if (options_rest(&o, "ablation [--seeds N] [--first N] [--steps N] [--k N] [--b2 X] [--count N]\n"
+                         "         [--threads N] [--isa NAME]\n") ||
+        seeds < 2 || seeds > SEEDS || p.count < 100 || p.steps < 1) {
         fprintf(stderr, "2 to %d seeds, 100 samples or more, and no other words\n", SEEDS);
         return 2;
     }
@@ -130,13 +149,15 @@ int main(int argc, char **argv)
         }
         printf("\n");
     }
-    printf("\n%d seeds, %d steps of %d, K = %d, b2 = %g, %d samples; mean and standard error\n\n", seeds, p.steps, BATCH, p.k, p.b2, p.count);
+    printf("\n%d seeds, %d steps of %d, K = %d, b2 = %g, %d samples; mean and standard error\n\n", seeds,
+           p.steps, BATCH, p.k, p.b2, p.count);
     printf("%-22s %16s %18s %20s %6s %8s\n", "", "outside, %", "KL grid", "KL squares", "t", "seconds");
     for (v = 0; v < VARIANTS; ++v) {
         double difference[SEEDS], e;
         for (s = 0; s < seeds; ++s) difference[s] = all[v][1][s] - all[1][1][s];
         e = error(difference, seeds);
-        printf("%-22s %7.2f +- %5.2f %8.4f +- %6.4f %9.5f +- %7.5f ", names[v], mean(all[v][0], seeds), error(all[v][0], seeds), mean(all[v][1], seeds), error(all[v][1], seeds),
+        printf("%-22s %7.2f +- %5.2f %8.4f +- %6.4f %9.5f +- %7.5f ", names[v], mean(all[v][0], seeds),
+               error(all[v][0], seeds), mean(all[v][1], seeds), error(all[v][1], seeds),
                mean(all[v][2], seeds), error(all[v][2], seeds));
         if (v > 1 && e > 0) printf("%6.1f", mean(difference, seeds) / e);
         else printf("%6s", "");

@@ -78,13 +78,14 @@ typedef struct judge {
     int lengthen;                                   /* shorter chains have longer steps */
     int guided[2];                                  /* levels with guidance, as in drl_sample_desc */
     float *samples;                                 /* [count * PIXELS] */
-    int half;                                       /* the models' images are half as wide and high as the classifier's */
+    int half;                   /* the models' images are half as wide and high as the classifier's */
 } judge;
 
 /* What the classifier makes of a set of images. */
 typedef struct verdict {
     double distance, mean_term, covariance_term, score, confidence;
-    int digit[DIGITS], right;                       /* how many of each digit; how many are the digit asked for */
+    /* how many of each digit; how many are the digit asked for */
+    int digit[DIGITS], right;
 } verdict;
 
 static int fail(const judge *e, const char *what)
@@ -152,15 +153,19 @@ static int classify(const judge *e, const float *feature, float *p)
 /* asked [n]: the digit that each image should be, or NULL. */
 static int look(const judge *e, const float *images, int n, const uint8_t *asked, verdict *v)
 {
-    float *f = (float *)block((size_t)n * FEATURES, sizeof *f), *p = (float *)block((size_t)n * DIGITS, sizeof *p);
+    float *f = (float *)block((size_t)n * FEATURES, sizeof *f),
+          *p = (float *)block((size_t)n * DIGITS, sizeof *p);
     double *work = (double *)block(5 * FEATURES * FEATURES + 4 * FEATURES, sizeof *work);
     int i, j, failed = features(e, images, n, f);
     memset(v, 0, sizeof *v);
-    if (!failed && (drl_frechet(e->ctx, f, n, e->reference, e->reference_count, FEATURES, work, &v->distance) != DRL_OK)) failed = fail(e, "distance");
+    if (!failed &&
+        (drl_frechet(e->ctx, f, n, e->reference, e->reference_count, FEATURES, work, &v->distance) != DRL_OK))
+        failed = fail(e, "distance");
     for (j = 0; j < FEATURES && !failed; ++j) {
         double a = 0, b = 0;
         for (i = 0; i < n; ++i) a += (double)f[i * FEATURES + j] / n;
-        for (i = 0; i < e->reference_count; ++i) b += (double)e->reference[i * FEATURES + j] / e->reference_count;
+        for (i = 0; i < e->reference_count; ++i)
+            b += (double)e->reference[i * FEATURES + j] / e->reference_count;
         v->mean_term += (a - b) * (a - b);
     }
     v->covariance_term = v->distance - v->mean_term;
@@ -170,7 +175,8 @@ static int look(const judge *e, const float *images, int n, const uint8_t *asked
         v->confidence += (double)p[i * DIGITS + best] / n;
         v->right += asked && best == asked[i];
     }
-    if (!failed && drl_inception_score(e->ctx, p, n, DIGITS, &v->score) != DRL_OK) failed = fail(e, "inception score");
+    if (!failed && drl_inception_score(e->ctx, p, n, DIGITS, &v->score) != DRL_OK)
+        failed = fail(e, "inception score");
     free(f);
     free(p);
     free(work);
@@ -206,7 +212,9 @@ static void enlarge(const judge *e, float *x, int n)
     for (i = n - 1; i >= 0; --i) {
         float image[PIXELS / 4];
         memcpy(image, x + (size_t)i * (PIXELS / 4), sizeof image);
-        for (r = 0; r < SIDE; ++r) for (c = 0; c < SIDE; ++c) x[(size_t)i * PIXELS + (size_t)(r * SIDE + c)] = image[r / 2 * (SIDE / 2) + c / 2];
+        for (r = 0; r < SIDE; ++r)
+            for (c = 0; c < SIDE; ++c)
+                x[(size_t)i * PIXELS + (size_t)(r * SIDE + c)] = image[r / 2 * (SIDE / 2) + c / 2];
     }
 }
 
@@ -216,7 +224,10 @@ static void reduce(const judge *e, float *x, int n)
     int i, r, c;
     if (!e->half) return;
     for (i = 0; i < n; ++i)
-        for (r = 0; r < SIDE / 2; ++r) for (c = 0; c < SIDE / 2; ++c) x[(size_t)i * (PIXELS / 4) + (size_t)(r * (SIDE / 2) + c)] = x[(size_t)i * PIXELS + (size_t)(2 * r * SIDE + 2 * c)];
+        for (r = 0; r < SIDE / 2; ++r)
+            for (c = 0; c < SIDE / 2; ++c)
+                x[(size_t)i * (PIXELS / 4) + (size_t)(r * (SIDE / 2) + c)] =
+                    x[(size_t)i * PIXELS + (size_t)(2 * r * SIDE + 2 * c)];
 }
 
 static int load(judge *e)
@@ -235,11 +246,16 @@ static int load(judge *e)
     if (drl_dataset_load(e->ctx, files, 2, NULL, &e->tests) != DRL_OK) return fail(e, "test images");
     memset(&nd, 0, sizeof nd);
     nd.batch = BATCH;
-    if (drl_safetensors_open(e->ctx, in_folder(e, "reference/mnist-classifier.safetensors", path[2], sizeof path[2]), &st) != DRL_OK ||
-        drl_net_create(e->ctx, build_features, NULL, &nd, &e->net) != DRL_OK || drl_net_load(e->net, st) != DRL_OK ||
-        drl_array_count(drl_safetensors_find(st, "dense.weight")) != DIGITS * FEATURES || drl_array_count(drl_safetensors_find(st, "dense.bias")) != DIGITS ||
+    if (drl_safetensors_open(e->ctx,
+                             in_folder(e, "reference/mnist-classifier.safetensors", path[2], sizeof path[2]),
+                             &st) != DRL_OK ||
+        drl_net_create(e->ctx, build_features, NULL, &nd, &e->net) != DRL_OK ||
+        drl_net_load(e->net, st) != DRL_OK ||
+        drl_array_count(drl_safetensors_find(st, "dense.weight")) != DIGITS * FEATURES ||
+        drl_array_count(drl_safetensors_find(st, "dense.bias")) != DIGITS ||
         drl_array_to_float(e->ctx, drl_safetensors_find(st, "dense.weight"), e->weight) != DRL_OK ||
-        drl_array_to_float(e->ctx, drl_safetensors_find(st, "dense.bias"), e->bias) != DRL_OK) return fail(e, "classifier");
+        drl_array_to_float(e->ctx, drl_safetensors_find(st, "dense.bias"), e->bias) != DRL_OK)
+        return fail(e, "classifier");
     drl_safetensors_close(st);
     e->reference_count = e->train->count;
     e->test_count = e->tests->count;
@@ -247,9 +263,11 @@ static int load(judge *e)
     e->test = images_of((size_t)e->test_count);
     x = images_of((size_t)e->reference_count);
     for (i = 0; i < e->reference_count; ++i)
-        if (drl_dataset_image(e->ctx, e->train, i, SIDE, SIDE, x + (size_t)i * PIXELS) != DRL_OK) return fail(e, "training images");
+        if (drl_dataset_image(e->ctx, e->train, i, SIDE, SIDE, x + (size_t)i * PIXELS) != DRL_OK)
+            return fail(e, "training images");
     for (i = 0; i < e->test_count; ++i)
-        if (drl_dataset_image(e->ctx, e->tests, i, SIDE, SIDE, e->test + (size_t)i * PIXELS) != DRL_OK) return fail(e, "test images");
+        if (drl_dataset_image(e->ctx, e->tests, i, SIDE, SIDE, e->test + (size_t)i * PIXELS) != DRL_OK)
+            return fail(e, "test images");
     if (e->half) {
         halve(x, e->reference_count);
         halve(e->test, e->test_count);
@@ -267,7 +285,8 @@ static void blur(const float *x, float *y)              /* 3x3 mean, edges repea
             float sum = 0;
             for (r = -1; r <= 1; ++r)
                 for (s = -1; s <= 1; ++s) {
-                    int k = i + r < 0 ? 0 : i + r >= SIDE ? SIDE - 1 : i + r, l = j + s < 0 ? 0 : j + s >= SIDE ? SIDE - 1 : j + s;
+                    int k = i + r < 0 ? 0 : i + r >= SIDE ? SIDE - 1 : i + r;
+                    int l = j + s < 0 ? 0 : j + s >= SIDE ? SIDE - 1 : j + s;
                     sum += x[k * SIDE + l];
                 }
             y[i * SIDE + j] = sum / 9;
@@ -288,7 +307,8 @@ static int show_scale(const judge *e)
     verdict v;
     int failed = look(e, e->test, e->test_count, e->tests->labels, &v);
     if (!failed) {
-        printf("classifier accuracy on %d test images  %.4f\n", e->test_count, (double)v.right / e->test_count);
+        printf("classifier accuracy on %d test images  %.4f\n", e->test_count,
+               (double)v.right / e->test_count);
         printf("frechet, test images                     %.2f\n", v.distance);
         for (i = 0; i < n; ++i) blur(e->test + i * PIXELS, x + i * PIXELS);
         failed = look(e, x, e->test_count, NULL, &v);
@@ -333,11 +353,13 @@ static int load_models(judge *e, char **path, int count)
     drl_model_desc d;
     for (e->models = 0; e->models < count; ++e->models) {
         e->name[e->models] = path[e->models];
-        if (drl_model_load(e->ctx, path[e->models], NULL, &e->model[e->models]) != DRL_OK) return fail(e, path[e->models]);
+        if (drl_model_load(e->ctx, path[e->models], NULL, &e->model[e->models]) != DRL_OK)
+            return fail(e, path[e->models]);
         drl_model_describe(e->model[e->models], &d);
         if (!e->models) e->half = d.height == SIDE / 2;
         if (d.height != SIDE >> e->half || d.width != d.height || d.channels != 1) {
-            fprintf(stderr, "%s draws %d x %d x %d, not %d x %d x 1\n", path[e->models], d.height, d.width, d.channels, SIDE >> e->half, SIDE >> e->half);
+            fprintf(stderr, "%s draws %d x %d x %d, not %d x %d x 1\n", path[e->models], d.height, d.width,
+                    d.channels, SIDE >> e->half, SIDE >> e->half);
             return 1;
         }
     }
@@ -579,7 +601,10 @@ static float *grey_tiles(const judge *e, int *count)
     *count = tiles->count;
     out = images_of((size_t)tiles->count);
     for (k = 0; k < tiles->count; ++k)
-        if (drl_dataset_image(e->ctx, &grey, k, SIDE, SIDE, out + (size_t)k * PIXELS) != DRL_OK) { fail(e, "tiles"); break; }
+        if (drl_dataset_image(e->ctx, &grey, k, SIDE, SIDE, out + (size_t)k * PIXELS) != DRL_OK) {
+            fail(e, "tiles");
+            break;
+        }
     if (k < tiles->count) { free(out); out = NULL; }
     free(pixel);
     drl_dataset_destroy(tiles);
@@ -589,7 +614,8 @@ static float *grey_tiles(const judge *e, int *count)
 static int show_ood(judge *e)
 {
     enum { KINDS = 4, LEVELS = 4 };
-    static const char *const kind[KINDS] = { "training images (about 0.5)", "tiles in grey", "test images upside down", "means of two test images" };
+    static const char *const kind[KINDS] = { "training images (about 0.5)", "tiles in grey",
+                                             "test images upside down", "means of two test images" };
     double area[LEVELS][KINDS][MODELS];
     float *set[KINDS], *score, *other, *work, *own;
     int count[KINDS], i, k, m, t, most;
@@ -600,12 +626,15 @@ static int show_ood(judge *e)
     for (k = 0; k < KINDS; ++k) if (k != 1) set[k] = images_of((size_t)count[k]);
     for (i = 0; i < e->test_count; ++i) {
         int a = drl_rng_below(&rng, e->test_count), b = drl_rng_below(&rng, e->test_count - 1), p;
-        const float *first = e->test + (size_t)a * PIXELS, *second = e->test + (size_t)(b + (b >= a)) * PIXELS, *x = e->test + (size_t)i * PIXELS;
+        const float *first = e->test + (size_t)a * PIXELS,
+                    *second = e->test + (size_t)(b + (b >= a)) * PIXELS, *x = e->test + (size_t)i * PIXELS;
         for (p = 0; p < PIXELS; ++p) {
             set[2][(size_t)i * PIXELS + (size_t)p] = x[PIXELS - 1 - p];         /* half a turn */
             set[3][(size_t)i * PIXELS + (size_t)p] = 0.5f * (first[p] + second[p]);
         }
-        if (drl_dataset_image(e->ctx, e->train, i % e->train->count, SIDE, SIDE, set[0] + (size_t)i * PIXELS) != DRL_OK) return fail(e, "training images");
+        if (drl_dataset_image(e->ctx, e->train, i % e->train->count, SIDE, SIDE,
+                              set[0] + (size_t)i * PIXELS) != DRL_OK)
+            return fail(e, "training images");
     }
     if (e->half) halve(set[1], count[1]);
     if (e->half) halve(set[0], count[0]);
@@ -619,10 +648,12 @@ static int show_ood(judge *e)
     work = images_of((size_t)most);
     for (m = 0; m < e->models; ++m) for (t = 0; t < LEVELS; ++t) {
         int level = drl_model_schedule(e->model[m])->rule == DRL_STEP_FINE && t ? 100 * t - 1 : t;
-        if (drl_model_score(e->model[m], level, e->test_count, own, NULL, score, work) != DRL_OK) return fail(e, e->name[m]);
+        if (drl_model_score(e->model[m], level, e->test_count, own, NULL, score, work) != DRL_OK)
+            return fail(e, e->name[m]);
         for (k = 0; k < KINDS; ++k)
             if (drl_model_score(e->model[m], level, count[k], set[k], NULL, other, work) != DRL_OK ||
-                drl_auroc(e->ctx, score, e->test_count, other, count[k], &area[t][k][m]) != DRL_OK) return fail(e, e->name[m]);
+                drl_auroc(e->ctx, score, e->test_count, other, count[k], &area[t][k][m]) != DRL_OK)
+                return fail(e, e->name[m]);
     }
     show_models(e, "AUROC of test images, by f of each level, against");
     for (k = 0; k < KINDS; ++k) for (t = 0; t < LEVELS; ++t) {
@@ -651,10 +682,17 @@ static int show_chains(judge *e, const char *path)
     rows = drl_safetensors_find(st, "rows");
     floats = at && rows && drl_array_count(at) ? drl_array_count(rows) / drl_array_count(at) : 0;
     n = (int)(floats / size);
-    if (n < 2 || n > e->test_count || floats % size || at->dtype != DRL_DTYPE_I32 || !drl_array_floats(rows)) { fprintf(stderr, "%s: not chains of 2 to %d images of this size\n", path, e->test_count); return 1; }
+    if (n < 2 || n > e->test_count || floats % size || at->dtype != DRL_DTYPE_I32 ||
+        !drl_array_floats(rows)) {
+        fprintf(stderr, "%s: not chains of 2 to %d images of this size\n", path, e->test_count);
+        return 1;
+    }
     failed = look(e, e->test, n, NULL, &v);
-    printf("%d chains                 frechet   of means   confidence   inception score   digits 0 to 9\n", n);
-    if (!failed) printf("as many test images  %10.2f %10.2f %12.3f %10.2f\n", v.distance, v.mean_term, v.confidence, v.score);
+    printf("%d chains                 frechet   of means   confidence   inception score   digits 0 to 9\n",
+           n);
+    if (!failed)
+        printf("as many test images  %10.2f %10.2f %12.3f %10.2f\n", v.distance, v.mean_term, v.confidence,
+               v.score);
     for (i = 0; i < (int)drl_array_count(at) && !failed; ++i) {
         float *x = images_of((size_t)n);
         int32_t step;
@@ -663,7 +701,9 @@ static int show_chains(judge *e, const char *path)
         enlarge(e, x, n);
         clamp(x, (size_t)n * PIXELS);
         failed = look(e, x, n, NULL, &v);
-        if (!failed) printf("after %6d steps   %10.2f %10.2f %12.3f %10.2f        ", (int)step, v.distance, v.mean_term, v.confidence, v.score);
+        if (!failed)
+            printf("after %6d steps   %10.2f %10.2f %12.3f %10.2f        ", (int)step, v.distance,
+                   v.mean_term, v.confidence, v.score);
         for (k = 0; k < DIGITS && !failed; ++k) printf(" %d", v.digit[k]);
         printf("\n");
         fflush(stdout);
@@ -695,7 +735,8 @@ int main(int argc, char **argv)
         double w = strtod(list, &end);
         if (end == list) {
             if (!*list && weights) break;
-            fprintf(stderr, "--guidance: up to %d weights as in \"0 0.5 1\" are needed, not '%s'\n", ROWS, list);
+            fprintf(stderr, "--guidance: up to %d weights as in \"0 0.5 1\" are needed, not '%s'\n", ROWS,
+                    list);
             return 2;
         }
         if (weights == ROWS) { fprintf(stderr, "--guidance: at most %d weights\n", ROWS); return 2; }
@@ -727,7 +768,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "a model is needed for what these options ask\n%s", usage);
         return 2;
     }
-    if (load_models(&e, argv + 1, count) || load(&e)) return 1;     /* all that can be missing, before anything that takes long */
+    /* all that can be missing, before anything that takes long */
+    if (load_models(&e, argv + 1, count) || load(&e)) return 1;
     if (images < 1 || images > e.test_count) {
         fprintf(stderr, "--images %d: 1 to %d test images\n", images, e.test_count);
         return 2;
@@ -740,8 +782,8 @@ int main(int argc, char **argv)
             return 2;
         }
         if (e.guided[1] > d.levels) {
-            fprintf(stderr, "--guidance-levels %d:%d: %s has %d levels\n", e.guided[0], e.guided[1], e.name[m],
-                    d.levels);
+            fprintf(stderr, "--guidance-levels %d:%d: %s has %d levels\n", e.guided[0], e.guided[1],
+                    e.name[m], d.levels);
             return 2;
         }
     }

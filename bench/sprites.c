@@ -1,17 +1,19 @@
-/* sprites.c - does a model trained on the embedded sprites (examples/06_tiles.c) draw what it is asked for? Shape and colour are read back from
- * the pixels: the reader is tried on 1000 drawn sprites first.
+/* sprites.c - does a model trained on the embedded sprites (examples/06_tiles.c) draw what it is asked for?
+ * Shape and colour are read back from the pixels: the reader is tried on 1000 drawn sprites first.
  *
  *   cc -O2 -DDRL_THREADS bench/sprites.c -o build/sprites -lm
- *   build/sprites MODEL.safetensors ... [--guidance "1 2 4"] [--colour 1] [--each 4] [--again "5 4 3 3 2 2 1 1"]
- *                 [--steps K] [--seed 1] [--threads 2] [--isa NAME]
+ *   build/sprites MODEL.safetensors ... [--guidance "1 2 4"] [--colour 1] [--each 4]
+ *       [--again "5 4 3 3 2 2 1 1"] [--steps K] [--seed 1] [--threads 2] [--isa NAME]
  *
- * For every weight w, in percent: how many samples that are asked for a shape alone have it; a colour alone; and, for all 25 pairs, asked for by
- * the sum F(y) + w (F(y; shape) - F(y)) + w (F(y; colour) - F(y)), how many have the shape, the colour, both (chance: 20, 20, 4). --colour is a
- * factor of w for colours, which are easier. "match" is how much of its silhouette a sample has in common with the nearest drawn one (drawn
- * ones: 99.6). Samples are drawn again from the levels of --again (examples/again.h); --again "" draws them in one pass.
- * Then inpainting, the left half known: known pixels that are not exactly as given, and the mean difference of neighbouring pixels across the
- * border, that of the columns beside it being 100, in the images and in the samples: of one pass, and drawn again. With several models, mean
- * and standard deviation over them.
+ * For every weight w, in percent: how many samples that are asked for a shape alone have it; a colour alone;
+ * and, for all 25 pairs, asked for by the sum F(y) + w (F(y; shape) - F(y)) + w (F(y; colour) - F(y)), how
+ * many have the shape, the colour, both (chance: 20, 20, 4). --colour is a factor of w for colours, which are
+ * easier. "match" is how much of its silhouette a sample has in common with the nearest drawn one (drawn
+ * ones: 99.6). Samples are drawn again from the levels of --again (examples/again.h); --again "" draws them
+ * in one pass.
+ * Then inpainting, the left half known: known pixels that are not exactly as given, and the mean difference
+ * of neighbouring pixels across the border, where 100 is that of the columns beside it: in the images, and in
+ * the samples of one pass and drawn again. With several models, mean and standard deviation over them.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -44,7 +46,8 @@ static void show(const char *what, const double *value, int count)
 }
 
 /* Samples of F(y) + sum of weight[i] (F(y; label[i]) - F(y)). */
-static int draw(drl_ctx *ctx, drl_model *m, const int *label, const float *weight, int labels, const int *from, const drl_sample_desc *like, float *out)
+static int draw(drl_ctx *ctx, drl_model *m, const int *label, const float *weight, int labels,
+                const int *from, const drl_sample_desc *like, float *out)
 {
     drl_sum_term term[3];
     drl_sum *sum = NULL;
@@ -53,7 +56,8 @@ static int draw(drl_ctx *ctx, drl_model *m, const int *label, const float *weigh
     drl_status status;
     int i;
     memset(term, 0, sizeof term);
-    term[labels].weight = 1;                                    /* weights add up to 1, so that the initializer's means do */
+    /* weights add up to 1, so that the initializer's means do */
+    term[labels].weight = 1;
     for (i = 0; i <= labels; ++i) {
         term[i].energy = drl_model_energy(m);
         term[i].use_label = 1;
@@ -73,7 +77,8 @@ static int draw(drl_ctx *ctx, drl_model *m, const int *label, const float *weigh
 }
 
 /* Shares in percent, for weight[0] on shapes and weight[1] on colours. */
-static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from, int each, const drl_sample_desc *like, float *out, double *figure)
+static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from, int each,
+               const drl_sample_desc *like, float *out, double *figure)
 {
     drl_sample_desc how = *like;
     int i, j, label[2];
@@ -122,8 +127,10 @@ static double column_difference(const float *image, int left)
     return sum / (SPRITE_SIZE * 4);
 }
 
-/* The right half of `count` sprites that the model has not seen, without a class. figure: known pixels lost, seam of the images, of the samples. */
-static int inpaint(drl_ctx *ctx, drl_model *m, const int *from, int count, const drl_sample_desc *like, float *out, double *figure)
+/* The right half of `count` sprites that the model has not seen, without a class. figure: known pixels lost,
+ * seam of the images, of the samples. */
+static int inpaint(drl_ctx *ctx, drl_model *m, const int *from, int count, const drl_sample_desc *like,
+                   float *out, double *figure)
 {
     enum { BORDER = SPRITE_SIZE / 2 - 1 };
     drl_sample_desc how = *like;
@@ -144,7 +151,9 @@ static int inpaint(drl_ctx *ctx, drl_model *m, const int *from, int count, const
     how.mask = mask;
     if (!failed && sample_again(ctx, m, &how, from, out) != DRL_OK) failed = fail(ctx, "inpainting");
     for (i = 0, figure[0] = 0; i < count && !failed; ++i) {
-        for (j = 0; j < SIZE; ++j) figure[0] += mask[i * SIZE + j] && memcmp(&known[i * SIZE + j], &out[i * SIZE + j], sizeof(float));
+        for (j = 0; j < SIZE; ++j)
+            figure[0] += mask[i * SIZE + j] &&
+                         memcmp(&known[i * SIZE + j], &out[i * SIZE + j], sizeof(float));
         for (j = 0; j < 2; ++j) {
             const float *image = (j ? out : known) + i * SIZE;
             across[j] += column_difference(image, BORDER);
@@ -183,11 +192,14 @@ static int stopped(const char *path)
 
 int main(int argc, char **argv)
 {
-    static const char usage[] = "sprites MODEL.safetensors ... [--guidance \"1 2 4\"] [--colour X] [--each N] [--again \"5 4 3 3 2 2 1 1\"]\n        [--steps K] [--seed N] [--threads N] [--isa NAME]\n";
+    static const char usage[] =
+        "sprites MODEL.safetensors ... [--guidance \"1 2 4\"] [--colour X] [--each N]\n"
+        "        [--again \"5 4 3 3 2 2 1 1\"] [--steps K] [--seed N] [--threads N] [--isa NAME]\n";
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     drl_sample_desc how;
-    const char *list = option_text(&o, "--guidance", "1 2 4"), *levels = option_text(&o, "--again", "5 4 3 3 2 2 1 1");
+    const char *list = option_text(&o, "--guidance", "1 2 4"),
+               *levels = option_text(&o, "--again", "5 4 3 3 2 2 1 1");
     float weight[WEIGHTS], colour, *out;
     double figure[WEIGHTS][FIGURES][MODELS], seam[2][3][MODELS];
     int from[WEIGHTS + 1], none[1] = { 0 }, passes = 0, weights = 0, models, each, i, j, k;
@@ -228,21 +240,28 @@ int main(int argc, char **argv)
         if (drl_model_load(ctx, path, NULL, &m) != DRL_OK) return fail(ctx, path);
         drl_model_describe(m, &d);
         if (d.height != SPRITE_SIZE || d.width != SPRITE_SIZE || d.channels != 4 || d.classes != LABELS) {
-            fprintf(stderr, "%s draws %d x %d x %d in %d classes; sprites are %d x %d x 4 in %d\n", path, d.height, d.width, d.channels, d.classes, SPRITE_SIZE, SPRITE_SIZE, LABELS);
+            fprintf(stderr, "%s draws %d x %d x %d in %d classes; sprites are %d x %d x 4 in %d\n", path,
+                    d.height, d.width, d.channels, d.classes, SPRITE_SIZE, SPRITE_SIZE, LABELS);
             return 1;
         }
-        for (j = 0; from[j]; ++j) if (from[j] > d.levels) { fprintf(stderr, "--again: level %d, %s has %d\n", from[j], path, d.levels); return 2; }
+        for (j = 0; from[j]; ++j)
+            if (from[j] > d.levels) {
+                fprintf(stderr, "--again: level %d, %s has %d\n", from[j], path, d.levels);
+                return 2;
+            }
         for (j = 0; j < weights; ++j) {
             float both[2];
             both[0] = weight[j];
             both[1] = weight[j] * colour;
             if (ask(ctx, m, both, from, each, &how, out, one)) return stopped(path);
             for (k = 0; k < FIGURES; ++k) figure[j][k][i] = one[k];
-            printf("%s, w %g: composed %.1f %% both\n", path, (double)weight[j], one[PAIR_BOTH]);       /* what Ctrl-C leaves */
+            /* what Ctrl-C leaves */
+            printf("%s, w %g: composed %.1f %% both\n", path, (double)weight[j], one[PAIR_BOTH]);
             fflush(stdout);
         }
         for (j = 0; j < 2; ++j) {
-            if (training_stop || inpaint(ctx, m, j ? from : none, each * SPRITE_CLASSES, &how, out, one)) return stopped(path);
+            if (training_stop || inpaint(ctx, m, j ? from : none, each * SPRITE_CLASSES, &how, out, one))
+                return stopped(path);
             for (k = 0; k < 3; ++k) seam[j][k][i] = k ? 100 * one[k] : one[k];
         }
         drl_model_destroy(m);

@@ -1,137 +1,307 @@
 #!/usr/bin/env python3
-"""mutate.py [--seed N] [--count N] [--lines FIRST-LAST] - breaks drl.h by rule and looks which test program goes red.
+"""mutate.py [--count N] [--seed N] [--only REGEX] - breaks drl.h by rule, and asks whether a test goes red.
 
-One mutant a line, on lines drawn at random from the code that a build with DRL_NO_SIMD compiles:
-    compare  < for <=, > for >=, == for != (and back)        sign     + for - (and back), += for -=
-    not      a negation dropped                              number   an integer constant larger by one
-    logic    && for || (and back)                            delete   a statement left out
-All mutants are compiled into one copy of drl.h, each asleep until the environment variable MUTANT names it, so every test
-program is built once (-O1 -DDRL_NO_SIMD). For each mutant they run in order of their speed until one goes red; more than
-three times its usual time plus ten seconds is red, too. The result lists the survivors with line and text; fails if there are any.
-A line that cannot matter bears the comment marker 'no mutant:' with the reason.
+A mutant is one place of the code, changed by one rule:
+    compare     < and <=, > and >=, == and != change places      not      a negation is dropped
+    sign        + and - change places, += and -=, too            delete   a statement is left out
+    logic       && and || change places                          number   a constant is larger by one
+    accumulate  += and -= become =
+All mutants sleep in one copy of drl.h until the environment variable MUTANT names one, so each test program is
+compiled once. Which places are drawn depends on the seed and on the text of each line, not on line numbers: an
+edit changes the draw only where it changes the text.
+
+First every part of every test program runs with nothing broken. This gives its time and the mutants that it
+reaches. Then each mutant is judged by the parts that reach it, the quickest first, until one goes red; more than
+four times the usual processor time is red, too. A mutant in a kernel is awake in one instruction set, drawn from
+those of this machine.
+
+The survivors are printed with their lines, and the result is a failure if there are any. A change that cannot
+matter is listed with its reason in tests/mutate_equal.txt, one a line:
+    rule | function | part of the line | reason             (rule: one of the above, or any)
+--only REGEX takes functions with such names; --list only prints the mutants; --jobs N judges N at a time.
 """
-import argparse, os, random, re, subprocess, sys, time
+import argparse, concurrent.futures, hashlib, os, re, resource, subprocess, sys, time
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)) + "/..")
-ask = argparse.ArgumentParser()
-ask.add_argument("--seed", type=int, default=1)
-ask.add_argument("--count", type=int, default=40)
-ask.add_argument("--lines", default="1-999999")
-ask.add_argument("--out", default="build/mutants")
-ask = ask.parse_args()
-first, last = (int(x) for x in ask.lines.split("-"))
-cc = os.environ.get("CC", "gcc")
-flags = ["-O1", "-DDRL_NO_SIMD", "-DDRL_THREADS", "-w"]
-programs = ["test_rng", "test_ops", "test_context", "test_net", "test_not_finite", "test_api", "test_io", "test_failure",
-            "test_model", "test_mcmc", "test_sample", "test_train"]
-source = open("drl.h").read().split("\n")
+parser = argparse.ArgumentParser()
+parser.add_argument("--count", type=int, default=200)
+parser.add_argument("--seed", type=int, default=1)
+parser.add_argument("--only", default="")
+parser.add_argument("--list", action="store_true")
+parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+parser.add_argument("--out", default="build/mutants")
+option = parser.parse_args()
+compiler = os.environ.get("CC", "gcc")
+flags = ["-O1", "-w", "-DDRL_THREADS", "-Werror=vla", "-DCHECK_STOP=exit(1)"]
+builds = {"portable": ["-DDRL_NO_SIMD"], "simd": ["-DDRL__FMA128"]}
+programs = {"portable": ["test_train", "test_io", "test_model", "test_sample", "test_mcmc", "test_net", "test_ops",
+                         "test_failure", "test_api", "test_context", "test_not_finite", "test_noise", "test_rng",
+                         "conformance"],
+            "simd": ["test_ops", "test_rng", "conformance"]}
+set_number = {"portable": 1, "sse2": 2, "fma128": 3, "avx2": 4, "avx512": 5, "neon": 6}      # drl_isa
+
+# What stands before the copy of drl.h. A set of 0 stands for code that is not compiled once for each set.
+WAKE = """#ifndef DRL__MUTANTS
+#define DRL__MUTANTS
+#include <stdio.h>
+#include <stdlib.h>
+static int drl__mutant, drl__mutant_set;
+static unsigned char drl__reached[%d][7];
+#define drl__m(k, set) ((void)(drl__reached[k][set] = 1), drl__mutant == (k) && (!(set) || drl__mutant_set == (set)))
+__attribute__((constructor)) static void drl__wake(void)
+{
+    if (getenv("MUTANT")) drl__mutant = atoi(getenv("MUTANT"));
+    if (getenv("MUTANT_SET")) drl__mutant_set = atoi(getenv("MUTANT_SET"));
+}
+__attribute__((destructor)) static void drl__report_reached(void)
+{
+    FILE *file = getenv("REACHED") ? fopen(getenv("REACHED"), "wb") : NULL;
+    if (file) { fwrite(drl__reached, sizeof drl__reached, 1, file); fclose(file); }
+}
+#endif
+#line 1 "drl.h"
+"""
+
+# (rule, pattern, the text in its place): {c} is 1 in the mutant and 0 else, {1} the first group.
+RULES = [
+    ("compare", r" < (?=[\w(&*])", " < {c} + "),
+    ("compare", r" <= (?=[\w(&*])", " <= -{c} + "),
+    ("compare", r" > (?=[\w(&*])", " > -{c} + "),
+    ("compare", r" >= (?=[\w(&*])", " >= {c} + "),
+    ("compare", r"\(([^()&|?]+) == ([^()&|?]+)\)", "({c} ? {1} != {2} : {1} == {2})"),
+    ("compare", r"\(([^()&|?]+) != ([^()&|?]+)\)", "({c} ? {1} == {2} : {1} != {2})"),
+    ("sign", r" ([+-]) (?=[\w(])", " {1} (1 - 2 * {c}) * "),
+    ("sign", r" ([+-])= (?=[\w(])(?=[^;]*;$)", " {1}= (1 - 2 * {c}) * "),
+    ("not", r"!(?=[a-z(])", "{c} != !"),
+    ("logic", r"\(([^()&|?]+) && ([^()&|?]+)\)", "({c} ? ({1}) || ({2}) : ({1}) && ({2}))"),
+    ("logic", r"\(([^()&|?]+) \|\| ([^()&|?]+)\)", "({c} ? ({1}) && ({2}) : ({1}) || ({2}))"),
+    ("number", r"(?<![\w.\[])([0-9]+|[0-9]+\.[0-9]*(?:e-?[0-9]+)?f?)(?![\w.])", "({1} + {c})"),
+    ("accumulate", r"(?<=[ {])([\w.>\[\]*-]+) ([+-])= ([^;]*);", "{{ if ({c}) {1} = {3}; else {1} {2}= {3}; }}"),
+    ("delete", r"^(\s+)((?:[A-Za-z_][\w.>\[\]-]*|\*\w+|\w+\([\w.>-]+\)) [-+|*&]?= [^;]*;|[a-z]\w*\([^;]*\);)$",
+     "{1}{{ if (!{c}) {2} }}"),
+]
+SKIPPED = ("drl__fail(", "DRL_ASSERT(", "_Pragma", "printf(")
 
 
-def active_lines():
-    """Numbers of the lines that the preprocessor keeps."""
-    text = subprocess.run([cc, "-E", *flags, "-DDRL_IMPLEMENTATION", "-x", "c", "drl.h"], capture_output=True, text=True).stdout
-    keep, here, number = set(), False, 0
-    for line in text.split("\n"):
+class Mutant:
+    def __init__(self, order, number, function, rule, line, begin, end, text):
+        self.order, self.number, self.function, self.rule = order, number, function, rule
+        self.line, self.begin, self.end, self.text = line, begin, end, text
+        self.set = 0
+
+    def __str__(self):
+        was = self.line[self.begin:self.end].strip()[:60]
+        return f"drl.h:{self.number} {self.function} {self.rule}: {was}  in  {self.line.strip()[:140]}"
+
+
+def compiled_lines():
+    """Numbers of the lines of drl.h that the preprocessor keeps, in any set."""
+    kept = set()
+    command = [compiler, "-E", *flags, *builds["simd"], "-DDRL_IMPLEMENTATION", "-x", "c", "drl.h"]
+    here, number = False, 0
+    for line in subprocess.run(command, capture_output=True, text=True).stdout.split("\n"):
         mark = re.match(r'# (\d+) "(.*?)"', line)
         if mark:
             here, number = mark[2].endswith("drl.h"), int(mark[1])
             continue
         if here and line.strip():
-            keep.add(number)
+            kept.add(number)
         number += 1
-    return keep
+    return kept
 
 
-# (rule, pattern, function from match and the mutant's condition to the text in place of the match)
-RULES = [
-    ("compare", r" (<|>|<=|>=|==|!=) (?=[\w(])", lambda m, c: {
-        "<": f" < {c} + ", "<=": f" <= -{c} + ", ">": f" > -{c} + ", ">=": f" >= {c} + ",
-        "==": f" == {c} + ", "!=": f" != {c} + "}[m[1]]),
-    ("sign", r" ([+-]) (?=[\w(])", lambda m, c: f" {m[1]} (1 - 2 * {c}) * "),
-    ("sign", r" ([+-])= (?=[\w(])(?=[^;]*;$)", lambda m, c: f" {m[1]}= (1 - 2 * {c}) * "),
-    ("not", r"!(?=[a-z(])", lambda m, c: f"{c} != !"),
-    ("logic", r"\(([^()&|?]+) && ([^()&|?]+)\)", lambda m, c: f"({c} ? ({m[1]}) || ({m[2]}) : ({m[1]}) && ({m[2]}))"),
-    ("logic", r"\(([^()&|?]+) \|\| ([^()&|?]+)\)", lambda m, c: f"({c} ? ({m[1]}) && ({m[2]}) : ({m[1]}) || ({m[2]}))"),
-    ("number", r"(?<![\w.\[])([0-9]+)(?![\w.])", lambda m, c: f"({m[1]} + {c})"),
-    ("delete", r"^(\s+)((?:[A-Za-z_][\w.>\[\]-]*|\*\w+|\w+\([\w.>-]+\)) [-+|*&]?= [^;]*;|[a-z]\w*\([^;]*\);)$",
-     lambda m, c: f"{m[1]}{{ if (!{c}) {m[2]} }}"),
-]
-
-
-def candidates(active):
-    """Per line: every (rule, begin, end, function) that applies outside of strings and comments."""
-    found, comment, begun = {}, False, False
+def places(source):
+    """Every mutant there is, outside of comments, strings and preprocessor lines."""
+    kept, found, seen = compiled_lines(), [], {}
+    function, comment, set_name = "", False, "0"
+    begun = False
     for number, line in enumerate(source, 1):
         begun = begun or line.startswith("#if defined(DRL_IMPLEMENTATION)")
-        code, was = line, comment
-        if comment and "*/" in line:
-            comment = False
-        elif not comment and "/*" in line and "*/" not in line[line.index("/*"):]:
-            comment = True
-        if was or not begun or number not in active or not first <= number <= last or code.lstrip().startswith("#") \
-                or code.endswith("\\") or "no mutant:" in code or not code.startswith("    ") or "drl__fail(" in code:
+        if line.startswith("#else /* DRL__PASS"):
+            set_name = "DRL__ISA_ID"
+        inside = comment
+        comment = "*/" not in line if comment else "/*" in line and "*/" not in line[line.rindex("/*"):]
+        if inside or not begun:
             continue
-        code = re.sub(r"\s*/\*.*", "", code)
+        head = re.match(r"[A-Za-z].*?(drl__?[a-z]\w*)\)?[(,]", line) if not line.startswith("DRL__CALL") else \
+            re.match(r"DRL__CALL\w*\([\w *]+, *(\w+)|DRL__CALL_VOID\((\w+)", line)
+        if head and not line.endswith(";"):
+            function = next(name for name in head.groups() if name)
+        code = re.sub(r"\s*/\*.*", "", line)
+        if number not in kept or not code.startswith("    ") or any(word in code for word in SKIPPED):
+            continue
+        nth = seen[function, code] = seen.get((function, code), 0) + 1
         strings = [m.span() for m in re.finditer(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', code)]
         for rule, pattern, change in RULES:
             for m in re.finditer(pattern, code):
-                if not any(a <= m.start() < b for a, b in strings):
-                    found.setdefault(number, []).append((rule, m.start(), m.end(), change(m, "drl__m(%d)"), line))
+                if any(a <= m.start() < b for a, b in strings):
+                    continue
+                key = f"{option.seed}|{function}|{code.strip()}|{nth}|{rule}|{m.start() - len(code) + len(code.lstrip())}"
+                order = hashlib.sha256(key.encode()).hexdigest()
+                text = change.format("", *m.groups(), c=f"drl__m(NUMBER, {set_name})")
+                found.append(Mutant(order, number, function, rule, line, m.start(), m.end(), text))
     return found
 
 
-def write(mutants):
+def without_equal(found):
+    """Leaves out what mutate_equal.txt lists, and says which of its lines fit nothing."""
+    left, used, entries = [], set(), []
+    for line in open("tests/mutate_equal.txt"):
+        if line.strip() and not line.startswith("#"):
+            entries.append([field.strip() for field in line.split(" | ", 3)])
+    for mutant in found:
+        fits = [i for i, (rule, function, part, _) in enumerate(entries) if rule in ("any", mutant.rule)
+                and function == mutant.function and part in mutant.line]
+        used.update(fits)
+        if not fits:
+            left.append(mutant)
+    stale = [entries[i] for i in range(len(entries)) if i not in used]
+    for entry in stale:
+        print("tests/mutate_equal.txt: fits no line of drl.h: " + " | ".join(entry[:3]))
+    return left, len(found) - len(left), len(stale)
+
+
+def write(source, mutants, path):
     lines = list(source)
-    for k, (number, rule, begin, end, text, line) in mutants.items():
-        lines[number - 1] = line[:begin] + text.replace("%d", str(k)) + line[end:]
-    wake = ("#include <stdlib.h>\n#ifndef DRL__M\n#define DRL__M\nstatic int drl__mutant;\n#define drl__m(k) (drl__mutant == (k))\n"
-            "__attribute__((constructor)) static void drl__wake(void) { const char *s = getenv(\"MUTANT\"); if (s) drl__mutant = atoi(s); }\n"
-            "#endif\n#line 1 \"drl.h\"\n")
-    open(ask.out + "/drl.h", "w").write(wake + "\n".join(lines))
+    for k, mutant in enumerate(mutants, 1):
+        text = mutant.text.replace("NUMBER", str(k))
+        lines[mutant.number - 1] = mutant.line[:mutant.begin] + text + mutant.line[mutant.end:]
+    text = WAKE % (len(mutants) + 1) + "\n".join(lines)
+    if not os.path.exists(path) or open(path).read() != text:
+        with open(path, "w") as file:
+            file.write(text)
 
 
-def run(program, number, limit):
+def draw(source, found):
+    """The mutants of lowest order, one a line, that the compiler takes in every build."""
+    mutants, lines, trial = [], set(), option.out + "/trial/drl.h"
+    for mutant in sorted(found, key=lambda m: m.order):
+        if mutant.number not in lines and len(mutants) < option.count + option.count // 3:
+            lines.add(mutant.number)
+            mutants.append(mutant)
+    for name in ("portable", "simd"):
+        while True:
+            write(source, mutants, trial)
+            command = [compiler, *flags, *builds[name], "-DDRL_IMPLEMENTATION", "-fsyntax-only", "-x", "c", trial]
+            said = subprocess.run(command, capture_output=True, text=True).stderr
+            wrong = {int(n) for n in re.findall(r"^\S*drl\.h:(\d+):\d+: (?:fatal )?error", said, re.M)}
+            if not wrong:
+                break
+            # an error may stand some lines below what it is about
+            near = {max((m.number for m in mutants if m.number <= n), default=0) for n in wrong}
+            if not near - {0}:
+                sys.exit(said)
+            mutants = [m for m in mutants if m.number not in near]
+    return mutants[:option.count]
+
+
+class Judge:
+    """One part of one program, or all of it."""
+    def __init__(self, build, program, *words):
+        self.command = [f"{option.out}/{build}/{program}", *words]
+        self.name = " ".join([program, *words])
+
+    def run(self, folder, mutant=0, instruction_set=0, seconds=600.0, **more):
+        """Its status, processor seconds and words."""
+        folder = os.path.abspath(f"{option.out}/{folder}")
+        os.makedirs(folder, exist_ok=True)
+        limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+        environment = dict(os.environ, MUTANT=str(mutant), MUTANT_SET=str(instruction_set), CHECK_DIR=folder, **more)
+        with open(folder + "/said", "w+") as said:
+            child = subprocess.Popen(self.command, env=environment, stdout=said, stderr=said, preexec_fn=limit)
+            late = time.time() + 20 * seconds + 60          # it may also wait for ever
+            while True:
+                done, status, usage = os.wait4(child.pid, os.WNOHANG)
+                if done:
+                    break
+                if time.time() > late:
+                    child.send_signal(9)
+                time.sleep(0.002)
+            child.returncode = status
+            said.seek(0)
+            return status, usage.ru_utime + usage.ru_stime, said.read()
+
+    def sound(self, count):
+        """Runs with nothing broken; notes its time, its words, and which mutants it reaches in which set."""
+        folder = "sound-" + re.sub(r"\W+", "-", self.name)
+        file = os.path.abspath(f"{option.out}/{folder}-reached")
+        status, self.seconds, self.said = self.run(folder, REACHED=file)
+        if status:
+            sys.exit(f"{self.name} fails with nothing broken:\n{self.said[-2000:]}")
+        reached = open(file, "rb").read()
+        self.reached = {(k, s) for k in range(1, count + 1) for s in range(7) if reached[7 * k + s]}
+        os.remove(file)
+        return self
+
+    def red(self, folder, mutant, instruction_set):
+        status, _, said = self.run(folder, mutant, instruction_set, 4 * self.seconds + 2)
+        return status != 0 or ("conformance" in self.name and said != self.said)
+
+
+def all_judges():
+    """Every part of every program."""
+    judges = []
+    for program in programs["portable"]:
+        _, _, said = Judge("portable", program, "no such part").run("parts")
+        parts = sorted(set(re.findall(r"\b(\w+)\(", said.split("there are")[-1]))) if "there are" in said else []
+        if program == "test_ops":
+            judges += [Judge("portable", program, "portable", part) for part in ("conv", "ops", "attention", "norm")]
+        judges += [Judge("portable", program, part + "(") for part in parts] or [Judge("portable", program)]
+    for name in list(set_number)[1:]:
+        if Judge("simd", "conformance", "--isa", name).run("parts")[0] == 0:
+            judges += [Judge("simd", "test_ops", name, part) for part in ("conv", "ops", "attention", "norm")]
+            judges += [Judge("simd", "conformance", "--isa", name), Judge("simd", "test_rng", "test_normals")]
+    return judges
+
+
+def main():
     begin = time.time()
-    folder = os.path.abspath(ask.out + "/runs")
-    try:
-        red = subprocess.run([ask.out + "/" + program], env=dict(os.environ, MUTANT=str(number), CHECK_DIR=folder),
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=limit).returncode != 0
-    except subprocess.TimeoutExpired:
-        red = True
-    return red, time.time() - begin
+    for folder in ("/tests", "/bench", "/trial", "/portable", "/simd"):
+        os.makedirs(option.out + folder, exist_ok=True)
+    os.system(f"cp -p tests/*.c tests/*.h {option.out}/tests/ && cp -p bench/*.h {option.out}/bench/")
+    source = open("drl.h").read().split("\n")
+    found, equal, stale = without_equal(places(source))
+    mutants = draw(source, [m for m in found if re.search(option.only, m.function)])
+    write(source, mutants, option.out + "/drl.h")
+    print(f"{len(found)} places, {equal} more are listed as equal; {len(mutants)} drawn, seed {option.seed}", flush=True)
+    if option.list:
+        print("\n".join(str(m) for m in mutants))
+        return stale
+    pool = concurrent.futures.ThreadPoolExecutor(option.jobs)
+
+    def build(name, program):
+        out = f"{option.out}/{name}/{program}"
+        newest = max(os.path.getmtime(f) for f in (option.out + "/drl.h", f"{option.out}/tests/{program}.c"))
+        if os.path.exists(out) and os.path.getmtime(out) > newest:
+            return
+        subprocess.run([compiler, *flags, *builds[name], f"{option.out}/tests/{program}.c", "-o", out, "-lm",
+                        "-lpthread"], check=True)
+    wanted = [(name, program) for name in ("simd", "portable") for program in programs[name]]
+    list(pool.map(lambda one: build(*one), wanted))
+    print(f"built after {time.time() - begin:.0f} s", flush=True)
+    judges = sorted(pool.map(lambda j: j.sound(len(mutants)), all_judges()), key=lambda j: j.seconds)
+    print(f"{len(judges)} parts, {sum(j.seconds for j in judges):.0f} s, passed after {time.time() - begin:.0f} s",
+          flush=True)
+
+    def judge(k):
+        mutant = mutants[k - 1]
+        sets = sorted({s for j in judges for (n, s) in j.reached if n == k})
+        mutant.set = sets[int(mutant.order[-8:], 16) % len(sets)] if sets else 0
+        able = [j for j in judges if (k, mutant.set) in j.reached]
+        killer = next((j for j in able if j.red(f"run{k}", k, mutant.set)), None)
+        os.system(f"rm -rf {option.out}/run{k}")
+        where = [name for name, number in set_number.items() if number == mutant.set]
+        if killer:
+            print(f"red    {mutant}  [{killer.name}]", flush=True)
+        elif able:
+            print(f"ALIVE  {mutant}  {''.join(where)} after {len(able)} parts, {sum(j.seconds for j in able):.0f} s", flush=True)
+        else:
+            print(f"ALIVE  {mutant}  no test gets there", flush=True)
+        return killer is not None
+    red = sum(pool.map(judge, range(1, len(mutants) + 1)))
+    print(f"mutations: {red} red, {len(mutants) - red} ALIVE, {len(found)} places, seed {option.seed}, "
+          f"{time.time() - begin:.0f} s")
+    return red < len(mutants) or not mutants or stale
 
 
-for folder in ("/tests", "/examples", "/runs"):
-    os.makedirs(ask.out + folder, exist_ok=True)
-os.system(f"cp tests/*.c tests/*.h {ask.out}/tests/ && cp examples/*.h {ask.out}/examples/")
-found = candidates(active_lines())
-draw = random.Random(ask.seed)
-lines = draw.sample(sorted(found), min(ask.count, len(found)))
-mutants = {k: (n, *draw.choice(found[n])) for k, n in enumerate(lines, 1)}
-for attempt in range(8):        # what the compiler refuses is no mutant
-    write(mutants)
-    check = subprocess.run([cc, *flags, "-DDRL_IMPLEMENTATION", "-fsyntax-only", "-x", "c", ask.out + "/drl.h"],
-                           capture_output=True, text=True)
-    wrong = {int(n) for n in re.findall(r"^\S*drl\.h:(\d+):\d+: error", check.stderr, re.M)}
-    if not wrong:
-        break
-    mutants = {k: m for k, m in mutants.items() if m[0] not in wrong}
-if check.returncode:
-    sys.exit(check.stderr)
-print(f"{len(found)} lines can be broken; seed {ask.seed}: {len(mutants)} mutants of {len(lines)} compile", flush=True)
-
-usual = {}
-for program in programs:
-    subprocess.run([cc, *flags, "-DCHECK_STOP=exit(1)", f"{ask.out}/tests/{program}.c", "-o", f"{ask.out}/{program}", "-lm", "-lpthread"],
-                   check=True)
-    red, usual[program] = run(program, 0, 900)
-    if red:
-        sys.exit(f"{program} fails with nothing broken")
-    print(f"  {program}: {usual[program]:.1f} s", flush=True)
-alive = 0
-for k, (number, rule, begin, end, text, line) in mutants.items():
-    killer = next((p for p in sorted(programs, key=usual.get) if run(p, k, 3 * usual[p] + 10)[0]), None)
-    alive += killer is None
-    print(f"{'ALIVE' if killer is None else 'red':6} {killer or '':16} drl.h:{number} {rule}: {line[begin:end].strip()}  in  {line.strip()[:150]}", flush=True)
-print(f"mutations: {len(mutants) - alive} red, {alive} ALIVE, seed {ask.seed}")
-sys.exit(alive > 0 or not mutants)
+sys.exit(1 if main() else 0)
