@@ -256,9 +256,10 @@ def all_judges():
 
 def main():
     begin = time.time()
-    for folder in ("/tests", "/bench", "/trial", "/portable", "/simd"):
+    for folder in ("/tests", "/bench", "/examples", "/trial", "/portable", "/simd"):
         os.makedirs(option.out + folder, exist_ok=True)
-    os.system(f"cp -p tests/*.c tests/*.h {option.out}/tests/ && cp -p bench/*.h {option.out}/bench/")
+    for folder, files in (("tests", "tests/*.[ch]"), ("bench", "bench/*.h"), ("examples", "examples/*.h")):
+        os.system(f"cp -p {files} {option.out}/{folder}/")
     source = open("drl.h").read().split("\n")
     found, equal, stale = without_equal(places(source))
     mutants = draw(source, [m for m in found if re.search(option.only, m.function)])
