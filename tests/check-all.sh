@@ -1,15 +1,17 @@
 #!/bin/sh
-# The heavier checks, run by `make check-all`. Prints a table of what ran; a missing tool is a failure unless SKIP="name ..." names the
-# check. ONLY="name ..." runs just these; LIST=1 prints the names; LANES=N runs so many at a time (one a processor). Names the packages
-# that are missing; INSTALL=1 installs them with apt-get.
+# The heavier checks, run by `make check-all`. Prints a table of what ran; a missing tool is a failure unless
+# SKIP="name ..." names the check. ONLY="name ..." runs just these; LIST=1 prints the names; LANES=N runs so
+# many at a time (one a processor). Names the packages that are missing; INSTALL=1 installs them with apt-get.
 cd "$(dirname "$0")/.." || exit 1
 all=build/check-all
-out=$all/lane${LANE:-0}         # each lane in a folder of its own; it takes the next check that no other has claimed
+# each lane in a folder of its own; it takes the next check that no other has claimed
+out=$all/lane${LANE:-0}
 mkdir -p $out
 export CHECK_DIR=$out
 WARN="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wdouble-promotion -Wcast-align -Werror"
 TESTS=$(cd tests && ls test_*.c | sed 's/\.c$//')
-X32=-I/usr/include/x86_64-linux-gnu         # where the headers of -m32 lie when gcc-12-multilib came without gcc-multilib
+# where the headers of -m32 lie when gcc-12-multilib came without gcc-multilib
+X32=-I/usr/include/x86_64-linux-gnu
 
 has() { command -v "$1" >/dev/null 2>&1; }
 want=""
@@ -33,17 +35,23 @@ need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 need node nodejs
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
-[ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"      # gcc-multilib would remove the cross compilers
-ls /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-* > /dev/null 2>&1 || want="$want libclang-rt-14-dev"
+# gcc-multilib would remove the cross compilers
+[ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"
+ls /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-* > /dev/null 2>&1 ||
+    want="$want libclang-rt-14-dev"
 if [ -n "$want" ] && [ -z "$LIST$LANE" ] && [ "$INSTALL" != 1 ]; then
     echo "Not installed, and their checks will be MISSING:$want"
     echo "INSTALL=1 make check-all runs apt-get install for them first."
 elif [ -n "$want" ] && [ -z "$LIST$LANE" ]; then
     echo "installing$want"
-    { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $want; } > $out/install.log 2>&1 || echo "the installation failed: $out/install.log"
+    {
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $want
+    } > $out/install.log 2>&1 || echo "the installation failed: $out/install.log"
 fi
 
-# check NAME "TOOL ..." COMMAND...: runs the command, notes the result, the seconds and the last line of what it printed.
+# check NAME "TOOL ..." COMMAND...: runs the command, notes the result, the seconds and the last line of what
+# it printed.
 check() {
     name=$1 tools=$2
     shift 2
@@ -64,9 +72,17 @@ check() {
     echo "$name $result"
 }
 
+# FILE LINES...: a program of these lines that holds the implementation
+implementation() {
+    file=$1
+    shift
+    printf '%s\n' "$@" '#define DRL_IMPLEMENTATION' '#include "drl.h"' 'int main(void) { return 0; }' > $file
+}
 header() {      # COMPILER LANGUAGE STANDARD: the implementation without a warning, optimised and not
-    printf '#define DRL_THREADS\n#define DRL_IMPLEMENTATION\n#include "drl.h"\nint main(void) { return 0; }\n' > $out/header-$1-$3.c
-    for o in -O0 -O2; do $1 -x $2 -std=$3 $WARN $o -I. -c $out/header-$1-$3.c -o $out/header-$1-$3.o || return 1; done
+    implementation $out/header-$1-$3.c '#define DRL_THREADS'
+    for o in -O0 -O2; do
+        $1 -x $2 -std=$3 $WARN $o -I. -c $out/header-$1-$3.c -o $out/header-$1-$3.o || return 1
+    done
     echo "$1 -std=$3 -O0 -O2 $WARN"
 }
 option() {      # each option alone, without a warning
@@ -78,7 +94,8 @@ option() {      # each option alone, without a warning
     esac
     file=drl.h
     [ $1 = DRL_HEADER_NAME ] && { cp drl.h $out/other.h; file=other.h; }
-    printf '%s\n#define DRL_IMPLEMENTATION\n#include "%s"\nint main(void) { return drl_ctx_create(NULL, NULL) != DRL_E_ARGUMENT; }\n' "$define" $file > $out/option-$1.c
+    printf '%s\n' "$define" '#define DRL_IMPLEMENTATION' "#include \"$file\"" \
+        'int main(void) { return drl_ctx_create(NULL, NULL) != DRL_E_ARGUMENT; }' > $out/option-$1.c
     for c in gcc clang; do
         $c -std=c99 $WARN -O1 -I$out -I. $out/option-$1.c -o $out/option-$1 -lm && $out/option-$1 || return 1
     done
@@ -90,11 +107,13 @@ option() {      # each option alone, without a warning
     echo "$define, gcc and clang, and with each of the others"
 }
 two_units() {   # one declares, one implements; and two static copies
-    printf '#include "drl.h"\nint main(void) { drl_ctx *c = 0; return drl_ctx_create(0, &c) != DRL_OK; }\n' > $out/a.c
+    main='int main(void) { drl_ctx *c = 0; return drl_ctx_create(0, &c) != DRL_OK; }'
+    printf '%s\n' '#include "drl.h"' "$main" > $out/a.c
     printf '#define DRL_IMPLEMENTATION\n#include "drl.h"\n#include "drl.h"\n' > $out/b.c
     gcc $WARN "$@" -I. $out/a.c $out/b.c -o $out/two -lm && $out/two || return 1
-    printf '#define DRL_STATIC\n#define DRL_IMPLEMENTATION\n#include "drl.h"\nint main(void) { drl_ctx *c = 0; return drl_ctx_create(0, &c) != DRL_OK; }\n' > $out/a.c
-    printf '#define DRL_STATIC\n#define DRL_IMPLEMENTATION\n#include "drl.h"\nint other(void);\nint other(void) { return drl_rng_below(0, 0); }\n' > $out/b.c
+    printf '%s\n' '#define DRL_STATIC' '#define DRL_IMPLEMENTATION' '#include "drl.h"' "$main" > $out/a.c
+    printf '%s\n' '#define DRL_STATIC' '#define DRL_IMPLEMENTATION' '#include "drl.h"' 'int other(void);' \
+        'int other(void) { return drl_rng_below(0, 0); }' > $out/b.c
     gcc $WARN "$@" -I. $out/a.c $out/b.c -o $out/two -lm && $out/two || return 1
     echo "declared and implemented; static twice; $*"
 }
@@ -109,7 +128,9 @@ examples() {    # plain cc, no flags; then each does a little of its job, and it
     run_examples $e || return 1
     echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 11 pictures"
 }
-run_examples() {        # DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures are there
+# DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures
+# are there
+run_examples() {
     dir=$1 runner=$2
     small 01_toy2d --steps 3 --k 2 --out $dir/toy &&
     small 02_train_images --steps 2 --size 16 --base 8 --batch 4 --flip --shift 2 --palette \
@@ -123,8 +144,10 @@ run_examples() {        # DIR [RUNNER]: each example, built as DIR/NAME or DIR/N
     small 07_own_energy --steps 2 --base 8 --k 1 --out $dir/own &&
     small 08_likelihood --steps 3 --count 4 --temperatures 5 &&
     small 09_long_chain $dir/images.safetensors --level 1 --steps 4 --count 2 --out $dir/chain &&
-    small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/likelihood || return 1
-    for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images sample frame own chain; do
+    small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/likelihood ||
+        return 1
+    for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \
+        sample frame own chain; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
 }
@@ -134,16 +157,21 @@ small() {               # PROGRAM ARGUMENTS...: one program of run_examples
     shift
     $runner "$program" "$@" || { echo "$program $*: status $?"; return 1; }
 }
-run_benches() {         # DIR: each benchmark, built as DIR/NAME, does a little, after run_examples in the same DIR
+# DIR: each benchmark, built as DIR/NAME, does a little, after run_examples in the same DIR
+run_benches() {
     dir=$1 runner=
     small bench --isa portable fwd-1-32-32-b1 && small ablation --seeds 2 --steps 2 --k 1 --count 100 &&
-    small landscape --seeds 1 --data rings --form "t6 cdrl t1k score10" --steps 2 --count 50 && small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
+    small landscape --seeds 1 --data rings --form "t6 cdrl t1k score10" --steps 2 --count 50 &&
+        small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
     [ -d ../shared/data/mnist ] || { echo "evaluate: skipped, no ../shared/data/mnist"; return 0; }
-    small 02_train_images --data ../shared/data/mnist/t10k-images-idx3-ubyte --half --steps 1 --base 8 --batch 2 --k 1 --levels 4 --out $dir/digits &&
+    small 02_train_images --data ../shared/data/mnist/t10k-images-idx3-ubyte --half --steps 1 --base 8 \
+        --batch 2 --k 1 --levels 4 --out $dir/digits &&
     small evaluate $dir/digits.safetensors --count 2 --chains "1 K" --noise --images 4 &&
     small evaluate $dir/digits.safetensors --count 2 --ood
 }
-build_programs() {      # DIR COMPILER FLAGS...: examples and benchmarks, but for peers, which needs oneDNN; the library is compiled once
+# DIR COMPILER FLAGS...: examples and benchmarks, but for peers, which needs oneDNN; the library is compiled
+# once
+build_programs() {
     dir=$1 compiler=$2
     shift 2
     rm -rf $dir
@@ -153,32 +181,45 @@ build_programs() {      # DIR COMPILER FLAGS...: examples and benchmarks, but fo
     for f in examples/*.c bench/*.c; do
         case $f in
         bench/peers.c) ;;
-        bench/bench.c) $compiler "$@" -DDRL_NO_SIMD $f -o $dir/bench -lm || return 1;;  # it measures what is inside; run_benches: portable
-        *) $compiler "$@" -include string.h -include math.h -DDRL__IMPLEMENTED $f $dir/drl.o -o $dir/$(basename $f .c) -lm || return 1;;
+        # it measures what is inside; run_benches: portable
+        bench/bench.c) $compiler "$@" -DDRL_NO_SIMD $f -o $dir/bench -lm || return 1;;
+        *) $compiler "$@" -include string.h -include math.h -DDRL__IMPLEMENTED $f $dir/drl.o \
+            -o $dir/$(basename $f .c) -lm || return 1;;
         esac
     done
     rm $dir/drl.c $dir/drl.o
 }
-pattern() {     # what memory holds before it is written changes nothing: all outputs with locals that begin as zeros and as 0xFE bytes
+# what memory holds before it is written changes nothing: all outputs with locals that begin as zeros and as
+# 0xFE bytes
+pattern() {
     for fill in zero pattern; do
         build_programs $out/filled gcc -O1 -ftrivial-auto-var-init=$fill || return 1
-        { run_examples $out/filled && run_benches $out/filled; } > $out/$fill.txt 2>&1 || { tail $out/$fill.txt; return 1; }
+        { run_examples $out/filled && run_benches $out/filled; } > $out/$fill.txt 2>&1 ||
+            { tail $out/$fill.txt; return 1; }
         rm -f $out/filled/*.[ch]
         for f in examples/*.c bench/*.c; do rm -f $out/filled/$(basename $f .c); done
         rm -f $out/filled/*.checkpoint              # they hold the seconds spent
         (cd $out/filled && cksum *) > $out/$fill.files
         # without what tells a time
-        sed -E '/^\{?"?(frame |fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g; s/[0-9]+:[0-9]+ left/T left/; s/^( *[0-9]+ .* [0-9]+) +[0-9]+$/\1 T/; s/ +[0-9]+\.[0-9]$/ T/' $out/$fill.txt > $out/$fill.lines
+        sed -E -e '/^\{?"?(frame |fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g' \
+            -e 's/[0-9]+:[0-9]+ left/T left/; s/^( *[0-9]+ .* [0-9]+) +[0-9]+$/\1 T/' \
+            -e 's/ +[0-9]+\.[0-9]$/ T/' \
+            $out/$fill.txt > $out/$fill.lines
     done
     diff $out/zero.lines $out/pattern.lines && diff $out/zero.files $out/pattern.files || return 1
-    echo "$(wc -l < $out/zero.lines) lines and $(wc -l < $out/zero.files) files, the same with zeros and with a pattern"
+    echo "$(wc -l < $out/zero.lines) lines and $(wc -l < $out/zero.files) files," \
+        "the same with zeros and with a pattern"
 }
-data_files() {          # files as people have them, given to a program: read, asked about with the options that answer, or named
+# files as people have them, given to a program: read, asked about with the options that answer, or named
+data_files() {
     dir=$out/data
     rm -rf $dir
     mkdir -p $dir
     gcc -O1 -DDRL_NO_SIMD examples/02_train_images.c -o $dir/train -lm || return 1
-    npy() { printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '$2', 'fortran_order': $3, 'shape': ($4), }" > $dir/$1; head -c $5 $6 >> $dir/$1; }
+    npy() {
+        printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '$2', 'fortran_order': $3, 'shape': ($4), }" > $dir/$1
+        head -c $5 $6 >> $dir/$1
+    }
     npy u8 '|u1' False '6, 16, 16, 3' 4608 /dev/urandom
     npy fortran '|u1' True '6, 16, 16, 3' 4608 /dev/urandom
     npy nchw '|u1' False '6, 3, 16, 16' 4608 /dev/urandom
@@ -226,16 +267,26 @@ END
 }
 refuses() {             # what no program understands is refused with a sentence
     build_programs $out/refuses gcc -O0 -DDRL_NO_SIMD -DDRL_THREADS || return 1
-    for f in tests/*.c; do [ $f = tests/cortex_m.c ] || gcc -O0 -DDRL_NO_SIMD -DDRL_THREADS $f -o $out/refuses/$(basename $f .c) -lm || return 1; done
+    for f in tests/*.c; do
+        [ $f = tests/cortex_m.c ] ||
+            gcc -O0 -DDRL_NO_SIMD -DDRL_THREADS $f -o $out/refuses/$(basename $f .c) -lm || return 1
+    done
     sh tests/refuse.sh $out/refuses
 }
-matrix() {              # models that programs write x programs that take one: a picture or a line, or a sentence and status 1 or 2, never a crash
+# models that programs write x programs that take one: a picture or a line, or a sentence and status 1 or 2,
+# never a crash
+matrix() {
     build_programs $out/matrix gcc -O1 || return 1
     dir=$out/matrix runner=
     train="--steps 2 --base 8 --batch 4"
-    small 02_train_images $train --drl --k 2 --out $dir/m-plain && small 02_train_images $train --drl --k 2 --levels 3 --out $dir/m-few && small 02_train_images $train --drl --half --k 2 --out $dir/m-half &&
-    small 02_train_images $train --cdrl --k 2 --out $dir/m-cdrl && small 02_train_images $train --cdrl --classes --k 2 --out $dir/m-classes && small 02_train_images $train --t1k --out $dir/m-t1k &&
-    small 06_tiles --steps 2 --base 8 --batch 4 --k 1 --size 16 --out $dir/m-tiles && small 08_likelihood --steps 2 --count 4 --temperatures 3 --save $dir/m-plane.safetensors &&
+    small 02_train_images $train --drl --k 2 --out $dir/m-plain &&
+        small 02_train_images $train --drl --k 2 --levels 3 --out $dir/m-few &&
+        small 02_train_images $train --drl --half --k 2 --out $dir/m-half &&
+    small 02_train_images $train --cdrl --k 2 --out $dir/m-cdrl &&
+        small 02_train_images $train --cdrl --classes --k 2 --out $dir/m-classes &&
+        small 02_train_images $train --t1k --out $dir/m-t1k &&
+    small 06_tiles --steps 2 --base 8 --batch 4 --k 1 --size 16 --out $dir/m-tiles &&
+        small 08_likelihood --steps 2 --count 4 --temperatures 3 --save $dir/m-plane.safetensors &&
     small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/m-ten || return 1
     cells=0 drawn=0
     for model in $dir/m-*.safetensors; do
@@ -276,7 +327,8 @@ interrupts() {          # what Ctrl-C leaves, and that a resumed run ends with t
     sh tests/interrupt.sh $out/interrupt
 }
 msan_examples() {       # examples and benchmarks under the checker of uninitialised memory
-    build_programs $out/msan-examples clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all && run_examples $out/msan-examples && run_benches $out/msan-examples || return 1
+    build_programs $out/msan-examples clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all &&
+        run_examples $out/msan-examples && run_benches $out/msan-examples || return 1
     echo "examples and benchmarks, nothing read before it is written"
 }
 tests() {       # NAME COMPILER FLAGS...: every test program, built so and run
@@ -292,24 +344,31 @@ tests() {       # NAME COMPILER FLAGS...: every test program, built so and run
         tail -n 1 $dir/one.log >> $dir/counts
         [ $status -eq 0 ] || return 1
     done
-    awk '{ p += $(NF-3); f += $(NF-1) } END { print NR " programs: " p " passed, " f " failed"; exit f > 0 || p == 0 }' $dir/counts
+    awk '{ p += $(NF-3); f += $(NF-1) }
+        END { print NR " programs: " p " passed, " f " failed"; exit f > 0 || p == 0 }' $dir/counts
 }
 parity() {
-    for f in ../shared/reference/drl-*.safetensors ../shared/reference/cdrl-*.safetensors; do [ -f "$f" ] || { echo "no $f"; return 1; }; done
-    gcc -O2 tests/parity.c -o $out/parity -lm && $out/parity ../shared/reference/drl-*.safetensors ../shared/reference/cdrl-*.safetensors
+    files="../shared/reference/drl-*.safetensors ../shared/reference/cdrl-*.safetensors"
+    for f in $files; do
+        [ -f "$f" ] || { echo "no $f"; return 1; }
+    done
+    gcc -O2 tests/parity.c -o $out/parity -lm && $out/parity $files
 }
 # The hash that every fused set has on every machine, and that of SSE2: the table is tests/CONFORMANCE.md.
 HASH=$(sed -n 's/^All fused sets: `\([0-9a-f]*\)`.*/\1/p' tests/CONFORMANCE.md)
 HASH_SSE2=$(sed -n 's/^SSE2: `\([0-9a-f]*\)`.*/\1/p' tests/CONFORMANCE.md)
 UNFUSED="$HASH_SSE2 (sse2 is unfused)"
-conformance() { # NAME COMPILER RUN FLAGS...: the hash, on every set that the build has and any number of threads
+# NAME COMPILER RUN FLAGS...: the hash, on every set that the build has and any number of threads
+conformance() {
     program=$out/$1.exe compiler=$2 run=$3
     shift 3
     [ -n "$HASH" ] && [ -n "$HASH_SSE2" ] || { echo "tests/CONFORMANCE.md names no hash"; return 1; }
     $compiler "$@" tests/conformance.c -o $program -lm || return 1
     run_conformance "$run $program"
 }
-run_conformance() {     # every set by its name, then the automatic choice, which may be unfused only where no fused set of vectors was found
+# every set by its name, then the automatic choice, which may be unfused only where no fused set of vectors
+# was found
+run_conformance() {
     sets="" runs=0
     for isa in portable sse2 fma128 avx2 avx512 neon auto; do for threads in ${THREADS:-1 2 3 7}; do
         got=$($1 --isa $isa --threads $threads 2>/dev/null | tr -d '\r')
@@ -329,15 +388,17 @@ levels() {      # COMPILER: the same bits at every level of optimisation
     for o in -O0 -O1 -O2 -O3 -Os; do conformance levels-$1 $1 "" $o || return 1; done
     echo "$1 -O0 -O1 -O2 -O3 -Os: $HASH"
 }
-fast_math() {   # not finite is noticed under -ffast-math; gcc keeps the bits, clang's square roots are its own
+# not finite is noticed under -ffast-math; gcc keeps the bits, clang's square roots are its own
+fast_math() {
     for c in gcc clang; do
         $c -O2 -ffast-math tests/test_not_finite.c -o $out/fast-math -lm && $out/fast-math || return 1
         $c -O2 -ffinite-math-only tests/test_not_finite.c -o $out/fast-math -lm && $out/fast-math || return 1
     done
     # user headers that were compiled fast before ours
-    printf '#include <immintrin.h>\n#include <math.h>\n#define DRL_IMPLEMENTATION\n#include "drl.h"\nint main(void) { return 0; }\n' > $out/fast.c
+    implementation $out/fast.c '#include <immintrin.h>' '#include <math.h>'
     gcc -O2 -ffast-math -I. $out/fast.c -o $out/fast -lm || return 1
-    clang -O1 -ffast-math tests/conformance.c -o $out/conformance-clang-fast -lm && echo "clang -ffast-math: $($out/conformance-clang-fast)" || return 1
+    clang -O1 -ffast-math tests/conformance.c -o $out/conformance-clang-fast -lm || return 1
+    echo "clang -ffast-math: $($out/conformance-clang-fast)" || return 1
     conformance fast-math gcc "" -O2 -ffast-math
 }
 neon() {        # under emulation; the portable set runs beside NEON and must give the same bits
@@ -357,19 +418,28 @@ emulated() {    # NAME COMPILER EMULATOR "TESTS" FLAGS...: the hash, then test p
     shift 4
     THREADS="1 3"           # emulation is slow
     conformance $name $compiler $emulator -O2 -static "$@" || return 1
-    for t in $programs; do $compiler -O1 -static "$@" tests/$t.c -o $out/$t-$name -lm && $emulator $out/$t-$name || return 1; done
+    for t in $programs; do
+        $compiler -O1 -static "$@" tests/$t.c -o $out/$t-$name -lm && $emulator $out/$t-$name || return 1
+    done
     echo "$HASH; $programs"
 }
-demo_32() {     # a model of the demo's kind, trained with a batch of 16: 32 bits load it, and its pixels are those of 64, byte for byte
+# A model of the demo's kind, trained with a batch of 16: 32 bits load it, and draw the pixels of 64, byte for
+# byte.
+demo_32() {
     d=$out/demo32
     rm -rf $d
     mkdir -p $d
-    gcc -O2 examples/06_tiles.c -o $d/tiles -lm && $d/tiles --steps 2 --size 16 --base 16 --k 2 --out $d/demo || return 1
-    gcc -O2 -DDRL_NO_SIMD examples/03_sample.c -o $d/x86-64 -lm && $d/x86-64 $d/demo.safetensors --count 1 --k 8 --out $d/x86-64 || return 1
-    gcc -m32 -msse2 -mfpmath=sse -O1 -DDRL_NO_SIMD $X32 examples/03_sample.c -o $d/i686 -lm && $d/i686 $d/demo.safetensors --count 1 --k 8 --out $d/i686 || return 1
-    arm-linux-gnueabihf-gcc -O1 -static examples/03_sample.c -o $d/armhf -lm && qemu-arm $d/armhf $d/demo.safetensors --count 1 --k 8 --isa portable --out $d/armhf || return 1
+    gcc -O2 examples/06_tiles.c -o $d/tiles -lm && $d/tiles --steps 2 --size 16 --base 16 --k 2 \
+        --out $d/demo || return 1
+    gcc -O2 -DDRL_NO_SIMD examples/03_sample.c -o $d/x86-64 -lm &&
+        $d/x86-64 $d/demo.safetensors --count 1 --k 8 --out $d/x86-64 || return 1
+    gcc -m32 -msse2 -mfpmath=sse -O1 -DDRL_NO_SIMD $X32 examples/03_sample.c -o $d/i686 -lm &&
+        $d/i686 $d/demo.safetensors --count 1 --k 8 --out $d/i686 || return 1
+    arm-linux-gnueabihf-gcc -O1 -static examples/03_sample.c -o $d/armhf -lm &&
+        qemu-arm $d/armhf $d/demo.safetensors --count 1 --k 8 --isa portable --out $d/armhf || return 1
     export NODE_PATH=/usr/share/nodejs
-    emcc -O1 -sALLOW_MEMORY_GROWTH=1 -sNODERAWFS=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 examples/03_sample.c -o $d/wasm32.js -lm &&
+    emcc -O1 -sALLOW_MEMORY_GROWTH=1 -sNODERAWFS=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 \
+        examples/03_sample.c -o $d/wasm32.js -lm &&
         node $d/wasm32.js $d/demo.safetensors --count 1 --k 8 --isa portable --out $d/wasm32 || return 1
     for target in i686 armhf wasm32; do cmp $d/x86-64.npy $d/$target.npy || return 1; done
     echo "i686, armhf and wasm32 sample the demo's kind of model with the bits of x86-64"
@@ -379,36 +449,46 @@ armhf() {       # 32-bit ARM: the hash, files and draws
 }
 bits32() { tests tests-32 gcc -m32 -msse2 -mfpmath=sse -O1 $X32 -DDRL_THREADS; }
 windows() {     # compiles without a warning, pool included, and runs
-    printf '#define DRL_THREADS\n#define DRL_IMPLEMENTATION\n#include "drl.h"\nint main(void) { return 0; }\n' > $out/windows.c
+    implementation $out/windows.c '#define DRL_THREADS'
     x86_64-w64-mingw32-gcc -std=c99 $WARN -O1 -I. $out/windows.c -o $out/windows.exe -lm || return 1
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     THREADS="1 3"
     conformance windows x86_64-w64-mingw32-gcc wine -O2 -static || return 1
     for t in test_context test_rng test_io test_train; do
-        x86_64-w64-mingw32-gcc -O1 -static -DDRL_THREADS tests/$t.c -o $out/$t.exe -lm && wine $out/$t.exe || return 1
+        x86_64-w64-mingw32-gcc -O1 -static -DDRL_THREADS tests/$t.c -o $out/$t.exe -lm &&
+            wine $out/$t.exe || return 1
     done
     echo "$HASH under wine; test_context test_rng test_io test_train"
 }
 # Debian's clang does not find the libraries of Debian's MinGW by itself.
-mingw_clang() { clang --target=x86_64-w64-mingw32 -Wno-unused-command-line-argument -L"$(dirname "$(x86_64-w64-mingw32-gcc -print-libgcc-file-name)")" "$@"; }
+mingw_clang() {
+    libraries=$(dirname "$(x86_64-w64-mingw32-gcc -print-libgcc-file-name)")
+    clang --target=x86_64-w64-mingw32 -Wno-unused-command-line-argument -L"$libraries" "$@"
+}
 windows_clang() {       # it has no fault with wide vectors, and so chooses them by itself
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     THREADS="1 3"
     conformance windows-clang mingw_clang wine -O2 -static
 }
-windows_examples() {    # COMPILER: examples and benchmarks without a flag but what Windows needs, the former run under wine
+# COMPILER: examples and benchmarks without a flag but what Windows needs, the former run under wine
+windows_examples() {
     e=$out/windows-$1
     rm -rf $e
     mkdir -p $e
-    for f in examples/*.c bench/ablation.c bench/bench.c bench/evaluate.c bench/landscape.c bench/sprites.c; do
-        $1 -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas -static "$f" -o $e/$(basename "$f" .c).exe -lm || return 1
-        $1 -Wall -Wextra -Werror -Wno-unknown-pragmas -DDRL_THREADS -DDRL_NO_SIMD -fsyntax-only "$f" || return 1        # windows.h and its names
+    for f in examples/*.c bench/ablation.c bench/bench.c bench/evaluate.c bench/landscape.c \
+        bench/sprites.c; do
+        $1 -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas -static "$f" -o $e/$(basename "$f" .c).exe -lm ||
+            return 1
+        # windows.h and its names
+        $1 -Wall -Wextra -Werror -Wno-unknown-pragmas -DDRL_THREADS -DDRL_NO_SIMD -fsyntax-only "$f" ||
+            return 1
     done
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     run_examples $e wine || return 1
     echo "$(ls examples/*.c | wc -l) examples run under wine, 11 pictures; 5 benchmarks built"
 }
-old_processors() {      # without FMA: SSE2, and it is said; with FMA but without AVX2: the set of MinGW's gcc, if it is in the build
+# without FMA: SSE2, and it is said; with FMA but without AVX2: the set of MinGW's gcc, if it is in the build
+old_processors() {
     gcc -O2 -static -DDRL__FMA128 tests/conformance.c -o $out/old -lm || return 1
     got=$(qemu-x86_64 -cpu qemu64 $out/old)
     [ "$got" = "$UNFUSED" ] || { echo "without FMA: '$got', not $UNFUSED"; return 1; }
@@ -416,52 +496,75 @@ old_processors() {      # without FMA: SSE2, and it is said; with FMA but withou
     [ "$got" = "$HASH" ] || { echo "with FMA, without AVX2: '$got', not $HASH"; return 1; }
     echo "no FMA: $UNFUSED; FMA without AVX2: $HASH"
 }
-wasm() {        # WebAssembly has no fused multiply-add: the portable set's is done in double, and gives the same bits
+# WebAssembly has no fused multiply-add: the portable set's is done in double, and gives the same bits
+wasm() {
     export NODE_PATH=/usr/share/nodejs          # where Debian keeps what emcc asks node for
-    emcc -O2 -sALLOW_MEMORY_GROWTH=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 tests/conformance.c -o $out/conformance.js -lm || return 1
+    emcc -O2 -sALLOW_MEMORY_GROWTH=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 tests/conformance.c \
+        -o $out/conformance.js -lm || return 1
     THREADS="1 3"
     run_conformance "node $out/conformance.js" || return 1
     for t in test_rng test_not_finite; do
-        emcc -O1 -sALLOW_MEMORY_GROWTH=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 tests/$t.c -o $out/$t.js -lm && node $out/$t.js || return 1
+        emcc -O1 -sALLOW_MEMORY_GROWTH=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 tests/$t.c \
+            -o $out/$t.js -lm && node $out/$t.js || return 1
     done
     echo "$HASH in node; test_rng test_not_finite"
 }
-cortex_m() {    # no operating system: a model in flash, an arena, the same bits as on this machine; and nothing of a heap or of files in it
+# no operating system: a model in flash, an arena, the same bits as on this machine; and nothing of a heap or
+# of files in it
+cortex_m() {
     mkdir -p $out/cortex
     counts=
-    gcc -O1 -DWRITE_MODEL tests/cortex_m.c -o $out/cortex/write -lm && $out/cortex/write > $out/cortex/model.h || return 1
+    gcc -O1 -DWRITE_MODEL tests/cortex_m.c -o $out/cortex/write -lm &&
+        $out/cortex/write > $out/cortex/model.h || return 1
     for board in mps2-an385 mps2-an386; do
-        cpu="-mcpu=cortex-m3" most=60000          # thousands of instructions a score; measured are 51238, and 1222 with hardware's multiply-add
+        # thousands of instructions a score; measured are 51238, and 1222 with hardware's multiply-add
+        cpu="-mcpu=cortex-m3" most=60000
         [ $board = mps2-an386 ] && cpu="-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16" most=1500
-        arm-none-eabi-gcc $cpu -mthumb -O2 -DMOST=$most -ffreestanding -nostartfiles -Wall -Wextra -Werror -I$out/cortex -T tests/cortex_m.ld tests/cortex_m.c -o $out/cortex/$board.elf -lm || return 1
-        if arm-none-eabi-nm $out/cortex/$board.elf | grep -E ' (_?malloc(_r)?|_?free(_r)?|_?sbrk(_r)?|fopen|fwrite|_?v?s?n?printf(_r)?|abort|__assert_func)$'; then echo "these should not be there"; return 1; fi
+        arm-none-eabi-gcc $cpu -mthumb -O2 -DMOST=$most -ffreestanding -nostartfiles -Wall -Wextra -Werror \
+            -I$out/cortex -T tests/cortex_m.ld tests/cortex_m.c -o $out/cortex/$board.elf -lm || return 1
+        hosted='_?malloc(_r)?|_?free(_r)?|_?sbrk(_r)?|fopen|fwrite|_?v?s?n?printf(_r)?|abort|__assert_func'
+        if arm-none-eabi-nm $out/cortex/$board.elf | grep -E " ($hosted)\$"; then
+            echo "these should not be there"
+            return 1
+        fi
         arm-none-eabi-size $out/cortex/$board.elf
         timeout 300 qemu-system-arm -M $board -nographic -monitor none -serial none -icount shift=0 \
-            -semihosting-config enable=on,target=native -kernel $out/cortex/$board.elf > $out/cortex/$board.log 2>&1
+            -semihosting-config enable=on,target=native -kernel $out/cortex/$board.elf \
+            > $out/cortex/$board.log 2>&1
         status=$?
         cat $out/cortex/$board.log
         [ $status -eq 0 ] || return 1
-        counts="$counts $(printf %d 0x$(sed -n 's/^thousands of instructions a score //p' $out/cortex/$board.log))"
+        count=$(sed -n 's/^thousands of instructions a score //p' $out/cortex/$board.log)
+        counts="$counts $(printf %d 0x$count)"
     done
     echo "Cortex-M3 and M4: the bits of portable C on this machine;$counts thousand instructions a score"
 }
 plain_c() {     # a compiler that knows neither vectors nor pragmas
     conformance tcc tcc "" || return 1
-    for t in test_rng test_context test_not_finite; do tcc tests/$t.c -o $out/$t-tcc -lm && $out/$t-tcc || return 1; done
+    for t in test_rng test_context test_not_finite; do
+        tcc tests/$t.c -o $out/$t-tcc -lm && $out/$t-tcc || return 1
+    done
     echo "$HASH; test_rng test_context test_not_finite"
 }
-tidy() {        # the configuration is .clang-tidy; the analyser looks at functions of the main file only, and long at those for vectors
+# The configuration is .clang-tidy. The analyser looks at functions of the main file only, and takes long for
+# those of vectors.
+tidy() {
     printf '#define DRL_THREADS\n#define DRL_IMPLEMENTATION\n#include "drl.h"\n' > $out/tidy.c
-    clang-tidy --quiet $out/tidy.c -- -std=c99 -I. > $out/tidy.txt 2> $out/tidy.err &&
-        clang-tidy --quiet drl.h -- -x c -std=c99 -DDRL_THREADS -DDRL_IMPLEMENTATION -DDRL_NO_SIMD -I. >> $out/tidy.txt 2>> $out/tidy.err
+    {
+        clang-tidy --quiet $out/tidy.c -- -std=c99 -I. &&
+            clang-tidy --quiet drl.h -- -x c -std=c99 -DDRL_THREADS -DDRL_IMPLEMENTATION -DDRL_NO_SIMD -I.
+    } > $out/tidy.txt 2> $out/tidy.err
     status=$?
     grep -E 'warning:|error:' $out/tidy.txt
-    echo "$(grep -cE 'warning:|error:' $out/tidy.txt) findings, checks: $(sed -n 's/^Checks: *//p' .clang-tidy | cut -c 1-60)"
+    listed=$(sed -n 's/^Checks: *//p' .clang-tidy | cut -c 1-60)
+    echo "$(grep -cE 'warning:|error:' $out/tidy.txt) findings, checks: $listed"
     [ $status -eq 0 ] && ! grep -qE 'warning:|error:' $out/tidy.txt
 }
 cpp_check() {   # the configuration is tests/cppcheck.txt
     printf '#define DRL_THREADS\n#define DRL_IMPLEMENTATION\n#include "drl.h"\n' > $out/cpp.c
-    cppcheck --std=c99 --language=c --enable=warning,performance,portability --inconclusive --error-exitcode=1 --quiet --suppressions-list=tests/cppcheck.txt -I. -D__x86_64__ -D__GNUC__=12 -D__linux__ -D__unix__ $out/cpp.c > $out/cppcheck.txt 2>&1
+    cppcheck --std=c99 --language=c --enable=warning,performance,portability --inconclusive \
+        --error-exitcode=1 --quiet --suppressions-list=tests/cppcheck.txt -I. -D__x86_64__ -D__GNUC__=12 \
+        -D__linux__ -D__unix__ $out/cpp.c > $out/cppcheck.txt 2>&1
     status=$?
     cat $out/cppcheck.txt
     echo "$(grep -cE '(warning|error|performance|portability):' $out/cppcheck.txt) findings"
@@ -472,47 +575,81 @@ symbols() {     # what the object asks of others: the lists below and nothing el
     c='memchr memcmp bcmp memcpy memmove memset strchr strcmp strlen strncmp strstr strrchr malloc free'
     c="$c __assert_fail __stack_chk_fail __errno_location"
     m='fabs fabsf floor fmaf sqrt sqrtf'
-    stdio='fopen fopen64 ferror fread fwrite fflush fclose fseek fseeko fseeko64 ftell ftello ftello64 remove rename fileno fsync stat stat64 __xstat fstat fstat64 open open64 close getpid strerror fdopen access readlink fchmod fchown'
-    threads='getpid pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_signal pthread_cond_broadcast'
-    for build in "" "-DDRL_THREADS" "-DDRL_NO_STDIO" "-DDRL_NO_STDIO -DDRL_NO_MALLOC -DNDEBUG"; do for cc in "gcc -O0" "gcc -O2" "clang -O2"; do
+    stdio='fopen fopen64 ferror fread fwrite fflush fclose fseek fseeko fseeko64 ftell ftello ftello64'
+    stdio="$stdio remove rename fileno fsync stat stat64 __xstat fstat fstat64 open open64 close getpid"
+    stdio="$stdio strerror fdopen access readlink fchmod fchown"
+    threads='getpid pthread_create pthread_join'
+    for f in init destroy lock unlock; do threads="$threads pthread_mutex_$f"; done
+    for f in init destroy wait signal broadcast; do threads="$threads pthread_cond_$f"; done
+    for build in "" "-DDRL_THREADS" "-DDRL_NO_STDIO" "-DDRL_NO_STDIO -DDRL_NO_MALLOC -DNDEBUG"; do
+    for cc in "gcc -O0" "gcc -O2" "clang -O2"; do
         allowed="_GLOBAL_OFFSET_TABLE_ $c $m"
         case $build in *NO_STDIO*) ;; *) allowed="$allowed $stdio";; esac
         case $build in *THREADS*) allowed="$allowed $threads";; esac
-        case $build in *NO_MALLOC*) allowed=$(echo " $allowed " | sed 's/ malloc / /; s/ free / /; s/ __assert_fail / /');; esac
+        case $build in
+        *NO_MALLOC*) allowed=$(echo " $allowed " | sed 's/ malloc / /; s/ free / /; s/ __assert_fail / /');;
+        esac
         printf '#define DRL_IMPLEMENTATION\n#include "drl.h"\n' > $out/symbols.c
-        $cc $build -fno-pie -I. -c $out/symbols.c -o $out/symbols.o || return 1         # -fno-pie: constants that hold addresses are constants
+        # -fno-pie: constants that hold addresses are constants
+        $cc $build -fno-pie -I. -c $out/symbols.c -o $out/symbols.o || return 1
         for s in $(nm -u $out/symbols.o | awk '{ print $2 }' | sed 's/@.*//'); do
             case " $allowed " in *" $s "*) ;; *) echo "$cc $build: $s is asked for"; return 1;; esac
         done
-        nm -g --defined-only $out/symbols.o | awk '{ print $3 }' | grep -v '^drl_[a-z]' && { echo "$cc $build: other names than drl_... are defined"; return 1; }
-        nm $out/symbols.o | awk '$2 ~ /^[bBdDC]$/ { print }' | grep -vE ' (__|CSWTCH|switch)' | grep . && { echo "$cc $build: variables that can change"; return 1; }
-        echo "$cc $build: $(nm -u $out/symbols.o | wc -l) symbols of the C library, $(nm -g --defined-only $out/symbols.o | wc -l) functions"
-    done; done
+        if nm -g --defined-only $out/symbols.o | awk '{ print $3 }' | grep -v '^drl_[a-z]'; then
+            echo "$cc $build: other names than drl_... are defined"
+            return 1
+        fi
+        if nm $out/symbols.o | grep ' [bBdDC] ' | grep -vE ' (__|CSWTCH|switch)'; then
+            echo "$cc $build: variables that can change"
+            return 1
+        fi
+        echo "$cc $build: $(nm -u $out/symbols.o | wc -l) symbols of the C library," \
+            "$(nm -g --defined-only $out/symbols.o | wc -l) functions"
+    done
+    done
     return 0
 }
-# Functions whose names end in _avx2 or _avx512 may hold registers and encodings of AVX, and no other; those of _fma128 only registers of 16
-# bytes when gcc makes them: MinGW's may store wider ones to places that are aligned to 16, with instructions that need more.
+# Functions whose names end in _avx2 or _avx512 may hold registers and encodings of AVX, and no others may.
+# Those of _fma128 may hold only registers of 16 bytes when gcc makes them: MinGW's gcc may store wider ones
+# to places that are aligned to 16, with instructions that need more.
 avx_only_where_allowed() {
     printf '#define DRL_THREADS\n#define DRL_IMPLEMENTATION\n#include "drl.h"\n' > $out/avx.c
-    for cc in "gcc -O0" "gcc -O2" "gcc -O3" "clang -O0" "clang -O2" "x86_64-w64-mingw32-gcc -O2" "x86_64-w64-mingw32-gcc -O3"; do
+    for cc in "gcc -O0" "gcc -O2" "gcc -O3" "clang -O0" "clang -O2" \
+        "x86_64-w64-mingw32-gcc -O2" "x86_64-w64-mingw32-gcc -O3"; do
         $cc -DDRL__FMA128 -I. -c $out/avx.c -o $out/avx.o || return 1
         objdump -d --no-show-raw-insn $out/avx.o | awk -v cc="$cc" '
-            /^[0-9a-f]+ <.*>:$/ { f = $2; gsub(/[<>:]/, "", f); base = f; sub(/\.(part|constprop|isra|cold|lto_priv).*/, "", base); sub(/\.[0-9]+$/, "", base)
-                narrow = base ~ /_fma128$/; ok = base ~ /_avx2$/ || base ~ /_avx512$/ || narrow; functions++; if (ok) held++; next }
+            /^[0-9a-f]+ <.*>:$/ {
+                f = $2
+                gsub(/[<>:]/, "", f)
+                base = f
+                sub(/\.(part|constprop|isra|cold|lto_priv).*/, "", base)
+                sub(/\.[0-9]+$/, "", base)
+                narrow = base ~ /_fma128$/
+                ok = base ~ /_avx2$/ || base ~ /_avx512$/ || narrow
+                functions++
+                if (ok) held++
+                next
+            }
             /^ +[0-9a-f]+:/ { avx = $0 ~ /%[yz]mm|%k[0-7]/ || $2 ~ /^v[a-z]/ && $2 !~ /^ver[rw]$/
                 if (narrow && cc !~ /clang/ && $0 ~ /%[yz]mm|%k[0-7]/) { print cc ": " f ": " $0; bad++ }
                 if (avx && ok) used++
                 if (avx && !ok) { print cc ": " f ": " $0; bad++ } }
-            END { print cc ": " functions " functions, " held " may hold AVX, " used + 0 " such instructions there, " bad + 0 " elsewhere"; exit bad > 0 || used == 0 }' || return 1
+            END {
+                printf "%s: %d functions, %d may hold AVX, %d such instructions there, %d elsewhere\n",
+                    cc, functions, held, used, bad
+                exit bad > 0 || used == 0
+            }' || return 1
     done
 }
 lto() {
-    two_units -O2 -flto && conformance lto gcc "" -O2 -flto && conformance lto-clang clang "" -O2 -flto=thin -fuse-ld=lld
+    two_units -O2 -flto && conformance lto gcc "" -O2 -flto &&
+        conformance lto-clang clang "" -O2 -flto=thin -fuse-ld=lld
 }
 coverage() { sh tests/coverage.sh $out/coverage; }
 mutate() { sh tests/mutate.sh $out/mutants; }
 
-faults() {      # NAME COMPILER FLAGS...: what breaks things, and the corpus of hostile files, built so and run
+# NAME COMPILER FLAGS...: what breaks things, and the corpus of hostile files, built so and run
+faults() {
     dir=$out/$1 compiler=$2
     shift 2
     mkdir -p "$dir"
@@ -537,11 +674,14 @@ soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak; }
 checks() {     # the longest first, so that no lane ends long after the others
 check mutations gcc mutate
 check tests-thread-sanitizer gcc tests tests-tsan gcc -O1 -g -fsanitize=thread -DDRL_THREADS
-check tests-sanitized gcc tests tests-sanitized gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -DDRL_THREADS
+check tests-sanitized gcc tests tests-sanitized gcc -O1 -g -fsanitize=address,undefined \
+    -fno-sanitize-recover=all -DDRL_THREADS
 check coverage "gcc gcov" coverage
 for c in gcc clang; do for s in c99 c11 c17; do check warnings-$c-$s $c header $c c $s; done; done
 for c in g++ clang++; do for s in c++11 c++20; do check warnings-$c-$s $c header $c c++ $s; done; done
-for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS DRL_API DRL_ASSERT DRL_HEADER_NAME; do check option-$o "gcc clang" option $o; done
+for o in DRL_STATIC DRL_NO_SIMD DRL_NO_STDIO DRL_NO_MALLOC DRL_THREADS DRL_API DRL_ASSERT DRL_HEADER_NAME; do
+    check option-$o "gcc clang" option $o
+done
 check two-units gcc two_units
 check examples-plain cc examples
 check symbols "gcc clang nm" symbols
@@ -557,11 +697,13 @@ check conformance-32 gcc conformance conformance-32 gcc "" -m32 -msse2 -O2 $X32
 check fast-math "gcc clang" fast_math
 check lto "gcc clang ld.lld" lto
 check tcc tcc plain_c
-check aarch64 "aarch64-linux-gnu-gcc qemu-aarch64" conformance aarch64 aarch64-linux-gnu-gcc qemu-aarch64 -O2 -static
+check aarch64 "aarch64-linux-gnu-gcc qemu-aarch64" conformance aarch64 aarch64-linux-gnu-gcc qemu-aarch64 \
+    -O2 -static
 check neon "aarch64-linux-gnu-gcc qemu-aarch64" neon
 check s390x "s390x-linux-gnu-gcc qemu-s390x" emulated s390x s390x-linux-gnu-gcc qemu-s390x "test_rng test_io"
 # The C library's cos, which test_rng compares with, has an instruction that qemu-ppc does not know.
-check powerpc "powerpc-linux-gnu-gcc qemu-ppc" emulated powerpc powerpc-linux-gnu-gcc qemu-ppc "test_io test_not_finite"
+check powerpc "powerpc-linux-gnu-gcc qemu-ppc" emulated powerpc powerpc-linux-gnu-gcc qemu-ppc \
+    "test_io test_not_finite"
 check wasm "emcc node" wasm
 check windows "x86_64-w64-mingw32-gcc wine" windows
 check windows-clang "clang x86_64-w64-mingw32-gcc wine" windows_clang
@@ -576,7 +718,8 @@ check tests-O3-native gcc tests tests-O3-native gcc -O3 -march=native -DDRL_THRE
 check tests-clang clang tests tests-clang clang -O2 -DDRL_THREADS
 check tests-c++ g++ tests tests-c++ g++ -x c++ -O1 -DDRL_THREADS
 check tests-32 gcc bits32
-check faults-sanitized gcc faults faults-sanitized gcc -O1 -g -DDRL_NO_SIMD -fsanitize=address,undefined -fno-sanitize-recover=all
+check faults-sanitized gcc faults faults-sanitized gcc -O1 -g -DDRL_NO_SIMD -fsanitize=address,undefined \
+    -fno-sanitize-recover=all
 # x87 has digits of its own, and so would not know the states that the corpus keeps.
 check faults-32 gcc faults faults-32 gcc -m32 -msse2 -O1 -DDRL_NO_SIMD $X32
 check faults-ndebug gcc faults faults-ndebug gcc -O2 -DNDEBUG
@@ -584,8 +727,10 @@ check faults-c++ g++ faults faults-c++ g++ -x c++ -O1 -DDRL_NO_SIMD
 check kill gcc sh tests/kill.sh 200
 check soak gcc soak
 check fuzz clang sh tests/fuzz.sh 20
-check valgrind-context valgrind memory valgrind test_context "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
-check valgrind-failure valgrind memory valgrind test_failure "valgrind -q --error-exitcode=9 --leak-check=full" gcc -O1 -g -DDRL_NO_SIMD
+for t in context failure; do
+    check valgrind-$t valgrind memory valgrind test_$t "valgrind -q --error-exitcode=9 --leak-check=full" \
+        gcc -O1 -g -DDRL_NO_SIMD
+done
 check msan-ops clang memory msan test_ops "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 check pattern gcc pattern
 check refuses gcc refuses
@@ -612,5 +757,8 @@ wait
 
 echo
 LIST=1 sh tests/check-all.sh | while read -r name; do grep "^$name " $all/table; done |
-    awk '{ rest = $0; for (i = 0; i < 3; ++i) sub(/^[^ ]* ?/, "", rest); printf "%-24s %-8s %5s s  %s\n", $1, $2, $3, rest }'
-awk '$2 == "ok" { p++ } $2 == "skipped" { s++ } $2 != "ok" && $2 != "skipped" { f++ } END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 || p == 0 }' $all/table
+    awk '{ rest = $0
+        for (i = 0; i < 3; ++i) sub(/^[^ ]* ?/, "", rest)
+        printf "%-24s %-8s %5s s  %s\n", $1, $2, $3, rest }'
+awk '{ if ($2 == "ok") ++p; else if ($2 == "skipped") ++s; else ++f }
+    END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 || p == 0 }' $all/table

@@ -1,7 +1,8 @@
 #!/bin/sh
-# coverage.sh [FOLDER] - lines and branches of drl.h that the tests reach, run by `make coverage`. The programs are built without vectors, so that
-# each kernel counts once and not once for every instruction set; the choice of a set comes from one build with them. Prints a table by
-# section and every line that was not reached; fails if the text of such a line is not in tests/COVERAGE.md, which says why.
+# coverage.sh [FOLDER] - lines and branches of drl.h that the tests reach, run by `make coverage`. The
+# programs are built without vectors, so that each kernel counts once and not once for every instruction set;
+# the choice of a set comes from one build with them. Prints a table by section and every line that was not
+# reached; fails if the text of such a line is not in tests/COVERAGE.md, which says why.
 cd "$(dirname "$0")/.." || exit 1
 case $1 in -*) echo "$1: not understood; coverage.sh [FOLDER]"; exit 2;; esac
 [ $# -le 1 ] || { echo "$2: not understood; coverage.sh [FOLDER]"; exit 2; }
@@ -16,8 +17,13 @@ one() {         # NAME FLAGS...
     program=$1
     shift
     mkdir -p $out/$program.d
-    (cd $out/$program.d && $CC -O0 -g0 --coverage "$@" "$root/tests/${program%-*}.c" -o $program -lm) || exit 1
-    $out/$program.d/$program > $out/$program.log 2>&1 || { tail -n 5 $out/$program.log; echo "$program failed"; exit 1; }
+    source=$root/tests/${program%-*}.c
+    (cd $out/$program.d && $CC -O0 -g0 --coverage "$@" "$source" -o $program -lm) || exit 1
+    $out/$program.d/$program > $out/$program.log 2>&1 || {
+        tail -n 5 $out/$program.log
+        echo "$program failed"
+        exit 1
+    }
     (cd $out/$program.d && $GCOV -b -c *.gcda > gcov.log 2>&1)
     { echo "PROGRAM $program"; cat $out/$program.d/drl.h.gcov; } >> $out/all.gcov
     echo "$program: $(tail -n 1 $out/$program.log)"
@@ -27,6 +33,10 @@ one conformance-portable -DDRL_NO_SIMD
 one test_context-sets -DDRL_THREADS
 
 awk -v list=$out/not-reached.txt '
+function row(name, n, some, branches, taken) {
+    printf "%-22s %7d %7d %7.2f%%   %8d %8d %7.2f%%\n", name, n, some, 100 * some / n,
+        branches, taken, branches ? 100 * taken / branches : 100
+}
 /^PROGRAM / { sets = $2 ~ /-sets$/; skip = 0; next }
 /^-----/ || /^[A-Za-z_0-9]+:$/ { next }
 /^ *[-#=0-9][-#=0-9*]*: *[0-9]+:/ {
@@ -40,7 +50,11 @@ awk -v list=$out/not-reached.txt '
     if (use) { if (!sets) code[n] = 1; else only[n] = 1; gsub(/[*]/, "", count); hits[n] += count + 0 }
     next
 }
-/^branch +[0-9]+ / && use { ++b; exists[at, b] = 1; if (b > most[at]) most[at] = b; if ($3 == "taken") taken[at, b] += $4 }
+/^branch +[0-9]+ / && use {
+    exists[at, ++b] = 1
+    if (b > most[at]) most[at] = b
+    if ($3 == "taken") taken[at, b] += $4
+}
 END {
     section = "[config]"
     for (n = 1; n <= last; ++n) {
@@ -48,19 +62,34 @@ END {
         if (!((n in code) || (n in only))) continue
         if (!(section in seen)) { seen[section] = 1; order[++sections] = section }
         ++lines[section]; ++all
-        if (hits[n] > 0) { ++reached[section]; ++all_reached } else { t = text[n]; sub(/^ +/, "", t); print n ": " t > list }
-        for (b = 1; b <= most[n]; ++b) { ++branches[section]; ++all_b; if (taken[n, b] > 0) { ++gone[section]; ++all_gone } }
+        if (hits[n] > 0) {
+            ++reached[section]
+            ++all_reached
+        } else {
+            t = text[n]
+            sub(/^ +/, "", t)
+            print n ": " t > list
+        }
+        for (b = 1; b <= most[n]; ++b) {
+            ++branches[section]
+            ++all_b
+            if (taken[n, b] > 0) { ++gone[section]; ++all_gone }
+        }
     }
     printf "%-22s %7s %7s %8s   %8s %8s %8s\n", "section", "lines", "reached", "", "branches", "taken", ""
     for (i = 1; i <= sections; ++i) { s = order[i]
-        printf "%-22s %7d %7d %7.2f%%   %8d %8d %7.2f%%\n", s, lines[s], reached[s], 100 * reached[s] / lines[s], branches[s], gone[s], branches[s] ? 100 * gone[s] / branches[s] : 100 }
-    printf "%-22s %7d %7d %7.2f%%   %8d %8d %7.2f%%\n", "all", all, all_reached, 100 * all_reached / all, all_b, all_gone, 100 * all_gone / all_b
+        row(s, lines[s], reached[s], branches[s], gone[s]) }
+    row("all", all, all_reached, all_b, all_gone)
     printf "" >> list
 }' $out/all.gcov | tee $out/table
 
 unknown=0
 while IFS= read -r entry; do
-    if ! grep -qF -- "${entry#*: }" tests/COVERAGE.md 2>/dev/null; then echo "drl.h:$entry"; unknown=$((unknown + 1)); fi
+    if ! grep -qF -- "${entry#*: }" tests/COVERAGE.md 2>/dev/null; then
+        echo "drl.h:$entry"
+        unknown=$((unknown + 1))
+    fi
 done < $out/not-reached.txt
-echo "coverage: $(tail -n 1 $out/table | awk '{ print $3 " of " $2 " lines, " $6 " of " $5 " branches" }'); $(wc -l < $out/not-reached.txt) not reached, $unknown without a reason"
+counts=$(tail -n 1 $out/table | awk '{ print $3 " of " $2 " lines, " $6 " of " $5 " branches" }')
+echo "coverage: $counts; $(wc -l < $out/not-reached.txt) not reached, $unknown without a reason"
 [ $unknown -eq 0 ]

@@ -1,8 +1,8 @@
 #!/bin/sh
-# What Ctrl-C leaves: interrupt.sh DIR, where DIR holds the examples and benchmarks, built. Each program here runs
-# until its first picture (or line) is there, which may take 20 seconds of its own time. It then gets SIGINT, has to
-# end by itself within 20 seconds with status 0, and what it saved has to be usable. A resumed run ends with the bits
-# of a run that was not interrupted.
+# What Ctrl-C leaves: interrupt.sh DIR, where DIR holds the examples and benchmarks, built. Each program here
+# runs until its first picture (or line) is there, which may take 20 seconds of its own time. It then gets
+# SIGINT, has to end by itself within 20 seconds with status 0, and what it saved has to be usable. A resumed
+# run ends with the bits of a run that was not interrupted.
 [ $# = 1 ] && [ -d "$1" ] || { echo "interrupt.sh DIR: examples and benchmarks, built" >&2; exit 2; }
 dir=$1 passed=0 failed=0
 good() { passed=$((passed + 1)); }
@@ -53,12 +53,13 @@ same() { cmp "$1" "$2" && good || bad "$1 and $2 differ"; }
 
 small="--base 8 --batch 4 --k 2 --lr 1e-7 --warmup 20"
 # A small learning rate: networks of this size soon diverge. The rate is constant from the warm-up, of 20
-# steps whatever the run's length, to the middle of a run, so one
-# that was stopped on the way to 100000 steps and is then asked for twice as many as it has, and 20 more, is the same as
-# one that was asked for these from the start.
+# steps whatever the run's length, to the middle of a run, so one that was stopped on the way to 100000 steps
+# and is then asked for twice as many as it has, and 20 more, is the same as one that was asked for these from
+# the start.
 total() { echo $((2 * $(sed -n "s/.*stopped after \([0-9]*\) steps.*/\1/p" $dir/int.log | tail -n 1) + 20)); }
 interrupt $dir/int-a 02_train_images $small --levels 4 --steps 100000 --out $dir/int-a && n=$(total) &&
-    draws $dir/int-a.safetensors && run 02_train_images $small --levels 4 --steps $n --resume --out $dir/int-a &&
+    draws $dir/int-a.safetensors &&
+        run 02_train_images $small --levels 4 --steps $n --resume --out $dir/int-a &&
     run 02_train_images $small --levels 4 --steps $n --out $dir/int-b &&
     same $dir/int-a.safetensors $dir/int-b.safetensors
 interrupt $dir/int-d-guidance 06_tiles $small --size 16 --steps 100000 --out $dir/int-d && n=$(total) &&
@@ -81,7 +82,8 @@ interrupt $dir/int-n-rings 01_toy2d --data rings --steps 100000 --out $dir/int-n
 interrupt $dir/int-p 03_sample $dir/int-b.safetensors --k 3000 --count 40 --out $dir/int-p &&
     mv $dir/int-p.sampler $dir/int-q.sampler &&
     run 03_sample $dir/int-b.safetensors --k 3000 --count 40 --resume --out $dir/int-q &&
-    run 03_sample $dir/int-b.safetensors --k 3000 --count 40 --out $dir/int-r && same $dir/int-q.npy $dir/int-r.npy
+    run 03_sample $dir/int-b.safetensors --k 3000 --count 40 --out $dir/int-r &&
+        same $dir/int-q.npy $dir/int-r.npy
 interrupt "line forward" 08_likelihood --steps 20 --temperatures 20000
 interrupt "line chains of" 10_image_likelihood $dir/int-m.safetensors --temperatures 20000 --out $dir/int-s
 interrupt "line GFLOP" bench --isa portable --all

@@ -1,10 +1,15 @@
 #!/bin/sh
-# kernels.sh LOG - adds up the lines "kernels: SET NAME=RUNS ..." that the test programs print, and says which kernels have not run.
+# kernels.sh LOG - adds up the lines "kernels: SET NAME=RUNS ..." that the test programs print, and says which
+# kernels have not run.
 [ $# -eq 1 ] && [ -f "$1" ] || { echo "kernels.sh LOG: one file is needed"; exit 2; }
 awk '
 /^kernels: / {
     if (!($2 in seen)) { seen[$2] = 1; sets[++n] = $2 }
-    for (i = 3; i <= NF; ++i) { split($i, kv, "="); runs[$2, kv[1]] += kv[2]; if (!(kv[1] in known)) { known[kv[1]] = 1; names[++m] = kv[1] } }
+    for (i = 3; i <= NF; ++i) {
+        split($i, kv, "=")
+        runs[$2, kv[1]] += kv[2]
+        if (!(kv[1] in known)) { known[kv[1]] = 1; names[++m] = kv[1] }
+    }
 }
 END {
     for (s = 1; s <= n; ++s) {

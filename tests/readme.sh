@@ -1,6 +1,7 @@
 #!/bin/sh
-# readme.sh [FOLDER] - every command of README.md as written, in a fresh copy of the repository, made short by options at its end. Commands that name data
-# which is not there are skipped by name; so are make demo, test, bench and check-all, which have checks of their own.
+# readme.sh [FOLDER] - every command of README.md as written, in a fresh copy of the repository, made short by
+# options at its end. Commands that name data which is not there are skipped by name; so are make demo, test,
+# bench and check-all, which have checks of their own.
 cd "$(dirname "$0")/.." || exit 1
 [ $# -le 1 ] || { echo "$2: not understood; readme.sh [FOLDER]"; exit 2; }
 case $1 in -*) echo "$1: not understood; readme.sh [FOLDER]"; exit 2;; esac
@@ -12,17 +13,25 @@ cd "$copy" || exit 1
 mkdir build
 # the later of two values of an option is refused, so short ones replace those that are there
 short() {
-    echo "$1" | sed -E 's/--(minutes|steps) [0-9.]+/--\1 SHORT/; s/--minutes SHORT/--minutes 0.02/; s/--steps SHORT/--steps 2/; s/--count [0-9]+/--count 2/; s/--base [0-9]+/--base 8/'
+    echo "$1" | sed -E -e 's/--minutes [0-9.]+/--minutes 0.02/; s/--steps [0-9.]+/--steps 2/' \
+        -e 's/--count [0-9]+/--count 2/; s/--base [0-9]+/--base 8/'
 }
 passed=0 failed=0 skipped=0 outs=
 sed -n 's/^    \(build\/.*\|make .*\)$/\1/p' README.md > build/commands
 grep -q . build/commands || { echo "README.md has no commands"; exit 1; }
 while read -r line; do
     case $line in
-    "make demo"|"make test"|"make bench") echo "skipped, a check of its own: $line"; skipped=$((skipped + 1)); continue;;
+    "make demo"|"make test"|"make bench")
+        echo "skipped, a check of its own: $line"
+        skipped=$((skipped + 1))
+        continue;;
     esac
     out=$(echo "$line" | sed -n 's/.*--out \([^ ]*\).*/\1/p')
-    case " $outs " in *" ${out:-none} "*) echo "FAILED: two commands write $out"; failed=$((failed + 1));; esac
+    case " $outs " in
+    *" ${out:-none} "*)
+        echo "FAILED: two commands write $out"
+        failed=$((failed + 1));;
+    esac
     outs="$outs $out"
     missing=
     for word in $line; do
@@ -46,12 +55,19 @@ while read -r line; do
     esac
     case $line in "build/03_sample build/demo"*|"build/09_long_chain build/demo"*)
         # make demo's model, in seconds
-        [ -e build/demo.safetensors ] || { make -s build/06_tiles CFLAGS=-O1 && build/06_tiles --steps 2 --k 1 --out build/demo > build/demo.txt; } && missing=;;
+        [ -e build/demo.safetensors ] || {
+            make -s build/06_tiles CFLAGS=-O1 &&
+                build/06_tiles --steps 2 --k 1 --out build/demo > build/demo.txt
+        } && missing=;;
     esac
     if [ -n "$missing" ]; then echo "skipped, no $missing: $line"; skipped=$((skipped + 1)); continue; fi
     if sh -c "$command" > build/said 2>&1 < /dev/null; then passed=$((passed + 1))
     else failed=$((failed + 1)); echo "FAILED: $command"; tail -n 3 build/said; fi
 done < build/commands
-for f in *.png *.ppm *.npy *.safetensors; do [ -e "$f" ] && { echo "FAILED: $f lies among the sources"; failed=$((failed + 1)); }; done
+for f in *.png *.ppm *.npy *.safetensors; do
+    [ -e "$f" ] || continue
+    echo "FAILED: $f lies among the sources"
+    failed=$((failed + 1))
+done
 echo "readme: $passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

@@ -1,11 +1,12 @@
 #!/bin/sh
-# refuse.sh DIR - every program of DIR (examples, benchmarks, tests) is given what it cannot understand: it must end at once with a status from 1 to
-# 127 and a sentence. Then the scripts beside this one.
+# refuse.sh DIR - every program of DIR (examples, benchmarks, tests) is given what it cannot understand: it
+# must end at once with a status from 1 to 127 and a sentence. Then the scripts beside this one.
 dir=$1
 [ $# -eq 1 ] && [ -d "$dir" ] || { echo "refuse.sh DIR: the folder of the programs"; exit 2; }
 dir=$(cd "$dir" && pwd)
 cd "$(dirname "$0")/.." || exit 1
-unset LANE LANES LIST ONLY SKIP CHECK_DIR       # check-all.sh, which calls this script, is called by it as by a person
+# check-all.sh, which calls this script, is called by it as by a person
+unset LANE LANES LIST ONLY SKIP CHECK_DIR
 passed=0 failed=0
 refused() {     # COMMAND...
     said=$(timeout 20 "$@" 2>&1 < /dev/null)
@@ -24,10 +25,18 @@ for p in "$dir"/*; do
     case $name in
     test_*|kill_train|soak|fuzz|parity) refused "$p" no-such-word;;
     04_mixture) ;;
-    *) refused "$p" --isa nonsense; refused "$p" --threads x; refused "$p" --threads 0x; refused "$p" --threads -1; refused "$p" --threads 1e99;;
+    *) refused "$p" --isa nonsense
+       for n in x 0x -1 1e99; do refused "$p" --threads $n; done;;
     esac
-    case $name in 0*|1*|ablation|landscape|sprites|evaluate) refused "$p" --seed; refused "$p" --seed x; refused "$p" --seed 1e12;; esac
-    case $name in 02*|06*|10*) refused "$p" --shape 3; refused "$p" --shape -1x2; refused "$p" --layout x; refused "$p" --range 1:0; refused "$p" --labels x;; esac
+    case $name in
+    0*|1*|ablation|landscape|sprites|evaluate)
+        refused "$p" --seed; refused "$p" --seed x; refused "$p" --seed 1e12;;
+    esac
+    case $name in
+    02*|06*|10*)
+        refused "$p" --shape 3; refused "$p" --shape -1x2; refused "$p" --layout x
+        refused "$p" --range 1:0; refused "$p" --labels x;;
+    esac
     case $name in 01*|02*|06*|07*) refused "$p" --steps -1; refused "$p" --k x;; esac
     case $name in
     bench) refused "$p" no-such-layer;;
