@@ -1,8 +1,15 @@
-# make demo       train a small model on the embedded sprites (2 minutes) and draw what it can be asked; interrupted, it goes on the next time
-# make test       all tests; the last line is "N passed, M failed"
-# make soak       100,000 steps and 10,000 files (a minute);  make fuzz: every reader for a minute, with clang (tests/FUZZING.md)
-# make examples   build every example;  make bench: time every layer;  make check-all: the heavier checks;  make coverage;  make clean
-# make bench-peers   oneDNN and PyTorch beside ours, where they are installed;  make parity-full: networks of the published size against PyTorch
+# make demo          train a small model on the embedded sprites (2 minutes) and draw what it can be asked;
+#                    interrupted, it goes on the next time
+# make test          all tests; the last line is "N passed, M failed"
+# make examples      build every example
+# make bench         time every layer
+# make check-all     the heavier checks (tests/CHECKS.md)
+# make soak          100,000 steps and 10,000 files (a minute)
+# make fuzz          every reader for a minute, with clang (tests/FUZZING.md)
+# make coverage      lines and branches that the tests reach
+# make bench-peers   oneDNN and PyTorch beside ours, where they are installed
+# make parity-full   networks of the published size against PyTorch
+# make ablation, make landscape: what the parts of CDRL are worth; energies of the plane against their density
 
 CC      = cc
 CXX     = c++
@@ -18,8 +25,8 @@ HEADERS  = drl.h $(wildcard examples/*.h bench/*.h tests/*.h)
 all: examples
 examples: $(EXAMPLES)
 
-# The library is compiled once: with -DDRL_LINKED a program's own DRL_IMPLEMENTATION does nothing. `cc X.c -lm` works for each, too.
-# Tests and bench.c look at private parts, so they compile the header themselves.
+# The library is compiled once: with -DDRL_LINKED a program's own DRL_IMPLEMENTATION does nothing. Each also
+# compiles by itself (cc X.c -lm). Tests and bench.c look at private parts, so they compile the header.
 build/drl.o: drl.h
 	@mkdir -p build
 	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_IMPLEMENTATION -x c -c drl.h -o $@
@@ -48,30 +55,40 @@ $(FAULTS): build/%: tests/%.c $(HEADERS)
 	$(CC) -O1 -DDRL_NO_SIMD -DDRL_THREADS $< -o $@ -lm
 
 demo: build/06_tiles
-	@resume=; [ -f build/demo.checkpoint ] && [ ! -f build/demo-compose.png ] && [ ! -f build/demo-compose.ppm ] && resume=--resume; \
-	rm -f build/demo-compose.*; set -x; build/06_tiles --minutes 1.5 --threads $(THREADS) --out build/demo $$resume
+	@resume=; [ -f build/demo.checkpoint ] && [ ! -f build/demo-compose.png ] && \
+	  [ ! -f build/demo-compose.ppm ] && resume=--resume; \
+	rm -f build/demo-compose.*; set -x; \
+	  build/06_tiles --minutes 1.5 --threads $(THREADS) --out build/demo $$resume
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
 LOGS = $(TESTS:%=%.log) build/parity.log build/conformance.log build/fuzz.log build/kill.log
 test: $(LOGS)
-	@cat $(LOGS) > build/test.log; sh tests/kernels.sh build/test.log > build/kernels.log; tail -n 4 build/kernels.log; cat build/kernels.log >> build/test.log
-	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
+	@cat $(LOGS) > build/test.log
+	@sh tests/kernels.sh build/test.log > build/kernels.log; tail -n 4 build/kernels.log
+	@cat build/kernels.log >> build/test.log
+	@awk '/: [0-9]+ passed, [0-9]+ failed$$/ { p += $$(NF-3); f += $$(NF-1) } \
+	  END { print p + 0 " passed, " f + 0 " failed"; exit f > 0 || p == 0 }' build/test.log
 
+# What a program that crashes has not said itself.
+FAILED = grep -q ' [1-9][0-9]* failed$$' $@ || echo "$<: 0 passed, 1 failed" >> $@
 $(TESTS:%=%.log): %.log: % ALWAYS
-	@$< > $@ 2>&1 || grep -q ' [1-9][0-9]* failed$$' $@ || echo "$<: 0 passed, 1 failed" >> $@; grep -v '^kernels:' $@ | tail -n 25
+	@$< > $@ 2>&1 || $(FAILED); grep -v '^kernels:' $@ | tail -n 25
 build/parity.log: build/parity ALWAYS
-	@if [ -n "$(strip $(REFERENCE))" ]; then build/parity $(REFERENCE) > $@ 2>&1 || grep -q ' [1-9][0-9]* failed$$' $@ || echo "parity: 0 passed, 1 failed" >> $@; \
+	@if [ -n "$(strip $(REFERENCE))" ]; then $< $(REFERENCE) > $@ 2>&1 || $(FAILED); \
 	  else echo "parity: no reference files, not run" > $@; fi; tail -n 3 $@
 build/conformance.log: build/conformance ALWAYS
 	@p=0; f=0; want=`sed -n 's/^All fused sets: .\([0-9a-f]*\).*/\1/p' tests/CONFORMANCE.md`; \
 	for i in portable fma128 avx2 avx512 neon auto; do for t in 1 3; do \
 	  got=`build/conformance --isa $$i --threads $$t` || continue; \
-	  case "$$p $$i $$got" in "2 auto "*unfused*) got=$$want; echo "conformance: no fused set of vectors on this machine";; esac; \
-	  if [ "$$got" = "$$want" ]; then p=$$((p+1)); else f=$$((f+1)); echo "conformance: $$i, $$t threads: $$got, not $$want"; fi; \
+	  case "$$p $$i $$got" in "2 auto "*unfused*) \
+	    got=$$want; echo "conformance: no fused set of vectors on this machine";; esac; \
+	  if [ "$$got" = "$$want" ]; then p=$$((p+1)); else \
+	    f=$$((f+1)); echo "conformance: $$i, $$t threads: $$got, not $$want"; fi; \
 	done; done > $@; \
 	  echo "conformance: $$p passed, $$f failed" >> $@; cat $@
 build/fuzz.log: build/fuzz ALWAYS
-	@{ build/fuzz --seeds build/corpus && build/fuzz build/corpus/*/* $(wildcard tests/corpus/*/*); } > $@ 2>&1 || echo "fuzz: 0 passed, 1 failed" >> $@; tail -n 3 $@
+	@{ $< --seeds build/corpus && $< build/corpus/*/* $(wildcard tests/corpus/*/*); } > $@ 2>&1 || \
+	  echo "fuzz: 0 passed, 1 failed" >> $@; tail -n 3 $@
 build/kill.log: build/kill_train ALWAYS
 	@sh tests/kill.sh 5 build/kill_train > $@ 2>&1 || echo "kill: 0 passed, 1 failed" >> $@; tail -n 3 $@
 ALWAYS:
@@ -86,7 +103,9 @@ fuzz:
 	@sh tests/fuzz.sh 60
 
 # The peers are Debian's packages; a missing one is named, and the result is then a failure.
-PEER_PYTHON = $(firstword $(foreach p,python3 /usr/bin/python3,$(shell $p -c 'import torch' 2>/dev/null && echo $p)))
+PEER_PYTHON = $(firstword \
+  $(foreach p,python3 /usr/bin/python3,$(shell $p -c 'import torch' 2>/dev/null && echo $p)))
+NO_TORCH    = PyTorch is not installed: apt-get install python3-torch libopenblas0-openmp
 PEER_ISA    = $(shell grep -q avx512f /proc/cpuinfo 2>/dev/null && echo avx512) avx2
 build/peers: bench/peers.c bench/bench.c drl.h
 	@mkdir -p build
@@ -94,14 +113,15 @@ build/peers: bench/peers.c bench/bench.c drl.h
 bench-peers: build/bench
 	@missing=0; \
 	if echo '#include <oneapi/dnnl/dnnl.h>' | $(CC) -E -x c - >/dev/null 2>&1; then \
-	  $(MAKE) --no-print-directory build/peers && for i in $(PEER_ISA); do for t in 1 2; do build/peers --isa $$i --threads $$t || exit 1; done; done || exit 1; \
+	  $(MAKE) --no-print-directory build/peers && for i in $(PEER_ISA); do for t in 1 2; do \
+	    build/peers --isa $$i --threads $$t || exit 1; done; done || exit 1; \
 	else echo "oneDNN is not installed: apt-get install libdnnl-dev"; missing=1; fi; \
 	if [ -n "$(PEER_PYTHON)" ]; then $(PEER_PYTHON) bench/peers.py || exit 1; \
-	else echo "PyTorch is not installed: apt-get install python3-torch libopenblas0-openmp"; missing=1; fi; exit $$missing
+	else echo "$(NO_TORCH)"; missing=1; fi; exit $$missing
 
 # A file of 465 MB and some minutes of a quiet core, more when chains meet kinks.
 parity-full: build/parity
-	@[ -n "$(PEER_PYTHON)" ] || { echo "PyTorch is not installed: apt-get install python3-torch libopenblas0-openmp"; exit 1; }
+	@[ -n "$(PEER_PYTHON)" ] || { echo "$(NO_TORCH)"; exit 1; }
 	$(PEER_PYTHON) bench/peers.py --write build/official.safetensors
 	@for i in $(PEER_ISA); do build/parity --isa $$i build/official.safetensors || exit 1; done
 
@@ -109,7 +129,8 @@ parity-full: build/parity
 ablation: build/ablation
 	build/ablation
 
-# KL of the data from trained energies of the plane, four ways to train them, ten seeds of three data sets: half an hour of one core.
+# KL of the data from trained energies of the plane, four ways to train them, ten seeds of three data sets:
+# half an hour of one core.
 landscape: build/landscape
 	build/landscape
 
@@ -122,4 +143,5 @@ coverage:
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation landscape coverage
+.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation landscape \
+  coverage
