@@ -3481,6 +3481,19 @@ static drl_status drl__array_check(drl_ctx *ctx, const char *who, const drl_arra
     return DRL_OK;
 }
 
+/* Gives an array the data that a file has for it; its size must be that of the shape. */
+static drl_status drl__array_attach(drl_ctx *ctx, const char *source, drl_array *a, const void *data,
+                                    size_t bytes)
+{
+    if (!drl__array_bytes(a, &a->bytes))
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
+    if (a->bytes != bytes)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z",
+                         source, bytes, a->bytes);
+    a->data = data;
+    return DRL_OK;
+}
+
 DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, const size_t *shape,
                                const void *data)
 {
@@ -3541,6 +3554,26 @@ static uint32_t drl__half_bits(uint32_t h)
     return sign | (exponent == 31 ? 0x7F800000 : (exponent + 112) << 23) | fraction << 13;
 }
 
+/* *dst <- element i, rounded to nearest. */
+static void drl__element_to_float(const drl_array *a, size_t i, float *dst)
+{
+    uint64_t v = drl__array_bits(a, i);
+    uint32_t bits = (uint32_t)v;
+    double d;
+    switch (a->dtype) {
+    case DRL_DTYPE_F16:  bits = drl__half_bits(bits); memcpy(dst, &bits, 4); break;
+    case DRL_DTYPE_BF16: bits <<= 16; memcpy(dst, &bits, 4); break;
+    case DRL_DTYPE_F32:  memcpy(dst, &bits, 4); break;
+    case DRL_DTYPE_F64:  memcpy(&d, &v, 8); *dst = (float)d; break;
+    case DRL_DTYPE_BOOL: *dst = v ? 1.0f : 0.0f; break;
+    case DRL_DTYPE_U64:
+    case DRL_DTYPE_U32:
+    case DRL_DTYPE_U16:
+    case DRL_DTYPE_U8:   *dst = (float)v; break;
+    default:             *dst = v >> 63 ? -(float)(0 - v) : (float)v; break;
+    }
+}
+
 DRL__CALL(drl_status, drl_array_to_float,
     (drl_ctx *ctx, const drl_array *array, float *dst),
     (ctx, array, dst))
@@ -3557,23 +3590,7 @@ DRL__CALL(drl_status, drl_array_to_float,
         if (count) memcpy(dst, array->data, array->bytes);
         return DRL_OK;
     }
-    for (i = 0; i < count; ++i) {
-        uint64_t v = drl__array_bits(array, i);
-        uint32_t bits = (uint32_t)v;
-        double d;
-        switch (array->dtype) {
-        case DRL_DTYPE_F16:  bits = drl__half_bits(bits); memcpy(&dst[i], &bits, 4); break;
-        case DRL_DTYPE_BF16: bits <<= 16; memcpy(&dst[i], &bits, 4); break;
-        case DRL_DTYPE_F32:  memcpy(&dst[i], &bits, 4); break;
-        case DRL_DTYPE_F64:  memcpy(&d, &v, 8); dst[i] = (float)d; break;
-        case DRL_DTYPE_BOOL: dst[i] = v ? 1.0f : 0.0f; break;
-        case DRL_DTYPE_U64:
-        case DRL_DTYPE_U32:
-        case DRL_DTYPE_U16:
-        case DRL_DTYPE_U8:   dst[i] = (float)v; break;
-        default:             dst[i] = v >> 63 ? -(float)(0 - v) : (float)v; break;
-        }
-    }
+    for (i = 0; i < count; ++i) drl__element_to_float(array, i, &dst[i]);
     return DRL_OK;
 }
 
@@ -4282,8 +4299,8 @@ static const drl__magic drl__magics[] = {
 #undef DRL__M
 };
 
-/* What a file is, by its first bytes; NULL where they are unknown. Only for files that a reader refuses: a few
- * bytes may mislead. */
+/* What a file is, by its first bytes; NULL where they are unknown. Asked only about files that a reader
+ * refuses, because a few bytes may mislead. */
 static const char *drl__magic_of(const unsigned char *p, size_t size)
 {
     uint64_t header = 0;
@@ -4850,17 +4867,14 @@ static drl_status drl__st_text_check(drl_ctx *ctx, const char *who, const char *
     return DRL_OK;
 }
 
-/* Everything that the reader would refuse is refused here. *header is its padded length. */
-static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetensors_desc *d, size_t *header,
-                               size_t *total)
+/* *bytes <- the data of all tensors. Refuses what the reader would refuse. */
+static drl_status drl__st_plan_arrays(drl_ctx *ctx, const char *who, const drl_safetensors_desc *d,
+                                      size_t *bytes)
 {
-    char shown[DRL__QUOTE_BYTES];
-    drl__sink sink;
+    char quoted[DRL__QUOTE_BYTES];
     drl_status status;
-    size_t i, k, sum = 0;
-    if (!ctx) return DRL_E_ARGUMENT;
-    if (!d || (d->count && !d->arrays) || (d->meta_count && !d->meta))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: desc, its arrays or its metadata is NULL", who);
+    size_t i, k;
+    *bytes = 0;
     for (i = 0; i < d->count; ++i) {
         const drl_array *a = &d->arrays[i];
         status = drl__st_text_check(ctx, who, "the name of a tensor", a->name);
@@ -4870,31 +4884,55 @@ static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetens
             return drl__fail(ctx, DRL_E_ARGUMENT, "%s: no tensor can be called __metadata__", who);
         for (k = 0; k < i; ++k)
             if (strcmp(a->name, d->arrays[k].name) == 0)
-                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two tensors are called '%s'", who,
-                                 drl__quote(shown, a->name));
-        if (!drl__add_fits(sum, a->bytes, &sum))
+                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two tensors are called '%s'",
+                                 who, drl__quote(quoted, a->name));
+        if (!drl__add_fits(*bytes, a->bytes, bytes))
             return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
     }
+    return DRL_OK;
+}
+
+static drl_status drl__st_plan_metadata(drl_ctx *ctx, const char *who, const drl_safetensors_desc *d)
+{
+    char quoted[DRL__QUOTE_BYTES];
+    drl_status status;
+    size_t i, k;
     for (i = 0; i < 2 * d->meta_count; ++i) {
         status = drl__st_text_check(ctx, who, "a metadata string", d->meta[i]);
         if (status != DRL_OK) return status;
         for (k = i % 2 ? i : 0; k < i; k += 2)
             if (strcmp(d->meta[i], d->meta[k]) == 0)
-                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two metadata entries are called '%s'", who,
-                                 drl__quote(shown, d->meta[i]));
+                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: two metadata entries are called '%s'",
+                                 who, drl__quote(quoted, d->meta[i]));
     }
+    return DRL_OK;
+}
+
+/* *header <- its padded length, *total <- bytes of the file. Refuses what the reader would refuse. */
+static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetensors_desc *d, size_t *header,
+                               size_t *total)
+{
+    drl__sink sink;
+    drl_status status;
+    size_t bytes;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!d || (d->count && !d->arrays) || (d->meta_count && !d->meta))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: desc, its arrays or its metadata is NULL", who);
+    status = drl__st_plan_arrays(ctx, who, d, &bytes);
+    if (status == DRL_OK) status = drl__st_plan_metadata(ctx, who, d);
+    if (status != DRL_OK) return status;
     memset(&sink, 0, sizeof sink);
     drl__put_st_header(&sink, d);
     *header = drl__round_up(sink.at + 8, 64) - 8;
     if (*header > DRL__ST_HEADER_MAX)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: header of %z bytes, at most %d are allowed", who, *header,
-                         DRL__ST_HEADER_MAX);
-    if (!drl__add_fits(sum, 8 + *header, total))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: header of %z bytes, at most %d are allowed",
+                         who, *header, DRL__ST_HEADER_MAX);
+    if (!drl__add_fits(bytes, 8 + *header, total))
         return drl__fail(ctx, DRL_E_SHAPE, "%s: the file does not fit size_t", who);
     return DRL_OK;
 }
 
-/* A sink on memory that holds what will be put there. */
+/* Makes *sink write to dst; fails where `needed` bytes do not fit there. */
 static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, size_t capacity, size_t needed,
                                    drl__sink *sink)
 {
@@ -4957,7 +4995,7 @@ DRL__CALL(drl_status, drl_safetensors_write_file,
  * [io.npy] - NPY and IDX, reading and writing.
  * -------------------------------------------------------------------------------------------------------- */
 
-/* A Python string without escapes. out receives the first `capacity` bytes and a NUL. */
+/* Reads a Python string without escapes. out receives its first `capacity` bytes and a NUL. */
 static int drl__npy_string(drl__scan *s, char *out, size_t capacity)
 {
     size_t n = 0;
@@ -4981,117 +5019,144 @@ static int drl__npy_bool(drl__scan *s, int *out)
     size_t left;
     drl__scan_space(s);
     left = (size_t)(s->end - s->at);
-    if (left >= 4 && memcmp(s->at, "True", 4) == 0) { s->at += 4; *out = 1; return 1; }
-    if (left >= 5 && memcmp(s->at, "False", 5) == 0) { s->at += 5; *out = 0; return 1; }
-    return drl__scan_fail(s, "expected True or False");
+    *out = left >= 4 && memcmp(s->at, "True", 4) == 0;
+    if (!*out && (left < 5 || memcmp(s->at, "False", 5) != 0))
+        return drl__scan_fail(s, "expected True or False");
+    s->at += *out ? 4 : 5;
+    return 1;
 }
 
-/* "<f4" and its like. */
+/* Element types such as "<f4". */
 static drl_status drl__npy_dtype(const drl__scan *s, const char *text, drl_array *a)
 {
-    char shown[DRL__QUOTE_BYTES];
+    char quoted[DRL__QUOTE_BYTES];
     int big = text[0] == '>';
     a->dtype = DRL__DTYPE_END;
     if (text[0] == '<' || text[0] == '>' || text[0] == '|')
         a->dtype = drl__dtype_of(drl__npy_name, text[1] ? text + 1 : "none");
     if (a->dtype == DRL__DTYPE_END || (text[0] == '|' && drl_dtype_bytes(a->dtype) > 1))
-        return drl__fail(s->ctx, DRL_E_UNSUPPORTED, "%s: elements of type '%s' cannot be read", s->source,
-                         drl__quote(shown, text));
+        return drl__fail(s->ctx, DRL_E_UNSUPPORTED, "%s: elements of type '%s' cannot be read",
+                         s->source, drl__quote(quoted, text));
     a->swapped = drl_dtype_bytes(a->dtype) > 1 && drl__host_is_big() != big;
     return DRL_OK;
 }
 
-/* *turned receives whether the first axis is the fastest (Fortran order); NULL refuses such arrays. */
-static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size,
-                                drl_array *out,
-                                int *turned)
+/* The tuple of a shape into a->shape. */
+static drl_status drl__npy_shape(drl__scan *s, drl_array *a)
+{
+    int comma = 1;
+    if (!drl__scan_need(s, '(')) return DRL_E_FORMAT;
+    while (!drl__scan_next(s, ')')) {
+        if (!comma) {
+            drl__scan_fail(s, "expected ',' or ')'");
+            return DRL_E_FORMAT;
+        }
+        if (a->rank == DRL_RANK_MAX)
+            return drl__fail(s->ctx, DRL_E_UNSUPPORTED, "%s: more than %d axes", s->source, DRL_RANK_MAX);
+        if (!drl__scan_size(s, &a->shape[a->rank++])) return DRL_E_FORMAT;
+        comma = drl__scan_next(s, ',');
+    }
+    if (a->rank == 1 && !comma) {
+        drl__scan_fail(s, "(n) is a number, (n,) a shape");
+        return DRL_E_FORMAT;
+    }
+    return DRL_OK;
+}
+
+/* The type of the elements into a->dtype. */
+static drl_status drl__npy_descr(drl__scan *s, drl_array *a)
+{
+    char text[16];
+    if (drl__scan_next(s, '['))
+        return drl__fail(s->ctx, DRL_E_UNSUPPORTED, "%s: elements with fields cannot be read", s->source);
+    if (!drl__npy_string(s, text, sizeof text - 1)) return DRL_E_FORMAT;
+    return drl__npy_dtype(s, text, a);
+}
+
+/* Reads the dictionary of three entries, in any order, and the white space behind it. */
+static drl_status drl__npy_header(drl__scan *s, drl_array *a, int *fortran)
 {
     static const char *const keys[] = { "descr", "fortran_order", "shape" };
-    drl__scan s;
-    drl_array a;
-    size_t header, prefix, i, needed;
     char text[16];
-    int seen = 0, fortran = 0, k;
-    drl_status status;
+    int seen = 0, k;
+    if (!drl__scan_need(s, '{')) return DRL_E_FORMAT;
+    do {
+        drl_status status;
+        if (seen && drl__scan_next(s, '}')) {       /* Python writes a comma also behind the last entry */
+            --s->at;
+            break;
+        }
+        if (!drl__npy_string(s, text, sizeof text - 1) || !drl__scan_need(s, ':')) return DRL_E_FORMAT;
+        for (k = 0; k < 3; ++k) if (strcmp(text, keys[k]) == 0) break;
+        if (k == 3 || seen & 1 << k)
+            return drl__fail(s->ctx, DRL_E_FORMAT, "%s: the header has %s key '%s'", s->source,
+                             k == 3 ? "the unknown" : "twice the", text);
+        seen |= 1 << k;
+        if (k == 0) status = drl__npy_descr(s, a);
+        else if (k == 1) status = drl__npy_bool(s, fortran) ? DRL_OK : DRL_E_FORMAT;
+        else status = drl__npy_shape(s, a);
+        if (status != DRL_OK) return status;
+    } while (drl__scan_next(s, ','));
+    if (!drl__scan_need(s, '}')) return DRL_E_FORMAT;
+    for (k = 0; k < 3; ++k)
+        if (!(seen & 1 << k))
+            return drl__fail(s->ctx, DRL_E_FORMAT, "%s: the header has no %s", s->source, keys[k]);
+    while (s->at < s->end && *s->at == ' ') ++s->at;
+    if (s->end - s->at == 1 && *s->at == '\n') return DRL_OK;
+    drl__scan_fail(s, "only spaces and one line feed may follow the '}'");
+    return DRL_E_FORMAT;
+}
+
+/* *prefix <- bytes before the header, *header <- bytes of the header, checked against the file. */
+static drl_status drl__npy_lengths(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size,
+                                   size_t *prefix, size_t *header)
+{
+    size_t i;
     if (size < 6 || memcmp(bytes, "\x93NUMPY", 6) != 0)
         return drl__wrong_format(ctx, source, "an NPY file", bytes, size);
     if (size < 10)
         return drl__fail(ctx, DRL_E_FORMAT, "%s: an NPY file that is cut off after %z bytes", source, size);
     if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: NPY version %d.%d, known are 1.0, 2.0 and 3.0", source,
-                         bytes[6], bytes[7]);
-    prefix = bytes[6] == 1 ? 10 : 12;
-    if (size < prefix)
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header", source,
-                         size);
-    header = 0;
-    for (i = prefix; i-- > 8;) header = header << 8 | bytes[i];
-    if (header > size - prefix)
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %z bytes in a file of %z", source, header, size);
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: NPY version %d.%d, known are 1.0, 2.0 and 3.0",
+                         source, bytes[6], bytes[7]);
+    *prefix = bytes[6] == 1 ? 10 : 12;
+    if (size < *prefix)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for the length of the header",
+                         source, size);
+    *header = 0;
+    for (i = *prefix; i-- > 8;) *header = *header << 8 | bytes[i];
+    if (*header > size - *prefix)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: header of %z bytes in a file of %z", source, *header, size);
+    return DRL_OK;
+}
+
+/* *fortran <- 1 if the first axis is the fastest (Fortran order). Arrays in that order are refused where
+ * fortran is NULL. */
+static drl_status drl__npy_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size,
+                                drl_array *out, int *fortran)
+{
+    drl__scan s;
+    drl_array a;
+    size_t prefix = 0, header = 0;
+    int first_fastest = 0;
+    drl_status status = drl__npy_lengths(ctx, source, bytes, size, &prefix, &header);
+    if (status != DRL_OK) return status;
     memset(&a, 0, sizeof a);
     a.name = "";
     s.ctx = ctx;
     s.source = source;
     s.start = s.at = bytes + prefix;
     s.end = s.start + header;
-    if (!drl__scan_need(&s, '{')) return DRL_E_FORMAT;
-    do {
-        if (seen && drl__scan_next(&s, '}')) {
-            --s.at;
-            break;
-        } /* Python writes a comma after the last entry too */
-        if (!drl__npy_string(&s, text, sizeof text - 1) || !drl__scan_need(&s, ':')) return DRL_E_FORMAT;
-        for (k = 0; k < 3; ++k) if (strcmp(text, keys[k]) == 0) break;
-        if (k == 3 || seen & 1 << k)
-            return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has %s key '%s'", source,
-                             k == 3 ? "the unknown" : "twice the", text);
-        seen |= 1 << k;
-        if (k == 0) {
-            if (drl__scan_next(&s, '['))
-                return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: elements with fields cannot be read", source);
-            if (!drl__npy_string(&s, text, sizeof text - 1)) return DRL_E_FORMAT;
-            status = drl__npy_dtype(&s, text, &a);
-            if (status != DRL_OK) return status;
-        } else if (k == 1) {
-            if (!drl__npy_bool(&s, &fortran)) return DRL_E_FORMAT;
-        } else {
-            int comma = 1;
-            if (!drl__scan_need(&s, '(')) return DRL_E_FORMAT;
-            while (!drl__scan_next(&s, ')')) {
-                if (!comma) { drl__scan_fail(&s, "expected ',' or ')'"); return DRL_E_FORMAT; }
-                if (a.rank == DRL_RANK_MAX)
-                    return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: more than %d axes", source, DRL_RANK_MAX);
-                if (!drl__scan_size(&s, &a.shape[a.rank++])) return DRL_E_FORMAT;
-                comma = drl__scan_next(&s, ',');
-            }
-            if (a.rank == 1 && !comma) {
-                drl__scan_fail(&s, "(n) is a number, (n,) a shape");
-                return DRL_E_FORMAT;
-            }
-        }
-    } while (drl__scan_next(&s, ','));
-    if (!drl__scan_need(&s, '}')) return DRL_E_FORMAT;
-    if (seen != 7)
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: the header has no %s", source,
-                         keys[seen & 1 ? (seen & 2 ? 2 : 1) : 0]);
-    while (s.at < s.end && *s.at == ' ') ++s.at;
-    if (s.end - s.at != 1 || *s.at != '\n') {
-        drl__scan_fail(&s, "only spaces and one line feed may follow the '}'");
-        return DRL_E_FORMAT;
-    }
-    fortran = fortran && a.rank > 1;
-    if (fortran && !turned)
+    status = drl__npy_header(&s, &a, &first_fastest);
+    if (status != DRL_OK) return status;
+    if (a.rank < 2) first_fastest = 0;
+    if (first_fastest && !fortran)
         return drl__fail(ctx, DRL_E_UNSUPPORTED,
                          "%s: %d axes in Fortran order cannot be read in place; save np.ascontiguousarray(x)",
                          source, a.rank);
-    a.bytes = size - prefix - header;
-    if (!drl__array_bytes(&a, &needed))
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
-    if (needed != a.bytes)
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes,
-                         needed);
-    a.data = s.end;
-    if (turned) *turned = fortran;
+    status = drl__array_attach(ctx, source, &a, s.end, size - prefix - header);
+    if (status != DRL_OK) return status;
+    if (fortran) *fortran = first_fastest;
     *out = a;
     return DRL_OK;
 }
@@ -5105,8 +5170,11 @@ DRL__CALL(drl_status, drl_npy_parse,
     return drl__npy_open(ctx, "NPY", (const unsigned char *)data, size, out, NULL);
 }
 
+#define DRL__NPY_HEADER_MAX 256     /* 10 + 55 + 8 axes of 22 bytes, to the next multiple of 64 */
+
+/* text <- everything before the data; *total <- bytes of the file. */
 static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *a, drl__sink *header,
-                                char text[512], size_t *total)
+                                char text[DRL__NPY_HEADER_MAX], size_t *total)
 {
     static const unsigned char magic[] = { 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 0, 0 };
     drl_status status;
@@ -5117,8 +5185,7 @@ static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *
     if (!drl__npy_name(a->dtype)[0])
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: NPY has no %s", who, drl_dtype_name(a->dtype));
     memset(header, 0, sizeof *header);
-    header->memory = (unsigned char *)
-        text; /* 10 + 55 + 8 axes of 22 bytes, to the next multiple of 64: at most 256 */
+    header->memory = (unsigned char *)text;
     drl__put(header, magic, sizeof magic);
     drl__put_text(header, "{'descr': '");
     drl__put(header, drl_dtype_bytes(a->dtype) > 1 ? "<" : "|", 1);
@@ -5143,7 +5210,7 @@ DRL__CALL(drl_status, drl_npy_write_size,
     (drl_ctx *ctx, const drl_array *array, size_t *bytes),
     (ctx, array, bytes))
 {
-    char text[512];
+    char text[DRL__NPY_HEADER_MAX];
     drl__sink header;
     size_t total;
     drl_status status = drl__npy_plan(ctx, "drl_npy_write_size", array, &header, text, &total);
@@ -5158,7 +5225,7 @@ DRL__CALL(drl_status, drl_npy_write_memory,
     (ctx, array, dst, capacity, written))
 {
     static const char who[] = "drl_npy_write_memory";
-    char text[512];
+    char text[DRL__NPY_HEADER_MAX];
     drl__sink header, sink;
     size_t total;
     drl_status status = drl__npy_plan(ctx, who, array, &header, text, &total);
@@ -5177,7 +5244,7 @@ DRL__CALL(drl_status, drl_npy_write_file,
     (drl_ctx *ctx, const char *path, const drl_array *array),
     (ctx, path, array))
 {
-    char text[512];
+    char text[DRL__NPY_HEADER_MAX];
     drl__sink header;
     drl__output out;
     size_t total;
@@ -5196,7 +5263,8 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
                                 drl_array *out)
 {
     drl_array a;
-    size_t header, needed;
+    size_t header;
+    drl_status status;
     int i;
     memset(&a, 0, sizeof a);
     a.name = "";
@@ -5213,8 +5281,8 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
     a.rank = bytes[3];
     if (a.rank < 1) return drl__fail(ctx, DRL_E_FORMAT, "%s: an IDX file without axes", source);
     if (a.rank > DRL_RANK_MAX)
-        return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %d axes, at most %d can be read", source, a.rank,
-                         DRL_RANK_MAX);
+        return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %d axes, at most %d can be read",
+                         source, a.rank, DRL_RANK_MAX);
     header = 4 + 4 * (size_t)a.rank;
     if (size < header)
         return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes are too few for %d axes", source, size, a.rank);
@@ -5222,16 +5290,10 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
         const unsigned char *p = bytes + 4 + 4 * i;
         a.shape[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
     }
-    a.bytes = size - header;
-    a.data = bytes + header;
     a.swapped = drl_dtype_bytes(a.dtype) > 1 && !drl__host_is_big();
-    if (!drl__array_bytes(&a, &needed))
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: the shape needs more bytes than can be addressed", source);
-    if (needed != a.bytes)
-        return drl__fail(ctx, DRL_E_FORMAT, "%s: %z bytes of data, the shape needs %z", source, a.bytes,
-                         needed);
-    *out = a;
-    return DRL_OK;
+    status = drl__array_attach(ctx, source, &a, bytes + header, size - header);
+    if (status == DRL_OK) *out = a;
+    return status;
 }
 
 DRL__CALL(drl_status, drl_idx_parse,
@@ -5252,20 +5314,21 @@ DRL__CALL(drl_status, drl_idx_parse,
 
 enum { DRL__DS_IMAGES, DRL__DS_LABELS, DRL__DS_CIFAR };
 
-/* One file of a data set: where element (n,y,x,c) lies, and what it means. */
+/* One file of a data set. Pixel (n,y,x,c) is the element
+ * first + n * step[0] + y * step[1] + x * step[2] + c * step[3]. */
 typedef struct drl__ds_part {
-    drl_array a;                /* its elements; for CIFAR the bytes of all rows */
-    int kind;
-    size_t count;
+    drl_array a;                /* the elements; for CIFAR the bytes of all rows */
+    int kind;                   /* DRL__DS_ */
+    size_t count;               /* images, or labels */
     int height, width, channels;
     size_t step[4];             /* elements from one image, row, column, channel to the next */
-    size_t first;               /* element where the first image begins; CIFAR: behind the labels */
-    size_t label, label_step;   /* element of the first label, and from one to the next */
-    int cifar100;
-    double low, high;
+    size_t first;               /* element where the first image begins; in CIFAR behind its label */
+    size_t label, label_step;   /* element of the first label; elements from one label to the next */
+    int cifar100;               /* 1: CIFAR-100, with two labels a row */
+    double low, high;           /* the elements that become -1 and 1 */
 } drl__ds_part;
 
-/* Element i of an array of any type that NPY has. */
+/* Element i, of any type that NPY has. */
 static double drl__array_double(const drl_array *a, size_t i)
 {
     uint64_t v = drl__array_bits(a, i);
@@ -5317,7 +5380,7 @@ static void drl__ds_cifar(const drl_blob *blob, int hundred, int coarse, drl__ds
 static drl_status drl__ds_rank3(drl_ctx *ctx, const char *source, const size_t *shape,
                                 const drl_dataset_desc *d, int *one)
 {
-    int first = d->layout == DRL_LAYOUT_NCHW, odd, h = first ? 1 : 0, c = first ? 0 : 2;
+    int first = d->layout == DRL_LAYOUT_NCHW, unclear, h = first ? 1 : 0, c = first ? 0 : 2;
     int grey = (d->channels == 0 || d->channels == 1) &&
                (d->height == 0 || shape[1] == (size_t)d->height) &&
                (d->width == 0 || shape[2] == (size_t)d->width);
@@ -5331,15 +5394,15 @@ static drl_status drl__ds_rank3(drl_ctx *ctx, const char *source, const size_t *
                          "%s: %z x %z x %z are no images of %d x %d x %d (0: any), as the description wants "
                          "them", source, shape[0], shape[1], shape[2], d->height, d->width, d->channels);
     if (!grey) return DRL_OK;
-    /* What is grey by its shape may be one picture in colours: if images are narrow, or three or four. */
-    odd = first ? d->channels == 0 && d->width == 0 : single;
-    if (odd && shape[0] > 4 && shape[1] > 4 && shape[2] <= 4)
+    /* Grey images that are narrow, or three or four, may be one picture in colours. */
+    unclear = first ? d->channels == 0 && d->width == 0 : single;
+    if (unclear && shape[0] > 4 && shape[1] > 4 && shape[2] <= 4)
         return drl__fail(ctx, DRL_E_SHAPE,
                          "%s: %z x %z x %z is one image with %z channels, or %z grey images of %z x %z: set "
                          "height and width (or channels) of drl_dataset_desc, or save x[None]", source,
                          shape[0], shape[1], shape[2], shape[2], shape[0], shape[1], shape[2]);
-    odd = d->channels == 0 && (shape[0] == 3 || shape[0] == 4) && shape[1] > 4 && shape[2] > 4;
-    if (odd)
+    unclear = d->channels == 0 && (shape[0] == 3 || shape[0] == 4) && shape[1] > 4 && shape[2] > 4;
+    if (unclear)
         return drl__fail(ctx, DRL_E_SHAPE,
                          "%s: %z x %z x %z is one image with the channels first, or %z grey images of %z x "
                          "%z: set channels of drl_dataset_desc to %z, with layout DRL_LAYOUT_NCHW, or to 1",
@@ -5401,14 +5464,75 @@ static drl_status drl__ds_rank4(drl_ctx *ctx, const char *source, const size_t *
     return DRL_OK;
 }
 
-/* Whether an array is images or labels, and where everything is. */
-static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int turned, const drl_dataset_desc *d,
+/* The axes of an array of images in the order N, H, W, C, or N, C, H, W where channels_first: their lengths,
+ * and how many elements lie between neighbours. */
+typedef struct drl__ds_axes {
+    size_t length[4], step[4];
+    int channels_first;
+} drl__ds_axes;
+
+static drl_status drl__ds_axes_of(drl_ctx *ctx, const char *source, const drl_array *a, const size_t *stride,
+                                  const drl_dataset_desc *d, drl__ds_axes *axes)
+{
+    drl_status status;
+    size_t channels = 1;
+    int i, first = d->layout == DRL_LAYOUT_NCHW, one = 0;
+    axes->channels_first = first;
+    if (a->rank == 4) {
+        status = drl__ds_rank4(ctx, source, a->shape, d);
+        for (i = 0; i < 4; ++i) {
+            axes->length[i] = a->shape[i];
+            axes->step[i] = stride[i];
+        }
+        return status;
+    }
+    if (a->rank == 3) {
+        status = drl__ds_rank3(ctx, source, a->shape, d, &one);
+        for (i = 0; i < 3; ++i) {
+            axes->length[i + one] = a->shape[i];
+            axes->step[i + one] = stride[i];
+        }
+        i = one ? 0 : 3;                                /* the axis that the array lacks: N, or C of grey */
+        axes->length[i] = 1;
+        axes->step[i] = 0;
+        if (!one) axes->channels_first = 0;
+        return status;
+    }
+    status = drl__ds_rows(ctx, source, a->shape, d, &channels);
+    if (status != DRL_OK) return status;
+    axes->length[0] = a->shape[0];
+    axes->length[first ? 1 : 3] = channels;
+    axes->length[first ? 2 : 1] = (size_t)d->height;
+    axes->length[first ? 3 : 2] = (size_t)d->width;
+    axes->step[0] = stride[0];
+    axes->step[3] = stride[1];
+    axes->step[2] = axes->step[3] * axes->length[3];
+    axes->step[1] = axes->step[2] * axes->length[2];
+    return DRL_OK;
+}
+
+/* Images of other sizes than the description asks for are refused. */
+static drl_status drl__ds_wanted(drl_ctx *ctx, const char *source, const drl_dataset_desc *d,
+                                 const drl__ds_part *part)
+{
+    if ((d->height == 0 || part->height == d->height) &&
+        (d->width == 0 || part->width == d->width) &&
+        (d->channels == 0 || part->channels == d->channels))
+        return DRL_OK;
+    return drl__fail(ctx, DRL_E_SHAPE,
+                     "%s: images of %d x %d x %d; the description wants %d x %d x %d (0: any)", source,
+                     part->height, part->width, part->channels, d->height, d->width, d->channels);
+}
+
+/* Whether an array is images or labels, and where every element is. */
+static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int fortran, const drl_dataset_desc *d,
                                 drl__ds_part *part)
 {
-    drl_array *a = &part->a;
-    size_t stride[DRL_RANK_MAX], shape[4], axis[4], product = 1, channels = 1;
-    int i, one = 0, first = d->layout == DRL_LAYOUT_NCHW;
-    drl_status status = DRL_OK;
+    const drl_array *a = &part->a;
+    drl__ds_axes axes;
+    size_t stride[DRL_RANK_MAX], product = 1;
+    int i, c, h;
+    drl_status status;
     if (a->rank < 1 || a->rank > 4)
         return drl__fail(ctx, DRL_E_FORMAT,
                          "%s: %s of rank %d; images have rank 4, 3 or (as rows) 2, labels 1", source,
@@ -5416,8 +5540,8 @@ static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int turned, co
     for (i = 0; i < a->rank; ++i)
         if (a->shape[i] < 1 || a->shape[i] > INT32_MAX)
             return drl__fail(ctx, DRL_E_SHAPE, "%s: axis %d has length %z", source, i, a->shape[i]);
-    for (i = 0; i < a->rank; ++i) {                     /* the fastest axis is the last one, or the first */
-        int k = turned ? i : a->rank - 1 - i;
+    for (i = 0; i < a->rank; ++i) {                     /* from the fastest axis to the slowest */
+        int k = fortran ? i : a->rank - 1 - i;
         stride[k] = product;
         product *= a->shape[k];
     }
@@ -5429,147 +5553,149 @@ static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int turned, co
         return DRL_OK;
     }
     part->kind = DRL__DS_IMAGES;
-    if (a->rank == 4) {
-        status = drl__ds_rank4(ctx, source, a->shape, d);
-        for (i = 0; i < 4; ++i) { shape[i] = a->shape[i]; axis[i] = stride[i]; }
-    } else if (a->rank == 3) {
-        status = drl__ds_rank3(ctx, source, a->shape, d, &one);
-        for (i = 0; i < 3; ++i) { shape[i + one] = a->shape[i]; axis[i + one] = stride[i]; }
-        if (one) { shape[0] = 1; axis[0] = 0; }
-        else { shape[3] = 1; axis[3] = 0; first = 0; }
-    } else {
-        status = drl__ds_rows(ctx, source, a->shape, d, &channels);
-        if (status != DRL_OK) return status;
-        shape[0] = a->shape[0];
-        shape[first ? 1 : 3] = channels;
-        shape[first ? 2 : 1] = (size_t)d->height;
-        shape[first ? 3 : 2] = (size_t)d->width;
-        axis[0] = stride[0];
-        axis[3] = stride[1];
-        axis[2] = axis[3] * shape[3];
-        axis[1] = axis[2] * shape[2];
-    }
+    status = drl__ds_axes_of(ctx, source, a, stride, d, &axes);
     if (status != DRL_OK) return status;
-    part->count = shape[0];
-    part->height = (int)shape[first ? 2 : 1];
-    part->width = (int)shape[first ? 3 : 2];
-    part->channels = (int)shape[first ? 1 : 3];
-    part->step[0] = axis[0];
-    part->step[1] = axis[first ? 2 : 1];
-    part->step[2] = axis[first ? 3 : 2];
-    part->step[3] = axis[first ? 1 : 3];
-    if ((d->height && part->height != d->height) || (d->width && part->width != d->width) ||
-        (d->channels && part->channels != d->channels))
-        return drl__fail(ctx, DRL_E_SHAPE,
-                         "%s: images of %d x %d x %d; the description wants %d x %d x %d (0: any)", source,
-                         part->height, part->width, part->channels, d->height, d->width, d->channels);
+    c = axes.channels_first ? 1 : 3;
+    h = axes.channels_first ? 2 : 1;
+    part->count = axes.length[0];
+    part->height = (int)axes.length[h];
+    part->width = (int)axes.length[h + 1];
+    part->channels = (int)axes.length[c];
+    part->step[0] = axes.step[0];
+    part->step[1] = axes.step[h];
+    part->step[2] = axes.step[h + 1];
+    part->step[3] = axes.step[c];
+    return drl__ds_wanted(ctx, source, d, part);
+}
+
+/* Why rows that have the length of CIFAR's are not CIFAR's: a label is too large. DRL_OK for other files. */
+static drl_status drl__ds_cifar_label(drl_ctx *ctx, const char *source, const drl_blob *blob, int hundred)
+{
+    const unsigned char *p = (const unsigned char *)blob->data;
+    size_t row = DRL__CIFAR_ROW + (size_t)hundred, i;
+    if (blob->bytes % row) return DRL_OK;
+    for (i = 0; i < blob->bytes; i += row)
+        if (p[i] > (hundred ? 19 : 9) || (hundred && p[i + 1] > 99))
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: row %z of CIFAR-%d has the label %d",
+                             source, i / row, hundred ? 100 : 10,
+                             hundred && p[i] <= 19 ? p[i + 1] : p[i]);
     return DRL_OK;
 }
 
-/* What one file is. */
+/* Finds out what one file is. */
 static drl_status drl__ds_open(drl_ctx *ctx, const char *source, const drl_blob *blob,
                                const drl_dataset_desc *d, drl__ds_part *part)
 {
     const unsigned char *p = (const unsigned char *)blob->data;
-    int turned = 0, hundred;
+    int fortran = 0, hundred;
     drl_status status;
     memset(part, 0, sizeof *part);
     if (blob->bytes >= 6 && memcmp(p, "\x93NUMPY", 6) == 0) {
-        status = drl__npy_open(ctx, source, p, blob->bytes, &part->a, &turned);
-        return status == DRL_OK ? drl__ds_shape(ctx, source, turned, d, part) : status;
+        status = drl__npy_open(ctx, source, p, blob->bytes, &part->a, &fortran);
+        return status == DRL_OK ? drl__ds_shape(ctx, source, fortran, d, part) : status;
     }
     if (drl__idx_open(NULL, source, p, blob->bytes, &part->a) == DRL_OK)
         return drl__ds_shape(ctx, source, 0, d, part);
-    /* A row of CIFAR may begin like IDX, but not fit it to the byte. */
+    /* A row of CIFAR may begin like IDX, but then its size is wrong for IDX. */
     for (hundred = 0; hundred < 2; ++hundred)
         if (drl__ds_cifar_rows(blob, hundred)) {
             drl__ds_cifar(blob, hundred, d->coarse_labels, part);
             if (part->count > INT32_MAX)
                 return drl__fail(ctx, DRL_E_UNSUPPORTED, "%s: %z images are too many", source, part->count);
-            if ((d->height && d->height != 32) || (d->width && d->width != 32) ||
-                (d->channels && d->channels != 3))
-                return drl__fail(ctx, DRL_E_SHAPE,
-                                 "%s: images of 32 x 32 x 3; the description wants %d x %d x %d (0: any)",
-                                 source, d->height, d->width, d->channels);
-            return DRL_OK;
+            return drl__ds_wanted(ctx, source, d, part);
         }
-    /* every other magic is no label */
+    /* A first byte of 0 to 19 is a label of CIFAR, unless the file is of a known format. */
     if (blob->bytes && (p[0] <= 19 || !drl__magic_of(p, blob->bytes)))
         for (hundred = 0; hundred < 2; ++hundred) {
-            size_t row = DRL__CIFAR_ROW + (size_t)hundred, i;
-            if (blob->bytes % row) continue;
-            for (i = 0; i < blob->bytes; i += row)
-                if (p[i] > (hundred ? 19 : 9) || (hundred && p[i + 1] > 99))
-                    return drl__fail(ctx, DRL_E_FORMAT, "%s: row %z of CIFAR-%d has the label %d",
-                                     source, i / row, hundred ? 100 : 10,
-                                     hundred && p[i] <= 19 ? p[i + 1] : p[i]);
+            status = drl__ds_cifar_label(ctx, source, blob, hundred);
+            if (status != DRL_OK) return status;
         }
     if (blob->bytes >= 4 && p[0] == 0 && p[1] == 0)
         return drl__idx_open(ctx, source, p, blob->bytes, &part->a);
-    return drl__wrong_format(ctx, source, "NPY, IDX or rows of CIFAR (3073 or 3074 bytes each)", p, blob->bytes);
+    return drl__wrong_format(ctx, source, "NPY, IDX or rows of CIFAR (3073 or 3074 bytes each)", p,
+                             blob->bytes);
 }
 
-/* Sets the range of an image file. Unless wide is NULL, its elements must lie there, and *wide becomes 1 when
- * bytes cannot hold them. */
+/* part->low, part->high <- the elements that become -1 and 1, from the description or by the type. */
 static drl_status drl__ds_range(drl_ctx *ctx, const char *source, const drl_dataset_desc *d,
-                                drl__ds_part *part, int *wide)
+                                drl__ds_part *part)
 {
-    const drl_array *a = &part->a;
-    size_t i, count = drl_array_count(a);
-    double least = HUGE_VAL, most = -HUGE_VAL;
-    const uint8_t *bytes = (const uint8_t *)a->data;
-    const char *type = drl_dtype_name(a->dtype);
-    int given = d->low != d->high, whole = 1;
     part->low = d->low;
     part->high = d->high;
-    switch (a->dtype) {
-    case DRL_DTYPE_F32: case DRL_DTYPE_F64: case DRL_DTYPE_F16: case DRL_DTYPE_BF16:
-        if (!given) part->high = 1;
-        whole = 0;
-        break;
-    case DRL_DTYPE_BOOL: if (!given) part->high = 1; break;
-    case DRL_DTYPE_U8:   if (!given) part->high = 255; break;
-    case DRL_DTYPE_U16:  if (!given) part->high = 65535; break;
+    if (d->low != d->high) return DRL_OK;
+    switch (part->a.dtype) {
+    case DRL_DTYPE_F16:
+    case DRL_DTYPE_BF16:
+    case DRL_DTYPE_F32:
+    case DRL_DTYPE_F64:
+    case DRL_DTYPE_BOOL: part->high = 1; return DRL_OK;
+    case DRL_DTYPE_U8:   part->high = 255; return DRL_OK;
+    case DRL_DTYPE_U16:  part->high = 65535; return DRL_OK;
     default:
-        if (!given)
-            return drl__fail(ctx, DRL_E_FORMAT,
-                             "%s: images of %s: set low and high of drl_dataset_desc to the elements that "
-                             "mean black and white (0 and 255, perhaps)", source, type);
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: images of %s: set low and high of drl_dataset_desc to the elements that "
+                         "mean black and white (0 and 255, perhaps)", source, drl_dtype_name(part->a.dtype));
     }
-    /* any byte is a pixel of CIFAR */
-    if (!wide || (part->kind == DRL__DS_CIFAR && !given)) return DRL_OK;
+}
+
+/* *smallest, *largest <- of all pixels of a file. */
+static drl_status drl__ds_extremes(drl_ctx *ctx, const char *source, const drl__ds_part *part,
+                                   double *smallest, double *largest)
+{
+    const drl_array *a = &part->a;
+    const uint8_t *bytes = (const uint8_t *)a->data;
+    size_t i, count = drl_array_count(a);
+    *smallest = HUGE_VAL;
+    *largest = -HUGE_VAL;
     for (i = 0; i < count; ++i) {
         double v;
-        if (part->kind == DRL__DS_CIFAR && i % part->step[0] < part->first) continue;
+        if (part->kind == DRL__DS_CIFAR && i % part->step[0] < part->first) continue;   /* a label */
         v = a->dtype == DRL_DTYPE_U8 ? bytes[i] : drl__array_double(a, i);
         if (!(v - v == 0))
             return drl__fail(ctx, DRL_E_FORMAT, "%s: element %z is not a finite number", source, i);
-        if (v < least) least = v;
-        if (v > most) most = v;
+        if (v < *smallest) *smallest = v;
+        if (v > *largest) *largest = v;
     }
-    if (least < part->low || most > part->high)
-        return drl__fail(ctx, DRL_E_FORMAT,
-                         "%s: %s from %g to %g, the range is %g to %g: set low and high of drl_dataset_desc "
-                         "to the elements that mean black and white", source, type, least, most, part->low,
-                         part->high);
-    if (!given && ((a->dtype == DRL_DTYPE_U8 && most == 1) || (a->dtype == DRL_DTYPE_U16 && most < 4096)))
-        return drl__fail(ctx, DRL_E_FORMAT,
-                         "%s: %s from %g to %g, of 0 to %g that it can hold: set low and high of "
-                         "drl_dataset_desc to the elements that mean black and white", source, type, least,
-                         most, part->high);
-    if (whole && part->low == 0 && part->high == 255) return DRL_OK;
-    if (a->dtype == DRL_DTYPE_BOOL && part->low == 0 && part->high == 1) return DRL_OK;
-    *wide = 1;
     return DRL_OK;
 }
 
-/* Where a block of our own may be written: the struct itself promises to change nothing. */
+/* Checks the pixels of a file against its range. *floats becomes 1 when bytes 0..255 cannot hold them. */
+static drl_status drl__ds_in_range(drl_ctx *ctx, const char *source, const drl_dataset_desc *d,
+                                   const drl__ds_part *part, int *floats)
+{
+    drl_dtype dtype = part->a.dtype;
+    const char *type = drl_dtype_name(dtype);
+    double smallest, largest;
+    int given = d->low != d->high, is_float;
+    drl_status status;
+    if (part->kind == DRL__DS_CIFAR && !given) return DRL_OK;      /* every byte is a pixel */
+    status = drl__ds_extremes(ctx, source, part, &smallest, &largest);
+    if (status != DRL_OK) return status;
+    if (smallest < part->low || largest > part->high)
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: %s from %g to %g, the range is %g to %g: set low and high of drl_dataset_desc "
+                         "to the elements that mean black and white", source, type, smallest, largest,
+                         part->low, part->high);
+    if (!given && ((dtype == DRL_DTYPE_U8 && largest == 1) || (dtype == DRL_DTYPE_U16 && largest < 4096)))
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: %s from %g to %g, of 0 to %g that it can hold: set low and high of "
+                         "drl_dataset_desc to the elements that mean black and white", source, type,
+                         smallest, largest, part->high);
+    is_float = dtype == DRL_DTYPE_F16 || dtype == DRL_DTYPE_BF16 ||
+               dtype == DRL_DTYPE_F32 || dtype == DRL_DTYPE_F64;
+    if (!is_float && part->low == 0 && part->high == 255) return DRL_OK;
+    if (dtype == DRL_DTYPE_BOOL && part->low == 0 && part->high == 1) return DRL_OK;
+    *floats = 1;
+    return DRL_OK;
+}
+
+/* The data of our own block, to be written: the struct has pointers to const. */
 static uint8_t *drl__ds_pixels(const drl_dataset *ds) { return (uint8_t *)(uintptr_t)ds->pixels; }
 static uint8_t *drl__ds_labels(const drl_dataset *ds) { return (uint8_t *)(uintptr_t)ds->labels; }
 static float   *drl__ds_values(const drl_dataset *ds) { return (float *)(uintptr_t)ds->values; }
 
-/* Room for a data set of these sizes, in one block. */
-static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, int wide,
+/* One block for a data set of these sizes. labels != 0: it has labels; floats != 0: it has values, not pixels. */
+static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, int floats,
                                 drl_dataset **out)
 {
     drl_dataset *ds;
@@ -5578,7 +5704,7 @@ static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labe
     shape[1] = (size_t)sizes->height;
     shape[2] = (size_t)sizes->width;
     shape[3] = (size_t)sizes->channels;
-    shape[4] = wide ? sizeof(float) : 1;
+    shape[4] = floats ? sizeof(float) : 1;
     if (!drl__shape_count(shape, 5, &bytes) || !drl__add_fits(start, bytes, &total) ||
         !drl__add_fits(total, labels ? shape[0] : 0, &total))
         return drl__fail(ctx, DRL_E_MEMORY, "out of memory: %d images of %d x %d x %d cannot be addressed",
@@ -5586,8 +5712,8 @@ static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labe
     ds = (drl_dataset *)drl__alloc(ctx, total);
     if (!ds) return DRL_E_MEMORY;
     *ds = *sizes;
-    ds->pixels = wide ? NULL : (unsigned char *)ds + start;
-    ds->values = wide ? (const float *)(const void *)((unsigned char *)ds + start) : NULL;
+    ds->pixels = floats ? NULL : (unsigned char *)ds + start;
+    ds->values = floats ? (const float *)(const void *)((unsigned char *)ds + start) : NULL;
     ds->labels = labels ? (unsigned char *)ds + start + bytes : NULL;
     ds->owner = ctx;
     *out = ds;
@@ -5608,7 +5734,8 @@ static void drl__ds_clear_hidden(drl_dataset *ds)
         }
 }
 
-/* The images of one file, from element `at` of the data set on. */
+/* Writes the images of one file, from element `at` of the data set on. Index order: image, row, column,
+ * channel. */
 static void drl__ds_fill(const drl__ds_part *part, drl_dataset *ds, size_t at)
 {
     const drl_array *a = &part->a;
@@ -5625,11 +5752,13 @@ static void drl__ds_fill(const drl__ds_part *part, drl_dataset *ds, size_t at)
                     double v;
                     from = part->first + n * part->step[0] + (size_t)y * part->step[1];
                     from += (size_t)x * part->step[2] + (size_t)c * part->step[3];
-                    if (pixel && plain) { pixel[at] = bytes[from]; continue; }
+                    if (pixel && plain) {
+                        pixel[at] = bytes[from];
+                        continue;
+                    }
                     v = drl__array_double(a, from);
                     if (pixel) pixel[at] = (uint8_t)(a->dtype == DRL_DTYPE_BOOL && width == 1 ? 255 * v : v);
-                    /* as drl__ds_image turns bytes into floats */
-                    else if (exact) value[at] = (float)((2 * v - 255) / 255);
+                    else if (exact) value[at] = (float)((2 * v - 255) / 255);       /* as drl__ds_image */
                     else value[at] = (float)(2 * ((v - low) / width) - 1);
                 }
 }
@@ -5663,83 +5792,120 @@ static drl_status drl__ds_labels_of(drl_ctx *ctx, const char *source, const drl_
     return DRL_OK;
 }
 
+/* What is known of a data set when all its files have been counted. */
+typedef struct drl__ds_total {
+    size_t images, labels;
+    int cifar, cifar100;        /* files of either */
+    int floats;                 /* 1: bytes cannot hold the pixels */
+    drl_dataset sizes;          /* height, width, channels and classes are set */
+} drl__ds_total;
+
+/* Files of CIFAR hold images and labels, and the labels of its two kinds differ. */
+static drl_status drl__ds_mixed(drl_ctx *ctx, const char *source, int files, const drl__ds_total *total)
+{
+    if (total->cifar && total->cifar != files)
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: CIFAR files hold images and labels and do not mix with others", source);
+    if (total->cifar100 && total->cifar100 != files)
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "%s: CIFAR-10 and CIFAR-100 do not mix, their labels mean other things", source);
+    return DRL_OK;
+}
+
+/* Checks one file, the files-th, and adds what it holds. */
+static drl_status drl__ds_count(drl_ctx *ctx, const char *source, const drl_dataset_desc *d, int files,
+                                const drl__ds_part *part, drl__ds_total *total)
+{
+    drl_dataset *sizes = &total->sizes;
+    drl_status status;
+    if (part->kind == DRL__DS_CIFAR) ++total->cifar;
+    if (part->cifar100) ++total->cifar100;
+    status = drl__ds_mixed(ctx, source, files, total);
+    if (status != DRL_OK) return status;
+    if (part->kind != DRL__DS_LABELS) {
+        status = drl__ds_in_range(ctx, source, d, part, &total->floats);
+        if (status != DRL_OK) return status;
+        if (total->images &&
+            (part->height != sizes->height || part->width != sizes->width ||
+             part->channels != sizes->channels))
+            return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d x %d after images of %d x %d x %d",
+                             source, part->height, part->width, part->channels,
+                             sizes->height, sizes->width, sizes->channels);
+        sizes->height = part->height;
+        sizes->width = part->width;
+        sizes->channels = part->channels;
+        if (!drl__add_fits(total->images, part->count, &total->images)) total->images = SIZE_MAX;
+    }
+    if (part->kind != DRL__DS_IMAGES) {
+        if (!drl__add_fits(total->labels, part->count, &total->labels)) total->labels = SIZE_MAX;
+        return drl__ds_labels_of(ctx, source, part, NULL, &sizes->classes);
+    }
+    return DRL_OK;
+}
+
+static drl_status drl__ds_total_check(drl_ctx *ctx, const drl_dataset_desc *d, int files,
+                                      const drl__ds_total *total)
+{
+    if (total->images == 0)
+        return drl__fail(ctx, DRL_E_FORMAT, "data set: %d files and no images in them", files);
+    if (total->images > INT32_MAX)
+        return drl__fail(ctx, DRL_E_UNSUPPORTED, "data set: %z images are too many", total->images);
+    if (total->labels && total->labels != total->images)
+        return drl__fail(ctx, DRL_E_SHAPE, "data set: %z labels for %z images",
+                         total->labels, total->images);
+    if (d->coarse_labels && !total->cifar100)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: coarse_labels is set, and no file is of CIFAR-100");
+    return DRL_OK;
+}
+
+/* File f of a data set: *part and the name that sentences give it. names may be NULL. */
+static drl_status drl__ds_file(drl_ctx *ctx, const char *const *names, const drl_blob *files, int f,
+                               const drl_dataset_desc *d, char source[DRL__QUOTE_BYTES], drl__ds_part *part)
+{
+    drl_status status;
+    if (names) drl__text(source, DRL__QUOTE_BYTES, "%s", names[f]);
+    else drl__text(source, DRL__QUOTE_BYTES, "data set file %d", f);
+    status = drl__ds_open(ctx, source, &files[f], d, part);
+    if (status == DRL_OK && part->kind != DRL__DS_LABELS) status = drl__ds_range(ctx, source, d, part);
+    return status;
+}
+
+/* Two passes over the files: the first checks and counts everything, the second fills the block. */
 static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const drl_blob *files, int count,
-                                const drl_dataset_desc *desc,
-                                drl_dataset **out)
+                                const drl_dataset_desc *desc, drl_dataset **out)
 {
     char source[DRL__QUOTE_BYTES];
-    drl_dataset sizes, *ds = NULL;
     drl_dataset_desc d;
+    drl__ds_total total;
+    drl__ds_part part;
+    drl_dataset *ds;
     drl_status status;
-    size_t images = 0, labels = 0, image = 0, label = 0;
-    int f, pass, cifar = 0, cifar100 = 0, wide = 0;
-    memset(&sizes, 0, sizeof sizes);
+    size_t image = 0, label = 0;
+    int f, ignored = 0;
+    memset(&total, 0, sizeof total);
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
     status = drl__ds_desc(ctx, &d);
+    for (f = 0; f < count && status == DRL_OK; ++f) {
+        status = drl__ds_file(ctx, names, files, f, &d, source, &part);
+        if (status == DRL_OK) status = drl__ds_count(ctx, source, &d, f + 1, &part, &total);
+    }
+    if (status == DRL_OK) status = drl__ds_total_check(ctx, &d, count, &total);
     if (status != DRL_OK) return status;
-    for (pass = 0; pass < 2; ++pass) {
-        for (f = 0; f < count; ++f) {
-            drl__ds_part part;
-            int ignored = 0;
-            if (names) drl__text(source, sizeof source, "%s", names[f]);
-            else drl__text(source, sizeof source, "data set file %d", f);
-            status = drl__ds_open(ctx, source, &files[f], &d, &part);
-            if (status == DRL_OK && part.kind != DRL__DS_LABELS)
-                status = drl__ds_range(ctx, source, &d, &part, pass == 0 ? &wide : NULL);
-            if (status != DRL_OK) { DRL_ASSERT(pass == 0); return status; }
-            if (pass == 1) {
-                if (part.kind != DRL__DS_LABELS) {
-                    drl__ds_fill(&part, ds,
-                                 image * (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels);
-                    image += part.count;
-                }
-                if (part.kind != DRL__DS_IMAGES) {
-                    drl__ds_labels_of(ctx, source, &part, drl__ds_labels(ds) + label, &ignored);
-                    label += part.count;
-                }
-                continue;
-            }
-            if (part.kind == DRL__DS_CIFAR) ++cifar;
-            if (part.cifar100) ++cifar100;
-            if (cifar && cifar != f + 1)
-                return drl__fail(ctx, DRL_E_FORMAT,
-                                 "%s: CIFAR files hold images and labels and do not mix with others", source);
-            if (cifar100 && cifar100 != f + 1)
-                return drl__fail(ctx, DRL_E_FORMAT,
-                                 "%s: CIFAR-10 and CIFAR-100 do not mix, their labels mean other things",
-                                 source);
-            if (part.kind != DRL__DS_LABELS) {
-                if (images && (part.height != sizes.height || part.width != sizes.width ||
-                               part.channels != sizes.channels))
-                    return drl__fail(ctx, DRL_E_SHAPE,
-                                     "%s: images of %d x %d x %d after images of %d x %d x %d", source,
-                                     part.height, part.width, part.channels, sizes.height, sizes.width,
-                                     sizes.channels);
-                sizes.height = part.height;
-                sizes.width = part.width;
-                sizes.channels = part.channels;
-                if (!drl__add_fits(images, part.count, &images)) images = SIZE_MAX;
-            }
-            if (part.kind != DRL__DS_IMAGES) {
-                if (!drl__add_fits(labels, part.count, &labels)) labels = SIZE_MAX;
-                status = drl__ds_labels_of(ctx, source, &part, NULL, &sizes.classes);
-                if (status != DRL_OK) return status;
-            }
+    total.sizes.count = (int)total.images;
+    status = drl__ds_alloc(ctx, &total.sizes, total.labels != 0, total.floats, &ds);
+    if (status != DRL_OK) return status;
+    for (f = 0; f < count; ++f) {
+        status = drl__ds_file(ctx, names, files, f, &d, source, &part);
+        DRL_ASSERT(status == DRL_OK);
+        if (part.kind != DRL__DS_LABELS) {
+            drl__ds_fill(&part, ds, image * (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels);
+            image += part.count;
         }
-        if (pass == 1) break;
-        if (images == 0)
-            return drl__fail(ctx, DRL_E_FORMAT, "data set: %d files and no images in them", count);
-        if (images > INT32_MAX)
-            return drl__fail(ctx, DRL_E_UNSUPPORTED, "data set: %z images are too many", images);
-        if (labels && labels != images)
-            return drl__fail(ctx, DRL_E_SHAPE, "data set: %z labels for %z images", labels, images);
-        if (d.coarse_labels && !cifar100)
-            return drl__fail(ctx, DRL_E_ARGUMENT,
-                             "data set: coarse_labels is set, and no file is of CIFAR-100");
-        sizes.count = (int)images;
-        status = drl__ds_alloc(ctx, &sizes, labels != 0, wide, &ds);
-        if (status != DRL_OK) return status;
+        if (part.kind != DRL__DS_IMAGES) {
+            drl__ds_labels_of(ctx, source, &part, drl__ds_labels(ds) + label, &ignored);
+            label += part.count;
+        }
     }
     drl__ds_clear_hidden(ds);
     *out = ds;
@@ -5850,7 +6016,7 @@ DRL_API void drl_dataset_destroy(drl_dataset *ds)
     if (ds && ds->owner) drl__free(ds->owner, ds);
 }
 
-/* Checked sizes; out is overwritten whole. */
+/* out <- one image, centred, surrounded by -1. The caller has checked the sizes. */
 static void drl__ds_image(const drl_dataset *ds, int index, int height, int width, float *out)
 {
     size_t row = (size_t)ds->width * (size_t)ds->channels, wide = (size_t)width * (size_t)ds->channels, i;
@@ -5861,7 +6027,8 @@ static void drl__ds_image(const drl_dataset *ds, int index, int height, int widt
     int top = (height - ds->height) / 2, y;
     for (y = 0; y < height; ++y, out += wide) {
         int inside = y >= top && y - top < ds->height;
-        /* x / 127.5 - 1 as one division: one rounding, so the same bits also where floats are computed in wider registers */
+        /* x / 127.5 - 1 written as one division is rounded once: the bits do not depend on how wide the
+         * registers are in which floats are computed. */
         for (i = 0; i < wide; ++i) {
             if (!inside || i < left || i - left >= row) out[i] = -1.0f;
             else out[i] = v ? *v++ : (float)(2 * *p++ - 255) / 255.0f;
