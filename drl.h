@@ -1237,9 +1237,9 @@ DRL_API drl_status drl_grid_evaluate(drl_ctx *ctx, const drl_energy *energy, int
 DRL_API drl_status drl_grid_log_z(drl_ctx *ctx, const drl_grid *grid, const double *f, double factor, double *log_z);
 DRL_API drl_status drl_grid_kl(drl_ctx *ctx, const drl_grid *grid, const double *p, const double *f, double *kl);
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [metrics] - how good are samples.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 /* drl_frechet - Frechet distance of two sets of feature vectors: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), S with 1/(n-1).  [Heusel17]
  * a [na * dim], b [nb * dim]; work: 5 * dim * dim + 4 * dim doubles. Time O((na + nb) dim^2 + dim^3). */
 DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance);
@@ -1254,15 +1254,16 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #endif
 #endif /* DRL_H */
 
-/* ==============================================================================================================================
+/* ===========================================================================================================
  * Readers of the interface can stop here. What follows is the implementation.
- * ============================================================================================================================== */
+ * ======================================================================================================== */
 #if defined(DRL_IMPLEMENTATION) && !defined(DRL_LINKED) && !defined(DRL__IMPLEMENTED)
 #define DRL__IMPLEMENTED
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [platform] - compiler and operating system: the only section with conditional code, apart from [dispatch] and the thread pool.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [platform] - compiler and operating system. Beside this section only [dispatch], the thread pool and file
+ * access have conditional code.
+ * -------------------------------------------------------------------------------------------------------- */
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -1275,11 +1276,12 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #define DRL_ASSERT(condition) assert(condition)
 #endif
 
-/* No product may be fused into a sum behind our back: repeatability rests on every fma being written as one. The kernels are written
- * so that no compiler has anything to fuse; these pragmas do the same for the scalar double code. They also take back -ffast-math, under
- * which a comparison would no longer notice what is not a number. */
+/* Results repeat to the bit only if no compiler fuses a product into a sum on its own: every fused
+ * multiply-add is written as one. The kernels leave nothing to fuse; these pragmas protect the scalar code in
+ * double. They also take back -ffast-math, under which comparisons would no longer notice a NaN. */
 #if defined(__clang__)
-#if __clang_major__ >= 14 && (defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0))
+#if __clang_major__ >= 14 && \
+    (defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0))
 #define DRL__CLANG_FAST 1
 #pragma float_control(push)
 #pragma float_control(precise, on)
@@ -1288,7 +1290,7 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #elif defined(__GNUC__)
 #pragma GCC push_options
 #if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
-#pragma GCC optimize("O1")                  /* the time goes to [simd], which says O2: all else compiles in half the time */
+#pragma GCC optimize("O1")      /* [simd], where the time goes, says O2; the rest compiles twice as fast */
 #endif
 #pragma GCC optimize("no-fast-math", "fp-contract=off")
 #if defined(__i386__) && defined(__SSE2__)
@@ -1298,15 +1300,18 @@ DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int 
 #pragma fp_contract(off)
 #endif
 
-/* The floating-point mode of the calling thread: rounding, what happens to denormals, which exceptions trap. The bits are promised for
- * nearest, denormals kept and no traps, so every public function that computes, and every job, sets that and gives back what it found, flags
- * included. Where it is set already, as nearly always, nothing is written on the way in. Without SSE, ARM's registers or a system with
- * <fenv.h> nothing is done: the host's mode is what counts there. DRL__CALL stands in front of a function's body, in the place of its first
- * line, and makes the public function around it. It calls the body through a volatile pointer: a compiler that sees that a body only
- * computes would otherwise be free to compute before the mode is set. */
+/* The floating-point mode of the calling thread: rounding, treatment of denormal numbers, and which
+ * exceptions trap. The library promises its bits for rounding to nearest, denormals kept, and no traps. Every
+ * public function that computes, and every job, therefore sets this mode and restores what it found,
+ * exception flags included. If the mode is set already, as nearly always, nothing is written on the way in.
+ * Without SSE, ARM's registers or <fenv.h> nothing is done, and the caller's mode is used.
+ *
+ * DRL__CALL takes the place of the first line of a public function and makes two functions: the body, and the
+ * public one, which sets the mode around it. The body is called through a volatile pointer: otherwise a
+ * compiler that sees that the body only computes could compute before the mode is set. */
 #if defined(__SSE2__) || defined(_M_X64) || (defined(_M_IX86_FP) && _M_IX86_FP >= 1)
 #include <xmmintrin.h>
-#if defined(__i386__) && defined(__GNUC__)      /* libm and returned numbers pass through the older registers here */
+#if defined(__i386__) && defined(__GNUC__)      /* libm and results pass through x87 registers here */
 #define DRL__X87 1
 #endif
 typedef struct drl__mode {
@@ -1319,7 +1324,8 @@ static drl__mode drl__enter(void)
 {
     drl__mode found;
     found.csr = _mm_getcsr();
-    if ((found.csr & 0xFFC0u) != 0x1F80u) _mm_setcsr(0x1F80u);         /* DAZ, six masks, rounding, FTZ; below are the flags */
+    /* Bits 6 to 15: DAZ, six exception masks, rounding, FTZ. The flags are the bits below. */
+    if ((found.csr & 0xFFC0u) != 0x1F80u) _mm_setcsr(0x1F80u);
 #ifdef DRL__X87
     {
         const uint16_t plain = 0x037F;
@@ -1333,7 +1339,8 @@ static void drl__leave(const drl__mode *found)
 {
     if (_mm_getcsr() != found->csr) _mm_setcsr(found->csr);
 #ifdef DRL__X87
-    __asm__ __volatile__("fldenv %0" : : "m"(found->x87)        /* says that the register stack is empty: it has to be */
+    /* The clobber list says that the register stack is empty, which fldenv needs. */
+    __asm__ __volatile__("fldenv %0" : : "m"(found->x87)
                          : "memory", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");
 #endif
 }
@@ -1369,7 +1376,8 @@ static void drl__leave(const drl__mode *found)
     _WriteStatusReg(ARM64_FPSR, found->flags);
     if (found->control) _WriteStatusReg(ARM64_FPCR, found->control);
 }
-#elif defined(__arm__) && defined(__GNUC__) && defined(__ARM_FP) && !defined(__SOFTFP__) && (!defined(__thumb__) || defined(__thumb2__))
+#elif defined(__arm__) && defined(__GNUC__) && defined(__ARM_FP) && !defined(__SOFTFP__) && \
+    (!defined(__thumb__) || defined(__thumb2__))
 typedef struct drl__mode { uint32_t csr; } drl__mode;
 static drl__mode drl__enter(void)
 {
@@ -1379,7 +1387,8 @@ static drl__mode drl__enter(void)
     if (found.csr & 0x07F79F00u) __asm__ __volatile__("vmsr fpscr, %0" : : "r"(plain) : "memory");
     return found;
 }
-static void drl__leave(const drl__mode *found) { __asm__ __volatile__("vmsr fpscr, %0" : : "r"(found->csr) : "memory"); }
+static void drl__leave(const drl__mode *found)
+{ __asm__ __volatile__("vmsr fpscr, %0" : : "r"(found->csr) : "memory"); }
 #elif defined(__powerpc__) && defined(__GNUC__) && !defined(_SOFT_FLOAT) && !defined(__NO_FPRS__)
 /* glibc's fesetenv has an instruction that older processors lack */
 typedef struct drl__mode { double control; } drl__mode;
@@ -1391,7 +1400,8 @@ static drl__mode drl__enter(void)
     __asm__ __volatile__("mtfsf 255,%0" : : "d"(plain) : "memory");
     return found;
 }
-static void drl__leave(const drl__mode *found) { __asm__ __volatile__("mtfsf 255,%0" : : "d"(found->control) : "memory"); }
+static void drl__leave(const drl__mode *found)
+{ __asm__ __volatile__("mtfsf 255,%0" : : "d"(found->control) : "memory"); }
 #elif !defined(__wasm__) && (defined(__unix__) || defined(__APPLE__) || defined(_WIN32))
 #include <fenv.h>
 typedef struct drl__mode { fenv_t env; } drl__mode;
@@ -1430,7 +1440,8 @@ static void drl__leave(const drl__mode *found) { (void)found; }
     } \
     static void name##__body params
 
-/* Under AddressSanitizer every buffer of a net has its own place and a guarded gap behind it, so that overruns are seen. */
+/* Under AddressSanitizer every buffer of a net has its own place with a guarded gap behind it, which makes
+ * overruns visible. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define DRL__ASAN 1
@@ -1445,7 +1456,7 @@ static void drl__leave(const drl__mode *found) { (void)found; }
 
 #define DRL__ALIGN   64                     /* bytes; every block starts on a cache line */
 #define DRL__THREADS_MAX 64
-#define DRL__FLOATS_MAX ((size_t)PTRDIFF_MAX / sizeof(float) - DRL__ALIGN)     /* in one block: no object is larger than PTRDIFF_MAX bytes */
+#define DRL__FLOATS_MAX ((size_t)PTRDIFF_MAX / sizeof(float) - DRL__ALIGN)     /* of one block: C's limit */
 #define DRL__COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Checked arithmetic on sizes: the only way in which sizes that come from outside are combined. */
@@ -1471,9 +1482,9 @@ static int    drl__max(int a, int b) { return a > b ? a : b; }
 static int drl__odd(const void *floats) { return (uintptr_t)floats % sizeof(float) != 0; }
 static int drl__no_floats(const float *floats) { return !floats || drl__odd(floats); }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [context.impl] - first error, allocation, jobs.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 struct drl__kernels;
 
 struct drl_ctx {
@@ -1506,8 +1517,7 @@ DRL_API const char *drl_status_text(drl_status status)
     }
 }
 
-/* Appends to a bounded text; the same few conversions on every libc, and none of stdio: %s, %c, %d (int), %u (uint64_t), %z (size_t),
- * %g (double, six significant digits). */
+/* Appends n bytes of s to a text of `capacity` bytes, of which *at are in use; cuts off what does not fit. */
 static void drl__text_append(char *text, size_t capacity, size_t *at, const char *s, size_t n)
 {
     while (n-- && *at + 1 < capacity) text[(*at)++] = *s++;
@@ -1523,7 +1533,7 @@ static size_t drl__text_u64(char *out, uint64_t v)
     return n;
 }
 
-/* %g's look, not its last digit: six significant digits are enough for a sentence. */
+/* Six significant digits as %g prints them, rounded by plain arithmetic: the last one may differ. */
 static size_t drl__text_double(char *out, double v)
 {
     size_t n = 0;
@@ -1560,6 +1570,8 @@ static size_t drl__text_double(char *out, double v)
     return n;
 }
 
+/* printf without stdio, the same on every libc. Conversions: %s, %c, %d (int), %u (uint64_t), %z (size_t), %g
+ * (double, six significant digits). */
 static void drl__text_format(char *text, size_t capacity, const char *format, va_list args)
 {
     size_t at = 0;
@@ -1597,7 +1609,9 @@ static void drl__text(char *text, size_t capacity, const char *format, ...)
     va_end(args);
 }
 
-/* Keeps the sentence if it is the first, and returns the status: `return drl__fail(ctx, DRL_E_SHAPE, "...", ...)`. ctx may be NULL. */
+/* Returns the status, and keeps status and sentence if they are the context's first failure:
+ *     return drl__fail(ctx, DRL_E_SHAPE, "...", ...);
+ * ctx may be NULL. */
 static drl_status drl__fail(drl_ctx *ctx, drl_status status, const char *format, ...)
 {
     if (ctx && ctx->status == DRL_OK) {
@@ -1609,30 +1623,40 @@ static drl_status drl__fail(drl_ctx *ctx, drl_status status, const char *format,
     }
     return status;
 }
-#ifdef __clang_analyzer__   /* the analyser does not look into a function with "...", and would think that it may return DRL_OK */
+#ifdef __clang_analyzer__   /* it does not look into functions with "...": it would expect DRL_OK as well */
 #define drl__fail(ctx, status, ...) (drl__fail(ctx, status, __VA_ARGS__), (status))
 #endif
 
-DRL_API drl_status  drl_ctx_status(const drl_ctx *ctx)  { return ctx ? ctx->status : DRL_E_ARGUMENT; }
-DRL_API const char *drl_ctx_message(const drl_ctx *ctx) { return ctx ? ctx->message : "no context"; }
-DRL_API void        drl_ctx_clear(drl_ctx *ctx)         { if (ctx) { ctx->status = DRL_OK; ctx->message[0] = 0; } }
-DRL_API drl_isa     drl_ctx_isa(const drl_ctx *ctx)     { return ctx ? ctx->isa : DRL_ISA_AUTO; }
-DRL_API int         drl_ctx_threads(const drl_ctx *ctx) { return ctx ? ctx->threads : 0; }
+DRL_API drl_status  drl_ctx_status(const drl_ctx *ctx)     { return ctx ? ctx->status : DRL_E_ARGUMENT; }
+DRL_API const char *drl_ctx_message(const drl_ctx *ctx)    { return ctx ? ctx->message : "no context"; }
+
+DRL_API void drl_ctx_clear(drl_ctx *ctx)
+{
+    if (!ctx) return;
+    ctx->status = DRL_OK;
+    ctx->message[0] = 0;
+}
+
+DRL_API drl_isa     drl_ctx_isa(const drl_ctx *ctx)        { return ctx ? ctx->isa : DRL_ISA_AUTO; }
+DRL_API int         drl_ctx_threads(const drl_ctx *ctx)    { return ctx ? ctx->threads : 0; }
 DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx) { return ctx ? ctx->used : 0; }
 DRL_API size_t      drl_ctx_bytes_peak(const drl_ctx *ctx) { return ctx ? ctx->peak : 0; }
 
-/* In front of every allocation. A caller's block is cut into pieces without gaps, each with this in front; free ones are a list in the
- * order of their addresses, and no two of them are neighbours. The first free piece that is large enough is taken, from its low end. */
+/* Stands in front of every allocation. A caller's block is cut into pieces without gaps between them, each
+ * with a head. The free pieces are a list in the order of their addresses, and no two of them touch. An
+ * allocation takes the low end of the first free piece that is large enough. */
 typedef struct drl__head {
-    void  *raw;                             /* what the allocator returned; of a free piece in a block the next free one */
+    void  *raw;                             /* what the allocator returned; in a block: the next free piece */
     size_t bytes;                           /* of the whole piece, this head included */
 } drl__head;
 
-/* What `bytes` cost: a head that ends on a cache line, and a line more, because allocators may return any address. In a block nothing lies
- * in that line; a piece is as large there all the same, so that a size asked for beforehand holds in both. bytes <= SIZE_MAX / 2. */
-static size_t drl__held(size_t bytes) { return drl__round_up(bytes + sizeof(drl__head), DRL__ALIGN) + DRL__ALIGN; }
+/* Bytes of the piece that holds `bytes`, at most SIZE_MAX / 2: a head that ends on a cache line, and one more
+ * line, because allocators may return any address. A caller's block does not need that line, but its pieces
+ * are as large, so that a size asked for beforehand holds for both. */
+static size_t drl__piece_bytes(size_t bytes)
+{ return drl__round_up(bytes + sizeof(drl__head), DRL__ALIGN) + DRL__ALIGN; }
 
-/* Under AddressSanitizer only what is asked for may be touched: not what is free, and not the line behind a piece. */
+/* Under AddressSanitizer only what was asked for may be touched: no free piece, and no end of a piece. */
 static void drl__block_close(drl__head *head)
 {
 #ifdef DRL__ASAN
@@ -1651,9 +1675,11 @@ static void drl__block_open(void *memory, size_t bytes)
 #endif
 }
 
-static drl__head *drl__behind(drl__head *head) { return (drl__head *)(void *)((unsigned char *)head + head->bytes); }
+static drl__head *drl__piece_after(drl__head *head)
+{ return (drl__head *)(void *)((unsigned char *)head + head->bytes); }
 
-/* The whole block is one free piece. Its data begin on a cache line, and so do those of all pieces that are cut from it. */
+/* Makes the whole block one free piece. Its data begin on a cache line, as do those of every piece cut from
+ * it. */
 static void drl__block_start(drl_ctx *ctx, void *start, size_t size)
 {
     drl__head *head = (drl__head *)start;
@@ -1667,7 +1693,8 @@ static void drl__block_start(drl_ctx *ctx, void *start, size_t size)
     drl__block_close(head);
 }
 
-/* A piece of `total` bytes, a multiple of DRL__ALIGN; NULL, with the sentence, when no free piece is as large. */
+/* Takes a piece of `total` bytes, a multiple of DRL__ALIGN. If no free piece is that large, fails and returns
+ * NULL. */
 static drl__head *drl__block_take(drl_ctx *ctx, size_t total)
 {
     void **link = &ctx->block_free;
@@ -1690,23 +1717,24 @@ static drl__head *drl__block_take(drl_ctx *ctx, size_t total)
         free_bytes += head->bytes;
         if (head->bytes > largest) largest = head->bytes;
     }
-    drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes do not fit the caller's block; %z of its %z bytes are free, at most %z in one piece",
-        total, free_bytes, ctx->block_size, largest);
+    drl__fail(ctx, DRL_E_MEMORY,
+              "out of memory: %z bytes do not fit the caller's block; %z of its %z bytes are free, at most "
+              "%z in one piece", total, free_bytes, ctx->block_size, largest);
     return NULL;
 }
 
-/* Puts a piece back between its free neighbours, and joins it with those that it touches. */
+/* Puts a piece back into the list, and joins it with free pieces that it touches. */
 static void drl__block_return(drl_ctx *ctx, drl__head *head)
 {
     drl__head *before = NULL, *after = (drl__head *)ctx->block_free;
     while (after && after < head) { before = after; after = (drl__head *)after->raw; }
     head->raw = after;
     if (before) before->raw = head; else ctx->block_free = head;
-    if (after && drl__behind(head) == after) {
+    if (after && drl__piece_after(head) == after) {
         head->bytes += after->bytes;
         head->raw = after->raw;
     }
-    if (before && drl__behind(before) == head) {
+    if (before && drl__piece_after(before) == head) {
         before->bytes += head->bytes;
         before->raw = head->raw;
         head = before;
@@ -1714,7 +1742,7 @@ static void drl__block_return(drl_ctx *ctx, drl__head *head)
     drl__block_close(head);
 }
 
-/* Memory on a cache line; NULL, with the first-error sentence set, when there is none. */
+/* Memory that begins on a cache line. If there is none, fails and returns NULL. */
 static void *drl__alloc(drl_ctx *ctx, size_t bytes)
 {
     drl__head *head;
@@ -1724,7 +1752,7 @@ static void *drl__alloc(drl_ctx *ctx, size_t bytes)
         drl__fail(ctx, DRL_E_MEMORY, "out of memory: %z bytes cannot be addressed", bytes);
         return NULL;
     }
-    total = drl__held(bytes);
+    total = drl__piece_bytes(bytes);
     if (ctx->block) {
         head = drl__block_take(ctx, total);
         if (!head) return NULL;
@@ -1732,7 +1760,8 @@ static void *drl__alloc(drl_ctx *ctx, size_t bytes)
     } else {
         at = (uintptr_t)ctx->allocator.alloc_fn(ctx->allocator.user, total);
         if (!at) {
-            drl__fail(ctx, DRL_E_MEMORY, "out of memory: the allocator has no %z bytes, %z are in use", total, ctx->used);
+            drl__fail(ctx, DRL_E_MEMORY, "out of memory: the allocator has no %z bytes, %z are in use", total,
+                      ctx->used);
             return NULL;
         }
         head = (drl__head *)((at + sizeof(drl__head) + DRL__ALIGN - 1) / DRL__ALIGN * DRL__ALIGN) - 1;
@@ -1754,11 +1783,13 @@ static void drl__free(drl_ctx *ctx, void *memory)
     else ctx->allocator.free_fn(ctx->allocator.user, head->raw, head->bytes);
 }
 
-/* Carves one block into parts: each returns the offset of `bytes` more on a cache line. SIZE_MAX marks a sum that does not fit. */
+/* Lays out a block part by part: adds `count` elements of `size` bytes to the *total bytes so far, and
+ * returns their offset, which is on a cache line. A total that does not fit becomes SIZE_MAX for good. */
 static size_t drl__carve(size_t *total, size_t count, size_t size)
 {
     size_t at = *total, bytes;
-    if (at == SIZE_MAX || !drl__mul_fits(count, size, &bytes) || bytes > SIZE_MAX / 2 || at > SIZE_MAX / 2 - bytes) {
+    if (at == SIZE_MAX || !drl__mul_fits(count, size, &bytes) ||
+        bytes > SIZE_MAX / 2 || at > SIZE_MAX / 2 - bytes) {
         *total = SIZE_MAX;
         return 0;
     }
@@ -1766,7 +1797,8 @@ static size_t drl__carve(size_t *total, size_t count, size_t size)
     return at;
 }
 
-/* The built-in pool: workers sleep on a condition until a generation of jobs starts, take indices one by one, and sleep again. */
+/* The built-in pool. Each call of drl__pool_for starts a generation of jobs. The workers take indices one by
+ * one, and sleep on a condition between generations. */
 #ifdef DRL_THREADS
 #ifdef _WIN32
 #include <windows.h>
@@ -1804,9 +1836,9 @@ typedef struct drl__pool {
     void *arg;
 } drl__pool;
 
-/* Whether the workers are here: the child of a fork has none of them, and a mutex that another thread may have held when it came to be,
- * for ever. It touches neither. */
-static int drl__pool_here(const drl__pool *p)
+/* Whether this process has the workers. The child of a fork has none, and its copy of the mutex may have been
+ * locked by another thread at that moment, for ever: the child uses neither. */
+static int drl__pool_is_mine(const drl__pool *p)
 {
 #ifdef _WIN32
     (void)p;
@@ -1816,7 +1848,7 @@ static int drl__pool_here(const drl__pool *p)
 #endif
 }
 
-static void drl__pool_take(drl__pool *p)    /* with the mutex held */
+static void drl__pool_take_jobs(drl__pool *p)    /* with the mutex held */
 {
     while (p->next < p->count) {
         int index = p->next++;
@@ -1834,7 +1866,7 @@ static DRL__THREAD_RETURN drl__pool_worker(void *pool)
     drl__pool *p = (drl__pool *)pool;
     drl__lock(&p->mutex);
     while (!p->stop) {
-        drl__pool_take(p);
+        drl__pool_take_jobs(p);
         if (!p->stop && p->next >= p->count) drl__wait(&p->start, &p->mutex);
     }
     drl__unlock(&p->mutex);
@@ -1845,16 +1877,17 @@ static void drl__pool_for(void *user, int count, drl_job_fn job, void *arg)
 {
     drl__pool *p = (drl__pool *)user;
     int i;
-    if (!drl__pool_here(p)) {
+    if (!drl__pool_is_mine(p)) {
         for (i = 0; i < count; ++i) job(arg, i);
         return;
     }
     drl__lock(&p->mutex);
-    p->job = job; p->arg = arg;
+    p->job = job;
+    p->arg = arg;
     p->count = p->left = count;
     p->next = 0;
     drl__wake(&p->start);
-    drl__pool_take(p);
+    drl__pool_take_jobs(p);
     while (p->left) drl__wait(&p->done, &p->mutex);
     drl__unlock(&p->mutex);
 }
@@ -1863,7 +1896,7 @@ static void drl__pool_destroy(drl_ctx *ctx, drl__pool *p)
 {
     int i;
     if (!p) return;
-    if (!drl__pool_here(p)) { drl__free(ctx, p); return; }
+    if (!drl__pool_is_mine(p)) { drl__free(ctx, p); return; }
     drl__lock(&p->mutex);
     p->stop = 1;
     drl__wake(&p->start);
@@ -1886,7 +1919,7 @@ static void drl__pool_destroy(drl_ctx *ctx, drl__pool *p)
     drl__free(ctx, p);
 }
 
-/* threads - 1 workers: the calling thread is the last one. */
+/* Starts threads - 1 workers; the calling thread does jobs, too. */
 static drl_status drl__pool_create(drl_ctx *ctx, int threads)
 {
     drl__pool *p = (drl__pool *)drl__alloc(ctx, sizeof *p);
@@ -1913,7 +1946,8 @@ static drl_status drl__pool_create(drl_ctx *ctx, int threads)
         p->worker_count = i + 1;
     }
     if (p->worker_count < threads - 1) {
-        drl__fail(ctx, DRL_E_UNSUPPORTED, "the system starts only %d of %d threads", p->worker_count + 1, threads);
+        drl__fail(ctx, DRL_E_UNSUPPORTED, "the system starts only %d of %d threads", p->worker_count + 1,
+                  threads);
         drl__pool_destroy(ctx, p);
         return DRL_E_UNSUPPORTED;
     }
@@ -1924,7 +1958,7 @@ static drl_status drl__pool_create(drl_ctx *ctx, int threads)
 }
 #endif /* DRL_THREADS */
 
-/* A job in the library's floating-point mode, whatever that of the thread which runs it. */
+/* A job that runs in the library's floating-point mode on any thread. */
 typedef struct drl__job {
     drl_job_fn run;
     void *arg;
@@ -1938,7 +1972,8 @@ static void drl__job_run(void *arg, int index)
     drl__leave(&found);
 }
 
-/* Runs job(arg, 0 .. count - 1); count is at most ctx->threads. What a job starts in turn runs inside it, in order. */
+/* Runs job(arg, 0 .. count - 1), where count is at most ctx->threads. Jobs that a job starts run inside it,
+ * in order. */
 static void drl__parallel(drl_ctx *ctx, int count, drl_job_fn job, void *arg)
 {
     drl__job whole;
@@ -1966,20 +2001,26 @@ DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
     drl_ctx_desc d;
     drl_status status;
     uintptr_t at;
-    const size_t bytes = drl__held(sizeof(drl_ctx));        /* with the head of a block's first piece behind it */
+    /* with room behind it for the head of a block's first piece */
+    const size_t bytes = drl__piece_bytes(sizeof(drl_ctx));
     if (!out) return DRL_E_ARGUMENT;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
     if (!d.threads) d.threads = 1;
     if (d.threads < 1 || d.threads > DRL__THREADS_MAX) return DRL_E_ARGUMENT;
-    if (!d.allocator.alloc_fn != !d.allocator.free_fn || !d.memory != !d.memory_size || (d.memory && d.allocator.alloc_fn)) return DRL_E_ARGUMENT;
+    if (!d.allocator.alloc_fn != !d.allocator.free_fn) return DRL_E_ARGUMENT;
+    if (!d.memory != !d.memory_size) return DRL_E_ARGUMENT;
+    if (d.memory && d.allocator.alloc_fn) return DRL_E_ARGUMENT;
 #ifndef DRL_THREADS
     if (d.threads > 1 && !d.jobs.parallel_for) return DRL_E_UNSUPPORTED;
 #endif
 #ifdef DRL_NO_MALLOC
     if (!d.memory && !d.allocator.alloc_fn) return DRL_E_ARGUMENT;
 #else
-    if (!d.memory && !d.allocator.alloc_fn) { d.allocator.alloc_fn = drl__malloc; d.allocator.free_fn = drl__mfree; }
+    if (!d.memory && !d.allocator.alloc_fn) {
+        d.allocator.alloc_fn = drl__malloc;
+        d.allocator.free_fn = drl__mfree;
+    }
 #endif
     memset(&c, 0, sizeof c);
     c.allocator = d.allocator;
@@ -1998,7 +2039,9 @@ DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
     *ctx = c;
     ctx->self = (void *)at;
     ctx->self_bytes = bytes;
-    if (d.memory) drl__block_start(ctx, (unsigned char *)ctx + bytes - DRL__ALIGN - sizeof(drl__head), d.memory_size - bytes);
+    if (d.memory)
+        drl__block_start(ctx, (unsigned char *)ctx + bytes - DRL__ALIGN - sizeof(drl__head),
+                         d.memory_size - bytes);
     ctx->used = ctx->peak = bytes;
 #ifdef DRL_THREADS
     if (d.threads > 1 && !d.jobs.parallel_for) {
@@ -2023,10 +2066,10 @@ DRL_API void drl_ctx_destroy(drl_ctx *ctx)
     }
 }
 
-
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [elementary] - exp, log, sin, cos, tan, atan in double from + - * / and square roots: about 1e-15 accurate, and the same on every machine.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [elementary] - exp, log, sin, cos, tan and atan in double, made of + - * / and square roots: accurate to
+ * about 1e-15, and the same on every machine.
+ * -------------------------------------------------------------------------------------------------------- */
 #define DRL__PI 3.14159265358979323846
 
 static uint64_t drl__bits64(double x)        { uint64_t u; memcpy(&u, &x, sizeof u); return u; }
@@ -2041,25 +2084,35 @@ static double drl__poly(const double *c, int n, double x)
 }
 
 /* The nearest integer of |x| < 2^51: adding 1.5 * 2^52 leaves no room for a fraction. */
-static double drl__nearest(double x) { volatile double t = x + 6755399441055744.0; return t - 6755399441055744.0; }
+static double drl__nearest(double x)
+{
+    volatile double t = x + 6755399441055744.0;
+    return t - 6755399441055744.0;
+}
 
 /* e^x = 2^k e^r, |r| <= ln(2) / 2, Taylor. Zero below -708: no denormal results. */
 static double drl__exp(double x)
 {
-    static const double c[14] = { 1.0, 1.0, 1.0/2, 1.0/6, 1.0/24, 1.0/120, 1.0/720, 1.0/5040, 1.0/40320, 1.0/362880, 1.0/3628800, 1.0/39916800, 1.0/479001600, 1.0/6227020800.0 };
+    static const double c[14] = {
+        1.0, 1.0, 1.0/2, 1.0/6, 1.0/24, 1.0/120, 1.0/720, 1.0/5040, 1.0/40320, 1.0/362880, 1.0/3628800,
+        1.0/39916800, 1.0/479001600, 1.0/6227020800.0
+    };
     double k, r;
     if (!(x == x)) return x;
     if (x > 709.7) return x > 709.78 ? HUGE_VAL : drl__exp(x - 1.0) * 2.718281828459045235;
     if (x < -708.0) return 0.0;
     k = drl__nearest(x * 1.4426950408889634074);
-    r = (x - k * 0.6931471803691238165) - k * 1.9082149292705878161e-10;    /* ln 2 in two parts; the first product is exact */
+    /* ln 2 in two parts; the product with the first is exact */
+    r = (x - k * 0.6931471803691238165) - k * 1.9082149292705878161e-10;
     return drl__poly(c, 14, r) * drl__double_of((uint64_t)((int64_t)k + 1023) << 52);
 }
 
-/* x = 2^k m, m about 1: log x = k ln 2 + 2 atanh((m - 1) / (m + 1)). Arguments are normal numbers, or zero. */
+/* x = 2^k m with m about 1: log x = k ln 2 + 2 atanh((m - 1) / (m + 1)). x is a normal number, or zero. */
 static double drl__log(double x)
 {
-    static const double c[12] = { 1.0, 1.0/3, 1.0/5, 1.0/7, 1.0/9, 1.0/11, 1.0/13, 1.0/15, 1.0/17, 1.0/19, 1.0/21, 1.0/23 };
+    static const double c[12] = {
+        1.0, 1.0/3, 1.0/5, 1.0/7, 1.0/9, 1.0/11, 1.0/13, 1.0/15, 1.0/17, 1.0/19, 1.0/21, 1.0/23
+    };
     uint64_t u = drl__bits64(x);
     int k;
     double m, s;
@@ -2075,10 +2128,17 @@ static double drl__log(double x)
 /* sin and cos for |x| up to a million: x - q pi/2 with pi/2 in three parts, then Taylor. */
 static void drl__sincos(double x, double *sine, double *cosine)
 {
-    static const double s[9]  = { 1.0, -1.0/6, 1.0/120, -1.0/5040, 1.0/362880, -1.0/39916800, 1.0/6227020800.0, -1.0/1307674368000.0, 1.0/355687428096000.0 };
-    static const double c[10] = { 1.0, -1.0/2, 1.0/24, -1.0/720, 1.0/40320, -1.0/3628800, 1.0/479001600, -1.0/87178291200.0, 1.0/20922789888000.0, -1.0/6402373705728000.0 };
+    static const double s[9] = {
+        1.0, -1.0/6, 1.0/120, -1.0/5040, 1.0/362880, -1.0/39916800, 1.0/6227020800.0, -1.0/1307674368000.0,
+        1.0/355687428096000.0
+    };
+    static const double c[10] = {
+        1.0, -1.0/2, 1.0/24, -1.0/720, 1.0/40320, -1.0/3628800, 1.0/479001600, -1.0/87178291200.0,
+        1.0/20922789888000.0, -1.0/6402373705728000.0
+    };
     double q = drl__nearest(x * 0.63661977236758134308);
-    double r = ((x - q * 1.57079632673412561417) - q * 6.077100506303965976e-11) - q * 2.0222662487959507324e-21;
+    double r = ((x - q * 1.57079632673412561417) - q * 6.077100506303965976e-11)
+             - q * 2.0222662487959507324e-21;
     double sr = r * drl__poly(s, 9, r * r), cr = drl__poly(c, 10, r * r);
     int quadrant = (int)((int64_t)q & 3);
     *sine   = quadrant == 0 ? sr : quadrant == 1 ? cr : quadrant == 2 ? -sr : -cr;
@@ -2089,10 +2149,13 @@ static double drl__sin(double x) { double s, c; drl__sincos(x, &s, &c); return s
 static double drl__cos(double x) { double s, c; drl__sincos(x, &s, &c); return c; }
 static double drl__tan(double x) { double s, c; drl__sincos(x, &s, &c); return s / c; }
 
-/* atan x = pi/2 - atan(1/x) above 1, and atan x = 2 atan(x / (1 + sqrt(1 + x^2))) twice: then |x| <= 0.2, Taylor. */
+/* Above 1, atan x = pi/2 - atan(1/x). Then atan x = 2 atan(x / (1 + sqrt(1 + x^2))) twice, until |x| <= 0.2,
+ * and Taylor. */
 static double drl__atan(double x)
 {
-    static const double c[13] = { 1.0, -1.0/3, 1.0/5, -1.0/7, 1.0/9, -1.0/11, 1.0/13, -1.0/15, 1.0/17, -1.0/19, 1.0/21, -1.0/23, 1.0/25 };
+    static const double c[13] = {
+        1.0, -1.0/3, 1.0/5, -1.0/7, 1.0/9, -1.0/11, 1.0/13, -1.0/15, 1.0/17, -1.0/19, 1.0/21, -1.0/23, 1.0/25
+    };
     if (x < 0) return -drl__atan(-x);
     if (x > 1) return 0.5 * DRL__PI - drl__atan(1 / x);
     x = x / (1 + sqrt(1 + x * x));
@@ -2100,9 +2163,9 @@ static double drl__atan(double x)
     return 4 * (x * drl__poly(c, 13, x * x));
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [rng.impl] - Philox 4x32-10 one block at a time; the normals are a vector kernel, see [simd].
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 #define DRL__PHILOX_M0 0xD2511F53u
 #define DRL__PHILOX_M1 0xCD9E8D57u
 #define DRL__PHILOX_W0 0x9E3779B9u
@@ -2143,10 +2206,10 @@ DRL_API int drl_rng_below(drl_rng *rng, int n)
     return (int)(((uint64_t)drl_rng_u32(rng) * (uint64_t)n) >> 32);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [dispatch] - what the kernels take, their table, one inclusion of this file per instruction set, and the choice at run time.
  * Most kernels have one form: work on items [begin, end) of an operator that `arg` describes, as job number `job`.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job);
 
 #define DRL__LANES    16            /* every reduction of a contiguous vector uses this many partial sums, whatever the vectors */
@@ -8154,7 +8217,7 @@ DRL__CALL(drl_status, drl_net_size,
     status = drl__net_plan(ctx, build, user, desc, &net);
     if (status != DRL_OK) return status;
     if (net->block_bytes == SIZE_MAX) status = drl__net_too_large(net);
-    else *bytes = drl__held(net->block_bytes) + ((drl__head *)(void *)net - 1)->bytes;
+    else *bytes = drl__piece_bytes(net->block_bytes) + ((drl__head *)(void *)net - 1)->bytes;
     drl__free(ctx, net);
     return status;
 }
@@ -10290,7 +10353,7 @@ DRL__CALL(drl_status, drl_model_size,
     total = drl__model_carve(&d, &at[0], &at[1]);
     if (status != DRL_OK) return status;
     if (total > SIZE_MAX / 2 || !drl__add_fits(net_bytes, initializer_bytes, &sum) ||
-        !drl__add_fits(sum, drl__held(total), &sum))
+        !drl__add_fits(sum, drl__piece_bytes(total), &sum))
         return drl__fail(ctx, DRL_E_MEMORY,
                          "drl_model_size: networks of %z and %z bytes do not fit the address space",
                          net_bytes, initializer_bytes);
@@ -10980,7 +11043,7 @@ DRL__CALL(drl_status, drl_trainer_size,
     if (status != DRL_OK) return status;
     total = drl__trainer_carve(m, &d, NULL, NULL);
     if (total == SIZE_MAX) return drl__fail(m->ctx, DRL_E_MEMORY, "drl_trainer_size: what training keeps at a batch of %d does not fit one block of this machine's memory", d.batch);
-    *bytes = drl__held(total);
+    *bytes = drl__piece_bytes(total);
     return DRL_OK;
 }
 
