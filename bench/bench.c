@@ -1,13 +1,15 @@
-/* bench.c - speed of the convolution passes, layer by layer, and of whole models, on every instruction set of the machine.
+/* bench.c - speed of the convolution passes, layer by layer, and of whole models, on every instruction set of
+ * the machine.
  *
  *   cc -O2 bench.c -o bench -lm            (-DDRL_THREADS -pthread for --threads)
  *   ./bench [--isa NAME] [--threads N] [--json] [--all] [--direct] [FILTER]
  *
- * GFLOP/s counts the nominal 2 N Ci Co 9 H W, also for taps that fall on padding. The peak is a register-only loop of the set's own
- * multiply-add, timed beside each layer on one thread (times the threads); both are the best of several runs.
- * A layer runs as a net would run it, by Winograd's algorithm where that pays, which can pass the peak; --direct: never so.
- * FILTER keeps the lines whose name contains it: `fwd-128-128-32-b8`, `dx-...`, `dw-...` is pass-in-out-size-batch.
- * Ctrl-C ends it after the line under way; each line stands for itself, and FILTER makes the missing ones. */
+ * GFLOP/s counts the nominal 2 N Ci Co 9 H W, also for taps that fall on padding. The peak is a register-only
+ * loop of the set's own multiply-add, timed beside each layer on one thread (times the threads); both are the
+ * best of several runs. A layer runs as a net would run it, by Winograd's algorithm where that pays, which
+ * can pass the peak; --direct: never so. FILTER keeps the lines whose name contains it: `fwd-128-128-32-b8`,
+ * `dx-...`, `dw-...` is pass-in-out-size-batch. Ctrl-C ends it after the line under way; each line stands for
+ * itself, and FILTER makes the missing ones. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "../examples/options.h"
@@ -37,7 +39,8 @@ static const char *option_filter = "", *option_isa = "";
 static float *floats(size_t n, drl_ctx *ctx, uint64_t stream)
 {
     char *raw = (char *)malloc(n * sizeof(float) + 64);
-    float *p = (float *)(void *)(raw + (64 - (uintptr_t)raw % 64) % 64);    /* never freed: a benchmark ends */
+    /* never freed: a benchmark ends */
+    float *p = (float *)(void *)(raw + (64 - (uintptr_t)raw % 64) % 64);
     drl_rng rng;
     if (!raw) { printf("out of memory\n"); exit(1); }
     rng.seed = 1;
@@ -69,14 +72,17 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     drl_tensor x, y;
     float *weight, *packed, *from, *bias, *dweight, *work;
     size_t nw = (size_t)l->c * (size_t)l->k * 9, nwork;
-    double flop = 2.0 * l->batch * l->c * l->k * 9.0 * l->size * l->size, best = 1e30, peak = 0, spent = 0, t0, t, bytes;
+    double flop = 2.0 * l->batch * l->c * l->k * 9.0 * l->size * l->size, best = 1e30, peak = 0, spent = 0,
+           t0, t, bytes;
     int runs;
     sprintf(name, "%s-%d-%d-%d-b%d", names[pass], l->c, l->k, l->size, l->batch);
-    if (training_stop || !strstr(name, option_filter) || (!option_all && !*option_filter && !l->usual)) return;
+    if (training_stop || !strstr(name, option_filter) || (!option_all && !*option_filter && !l->usual))
+        return;
     d.in_channels = l->c;
     d.out_channels = l->k;
     d.kernel = 3;
-    d.winograd = option_direct ? 0 : drl__winograd_choice(l->size, l->size, l->c, l->k);    /* as a net decides */
+    /* as a net decides */
+    d.winograd = option_direct ? 0 : drl__winograd_choice(l->size, l->size, l->c, l->k);
     x = drl_tensor_of(NULL, l->batch, l->size, l->size, l->c);
     y = drl_tensor_of(NULL, l->batch, l->size, l->size, l->k);
     x.data = floats(drl_tensor_count(&x), ctx, 1);
@@ -102,11 +108,14 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     peak *= drl_ctx_threads(ctx);
     bytes = 4.0 * (double)(drl_tensor_count(&x) + drl_tensor_count(&y) + nw);
     if (option_json)
-        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.4f,\"gflops\":%.2f,\"peak_share\":%.3f,\"bytes\":%.0f}\n",
-            name, drl_ctx_threads(ctx), drl_isa_name(drl_ctx_isa(ctx)), best * 1e3, flop / best * 1e-9, flop / best * 1e-9 / peak, bytes);
+        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.4f,\"gflops\":%.2f,"
+               "\"peak_share\":%.3f,\"bytes\":%.0f}\n",
+               name, drl_ctx_threads(ctx), drl_isa_name(drl_ctx_isa(ctx)), best * 1e3, flop / best * 1e-9,
+               flop / best * 1e-9 / peak, bytes);
     else
-        printf("%-22s %-8s %d thread%s %9.3f ms %8.1f GFLOP/s %5.0f %% of %.0f\n", name, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx),
-            drl_ctx_threads(ctx) > 1 ? "s" : " ", best * 1e3, flop / best * 1e-9, 100 * flop / best * 1e-9 / peak, peak);
+        printf("%-22s %-8s %d thread%s %9.3f ms %8.1f GFLOP/s %5.0f %% of %.0f\n", name,
+               drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), drl_ctx_threads(ctx) > 1 ? "s" : " ",
+               best * 1e3, flop / best * 1e-9, 100 * flop / best * 1e-9 / peak, peak);
     fflush(stdout);
 }
 
@@ -115,7 +124,10 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
 static const char *const runs_of[] = { "langevin", "train", "initializer" };
 #define RUNS_OF 3
 
-typedef struct whole { const char *name; int base, blocks, initializer, initializer_blocks, channels, batch; } whole;
+typedef struct whole {
+    const char *name;
+    int base, blocks, initializer, initializer_blocks, channels, batch;
+} whole;
 
 static const whole wholes[] = {
     { "small",    32,  1, 32, 1, 1, 32 },
@@ -136,19 +148,28 @@ static double net_flop(const drl_net *net)
 }
 
 /* cpu: seconds of the processors, which on one thread tell the speed of a busy machine, too. */
-static void model_line(drl_ctx *ctx, const char *name, double flop, double seconds, double cpu, double peak, int images, double steps)
+static void model_line(drl_ctx *ctx, const char *name, double flop, double seconds, double cpu, double peak,
+                       int images, double steps)
 {
     double rate = flop / seconds * 1e-9;
     if (option_json)
-        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.3f,\"gflops\":%.2f,\"peak_share\":%.3f,\"bytes\":%.0f,\"cpu_ms\":%.3f}\n", name, drl_ctx_threads(ctx),
-            drl_isa_name(drl_ctx_isa(ctx)), seconds * 1e3, rate, rate / peak, (double)drl_ctx_bytes_peak(ctx), cpu * 1e3);
+        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.3f,\"gflops\":%.2f,"
+               "\"peak_share\":%.3f,\"bytes\":%.0f,\"cpu_ms\":%.3f}\n",
+               name, drl_ctx_threads(ctx), drl_isa_name(drl_ctx_isa(ctx)), seconds * 1e3, rate, rate / peak,
+               (double)drl_ctx_bytes_peak(ctx), cpu * 1e3);
     else
-        printf("%-22s %-8s %d thread%s %9.1f ms %8.1f GFLOP/s %5.0f %% of %.0f, %.1f images/s, %.0f MB\n", name, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx),
-            drl_ctx_threads(ctx) > 1 ? "s" : " ", seconds * 1e3, rate, 100 * rate / peak, peak, images / (seconds * steps), (double)drl_ctx_bytes_peak(ctx) * 1e-6);
+        printf("%-22s %-8s %d thread%s %9.1f ms %8.1f GFLOP/s %5.0f %% of %.0f, %.1f images/s, %.0f MB\n",
+               name, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx),
+               drl_ctx_threads(ctx) > 1 ? "s" : " ", seconds * 1e3, rate, 100 * rate / peak, peak,
+               images / (seconds * steps), (double)drl_ctx_bytes_peak(ctx) * 1e-6);
     fflush(stdout);
 }
 
-static int by_value(const void *a, const void *b) { double x = *(const double *)a, y = *(const double *)b; return x < y ? -1 : x > y; }
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
 
 /* training 0: images/s are whole samples of 6 levels and K = 15; 1, 2: of training. Median of the runs. */
 static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
@@ -190,13 +211,15 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     memset(&how, 0, sizeof how);
     how.count = w->batch;
     how.steps = 1000;
-    if (drl_model_create(ctx, &d, 1, &m) != DRL_OK || (training ? drl_trainer_create(m, &td, &tr) : drl_sampler_create(m, &how, &s)) != DRL_OK) {
+    if (drl_model_create(ctx, &d, 1, &m) != DRL_OK ||
+        (training ? drl_trainer_create(m, &td, &tr) : drl_sampler_create(m, &how, &s)) != DRL_OK) {
         printf("%s: %s\n", name, drl_ctx_message(ctx));
         drl_ctx_destroy(ctx);
         return;
     }
     flop = 2 * net_flop(drl_model_net(m));
-    if (training) flop = 15 * flop + 3 * flop + 3 * net_flop(drl_model_initializer(m));     /* K gradients by images, two by parameters */
+    /* K gradients by images, two by parameters */
+    if (training) flop = 15 * flop + 3 * flop + 3 * net_flop(drl_model_initializer(m));
     if (training == 2) flop = 3 * net_flop(drl_model_initializer(m));
     for (runs = 0; runs < 101 && (runs < 3 || spent < (training ? 6 : 2)); ++runs) {
         p = peak_gflops(ctx);
@@ -217,7 +240,8 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     drl_sampler_destroy(s);
     drl_trainer_destroy(tr);
     drl_model_destroy(m);
-    model_line(ctx, name, flop * w->batch, t[runs / 2], cpu[runs / 2], peak * drl_ctx_threads(ctx), w->batch, training ? 1 : 90);
+    model_line(ctx, name, flop * w->batch, t[runs / 2], cpu[runs / 2], peak * drl_ctx_threads(ctx), w->batch,
+               training ? 1 : 90);
     drl_ctx_destroy(ctx);
 }
 
@@ -231,7 +255,9 @@ static int filter_known(void)
         if (listing) fprintf(stderr, "%s: no line has this in its name; there are\n", option_filter);
         for (l = 0; l < sizeof layers / sizeof layers[0]; ++l)
             for (pass = 0; pass < 3; ++pass) {
-                sprintf(name, "%s-%d-%d-%d-b%d", pass == 0 ? "fwd" : pass == 1 ? "dx" : "dw", layers[l].c, layers[l].k, layers[l].size, layers[l].batch);
+                static const char *const passes[3] = { "fwd", "dx", "dw" };
+                sprintf(name, "%s-%d-%d-%d-b%d", passes[pass], layers[l].c, layers[l].k, layers[l].size,
+                        layers[l].batch);
                 if (listing) fprintf(stderr, " %s", name); else found |= strstr(name, option_filter) != NULL;
             }
         for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l)
@@ -246,7 +272,9 @@ static int filter_known(void)
 
 static int refuse(const char *word)
 {
-    fprintf(stderr, "bench: %s is not understood\nbench [--isa portable|sse2|avx2|avx512|neon] [--threads N] [--json] [--all] [--direct] [FILTER]\n", word);
+    fprintf(stderr, "bench: %s is not understood\n"
+                    "bench [--isa portable|sse2|avx2|avx512|neon] [--threads N] [--json] [--all] [--direct]\n"
+                    "      [FILTER]\n", word);
     return 2;
 }
 
@@ -262,12 +290,16 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--threads") && i + 1 < argc) {
             char *end;
             option_threads = (int)strtol(argv[++i], &end, 10);
-            if (end == argv[i] || *end || option_threads < 1 || option_threads > 64) { fprintf(stderr, "--threads %s: 1 to 64\n", argv[i]); return 2; }
+            if (end == argv[i] || *end || option_threads < 1 || option_threads > 64) {
+                fprintf(stderr, "--threads %s: 1 to 64\n", argv[i]);
+                return 2;
+            }
         }
         else if (argv[i][0] != '-' && !*option_filter) option_filter = argv[i];
         else return refuse(argv[i]);
     }
-    for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON && strcmp(option_isa, drl_isa_name((drl_isa)isa)); ++isa) { }
+    isa = DRL_ISA_PORTABLE;
+    while (isa <= DRL_ISA_NEON && strcmp(option_isa, drl_isa_name((drl_isa)isa))) ++isa;
     if (*option_isa && isa > DRL_ISA_NEON) return refuse(option_isa);
     if (!filter_known()) return 2;
     training_catch();
@@ -278,15 +310,19 @@ int main(int argc, char **argv)
         memset(&desc, 0, sizeof desc);
         desc.isa = (drl_isa)isa;
         desc.threads = option_threads;
-        if (isa == DRL_ISA_PORTABLE && !*option_isa && !option_all && !*option_filter) continue;    /* slow: on request */
+        /* slow: on request */
+        if (isa == DRL_ISA_PORTABLE && !*option_isa && !option_all && !*option_filter) continue;
         if (drl_ctx_create(&desc, &ctx) != DRL_OK) continue;
         ++sets;
-        for (l = 0; l < sizeof layers / sizeof layers[0]; ++l) for (pass = 0; pass < 3; ++pass) bench_layer(ctx, &layers[l], pass);
+        for (l = 0; l < sizeof layers / sizeof layers[0]; ++l)
+            for (pass = 0; pass < 3; ++pass) bench_layer(ctx, &layers[l], pass);
         drl_ctx_destroy(ctx);
         for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l)
             for (pass = 0; pass < RUNS_OF; ++pass) bench_whole(&desc, &wholes[l], pass);
     }
     if (training_stop) fprintf(stderr, "stopped: the lines above are all there is\n");
-    if (!sets) fprintf(stderr, "bench: this machine or build has no %s on %d threads\n", *option_isa ? option_isa : "instruction set", option_threads);
+    if (!sets)
+        fprintf(stderr, "bench: this machine or build has no %s on %d threads\n",
+                *option_isa ? option_isa : "instruction set", option_threads);
     return sets ? 0 : 2;
 }

@@ -68,7 +68,7 @@ check() {
     done
     if ( "$@" ) > $all/$name.log 2>&1; then result=ok
     else result=FAILED; tail -n 15 $all/$name.log; fi
-    echo "$name $result $(($(date +%s) - start)) $(tail -n 1 $all/$name.log | cut -c 1-90)" >> $all/table
+    echo "$name $result $(($(date +%s) - start)) $(tail -n 1 $all/$name.log | cut -c 1-64)" >> $all/table
     echo "$name $result"
 }
 

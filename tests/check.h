@@ -43,7 +43,8 @@ static long check_passed = 0, check_failed = 0;
 #include "kernels.h"
 #endif
 
-/* A test program takes one word, text that is in the names of the parts to run; without it, all parts run.
+/* A test program takes one word, text that is in the names of the parts to run; ^text: that they begin with.
+ * Without it, all parts run.
  * PART(call) runs one, and prints its seconds when it took more than a tenth of one, or was asked for. */
 #define PART(call) do { if (check_begin(#call)) { call; check_end(#call); } } while (0)
 static const char *check_only;
@@ -62,7 +63,8 @@ CHECK_MAYBE_UNUSED static double check_now(void)
 }
 CHECK_MAYBE_UNUSED static int check_begin(const char *part)
 {
-    if (check_only && !strstr(part, check_only)) {
+    const char *only = check_only && *check_only == '^' ? check_only + 1 : NULL;
+    if (only ? strncmp(part, only, strlen(only)) != 0 : check_only && !strstr(part, check_only)) {
         size_t n = strlen(check_names);
         snprintf(check_names + n, sizeof check_names - n, " %s", part);
         return 0;

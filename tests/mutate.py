@@ -246,11 +246,11 @@ def all_judges():
         parts = sorted(set(re.findall(r"\b(\w+)\(", said.split("there are")[-1]))) if "there are" in said else []
         if program == "test_ops":
             judges += [Judge("portable", program, "portable", part) for part in ("conv", "ops", "attention", "norm")]
-        judges += [Judge("portable", program, part + "(") for part in parts] or [Judge("portable", program)]
+        judges += [Judge("portable", program, f"^{part}(") for part in parts] or [Judge("portable", program)]
     for name in list(set_number)[1:]:
         if Judge("simd", "conformance", "--isa", name).run("parts")[0] == 0:
             judges += [Judge("simd", "test_ops", name, part) for part in ("conv", "ops", "attention", "norm")]
-            judges += [Judge("simd", "conformance", "--isa", name), Judge("simd", "test_rng", "test_normals")]
+            judges += [Judge("simd", "conformance", "--isa", name), Judge("simd", "test_rng", "^test_normals(")]
     return judges
 
 
