@@ -1,16 +1,21 @@
-"""peers.py - the two networks of drl.h once more, in PyTorch: to be timed beside ours, and to check files both ways.
+"""peers.py - the two networks of drl.h once more, in PyTorch: to be timed beside ours, and to check
+files both ways.
 
     python3 bench/peers.py [--rounds N] [--threads 1,2] [--isa NAME] [--layouts NCHW,channels_last] [NAME...]
         times, interleaved with build/bench (make build/bench)
-    python3 bench/peers.py --check FILE...                  do these networks agree with recorded reference files
-    python3 bench/peers.py --write FILE [--size official] [--classes N] [--steps K] [--seed N]      a reference file of random weights for tests/parity
+    python3 bench/peers.py --check FILE...
+        do these networks agree with recorded reference files
+    python3 bench/peers.py --write FILE [--size official] [--classes N] [--steps K] [--seed N]
+        a reference file of random weights for tests/parity
 
-Debian: apt-get install python3-torch libopenblas0-openmp (without the second, PyTorch multiplies matrices with the reference BLAS, which is
-slower). Nothing else is needed: files are read and written here. NAME is a line of build/bench, or the start of one: langevin-small, train.
---check and --write compute in double, level embeddings, the log-SNR and the chains of --write apart; with --float all is float32.
+Debian: apt-get install python3-torch libopenblas0-openmp (without the second, PyTorch multiplies matrices
+with the reference BLAS, which is slower). Nothing else is needed: files are read and written here. NAME is a
+line of build/bench, or the start of one: langevin-small, train. --check and --write compute in double, level
+embeddings, the log-SNR and the chains of --write apart; with --float all is float32.
 
-The networks are plain functions of a dict of tensors, whose names are those of the files. As in the published code, level values and the
-log-SNR schedule are rounded to float32 at every operation, and the frequencies of embeddings are PyTorch's float32 exponentials. """
+The networks are plain functions of a dict of tensors, whose names are those of the files. As in the published
+code, level values and the log-SNR schedule are rounded to float32 at every operation, and the frequencies of
+embeddings are PyTorch's float32 exponentials. """
 import argparse, ctypes, json, math, os, random, re, resource, struct, subprocess, sys, time
 from statistics import median
 
@@ -18,7 +23,8 @@ try:
     import torch
     import torch.nn.functional as F
 except ImportError:
-    sys.exit("peers.py: PyTorch is missing here: apt-get install python3-torch libopenblas0-openmp, and run it with /usr/bin/python3")
+    sys.exit("peers.py: PyTorch is missing here: apt-get install python3-torch libopenblas0-openmp, "
+             "and run it with /usr/bin/python3")
 
 # -- safetensors: length of the header (u64), header (JSON), data --
 
@@ -38,9 +44,11 @@ def file_read(path):
 
 def file_write(path, meta, tensors):
     header, at = {"__metadata__": {k: str(v) for k, v in meta.items()}}, 0
-    tensors = {k: v.detach().to(torch.int32 if v.dtype == torch.int32 else torch.float32).contiguous() for k, v in tensors.items()}
+    tensors = {k: v.detach().to(torch.int32 if v.dtype == torch.int32 else torch.float32).contiguous() for k,
+               v in tensors.items()}
     for name, t in tensors.items():
-        header[name] = {"dtype": "I32" if t.dtype == torch.int32 else "F32", "shape": list(t.shape), "data_offsets": [at, at + 4 * t.numel()]}
+        header[name] = {"dtype": "I32" if t.dtype == torch.int32 else "F32", "shape": list(t.shape),
+                        "data_offsets": [at, at + 4 * t.numel()]}
         at += 4 * t.numel()
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % 64)
@@ -58,7 +66,8 @@ class Schedule:
             low = math.atan(math.exp(-0.5 * 9.8))
             span = math.atan(math.exp(0.5 * 5.1)) - low
             u = torch.arange(T + 1, dtype=torch.float64).div(T).float()
-            self.logsnr = -2 * rounded(torch.log, rounded(torch.tan, torch.tensor(span).float() * u + torch.tensor(low).float()))
+            angle = torch.tensor(span).float() * u + torch.tensor(low).float()
+            self.logsnr = -2 * rounded(torch.log, rounded(torch.tan, angle))
             l = self.logsnr.double()
             self.abar, self.sbar = torch.sigmoid(l).sqrt().tolist(), torch.sigmoid(-l).sqrt().tolist()
             self.a = [self.abar[0]] + [self.abar[t] / self.abar[t - 1] for t in range(1, T + 1)]
@@ -76,18 +85,21 @@ class Schedule:
     def scale(self, t): return self.a[t + 1] if t + 1 < self.levels else 1.0
     def step2(self, t): return self.sbar[t] / self.sbar[0] * self.b2 * self.s[t + 1] ** 2
     def proposal(self, t): return self.sbar[t] / self.sbar[t + 1] * self.s[t + 1] * self.scale(t)
-    def value(self, t): return level_value(self.logsnr[t]) if self.logsnr is not None else torch.tensor(float(t))
+    def value(self, t):
+        return level_value(self.logsnr[t]) if self.logsnr is not None else torch.tensor(float(t))
 
 def rounded(fn, x):
     """fn of floats, rounded to float once, which PyTorch's own is not always."""
     return fn(x.double()).float()
 
 def level_value(logsnr):
-    return 1000 * (rounded(torch.atan, rounded(torch.exp, -0.5 * logsnr.float().clamp(-20, 20))) / (0.5 * math.pi))
+    return 1000 * (rounded(torch.atan, rounded(torch.exp, -0.5 * logsnr.float().clamp(-20, 20)))
+                   / (0.5 * math.pi))
 
 def embedding(value, width, dtype):
     half = width // 2
-    w = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))     # PyTorch's own: drl.h has the same bits
+    # PyTorch's own: drl.h has the same bits
+    w = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))
     turn = value.float()[:, None] * w[None, :]
     return torch.cat([rounded(torch.sin, turn), rounded(torch.cos, turn)], 1).to(dtype)
 
@@ -104,7 +116,8 @@ class Weights(dict):
             fan = math.prod(shape[1:])
             if re.search(r"norm\d?\.weight$|\.g$", name): n = 1 + 0.1 * n
             elif name.endswith("bias"): n = 0.1 * n
-            elif not name.endswith(("_u", "_v")): n = n / math.sqrt(fan) * (self.gain if "temb_final" in name else 1)
+            elif not name.endswith(("_u", "_v")):
+                n = n / math.sqrt(fan) * (self.gain if "temb_final" in name else 1)
             self[name] = n.to(self.dtype)
         t = self[name]
         assert tuple(t.shape) == shape, (name, tuple(t.shape), shape)
@@ -150,20 +163,23 @@ def lrelu(x): return F.leaky_relu(x, 0.2)
 
 class Sizes:
     def __init__(self, form, base, blocks, mult=(1, 2, 2, 2), unet=32, unet_blocks=1, classes=0):
-        self.form, self.base, self.blocks, self.mult, self.unet, self.unet_blocks, self.classes = form, base, blocks, mult, unet, unet_blocks, classes
+        self.form, self.base, self.blocks, self.mult = form, base, blocks, mult
+        self.unet, self.unet_blocks, self.classes = unet, unet_blocks, classes
 
 def energy(p, d, x, value, label=None):
     """f(x, level value, label) [N]."""
     cdrl, n = d.form == "cdrl", len(d.mult)
     e = conv(p, embedding(value, d.base, x.dtype), "energy.temb_map1", 4 * d.base, spectral=cdrl)
     e = conv(p, lrelu(e), "energy.temb_map2", 4 * d.base, spectral=cdrl)
-    if d.classes: e = e + conv(p, one_hot(label, d.classes, x.dtype), "energy.y_map", 4 * d.base, spectral=True)
+    if d.classes:
+        e = e + conv(p, one_hot(label, d.classes, x.dtype), "energy.y_map", 4 * d.base, spectral=True)
     e = lrelu(e)
     x = conv(p, x, "energy.module_list.0" if cdrl else "energy.conv_in", d.base, spectral=cdrl)
     for i in range(n):
         c = d.base * d.mult[i]
         for j in range(d.blocks):
-            name = "energy.module_list.%d" % (1 + i * (d.blocks + 1) + j) if cdrl else "energy.level%d.block%d" % (i, j)
+            name = "energy.level%d.block%d" % (i, j)
+            if cdrl: name = "energy.module_list.%d" % (1 + i * (d.blocks + 1) + j)
             shift = conv(p, e, name + ".temb_map", c, spectral=cdrl)
             if cdrl: shift = lrelu(shift)
             h = conv(p, lrelu(x), name + ".conv1", c, spectral=cdrl) + shift[:, :, None, None]
@@ -174,7 +190,8 @@ def energy(p, d, x, value, label=None):
         if i + 1 < n: x = F.avg_pool2d(x, 2)
     return (F.relu(x).sum((2, 3)) * conv(p, e, "energy.temb_final", x.shape[1], bias=not cdrl)).sum(1)
 
-def norm(p, x, name): return F.group_norm(x, 32, p.at(name + ".weight", x.shape[1]), p.at(name + ".bias", x.shape[1]), 1e-6)
+def norm(p, x, name):
+    return F.group_norm(x, 32, p.at(name + ".weight", x.shape[1]), p.at(name + ".bias", x.shape[1]), 1e-6)
 
 def unet_block(p, d, x, e, name, resample=0, dropout=0.0):
     h = F.silu(norm(p, x, name + ".norm1"))
@@ -189,7 +206,8 @@ def unet_block(p, d, x, e, name, resample=0, dropout=0.0):
 
 def attention(p, d, x, name):
     n, c, h, w = x.shape
-    q, k, v = conv(p, norm(p, x, name + ".norm"), name + ".to_qkv", 3 * c, 1).reshape(n, 3 * c, h * w).chunk(3, 1)
+    qkv = conv(p, norm(p, x, name + ".norm"), name + ".to_qkv", 3 * c, 1)
+    q, k, v = qkv.reshape(n, 3 * c, h * w).chunk(3, 1)
     a = torch.softmax(torch.bmm(q.transpose(1, 2), k) / math.sqrt(c), 2)
     return conv(p, torch.bmm(v, a.transpose(1, 2)).reshape(n, c, h, w), name + ".to_out", c, 1) + x
 
@@ -218,7 +236,8 @@ def initializer(p, d, x, value, label=None, dropout=0.0):
     h = unet_block(p, d, h, e, "initializer.mid_block2", 0, dropout)
     for i in range(3):
         m = 0
-        for _ in range(d.unet_blocks + 1): h, m = stage(torch.cat([h, skip.pop()], 1), "initializer.ups.%d" % i, m)
+        for _ in range(d.unet_blocks + 1):
+            h, m = stage(torch.cat([h, skip.pop()], 1), "initializer.ups.%d" % i, m)
         if i < 2: h = unet_block(p, d, h, e, "initializer.ups.%d.%d" % (i, m), 1, dropout)
     return conv(p, F.silu(norm(p, h, "initializer.norm")), "initializer.final_conv", x.shape[1]) + x
 
@@ -235,19 +254,23 @@ def langevin(f, sc, t, y, x_next, noise, noise_scale=1.0):
     """A step a draw; t a level an image. f: y -> [N]."""
     step2 = column([sc.step2(i) for i in t], y)
     pull = column([1 / sc.s[i + 1] ** 2 if i + 1 < sc.levels else 0.0 for i in t], y)
-    for eps in noise: y = y + step2 / 2 * (gradient(f, y)[1] / step2 - pull * (y - x_next)) + step2.sqrt() * noise_scale * eps
+    for eps in noise:
+        drift = gradient(f, y)[1] / step2 - pull * (y - x_next)
+        y = y + step2 / 2 * drift + step2.sqrt() * noise_scale * eps
     return y
 
 def sample_drl(p, d, sc, x, noise):
     for i in range(sc.levels):
         t = [sc.levels - 1 - i] * len(x)
-        x = langevin(lambda y: energy(p, d, y, torch.stack([sc.value(k) for k in t])), sc, t, x, x, noise[i], 0.99) / sc.scale(t[0])
+        value = torch.stack([sc.value(k) for k in t])
+        x = langevin(lambda y: energy(p, d, y, value), sc, t, x, x, noise[i], 0.99) / sc.scale(t[0])
     return x
 
 def sample_cdrl(p, d, sc, label, w, noise, steps):
     def guided(fn, x, value):
         full = fn(p, d, x, value.expand(len(x)), label)
-        return (w + 1) * full - w * fn(p, d, x, value.expand(len(x)), torch.zeros_like(label)) if d.classes else full
+        if not d.classes: return full
+        return (w + 1) * full - w * fn(p, d, x, value.expand(len(x)), torch.zeros_like(label))
     x = noise[0]
     for i in range(sc.levels):
         t = sc.levels - 1 - i
@@ -269,25 +292,31 @@ def watched(p):
 
 def record_drl(p, d, sc, given):
     """(name, value) of everything that follows from the tensors in `given`."""
-    for name, values in (("a", sc.a), ("sigma", sc.s), ("a_cum", sc.abar), ("sigma_cum", sc.sbar)): yield "schedule." + name, torch.tensor(values)
+    for name, values in (("a", sc.a), ("sigma", sc.s), ("a_cum", sc.abar), ("sigma_cum", sc.sbar)):
+        yield "schedule." + name, torch.tensor(values)
     f, dx = gradient(lambda y: energy(p, d, y, given["in.t"].float()), given["in.x"])
     yield "out.energy", f
     yield "out.energy_grad_x", dx
     t = given["train.t"].tolist()
     value = given["train.t"].float()
-    x_t = column([sc.abar[i] for i in t], f) * given["train.x0"] + column([sc.sbar[i] for i in t], f) * given["train.noise_xt"]
-    x_next = column([sc.a[i + 1] for i in t], f) * x_t + column([sc.s[i + 1] for i in t], f) * given["train.noise_xt1"]
+    abar, sbar = column([sc.abar[i] for i in t], f), column([sc.sbar[i] for i in t], f)
+    a, s = column([sc.a[i + 1] for i in t], f), column([sc.s[i + 1] for i in t], f)
+    x_t = abar * given["train.x0"] + sbar * given["train.noise_xt"]
+    x_next = a * x_t + s * given["train.noise_xt1"]
     scale = column([sc.scale(i) for i in t], f)
-    yield "train.x_neg", langevin(lambda y: energy(p, d, y, value), sc, t, x_next, x_next, given["train.noise_langevin"]) / scale
+    y = langevin(lambda y: energy(p, d, y, value), sc, t, x_next, x_next, given["train.noise_langevin"])
+    yield "train.x_neg", y / scale
     watched(p)
     weight = torch.tensor([sc.s[1] / sc.s[i + 1] for i in t], dtype=f.dtype)
-    loss = (-(energy(p, d, scale * x_t, value) - energy(p, d, scale * given["train.x_neg"], value)) * weight).mean()
+    difference = energy(p, d, scale * x_t, value) - energy(p, d, scale * given["train.x_neg"], value)
+    loss = (-difference * weight).mean()
     yield "train.loss", loss.reshape(1)
     for k, g in gradients(p, "energy.", loss).items(): yield "grad." + k, g
     yield "sample.out", sample_drl(p, d, sc, given["sample.x_T"], given["sample.noise"])
 
 def record_cdrl(p, d, sc, given, w, steps, quick=None):
-    """quick: the same weights in float32, for chains, which are most of the work (and which a kink bends in either precision)."""
+    """quick: the same weights in float32, for chains, which are most of the work (and which a kink bends in
+    either precision)."""
     quick = quick or p
     yield "out.logsnr_schedule", sc.logsnr
     x, label, value = given["in.x"], given.get("in.label"), level_value(given["in.logsnr"])
@@ -301,16 +330,20 @@ def record_cdrl(p, d, sc, given, w, steps, quick=None):
     for k, v in gradients(p, "initializer.", (g ** 2).sum() / len(x)).items(): yield "grad." + k, v
     t = [i - 1 for i in given["train.t"].tolist()]
     value, value_next = torch.stack([sc.value(i) for i in t]), torch.stack([sc.value(i + 1) for i in t])
-    x_t = column([sc.abar[i] for i in t], f) * given["train.x0"] + column([sc.sbar[i] for i in t], f) * given["train.noise_data"]
-    x_next = column([sc.abar[i + 1] for i in t], f) * given["train.x0"] + column([sc.sbar[i + 1] for i in t], f) * given["train.noise_data"]
+    def diffused(levels):
+        abar, sbar = column([sc.abar[i] for i in levels], f), column([sc.sbar[i] for i in levels], f)
+        return abar * given["train.x0"] + sbar * given["train.noise_data"]
+    x_t, x_next = diffused(t), diffused([i + 1 for i in t])
+    proposal = column([sc.proposal(i) for i in t], f)
     yield "train.x_t", x_t
     yield "train.x_t1", x_next
-    y_0 = initializer(p, d, x_next, value_next, label) + column([sc.proposal(i) for i in t], f) * given["train.noise_initializer"]
+    y_0 = initializer(p, d, x_next, value_next, label) + proposal * given["train.noise_initializer"]
     yield "train.y_init", y_0
     scale = column([sc.scale(i) for i in t], f)
     for k in p: p[k] = p[k].detach()
     quick.fold(True)
-    x_neg = langevin(lambda y: energy(quick, d, y, value, label), sc, t, *(v.detach().to(quick.dtype) for v in (y_0, x_next, given["train.noise_langevin"]))).to(f.dtype) / scale
+    start = (v.detach().to(quick.dtype) for v in (y_0, x_next, given["train.noise_langevin"]))
+    x_neg = langevin(lambda y: energy(quick, d, y, value, label), sc, t, *start).to(f.dtype) / scale
     yield "train.x_neg", x_neg
     quick.fold(False)
     y_k = scale * given.get("train.x_neg", x_neg)
@@ -319,7 +352,7 @@ def record_cdrl(p, d, sc, given, w, steps, quick=None):
     loss = (-(energy(p, d, scale * x_t, value, label) - energy(p, d, y_k, value, label)) * weight).mean()
     yield "train.energy_loss", loss.reshape(1)
     for k, v in gradients(p, "energy.", loss).items(): yield "train.grad." + k, v
-    y_0 = initializer(p, d, x_next, value_next, label) + column([sc.proposal(i) for i in t], f) * given["train.noise_initializer"]
+    y_0 = initializer(p, d, x_next, value_next, label) + proposal * given["train.noise_initializer"]
     loss = ((y_0 - y_k) ** 2).sum() / len(x)
     yield "train.initializer_loss", loss.reshape(1)
     for k, v in gradients(p, "initializer.", loss).items(): yield "train.grad." + k, v
@@ -331,38 +364,47 @@ def record_cdrl(p, d, sc, given, w, steps, quick=None):
 # -- --check --
 
 # Images whose chain has a leaky ReLU within rounding of its kink, which bends it in correct code, too.
-KINKS = {("cdrl-cond-16x16x3.safetensors", "sample.out", 0): 3e-2, ("drl-t6-16x16x3.safetensors", "train.x_neg", 1): 5e-3}
+KINKS = {("cdrl-cond-16x16x3.safetensors", "sample.out", 0): 3e-2,
+         ("drl-t6-16x16x3.safetensors", "train.x_neg", 1): 5e-3}
 
 def check(path, dtype):
     meta, given = file_read(path)
     given = {k: v.to(dtype) if v.dtype == torch.float32 and k != "in.logsnr" else v for k, v in given.items()}
     p = Weights({k: v for k, v in given.items() if k.startswith(("energy.", "initializer."))}, dtype=dtype)
     if "ebm_dim" in meta:
-        d = Sizes("cdrl", int(meta["ebm_dim"]), int(meta["ebm_blocks"]), unet=int(meta["unet_dim"]), unet_blocks=int(meta["unet_blocks"]), classes=int(meta["classes"]))
+        d = Sizes("cdrl", int(meta["ebm_dim"]), int(meta["ebm_blocks"]), unet=int(meta["unet_dim"]),
+                  unet_blocks=int(meta["unet_blocks"]), classes=int(meta["classes"]))
         ours = record_cdrl(p, d, Schedule("cdrl"), given, float(meta["guide"]), int(meta["steps"]))
     else:
-        d = Sizes("drl", int(meta["base"]), int(meta["blocks"]), tuple(int(v) for v in meta["mult"].split(",")))
+        d = Sizes("drl", int(meta["base"]), int(meta["blocks"]),
+                  tuple(int(v) for v in meta["mult"].split(",")))
         ours = record_drl(p, d, Schedule("drl"), given)
     failed, whole, name = 0, {}, os.path.basename(path)
     compared = set()
     def line(what, error, bound):
         ok = error <= bound
-        print("%s %-45s %9.2e  bound %7.1e  %s" % (name, what, error, bound, "ok" if ok else "FAILED"), flush=True)
+        print("%s %-45s %9.2e  bound %7.1e  %s" % (name, what, error, bound, "ok" if ok else "FAILED"),
+              flush=True)
         return not ok
     for what, value in ours:
         compared.add(what)
         a, b = value.detach().double(), given[what].double()
         assert a.shape == b.shape, (what, a.shape, b.shape)
         if "grad." in what:
-            whole.setdefault(what.split("energy.")[0].split("initializer.")[0] + ("energy" if "energy." in what else "initializer"), []).append((what, (a - b).norm().item(), b.norm().item()))
+            group = what.split("energy.")[0].split("initializer.")[0]
+            group += "energy" if "energy." in what else "initializer"
+            whole.setdefault(group, []).append((what, (a - b).norm().item(), b.norm().item()))
         elif what in ("train.x_neg", "sample.out"):
-            for i in range(len(a)): failed += line("%s image %d" % (what, i), ((a[i] - b[i]).norm() / b[i].norm()).item(), KINKS.get((name, what, i), 1e-4))
+            for i in range(len(a)):
+                failed += line("%s image %d" % (what, i), ((a[i] - b[i]).norm() / b[i].norm()).item(),
+                               KINKS.get((name, what, i), 1e-4))
         else: failed += line(what, ((a - b).norm() / b.norm()).item(), 5e-5)
     for what, rows in whole.items():
         size = math.sqrt(sum(b * b for _, _, b in rows))
         failed += line(what + " as one vector", math.sqrt(sum(e * e for _, e, _ in rows)) / size, 5e-5)
         worst = max(rows, key=lambda r: r[1] / (5e-5 * r[2] + 3e-8 * size))
-        failed += line(worst[0] + ", the worst", worst[1] / (worst[2] or size), (5e-5 * worst[2] + 3e-8 * size) / (worst[2] or size))
+        failed += line(worst[0] + ", the worst", worst[1] / (worst[2] or size),
+                       (5e-5 * worst[2] + 3e-8 * size) / (worst[2] or size))
     for k in given:         # nothing that a file records goes unlooked at
         if k.startswith(("out.", "grad.", "train.grad.", "schedule.")) and k not in compared:
             print("%s %s FAILED: not computed here" % (name, k))
@@ -387,10 +429,14 @@ def write(path, size, classes, seed, steps, dtype):
         energy(p, d, given["in.x"], level_value(given["in.logsnr"]), given.get("in.label"))
         initializer(p, d, given["in.x"], level_value(given["in.logsnr"]), given.get("in.label"))
     p.generator = None
-    print("%s: energy %.2f M, initializer %.2f M parameters" % (size, *(sum(p[k].numel() for k in p.parameters() if k.startswith(n)) / 1e6 for n in ("energy.", "initializer."))), flush=True)
+    millions = [sum(p[k].numel() for k in p.parameters() if k.startswith(n)) / 1e6
+                for n in ("energy.", "initializer.")]
+    print("%s: energy %.2f M, initializer %.2f M parameters" % (size, *millions), flush=True)
     given["train.t"] = torch.tensor([3, 6][:batch], dtype=torch.int32)
     given["train.x0"] = draw().clamp(-1, 1)
-    given["train.noise_data"], given["train.noise_initializer"], given["train.noise_langevin"] = draw(), draw(), draw(steps)
+    given["train.noise_data"] = draw()
+    given["train.noise_initializer"] = draw()
+    given["train.noise_langevin"] = draw(steps)
     given["sample.noise"] = draw(1 + sc.levels * (steps + 1))
     tensors = dict(p)
     tensors.update(given)
@@ -399,19 +445,24 @@ def write(path, size, classes, seed, steps, dtype):
     begin = time.time()
     for name, value in record_cdrl(q, d, sc, wide, guide, steps, p):
         value = tensors[name] = value.detach().float()
-        if name == "train.x_neg": wide[name] = value.to(dtype)          # the losses start from the recorded one
-        if "grad." not in name: print("%7.1f s  %-22s norm %.4g" % (time.time() - begin, name, value.norm().item()), flush=True)
-    file_write(path, {"image": side, "channels": channels, "ebm_dim": base, "ebm_blocks": blocks, "unet_dim": unet, "unet_blocks": unet_blocks, "batch": batch,
+        # the losses start from the recorded one
+        if name == "train.x_neg": wide[name] = value.to(dtype)
+        if "grad." not in name:
+            print("%7.1f s  %-22s norm %.4g" % (time.time() - begin, name, value.norm().item()), flush=True)
+    file_write(path, {"image": side, "channels": channels, "ebm_dim": base, "ebm_blocks": blocks,
+                      "unet_dim": unet, "unet_blocks": unet_blocks, "batch": batch,
         "classes": classes, "seed": seed, "steps": steps, "guide": guide, "gain": gain}, tensors)
     print("%s: %.0f MB" % (path, os.path.getsize(path) / 1e6))
 
 # -- times --
 
 class Peer:
-    """One of bench.c's whole models here: step() is a Langevin step of a batch, or a training iteration of K = 15."""
+    """One of bench.c's whole models here: step() is a Langevin step of a batch, or a training iteration of
+    K = 15."""
     def __init__(self, size, training, layout):
         base, blocks, unet, unet_blocks, channels, batch = SIZES[size]
-        self.d, self.sc, self.layout, self.count = Sizes("cdrl", base, blocks, unet=unet, unet_blocks=unet_blocks), Schedule("cdrl"), layout, 0
+        self.d = Sizes("cdrl", base, blocks, unet=unet, unet_blocks=unet_blocks)
+        self.sc, self.layout, self.count = Schedule("cdrl"), layout, 0
         p = self.p = Weights(generator=torch.Generator().manual_seed(1))
         self.x = self.placed(torch.randn(batch, channels, 32, 32))
         t = [i % self.sc.levels for i in range(batch)]
@@ -427,9 +478,12 @@ class Peer:
             names = [[k for k in p.parameters() if k.startswith(n)] for n in ("energy.", "initializer.")]
             self.groups = [[p[k] for k in n] for n in names]
             self.average = [[v.detach().clone() for v in g] for g in self.groups]
-            self.optimizers = [torch.optim.Adam(self.groups[0], 1e-4, foreach=True), torch.optim.AdamW(self.groups[1], 1e-5, weight_decay=0, foreach=True)]
+            self.optimizers = [torch.optim.Adam(self.groups[0], 1e-4, foreach=True),
+                               torch.optim.AdamW(self.groups[1], 1e-5, weight_decay=0, foreach=True)]
 
-    def placed(self, x): return x.contiguous(memory_format=torch.channels_last if self.layout == "channels_last" else torch.contiguous_format)
+    def placed(self, x):
+        last = self.layout == "channels_last"
+        return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
     def values(self, t): return torch.stack([self.sc.value(i) for i in t])
 
     def chain(self, y, x_next, t, steps):
@@ -457,11 +511,13 @@ class Peer:
         eps = torch.randn_like(x)
         x_t = column([sc.abar[i] for i in t], x) * x + column([sc.sbar[i] for i in t], x) * eps
         x_next = column([sc.abar[i + 1] for i in t], x) * x + column([sc.sbar[i + 1] for i in t], x) * eps
-        weight, scale, value = torch.tensor([sc.s[1] / sc.s[i + 1] for i in t]), column([sc.scale(i) for i in t], x), self.values(t)
+        weight = torch.tensor([sc.s[1] / sc.s[i + 1] for i in t])
+        scale, value = column([sc.scale(i) for i in t], x), self.values(t)
         for k in p.norms(): p.power_iteration(k)
         loss = -(energy(p, d, scale * x_t, value) * weight).mean()
         loss.backward()
-        y_0 = initializer(p, d, x_next, self.values([i + 1 for i in t]), dropout=0.1) + column([sc.proposal(i) for i in t], x) * torch.randn_like(x)
+        mean = initializer(p, d, x_next, self.values([i + 1 for i in t]), dropout=0.1)
+        y_0 = mean + column([sc.proposal(i) for i in t], x) * torch.randn_like(x)
         p.fold(True)
         y = self.chain(y_0.detach(), x_next, t, 15)
         p.fold(False)
@@ -471,8 +527,10 @@ class Peer:
         self.update(1)
 
     def timed(self, seconds):
-        """(milliseconds, of all processors), medians of as many steps as fit, one at least; the first of all is not timed."""
-        if not self.count: self.one_step() if self.step == self.one_step else self.chain(self.x, self.x, self.t, 1)
+        """(milliseconds, of all processors), medians of as many steps as fit, one at least; the first of all
+        is not timed."""
+        if not self.count:
+            self.one_step() if self.step == self.one_step else self.chain(self.x, self.x, self.t, 1)
         t, cpu, self.count = [], [], self.count + 1
         while not t or sum(t) + t[-1] / 2 < seconds:
             begin, cpu_begin = time.perf_counter(), time.process_time()
@@ -485,11 +543,14 @@ def busy():
     """Seconds that the machine's processors have worked on anything, and on this process and its children."""
     ticks = [int(v) for v in open("/proc/stat").readline().split()[1:9]]
     own = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK"), sum(r.ru_utime + r.ru_stime for r in own), time.perf_counter()
+    busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+    return busy, sum(r.ru_utime + r.ru_stime for r in own), time.perf_counter()
 
 def best_isa():
     flags = open("/proc/cpuinfo").read()
-    return "avx512" if "avx512f" in flags else "avx2" if "avx2" in flags else "neon" if "asimd" in flags else "portable"
+    for flag, name in (("avx512f", "avx512"), ("avx2", "avx2"), ("asimd", "neon")):
+        if flag in flags: return name
+    return "portable"
 
 def spread(values): return "%.3g (%.3g-%.3g)" % (median(values), min(values), max(values)) if values else "-"
 
@@ -499,10 +560,15 @@ def times(o):
     bench = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "build", "bench")
     if not os.access(bench, os.X_OK): sys.exit("peers.py: build/bench is missing: make build/bench")
     isa = o.isa or best_isa()
-    blas = re.findall(r"\S*blas\S*", "".join(set(l.split()[-1] + "\n" for l in open("/proc/self/maps") if "blas" in l)))
-    print("PyTorch %s, %s, beside drl.h on %s; milliseconds and ratios: medians of the rounds (least-most)" % (torch.__version__, os.path.realpath(blas[0]).split("/")[-2] if blas else "no BLAS", isa))
-    print("On one thread, processor time: what other programs do hardly counts. On two, time of the day, which needs a quiet machine.")
-    print("%-22s %7s %6s %20s %20s %20s %20s %6s" % ("", "threads", "rounds", "drl.h", "PyTorch NCHW", "channels_last", "best peer / ours", "others"), flush=True)
+    maps = set(l.split()[-1] + "\n" for l in open("/proc/self/maps") if "blas" in l)
+    blas = re.findall(r"\S*blas\S*", "".join(maps))
+    blas = os.path.realpath(blas[0]).split("/")[-2] if blas else "no BLAS"
+    print("PyTorch %s, %s, beside drl.h on %s; milliseconds and ratios: medians of the rounds (least-most)" %
+          (torch.__version__, blas, isa))
+    print("On one thread, processor time: what other programs do hardly counts. On two, time of the day, "
+          "which needs a quiet machine.")
+    titles = ("", "threads", "rounds", "drl.h", "PyTorch NCHW", "channels_last", "best peer / ours", "others")
+    print("%-22s %7s %6s %20s %20s %20s %20s %6s" % titles, flush=True)
     for size in SIZES:
         for training in (False, True):
             name = "%s-%s-b%d" % ("train" if training else "langevin", size, SIZES[size][5])
@@ -513,14 +579,17 @@ def times(o):
                 ours, theirs, before = [], {k: [] for k in LAYOUTS}, busy()
                 rounds = min(o.rounds, 2) if size == "official" else o.rounds
                 for _ in range(rounds):
-                    out = subprocess.run([bench, "--json", "--isa", isa, "--threads", str(threads), name], stdout=subprocess.PIPE, check=True).stdout
+                    out = subprocess.run([bench, "--json", "--isa", isa, "--threads", str(threads), name],
+                                         stdout=subprocess.PIPE, check=True).stdout
                     ours.append(json.loads(out)["cpu_ms" if threads == 1 else "ms"])
                     for k in peers: theirs[k].append(peers[k].timed(1.0)[threads == 1])
                 best = min(peers, key=lambda k: median(theirs[k]))
                 after = busy()
                 others = (after[0] - before[0] - (after[1] - before[1])) / (after[2] - before[2])
-                print("%-22s %7d %6d %20s %20s %20s %20s %6.2f" % (name, threads, rounds, spread(ours), spread(theirs["NCHW"]), spread(theirs["channels_last"]),
-                    spread([b / a for a, b in zip(ours, theirs[best])]), others), flush=True)
+                shown = [spread(ours), spread(theirs["NCHW"]), spread(theirs["channels_last"]),
+                         spread([b / a for a, b in zip(ours, theirs[best])])]
+                print("%-22s %7d %6d %20s %20s %20s %20s %6.2f" % (name, threads, rounds, *shown, others),
+                      flush=True)
     print("others: processors that other programs kept busy meanwhile, of %d" % os.cpu_count())
 
 def main():
