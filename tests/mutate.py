@@ -18,7 +18,8 @@ those of this machine.
 The survivors are printed with their lines, and the result is a failure if there are any. A change that cannot
 matter is listed with its reason in tests/mutate_equal.txt, one a line:
     rule | function | part of the line | reason             (rule: one of the above, or any)
---only REGEX takes functions with such names; --list only prints the mutants; --jobs N judges N at a time.
+--only REGEX takes functions with such names; --list only prints the mutants; --jobs N judges N at a time; parts
+that take more than --longest 5 seconds do not judge.
 """
 import argparse, concurrent.futures, hashlib, os, re, resource, subprocess, sys, time
 
@@ -28,6 +29,7 @@ parser.add_argument("--count", type=int, default=200)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--only", default="")
 parser.add_argument("--list", action="store_true")
+parser.add_argument("--longest", type=float, default=5)
 parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
 parser.add_argument("--out", default="build/mutants")
 option = parser.parse_args()
@@ -225,7 +227,10 @@ class Judge:
         """Runs with nothing broken; notes its time, its words, and which mutants it reaches in which set."""
         folder = "sound-" + re.sub(r"\W+", "-", self.name)
         file = os.path.abspath(f"{option.out}/{folder}-reached")
-        status, self.seconds, self.said = self.run(folder, REACHED=file)
+        self.reached = set()
+        status, self.seconds, self.said = self.run(folder, seconds=option.longest, REACHED=file)
+        if self.seconds > option.longest:
+            return self
         if status:
             sys.exit(f"{self.name} fails with nothing broken:\n{self.said[-2000:]}")
         reached = open(file, "rb").read()
@@ -281,8 +286,9 @@ def main():
     list(pool.map(lambda one: build(*one), wanted))
     print(f"built after {time.time() - begin:.0f} s", flush=True)
     judges = sorted(pool.map(lambda j: j.sound(len(mutants)), all_judges()), key=lambda j: j.seconds)
-    print(f"{len(judges)} parts, {sum(j.seconds for j in judges):.0f} s, passed after {time.time() - begin:.0f} s",
-          flush=True)
+    slow = [j.name for j in judges if not j.reached]
+    print(f"{len(judges)} parts, {sum(j.seconds for j in judges):.0f} s, passed after {time.time() - begin:.0f} s; "
+          f"too slow or without a mutant: {', '.join(slow)}", flush=True)
 
     def judge(k):
         mutant = mutants[k - 1]
