@@ -12931,18 +12931,30 @@ DRL__CALL(drl_status, drl_inception_score,
 #endif /* DRL_IMPLEMENTATION */
 
 #else /* DRL__PASS */
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [simd] - the kernels, compiled once per instruction set. First the vocabulary of each set, then one text for all of them.
+/* -----------------------------------------------------------------------------------------------------------
+ * [simd] - the kernels, compiled once per instruction set: first the vocabulary of each set, then one text
+ * that all sets share.
  *
- * Rules that keep the bits the same on every set: an output element is one chain of drl__vfma in a fixed order; a product never
- * meets an addition except inside drl__vfma, so no compiler has anything to fuse; sums over a contiguous vector use DRL__LANES
- * partial sums and one tree; vmax(a, b) is a > b ? a : b and vmin(a, b) is a < b ? a : b, so b where one is not a number.
+ * Three rules give all fused sets the same bits:
+ *   1. An output element is one chain of drl__vfma in a fixed order. Products are added by drl__vfma alone,
+ *      so a compiler finds nothing to fuse.
+ *   2. A sum over a contiguous vector has DRL__LANES partial sums. Half of them are added to the other half
+ *      until one is left.
+ *   3. vmax(a, b) is a > b ? a : b, and vmin(a, b) is a < b ? a : b: b, if a or b is not a number.
  *
- *   vload_n, vstore_n   the first n floats of a vector (all of it if n is larger), zero above; n >= 1
- *   vpositive, vpick    one bit a lane: x > 0; bit ? a : b
- *   vzip_low, vzip_high a0 b0 a1 b1 ..., from the lower and the upper halves of a and b
- *   vimulhl             both halves of the 64-bit products of 32-bit lanes with a constant
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * The vocabulary, of vectors of DRL__VL floats and of as many 32-bit integers (names with vi):
+ *   DRL__MR, DRL__NV    a tile of a matrix product: DRL__MR rows of DRL__NV vectors, held in registers
+ *   vset                a vector of equal numbers
+ *   vfma(a, b, c)       a * b + c
+ *   vload_n, vstore_n   the first n floats of a vector, or all of them if n >= DRL__VL; n >= 1. The rest of a
+ *                       loaded vector is zero
+ *   vpositive(x)        one bit per lane: x > 0
+ *   vpick(bits, a, b)   lane by lane: a where the bit is set, else b
+ *   vzip_low, vzip_high a0 b0 a1 b1 ... from the lower or from the upper halves of a and b
+ *   vbits, vfrombits    floats as integers of the same bits, and back
+ *   vifloat             integers, below 2^31, to floats
+ *   vimulhl             32-bit lanes times a constant: the high and the low halves of the 64-bit products
+ * -------------------------------------------------------------------------------------------------------- */
 #if DRL__PASS == 0
 #define DRL__ISA        portable
 #define DRL__ISA_ID     DRL_ISA_PORTABLE
@@ -12962,7 +12974,7 @@ DRL__CALL(drl_status, drl_inception_score,
 #define drl__vmul(a, b)      ((a) * (b))
 #define drl__vdiv(a, b)      ((a) / (b))
 #if defined(__GNUC__) && !defined(__TINYC__)
-#define drl__vsqrt(a)        __builtin_sqrtf(a)     /* an instruction where there is one, also with -ffreestanding */
+#define drl__vsqrt(a)        __builtin_sqrtf(a)     /* no call, if there is an instruction: -ffreestanding */
 #else
 #define drl__vsqrt(a)        sqrtf(a)
 #endif
@@ -12987,7 +12999,7 @@ DRL__CALL(drl_status, drl_inception_score,
 DRL__INLINE float drl__fmax_second(float a, float b) { return a > b ? a : b; }
 DRL__INLINE float drl__fmin_second(float a, float b) { return a < b ? a : b; }
 
-#elif DRL__PASS == 1 || DRL__PASS == 5        /* vectors of 16 bytes; the multiply-add is all that tells the two sets apart */
+#elif DRL__PASS == 1 || DRL__PASS == 5      /* vectors of 16 bytes; the two sets differ in drl__vfma alone */
 #if DRL__PASS == 1
 #define DRL__ISA        sse2
 #define DRL__ISA_ID     DRL_ISA_SSE2
@@ -12997,7 +13009,8 @@ DRL__INLINE float drl__fmin_second(float a, float b) { return a < b ? a : b; }
 #define DRL__ISA        fma128
 #define DRL__ISA_ID     DRL_ISA_FMA128
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
-#define DRL__TARGET     DRL__ATTR("avx,fma,prefer-vector-width=128")    /* gcc 12 and later make vectors of plain loops at -O2 */
+/* gcc 12 and later make vectors of plain loops at -O2: these must not be wider than 16 bytes either. */
+#define DRL__TARGET     DRL__ATTR("avx,fma,prefer-vector-width=128")
 #else
 #define DRL__TARGET     DRL__ATTR("avx,fma")
 #endif
@@ -13086,7 +13099,8 @@ DRL__INLINE DRL__TARGET __m128 DRL__FN(drl__pick4)(unsigned bits, __m128 a, __m1
 DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b)
 {
     const __m256i lane = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
-    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), lane), lane)));
+    __m256i set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), lane), lane);
+    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(set));
 }
 
 #elif DRL__PASS == 3
@@ -13103,7 +13117,7 @@ DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b
 #define drl__vload_n(p, n)   _mm512_maskz_loadu_ps(DRL__FIRST(n), p)
 #define drl__vstore_n(p, n, x) _mm512_mask_storeu_ps(p, DRL__FIRST(n), x)
 #define DRL__FIRST(n)        ((__mmask16)((n) >= 16 ? 0xFFFFu : (1u << (n)) - 1u))
-#define DRL__ALL             ((__mmask16)0xFFFF)    /* masked forms: the headers of g++ warn about the others */
+#define DRL__ALL             ((__mmask16)0xFFFF)    /* masked forms: g++ warns of the others in its headers */
 #define drl__vset(x)         _mm512_set1_ps(x)
 #define drl__vadd(a, b)      _mm512_add_ps(a, b)
 #define drl__vsub(a, b)      _mm512_sub_ps(a, b)
@@ -13115,8 +13129,11 @@ DRL__INLINE DRL__TARGET __m256 drl__vpick_avx2(unsigned bits, __m256 a, __m256 b
 #define drl__vmin(a, b)      _mm512_maskz_min_ps(DRL__ALL, a, b)
 #define drl__vpositive(x)    ((unsigned)_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ))
 #define drl__vpick(bits, a, b) _mm512_mask_blend_ps((__mmask16)(bits), b, a)
-#define drl__vzip_low(a, b)  _mm512_permutex2var_ps(a, _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0), b)
-#define drl__vzip_high(a, b) _mm512_permutex2var_ps(a, _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8), b)
+#define drl__vzip_low(a, b)  _mm512_permutex2var_ps(a, DRL__ZIP512(0), b)
+#define drl__vzip_high(a, b) _mm512_permutex2var_ps(a, DRL__ZIP512(8), b)
+#define DRL__ZIP512(i) \
+    _mm512_set_epi32(i + 23, i + 7, i + 22, i + 6, i + 21, i + 5, i + 20, i + 4, \
+                     i + 19, i + 3, i + 18, i + 2, i + 17, i + 1, i + 16, i)
 #define drl__viload(p)       _mm512_loadu_si512((const void *)(p))
 #define drl__viset(x)        _mm512_set1_epi32((int)(x))
 #define drl__viadd(a, b)     _mm512_add_epi32(a, b)
@@ -13177,14 +13194,16 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-/* Full speed in debug builds too. O3 compiles longer and runs no faster; so do the passes that are switched off. */
+/* Kernels are fast in debug builds, too. O3, and the passes switched off here, take longer to compile and
+ * make nothing faster. Portable C is slower without those passes. */
 #pragma GCC optimize("O2", "no-fast-math", "fp-contract=off")
 #if DRL__PASS
 #pragma GCC optimize("no-tree-pre", "no-gcse", "no-tree-vrp", "no-thread-jumps")
 #endif
 #endif
 
-/* Loops over registers are unrolled by DRL__EACH; DRL__REPEAT leaves them as loops in portable C, which has no room for so many anyhow. */
+/* DRL__EACH unrolls a loop over registers. DRL__REPEAT is for loops over so many that portable C, whose
+ * vectors are single floats, has no registers for them: there it remains a loop. */
 #if DRL__PASS == 0
 #define DRL__REPEAT(i, n) for (i = 0; i < (n); ++i)
 #else
@@ -13234,29 +13253,34 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__vimulhl)(drl__vi a, uint32_t m, drl__v
     *high = vuzp2q_u32(p, q);
     *low = vuzp1q_u32(p, q);
 #else
-    drl__vi even = DRL__MUL64(a, drl__viset(m)), odd = DRL__MUL64(DRL__SHR32_64(a), drl__viset(m)), mask = DRL__LOW32_64;
+    drl__vi even = DRL__MUL64(a, drl__viset(m)), odd = DRL__MUL64(DRL__SHR32_64(a), drl__viset(m));
+    drl__vi mask = DRL__LOW32_64;
     *high = drl__vixor(DRL__SHR32_64(even), drl__visub(odd, drl__viand(odd, mask)));
     *low = drl__vixor(drl__viand(even, mask), DRL__SHL32_64(odd));
 #endif
 }
 
-/* Rows of a square of floats to its columns: each pass of zips moves one bit of an element's row number into its column number. */
+/* Transposes a square of DRL__VL vectors. Each pass of zips moves one bit of an element's row number into its
+ * column number. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__transpose)(drl__v *v)
 {
     int pass, i;
     for (pass = 1; pass < DRL__VL; pass *= 2) {
         drl__v t[DRL__VL];
-        DRL__REPEAT(i, DRL__VL) t[i] = i % 2 ? drl__vzip_high(v[i / 2], v[i / 2 + DRL__VL / 2]) : drl__vzip_low(v[i / 2], v[i / 2 + DRL__VL / 2]);
+        DRL__REPEAT(i, DRL__VL) {
+            drl__v a = v[i / 2], b = v[i / 2 + DRL__VL / 2];
+            t[i] = i % 2 ? drl__vzip_high(a, b) : drl__vzip_low(a, b);
+        }
         DRL__REPEAT(i, DRL__VL) v[i] = t[i];
     }
 }
 
-/* --- elementary functions ------------------------------------------------------------------------------------------------------- */
+/* --- elementary functions ------------------------------------------------------------------------------- */
 
-/* e^x = 2^k e^r, |r| <= ln(2) / 2; x is held in [-87, 88], where neither 2^k nor the result leaves the normal numbers. */
+/* e^x = 2^k e^r, |r| <= ln(2) / 2. x is clamped to [-87, 88], where 2^k and the result are normal numbers. */
 DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__vexp)(drl__v x)
 {
-    const drl__v big = drl__vset(12582912.0f);      /* 1.5 * 2^23: what is added to it is rounded to an integer, in the low bits */
+    const drl__v big = drl__vset(12582912.0f);      /* 1.5 * 2^23: it rounds what is added to an integer */
     drl__v t, k, r, p;
     x = drl__vmin(drl__vset(88.0f), drl__vmax(drl__vset(-87.0f), x));
     t = drl__vfma(x, drl__vset(1.44269504f), big);
@@ -13271,13 +13295,14 @@ DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__vexp)(drl__v x)
     return drl__vmul(p, drl__vfrombits(drl__viadd(drl__vishl(drl__vbits(t), 23), drl__viset(0x3F800000u))));
 }
 
-/* log x of a normal x > 0: x = 2^e m, m in [sqrt(1/2), sqrt(2)), f = m - 1, log m = f - f^2/2 + f^3 q(f). */
+/* log x of a normal x > 0: x = 2^e m, m in [sqrt(1/2), sqrt(2)), f = m - 1, log m = f - f^2/2 + f^3 q(f).
+ * 0x3F3504F3 are the bits of sqrt(1/2). */
 DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__vlog)(drl__v x)
 {
     drl__vi u = drl__viadd(drl__vbits(x), drl__viset(0x3F800000u - 0x3F3504F3u));
     drl__v e = drl__vifloat(drl__visub(drl__vishr(u, 23), drl__viset(127u)));
-    drl__v f = drl__vsub(drl__vfrombits(drl__viadd(drl__viand(u, drl__viset(0x7FFFFFu)), drl__viset(0x3F3504F3u))), drl__vset(1.0f));
-    drl__v ff = drl__vmul(f, f), q;
+    drl__vi m = drl__viadd(drl__viand(u, drl__viset(0x7FFFFFu)), drl__viset(0x3F3504F3u));
+    drl__v f = drl__vsub(drl__vfrombits(m), drl__vset(1.0f)), ff = drl__vmul(f, f), q;
     q = drl__vfma(drl__vset(-0.07902743772f), f, drl__vset(0.1262231985f));
     q = drl__vfma(q, f, drl__vset(-0.1299818376f));
     q = drl__vfma(q, f, drl__vset(0.1421449592f));
@@ -13290,16 +13315,19 @@ DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__vlog)(drl__v x)
     return drl__vfma(e, drl__vset(0.693145751953125f), q);
 }
 
-/* --- [rng] normals --------------------------------------------------------------------------------------------------------------- */
+/* --- random numbers ------------------------------------------------------------------------------------- */
 
-/* Box-Muller: r = sqrt(-2 log u1), angle 2 pi u2; u1 in (0, 1] and u2 in [0, 1) are the top 24 bits of a and b. The nearest multiple
- * of a quarter turn leaves the angle exactly, as an integer, before sin and cos are taken of the rest. */
+/* Box-Muller: two normal numbers r cos(2 pi u2) and r sin(2 pi u2), r = sqrt(-2 log u1). u1 in (0, 1] and
+ * u2 in [0, 1) are the top 24 bits of a and b. The nearest multiple of a quarter turn is subtracted from
+ * the angle exactly, as an integer, before sin and cos are computed. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__vnormal_pair)(drl__vi a, drl__vi b, drl__v *n0, drl__v *n1)
 {
-    drl__v u1 = drl__vmul(drl__vifloat(drl__viadd(drl__vishr(a, 8), drl__viset(1u))), drl__vset(1.0f / 16777216.0f));
+    drl__vi a24 = drl__vishr(a, 8);
+    drl__v u1 = drl__vmul(drl__vifloat(drl__viadd(a24, drl__viset(1u))), drl__vset(1.0f / 16777216.0f));
     drl__v r = drl__vsqrt(drl__vmul(drl__vset(-2.0f), DRL__FN(drl__vlog)(u1)));
     drl__vi k = drl__vishr(b, 8), quarter = drl__vishr(drl__viadd(k, drl__viset(1u << 21)), 22), swap, si, ci;
-    drl__v t = drl__vmul(drl__vifloat(drl__visub(k, drl__vishl(quarter, 22))), drl__vset(3.74507028e-7f));  /* 2 pi / 2^24 */
+    drl__vi rest = drl__visub(k, drl__vishl(quarter, 22));
+    drl__v t = drl__vmul(drl__vifloat(rest), drl__vset(3.74507028e-7f));            /* 2 pi / 2^24 */
     drl__v z = drl__vmul(t, t), s, c;
     s = drl__vfma(drl__vset(-0.0001958738707f), z, drl__vset(0.008332745936f));
     s = drl__vfma(s, z, drl__vset(-0.1666666465f));
@@ -13318,7 +13346,8 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__vnormal_pair)(drl__vi a, drl__vi b, dr
     *n1 = drl__vmul(r, drl__vfrombits(si));
 }
 
-/* Counters to the four words of their blocks. */
+/* The ten rounds of Philox on DRL__VL counters: c[0..3] are the four words of each counter, and become the
+ * four words of its block. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__blocks)(drl__vi *c, uint32_t key0, uint32_t key1)
 {
     int round;
@@ -13333,13 +13362,16 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__blocks)(drl__vi *c, uint32_t key0, uin
     }
 }
 
-/* The 64 normals of blocks block .. block + 15. */
+/* out [64]: the normal numbers of blocks block .. block + 15. */
 DRL__TARGET static void DRL__FN(drl__normals64)(uint64_t seed, uint64_t stream, uint64_t block, float *out)
 {
     uint32_t low[16], high[16];
     float n[4][16];
     int i, j;
-    for (i = 0; i < 16; ++i) { low[i] = (uint32_t)(block + (uint64_t)i); high[i] = (uint32_t)((block + (uint64_t)i) >> 32); }
+    for (i = 0; i < 16; ++i) {
+        low[i] = (uint32_t)(block + (uint64_t)i);
+        high[i] = (uint32_t)((block + (uint64_t)i) >> 32);
+    }
     for (j = 0; j < 16; j += DRL__VL) {
         drl__vi c[4];
         drl__v a, b;
@@ -13358,11 +13390,12 @@ DRL__TARGET static void DRL__FN(drl__normals64)(uint64_t seed, uint64_t stream, 
     for (i = 0; i < 16; ++i) for (j = 0; j < 4; ++j) out[4 * i + j] = n[j][i];
 }
 
+/* Items are the normal numbers of `out`. A job may begin and end inside a block. */
 DRL__TARGET static void DRL__FN(drl__normals)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__normals_args *a = (const drl__normals_args *)arg;
     uint64_t position = a->position + begin;
-    float *out = a->out + begin, some[64];
+    float *out = a->out + begin, normals[64];
     size_t left = end - begin, skip, n;
     (void)job;
     for (; left; left -= n, out += n, position += n) {
@@ -13370,37 +13403,41 @@ DRL__TARGET static void DRL__FN(drl__normals)(const void *arg, size_t begin, siz
         n = left < 64 - skip ? left : 64 - skip;
         if (n == 64) DRL__FN(drl__normals64)(a->seed, a->stream, position >> 2, out);
         else {
-            DRL__FN(drl__normals64)(a->seed, a->stream, position >> 2, some);
-            memcpy(out, some + skip, n * sizeof *out);
+            DRL__FN(drl__normals64)(a->seed, a->stream, position >> 2, normals);
+            memcpy(out, normals + skip, n * sizeof *out);
         }
     }
 }
 
-/* What is kept of elements 8 block .. 8 block + 127 of an image, a byte a block. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__dropout128)(const drl__dropout_args *a, size_t image, size_t block, uint8_t *kept)
+/* kept [16]: which of the elements 8 block .. 8 block + 127 of an image dropout keeps, one bit each. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__dropout128)(const drl__dropout_args *a, size_t image, size_t block,
+    uint8_t *kept)
 {
     const drl__vi drop = drl__viset(a->drop);
+    const uint32_t layer = (uint32_t)a->number & 2047, picture = (uint32_t)image & 0xFFFFF;
     uint32_t number[16];
     float dropped[16];
     int i, j;
     for (i = 0; i < 16; ++i) number[i] = (uint32_t)(block + (size_t)i);
     for (j = 0; j < 16; j += DRL__VL) {
-        drl__vi c[4], bits = drl__viset(0);
+        drl__vi c[4], bits = drl__viset(0), half;
         c[0] = drl__viload(number + j);
-        c[1] = drl__viset((uint32_t)1 << 31 | ((uint32_t)a->number & 2047) << 20 | ((uint32_t)image & 0xFFFFF));
+        c[1] = drl__viset((uint32_t)1 << 31 | layer << 20 | picture);
         c[2] = drl__viset((uint32_t)a->rng->stream);
         c[3] = drl__viset((uint32_t)(a->rng->stream >> 32));
         DRL__FN(drl__blocks)(c, (uint32_t)a->rng->seed, (uint32_t)(a->rng->seed >> 32));
-        for (i = 3; i >= 0; --i) {                              /* the sign of (half - drop), from the last element to the first */
-            bits = drl__viadd(drl__viadd(bits, bits), drl__vishr(drl__visub(drl__vishr(c[i], 16), drop), 31));
-            bits = drl__viadd(drl__viadd(bits, bits), drl__vishr(drl__visub(drl__viand(c[i], drl__viset(0xFFFF)), drop), 31));
+        for (i = 3; i >= 0; --i) {      /* the last element first; an element is dropped if its half < drop */
+            half = drl__vishr(c[i], 16);
+            bits = drl__viadd(drl__viadd(bits, bits), drl__vishr(drl__visub(half, drop), 31));
+            half = drl__viand(c[i], drl__viset(0xFFFF));
+            bits = drl__viadd(drl__viadd(bits, bits), drl__vishr(drl__visub(half, drop), 31));
         }
         drl__vstore(dropped + j, drl__vifloat(bits));
     }
     for (i = 0; i < 16; ++i) kept[i] = (uint8_t)(255 - (int)dropped[i]);
 }
 
-/* Items are elements of all images; begin is a multiple of 8, so that jobs share no byte of the bits. */
+/* Items are elements of all images. begin is a multiple of 8, so that jobs share no byte of the bits. */
 DRL__TARGET static void DRL__FN(drl__dropout)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__dropout_args *a = (const drl__dropout_args *)arg;
@@ -13408,30 +13445,59 @@ DRL__TARGET static void DRL__FN(drl__dropout)(const void *arg, size_t begin, siz
     size_t e = begin, image = begin / a->image, i = begin % a->image, n, k;
     (void)job;
     for (; e < end; e += n, i += n) {
-        if (i == a->image) { i = 0; ++image; }
+        if (i == a->image) {
+            i = 0;
+            ++image;
+        }
         DRL__FN(drl__dropout128)(a, a->first + image, i / 8, kept);
         n = 128 - i % 8;
         if (n > a->image - i) n = a->image - i;
         if (n > end - e) n = end - e;
-        if (e % 8 == 0 && i % 8 == 0 && n % 8 == 0) { memcpy(a->bits + e / 8, kept, n / 8); continue; }
+        if (e % 8 == 0 && i % 8 == 0 && n % 8 == 0) {
+            memcpy(a->bits + e / 8, kept, n / 8);
+            continue;
+        }
         for (k = 0; k < n; ++k) {
-            size_t from = i % 8 + k;
-            if ((e + k) % 8 == 0) a->bits[(e + k) / 8] = 0;
-            a->bits[(e + k) / 8] = (uint8_t)(a->bits[(e + k) / 8] | (kept[from / 8] >> from % 8 & 1) << (e + k) % 8);
+            size_t from = i % 8 + k, to = e + k;
+            int bit = kept[from / 8] >> from % 8 & 1;
+            if (to % 8 == 0) a->bits[to / 8] = 0;
+            a->bits[to / 8] = (uint8_t)(a->bits[to / 8] | bit << to % 8);
         }
     }
 }
 
-/* --- [conv] ---------------------------------------------------------------------------------------------------------------------- */
+/* --- convolution ---------------------------------------------------------------------------------------- */
 
-/* y[mr pixels][nv vectors] = start + sum over taps and channels of x[pixel, tap][c] * w[tap][c][nv vectors]. px holds DRL__MR pointers a
- * tap, of which mr are used; start and y may be the same. All sums stay in registers. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_tile)(const int mr, const int nv, int taps, int c0, int c1, const float *const *px, const float *w, size_t w_tap,
-    const float *start, size_t start_step, float *y, size_t y_step)
+/* Calls kernel(nv, ...) with nv, the number of vectors, as a constant: one copy of the kernel for each. */
+#if DRL__NV == 4
+#define DRL__BY_VECTORS(nv, kernel, ...) \
+    switch (nv) { \
+    case 1: kernel(1, __VA_ARGS__); break; \
+    case 2: kernel(2, __VA_ARGS__); break; \
+    case 3: kernel(3, __VA_ARGS__); break; \
+    case 4: kernel(4, __VA_ARGS__); break; \
+    default: break; \
+    }
+#else
+#define DRL__BY_VECTORS(nv, kernel, ...) \
+    switch (nv) { \
+    case 1: kernel(1, __VA_ARGS__); break; \
+    case 2: kernel(2, __VA_ARGS__); break; \
+    default: break; \
+    }
+#endif
+
+/* y[mr pixels][nv vectors] = start + sum over taps and channels c0 .. c1 - 1 of x[pixel, tap][c] *
+ * w[tap][c][nv vectors]. px holds DRL__MR pointers per tap, of which mr are used. start and y may be the
+ * same. All sums stay in registers. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_tile)(const int mr, const int nv, int taps, int c0, int c1,
+    const float *const *px, const float *w, size_t w_tap, const float *start, size_t start_step,
+    float *y, size_t y_step)
 {
     drl__v acc[DRL__MR][DRL__NV], wv[DRL__NV], xi;
     int i, j, t, c;
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (i < mr && j < nv) acc[i][j] = drl__vload(start + (size_t)i * start_step + j * DRL__VL);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV)
+        if (i < mr && j < nv) acc[i][j] = drl__vload(start + (size_t)i * start_step + j * DRL__VL);
     for (t = 0; t < taps; ++t, px += DRL__MR, w += w_tap) {
         const float *p[DRL__MR], *wt = w + (size_t)c0 * (size_t)(nv * DRL__VL);
         DRL__EACH(i, DRL__MR) if (i < mr) p[i] = px[i];
@@ -13443,13 +13509,15 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_tile)(const int mr, const int nv,
             }
         }
     }
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (i < mr && j < nv) drl__vstore(y + (size_t)i * y_step + j * DRL__VL, acc[i][j]);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV)
+        if (i < mr && j < nv) drl__vstore(y + (size_t)i * y_step + j * DRL__VL, acc[i][j]);
 }
 
-/* A block of nv vectors of outputs, k of them real, at `pixels` pixels. The weights are taken in pieces that stay in the first-level
- * cache while all pixels pass by; between the pieces the sums wait in y. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_block)(const int nv, const drl__conv_args *a, int taps, int kc, int pixels, int k, const float *const *px,
-    const float *w, const float *start, float *y)
+/* One block of outputs, nv vectors of which k floats are used, at `pixels` pixels. The weights are divided
+ * into pieces that stay in the first-level cache while all pixels pass by; from piece to piece, the sums
+ * wait in y. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_block)(const int nv, const drl__conv_args *a, int taps, int kc,
+    int pixels, int k, const float *const *px, const float *w, const float *start, float *y)
 {
     const int bw = nv * DRL__VL, room = DRL__MAX_WEIGHTS / bw;
     int tap_step = room / kc, c_step = kc, t, c, p, i, j;
@@ -13465,24 +13533,27 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_block)(const int nv, const drl__c
             int c1 = kc - c < c_step ? kc : c + c_step;
             for (p = 0; p < pixels; p += DRL__MR) {
                 const float *const *tile_px = px + (size_t)p * (size_t)taps + (size_t)(t * DRL__MR);
-                const float *tile_start = start + (size_t)p * start_step, *tile_w = w + (size_t)t * w_tap, *from = tile_start;
-                float *tile_y = y + (size_t)p * y_step, *to = tile_y, some[DRL__MR * DRL__NV * DRL__VL];
+                const float *tile_start = start + (size_t)p * start_step, *tile_w = w + (size_t)t * w_tap;
+                const float *from = tile_start;
+                float *tile_y = y + (size_t)p * y_step, *to = tile_y, copy[DRL__MR * DRL__NV * DRL__VL];
                 size_t from_step = start_step, to_step = y_step;
                 int rows = pixels - p < DRL__MR ? pixels - p : DRL__MR, edge = k != bw || rows < DRL__MR;
-                if (rows == DRL__MR / 2 && k == bw) {               /* often what is left of a few Winograd tiles */
-                    DRL__FN(drl__conv_tile)(DRL__MR / 2, nv, tn, c, c1, tile_px, tile_w, w_tap, from, from_step, to, to_step);
+                if (rows == DRL__MR / 2 && k == bw) {   /* often the rest of a few Winograd tiles */
+                    DRL__FN(drl__conv_tile)(DRL__MR / 2, nv, tn, c, c1, tile_px, tile_w, w_tap,
+                        from, from_step, to, to_step);
                     continue;
                 }
-                if (edge) {                                         /* the same tile on a copy */
-                    memset(some, 0, sizeof some);
+                if (edge) {                             /* a full tile, on a copy */
+                    memset(copy, 0, sizeof copy);
                     for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j)
-                        some[i * bw + j] = tile_start[(size_t)i * start_step + (size_t)j];
-                    from = to = some;
+                        copy[i * bw + j] = tile_start[(size_t)i * start_step + (size_t)j];
+                    from = to = copy;
                     from_step = to_step = (size_t)bw;
                 }
-                DRL__FN(drl__conv_tile)(DRL__MR, nv, tn, c, c1, tile_px, tile_w, w_tap, from, from_step, to, to_step);
+                DRL__FN(drl__conv_tile)(DRL__MR, nv, tn, c, c1, tile_px, tile_w, w_tap,
+                    from, from_step, to, to_step);
                 if (edge) for (i = 0; i < rows; ++i) for (j = 0; j < k; ++j)
-                    tile_y[(size_t)i * y_step + (size_t)j] = some[i * bw + j];
+                    tile_y[(size_t)i * y_step + (size_t)j] = copy[i * bw + j];
             }
             start = y;
             start_step = y_step;
@@ -13490,22 +13561,17 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__conv_block)(const int nv, const drl__c
     }
 }
 
-/* The same for any k up to a block. Not inline: two kernels share the code. */
-DRL__TARGET static void DRL__FN(drl__conv_blocks)(const drl__conv_args *a, int taps, int kc, int pixels, int k, const float *const *px, const float *w, const float *start, float *y)
+/* drl__conv_block for any k up to a full block. Not inline: two kernels share the code. */
+DRL__TARGET static void DRL__FN(drl__conv_blocks)(const drl__conv_args *a, int taps, int kc, int pixels,
+    int k, const float *const *px, const float *w, const float *start, float *y)
 {
-    switch ((k + DRL__VL - 1) / DRL__VL) {
-    case 1: DRL__FN(drl__conv_block)(1, a, taps, kc, pixels, k, px, w, start, y); break;
-    case 2: DRL__FN(drl__conv_block)(2, a, taps, kc, pixels, k, px, w, start, y); break;
-#if DRL__NV == 4
-    case 3: DRL__FN(drl__conv_block)(3, a, taps, kc, pixels, k, px, w, start, y); break;
-    case 4: DRL__FN(drl__conv_block)(4, a, taps, kc, pixels, k, px, w, start, y); break;
-#endif
-    default: break;
-    }
+    const int nv = (k + DRL__VL - 1) / DRL__VL;
+    DRL__BY_VECTORS(nv, DRL__FN(drl__conv_block), a, taps, kc, pixels, k, px, w, start, y)
 }
 
-/* px[tile][tap][row of the tile]: where the channels begin that a tap sees at a pixel. */
-DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, size_t first, int count, const float **px)
+/* px[tile][tap][row of the tile]: the channels that a tap sees at a pixel; a->zeros outside of the image. */
+DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, size_t first, int count,
+    const float **px)
 {
     int h = a->h, w = a->w, half = a->side / 2, taps = a->side * a->side, q, r, s;
     int j = (int)(first % (size_t)w), i = (int)(first / (size_t)w % (size_t)h);
@@ -13516,12 +13582,16 @@ DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, siz
             int inside = q < count && i + r >= 0 && i + r < h && j + s >= 0 && j + s < w;
             *out = inside ? x + ((ptrdiff_t)r * w + s) * a->c : a->zeros;
         }
-        if (++j == w) { j = 0; if (++i == h) i = 0; }
+        if (++j == w) {
+            j = 0;
+            if (++i == h) i = 0;
+        }
     }
 }
 
-/* Gradient into few channels k: y[pixel][k] = start + sum over taps and c of x[pixel,tap][c] * packed[k][tap][c]; partial sum l takes the
- * channels l, l + 16, ... of all taps, then halves are added to halves. Four pixels at a time, items are pixels. */
+/* Gradient into few channels: y[pixel][k] = start + sum over taps and c of x[pixel, tap][c] *
+ * packed[k][tap][c]. Partial sum l takes channels l, l + 16, ... of all taps; then halves are added to
+ * halves. Items are pixels, four at a time. */
 DRL__TARGET static void DRL__FN(drl__into_few)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__conv_args *a = (const drl__conv_args *)arg;
@@ -13529,28 +13599,41 @@ DRL__TARGET static void DRL__FN(drl__into_few)(const void *arg, size_t begin, si
     size_t c = (size_t)a->c, width = (c + DRL__LANES - 1) / DRL__LANES * DRL__LANES, p, e;
     const float *tap[4][9];
     float sums[4][DRL__LANES];
-    int h = a->h, w = a->w, k, q, t, r, s, j = (int)(begin % (size_t)w), i = (int)(begin / (size_t)w % (size_t)h);
+    int h = a->h, w = a->w, k, q, t, r, s;
+    int j = (int)(begin % (size_t)w), i = (int)(begin / (size_t)w % (size_t)h);
     (void)job;
     for (p = begin; p < end; p += 4) {
-        int count = end - p < 4 ? (int)(end - p) : 4, inside = count == 4 && i > 0 && i + 1 < h && j > 0 && j + 4 < w;
+        int count = end - p < 4 ? (int)(end - p) : 4;
+        int all_inside = count == 4 && i > 0 && i + 1 < h && j > 0 && j + 4 < w;
         for (q = 0; q < 4; ++q) {
             const float *at = a->x + c * (q < count ? p + (size_t)q : p);
-            for (r = -1, t = 0; r <= 1; ++r) for (s = -1; s <= 1; ++s, ++t)
-                tap[q][t] = inside || (q < count && i + r >= 0 && i + r < h && j + s >= 0 && j + s < w) ? at + (ptrdiff_t)c * ((ptrdiff_t)r * w + s) : a->zeros;
-            if (q < count && ++j == w) { j = 0; if (++i == h) i = 0; }
+            for (r = -1, t = 0; r <= 1; ++r) for (s = -1; s <= 1; ++s, ++t) {
+                int inside = all_inside || (q < count && i + r >= 0 && i + r < h && j + s >= 0 && j + s < w);
+                tap[q][t] = inside ? at + (ptrdiff_t)c * ((ptrdiff_t)r * w + s) : a->zeros;
+            }
+            if (q < count && ++j == w) {
+                j = 0;
+                if (++i == h) i = 0;
+            }
         }
         for (k = 0; k < a->k; ++k) {
             const float *weights = a->packed + (size_t)(9 * k) * width;
-            drl__v acc[4][DRL__LANES / DRL__VL];
+            drl__v acc[4][DRL__LANES / DRL__VL], x;
             size_t v;
             DRL__EACH(q, 4) DRL__REPEAT(v, parts) acc[q][v] = drl__vset(0.0f);
             for (t = 0; t < 9; ++t, weights += width)
-                for (e = 0; e < c; e += DRL__LANES) DRL__REPEAT(v, parts) {
-                    size_t from = e + v * DRL__VL;
-                    drl__v weight = drl__vload(weights + from);
-                    if (from + DRL__VL <= c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload(tap[q][t] + from), weight, acc[q][v]);
-                    else if (from < c) DRL__EACH(q, 4) acc[q][v] = drl__vfma(drl__vload_n(tap[q][t] + from, c - from), weight, acc[q][v]);
+            for (e = 0; e < c; e += DRL__LANES) DRL__REPEAT(v, parts) {
+                size_t from = e + v * DRL__VL;
+                drl__v weight = drl__vload(weights + from);
+                if (from + DRL__VL <= c) DRL__EACH(q, 4) {
+                    x = drl__vload(tap[q][t] + from);
+                    acc[q][v] = drl__vfma(x, weight, acc[q][v]);
                 }
+                else if (from < c) DRL__EACH(q, 4) {
+                    x = drl__vload_n(tap[q][t] + from, c - from);
+                    acc[q][v] = drl__vfma(x, weight, acc[q][v]);
+                }
+            }
             DRL__EACH(q, 4) DRL__REPEAT(v, parts) drl__vstore(sums[q] + v * DRL__VL, acc[q][v]);
             for (q = 0; q < count; ++q) {
                 float *sum = sums[q], *y = a->y + (p + (size_t)q) * (size_t)a->k + k;
@@ -13563,8 +13646,10 @@ DRL__TARGET static void DRL__FN(drl__into_few)(const void *arg, size_t begin, si
     }
 }
 
-/* The same where the three taps of a row are one: `rows` are those of drl__pad_rows. */
-DRL__TARGET static void DRL__FN(drl__conv_pointers_few)(const drl__conv_args *a, size_t first, int count, const float *rows, const float **px)
+/* px[tile][row of three taps][row of the tile], from few channels: `rows` are those of drl__pad_rows, in
+ * which the three taps of a row lie side by side. */
+DRL__TARGET static void DRL__FN(drl__conv_pointers_few)(const drl__conv_args *a, size_t first, int count,
+    const float *rows, const float **px)
 {
     int c = a->c, w = a->w, j = (int)(first % (size_t)w), left = count, tile = 0, n, q;
     for (; left > 0; left -= n, j = 0) {
@@ -13575,7 +13660,10 @@ DRL__TARGET static void DRL__FN(drl__conv_pointers_few)(const drl__conv_args *a,
             px[0] = rows;
             px[DRL__MR] = rows + length;
             px[2 * DRL__MR] = rows + 2 * length;
-            if (++tile == DRL__MR) { tile = 0; px += 2 * DRL__MR; }
+            if (++tile == DRL__MR) {
+                tile = 0;
+                px += 2 * DRL__MR;
+            }
         }
         rows += 2 * c + 2 * length;
     }
@@ -13593,7 +13681,8 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
     for (item = begin; item < end; ++item) {
         size_t first = item / blocks * DRL__CHUNK, k0 = item % blocks * (size_t)full;
         int k = a->k - (int)k0 < full ? a->k - (int)k0 : full;
-        const float *w = a->packed + k0 * (size_t)taps * (size_t)kc, *start = a->start + first * a->start_step + k0;
+        const float *w = a->packed + k0 * (size_t)taps * (size_t)kc;
+        const float *start = a->start + first * a->start_step + k0;
         float *y = a->y + first * (size_t)a->k + k0;
         if (first != prepared) {
             prepared = first;
@@ -13609,8 +13698,10 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
     }
 }
 
-/* acc += sum over n pixels of x[MR values] * dy[nv vectors]; p are where the values lie for the first pixel, `step` floats further for the next. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_row)(const int nv, const float *const *p, size_t step, const float *dy, int n, drl__v acc[DRL__MR][DRL__NV])
+/* acc[MR][nv vectors] += sum over n pixels of x[MR values] * dy[nv vectors]. p points to the values of the
+ * first pixel; those of the next pixel are `step` floats on. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_row)(const int nv, const float *const *p, size_t step,
+    const float *dy, int n, drl__v acc[DRL__MR][DRL__NV])
 {
     drl__v dv[DRL__NV], xi;
     size_t at = 0;
@@ -13624,17 +13715,18 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_row)(const int nv, const float *con
     }
 }
 
-/* out[MR channels][nv vectors] += sum over `count` pixels of x[pixel + tap][channel] * dy[pixel][nv vectors]; dy is packed, x is
- * where the chunk begins, row and column in its image at (i0, j0), dr and ds say how far the tap looks. Few channels: x are the rows of drl__pad_rows, and
- * channels go on through the taps. The first `skip` channels are left alone. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const drl__conv_args *a, const float *x, const float *dy, int count, int i0, int j0, int flat, int c0, int dr, int ds,
-    int skip, float *out)
+/* out[MR channels from c0 on][nv vectors] += sum over `count` pixels of x[pixel + tap][channel] *
+ * dy[pixel][nv vectors]. x is the chunk's first pixel, in row i0 and column j0 of its image; the tap looks
+ * dr rows and ds columns further. dy is packed. With few channels, x are the rows of drl__pad_rows, and the
+ * channels of all taps are counted through. The first `skip` channels are not stored. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const drl__conv_args *a, const float *x,
+    const float *dy, int count, int i0, int j0, int flat, int c0, int dr, int ds, int skip, float *out)
 {
     drl__v acc[DRL__MR][DRL__NV];
     const float *p[DRL__MR];
     int i, j, n, w = flat ? count : a->w, c = a->c, row[DRL__MR], rest[DRL__MR];
-    DRL__EACH(i, DRL__MR) {
-        int of = c0 + i < a->side * a->side * c ? c0 + i : 0;                 /* few: above are values that nobody looks at */
+    DRL__EACH(i, DRL__MR) {         /* few channels: past the last one are values that are not stored */
+        int of = c0 + i < a->side * a->side * c ? c0 + i : 0;
         row[i] = of / (a->side * c);
         rest[i] = of % (a->side * c);
     }
@@ -13661,14 +13753,16 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const drl__conv
     }
 }
 
-/* Adds to a->y, laid out like packed weights. Items are [block of outputs][tap][group of MR input channels]; the last group ends at the
- * last channel and overlaps its neighbour. A chain runs over one chunk of pixels, then chunks are added in order. */
+/* Parameter gradient, added to a->y in the order of packed weights. Items are [block of outputs][tap][group
+ * of MR input channels]; the last group ends at the last channel and overlaps the one before. Each sum is
+ * one chain per chunk of pixels, and the chunks' sums are added in order. */
 DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__conv_args *a = (const drl__conv_args *)arg;
     const int full = DRL__NV * DRL__VL, flat = !a->few && a->side == 1;
     int taps = a->few ? 1 : a->side * a->side, side = a->few ? 1 : a->side, c = a->few ? a->few : a->c;
-    int groups = (c + DRL__MR - 1) / DRL__MR, chunk = drl__dw_chunk(a->w, a->few || a->side == 1), count, i, j;
+    int groups = (c + DRL__MR - 1) / DRL__MR, count, i, j;
+    int chunk = drl__dw_chunk(a->w, a->few || a->side == 1);
     size_t per_block = (size_t)taps * (size_t)groups, first, b, item;
     float *dys = a->scratch + (size_t)job * a->scratch_each, *rows = dys + (size_t)chunk * (size_t)full;
     for (first = 0; first < a->pixels; first += (size_t)chunk) {
@@ -13676,13 +13770,17 @@ DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, siz
         int i0 = (int)(first / (size_t)a->w % (size_t)a->h), j0 = flat ? 0 : (int)(first % (size_t)a->w);
         size_t next = first + (size_t)chunk < a->pixels ? first + (size_t)chunk : a->pixels;
         size_t left = a->pixels - next < (size_t)chunk ? a->pixels - next : (size_t)chunk;
-        count = (int)(next - first);                            /* the next chunk is fetched meanwhile */
-        if (a->few) { drl__pad_rows(a, first, count, rows); x = rows; }
+        count = (int)(next - first);            /* meanwhile, the next chunk's cache lines are asked for */
+        if (a->few) {
+            drl__pad_rows(a, first, count, rows);
+            x = rows;
+        }
         for (b = begin / per_block; b * per_block < end; ++b) {
             size_t k0 = b * (size_t)full, last = (b + 1) * per_block < end ? (b + 1) * per_block : end;
-            int k = a->k - (int)k0 < full ? a->k - (int)k0 : full, nv = (k + DRL__VL - 1) / DRL__VL, bw = nv * DRL__VL;
+            int k = a->k - (int)k0 < full ? a->k - (int)k0 : full;
+            int nv = (k + DRL__VL - 1) / DRL__VL, bw = nv * DRL__VL;
             const float *dy = a->dy + first * (size_t)a->k;
-            if (bw != a->k) {
+            if (bw != a->k) {                   /* this block of dy, packed */
                 for (i = 0; i < count; ++i) {
                     const float *from = dy + (size_t)i * (size_t)a->k + k0;
                     float *to = dys + i * bw;
@@ -13692,43 +13790,48 @@ DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, siz
                 dy = dys;
             }
             for (item = b * per_block < begin ? begin : b * per_block; item < last; ++item) {
-                int in_block = (int)(item - b * per_block), tap = in_block / groups, c0 = in_block % groups * DRL__MR;
-                int dr = tap / side - side / 2, ds = tap % side - side / 2, skip = 0;
+                int in_block = (int)(item - b * per_block), tap = in_block / groups;
+                int c0 = in_block % groups * DRL__MR, skip = 0;
+                int dr = tap / side - side / 2, ds = tap % side - side / 2;
                 float *out;
                 drl__fetch_part(a->x + next * (size_t)a->c, left * (size_t)a->c, item - begin, end - begin);
                 drl__fetch_part(a->dy + next * (size_t)a->k, left * (size_t)a->k, item - begin, end - begin);
-                if (c0 + DRL__MR > c) { skip = c0 + DRL__MR - c; c0 -= skip; }
-                out = a->y + k0 * (size_t)taps * (size_t)c + ((size_t)tap * (size_t)c + (size_t)c0) * (size_t)bw;
-                switch (nv) {
-                case 1: DRL__FN(drl__dw_tile)(1, a, x, dy, count, i0, j0, flat, c0, dr, ds, skip, out); break;
-                case 2: DRL__FN(drl__dw_tile)(2, a, x, dy, count, i0, j0, flat, c0, dr, ds, skip, out); break;
-#if DRL__NV == 4
-                case 3: DRL__FN(drl__dw_tile)(3, a, x, dy, count, i0, j0, flat, c0, dr, ds, skip, out); break;
-                case 4: DRL__FN(drl__dw_tile)(4, a, x, dy, count, i0, j0, flat, c0, dr, ds, skip, out); break;
-#endif
-                default: break;
+                if (c0 + DRL__MR > c) {
+                    skip = c0 + DRL__MR - c;
+                    c0 -= skip;
                 }
+                out = a->y + k0 * (size_t)taps * (size_t)c;
+                out += ((size_t)tap * (size_t)c + (size_t)c0) * (size_t)bw;
+                DRL__BY_VECTORS(nv, DRL__FN(drl__dw_tile), a, x, dy, count, i0, j0, flat, c0, dr, ds,
+                    skip, out)
             }
         }
     }
 }
 
-/* --- [conv] Winograd -------------------------------------------------------------------------------------------------------------- */
+/* --- convolution by Winograd's algorithm ---------------------------------------------------------------- */
 
-/* F(4x4, 3x3) by interpolation at 0, +-a, +-b and infinity: y = A'[(G g G') . (B' d B)] A [Lavin15]. a = 5/8 and b = 3/2 have less than
- * half the rounding error of the usual 1 and 2, and are exact. */
+/* F(4x4, 3x3) by interpolation at 0, +-a, +-b and infinity: y = A'[(G g G') . (B' d B)] A, [Lavin15]; g are
+ * the weights, d the inputs, . multiplies element by element. a = 5/8 and b = 3/2 are exact and have less
+ * than half the rounding error of the usual 1 and 2. */
 #define DRL__WA  0.625f
 #define DRL__WB  1.5f
 #define DRL__WA2 0.390625f
 #define DRL__WB2 2.25f
 #define DRL__WA3 0.244140625f
 #define DRL__WB3 3.375f
+#define DRL__WN0 (1.0f / (DRL__WA2 * DRL__WB2))
+#define DRL__WNA (0.5f / (DRL__WA2 * (DRL__WA2 - DRL__WB2)))
+#define DRL__WNB (0.5f / (DRL__WB2 * (DRL__WB2 - DRL__WA2)))
 
-/* v = B' d: six values, `from` apart, to six, `to` apart. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_in)(const drl__v *d, const int from, drl__v *v, const int to)
+/* v = B' d: from six values, `from` vectors apart, to six, `to` vectors apart. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_in)(const drl__v *d, const int from, drl__v *v,
+    const int to)
 {
-    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA), b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB);
-    const drl__v ma2 = drl__vset(-DRL__WA2), mb2 = drl__vset(-DRL__WB2), sum = drl__vset(-(DRL__WA2 + DRL__WB2)), product = drl__vset(DRL__WA2 * DRL__WB2);
+    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA);
+    const drl__v b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB);
+    const drl__v ma2 = drl__vset(-DRL__WA2), mb2 = drl__vset(-DRL__WB2);
+    const drl__v sum = drl__vset(-(DRL__WA2 + DRL__WB2)), product = drl__vset(DRL__WA2 * DRL__WB2);
     drl__v d1 = d[from], d2 = d[2 * from], d3 = d[3 * from], d4 = d[4 * from], even, odd;
     v[0] = drl__vfma(product, d[0], drl__vfma(sum, d2, d4));
     even = drl__vfma(mb2, d2, d4);
@@ -13742,10 +13845,12 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_in)(const drl__v *d, const in
     v[5 * to] = drl__vfma(product, d1, drl__vfma(sum, d3, d[5 * from]));
 }
 
-/* y = A' m: six values to four. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out)(const drl__v *m, const int from, drl__v *y, const int to)
+/* y = A' m: from six values to four. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out)(const drl__v *m, const int from, drl__v *y,
+    const int to)
 {
-    const drl__v a = drl__vset(DRL__WA), b = drl__vset(DRL__WB), a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2), a3 = drl__vset(DRL__WA3), b3 = drl__vset(DRL__WB3);
+    const drl__v a = drl__vset(DRL__WA), a2 = drl__vset(DRL__WA2), a3 = drl__vset(DRL__WA3);
+    const drl__v b = drl__vset(DRL__WB), b2 = drl__vset(DRL__WB2), b3 = drl__vset(DRL__WB3);
     drl__v sa = drl__vadd(m[from], m[2 * from]), da = drl__vsub(m[from], m[2 * from]);
     drl__v sb = drl__vadd(m[3 * from], m[4 * from]), db = drl__vsub(m[3 * from], m[4 * from]);
     y[0] = drl__vadd(drl__vadd(m[0], sa), sb);
@@ -13754,11 +13859,13 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out)(const drl__v *m, const i
     y[3 * to] = drl__vfma(a3, da, drl__vfma(b3, db, m[5 * from]));
 }
 
-/* u = G g: three values to six. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights)(const drl__v *g, const int from, drl__v *u, const int to)
+/* u = G g: from three values to six. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights)(const drl__v *g, const int from, drl__v *u,
+    const int to)
 {
-    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA), b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB), a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
-    const drl__v n0 = drl__vset(1.0f / (DRL__WA2 * DRL__WB2)), na = drl__vset(0.5f / (DRL__WA2 * (DRL__WA2 - DRL__WB2))), nb = drl__vset(0.5f / (DRL__WB2 * (DRL__WB2 - DRL__WA2)));
+    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA), a2 = drl__vset(DRL__WA2);
+    const drl__v b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB), b2 = drl__vset(DRL__WB2);
+    const drl__v n0 = drl__vset(DRL__WN0), na = drl__vset(DRL__WNA), nb = drl__vset(DRL__WNB);
     drl__v even = drl__vfma(a2, g[2 * from], g[0]);
     u[0] = drl__vmul(n0, g[0]);
     u[to] = drl__vmul(na, drl__vfma(a, g[from], even));
@@ -13769,31 +13876,41 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights)(const drl__v *g, con
     u[5 * to] = g[2 * from];
 }
 
-/* Weights of inputs i .. i + n - 1 (at most DRL__LANES) and a vector of outputs from o on: g[input][tap] vectors, zeros past the last output. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_gather)(const drl__winograd_pack_args *a, size_t i, size_t n, size_t o, float *g)
+/* g[input][tap][VL outputs]: weights of the n <= DRL__LANES inputs from i on and of the vector of outputs
+ * from o on, zeros past the last output. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_gather)(const drl__winograd_pack_args *a, size_t i,
+    size_t n, size_t o, float *g)
 {
-    size_t channels = (size_t)a->channels, step = a->transposed ? 9 : 9 * channels, rows = a->transposed ? n : 1, length = a->transposed ? 9 : 9 * n, e, r, l;
+    size_t channels = (size_t)a->channels, step = a->transposed ? 9 : 9 * channels;
+    size_t rows = a->transposed ? n : 1, length = a->transposed ? 9 : 9 * n, e, r, l;
     drl__v v[DRL__VL];
     for (r = 0; r < rows; ++r) {
         const float *from = a->from + (a->transposed ? ((i + r) * channels + o) * 9 : (o * channels + i) * 9);
         for (e = 0; e < length; e += DRL__VL) {
-            for (l = 0; l < DRL__VL; ++l) v[l] = o + l < (size_t)a->out ? drl__vload_n(from + l * step + e, length - e) : drl__vset(0.0f);
+            for (l = 0; l < DRL__VL; ++l) {
+                int inside = o + l < (size_t)a->out;
+                v[l] = inside ? drl__vload_n(from + l * step + e, length - e) : drl__vset(0.0f);
+            }
             DRL__FN(drl__transpose)(v);
-            for (l = 0; l < DRL__VL && e + l < length; ++l) drl__vstore(g + (a->transposed ? 9 * r + 8 - (e + l) : e + l) * DRL__VL, v[l]);
+            for (l = 0; l < DRL__VL && e + l < length; ++l) {
+                size_t at = a->transposed ? 9 * r + 8 - (e + l) : e + l;    /* a gradient: taps in reverse */
+                drl__vstore(g + at * DRL__VL, v[l]);
+            }
         }
     }
 }
 
-/* One input's nine vectors to its 36 planes, `step` floats apart. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_transform)(const float *from, drl__v scale, float *to, size_t step)
+/* G g G' of one input: nine vectors of weights to 36 planes, `step` floats apart. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_transform)(const float *from, drl__v scale, float *to,
+    size_t step)
 {
-    drl__v g[9], half[18], some[6];
+    drl__v g[9], half[18], row[6];
     int t, r;
     DRL__REPEAT(t, 9) g[t] = drl__vmul(scale, drl__vload(from + t * DRL__VL));
     DRL__REPEAT(t, 3) DRL__FN(drl__winograd_weights)(g + t, 3, half + t, 3);
     DRL__REPEAT(r, 6) {
-        DRL__FN(drl__winograd_weights)(half + 3 * r, 1, some, 1);
-        DRL__REPEAT(t, 6) drl__vstore(to + (size_t)(6 * r + t) * step, some[t]);
+        DRL__FN(drl__winograd_weights)(half + 3 * r, 1, row, 1);
+        DRL__REPEAT(t, 6) drl__vstore(to + (size_t)(6 * r + t) * step, row[t]);
     }
 }
 
@@ -13802,18 +13919,29 @@ DRL__TARGET static void DRL__FN(drl__winograd_pack)(const void *arg, size_t begi
 {
     const drl__winograd_pack_args *a = (const drl__winograd_pack_args *)arg;
     const size_t full = DRL__NV * DRL__VL;
-    size_t in = (size_t)a->in, out = (size_t)a->out, width = (out + DRL__VL - 1) / DRL__VL * DRL__VL, i, o, n, e;
+    size_t in = (size_t)a->in, out = (size_t)a->out, i, o, n, e;
+    size_t width = (out + DRL__VL - 1) / DRL__VL * DRL__VL;
     float g[DRL__LANES * 9 * DRL__VL];
     (void)job;
-    for (i = begin; i < end; i += n) for (n = end - i < DRL__LANES ? end - i : DRL__LANES, o = 0; o < width; o += DRL__VL) {
-        size_t block = o / full * full, bw = width - block < full ? width - block : full;
-        DRL__FN(drl__winograd_gather)(a, i, n, o, g);
-        for (e = 0; e < n; ++e) DRL__FN(drl__winograd_transform)(g + e * 9 * DRL__VL, drl__vset(a->scale), a->to + block * in + (i + e) * bw + (o - block), in * width);
+    for (i = begin; i < end; i += n) {
+        n = end - i < DRL__LANES ? end - i : DRL__LANES;
+        for (o = 0; o < width; o += DRL__VL) {
+            size_t block = o / full * full, bw = width - block < full ? width - block : full;
+            float *to = a->to + block * in + (o - block);
+            DRL__FN(drl__winograd_gather)(a, i, n, o, g);
+            for (e = 0; e < n; ++e) {
+                const float *taps = g + e * 9 * DRL__VL;
+                DRL__FN(drl__winograd_transform)(taps, drl__vset(a->scale), to + (i + e) * bw, in * width);
+            }
+        }
     }
 }
 
-/* Weights that are not packed, n inputs from c0 on and bw outputs from k0 on: to[plane][input][bw], planes a cache line longer. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_block)(const drl__winograd_args *a, size_t c0, size_t n, size_t k0, size_t bw, float *to)
+/* to[plane][input][bw]: transformed weights of a layer that does not pack them, n inputs from c0 on and bw
+ * outputs from k0 on. A plane is a cache line longer than its weights, so that planes do not compete for
+ * places in the cache. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_block)(const drl__winograd_args *a, size_t c0, size_t n,
+    size_t k0, size_t bw, float *to)
 {
     drl__winograd_pack_args w;
     float g[DRL__LANES * 9 * DRL__VL];
@@ -13828,12 +13956,17 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_block)(const drl__winograd_ar
     for (o = 0; o < bw; o += DRL__VL) for (i = 0; i < n; i += m) {
         m = n - i < DRL__LANES ? n - i : DRL__LANES;
         DRL__FN(drl__winograd_gather)(&w, c0 + i, m, k0 + o, g);
-        for (e = 0; e < m; ++e) DRL__FN(drl__winograd_transform)(g + e * 9 * DRL__VL, drl__vset(w.scale), to + (i + e) * bw + o, n * bw + DRL__LANES);
+        for (e = 0; e < m; ++e) {
+            const float *taps = g + e * 9 * DRL__VL;
+            float *plane = to + (i + e) * bw + o;
+            DRL__FN(drl__winograd_transform)(taps, drl__vset(w.scale), plane, n * bw + DRL__LANES);
+        }
     }
 }
 
-/* Where tile number `tile` begins: its image, and the row and column of its first result. */
-DRL__INLINE DRL__TARGET size_t DRL__FN(drl__winograd_tile)(const drl__winograd_args *a, size_t tile, int *row, int *column)
+/* The image of a tile, and the row and the column of its first result. */
+DRL__INLINE DRL__TARGET size_t DRL__FN(drl__winograd_tile)(const drl__winograd_args *a, size_t tile,
+    int *row, int *column)
 {
     int across = (a->w + 3) / 4, down = (a->h + 3) / 4;
     *column = (int)(tile % (size_t)across) * 4;
@@ -13841,65 +13974,77 @@ DRL__INLINE DRL__TARGET size_t DRL__FN(drl__winograd_tile)(const drl__winograd_a
     return tile / (size_t)(across * down);
 }
 
-/* Inputs of one tile to rows [begin, end) of its 6 x 6 planes, v_step floats apart. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_args *a, size_t tile, size_t begin, size_t end, float *to, size_t v_step)
+/* B' d B of one tile's inputs: rows [begin, end) of its 6 x 6 planes, v_step floats apart. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load)(const drl__winograd_args *a, size_t tile,
+    size_t begin, size_t end, float *to, size_t v_step)
 {
     int h = a->h, w = a->w, row, column, i, j;
-    size_t c = (size_t)a->c, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), step[6], e, r;
-    const float *from[6], *gain_in = a->transposed ? a->fused.gain : NULL;
-    int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside of the image */
+    size_t c = (size_t)a->c, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), e, r;
+    ptrdiff_t step[6];
+    const float *f[6], *gain_in = a->transposed ? a->fused.gain : NULL;
+    int j0 = column ? 0 : 1, j1 = w - column + 1 < 6 ? w - column + 1 : 6;     /* columns inside the image */
     for (i = 0; i < 6; ++i) {
-        int inside = row + i - 1 >= 0 && row + i - 1 < h;
-        from[i] = inside ? a->x + ((image * (size_t)h + (size_t)(row + i - 1)) * (size_t)w + (size_t)column) * c : a->zeros;
-        step[i] = inside ? c : 0;
+        int y = row + i - 1, inside = y >= 0 && y < h;
+        size_t pixel = (image * (size_t)h + (size_t)y) * (size_t)w + (size_t)column;
+        f[i] = inside ? a->x + pixel * c : a->zeros;
+        step[i] = inside ? (ptrdiff_t)c : 0;
     }
     for (e = 0; e < c; e += DRL__VL) {
-        drl__v d[36], some[6];
+        drl__v d[36], line[6];
         size_t n = c - e;
         const drl__v gain = gain_in ? drl__vload_n(gain_in + e, n) : drl__vset(1.0f);
         for (j = 0; j < 6; ++j) {
-            if (j < j0 || j >= j1) DRL__REPEAT(i, 6) some[i] = drl__vset(0.0f);
-            else if (n >= DRL__VL) DRL__REPEAT(i, 6) some[i] = drl__vload(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e);
-            else DRL__REPEAT(i, 6) some[i] = drl__vload_n(from[i] + (ptrdiff_t)(j - 1) * (ptrdiff_t)step[i] + e, n);
-            if (gain_in) DRL__REPEAT(i, 6) some[i] = drl__vmul(some[i], gain);
-            DRL__FN(drl__winograd_in)(some, 1, d + j, 6);
+            if (j < j0 || j >= j1) DRL__REPEAT(i, 6) line[i] = drl__vset(0.0f);
+            else if (n >= DRL__VL) DRL__REPEAT(i, 6) line[i] = drl__vload(f[i] + (j - 1) * step[i] + e);
+            else DRL__REPEAT(i, 6) line[i] = drl__vload_n(f[i] + (j - 1) * step[i] + e, n);
+            if (gain_in) DRL__REPEAT(i, 6) line[i] = drl__vmul(line[i], gain);
+            DRL__FN(drl__winograd_in)(line, 1, d + j, 6);
         }
         for (r = begin; r < end; ++r) {
-            DRL__FN(drl__winograd_in)(d + 6 * r, 1, some, 1);
-            if (n >= DRL__VL) DRL__REPEAT(j, 6) drl__vstore(to + (6 * r + (size_t)j) * v_step + e, some[j]);
-            else DRL__REPEAT(j, 6) drl__vstore_n(to + (6 * r + (size_t)j) * v_step + e, n, some[j]);
+            float *plane = to + 6 * r * v_step + e;
+            DRL__FN(drl__winograd_in)(d + 6 * r, 1, line, 1);
+            if (n >= DRL__VL) DRL__REPEAT(j, 6) drl__vstore(plane + (size_t)j * v_step, line[j]);
+            else DRL__REPEAT(j, 6) drl__vstore_n(plane + (size_t)j * v_step, n, line[j]);
         }
     }
 }
 
-/* Signs of a vector from element `at` on: read, and written, a pixel's first vector first. */
+/* The signs of the vector from element `at` on. */
 DRL__INLINE DRL__TARGET unsigned DRL__FN(drl__signs)(const uint8_t *bits, size_t at)
 {
-    unsigned some = bits[at / 8];
-    if (DRL__VL > 8) some |= (unsigned)bits[at / 8 + 1] << 8;
-    return some >> at % 8;
+    unsigned lanes = bits[at / 8];
+    if (DRL__VL > 8) lanes |= (unsigned)bits[at / 8 + 1] << 8;
+    return lanes >> at % 8;
 }
 
-DRL__INLINE DRL__TARGET void DRL__FN(drl__signs_store)(uint8_t *bits, size_t at, unsigned some)
+/* A byte is overwritten with its first lanes, which must be stored before its others. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__signs_store)(uint8_t *bits, size_t at, unsigned lanes)
 {
-    if (at % 8) bits[at / 8] = (uint8_t)(bits[at / 8] | some << at % 8);
-    else bits[at / 8] = (uint8_t)(some & 255);
-    if (DRL__VL > 8) bits[at / 8 + 1] = (uint8_t)(some >> 8);
+    if (at % 8) bits[at / 8] = (uint8_t)(bits[at / 8] | lanes << at % 8);
+    else bits[at / 8] = (uint8_t)(lanes & 255);
+    if (DRL__VL > 8) bits[at / 8 + 1] = (uint8_t)(lanes >> 8);
 }
 
-/* What follows the product, on one row of a tile: up to four neighbouring pixels, n channels of each from element `at` of y on. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_store)(const drl__winograd_args *a, size_t at, int across, size_t n, drl__v bias, drl__v shift, drl__v *v)
+/* Results of one row of a tile: up to four neighbouring pixels, n channels of each, from element `at` of y
+ * on. The operators that drl__fused names are applied on the way. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_store)(const drl__winograd_args *a, size_t at,
+    int across, size_t n, drl__v bias, drl__v shift, drl__v *v)
 {
     const drl__fused *f = &a->fused;
-    const drl__v zero = drl__vset(0.0f), one = drl__vset(1.0f), slope = drl__vset(f->act == DRL_ACT_RELU ? 0.0f : 0.2f);
+    const drl__v zero = drl__vset(0.0f), one = drl__vset(1.0f);
+    const drl__v slope = drl__vset(f->act == DRL_ACT_RELU ? 0.0f : 0.2f);
     size_t k = (size_t)a->k;
     drl__v add[4];
     int j;
     DRL__REPEAT(j, 4) add[j] = zero;
     if (f->add) DRL__REPEAT(j, 4) if (j < across) add[j] = drl__vload_n(f->add + at + (size_t)j * k, n);
     if (a->transposed) {
-        DRL__REPEAT(j, 4) if (j < across) v[j] = drl__vfma(v[j], f->bits ? drl__vpick(DRL__FN(drl__signs)(f->bits, at + (size_t)j * k), one, slope) : one, add[j]);
-    } else {                                                    /* rounded as by the operators one after the other */
+        DRL__REPEAT(j, 4) if (j < across) {
+            drl__v factor = one;
+            if (f->bits) factor = drl__vpick(DRL__FN(drl__signs)(f->bits, at + (size_t)j * k), one, slope);
+            v[j] = drl__vfma(v[j], factor, add[j]);
+        }
+    } else {                        /* rounded as the operators round one after the other */
         DRL__REPEAT(j, 4) v[j] = drl__vadd(drl__vadd(v[j], bias), shift);
         if (f->gain) {
             const drl__v gain = drl__vload_n(f->gain + at % k, n);
@@ -13914,24 +14059,26 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_store)(const drl__winograd_ar
     DRL__REPEAT(j, 4) if (j < across) drl__vstore_n(a->y + at + (size_t)j * k, n, v[j]);
 }
 
-/* Items are chunks of tiles: inputs to 36 planes v[plane][tile][c]; then, a block of outputs at a time, a matrix product a plane to
- * m[plane][tile][block], and from there to results. Weights that are not packed are transformed `DRL__DEPTH` inputs at a time, and the sums
- * of one such piece wait in m for the next. */
+/* Items are chunks of tiles. Their inputs are transformed to v[plane][tile][c]. Then, for one block of
+ * outputs after the other, a matrix product per plane gives m[plane][tile][block], which is transformed to
+ * results. Weights that are not packed are transformed DRL__DEPTH inputs at a time; m then holds the sums
+ * over the inputs so far. */
 DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__winograd_args *a = (const drl__winograd_args *)arg;
-    const int full = DRL__NV * DRL__VL;
+    const int full = DRL__NV * DRL__VL, part = DRL__MR / 2;
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, row, column, k0, plane;
-    size_t c = (size_t)a->c, k = (size_t)a->k, depth = a->unpacked && c > DRL__DEPTH ? DRL__DEPTH : c, e, c0, item;
-    size_t v_step = (size_t)a->chunk * c + DRL__LANES, m_step = (size_t)a->chunk * (size_t)full + DRL__LANES;
+    size_t c = (size_t)a->c, k = (size_t)a->k, e, c0, item;
+    size_t depth = a->unpacked && c > DRL__DEPTH ? DRL__DEPTH : c, chunk = (size_t)a->chunk;
+    size_t v_step = chunk * c + DRL__LANES, m_step = chunk * (size_t)full + DRL__LANES;
     float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step, *u = m + 36 * m_step;
     const float *px[DRL__CHUNK], *shift = a->fused.shift ? a->fused.shift : a->zeros;
     size_t shift_step = a->fused.shift ? k : 0;
     drl__conv_args product;
     memset(&product, 0, sizeof product);
     for (item = begin; item < end; ++item) {
-        size_t first = item * (size_t)a->chunk, count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk, t;
-        const int part = DRL__MR / 2, rows = (int)(count + (size_t)part - 1) / part * part;
+        size_t first = item * chunk, count = a->tiles - first < chunk ? a->tiles - first : chunk, t;
+        const int rows = (int)(count + (size_t)part - 1) / part * part;
         for (t = 0; t < count; ++t) DRL__FN(drl__winograd_load)(a, first + t, 0, 6, v + t * c, v_step);
         for (k0 = 0; k0 < kp; k0 += full) {
             int n = kp - k0 < full ? kp - k0 : full;
@@ -13941,11 +14088,13 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
                 product.start_step = c0 ? (size_t)n : 0;
                 if (a->unpacked) DRL__FN(drl__winograd_block)(a, c0, cn, (size_t)k0, (size_t)n, u);
                 for (plane = 0; plane < 36; ++plane) {
-                    const float *at = a->unpacked ? u + (size_t)plane * (cn * (size_t)n + DRL__LANES) : a->packed + ((size_t)plane * (size_t)kp + (size_t)k0) * c;
+                    const float *weights = a->unpacked ? u + (size_t)plane * (cn * (size_t)n + DRL__LANES)
+                        : a->packed + ((size_t)plane * (size_t)kp + (size_t)k0) * c;
+                    const float *inputs = v + (size_t)plane * v_step + c0;
                     float *out = m + (size_t)plane * m_step;
                     const float *start = c0 ? out : a->zeros;
-                    for (i = 0; i < rows; ++i) px[i] = (size_t)i < count ? v + (size_t)plane * v_step + (size_t)i * c + c0 : a->zeros;
-                    DRL__FN(drl__conv_blocks)(&product, 1, (int)cn, rows, n, px, at, start, out);
+                    for (i = 0; i < rows; ++i) px[i] = (size_t)i < count ? inputs + (size_t)i * c : a->zeros;
+                    DRL__FN(drl__conv_blocks)(&product, 1, (int)cn, rows, n, px, weights, start, out);
                 }
             }
             for (t = 0; t < count; ++t) {
@@ -13953,17 +14102,19 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
                 size_t pixel = (image * (size_t)h + (size_t)row) * (size_t)w + (size_t)column;
                 int down = h - row < 4 ? h - row : 4, across = w - column < 4 ? w - column : 4;
                 for (e = 0; e < (size_t)n; e += DRL__VL) {
-                    drl__v half[24], some[6];
+                    drl__v half[24], line[6];
                     const float *from = m + t * (size_t)n + e;
                     size_t o = (size_t)k0 + e, left = k - o;
-                    const drl__v bias = drl__vload_n(a->bias + o, left), by_image = drl__vload_n(shift + image * shift_step + o, left);
+                    const drl__v bias = drl__vload_n(a->bias + o, left);
+                    const drl__v image_shift = drl__vload_n(shift + image * shift_step + o, left);
                     for (j = 0; j < 6; ++j) {
-                        DRL__REPEAT(i, 6) some[i] = drl__vload(from + (size_t)(6 * i + j) * m_step);
-                        DRL__FN(drl__winograd_out)(some, 1, half + j, 6);
+                        DRL__REPEAT(i, 6) line[i] = drl__vload(from + (size_t)(6 * i + j) * m_step);
+                        DRL__FN(drl__winograd_out)(line, 1, half + j, 6);
                     }
                     for (i = 0; i < down; ++i) {
-                        DRL__FN(drl__winograd_out)(half + 6 * i, 1, some, 1);
-                        DRL__FN(drl__winograd_store)(a, (pixel + (size_t)i * (size_t)w) * k + o, across, left, bias, by_image, some);
+                        size_t at = (pixel + (size_t)i * (size_t)w) * k + o;
+                        DRL__FN(drl__winograd_out)(half + 6 * i, 1, line, 1);
+                        DRL__FN(drl__winograd_store)(a, at, across, left, bias, image_shift, line);
                     }
                 }
             }
@@ -13971,11 +14122,12 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
     }
 }
 
-/* u = A y: four values to six, the other way through drl__winograd_out. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out_grad)(const drl__v *y, const int from, drl__v *u, const int to)
+/* u = A y: from four values to six, the transpose of drl__winograd_out. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out_grad)(const drl__v *y, const int from, drl__v *u,
+    const int to)
 {
-    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA), b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB);
-    const drl__v a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
+    const drl__v a = drl__vset(DRL__WA), ma = drl__vset(-DRL__WA), a2 = drl__vset(DRL__WA2);
+    const drl__v b = drl__vset(DRL__WB), mb = drl__vset(-DRL__WB), b2 = drl__vset(DRL__WB2);
     drl__v even = drl__vfma(a2, y[2 * from], y[0]), odd = drl__vfma(a2, y[3 * from], y[from]);
     u[0] = y[0];
     u[to] = drl__vfma(a, odd, even);
@@ -13987,26 +14139,33 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_out_grad)(const drl__v *y, co
     u[5 * to] = y[3 * from];
 }
 
-/* g = G' u: six values to three, the other way through drl__winograd_weights. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights_grad)(const drl__v *u, const int from, drl__v *g, const int to)
+/* g = G' u: from six values to three, the transpose of drl__winograd_weights. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_weights_grad)(const drl__v *u, const int from, drl__v *g,
+    const int to)
 {
-    const drl__v a = drl__vset(DRL__WA), b = drl__vset(DRL__WB), a2 = drl__vset(DRL__WA2), b2 = drl__vset(DRL__WB2);
-    const drl__v n0 = drl__vset(1.0f / (DRL__WA2 * DRL__WB2)), na = drl__vset(0.5f / (DRL__WA2 * (DRL__WA2 - DRL__WB2))), nb = drl__vset(0.5f / (DRL__WB2 * (DRL__WB2 - DRL__WA2)));
-    drl__v sa = drl__vmul(na, drl__vadd(u[from], u[2 * from])), da = drl__vmul(na, drl__vsub(u[from], u[2 * from]));
-    drl__v sb = drl__vmul(nb, drl__vadd(u[3 * from], u[4 * from])), db = drl__vmul(nb, drl__vsub(u[3 * from], u[4 * from]));
+    const drl__v a = drl__vset(DRL__WA), a2 = drl__vset(DRL__WA2);
+    const drl__v b = drl__vset(DRL__WB), b2 = drl__vset(DRL__WB2);
+    const drl__v n0 = drl__vset(DRL__WN0), na = drl__vset(DRL__WNA), nb = drl__vset(DRL__WNB);
+    drl__v sa = drl__vmul(na, drl__vadd(u[from], u[2 * from]));
+    drl__v da = drl__vmul(na, drl__vsub(u[from], u[2 * from]));
+    drl__v sb = drl__vmul(nb, drl__vadd(u[3 * from], u[4 * from]));
+    drl__v db = drl__vmul(nb, drl__vsub(u[3 * from], u[4 * from]));
     const drl__v one = drl__vset(1.0f);
     g[0] = drl__vfma(n0, u[0], drl__vfma(one, sa, sb));
     g[to] = drl__vfma(a, da, drl__vmul(b, db));
     g[2 * to] = drl__vfma(a2, sa, drl__vfma(b2, sb, u[5 * from]));
 }
 
-/* out[MR inputs][nv vectors of outputs] += sum over tiles of v[tile][input] * d[tile][output]; the first `skip` inputs are another tile's. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_dw_tile)(const int nv, const float *v, size_t c, const float *d, size_t kp, size_t count, int skip, float *out)
+/* out[MR inputs][nv vectors of outputs] += sum over `count` tiles of v[tile][input] * d[tile][output]. The
+ * first `skip` inputs belong to the group before, and are not stored. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_dw_tile)(const int nv, const float *v, size_t c,
+    const float *d, size_t kp, size_t count, int skip, float *out)
 {
     drl__v acc[DRL__MR][DRL__NV], dv[DRL__NV], xi;
     int i, j;
     size_t t;
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vload(out + (size_t)i * kp + j * DRL__VL);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV)
+        if (j < nv) acc[i][j] = drl__vload(out + (size_t)i * kp + j * DRL__VL);
     for (t = 0; t < count; ++t, v += c, d += kp) {
         DRL__EACH(j, DRL__NV) if (j < nv) dv[j] = drl__vload(d + j * DRL__VL);
         DRL__EACH(i, DRL__MR) {
@@ -14014,50 +14173,58 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_dw_tile)(const int nv, const 
             DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(xi, dv[j], acc[i][j]);
         }
     }
-    DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore(out + (size_t)i * kp + j * DRL__VL, acc[i][j]);
+    DRL__EACH(i, DRL__MR) if (i >= skip) DRL__EACH(j, DRL__NV)
+        if (j < nv) drl__vstore(out + (size_t)i * kp + j * DRL__VL, acc[i][j]);
 }
 
-/* Gradients of a tile to rows [begin, end) of its 36 planes. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load_grad)(const drl__winograd_args *a, size_t tile, size_t begin, size_t end, float *to, size_t width, size_t d_step)
+/* A dy A' of one tile: rows [begin, end) of its 6 x 6 planes, d_step floats apart and `width` floats long. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_load_grad)(const drl__winograd_args *a, size_t tile,
+    size_t begin, size_t end, float *to, size_t width, size_t d_step)
 {
     int row, column, j;
     size_t k = (size_t)a->k, image = DRL__FN(drl__winograd_tile)(a, tile, &row, &column), e, i;
-    const float *from = a->dy + ((image * (size_t)a->h + (size_t)row) * (size_t)a->w + (size_t)column) * k;
+    const float *dy = a->dy + ((image * (size_t)a->h + (size_t)row) * (size_t)a->w + (size_t)column) * k;
     for (e = 0; e < width; e += DRL__VL) {
-        drl__v some[6], half[24];
+        drl__v line[6], half[24];
         for (j = 0; j < 4; ++j) {
-            for (i = 0; i < 4; ++i)
-                some[i] = row + (int)i < a->h && column + j < a->w ? drl__vload_n(from + (i * (size_t)a->w + (size_t)j) * k + e, k - e) : drl__vset(0.0f);
-            DRL__FN(drl__winograd_out_grad)(some, 1, half + j, 4);
+            for (i = 0; i < 4; ++i) {
+                int inside = row + (int)i < a->h && column + j < a->w;
+                size_t at = (i * (size_t)a->w + (size_t)j) * k + e;
+                line[i] = inside ? drl__vload_n(dy + at, k - e) : drl__vset(0.0f);
+            }
+            DRL__FN(drl__winograd_out_grad)(line, 1, half + j, 4);
         }
         for (i = begin; i < end; ++i) {
-            DRL__FN(drl__winograd_out_grad)(half + 4 * i, 1, some, 1);
-            DRL__REPEAT(j, 6) drl__vstore(to + (6 * i + (size_t)j) * d_step + e, some[j]);
+            DRL__FN(drl__winograd_out_grad)(half + 4 * i, 1, line, 1);
+            DRL__REPEAT(j, 6) drl__vstore(to + (6 * i + (size_t)j) * d_step + e, line[j]);
         }
     }
 }
 
-/* Parameter gradient, dg = sum over tiles of G'[(B' d B) . (A dy A')]G, in two stages:
- *   0  items are the six rows of planes. A chunk of tiles at a time: inputs to v[plane][tile][c], gradients to d[plane][tile][k], and their
- *      product is added to u[plane][c][k]. A row of planes needs nothing of the others, so threads do not wait for each other between chunks
- *   1  items are inputs c: u to dweight [k][c][3][3], added */
+/* Parameter gradient, dg = sum over tiles of G'[(B' d B) . (A dy A')] G, in two stages:
+ *   0  Items are the six rows of planes. A chunk of tiles at a time, inputs become v[plane][tile][c] and
+ *      gradients d[plane][tile][k], and the product of both is added to u[plane][c][k]. A row of planes needs
+ *      nothing from the other rows, so no thread waits for another between chunks.
+ *   1  Items are inputs c: the transform of u is added to dweight [k][c][3][3]. */
 DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__winograd_args *a = (const drl__winograd_args *)arg;
     const int full = DRL__NV * DRL__VL;
     int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, j, k0;
-    size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, e, t, v_step = (size_t)a->chunk * c + DRL__LANES, d_step = (size_t)a->chunk * width + DRL__LANES, first, count;
+    size_t c = (size_t)a->c, k = (size_t)a->k, width = (size_t)kp, chunk = (size_t)a->chunk;
+    size_t e, t, first, count;
+    size_t v_step = chunk * c + DRL__LANES, d_step = chunk * width + DRL__LANES;
     size_t blocks = (size_t)((kp + full - 1) / full), groups = (c + DRL__MR - 1) / DRL__MR;
     size_t step, steps = 6 * (end - begin) * blocks * groups, next, left;
     float *v = a->scratch, *d = v + 36 * v_step;
     (void)job;
     if (a->stage == 0) for (first = 0; first < a->tiles; first += count) {
-        count = a->tiles - first < (size_t)a->chunk ? a->tiles - first : (size_t)a->chunk;
+        count = a->tiles - first < chunk ? a->tiles - first : chunk;
         for (t = 0; t < count; ++t) {
             DRL__FN(drl__winograd_load)(a, first + t, begin, end, v + t * c, v_step);
             DRL__FN(drl__winograd_load_grad)(a, first + t, begin, end, d + t * width, width, d_step);
         }
-        next = (first + count) * 16;        /* pixels: about where the next chunk begins, which is fetched */
+        next = (first + count) * 16;    /* about the pixel where the next chunk begins, which is fetched */
         left = a->tiles * 16 - next < count * 16 ? a->tiles * 16 - next : count * 16;
         step = 0;
         for (t = 6 * begin; t < 6 * end; ++t)
@@ -14067,32 +14234,27 @@ DRL__TARGET static void DRL__FN(drl__winograd_dw)(const void *arg, size_t begin,
             float *out = a->u + (t * c + e - (size_t)skip) * width + k0;
             drl__fetch_part(a->x + next * c, left * c, step, steps);
             drl__fetch_part(a->dy + next * k, left * k, step, steps);
-            switch (n / DRL__VL) {
-            case 1: DRL__FN(drl__winograd_dw_tile)(1, vt, c, dt, width, count, skip, out); break;
-            case 2: DRL__FN(drl__winograd_dw_tile)(2, vt, c, dt, width, count, skip, out); break;
-#if DRL__NV == 4
-            case 3: DRL__FN(drl__winograd_dw_tile)(3, vt, c, dt, width, count, skip, out); break;
-            case 4: DRL__FN(drl__winograd_dw_tile)(4, vt, c, dt, width, count, skip, out); break;
-#endif
-            default: break;
-            }
+            DRL__BY_VECTORS(n / DRL__VL, DRL__FN(drl__winograd_dw_tile), vt, c, dt, width, count, skip, out)
         }
     }
     else for (t = begin; t < end; ++t) for (e = 0; e < k; e += DRL__VL) {
         drl__v u[36], half[18], g[9];
-        float some[9][DRL__VL];
+        float taps[9][DRL__VL];
         size_t l;
         for (i = 0; i < 36; ++i) u[i] = drl__vload(a->u + ((size_t)i * c + t) * width + e);
         for (j = 0; j < 6; ++j) DRL__FN(drl__winograd_weights_grad)(u + j, 6, half + j, 6);
         for (i = 0; i < 3; ++i) DRL__FN(drl__winograd_weights_grad)(half + 6 * i, 1, g + 3 * i, 1);
-        for (i = 0; i < 9; ++i) drl__vstore(some[i], g[i]);
-        for (l = 0; l < DRL__VL && e + l < k; ++l) for (i = 0; i < 9; ++i) a->dweight[((e + l) * c + t) * 9 + (size_t)i] += some[i][l];
+        for (i = 0; i < 9; ++i) drl__vstore(taps[i], g[i]);
+        for (l = 0; l < DRL__VL && e + l < k; ++l) {
+            float *dweight = a->dweight + ((e + l) * c + t) * 9;
+            for (i = 0; i < 9; ++i) dweight[i] += taps[i][l];
+        }
     }
 }
 
-/* --- [ops] ----------------------------------------------------------------------------------------------------------------------- */
+/* --- the other operators -------------------------------------------------------------------------------- */
 
-/* Leaky and plain ReLU, or none; begin is a multiple of DRL__LANES, so that jobs share no byte of the bits. */
+/* ReLU, leaky ReLU or neither. begin is a multiple of DRL__LANES, so that jobs share no byte of the bits. */
 DRL__TARGET static void DRL__FN(drl__act)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__act_args *a = (const drl__act_args *)arg;
@@ -14103,8 +14265,9 @@ DRL__TARGET static void DRL__FN(drl__act)(const void *arg, size_t begin, size_t 
         unsigned bits = 0;
         for (i = 0; i < DRL__LANES && e + i < end; i += DRL__VL) {
             drl__v x = drl__vload_n(a->x + e + i, end - e - i);
+            drl__v below = a->act == DRL_ACT_RELU ? zero : drl__vmul(slope, x);
             bits |= drl__vpositive(x) << i;
-            drl__vstore_n(a->y + e + i, end - e - i, drl__vmax(a->act == DRL_ACT_RELU ? zero : drl__vmul(slope, x), x));
+            drl__vstore_n(a->y + e + i, end - e - i, drl__vmax(below, x));
         }
         if (a->bits_out) {
             a->bits_out[e / 8] = (uint8_t)(bits & 255);
@@ -14113,15 +14276,15 @@ DRL__TARGET static void DRL__FN(drl__act)(const void *arg, size_t begin, size_t 
     }
 }
 
-/* n <= DRL__LANES elements, whose bits begin a byte. */
+/* dx of n <= DRL__LANES elements, whose first bit begins a byte. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__act_grad_lanes)(const uint8_t *bits, drl__v kept, drl__v slope,
     int accumulate, const float *dy, float *dx, size_t n)
 {
-    unsigned some = bits ? bits[0] : 0;
+    unsigned lanes = bits ? bits[0] : 0;
     size_t i;
-    if (bits && n > 8) some |= (unsigned)bits[1] << 8;
+    if (bits && n > 8) lanes |= (unsigned)bits[1] << 8;
     DRL__EACH(i, DRL__LANES) if (i % DRL__VL == 0 && i < n) {
-        drl__v d = drl__vpick(some >> i, kept, slope), g = drl__vload_n(dy + i, n - i);
+        drl__v d = drl__vpick(lanes >> i, kept, slope), g = drl__vload_n(dy + i, n - i);
         d = accumulate ? drl__vfma(d, g, drl__vload_n(dx + i, n - i)) : drl__vmul(d, g);
         drl__vstore_n(dx + i, n - i, d);
     }
@@ -14129,7 +14292,7 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__act_grad_lanes)(const uint8_t *bits, d
 
 DRL__TARGET static void DRL__FN(drl__act_grad)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__act_args a = *(const drl__act_args *)arg;        /* a copy, which no store can change */
+    const drl__act_args a = *(const drl__act_args *)arg;        /* a copy that no store can change */
     const drl__v kept = drl__vset(a.kept);
     const drl__v slope = drl__vset(a.act == DRL_ACT_NONE ? 1.0f : a.act == DRL_ACT_RELU ? 0.0f : 0.2f);
     size_t e, n;
@@ -14145,8 +14308,8 @@ DRL__TARGET static void DRL__FN(drl__act_grad)(const void *arg, size_t begin, si
     }
 }
 
-/* Below -40 the sigmoid is that of -40, 4e-18: nothing else would be seen in a sum, and numbers that shrink to denormal ones from layer to layer
- * made training three times slower. */
+/* y = x / (1 + e^-x). Below -40 the sigmoid is that of -40, 4e-18: no sum would show the difference, and
+ * activations that shrink to denormal numbers from layer to layer make training three times slower. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__silu_vector)(const float *x, float *y, size_t n)
 {
     const drl__v one = drl__vset(1.0f), zero = drl__vset(0.0f), low = drl__vset(-40.0f);
@@ -14168,7 +14331,7 @@ DRL__TARGET static void DRL__FN(drl__silu)(const void *arg, size_t begin, size_t
     if (e < end) DRL__FN(drl__silu_vector)(x + e, y + e, end - e);
 }
 
-/* s = 1 / (1 + e^-x); silu' = s + x s (1 - s) */
+/* dx = dy (s + x s (1 - s)), s = 1 / (1 + e^-x) */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__silu_grad_vector)(const int accumulate,
     const float *x, const float *dy, float *dx, size_t n)
 {
@@ -14200,6 +14363,7 @@ DRL__TARGET static void DRL__FN(drl__silu_grad)(const void *arg, size_t begin, s
     if (e < end) DRL__FN(drl__silu_grad_vector)(accumulate, x + e, dy + e, dx + e, end - e);
 }
 
+/* One vector of drl__affine_args' equation. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__affine_vector)(const float *x, drl__v x0, const float *gain,
     const float *shift, int accumulate, float *y, size_t n)
 {
@@ -14233,9 +14397,12 @@ DRL__TARGET static void DRL__FN(drl__affine)(const void *arg, size_t begin, size
     }
 }
 
-/* nv vectors of columns, n floats of them real; each column is a chain down 32 rows at a time and a chain of those sums: one chain down an image
- * of 32x32 rounds so much more that gradients which cancel to nothing, as biases' before a normalisation do, are all rounding. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl__columns_args *a, const float *pa, const float *pb, size_t n, float *out)
+/* Sums of nv vectors of columns, the last n floats long (nv == 1; else all full). A column is summed in
+ * chains of 32 rows, and the chains' sums in one more: a single chain down an image of 32x32 rounds so much
+ * more that gradients which should cancel, as those of biases before a normalisation, consist of rounding
+ * errors. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl__columns_args *a,
+    const float *pa, const float *pb, size_t n, float *out)
 {
     const float *u = a->u;
     const size_t rows = a->rows, c = a->c;
@@ -14262,7 +14429,8 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl
         drl__v base;
         left = nv == 1 ? n : DRL__VL;
         base = a->accumulate ? drl__vload_n(out + j * DRL__VL, left) : drl__vset(0.0f);
-        drl__vstore_n(out + j * DRL__VL, left, drl__vfma(drl__vset(a->scale), drl__vadd(sum[j], acc[j]), base));
+        sum[j] = drl__vadd(sum[j], acc[j]);
+        drl__vstore_n(out + j * DRL__VL, left, drl__vfma(drl__vset(a->scale), sum[j], base));
     }
 }
 
@@ -14270,7 +14438,7 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__columns_strip)(const int nv, const drl
 DRL__TARGET static void DRL__FN(drl__columns)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__columns_args *a = (const drl__columns_args *)arg;
-    const size_t group = DRL__LANES * 4;
+    const size_t group = DRL__LANES * 4, four = 4 * DRL__VL, two = 2 * DRL__VL;
     size_t groups = (a->c + group - 1) / group, item, c, last;
     (void)job;
     for (item = begin; item < end; ++item) {
@@ -14279,14 +14447,16 @@ DRL__TARGET static void DRL__FN(drl__columns)(const void *arg, size_t begin, siz
         float *out = a->out + image * a->c;
         c = item % groups * group;
         last = a->c - c < group ? a->c : c + group;
-        for (; c + 4 * DRL__VL <= last; c += 4 * DRL__VL) DRL__FN(drl__columns_strip)(4, a, pa + c, pb ? pb + c : NULL, 4 * DRL__VL, out + c);
-        for (; c + 2 * DRL__VL <= last; c += 2 * DRL__VL)
-            DRL__FN(drl__columns_strip)(2, a, pa + c, pb ? pb + c : NULL, 2 * DRL__VL, out + c);
-        for (; c < last; c += DRL__VL) DRL__FN(drl__columns_strip)(1, a, pa + c, pb ? pb + c : NULL, last - c, out + c);
+        for (; c + four <= last; c += four)
+            DRL__FN(drl__columns_strip)(4, a, pa + c, pb ? pb + c : NULL, four, out + c);
+        for (; c + two <= last; c += two)
+            DRL__FN(drl__columns_strip)(2, a, pa + c, pb ? pb + c : NULL, two, out + c);
+        for (; c < last; c += DRL__VL)
+            DRL__FN(drl__columns_strip)(1, a, pa + c, pb ? pb + c : NULL, last - c, out + c);
     }
 }
 
-/* y (+)= scale * the sum of each 2x2 square. */
+/* y (+)= scale * sum of each 2x2 square of x. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__pool_vector)(const float *x, const float *below, size_t step,
     drl__v scale, int accumulate, float *y, size_t n)
 {
@@ -14341,7 +14511,7 @@ DRL__TARGET static void DRL__FN(drl__spread)(const void *arg, size_t begin, size
     }
 }
 
-/* y = s0 a + s1 b; b may be NULL */
+/* y = s0 a + s1 b, or s0 a if b is NULL. */
 DRL__TARGET static void DRL__FN(drl__axpby)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__map_args *m = (const drl__map_args *)arg;
@@ -14379,36 +14549,43 @@ DRL__TARGET static void DRL__FN(drl__langevin)(const void *arg, size_t begin, si
 DRL__TARGET static void DRL__FN(drl__adam)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__adam_args *a = (const drl__adam_args *)arg;
-    const drl__v scale = drl__vset(a->grad_scale), beta1 = drl__vset(a->beta1), rest1 = drl__vset(1.0f - a->beta1), beta2 = drl__vset(a->beta2);
-    const drl__v rest2 = drl__vset(1.0f - a->beta2), step = drl__vset(a->step_size), correct = drl__vset(a->inv_sqrt_bc2);
-    const drl__v eps = drl__vset(a->eps), decay = drl__vset(a->ema_decay), rest = drl__vset(1.0f - a->ema_decay);
+    const drl__v scale = drl__vset(a->grad_scale), step = drl__vset(a->step_size), eps = drl__vset(a->eps);
+    const drl__v beta1 = drl__vset(a->beta1), one_less_beta1 = drl__vset(1.0f - a->beta1);
+    const drl__v beta2 = drl__vset(a->beta2), one_less_beta2 = drl__vset(1.0f - a->beta2);
+    const drl__v decay = drl__vset(a->ema_decay), one_less_decay = drl__vset(1.0f - a->ema_decay);
+    const drl__v correct = drl__vset(a->inv_sqrt_bc2);
     size_t e;
     (void)job;
     for (e = begin; e < end; e += DRL__VL) {
         size_t n = end - e;
         drl__v g = drl__vmul(drl__vload_n(a->grad + e, n), scale), p = drl__vload_n(a->p + e, n);
-        drl__v m = drl__vfma(beta1, drl__vload_n(a->m + e, n), drl__vmul(rest1, g));
-        drl__v v = drl__vfma(beta2, drl__vload_n(a->v + e, n), drl__vmul(drl__vmul(rest2, g), g));
+        drl__v m = drl__vfma(beta1, drl__vload_n(a->m + e, n), drl__vmul(one_less_beta1, g));
+        drl__v v = drl__vfma(beta2, drl__vload_n(a->v + e, n), drl__vmul(drl__vmul(one_less_beta2, g), g));
         p = drl__vsub(p, drl__vdiv(drl__vmul(step, m), drl__vfma(drl__vsqrt(v), correct, eps)));
         drl__vstore_n(a->p + e, n, p);
         drl__vstore_n(a->m + e, n, m);
         drl__vstore_n(a->v + e, n, v);
-        if (a->ema) drl__vstore_n(a->ema + e, n, drl__vfma(decay, drl__vload_n(a->ema + e, n), drl__vmul(rest, p)));
+        if (a->ema) {
+            drl__v ema = drl__vfma(decay, drl__vload_n(a->ema + e, n), drl__vmul(one_less_decay, p));
+            drl__vstore_n(a->ema + e, n, ema);
+        }
     }
 }
 
-/* Partial sum l takes elements l, l + 16, l + 32 ...; then halves are added to halves. */
+/* Sum of a[i] * b[i]. Partial sum l takes elements l, l + 16, l + 32, ...; halves are added to halves. */
 DRL__TARGET static float DRL__FN(drl__dot16)(const float *a, const float *b, size_t n)
 {
     drl__v acc[DRL__LANES / DRL__VL];
     float t[DRL__LANES];
-    size_t e;
+    size_t e, at;
     int j, half;
     DRL__REPEAT(j, DRL__LANES / DRL__VL) acc[j] = drl__vset(0.0f);
-    for (e = 0; e + DRL__LANES <= n; e += DRL__LANES)
-        DRL__REPEAT(j, DRL__LANES / DRL__VL) acc[j] = drl__vfma(drl__vload(a + e + j * DRL__VL), drl__vload(b + e + j * DRL__VL), acc[j]);
+    for (e = 0; e + DRL__LANES <= n; e += DRL__LANES) DRL__REPEAT(j, DRL__LANES / DRL__VL) {
+        at = e + (size_t)(j * DRL__VL);
+        acc[j] = drl__vfma(drl__vload(a + at), drl__vload(b + at), acc[j]);
+    }
     DRL__REPEAT(j, DRL__LANES / DRL__VL) {
-        size_t at = e + (size_t)(j * DRL__VL);
+        at = e + (size_t)(j * DRL__VL);
         if (at < n) acc[j] = drl__vfma(drl__vload_n(a + at, n - at), drl__vload_n(b + at, n - at), acc[j]);
         drl__vstore(t + j * DRL__VL, acc[j]);
     }
@@ -14416,8 +14593,8 @@ DRL__TARGET static float DRL__FN(drl__dot16)(const float *a, const float *b, siz
     return t[0];
 }
 
-/* nv vectors of channels from c on, n floats of them real; each channel is one chain down the rows. The sums
- * of dy are made 32 rows at a time, as in drl__columns_strip. */
+/* Moments of nv vectors of channels from c on, the last n floats long (nv == 1; else all full). Each
+ * channel is one chain down the rows; dy is summed 32 rows at a time, as in drl__columns_strip. */
 DRL__INLINE DRL__TARGET void DRL__FN(drl__moments_strip)(const int nv, const int with_dy,
     const drl__norm_args *a, size_t c, size_t n)
 {
@@ -14484,7 +14661,7 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__normalize_vector)(const drl__norm_args
 
 DRL__TARGET static void DRL__FN(drl__normalize)(const void *arg, size_t begin, size_t end, int job)
 {
-    const drl__norm_args a = *(const drl__norm_args *)arg;      /* a copy, that no store can change */
+    const drl__norm_args a = *(const drl__norm_args *)arg;      /* a copy that no store can change */
     size_t row, c;
     (void)job;
     for (row = begin; row < end; ++row) {
@@ -14496,19 +14673,23 @@ DRL__TARGET static void DRL__FN(drl__normalize)(const void *arg, size_t begin, s
     }
 }
 
-/* y[rows <= MR][nv vectors, the last n floats long] = (accumulate ? y : 0) + sum over k < depth of a[row][k] * b[k][column]. The steps are
- * floats from one index to the next; a is read by single numbers, b by vectors. */
-DRL__INLINE DRL__TARGET void DRL__FN(drl__matmul_tile)(const int nv, size_t n, int rows, size_t depth, const float *a, size_t a_row, size_t a_k,
-    const float *b, size_t b_k, float *y, size_t y_row, int accumulate)
+/* y[rows <= MR][nv vectors, the last n floats long] = (accumulate ? y : 0) + sum over k < depth of
+ * a[row][k] * b[k][column]. The steps are floats from one index to the next. a is read by single numbers, b
+ * by vectors. */
+DRL__INLINE DRL__TARGET void DRL__FN(drl__matmul_tile)(const int nv, size_t n, int rows, size_t depth,
+    const float *a, size_t a_row, size_t a_k, const float *b, size_t b_k, float *y, size_t y_row,
+    int accumulate)
 {
     drl__v acc[DRL__MR][DRL__NV], bv[DRL__NV], ai;
     const float *p[DRL__MR];
     size_t k, left = nv == 1 ? n : DRL__VL;
     int i, j;
-    DRL__EACH(i, DRL__MR) {                                         /* rows that there are not repeat the last one, and are not stored */
+    DRL__EACH(i, DRL__MR) {         /* past the last row, it is computed again and not stored */
         size_t row = (size_t)(i < rows ? i : rows - 1);
         p[i] = a + row * a_row;
-        DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = accumulate ? drl__vload_n(y + row * y_row + j * DRL__VL, left) : drl__vset(0.0f);
+        DRL__EACH(j, DRL__NV) if (j < nv) {
+            acc[i][j] = accumulate ? drl__vload_n(y + row * y_row + j * DRL__VL, left) : drl__vset(0.0f);
+        }
     }
     for (k = 0; k < depth; ++k, b += b_k) {
         DRL__EACH(j, DRL__NV) if (j < nv) bv[j] = drl__vload_n(b + j * DRL__VL, left);
@@ -14517,26 +14698,28 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__matmul_tile)(const int nv, size_t n, i
             DRL__EACH(j, DRL__NV) if (j < nv) acc[i][j] = drl__vfma(ai, bv[j], acc[i][j]);
         }
     }
-    DRL__EACH(i, DRL__MR) if (i < rows) DRL__EACH(j, DRL__NV) if (j < nv) drl__vstore_n(y + (size_t)i * y_row + j * DRL__VL, left, acc[i][j]);
+    DRL__EACH(i, DRL__MR) if (i < rows) DRL__EACH(j, DRL__NV)
+        if (j < nv) drl__vstore_n(y + (size_t)i * y_row + j * DRL__VL, left, acc[i][j]);
 }
 
-DRL__TARGET static void DRL__FN(drl__matmul)(size_t rows, size_t columns, size_t depth, const float *a, size_t a_row, size_t a_k,
-    const float *b, size_t b_k, float *y, size_t y_row, int accumulate)
+/* y[rows][columns] (+)= a[rows][depth] * b[depth][columns], with steps as in drl__matmul_tile. */
+DRL__TARGET static void DRL__FN(drl__matmul)(size_t rows, size_t columns, size_t depth, const float *a,
+    size_t a_row, size_t a_k, const float *b, size_t b_k, float *y, size_t y_row, int accumulate)
 {
-    const size_t full = DRL__NV * DRL__VL;
     size_t i, j = 0;
-    for (; j + full <= columns; j += full) for (i = 0; i < rows; i += DRL__MR)
-        DRL__FN(drl__matmul_tile)(DRL__NV, full, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
-#if DRL__NV == 4
-    for (; j + 2 * DRL__VL <= columns; j += 2 * DRL__VL) for (i = 0; i < rows; i += DRL__MR)
-        DRL__FN(drl__matmul_tile)(2, 2 * DRL__VL, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth,
+#define DRL__COLUMNS(nv, n)         /* nv vectors of columns from j on, the last n floats long */ \
+    for (i = 0; i < rows; i += DRL__MR) \
+        DRL__FN(drl__matmul_tile)(nv, n, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, \
             a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+    for (; j + DRL__NV * DRL__VL <= columns; j += DRL__NV * DRL__VL) DRL__COLUMNS(DRL__NV, DRL__NV * DRL__VL)
+#if DRL__NV == 4
+    for (; j + 2 * DRL__VL <= columns; j += 2 * DRL__VL) DRL__COLUMNS(2, 2 * DRL__VL)
 #endif
-    for (; j < columns; j += DRL__VL) for (i = 0; i < rows; i += DRL__MR)
-        DRL__FN(drl__matmul_tile)(1, columns - j, rows - i < DRL__MR ? (int)(rows - i) : DRL__MR, depth, a + i * a_row, a_row, a_k, b + j, b_k, y + i * y_row + j, y_row, accumulate);
+    for (; j < columns; j += DRL__VL) DRL__COLUMNS(1, columns - j)
+#undef DRL__COLUMNS
 }
 
-/* s <- softmax of scale * s, scale > 0: the largest is taken off first. Sums as in drl__dot16. */
+/* s <- softmax of scale * s, scale > 0. The largest number is subtracted first. Sums as in drl__dot16. */
 DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
 {
     drl__v top[DRL__LANES / DRL__VL], sum[DRL__LANES / DRL__VL], x;
@@ -14544,16 +14727,24 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
     float t[DRL__LANES];
     size_t e, at;
     int j, half;
-#define DRL__THOSE(at) (n - (at) >= DRL__VL ? 0xFFFFu : (1u << (n - (at))) - 1u)       /* bits of the lanes from `at` that there are */
-    for (j = 0; j < DRL__LANES / DRL__VL; ++j) { top[j] = first; sum[j] = zero; }
+/* Bits of the lanes of the vector at element `at` that are below n. */
+#define DRL__LANES_FROM(at) (n - (at) >= DRL__VL ? 0xFFFFu : (1u << (n - (at))) - 1u)
+    for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
+        top[j] = first;
+        sum[j] = zero;
+    }
     for (e = 0; e + DRL__LANES <= n; e += DRL__LANES)
         DRL__EACH(j, DRL__LANES / DRL__VL) top[j] = drl__vmax(top[j], drl__vload(s + e + j * DRL__VL));
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) {
         at = e + (size_t)(j * DRL__VL);
-        if (at < n) top[j] = drl__vmax(top[j], drl__vpick(DRL__THOSE(at), drl__vload_n(s + at, n - at), first));
+        if (at < n) {
+            x = drl__vpick(DRL__LANES_FROM(at), drl__vload_n(s + at, n - at), first);
+            top[j] = drl__vmax(top[j], x);
+        }
     }
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) drl__vstore(t + j * DRL__VL, top[j]);
-    for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] > t[j + half] ? t[j] : t[j + half];
+    for (half = DRL__LANES / 2; half; half /= 2)
+        for (j = 0; j < half; ++j) t[j] = t[j] > t[j + half] ? t[j] : t[j + half];
     top[0] = drl__vset(t[0]);
     for (e = 0; e + DRL__LANES <= n; e += DRL__LANES) DRL__EACH(j, DRL__LANES / DRL__VL) {
         x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload(s + e + j * DRL__VL), top[0]), factor));
@@ -14564,11 +14755,11 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
         at = e + (size_t)(j * DRL__VL);
         if (at < n) {
             x = DRL__FN(drl__vexp)(drl__vmul(drl__vsub(drl__vload_n(s + at, n - at), top[0]), factor));
-            sum[j] = drl__vadd(sum[j], drl__vpick(DRL__THOSE(at), x, zero));
+            sum[j] = drl__vadd(sum[j], drl__vpick(DRL__LANES_FROM(at), x, zero));
             drl__vstore_n(s + at, n - at, x);
         }
     }
-#undef DRL__THOSE
+#undef DRL__LANES_FROM
     for (j = 0; j < DRL__LANES / DRL__VL; ++j) drl__vstore(t + j * DRL__VL, sum[j]);
     for (half = DRL__LANES / 2; half; half /= 2) for (j = 0; j < half; ++j) t[j] = t[j] + t[j + half];
     sum[0] = drl__vset(t[0]);
@@ -14576,7 +14767,7 @@ DRL__TARGET static void DRL__FN(drl__softmax)(float *s, size_t n, float scale)
     if (e < n) drl__vstore_n(s + e, n - e, drl__vdiv(drl__vload_n(s + e, n - e), sum[0]));
 }
 
-/* out[c][tokens] from x[tokens][3 c] */
+/* out[c][tokens] from x[tokens][3 c]: the keys or the values of one image, by channel. */
 DRL__TARGET static void DRL__FN(drl__by_channel)(const float *x, size_t tokens, size_t c, float *out)
 {
     drl__v v[DRL__VL];
@@ -14595,36 +14786,41 @@ DRL__TARGET static void DRL__FN(drl__by_channel)(const float *x, size_t tokens, 
 DRL__TARGET static void DRL__FN(drl__attention)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__attention_args *a = (const drl__attention_args *)arg;
-    size_t tokens = a->tokens, c = a->c, blocks = (tokens + DRL__QUERIES - 1) / DRL__QUERIES, prepared = SIZE_MAX, item, i;
+    size_t tokens = a->tokens, c = a->c, blocks = (tokens + DRL__QUERIES - 1) / DRL__QUERIES;
+    size_t prepared = SIZE_MAX, item, i;
     float *keys = a->scratch + (size_t)job * a->scratch_each, *scores = keys + c * tokens;
     for (item = begin; item < end; ++item) {
-        size_t image = item / blocks, first = item % blocks * DRL__QUERIES, rows = tokens - first < DRL__QUERIES ? tokens - first : DRL__QUERIES;
+        size_t image = item / blocks, first = item % blocks * DRL__QUERIES;
+        size_t rows = tokens - first < DRL__QUERIES ? tokens - first : DRL__QUERIES;
         const float *q = a->qkv + image * tokens * 3 * c, *k = q + c, *v = k + c;
+        float *y = a->y + (image * tokens + first) * c;
         if (image != prepared) DRL__FN(drl__by_channel)(k, tokens, c, keys);
         prepared = image;
         DRL__FN(drl__matmul)(rows, tokens, c, q + first * 3 * c, 3 * c, 1, keys, tokens, scores, tokens, 0);
         for (i = 0; i < rows; ++i) DRL__FN(drl__softmax)(scores + i * tokens, tokens, a->scale);
-        DRL__FN(drl__matmul)(rows, c, tokens, scores, tokens, 1, v, 3 * c, a->y + (image * tokens + first) * c, c, 0);
+        DRL__FN(drl__matmul)(rows, c, tokens, scores, tokens, 1, v, 3 * c, y, c, 0);
     }
 }
 
-/* With P the probabilities and D = dY V': dV = P' dY, dS = scale * P * (D - sum over keys of P * D), dQ = dS K, dK = dS' Q. The sums over
- * queries go on from block to block. */
+/* With the probabilities P and D = dY V': dV = P' dY, dS = scale * P * (D - sum over keys of P * D), dQ =
+ * dS K, dK = dS' Q. The sums over queries are continued from block to block. */
 DRL__TARGET static void DRL__FN(drl__attention_grad)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__attention_args *a = (const drl__attention_args *)arg;
     size_t tokens = a->tokens, c = a->c, image, first, i, e;
-    float *keys = a->scratch + (size_t)job * a->scratch_each, *values = keys + c * tokens, *p = values + c * tokens, *ds = p + DRL__QUERIES * tokens;
+    float *keys = a->scratch + (size_t)job * a->scratch_each, *values = keys + c * tokens;
+    float *p = values + c * tokens, *ds = p + DRL__QUERIES * tokens;
     const drl__v scale = drl__vset(a->scale);
     for (image = begin; image < end; ++image) {
-        const float *q = a->qkv + image * tokens * 3 * c, *k = q + c, *v = k + c, *dy = a->dy + image * tokens * c;
+        const float *q = a->qkv + image * tokens * 3 * c, *k = q + c, *v = k + c;
+        const float *dy = a->dy + image * tokens * c;
         float *dq = a->y + image * tokens * 3 * c, *dk = dq + c, *dv = dk + c;
         DRL__FN(drl__by_channel)(k, tokens, c, keys);
         DRL__FN(drl__by_channel)(v, tokens, c, values);
         for (first = 0; first < tokens; first += DRL__QUERIES) {
-            size_t rows = tokens - first < DRL__QUERIES ? tokens - first : DRL__QUERIES;
-            int go_on = a->accumulate || first;
-            DRL__FN(drl__matmul)(rows, tokens, c, q + first * 3 * c, 3 * c, 1, keys, tokens, p, tokens, 0);
+            size_t rows = tokens - first < DRL__QUERIES ? tokens - first : DRL__QUERIES, at = first * 3 * c;
+            int add = a->accumulate || first;
+            DRL__FN(drl__matmul)(rows, tokens, c, q + at, 3 * c, 1, keys, tokens, p, tokens, 0);
             DRL__FN(drl__matmul)(rows, tokens, c, dy + first * c, c, 1, values, tokens, ds, tokens, 0);
             for (i = 0; i < rows; ++i) {
                 float *pi = p + i * tokens, *di = ds + i * tokens;
@@ -14633,24 +14829,28 @@ DRL__TARGET static void DRL__FN(drl__attention_grad)(const void *arg, size_t beg
                 mean = drl__vset(DRL__FN(drl__dot16)(pi, di, tokens));
                 for (e = 0; e < tokens; e += DRL__VL) {
                     size_t n = tokens - e;
-                    drl__vstore_n(di + e, n, drl__vmul(drl__vmul(scale, drl__vload_n(pi + e, n)), drl__vsub(drl__vload_n(di + e, n), mean)));
+                    drl__v scaled = drl__vmul(scale, drl__vload_n(pi + e, n));
+                    drl__vstore_n(di + e, n, drl__vmul(scaled, drl__vsub(drl__vload_n(di + e, n), mean)));
                 }
             }
-            DRL__FN(drl__matmul)(rows, c, tokens, ds, tokens, 1, k, 3 * c, dq + first * 3 * c, 3 * c, a->accumulate);
-            DRL__FN(drl__matmul)(tokens, c, rows, ds, 1, tokens, q + first * 3 * c, 3 * c, dk, 3 * c, go_on);
-            DRL__FN(drl__matmul)(tokens, c, rows, p, 1, tokens, dy + first * c, c, dv, 3 * c, go_on);
+            DRL__FN(drl__matmul)(rows, c, tokens, ds, tokens, 1, k, 3 * c, dq + at, 3 * c, a->accumulate);
+            DRL__FN(drl__matmul)(tokens, c, rows, ds, 1, tokens, q + at, 3 * c, dk, 3 * c, add);
+            DRL__FN(drl__matmul)(tokens, c, rows, p, 1, tokens, dy + first * c, c, dv, 3 * c, add);
         }
     }
 }
 
+/* Multiply-adds in registers; returns how many floating-point operations these were. */
 DRL__TARGET static double DRL__FN(drl__peak)(size_t rounds)
 {
     drl__v acc[DRL__MR][DRL__NV], x = drl__vset(0.999f), y = drl__vset(0.001f);
     float t[DRL__VL];
     size_t r;
     int i, j;
-    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) acc[i][j] = drl__vset((float)(i * DRL__NV + j));      /* all different, or the compiler merges them */
-    for (r = 0; r < rounds; ++r) DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) acc[i][j] = drl__vfma(acc[i][j], x, y);
+    DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV)         /* all different, or the compiler merges them */
+        acc[i][j] = drl__vset((float)(i * DRL__NV + j));
+    for (r = 0; r < rounds; ++r)
+        DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) acc[i][j] = drl__vfma(acc[i][j], x, y);
     DRL__EACH(i, DRL__MR) DRL__EACH(j, DRL__NV) x = drl__vadd(x, acc[i][j]);
     drl__vstore(t, x);
     return (double)rounds * (2.0 * DRL__MR * DRL__NV * DRL__VL) + (t[0] > 1e30f ? 1.0 : 0.0);
@@ -14679,7 +14879,12 @@ static const drl__kernels DRL__FN(drl__table) = {
 #undef DRL__WB2
 #undef DRL__WA3
 #undef DRL__WB3
+#undef DRL__WN0
+#undef DRL__WNA
+#undef DRL__WNB
+#undef DRL__BY_VECTORS
 #undef DRL__ALL
+#undef DRL__ZIP512
 #undef DRL__MUL64
 #undef DRL__SHR32_64
 #undef DRL__SHL32_64
