@@ -2207,29 +2207,33 @@ DRL_API int drl_rng_below(drl_rng *rng, int n)
 }
 
 /* -----------------------------------------------------------------------------------------------------------
- * [dispatch] - what the kernels take, their table, one inclusion of this file per instruction set, and the choice at run time.
- * Most kernels have one form: work on items [begin, end) of an operator that `arg` describes, as job number `job`.
+ * [dispatch] - the kernels' arguments and table, one inclusion of this file per instruction set, and the
+ * choice among the sets at run time. Nearly all kernels have one form: they compute items [begin, end) of an
+ * operator that `arg` describes, as job number `job`.
  * -------------------------------------------------------------------------------------------------------- */
 typedef void (*drl__span_fn)(const void *arg, size_t begin, size_t end, int job);
 
-#define DRL__LANES    16            /* every reduction of a contiguous vector uses this many partial sums, whatever the vectors */
+#define DRL__LANES    16            /* partial sums of every reduction of a contiguous vector, on every set */
 #define DRL__MR_MAX   6             /* most rows of a tile */
 #ifndef DRL__GRAIN
-#define DRL__GRAIN    262144        /* elements: less is not worth waking a thread for; a multiple of DRL__LANES */
+#define DRL__GRAIN    262144        /* elements that are worth waking a thread; a multiple of DRL__LANES */
 #endif
-#define DRL__GRAIN_FMA (8 * (size_t)DRL__GRAIN)     /* the same in multiply-adds of a matrix product */
-#define DRL__CHUNK    96            /* pixels that share one pass over the weights; a multiple of every tile's rows */
+#define DRL__GRAIN_FMA (8 * (size_t)DRL__GRAIN)     /* multiply-adds of a matrix product that are worth it */
+#define DRL__CHUNK    96            /* pixels that share a pass over the weights; a tile's rows divide it */
 #define DRL__DW_CHUNK 128           /* pixels in one chain of the parameter gradient */
-#define DRL__DEPTH    32            /* inputs whose weights are transformed together where they are not packed; a multiple of DRL__LANES */
+#define DRL__DEPTH    32            /* unpacked weights: inputs transformed together; 16 divides it */
 #ifndef DRL__UNPACKED
-#define DRL__UNPACKED   (128 * 128)   /* weights of a Winograd layer from which on they are not packed: channels in times channels out */
+/* Winograd layers of fewer weights, input channels times output channels, are packed. Larger ones are
+ * transformed in each pass, since their packed weights would fill the caches. */
+#define DRL__UNPACKED   (128 * 128)
 #endif
-#define DRL__MAX_WEIGHTS 8192       /* floats of weights that a pass over a chunk keeps in the first-level cache */
+#define DRL__MAX_WEIGHTS 8192       /* weights that a pass over a chunk keeps in the first-level cache */
 
 /* Pixels of a chunk: whole rows, unless pixels have no neighbours. */
-static int drl__dw_chunk(int w, int flat) { return flat ? DRL__DW_CHUNK : w * drl__max(1, DRL__DW_CHUNK / w); }
+static int drl__dw_chunk(int w, int flat)
+{ return flat ? DRL__DW_CHUNK : w * drl__max(1, DRL__DW_CHUNK / w); }
 
-/* y = s[0] a + s[1] b; b may be NULL. Items of this kernel and the next two are elements. */
+/* y = s[0] a + s[1] b; b may be NULL. Items of this kernel, of Langevin's and of Adam's are elements. */
 typedef struct drl__map_args {
     const float *a, *b;
     float *y;
@@ -2243,7 +2247,8 @@ typedef struct drl__langevin_kernel_args {
     float grad_scale, next_scale, noise_scale;
 } drl__langevin_kernel_args;
 
-/* Adam on one element p with gradient g: m and v are the moving averages of g and g^2, ema that of p, or NULL. */
+/* Adam for parameters p: m and v are moving averages of the gradient and its square, ema that of p, or
+ * NULL. */
 typedef struct drl__adam_args {
     const float *grad;
     float *p, *m, *v, *ema;
@@ -2252,28 +2257,31 @@ typedef struct drl__adam_args {
     float eps, ema_decay;
 } drl__adam_args;
 
+/* Forward pass: y = act(x), and the bits x > 0 to bits_out. Gradient: y is dx. Items are elements. */
 typedef struct drl__act_args {
     const float *x, *dy;
-    float *y;                       /* or dx */
+    float *y;
     const uint8_t *bits;
     uint8_t *bits_out;
     drl_act act;
     int accumulate;
-    float kept;                     /* gradients: the factor where the bit is set */
+    float kept;                     /* gradient: the factor where the bit is set */
 } drl__act_args;
 
-/* y[p][c] = (gain ? x[p][c] * gain[c] : x[p][c]) + (shift ? shift[c] : 0) + (accumulate ? y[p][c] : 0); x NULL stands for x0. */
+/* y[p][c] = x[p][c] * gain[c] + shift[c] for the pixels p of each image; gain and shift may be NULL, and are
+ * then left out. If x is NULL, every x[p][c] of an image is one number, its x0. */
 typedef struct drl__affine_args {
     const float *x, *gain, *shift;
     float *y;
-    size_t rows, c;                 /* rows (pixels) of one image; items are images */
+    size_t rows, c;                 /* rows: pixels of one image; items are images */
     size_t gain_step, shift_step;   /* floats from image to image: c, or 0 for one that all images share */
-    const float *x0;                /* one float, x0_step floats further in the next image */
+    const float *x0;                /* x0_step floats further in the next image */
     size_t x0_step;
     int accumulate;
 } drl__affine_args;
 
-/* out[c] = (accumulate ? out[c] : 0) + scale * sum over rows of a[row][c] * (u ? u[row] : b ? b[row][c] : 1), image by image. */
+/* For each image: out[c] = scale * the sum over its rows of a[row][c] * f, where f is u[row], or b[row][c]
+ * if u is NULL, or 1 if both are. */
 typedef struct drl__columns_args {
     const float *a, *b, *u;
     float *out;
@@ -2283,7 +2291,7 @@ typedef struct drl__columns_args {
     int accumulate;
 } drl__columns_args;
 
-/* y (h x w x c) from x (2h x 2w x c) or back; items are rows of the smaller image, all images in one. */
+/* y (h x w x c) from x (2h x 2w x c), or back; items are rows of the smaller images, which are stacked. */
 typedef struct drl__pool_args {
     const float *x;
     float *y;
@@ -2296,27 +2304,32 @@ typedef struct drl__pool_args {
 typedef struct drl__conv_args {
     const float *x;                 /* images of h x w pixels, c channels */
     const float *packed;            /* [block of outputs][tap][c][outputs of the block] */
-    const float *start;             /* first value of every sum, start_step floats from pixel to pixel (0: a bias) */
-    const float *zeros;             /* as long as c: what lies outside of the image */
+    const float *start;             /* first value of every sum; at the next pixel, start_step floats on */
+    const float *zeros;             /* c of them, read outside of the image */
     const float *dy;                /* parameter gradient only */
-    float *y;                       /* outputs; the parameter gradient's go here too, in the order of `packed` */
-    float *scratch;                 /* scratch_each floats a job */
-    size_t scratch_each, start_step;
+    float *y;                       /* outputs, or the parameter gradient in the order of `packed` */
+    float *scratch;                 /* scratch_each floats per job */
+    size_t scratch_each, start_step;        /* start_step 0: the bias is the first value at all pixels */
     size_t pixels;                  /* of all images */
     int h, w, c, k, side;           /* side: 3 or 1 */
-    int few;                        /* few channels: the taps of a row are taken together, from copies of the rows with zeros around them. Parameter
-                                     * gradient: taps * c, or DRL__MR_MAX if that is more */
+    /* Few channels: rows are copied with zero padding, so that the taps of a row are one contiguous run. In
+     * the parameter gradient: taps * c, or DRL__MR_MAX if that is more. */
+    int few;
 } drl__conv_args;
 
-/* Pixels first .. first + count - 1 with what their taps see: each piece of a row of an image, n pixels long, makes `side` rows of (n + side - 1) * c floats. */
+/* Copies pixels first .. first + count - 1 with all that their taps see. Each stretch of n pixels in one row
+ * of an image becomes `side` rows of (n + side - 1) * c floats. */
+
 static void drl__pad_rows(const drl__conv_args *a, size_t first, int count, float *rows)
 {
-    int half = a->side / 2, c = a->c, h = a->h, w = a->w, j = (int)(first % (size_t)w), i = (int)(first / (size_t)w % (size_t)h), n, r, k;
+    int half = a->side / 2, c = a->c, h = a->h, w = a->w, n, r, k;
+    int j = (int)(first % (size_t)w), i = (int)(first / (size_t)w % (size_t)h);
     for (; count > 0; count -= n, first += (size_t)n, j = 0, i = i + 1 == h ? 0 : i + 1) {
         n = drl__min(count, w - j);
         for (r = -half; r <= half; ++r) {
             const float *x = a->x + ((ptrdiff_t)first + (ptrdiff_t)r * w - half) * c;
-            int length = (n + 2 * half) * c, from = j < half ? c : 0, to = j + n + half > w ? length - c : length;
+            int length = (n + 2 * half) * c, from = j < half ? c : 0;
+            int to = j + n + half > w ? length - c : length;
             if (i + r < 0 || i + r >= h) from = to = length;
             for (k = 0; k < from; ++k) rows[k] = 0;
             if (from < to) memcpy(rows + from, x + from, (size_t)(to - from) * sizeof *rows);
@@ -2326,51 +2339,61 @@ static void drl__pad_rows(const drl__conv_args *a, size_t first, int count, floa
     }
 }
 
-/* What a convolution does to its inputs and results on the way, so that they need not pass through memory for it.
+/* What a convolution does to its operands and results on the way, to save passes over memory.
  *   forward     y = act(gain * (product + bias + shift) + add), and the signs of act's operand
- *   gradient    y = start + act'(signs) * product of gain * x */
+ *   gradient    y = start + act'(signs) * the product with gain * x */
 typedef struct drl__fused {
     const float *shift;             /* [image][k] */
     const float *gain;              /* [k]; of a gradient [c] */
     const float *add;               /* like y; may be y */
     drl_act act;                    /* none, ReLU or leaky ReLU */
-    uint8_t *bits_out;
-    const uint8_t *bits;            /* of a gradient */
+    uint8_t *bits_out;              /* forward: the signs */
+    const uint8_t *bits;            /* gradient: the signs */
     float scale;                    /* of weights that are not packed */
 } drl__fused;
 
-/* Winograd's convolution: a tile of 4 x 4 results comes from 6 x 6 inputs by 36 products a pair of channels. Tiles are numbered through
- * all images; items are chunks of them. */
+/* Winograd's convolution: a tile of 4 x 4 results comes from 6 x 6 inputs by 36 products per pair of
+ * channels. Tiles are numbered through all images; items are chunks of `chunk` tiles. */
 typedef struct drl__winograd_args {
     const float *x, *packed;        /* packed: [36][as for a 1x1 convolution] */
     const float *bias, *zeros;      /* bias [k]; zeros as long as c and k */
     float *y, *scratch;
     size_t scratch_each, tiles;
     int h, w, c, k, chunk;
-    int transposed;                 /* a gradient */
-    int unpacked;                   /* packed: the weights in file order, to be transformed times fused.scale */
+    int transposed;                 /* the gradient by the operand */
+    int unpacked;                   /* packed holds weights as in files, to be multiplied by fused.scale */
     drl__fused fused;
     const float *dy;                /* parameter gradient, see drl__winograd_dw */
     float *u, *dweight;
-    int stage;
+    int stage;                      /* 0: transformed sums to u; 1: transformed back and added to dweight */
 } drl__winograd_args;
 
-/* 16 bits an element: eight elements a block of the generator. The top bits of the counter keep away from all draws of drl_rng_...,
- * whose positions are four times a block's number. */
-typedef struct drl__dropout_args { const drl_rng *rng; int number; uint32_t drop; size_t first, image; uint8_t *bits; } drl__dropout_args;
+/* Masks of a dropout. Every element takes 16 bits, so that one block of the generator serves eight elements.
+ * The counter's top bits are set: drl_rng_u32 reaches no such counter, since positions are four times a
+ * block. */
+typedef struct drl__dropout_args {
+    const drl_rng *rng;
+    int number;                     /* of the operator */
+    uint32_t drop;                  /* an element is dropped if its 16 bits are below this */
+    size_t first, image;            /* first image's number in the batch; elements of an image */
+    uint8_t *bits;
+} drl__dropout_args;
+
+/* Transforms weights, times scale, for Winograd's kernel; items are inputs. */
 
 typedef struct drl__winograd_pack_args {
     const float *from;              /* [K,C,3,3] */
     float *to, scale;
-    int out, in, transposed, channels;      /* channels: C */
+    int out, in, transposed;
+    int channels;                   /* C, of `from` */
 } drl__winograd_pack_args;
 
-/* Per channel, the pixels of one image.
+/* Two kernels on the pixels (rows) of one image, with a mean per channel.
  * moments:   y[c] = sum over rows of (x[row][c] - mean[c]) * (dy ? dy[row][c] : x[row][c] - mean[c]),
- *            and with dy also sums[c] = sum over rows of dy[row][c], in the order of the kernel `columns`;
- *            items are channels from the first on.
- * normalize: y[row][c] = (accumulate ? y[row][c] : 0) + (x[row][c] - mean[c]) * gain[c] + shift[c] + (dy ? dy[row][c] * dy_gain[c] : 0);
- *            items are rows. */
+ *            and with dy also sums[c] = sum over rows of dy[row][c], in the order of the kernel `columns`.
+ *            Items are channels, and `begin` is 0.
+ * normalize: y[row][c] = (x[row][c] - mean[c]) * gain[c] + shift[c], and with dy + dy[row][c] * dy_gain[c].
+ *            Items are rows. */
 typedef struct drl__norm_args {
     const float *x, *dy, *mean, *gain, *shift, *dy_gain;
     float *y, *sums;
@@ -2378,15 +2401,15 @@ typedef struct drl__norm_args {
     int accumulate;
 } drl__norm_args;
 
-/* Pixels whose attention to all others is found together, so that it stays in the cache; a multiple of every
+/* Pixels whose attention to all others is computed together, so that it stays in the cache; a multiple of a
  * tile's rows. */
 #define DRL__QUERIES 24
 
-/* Forward: items are [image][block of DRL__QUERIES pixels]; gradient: images. */
+/* Items of the forward pass are [image][block of DRL__QUERIES pixels], those of the gradient images. */
 typedef struct drl__attention_args {
     const float *qkv, *dy;
     float *y;                       /* or dqkv */
-    float *scratch;                 /* scratch_each floats a job: keys and values by channel, two blocks of scores */
+    float *scratch;                 /* per job scratch_each floats: keys, values, two blocks of scores */
     size_t scratch_each, tokens, c;
     float scale;
     int accumulate;
@@ -2412,7 +2435,7 @@ typedef struct drl__kernels {
     int vl, block, rows;            /* floats of a vector, outputs of a full tile, pixels of a full tile */
     DRL__SPAN_KERNELS(DRL__SPAN_FIELD, drl__span_fn)
     float (*dot16)(const float *a, const float *b, size_t n);
-    double (*peak)(size_t rounds);  /* register-only multiply-adds, for benchmarks: returns how many floating-point operations */
+    double (*peak)(size_t rounds);  /* bench: multiply-adds in registers; returns their operations */
 } drl__kernels;
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -2440,7 +2463,8 @@ typedef struct drl__kernels {
 #define DRL__JOIN(a, b)  DRL__JOIN2(a, b)
 #define DRL__FN(name)    DRL__JOIN(name, DRL__ISA)
 
-#if !defined(DRL_NO_SIMD) && (defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)) && (defined(__GNUC__) || defined(_MSC_VER))
+#if !defined(DRL_NO_SIMD) && (defined(__GNUC__) || defined(_MSC_VER)) && \
+    (defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86))
 #define DRL__X86 1
 #include <immintrin.h>
 #ifdef _MSC_VER
@@ -2448,18 +2472,19 @@ typedef struct drl__kernels {
 #else
 #include <cpuid.h>
 #endif
+/* Other compilers need it only for tests, which define it: it costs compile time. */
 #if !defined(DRL__FMA128) && defined(__MINGW32__) && !defined(__clang__)
-#define DRL__FMA128 1           /* elsewhere it would only cost time to compile: who tests it on another x86 compiler defines this macro */
+#define DRL__FMA128 1
 #endif
 #elif !defined(DRL_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
 #define DRL__ARM64 1
 #include <arm_neon.h>
 #endif
 
-/* FETCH asks for the cache line of an address, for the first-level cache; FETCH_FAR for the second. Where no
- * memory is, nothing happens. PREFETCH(p) is for a loop over an array: the line DRL__AHEAD bytes on.
- * The activations of a training step fit no cache, and a loop that computes much for each line waits for most
- * lines: without PREFETCH the gradient of SiLU takes about twice as long. */
+/* FETCH asks for the cache line at an address, into the first-level cache, FETCH_FAR into the second. An
+ * address without memory does no harm. PREFETCH(p), in a loop over an array, asks for the line DRL__AHEAD
+ * bytes on: the activations of a training step fit no cache, and without it the gradient of SiLU takes about
+ * twice as long. */
 #define DRL__AHEAD 2048
 #define DRL__LINE  16               /* floats of a cache line */
 #if defined(__GNUC__) || defined(__clang__)
@@ -2474,7 +2499,7 @@ typedef struct drl__kernels {
 #endif
 #define DRL__PREFETCH(p) DRL__FETCH((uintptr_t)(p) + DRL__AHEAD)
 
-/* Asks for part number `part` of `parts` of n floats. */
+/* Asks for part number `part` of n floats that are divided into `parts`. */
 DRL__INLINE void drl__fetch_part(const float *p, size_t n, size_t part, size_t parts)
 {
     size_t lines = (n + DRL__LINE - 1) / DRL__LINE, each = (lines + parts - 1) / parts, i = part * each;
@@ -2485,12 +2510,13 @@ DRL__INLINE void drl__fetch_part(const float *p, size_t n, size_t part, size_t p
 static float    drl__float_of(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
 static uint32_t drl__bits32(float x)      { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
 
-/* a * b + c with one rounding, as the hardware does it. Without hardware: the product is exact in double and the sum nearly so;
- * rounding it again goes wrong only when the double lies halfway between two floats (or near the denormals). Then the sum's
- * error, known exactly, moves the double one step off the middle [Boldo08]. */
+/* a * b + c with one rounding, as FMA instructions do it. Without them: the product is exact in double, and
+ * the sum nearly so. Rounding the sum to float goes wrong only if the double lies halfway between two
+ * floats, or is as small as denormal floats. drl__fmaf_odd then rounds to odd: the sum's error, known
+ * exactly, moves the double one step off the middle [Boldo08]. */
 #if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 #if defined(__GNUC__)
-/* One instruction, also with -ffreestanding, where fmaf is a call to a function that works on integers (29 times slower on a Cortex-M4). */
+/* One instruction, even with -ffreestanding, where fmaf calls a function (29 times slower on a Cortex-M4). */
 DRL__INLINE float drl__fmaf(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else
 DRL__INLINE float drl__fmaf(float a, float b, float c) { return fmaf(a, b, c); }
@@ -2509,7 +2535,8 @@ DRL__INLINE float drl__fmaf(float a, float b, float c)
     double p = (double)a * (double)b, s = p + (double)c;
     uint64_t u;
     memcpy(&u, &s, sizeof u);       /* no function that a compiler could leave as a call */
-    if ((u & 0x1FFFFFFF) == 0x10000000 || ((u >> 52) & 0x7FF) < 1023 - 126) return drl__fmaf_odd(p, (double)c);
+    if ((u & 0x1FFFFFFF) == 0x10000000 || ((u >> 52) & 0x7FF) < 1023 - 126)
+        return drl__fmaf_odd(p, (double)c);
     return (float)s;
 }
 #endif
@@ -2556,7 +2583,8 @@ static void drl__cpuid(unsigned leaf, unsigned out[4])
 #endif
 }
 
-/* Which registers the operating system saves: bits 1, 2 for AVX, also 5, 6, 7 for AVX-512. Ask only where cpuid shows OSXSAVE. */
+/* Registers that the operating system saves: bits 1 and 2 for AVX, also 5, 6 and 7 for AVX-512. To be asked
+ * only where cpuid shows OSXSAVE. */
 static unsigned drl__xcr0(void)
 {
 #ifdef _MSC_VER
@@ -2576,8 +2604,9 @@ static int drl__cpu_has(drl_isa isa)
     os = (one[2] >> 27) & 1 ? drl__xcr0() : 0;
     switch (isa) {
     case DRL_ISA_SSE2:   return (int)(one[3] >> 26) & 1;
-    case DRL_ISA_FMA128: return (os & 0x06) == 0x06 && ((one[2] >> 12) & 1);                                /* FMA, encoded as AVX is */
-    case DRL_ISA_AVX2:   return (os & 0x06) == 0x06 && ((one[2] >> 12) & 1) && ((seven[1] >> 5) & 1);       /* FMA, AVX2 */
+    /* FMA is encoded as AVX is, and needs its registers */
+    case DRL_ISA_FMA128: return (os & 0x06) == 0x06 && ((one[2] >> 12) & 1);
+    case DRL_ISA_AVX2:   return (os & 0x06) == 0x06 && ((one[2] >> 12) & 1) && ((seven[1] >> 5) & 1);
     case DRL_ISA_AVX512: return (os & 0xE6) == 0xE6 && ((seven[1] >> 16) & 1);
     default:             return 0;
     }
@@ -2613,19 +2642,26 @@ static drl_status drl__dispatch(drl_ctx *ctx, drl_isa wanted)
     const drl__kernels *kernels = NULL;
     int best = (int)DRL_ISA_NEON;
 #if defined(__MINGW32__) && !defined(__clang__)
-    best = (int)DRL_ISA_FMA128;     /* this compiler stores wide registers to unaligned stack slots with aligned moves */
+    best = (int)DRL_ISA_FMA128;     /* wider registers are stored to misaligned stack slots here */
 #endif
     if (wanted == DRL_ISA_AUTO) for (; !kernels; --best) kernels = drl__kernels_of((drl_isa)best);
     else kernels = drl__kernels_of(wanted);
-    if (!kernels) return drl__fail(ctx, DRL_E_UNSUPPORTED, "instruction set %s is not in this build or not on this machine", drl_isa_name(wanted));
+    if (!kernels)
+        return drl__fail(ctx, DRL_E_UNSUPPORTED, "instruction set %s is not in this build or not on this "
+                         "machine", drl_isa_name(wanted));
     ctx->kernels = kernels;
     ctx->isa = kernels->isa;
     return DRL_OK;
 }
 
-/* Splits items [0, total) into one range a thread, at multiples of `grain`. What a kernel computes for an item never depends on
- * the range that it is in. */
-typedef struct drl__split_args { drl__span_fn fn; const void *arg; size_t total, grain; int count; } drl__split_args;
+/* Splits items [0, total) into one range per thread, at multiples of `grain`. What a kernel computes for an
+ * item does not depend on the range. */
+typedef struct drl__split_args {
+    drl__span_fn fn;
+    const void *arg;
+    size_t total, grain;
+    int count;
+} drl__split_args;
 
 static void drl__split_job(void *arg, int index)
 {
@@ -2663,9 +2699,9 @@ DRL__CALL_VOID(drl_rng_normals,
     rng->position += count;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [tensor.impl]
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [tensor.impl] - sizes of tensors, and checks of the sizes that an operation expects.
+ * -------------------------------------------------------------------------------------------------------- */
 DRL_API drl_tensor drl_tensor_of(float *data, int n, int h, int w, int c)
 {
     drl_tensor t;
@@ -2681,54 +2717,62 @@ DRL_API size_t drl_tensor_count(const drl_tensor *t)
 {
     size_t count = 0;
     if (!t || t->n < 1 || t->h < 1 || t->w < 1 || t->c < 1) return 0;
-    if (!drl__mul_fits((size_t)t->n, (size_t)t->h, &count) || !drl__mul_fits(count, (size_t)t->w, &count) || !drl__mul_fits(count, (size_t)t->c, &count)) return 0;
+    if (!drl__mul_fits((size_t)t->n, (size_t)t->h, &count) ||
+        !drl__mul_fits(count, (size_t)t->w, &count) ||
+        !drl__mul_fits(count, (size_t)t->c, &count)) return 0;
     return count;
 }
 
 static size_t drl__pixels(const drl_tensor *t) { return (size_t)t->n * (size_t)t->h * (size_t)t->w; }
 
 /* t must be n x h x w x c and have data; `what` names it in the sentence. */
-static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t, int n, int h, int w, int c)
+static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *what, const drl_tensor *t,
+    int n, int h, int w, int c)
 {
     if (!ctx || !t || !t->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", function, what);
-    if (drl__odd(t->data)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data of %s is not aligned as floats are", function, what);
+    if (drl__odd(t->data))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data of %s is not aligned as floats are", function,
+                         what);
     if (!drl_tensor_count(t) || t->n != n || t->h != h || t->w != w || t->c != c)
-        return drl__fail(ctx, DRL_E_SHAPE, "%s: %s is %dx%dx%dx%d, expected %dx%dx%dx%d (images, rows, columns, channels)", function, what, t->n, t->h, t->w, t->c, n, h, w, c);
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: %s is %dx%dx%dx%d, expected %dx%dx%dx%d (images, rows, "
+                         "columns, channels)", function, what, t->n, t->h, t->w, t->c, n, h, w, c);
     return DRL_OK;
 }
 
-/* For convolutions, which read their source after they have begun to write; both have passed drl__expect. */
-static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const drl_tensor *source, const drl_tensor *result)
+/* Source and result of a convolution may not overlap: it reads the one after it has begun to write the other.
+ * Both have passed drl__expect. */
+static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const drl_tensor *source,
+    const drl_tensor *result)
 {
     uintptr_t from = (uintptr_t)source->data, to = (uintptr_t)result->data;
-    if (from < to + drl_tensor_count(result) * sizeof(float) && to < from + drl_tensor_count(source) * sizeof(float))
+    if (from < to + drl_tensor_count(result) * sizeof(float) &&
+        to < from + drl_tensor_count(source) * sizeof(float))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: source and result share memory", function);
     return DRL_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [conv.impl] - which kernel does which pass, packing, and scratch. Three special cases, chosen by sizes alone:
- *   few input channels     the taps of a row lie together, so they count as one with three times the channels: drl__pad_rows
- *   gradient into few      one sum over taps and outputs for every element, in DRL__LANES parts: vectors go along the outputs
- *   parameter gradient     accumulates in the order of packed weights, and is added to dweight at the end
- * and Winograd's algorithm for 3x3 kernels where the description asks for it.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [conv.impl] - which kernel does which pass, packing, and scratch. 3x3 kernels use Winograd's algorithm if
+ * the description asks for it. Otherwise the passes are products of packed weights and pixels, except:
+ *   few input channels     the three taps of a row, copied side by side, count as one tap (drl__pad_rows)
+ *   gradient into few      each element is one sum over taps and outputs, along which the vectors go
+ *   parameter gradient     is summed in the order of packed weights, and then added to dweight
+ * -------------------------------------------------------------------------------------------------------- */
 #define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
 
-/* The definition: one pixel of y is, for each output k, a chain of fused multiply-adds in this order.
- * Fused instruction sets agree with it to the bit where Winograd's algorithm is not used, which
- * tests/test_ops.c checks. */
+/* The definition: each number of y is one chain of fused multiply-adds in this order. Without Winograd's
+ * algorithm, fused instruction sets agree with it to the bit, which tests/test_ops.c checks. */
 #ifdef DRL__DEFINITIONS
 static void drl__plain_conv2d(int n, int h, int w, int c, int k, int side, const float *x,
     const float *weight, const float *bias, float *y)
 {
     int image, i, j, o, r, s, in, half = side / 2;
-    for (image = 0; image < n; ++image) for (i = 0; i < h; ++i) for (j = 0; j < w; ++j)
-        for (o = 0; o < k; ++o) {
+    for (image = 0; image < n; ++image)
+    for (i = 0; i < h; ++i) for (j = 0; j < w; ++j) for (o = 0; o < k; ++o) {
         float sum = bias[o];
         for (r = 0; r < side; ++r) for (s = 0; s < side; ++s) for (in = 0; in < c; ++in) {
-            int row = i + r - half, column = j + s - half, inside = row >= 0 && row < h && column >= 0 &&
-                column < w;
+            int row = i + r - half, column = j + s - half;
+            int inside = row >= 0 && row < h && column >= 0 && column < w;
             sum = drl__fmaf(inside ? x[((image * h + row) * w + column) * c + in] : 0.0f,
                             weight[((o * c + in) * side + r) * side + s], sum);
         }
@@ -2738,9 +2782,11 @@ static void drl__plain_conv2d(int n, int h, int w, int c, int k, int side, const
 #endif
 
 static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
-/* Into few channels: the gradient by the operand of a convolution that has few of them. From few: its forward
- * pass, and its parameter gradient, where the result is the floats of a pixel's taps; 0 where channels are many. */
-static int drl__into_few(const drl_conv2d_desc *d) { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
+/* Convolutions from few input channels have their own loops: into_few is the gradient by the operand,
+ * from_few the forward pass, and from_few_dw the parameter gradient. The last one returns the floats of a
+ * pixel's taps, 0 if channels are many. */
+static int drl__into_few(const drl_conv2d_desc *d)
+{ return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
 
 static int drl__from_few(const drl_conv2d_desc *d)
 { return !d->winograd && drl__side(d) == 3 && d->in_channels < DRL__MR_MAX; }
@@ -2750,8 +2796,13 @@ static int drl__from_few_dw(const drl_conv2d_desc *d)
     return d->in_channels < DRL__MR_MAX ? drl__max(DRL__MR_MAX, side * side * d->in_channels) : 0;
 }
 
-/* A weight as the kernels see it: `out` outputs from taps * in inputs, element (o, t, i) of the [K,C,R,S] array at drl__weight_at. */
-typedef struct drl__weight { int out, taps, in, transposed, channels; } drl__weight;
+/* Weights as the kernels see them: `out` outputs from taps * in inputs. Transposed ones are those of the
+ * gradient by the operand. drl__weight_at says where element (o, t, i) is in the [K,C,R,S] array. */
+typedef struct drl__weight {
+    int out, taps, in;
+    int transposed;
+    int channels;                   /* C */
+} drl__weight;
 
 static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
 {
@@ -2767,18 +2818,20 @@ static drl__weight drl__weight_of(const drl_conv2d_desc *d, int transposed)
 static size_t drl__weight_at(const drl__weight *v, int o, int t, int i)
 {
     size_t channels = (size_t)v->channels;
-    if (v->transposed) return ((size_t)i * channels + (size_t)o) * (size_t)v->taps + (size_t)(v->taps - 1 - t);
+    if (v->transposed)
+        return ((size_t)i * channels + (size_t)o) * (size_t)v->taps + (size_t)(v->taps - 1 - t);
     return ((size_t)o * channels + (size_t)i) * (size_t)v->taps + (size_t)t;
 }
 
-/* Walks packed weights and the [K,C,R,S] array side by side: packs, or adds the packed gradient to the array. Items are inputs. */
+/* From the [K,C,R,S] array to packed weights, or from the packed gradient, added, to the array. Items are
+ * inputs. */
 typedef struct drl__pack_args {
     drl__weight v;
     int vl, block;
     int width;                      /* 0, or taps * in of few channels, see drl__conv_args */
     const float *from;
     float *to, scale;
-    int add;                        /* back, onto what is there, and without the scale */
+    int add;                        /* from packed to the array: added there, without the scale */
 } drl__pack_args;
 
 static void drl__pack_span(const void *arg, size_t begin, size_t end, int job)
@@ -2792,29 +2845,37 @@ static void drl__pack_span(const void *arg, size_t begin, size_t end, int job)
         int k = drl__min(v->out - k0, a->block), bw = (int)drl__round_up((size_t)k, (size_t)a->vl);
         for (i = begin; i < end; ++i) for (t = 0; t < v->taps; ++t) {
             size_t at = (size_t)k0 * depth + ((size_t)t * (size_t)v->in + i) * (size_t)bw;
-            if (a->add) for (o = 0; o < k; ++o) a->to[drl__weight_at(v, k0 + o, t, (int)i)] += a->from[at + (size_t)o];
-            else for (o = 0; o < bw; ++o) a->to[at + (size_t)o] = o < k ? a->scale * a->from[drl__weight_at(v, k0 + o, t, (int)i)] : 0;
+            if (a->add) for (o = 0; o < k; ++o)
+                a->to[drl__weight_at(v, k0 + o, t, (int)i)] += a->from[at + (size_t)o];
+            else for (o = 0; o < bw; ++o)
+                a->to[at + (size_t)o] = o < k ? a->scale * a->from[drl__weight_at(v, k0 + o, t, (int)i)] : 0;
         }
     }
 }
 
-static size_t drl__packed_floats(const drl_ctx *ctx, int out, size_t depth) { return depth * drl__round_up((size_t)out, (size_t)ctx->kernels->vl); }
+static size_t drl__packed_floats(const drl_ctx *ctx, int out, size_t depth)
+{ return depth * drl__round_up((size_t)out, (size_t)ctx->kernels->vl); }
 
-#define DRL__SIDE_MAX (1 << 24)             /* of images and channels: what is added to one, or multiplied by few, fits an int */
+#define DRL__SIDE_MAX (1 << 24)     /* sides and channels: sums with them, and small multiples, fit an int */
 
-/* A description with weights that can be addressed, packed as well. */
-static int drl__conv_sound(const drl_conv2d_desc *d)
+/* Whether the description is possible, and its weights, packed or not, can be addressed. */
+static int drl__conv_valid(const drl_conv2d_desc *d)
 {
-    size_t n, taps = !d ? 0 : d->kernel == 1 ? 1 : d->winograd ? 36 : 9;       /* that are stored of each weight */
-    return d && d->in_channels >= 1 && d->out_channels >= 1 && d->in_channels <= DRL__SIDE_MAX && d->out_channels <= DRL__SIDE_MAX &&
-           (d->kernel == 0 || d->kernel == 1 || d->kernel == 3) && (unsigned)d->winograd <= 2 && !(d->winograd && d->kernel == 1) &&
-           drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) && drl__mul_fits(n, taps * sizeof(float), &n);
+    size_t n, taps = !d ? 0 : d->kernel == 1 ? 1 : d->winograd ? 36 : 9;       /* packed floats per weight */
+    return d &&
+           d->in_channels >= 1 && d->in_channels <= DRL__SIDE_MAX &&
+           d->out_channels >= 1 && d->out_channels <= DRL__SIDE_MAX &&
+           (d->kernel == 0 || d->kernel == 1 || d->kernel == 3) &&
+           (unsigned)d->winograd <= 2 &&
+           !(d->winograd && d->kernel == 1) &&
+           drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) &&
+           drl__mul_fits(n, taps * sizeof(float), &n);
 }
 
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed)
 {
     drl__weight v;
-    if (!ctx || !drl__conv_sound(d)) return 0;
+    if (!ctx || !drl__conv_valid(d)) return 0;
     v = drl__weight_of(d, transposed);
     if (d->winograd == 2) return 0;
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
@@ -2827,7 +2888,7 @@ DRL__CALL_VOID(drl_conv2d_pack,
     (ctx, d, transposed, weight, scale, packed))
 {
     drl__pack_args a;
-    if (!ctx || !drl__conv_sound(d) || drl__no_floats(weight) || drl__no_floats(packed)) return;
+    if (!ctx || !drl__conv_valid(d) || drl__no_floats(weight) || drl__no_floats(packed)) return;
     if (d->winograd == 2) return;
     a.v = drl__weight_of(d, transposed);
     if (d->winograd) {
@@ -2842,11 +2903,12 @@ DRL__CALL_VOID(drl_conv2d_pack,
         drl__split(ctx, (size_t)u.in, 1 + DRL__GRAIN / (36 * (size_t)u.out), ctx->kernels->winograd_pack, &u);
         return;
     }
-    if (transposed && drl__into_few(d)) {                         /* [c][tap][k], zeros up to a multiple of 16 */
+    if (transposed && drl__into_few(d)) {                   /* [c][tap][k], zeros up to a multiple of 16 */
         size_t width = DRL__ROUND16(a.v.in), i;
         int o, t;
         for (o = 0; o < a.v.out; ++o) for (t = 0; t < 9; ++t, packed += width)
-            for (i = 0; i < width; ++i) packed[i] = i < (size_t)a.v.in ? scale * weight[drl__weight_at(&a.v, o, t, (int)i)] : 0;
+            for (i = 0; i < width; ++i)
+                packed[i] = i < (size_t)a.v.in ? scale * weight[drl__weight_at(&a.v, o, t, (int)i)] : 0;
         return;
     }
     a.vl = ctx->kernels->vl;
@@ -2856,29 +2918,35 @@ DRL__CALL_VOID(drl_conv2d_pack,
     a.to = packed;
     a.scale = scale;
     a.add = 0;
-    drl__split(ctx, (size_t)a.v.in, 1 + DRL__GRAIN / ((size_t)a.v.taps * (size_t)a.v.out), drl__pack_span, &a);
+    drl__split(ctx, (size_t)a.v.in, 1 + DRL__GRAIN / ((size_t)a.v.taps * (size_t)a.v.out),
+               drl__pack_span, &a);
 }
 
 /* Scratch of each pass, in floats; every part begins on a multiple of 16. */
 
-static size_t drl__zeros_floats(const drl_conv2d_desc *d) { return DRL__ROUND16(drl__max(9 * DRL__MR_MAX, drl__max(d->in_channels, d->out_channels))); }
+static size_t drl__zeros_floats(const drl_conv2d_desc *d)
+{ return DRL__ROUND16(drl__max(9 * DRL__MR_MAX, drl__max(d->in_channels, d->out_channels))); }
 
 static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
 {
     int few = drl__from_few_dw(d), side = drl__side(d);
-    return DRL__ROUND16(drl__packed_floats(ctx, d->out_channels, few ? (size_t)few : (size_t)(side * side) * (size_t)d->in_channels));
+    size_t depth = few ? (size_t)few : (size_t)(side * side) * (size_t)d->in_channels;
+    return DRL__ROUND16(drl__packed_floats(ctx, d->out_channels, depth));
 }
 
 static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int w)
 {
     int few = drl__from_few_dw(d);
-    return DRL__ROUND16((size_t)drl__dw_chunk(w, few || drl__side(d) == 1) * (size_t)(ctx->kernels->block + few));
+    size_t pixels = (size_t)drl__dw_chunk(w, few || drl__side(d) == 1);
+    return DRL__ROUND16(pixels * (size_t)(ctx->kernels->block + few));
 }
 
-/* Winograd's tiles of n images, and how many of them are transformed together: many, since each chunk reads all weights, and transforms them
- * anew where they are not packed; but inputs and products of a chunk should stay in the second-level cache, and every thread should have a share. */
-static size_t drl__winograd_tiles(int n, int h, int w) { return (size_t)n * (size_t)((h + 3) / 4) * (size_t)((w + 3) / 4); }
+static size_t drl__winograd_tiles(int n, int h, int w)
+{ return (size_t)n * (size_t)((h + 3) / 4) * (size_t)((w + 3) / 4); }
 
+/* Most tiles of a chunk, which are transformed together. Many are better, since each chunk reads all
+ * weights, and transforms those that are not packed; but inputs and products of a chunk should stay in the
+ * second-level cache. */
 static size_t drl__winograd_max_tiles(const drl_conv2d_desc *d)
 {
     size_t most = ((size_t)1 << 20) / (144 * ((size_t)d->in_channels + (size_t)d->out_channels));
@@ -2886,8 +2954,10 @@ static size_t drl__winograd_max_tiles(const drl_conv2d_desc *d)
 }
 
 /* Whether the parameter gradient is Winograd's, too: that needs a full tile of inputs. */
-static int drl__winograd_has_dw(const drl_conv2d_desc *d) { return d->winograd && d->in_channels >= DRL__MR_MAX; }
+static int drl__winograd_has_dw(const drl_conv2d_desc *d)
+{ return d->winograd && d->in_channels >= DRL__MR_MAX; }
 
+/* Tiles of a chunk, where every one of `jobs` threads gets at least one chunk. */
 static int drl__winograd_chunk(const drl_ctx *ctx, const drl_conv2d_desc *d, size_t tiles, int jobs)
 {
     size_t most = drl__winograd_max_tiles(d), chunks = (tiles + most - 1) / most;
@@ -2895,67 +2965,91 @@ static int drl__winograd_chunk(const drl_ctx *ctx, const drl_conv2d_desc *d, siz
     return (int)drl__round_up((tiles + chunks - 1) / chunks, (size_t)ctx->kernels->rows);
 }
 
-/* Floats of one chunk: 36 planes of its inputs and as many of `out` results. Planes are a cache line longer, or they would all fall on the same lines. */
-static size_t drl__winograd_planes(int chunk, size_t in, size_t out) { return 36 * ((size_t)chunk * (in + out) + 2 * DRL__LANES); }
+/* Floats of one chunk: 36 planes of its inputs, and 36 of `out` results. Each plane is a cache line longer
+ * than its data, or all planes would compete for the same lines of the cache. */
+static size_t drl__winograd_planes(int chunk, size_t in, size_t out)
+{ return 36 * ((size_t)chunk * (in + out) + 2 * DRL__LANES); }
 
-/* The same for a pass either way; results are made a block at a time. */
+/* Floats of one chunk in the forward pass and the gradient by the operand, which make one block of outputs
+ * at a time. */
 static size_t drl__winograd_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int chunk)
 {
-    size_t block = (size_t)ctx->kernels->block, weights = d->winograd == 2 ? 36 * (DRL__DEPTH * block + DRL__LANES) : 0;
+    size_t block = (size_t)ctx->kernels->block;
+    size_t weights = d->winograd == 2 ? 36 * (DRL__DEPTH * block + DRL__LANES) : 0;
     return drl__winograd_planes(chunk, (size_t)drl__max(d->in_channels, d->out_channels), block) + weights;
 }
 
-/* Scratch for at most `jobs` at a time; for all passes, or for those without a parameter gradient. In 64 bits everywhere: where size_t has 32,
- * one thread's share fits it, and that of all threads may not. */
-static uint64_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs, int trains)
+/* Scratch for at most `jobs` threads; with or without the parameter gradient. The sum has 64 bits on every
+ * machine: one thread's share fits a size_t, and that of all threads may not. */
+static uint64_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w, int jobs,
+    int trains)
 {
     size_t tiles = drl__winograd_tiles(n, h, w), longest = drl__winograd_max_tiles(d);
     uint64_t threads = (uint64_t)jobs, most, floats;
-    int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, (size_t)ctx->kernels->rows);          /* fewer images may have longer chunks */
-    most = drl__zeros_floats(d) + threads * DRL__ROUND16(DRL__CHUNK * 9 * (drl__from_few(d) ? d->in_channels : 0));
+    /* the longest chunk of any batch up to n: fewer images may have longer chunks than n have */
+    int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, (size_t)ctx->kernels->rows);
+    most = drl__zeros_floats(d)
+         + threads * DRL__ROUND16(DRL__CHUNK * 9 * (drl__from_few(d) ? d->in_channels : 0));
     if (d->winograd) {
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
         if (floats > most) most = floats;
     }
     if (trains && drl__winograd_has_dw(d)) {
-        floats = (uint64_t)drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, (size_t)d->in_channels)
-               + drl__winograd_planes(chunk, (size_t)d->in_channels, drl__packed_floats(ctx, d->out_channels, 1));
-        if (floats < DRL__ROUND16((size_t)n * (size_t)d->out_channels)) floats = DRL__ROUND16((size_t)n * (size_t)d->out_channels);
+        size_t in = (size_t)d->in_channels;
+        floats = (uint64_t)drl__zeros_floats(d) + 36 * drl__packed_floats(ctx, d->out_channels, in)
+               + drl__winograd_planes(chunk, in, drl__packed_floats(ctx, d->out_channels, 1));
+        if (floats < DRL__ROUND16((size_t)n * (size_t)d->out_channels))
+            floats = DRL__ROUND16((size_t)n * (size_t)d->out_channels);
         return floats > most ? floats : most;
     }
     if (!trains) return most;
-    floats = (uint64_t)drl__dw_floats(ctx, d) + DRL__ROUND16((size_t)n * (size_t)d->out_channels) + threads * drl__dw_job_floats(ctx, d, w);
+    floats = (uint64_t)drl__dw_floats(ctx, d) + DRL__ROUND16((size_t)n * (size_t)d->out_channels)
+           + threads * drl__dw_job_floats(ctx, d, w);
     return floats > most ? floats : most;
 }
 
 static int drl__conv_images_fit(const drl_conv2d_desc *d, int n, int h, int w)
 {
     size_t bytes;
-    return n >= 1 && h >= 1 && w >= 1 && n <= INT32_MAX - DRL__THREADS_MAX && h <= DRL__SIDE_MAX && w <= DRL__SIDE_MAX && drl__mul_fits((size_t)n, (size_t)h, &bytes) &&
-           drl__mul_fits(bytes, (size_t)w, &bytes) && drl__mul_fits(bytes, sizeof(float) * (size_t)drl__max(d->in_channels, d->out_channels), &bytes);
+    size_t pixel = sizeof(float) * (size_t)drl__max(d->in_channels, d->out_channels);
+    return n >= 1 && n <= INT32_MAX - DRL__THREADS_MAX &&
+           h >= 1 && h <= DRL__SIDE_MAX &&
+           w >= 1 && w <= DRL__SIDE_MAX &&
+           drl__mul_fits((size_t)n, (size_t)h, &bytes) &&
+           drl__mul_fits(bytes, (size_t)w, &bytes) &&
+           drl__mul_fits(bytes, pixel, &bytes);
 }
 
 DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
 {
     uint64_t floats;
-    if (!ctx || !drl__conv_sound(d) || !drl__conv_images_fit(d, n, h, w)) return 0;
+    if (!ctx || !drl__conv_valid(d) || !drl__conv_images_fit(d, n, h, w)) return 0;
     floats = drl__conv_work(ctx, d, n, h, w, ctx->threads, 1);
     return floats <= DRL__FLOATS_MAX ? (size_t)floats : 0;
 }
 
-/* What all three passes demand; in and out have the channels of the forward pass. */
-static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d, const drl_tensor *in, const drl_tensor *out, const float *weight, const float *bias, const float *work)
+/* The rules of all three passes; in and out have the channels of the forward pass. */
+static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d,
+    const drl_tensor *in, const drl_tensor *out, const float *weight, const float *bias, const float *work)
 {
     drl_status status;
-    if (!drl__conv_sound(d)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 to %d channels and kernel 3 or 1, a Winograd one kernel 3, and weights that fit the memory", function, DRL__SIDE_MAX);
-    if (!in || !out || drl__no_floats(work) || drl__no_floats(weight) || drl__odd(bias)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL, or not aligned as floats are", function);
+    if (!drl__conv_valid(d)) 
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 to %d channels and kernel 3 or 1, a "
+                         "Winograd one kernel 3, and weights that fit the memory", function, DRL__SIDE_MAX);
+    if (!in || !out || drl__no_floats(work) || drl__no_floats(weight) || drl__odd(bias))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL, or not aligned as floats are",
+                         function);
     status = drl__expect(ctx, function, "the input side", in, in->n, in->h, in->w, d->in_channels);
-    if (status == DRL_OK) status = drl__expect(ctx, function, "the output side", out, in->n, in->h, in->w, d->out_channels);
-    if (status == DRL_OK && !drl__conv_images_fit(d, in->n, in->h, in->w)) status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d images of %d x %d are too many or too large", function, in->n, in->h, in->w);
+    if (status == DRL_OK)
+        status = drl__expect(ctx, function, "the output side", out, in->n, in->h, in->w, d->out_channels);
+    if (status == DRL_OK && !drl__conv_images_fit(d, in->n, in->h, in->w))
+        status = drl__fail(ctx, DRL_E_SHAPE, "%s: %d images of %d x %d are too many or too large", function,
+                           in->n, in->h, in->w);
     return status;
 }
 
-static drl__conv_args drl__conv_args_of(const drl_tensor *from, const drl_tensor *to, int side, const float *packed, const float *zeros)
+static drl__conv_args drl__conv_args_of(const drl_tensor *from, const drl_tensor *to, int side,
+    const float *packed, const float *zeros)
 {
     drl__conv_args a;
     a.x = from->data;
@@ -2989,9 +3083,10 @@ static drl__fused drl__fused_none(void)
     return f;
 }
 
-/* y = the convolution of x, both sides as the pass sees them */
-static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const drl_tensor *x, const float *packed, const float *bias,
-                              const drl__fused *fused, const drl_tensor *y, float *work)
+/* y = the convolution of x: the forward pass; or, transposed, the gradient by the operand, with x = dy and y
+ * = dx. */
+static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const drl_tensor *x,
+    const float *packed, const float *bias, const drl__fused *fused, const drl_tensor *y, float *work)
 {
     drl__winograd_args a;
     memset(&a, 0, sizeof a);
@@ -3016,8 +3111,7 @@ static void drl__winograd_run(drl_ctx *ctx, const drl_conv2d_desc *d, int transp
 }
 
 static void drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x,
-    const float *packed, const float *bias,
-                              const drl__fused *fused, const drl_tensor *y, float *work)
+    const float *packed, const float *bias, const drl__fused *fused, const drl_tensor *y, float *work)
 {
     drl__conv_args a;
     if (d->winograd) {
@@ -3046,8 +3140,8 @@ DRL__CALL(drl_status, drl_conv2d_forward,
 }
 
 static void drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy,
-    const float *packed_transposed,
-                                 const drl__fused *fused, const drl_tensor *dx, int accumulate, float *work)
+    const float *packed_transposed, const drl__fused *fused, const drl_tensor *dx, int accumulate,
+    float *work)
 {
     drl__conv_args a;
     if (d->winograd) {
@@ -3059,8 +3153,8 @@ static void drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
     if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
-    if (drl__into_few(d)) drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->into_few,
-                                   &a);
+    if (drl__into_few(d))
+        drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->into_few, &a);
     else drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
 }
 
@@ -3150,8 +3244,8 @@ static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     p.from = work;
     p.to = dweight;
     p.add = 1;
-    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out), drl__pack_span,
-               &p);
+    drl__split(ctx, (size_t)p.v.in, 1 + DRL__GRAIN / ((size_t)p.v.taps * (size_t)p.v.out),
+               drl__pack_span, &p);
 }
 
 DRL__CALL(drl_status, drl_conv2d_param_grad,
@@ -3163,7 +3257,7 @@ DRL__CALL(drl_status, drl_conv2d_param_grad,
     if (status != DRL_OK) return status;
     drl__conv_param_grad(ctx, d, x, dy, dweight, work);
     if (!dbias) return DRL_OK;
-    /* each image's part */
+    /* each image's part, then their sum */
     drl__columns(ctx, dy->data, NULL, NULL, (size_t)dy->n, (size_t)dy->h * (size_t)dy->w, (size_t)dy->c, 1,
                  work, 0);
     drl__columns(ctx, work, NULL, NULL, 1, (size_t)dy->n, (size_t)dy->c, 1, dbias, 1);
@@ -3175,7 +3269,7 @@ DRL__CALL(drl_status, drl_conv2d_param_grad,
  * updates. Work is split over threads by elements, rows or columns; never inside a sum.
  * -------------------------------------------------------------------------------------------------------- */
 
-/* Rows of c floats for about DRL__GRAIN elements. */
+/* Rows of c floats that make about DRL__GRAIN elements. */
 static size_t drl__row_grain(size_t c) { return (DRL__GRAIN + c - 1) / c; }
 
 /* out = a x + b y; y may be NULL, out may be x or y. */
@@ -3202,10 +3296,9 @@ static void drl__copy(drl_ctx *ctx, size_t n, const float *x, float *y, int accu
 static float drl__dot16(const drl_ctx *ctx, const float *a, const float *b, size_t n)
 { return ctx->kernels->dot16(a, b, n); }
 
-/* The update of one image, inside a job: not split. See drl__langevin_kernel_args. */
+/* The Langevin update of one image, inside a job, so that it is not split: see drl__langevin_kernel_args. */
 static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *x_next, const float *grad,
-    const float *eps,
-    float grad_scale, float next_scale, float noise_scale)
+    const float *eps, float grad_scale, float next_scale, float noise_scale)
 {
     drl__langevin_kernel_args a;
     a.x_next = x_next;
@@ -3218,10 +3311,10 @@ static void drl__langevin_update(drl_ctx *ctx, size_t n, float *y, const float *
     ctx->kernels->langevin(&a, 0, n, 0);
 }
 
-/* One pass of Adam, with gradients scaled first; ema may be NULL. */
+/* One pass of Adam: see drl__adam_args. */
 static void drl__adam_update(drl_ctx *ctx, size_t n, float *p, const float *grad, float *m, float *v,
-    float *ema, float grad_scale,
-    float beta1, float beta2, float step_size, float inv_sqrt_bc2, float eps, float ema_decay)
+    float *ema, float grad_scale, float beta1, float beta2, float step_size, float inv_sqrt_bc2, float eps,
+    float ema_decay)
 {
     drl__adam_args a;
     a.grad = grad;
@@ -3242,7 +3335,12 @@ static void drl__adam_update(drl_ctx *ctx, size_t n, float *p, const float *grad
 /* A long inner product: dot16 of pieces of 1024, added in double; 64 segments, whatever the number of
  * threads. */
 #define DRL__SEGMENTS 64
-typedef struct drl__dot_args { const drl_ctx *ctx; const float *a, *b; size_t n, each; double *sums; } drl__dot_args;
+typedef struct drl__dot_args {
+    const drl_ctx *ctx;
+    const float *a, *b;
+    size_t n, each;                 /* each: elements of a segment */
+    double *sums;
+} drl__dot_args;
 
 static void drl__dot_span(const void *arg, size_t begin, size_t end, int job)
 {
@@ -3253,8 +3351,8 @@ static void drl__dot_span(const void *arg, size_t begin, size_t end, int job)
         double sum = 0;
         i = segment * d->each;
         last = d->n - i < d->each ? d->n : i + d->each;
-        for (; i < last; i += 1024) sum += (double)drl__dot16(d->ctx, d->a + i, d->b + i,
-            last - i < 1024 ? last - i : 1024);
+        for (; i < last; i += 1024)
+            sum += (double)drl__dot16(d->ctx, d->a + i, d->b + i, last - i < 1024 ? last - i : 1024);
         d->sums[segment] = sum;
     }
 }
@@ -3280,7 +3378,12 @@ static double drl__dot(drl_ctx *ctx, size_t n, const float *a, const float *b)
 static double drl__sum_squares(drl_ctx *ctx, size_t n, const float *x) { return drl__dot(ctx, n, x, x); }
 
 /* u = W v, row by row. */
-typedef struct drl__rows_args { const drl_ctx *ctx; const float *w, *v; float *u; size_t cols; } drl__rows_args;
+typedef struct drl__rows_args {
+    const drl_ctx *ctx;
+    const float *w, *v;
+    float *u;
+    size_t cols;
+} drl__rows_args;
 
 static void drl__rows_span(const void *arg, size_t begin, size_t end, int job)
 {
@@ -3290,7 +3393,7 @@ static void drl__rows_span(const void *arg, size_t begin, size_t end, int job)
     for (i = begin; i < end; ++i) a->u[i] = drl__dot16(a->ctx, a->w + i * a->cols, a->v, a->cols);
 }
 
-/* x / |x|, and |x|; a zero vector stays zero. */
+/* Divides x by its length, and returns the length; a zero vector stays zero. */
 static double drl__normalize(drl_ctx *ctx, size_t n, float *x)
 {
     double norm = sqrt(drl__sum_squares(ctx, n, x));
@@ -3326,7 +3429,13 @@ static float drl__spectral_norm(drl_ctx *ctx, const float *w, int rows, int cols
 
 /* From G, the gradient by W / sigma, to that by W, in place: G / sigma - <G, W> / sigma^2 u v'.
  * Items are rows: g <- g / sigma - (<G, W> / sigma^2 u_i) v. */
-typedef struct drl__rank1_args { const drl_ctx *ctx; const float *u, *v; float *g; size_t cols; float scale, factor; } drl__rank1_args;
+typedef struct drl__rank1_args {
+    const drl_ctx *ctx;
+    const float *u, *v;
+    float *g;
+    size_t cols;
+    float scale, factor;            /* 1 / sigma, and -<G, W> / sigma^2 */
+} drl__rank1_args;
 
 static void drl__rank1_span(const void *arg, size_t begin, size_t end, int job)
 {
@@ -6718,7 +6827,7 @@ static drl_status drl__conv2d_shape(drl_net *net, drl__op *op, const drl__op_set
         conv->winograd = conv->kernel == 3 ? drl__winograd_choice(s->a.h, s->a.w, s->a.c,
             conv->out_channels) : 0;
     }
-    if (!layer || !layer->name || !drl__conv_sound(conv) ||
+    if (!layer || !layer->name || !drl__conv_valid(conv) ||
         (unsigned)layer->spectral > (unsigned)DRL_SPECTRAL_CAP ||
         !(layer->init_scale - layer->init_scale == 0))
         return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, "
