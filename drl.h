@@ -6435,6 +6435,7 @@ struct drl_net {
     float *init_scale;                      /* [params], or DRL__INIT_... */
     char *names;
     drl__program program[3];
+    int *order;                             /* of buffers, while they are placed */
     /* while the build function runs a second time: what it made in the first */
     const drl_net *counted;
     int op_count, param_count, vector_count;
@@ -8198,19 +8199,23 @@ static size_t drl__net_arenas(drl_net *net)
     return trained > total ? trained : total;
 }
 
+/* Arrays that the network has in a file. */
+static int drl__net_tensors(const drl_net *net) { return net->param_count + net->vector_count; }
+
 /* Bounds on a program's tables, by mode: a value, its bits, a gradient, a copy of it and sums for each
  * operator; forward, two gradients by operands with a copy before each, and three by parameters. */
 static const size_t drl__buffers_per_op[3] = { 2, 4, 5 }, drl__instrs_per_op[3] = { 1, 5, 8 };
 
-/* Builds and plans; the table block is returned in *tables (its first bytes are the net), with all sizes
- * known. */
-static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc,
-    drl_net **tables)
+/* Runs the build function twice: to count operators, and to fill tables of that size. The net and its
+ * tables are one block, which the caller frees. tensors_max: a network from a file's description can have
+ * no more tensors than the file, which is checked before the tables are allocated; else SIZE_MAX. */
+static drl_status drl__net_build(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc,
+                                 size_t tensors_max, drl_net **out)
 {
     drl_net count, *net;
     size_t total, at_op, at_param, at_vector, at_init, at_names, at_instr[3], at_buffer[3], at_order;
     unsigned char *block;
-    int mode, i;
+    int mode;
     memset(&count, 0, sizeof count);
     if (desc) count.desc = *desc;
     if (!count.desc.batch) count.desc.batch = 16;
@@ -8224,6 +8229,9 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     if (count.status == DRL_OK && count.op_count < 2)
         count.status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function has made %d operators; "
                                  "at least an input and one more are needed", count.op_count);
+    if (count.status == DRL_OK && (size_t)drl__net_tensors(&count) > tensors_max)
+        count.status = drl__fail(ctx, DRL_E_FORMAT, "drl_net: the network has %d tensors, the file %z",
+                                 drl__net_tensors(&count), tensors_max);
     if (count.status != DRL_OK) return count.status;
 
     total = 0;
@@ -8252,6 +8260,11 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     net->vector = (drl_param *)(void *)(block + at_vector);
     net->init_scale = (float *)(void *)(block + at_init);
     net->names = (char *)(block + at_names);
+    net->order = (int *)(void *)(block + at_order);
+    for (mode = 0; mode < 3; ++mode) {
+        net->program[mode].instr = (drl__instr *)(void *)(block + at_instr[mode]);
+        net->program[mode].buffer = (drl__buffer *)(void *)(block + at_buffer[mode]);
+    }
     net->counted = &count;
     build(net, user);
     net->counted = NULL;
@@ -8261,28 +8274,34 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
                                   net->names_size != count.names_size))
         net->status = drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: the build function made %d operators, then "
                                 "%d; it must repeat itself", count.op_count, net->op_count);
-    for (i = 0; i < net->op_count && net->status == DRL_OK; ++i) {
+    if (net->status != DRL_OK) {
+        drl_status status = net->status;
+        drl__free(ctx, block);
+        return status;
+    }
+    *out = net;
+    return DRL_OK;
+}
+
+/* Compiles the programs of all modes asked for and places their buffers; all sizes are known then. */
+static drl_status drl__net_plan(drl_net *net)
+{
+    size_t total = 0;
+    int mode, i;
+    for (i = 0; i < net->op_count; ++i) {
         const drl__op *op = &net->op[i];
         size_t bytes = sizeof(float);
         if (!drl__mul_fits(bytes, (size_t)op->h, &bytes) || !drl__mul_fits(bytes, (size_t)op->w, &bytes) ||
             !drl__mul_fits(bytes, (size_t)op->c, &bytes) ||
             !drl__mul_fits(bytes, (size_t)net->desc.batch, &bytes) ||
             bytes > (size_t)PTRDIFF_MAX - DRL__ALIGN)
-            net->status = drl__fail(ctx, DRL_E_SHAPE, "drl_net: %d images of %d x %d x %d do not fit one "
-                                    "block of this machine's memory, %z bytes; "
-                                    "a smaller batch takes less", net->desc.batch, op->h, op->w, op->c,
-                                    (size_t)PTRDIFF_MAX);
-    }
-    if (net->status != DRL_OK) {
-        drl_status status = net->status;
-        drl__free(ctx, block);
-        return status;
+            return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net: %d images of %d x %d x %d do not fit one "
+                             "block of this machine's memory, %z bytes; a smaller batch takes less",
+                             net->desc.batch, op->h, op->w, op->c, (size_t)PTRDIFF_MAX);
     }
     for (mode = 0; mode < 3; ++mode) {
         drl__program *p = &net->program[mode];
         if (!(net->desc.modes >> mode & 1)) continue;
-        p->instr = (drl__instr *)(void *)(block + at_instr[mode]);
-        p->buffer = (drl__buffer *)(void *)(block + at_buffer[mode]);
         p->buffer[DRL__BUFFER_X].first = p->buffer[DRL__BUFFER_DX].first = -1;
         p->buffer_count = 2;
         p->slice = mode == DRL_NET_PARAM_GRAD ? net->desc.batch : drl__net_slice(net);
@@ -8292,10 +8311,9 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
                    (size_t)p->buffer_count <= (size_t)net->op_count * drl__buffers_per_op[mode] + 2);
         if (mode != DRL_NET_PARAM_GRAD) drl__fuse(net, p);
         drl__lifetimes(p, (drl_net_mode)mode);
-        drl__place(p, (int *)(void *)(block + at_order));
+        drl__place(p, net->order);
         p->ready = 1;
     }
-    total = 0;
     drl__carve(&total, net->params_size, sizeof(float));
     if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) drl__carve(&total, net->params_size, sizeof(float));
     drl__carve(&total, net->state_size, sizeof(float));
@@ -8303,7 +8321,6 @@ static drl_status drl__net_plan(drl_ctx *ctx, drl_net_build_fn build, void *user
     net->arenas_bytes = drl__net_arenas(net);
     drl__carve(&total, net->arenas_bytes, 1);
     net->block_bytes = net->arenas_bytes == SIZE_MAX ? SIZE_MAX : total;
-    *tables = net;
     return DRL_OK;
 }
 
@@ -8315,42 +8332,16 @@ static drl_status drl__net_too_large(const drl_net *net)
                      (size_t)PTRDIFF_MAX);
 }
 
-DRL__CALL(drl_status, drl_net_size,
-    (drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes),
-    (ctx, build, user, desc, bytes))
+/* Allocates the second block of a planned net. Parameters are then zero; gains and weights of norms are
+ * one. */
+static drl_status drl__net_allocate(drl_net *net)
 {
-    drl_net *net = NULL;
-    drl_status status;
-    if (!ctx || !build || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_size: a context, a build "
-                                                   "function and a place for the result are needed");
-    status = drl__net_plan(ctx, build, user, desc, &net);
-    if (status != DRL_OK) return status;
-    if (net->block_bytes == SIZE_MAX) status = drl__net_too_large(net);
-    else *bytes = drl__piece_bytes(net->block_bytes) + ((drl__head *)(void *)net - 1)->bytes;
-    drl__free(ctx, net);
-    return status;
-}
-
-DRL__CALL(drl_status, drl_net_create,
-    (drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **out),
-    (ctx, build, user, desc, out))
-{
-    drl_net *net = NULL;
-    drl_status status;
     unsigned char *block;
     size_t total = 0;
     int i;
-    if (!ctx || !build || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_create: a context, a build "
-                                                 "function and a place for the result are needed");
-    status = drl__net_plan(ctx, build, user, desc, &net);
-    if (status != DRL_OK) return status;
-    block = net->block_bytes == SIZE_MAX ? NULL : (unsigned char *)drl__alloc(ctx, net->block_bytes);
-    if (!block) {
-        /* then drl__alloc has said why */
-        status = net->block_bytes == SIZE_MAX ? drl__net_too_large(net) : DRL_E_MEMORY;
-        drl__free(ctx, net);
-        return status;
-    }
+    if (net->block_bytes == SIZE_MAX) return drl__net_too_large(net);
+    block = (unsigned char *)drl__alloc(net->ctx, net->block_bytes);
+    if (!block) return DRL_E_MEMORY;
     memset(block, 0, net->block_bytes);
     net->block = block;
     net->params = (float *)(void *)(block + drl__carve(&total, net->params_size, sizeof(float)));
@@ -8364,6 +8355,42 @@ DRL__CALL(drl_status, drl_net_create,
             size_t k;
             for (k = 0; k < net->param[i].count; ++k) net->params[net->param[i].offset + k] = 1.0f;
         }
+    return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_net_size,
+    (drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes),
+    (ctx, build, user, desc, bytes))
+{
+    drl_net *net = NULL;
+    drl_status status;
+    if (!ctx || !build || !bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_size: a context, a build "
+                                                   "function and a place for the result are needed");
+    status = drl__net_build(ctx, build, user, desc, SIZE_MAX, &net);
+    if (status != DRL_OK) return status;
+    status = drl__net_plan(net);
+    if (status == DRL_OK && net->block_bytes == SIZE_MAX) status = drl__net_too_large(net);
+    if (status == DRL_OK) *bytes = drl__piece_bytes(net->block_bytes) + ((drl__head *)(void *)net - 1)->bytes;
+    drl__free(ctx, net);
+    return status;
+}
+
+DRL__CALL(drl_status, drl_net_create,
+    (drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **out),
+    (ctx, build, user, desc, out))
+{
+    drl_net *net = NULL;
+    drl_status status;
+    if (!ctx || !build || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net_create: a context, a build "
+                                                 "function and a place for the result are needed");
+    status = drl__net_build(ctx, build, user, desc, SIZE_MAX, &net);
+    if (status != DRL_OK) return status;
+    status = drl__net_plan(net);
+    if (status == DRL_OK) status = drl__net_allocate(net);
+    if (status != DRL_OK) {
+        drl__free(ctx, net);
+        return status;
+    }
     *out = net;
     return DRL_OK;
 }
@@ -8372,7 +8399,7 @@ DRL_API void drl_net_destroy(drl_net *net)
 {
     if (!net) return;
 #ifdef DRL__ASAN
-    ASAN_UNPOISON_MEMORY_REGION(net->arena, net->arenas_bytes);     /* the allocator gets it back as it was */
+    if (net->block) ASAN_UNPOISON_MEMORY_REGION(net->arena, net->arenas_bytes);     /* as it came */
 #endif
     drl__free(net->ctx, net->block);
     drl__free(net->ctx, net);
@@ -8514,8 +8541,6 @@ DRL__CALL_VOID(drl_net_spectral_grads, (drl_net *net), (net))
 
 /* Tensor i of a net's file, and where it lies: first the parameters, then the vectors of the power
  * iterations. */
-static int drl__net_tensors(const drl_net *net) { return net->param_count + net->vector_count; }
-
 static const drl_param *drl__net_tensor_param(const drl_net *net, int i)
 { return i < net->param_count ? &net->param[i] : &net->vector[i - net->param_count]; }
 
@@ -8547,13 +8572,11 @@ static drl_status drl__net_fits(const drl_net *net, const drl_safetensors *st)
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_net_load, (drl_net *net, const drl_safetensors *st), (net, st))
+/* Reads every tensor; drl__net_fits has found that the file holds them. */
+static drl_status drl__net_read(drl_net *net, const drl_safetensors *st)
 {
-    drl_status status;
+    drl_status status = DRL_OK;
     int i;
-    if (!net || !st) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_load: a net and an "
-                                      "open file are needed");
-    status = drl__net_fits(net, st);
     for (i = 0; i < drl__net_tensors(net) && status == DRL_OK; ++i) {
         const drl_param *p;
         float *to = drl__net_tensor(net, i, &p);
@@ -8561,6 +8584,15 @@ DRL__CALL(drl_status, drl_net_load, (drl_net *net, const drl_safetensors *st), (
     }
     if (status == DRL_OK) drl_net_refresh(net, 0);
     return status;
+}
+
+DRL__CALL(drl_status, drl_net_load, (drl_net *net, const drl_safetensors *st), (net, st))
+{
+    drl_status status;
+    if (!net || !st) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "drl_net_load: a net and an "
+                                      "open file are needed");
+    status = drl__net_fits(net, st);
+    return status == DRL_OK ? drl__net_read(net, st) : status;
 }
 
 /* -----------------------------------------------------------------------------------------------------------
@@ -10490,42 +10522,62 @@ static void drl__model_schedule(const drl_model_desc *d, double *memory, drl_sch
         schedule->rule = DRL_STEP_PROPOSAL;
 }
 
-/* A model whose weights are still to be drawn or loaded. */
-static drl_status drl__model_new(drl_ctx *ctx, const drl_model_desc *desc, drl_model **out)
+/* The tables of a model's networks; net[1] stays NULL without an initializer. The description in a hostile
+ * file can ask for any network, so the file must hold exactly the tensors described, and until this is
+ * known only tables are allocated. */
+static drl_status drl__model_build(drl_ctx *ctx, drl_model_desc *d, const drl_safetensors *st,
+                                   drl_net *net[2])
 {
-    drl_model_desc d;
+    size_t tensors, in_file = st ? drl_safetensors_count(st) : SIZE_MAX;
     drl_net_desc n;
-    drl_model *m;
     drl_status status;
+    drl__model_net_desc(d, &n);
+    status = drl__net_build(ctx, drl__energy_build, d, &n, in_file, &net[0]);
+    drl__initializer_net_desc(d, &n);
+    if (status == DRL_OK && d->initializer > 0)
+        status = drl__net_build(ctx, drl__initializer_build, d, &n, in_file, &net[1]);
+    if (status != DRL_OK || !st) return status;
+    tensors = (size_t)drl__net_tensors(net[0]) + (net[1] ? (size_t)drl__net_tensors(net[1]) : 0);
+    if (tensors != in_file)
+        return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors, its description needs %z",
+                         in_file, tensors);
+    status = drl__net_fits(net[0], st);
+    return status == DRL_OK && net[1] ? drl__net_fits(net[1], st) : status;
+}
+
+/* A model whose weights are still to be drawn, or read from the file st. *d: in full. */
+static drl_status drl__model_new(drl_ctx *ctx, drl_model_desc *d, const drl_safetensors *st, drl_model **out)
+{
+    drl_model *m = NULL;
+    drl_net *net[2] = { NULL, NULL };
     unsigned char *block;
     size_t total, at_schedule, at_floats;
-    if (!ctx || !out)
-        return drl__fail(ctx, DRL_E_ARGUMENT,
-                         "drl_model_create: a context and a place for the result are needed");
-    status = drl__model_resolve(ctx, desc, &d);
-    if (status != DRL_OK) return status;
-    total = drl__model_carve(&d, &at_schedule, &at_floats);
-    block = (unsigned char *)drl__alloc(ctx, total);
-    if (!block) return DRL_E_MEMORY;
+    int i;
+    drl_status status = drl__model_build(ctx, d, st, net);
+    for (i = 0; i < 2 && status == DRL_OK; ++i) {
+        if (!net[i]) continue;
+        status = drl__net_plan(net[i]);
+        if (status == DRL_OK) status = drl__net_allocate(net[i]);
+    }
+    total = drl__model_carve(d, &at_schedule, &at_floats);
+    block = status == DRL_OK ? (unsigned char *)drl__alloc(ctx, total) : NULL;
+    if (!block) {
+        drl_net_destroy(net[0]);
+        drl_net_destroy(net[1]);
+        return status == DRL_OK ? DRL_E_MEMORY : status;
+    }
     memset(block, 0, total);
     m = (drl_model *)(void *)block;
     m->ctx = ctx;
-    m->desc = d;
-    m->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
+    m->desc = *d;
+    m->net = net[0];
+    m->initializer = net[1];
+    m->size = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
     m->schedule_memory = (double *)(void *)(block + at_schedule);
     m->level = (float *)(void *)(block + at_floats);
-    m->f = m->level + d.batch;
-    m->df = m->f + d.batch;
-    drl__model_schedule(&d, m->schedule_memory, &m->schedule);
-    drl__model_net_desc(&d, &n);
-    status = drl_net_create(ctx, drl__energy_build, &m->desc, &n, &m->net);
-    drl__initializer_net_desc(&d, &n);
-    if (status == DRL_OK && d.initializer > 0)
-        status = drl_net_create(ctx, drl__initializer_build, &m->desc, &n, &m->initializer);
-    if (status != DRL_OK) {
-        drl_model_destroy(m);
-        return status;
-    }
+    m->f = m->level + d->batch;
+    m->df = m->f + d->batch;
+    drl__model_schedule(d, m->schedule_memory, &m->schedule);
     *out = m;
     return DRL_OK;
 }
@@ -10534,7 +10586,13 @@ DRL__CALL(drl_status, drl_model_create,
     (drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **out),
     (ctx, desc, seed, out))
 {
-    drl_status status = drl__model_new(ctx, desc, out);
+    drl_model_desc d;
+    drl_status status;
+    if (!ctx || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_model_create: a context and a place for the result are needed");
+    status = drl__model_resolve(ctx, desc, &d);
+    if (status == DRL_OK) status = drl__model_new(ctx, &d, NULL, out);
     if (status != DRL_OK) return status;
     drl_net_init((*out)->net, seed);
     drl_net_init((*out)->initializer, ~seed);                   /* other random numbers than the energy's */
@@ -10839,71 +10897,46 @@ DRL__CALL(drl_status, drl_model_save_memory,
     return status;
 }
 
+/* Both networks' tensors; drl__net_fits has found that the file holds them. */
+static drl_status drl__model_read(drl_model *m, const drl_safetensors *st)
+{
+    drl_status status = drl__net_read(m->net, st);
+    return status == DRL_OK && m->initializer ? drl__net_read(m->initializer, st) : status;
+}
+
 DRL__CALL(drl_status, drl_model_load_weights, (drl_model *m, const drl_safetensors *st), (m, st))
 {
     drl_status status;
     if (!m || !st)
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
                          "drl_model_load_weights: a model and an open file are needed");
-    status = m->initializer ? drl__net_fits(m->initializer, st) : DRL_OK;
-    if (status == DRL_OK) status = drl_net_load(m->net, st);
-    return status == DRL_OK && m->initializer ? drl_net_load(m->initializer, st) : status;
+    status = drl__net_fits(m->net, st);
+    if (status == DRL_OK && m->initializer) status = drl__net_fits(m->initializer, st);
+    return status == DRL_OK ? drl__model_read(m, st) : status;
 }
 
-/* Plans a network without its memory, and looks for its tensors in the file. */
-static drl_status drl__model_file_fits(drl_ctx *ctx, const drl_safetensors *st, drl_net_build_fn build, drl_model_desc *d)
-{
-    drl_net_desc n;
-    drl_net *tables = NULL;
-    drl_status status;
-    memset(&n, 0, sizeof n);
-    n.batch = 1;
-    status = drl__net_plan(ctx, build, d, &n, &tables);
-    if (status != DRL_OK) return status;
-    status = drl__net_fits(tables, st);
-    drl__free(ctx, tables);
-    return status;
-}
-
-/* Counts before it allocates: a description in a hostile file can ask for any network, but the file must hold its weights. */
-static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use, drl_model **out)
+static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use,
+                                       drl_model **out)
 {
     const char *text = drl_safetensors_meta(st, "drl.model");
     drl_model_desc read, d;
     drl_model *m = NULL;
-    drl_net count, more;
     drl_status status;
-    size_t i, elements = 0, tensors;
     if (!text || !drl__model_from_text(text, &read))
         return drl__fail(ctx, DRL_E_FORMAT, "model file: its metadata has %s \"drl.model\"",
                          text ? "a malformed" : "no");
     if (use) { read.batch = use->batch; read.trainable = use->trainable; }
     status = drl__model_resolve(ctx, &read, &d);
     if (status != DRL_OK) return status;
-    /* the weights do not tell the size of the images, so it has a bound of its own: 2^24 floats an image */
+    /* buffers are as large as images, of which the weights say nothing: images have a limit of 2^24 floats */
     if ((uint64_t)d.height * (uint64_t)d.width * (uint64_t)d.channels > (uint64_t)1 << 24)
         return drl__fail(ctx, DRL_E_FORMAT, "model file: images of %d x %d x %d are too large",
                          d.height, d.width, d.channels);
-    memset(&count, 0, sizeof count);
-    count.ctx = ctx;
-    count.desc.batch = 1;
-    more = count;
-    drl__energy_build(&count, &d);
-    if (d.initializer > 0) drl__initializer_build(&more, &d);
-    if (count.status != DRL_OK) return count.status;
-    if (more.status != DRL_OK) return more.status;
-    tensors = (size_t)drl__net_tensors(&count) + (size_t)drl__net_tensors(&more);
-    for (i = 0; i < drl_safetensors_count(st); ++i) elements += drl_array_count(drl_safetensors_at(st, i));
-    if (tensors != drl_safetensors_count(st) || count.params_size / (DRL__ALIGN / sizeof(float)) > elements ||
-        more.params_size / (DRL__ALIGN / sizeof(float)) > elements)
-        return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors of %z elements, its description needs %z tensors and other sizes", drl_safetensors_count(st), elements, tensors);
-    status = drl__model_file_fits(ctx, st, drl__energy_build, &d);      /* and names and shapes before the buffers, which the weights do not bound */
-    if (status == DRL_OK && d.initializer > 0) status = drl__model_file_fits(ctx, st, drl__initializer_build, &d);
-    if (status == DRL_OK) status = drl__model_new(ctx, &d, &m);
+    status = drl__model_new(ctx, &d, st, &m);
     if (status != DRL_OK) return status;
     drl__net_start(m->net, 0);
     if (m->initializer) drl__net_start(m->initializer, 0);
-    status = drl_model_load_weights(m, st);
+    status = drl__model_read(m, st);
     if (status != DRL_OK) {
         drl_model_destroy(m);
         return status;
