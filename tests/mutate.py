@@ -200,6 +200,7 @@ def draw(source, found):
 class Judge:
     """One part of one program, or all of it."""
     def __init__(self, build, program, *words):
+        self.build = build
         self.command = [f"{option.out}/{build}/{program}", *words]
         self.name = " ".join([program, *words])
 
@@ -295,6 +296,8 @@ def main():
         sets = sorted({s for j in judges for (n, s) in j.reached if n == k})
         mutant.set = sets[int(mutant.order[-8:], 16) % len(sets)] if sets else 0
         able = [j for j in judges if (k, mutant.set) in j.reached]
+        if not mutant.set:
+            able = [j for j in able if j.build == "portable"] or able
         killer = next((j for j in able if j.red(f"run{k}", k, mutant.set)), None)
         os.system(f"rm -rf {option.out}/run{k}")
         where = [name for name, number in set_number.items() if number == mutant.set]
