@@ -737,6 +737,7 @@ static const struct { const char *bytes; size_t header, size; drl_status status;
     H(D("{'descr':'<c8','fortran_order':False,'shape':(1,)} \n"), "12345678", DRL_E_UNSUPPORTED, "'<c8'")
     H(D("{'descr':'|O8','fortran_order':False,'shape':(1,)} \n"), "12345678", DRL_E_UNSUPPORTED, "'|O8'")
     H(D("{'descr':'|f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_E_UNSUPPORTED, "'|f4'")
+    H(D("{'descr':'|i2','fortran_order':False,'shape':(1,)} \n"), "12", DRL_E_UNSUPPORTED, "'|i2'")
     H(D("{'descr':'=f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_E_UNSUPPORTED, "'=f4'")
     H(D("{'descr':'<','fortran_order':False,'shape':(1,)  } \n"), "1234", DRL_E_UNSUPPORTED, "'<'")
     H(D("{'descr':'','fortran_order':False,'shape':(1,)   } \n"), "1234", DRL_E_UNSUPPORTED, "''")
@@ -1908,6 +1909,7 @@ static void test_wrong_files(void)
         M("\x80\4\x95\1\0\0\0\0\0\0", "a pickle")
         M("<!DOCTYPE html><html>", "a page of HTML or XML")
         M("\xEF\xBB\xBF\r\n <html>", "a page of HTML or XML")
+        M("\xEF\xBB\xBF<html>", "a page of HTML or XML")
         M("version https://git-lfs.github.com/spec/v1\n", "git lfs pull")
         M("label,pixel0,pixel1\n", "a text (CSV, JSON or the like)")
         M("", "an empty file")
@@ -1931,7 +1933,7 @@ static void test_wrong_files(void)
         CHECK_FAILS(drl_safetensors_open_memory(ctx, files[i].bytes, files[i].n, &st), DRL_E_FORMAT,
                     files[i].sentence);
     }
-    memcpy(tar + 257, "ustar", 5);
+    memcpy(tar + 257, "ustar  ", 7);            /* as GNU tar writes it */
     tar[0] = 'x';
     CHECK_FAILS(drl_safetensors_open_memory(ctx, tar, sizeof tar, &st), DRL_E_FORMAT, "a tar archive");
     /* each reader's own files, given to the others */

@@ -649,7 +649,9 @@ static void likelihood(void)
 
 static void plane(void)
 {
-    static double f[90 * 70], p[90 * 70], flat[90 * 70];
+    static double f[90 * 70 + 1], p[90 * 70], flat[90 * 70];
+    static const double one_f[1] = { 1.5 };
+    static const drl_grid one = { 0, 2, 0, 3, 1, 1 };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     gauss g = gauss_of(2), far = gauss_of(10);
     drl_energy e, e10;
@@ -659,7 +661,9 @@ static void plane(void)
     g.batch = 11;
     e = gauss_energy(&g);
     e10 = gauss_energy(&far);
+    f[90 * 70] = 7;
     CHECK_OK(ctx, drl_grid_evaluate(ctx, &e, 0, 0, &grid, f));
+    CHECK(f[90 * 70] == 7, "a number behind those of the cells is written");
     for (i = 0; i < 90 * 70; ++i) {
         double y[2], F = g.c;
         y[0] = -6 + 11 * (i % 90 + 0.5) / 90;
@@ -670,6 +674,8 @@ static void plane(void)
         }
         CHECK(fabs(f[i] - F) < 1e-5 * (1 + fabs(F)), "point %d: %g instead of %g", i, f[i], F);
     }
+    CHECK_OK(ctx, drl_grid_log_z(ctx, &one, one_f, 1, &z));
+    CHECK(fabs(z - (1.5 + log(6.0))) < 1e-12, "log Z of one cell: %.12f", z);
     CHECK_OK(ctx, drl_grid_log_z(ctx, &grid, f, 1, &z));
     CHECK(fabs(z - gauss_log_z(&g)) < 1e-5, "log Z %.7f instead of %.7f", z, gauss_log_z(&g));
     CHECK_OK(ctx, drl_grid_log_z(ctx, &grid, f, 0.5, &z));               /* temperature 2: twice the variances, half of c */

@@ -1400,9 +1400,10 @@ int main(int argc, char **argv)
     static const int threads[] = { 1, 2, 3, 7 };
     static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2 };    /* SSE2 is compared with itself only */
     int i, t;
-    for (i = 0; argc > 1 && i < 5 && strcmp(argv[1], drl_isa_name(sets[i])); ++i) { }
-    if (i == 5 || argc > 3) {
-        fprintf(stderr, "%s: not understood; test_ops [portable|sse2|avx2|avx512|neon [PART]]\n", argv[argc > 3 ? 3 : 1]);
+    for (i = 0; argc > 1 && i < (int)DRL__COUNT(sets) && strcmp(argv[1], drl_isa_name(sets[i])); ++i) { }
+    if (i == (int)DRL__COUNT(sets) || argc > 3) {
+        fprintf(stderr, "%s: not understood; test_ops [portable|sse2|fma128|avx2|avx512|neon [PART]]\n",
+            argv[argc > 3 ? 3 : 1]);
         return 2;
     }
     if (argc > 2) only_part = argv[2];

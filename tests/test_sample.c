@@ -324,8 +324,9 @@ static void own_schedule(void)
 {
     static const double sbar[5] = { 0.05, 0.2, 0.4, 0.95, 1.0 }, near_levels[3] = { 0.5, 0.5 + 1e-12, 0.6 };
     static const double wrong[6][3] = { { 0, 0.2, 0.4 }, { -0.1, 0.2, 0.4 }, { 0.2, 0.2, 0.4 }, { 0.2, 0.4, 0.3 }, { 0.2, 0.4, 1.5 }, { 0.2, NAN, 0.4 } };
+    static double many[1002], many_memory[5 * 1001];
     double memory[20], before[20];
-    drl_schedule s, kept;
+    drl_schedule s, kept, large;
     int i;
     memset(&s, 0xA5, sizeof s);
     CHECK(drl_schedule_of(sbar, 4, 1e-2, memory, &s) == DRL_OK && s.levels == 4 && s.b2 == 1e-2 && !s.logsnr && !s.rule, "levels %d, b2 %g, rule %d", s.levels, s.b2, (int)s.rule);
@@ -339,6 +340,9 @@ static void own_schedule(void)
     kept = s;
     memcpy(before, memory, sizeof memory);
     for (i = 0; i < 6; ++i) CHECK(drl_schedule_of(wrong[i], 2, 1, memory, &s) == DRL_E_ARGUMENT, "case %d: %g %g %g", i, wrong[i][0], wrong[i][1], wrong[i][2]);
+    for (i = 0; i < 1002; ++i) many[i] = (i + 1) / 1002.0;
+    CHECK(drl_schedule_of(many, 1000, 1, many_memory, &large) == DRL_OK && large.levels == 1000, "1000 levels");
+    CHECK(drl_schedule_of(many, 1001, 1, many_memory, &large) == DRL_E_ARGUMENT, "1001 levels");
     CHECK(drl_schedule_of(sbar, 4, 0, memory, &s) == DRL_E_ARGUMENT && drl_schedule_of(sbar, 0, 1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_of(sbar, 4, 1, NULL, &s) == DRL_E_ARGUMENT, "out of range, or missing");
     CHECK(!memcmp(&kept, &s, sizeof s) && !memcmp(before, memory, sizeof memory), "a refused call has written something");
 }
