@@ -2,26 +2,29 @@
 """mutate.py [--count N] [--seed N] [--only REGEX] - breaks drl.h by rule, and asks whether a test goes red.
 
 A mutant is one place of the code, changed by one rule:
-    compare     < and <=, > and >=, == and != change places      not      a negation is dropped
-    sign        + and - change places, += and -=, too            delete   a statement is left out
-    logic       && and || change places                          number   a constant is larger by one
-    accumulate  += and -= become =
-All mutants sleep in one copy of drl.h until the environment variable MUTANT names one, so each test program is
-compiled once. Which places are drawn depends on the seed and on the text of each line, not on line numbers: an
-edit changes the draw only where it changes the text.
+    compare     the bound of <, <=, > or >= moves by one; == and != change places
+    sign        + and - change places, += and -=, too         number      a constant is larger by one
+    logic       && and || change places                       accumulate  += and -= become =
+    not         a negation is dropped                         delete      a statement is left out
+All mutants sleep in one copy of drl.h until the environment names one (tests/mutate.h), so each test program
+is compiled once. Which places are drawn depends on the seed and on the text of each line, so that an edit
+changes the draw only where it changes the text.
 
-First every part of every test program runs with nothing broken. This gives its time and the mutants that it
-reaches. Then each mutant is judged by the parts that reach it, the quickest first, until one goes red; more than
-four times the usual processor time is red, too. A mutant in a kernel is awake in one instruction set at a time.
+First every part of every test program runs with nothing broken, which gives its time and the mutants that it
+reaches. Then each mutant is judged by the parts that reach it, the quickest first, until one goes red; more
+than four times the usual processor time is red, too. A mutant in a kernel is awake in one instruction set at
+a time, and the sets that reach it are tried until one goes red.
 
 The survivors are printed with their lines, and the result is a failure if there are any. A change that cannot
 matter is listed with its reason in tests/mutate_equal.txt, one a line:
     rule | function | part of the line | reason
-The rule is one of the above, or any; the part may mark the place as the list of survivors does; - is any line.
---only REGEX takes functions with such names; --list only prints the mutants; --jobs N judges N at a time; parts
-that take more than --longest 4 seconds do not judge (of those for kernels alone, 16).
+The rule is one of the above, or any. The part may mark the place in braces as the list of survivors does; "-"
+stands for every line of the function.
+
+--only REGEX takes functions with such names; --list only prints the mutants; --jobs N judges N at a time.
+Parts that take more than --longest 4 seconds do not judge (with all instruction sets, 16).
 """
-import argparse, concurrent.futures, hashlib, os, re, resource, subprocess, sys, time
+import argparse, concurrent.futures, hashlib, os, re, resource, shutil, subprocess, sys, time
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)) + "/..")
 parser = argparse.ArgumentParser()
@@ -36,33 +39,12 @@ option = parser.parse_args()
 compiler = os.environ.get("CC", "gcc")
 flags = ["-O1", "-w", "-DDRL_THREADS", "-Werror=vla", "-DCHECK_STOP=exit(1)"]
 builds = {"portable": ["-DDRL_NO_SIMD"], "simd": ["-DDRL__FMA128"]}
-programs = {"portable": ["test_train", "test_io", "test_model", "test_sample", "test_mcmc", "test_net", "test_ops",
-                         "test_failure", "test_api", "test_context", "test_not_finite", "test_noise", "test_rng",
-                         "conformance"],
-            "simd": ["test_ops", "test_rng", "conformance"]}
-set_number = {"portable": 1, "sse2": 2, "fma128": 3, "avx2": 4, "avx512": 5, "neon": 6}      # drl_isa
-
-# What stands before the copy of drl.h. A set of 0 stands for code that is not compiled once for each set.
-WAKE = """#ifndef DRL__MUTANTS
-#define DRL__MUTANTS
-#include <stdio.h>
-#include <stdlib.h>
-static int drl__mutant, drl__mutant_set;
-static unsigned char drl__reached[%d][7];
-#define drl__m(k, set) ((void)(drl__reached[k][set] = 1), drl__mutant == (k) && (!(set) || drl__mutant_set == (set)))
-__attribute__((constructor)) static void drl__wake(void)
-{
-    if (getenv("MUTANT")) drl__mutant = atoi(getenv("MUTANT"));
-    if (getenv("MUTANT_SET")) drl__mutant_set = atoi(getenv("MUTANT_SET"));
-}
-__attribute__((destructor)) static void drl__report_reached(void)
-{
-    FILE *file = getenv("REACHED") ? fopen(getenv("REACHED"), "wb") : NULL;
-    if (file) { fwrite(drl__reached, sizeof drl__reached, 1, file); fclose(file); }
-}
-#endif
-#line 1 "drl.h"
-"""
+programs = {
+    "portable": ["test_train", "test_io", "test_model", "test_sample", "test_mcmc", "test_net", "test_ops",
+                 "test_failure", "test_api", "test_context", "test_not_finite", "test_noise", "test_rng",
+                 "conformance"],
+    "simd": ["test_ops", "test_rng", "conformance"]}
+sets = ["", "portable", "sse2", "fma128", "avx2", "avx512", "neon"]       # by the numbers of drl_isa
 
 # (rule, pattern, the text in its place): {c} is 1 in the mutant and 0 else, {1} the first group.
 RULES = [
@@ -78,34 +60,30 @@ RULES = [
     ("logic", r"\(([^()&|?]+) && ([^()&|?]+)\)", "({c} ? ({1}) || ({2}) : ({1}) && ({2}))"),
     ("logic", r"\(([^()&|?]+) \|\| ([^()&|?]+)\)", "({c} ? ({1}) && ({2}) : ({1}) || ({2}))"),
     ("number", r"(?<![\w.\[])([0-9]+|[0-9]+\.[0-9]*(?:e-?[0-9]+)?f?)(?![\w.])", "({1} + {c})"),
-    ("accumulate", r"(?<=[ {])([\w.>\[\]*-]+) ([+-])= ([^;]*);", "{{ if ({c}) {1} = {3}; else {1} {2}= {3}; }}"),
-    ("delete", r"^(\s+)((?:[A-Za-z_][\w.>\[\]-]*|\*\w+|\w+\([\w.>-]+\)) [-+|*&]?= [^;]*;|[a-z]\w*\([^;]*\);)$",
-     "{1}{{ if (!{c}) {2} }}"),
+    ("accumulate", r"(?<=[ {])([\w.>\[\]*-]+) ([+-])= ([^;]*);",
+     "{{ if ({c}) {1} = {3}; else {1} {2}= {3}; }}"),
+    ("delete", r"^(\s+)((?:[A-Za-z_][\w.>\[\]-]*|\*\w+|\w+\([\w.>-]+\)) [-+|*&]?= [^;]*;"
+     r"|[a-z]\w*\([^;]*\);)$", "{1}{{ if (!{c}) {2} }}"),
 ]
-SKIPPED = ("drl__fail(", "DRL_ASSERT(", "_Pragma", "printf(")
+SKIPPED = ("drl__fail(", "DRL_ASSERT(", "_Pragma", "printf(")     # sentences and promises
 
 
 class Mutant:
     def __init__(self, order, number, function, rule, line, begin, end, text):
         self.order, self.number, self.function, self.rule = order, number, function, rule
         self.line, self.begin, self.end, self.text = line, begin, end, text
-
-    def marked(self):
-        """The line with its place in double braces."""
-        place = self.line[self.begin:self.end]
-        return f"{self.line[:self.begin]}{{{{{place if self.begin else place.lstrip()}}}}}{self.line[self.end:]}".lstrip()
+        place = line[begin:end] if begin else line[begin:end].lstrip()
+        self.marked = f"{line[:begin].lstrip()}{{{{{place}}}}}{line[end:]}"
 
     def __str__(self):
-        text = self.marked()
-        at = max(text.index("{{") - 60, 0)
-        return f"drl.h:{self.number} {self.function} {self.rule}: {text[at:at + 160]}"
+        at = max(self.marked.index("{{") - 60, 0)
+        return f"drl.h:{self.number} {self.function} {self.rule}: {self.marked[at:at + 160]}"
 
 
 def compiled_lines():
     """Numbers of the lines of drl.h that the preprocessor keeps, in any set."""
-    kept = set()
     command = [compiler, "-E", *flags, *builds["simd"], "-DDRL_IMPLEMENTATION", "-x", "c", "drl.h"]
-    here, number = False, 0
+    kept, here, number = set(), False, 0
     for line in subprocess.run(command, capture_output=True, text=True).stdout.split("\n"):
         mark = re.match(r'# (\d+) "(.*?)"', line)
         if mark:
@@ -117,81 +95,81 @@ def compiled_lines():
     return kept
 
 
-def places(source):
-    """Every mutant there is, outside of comments, strings and preprocessor lines."""
-    kept, found, seen = compiled_lines(), [], {}
-    function, comment, set_name = "", False, "0"
-    begun, skipped = False, False
+def code_lines(source):
+    """(number, function, line without its comment, the number of its instruction set) of all code."""
+    kept, function, instruction_set = compiled_lines(), "", "0"
+    begun = comment = skipped = False
     for number, line in enumerate(source, 1):
         begun = begun or line.startswith("#if defined(DRL_IMPLEMENTATION)")
         if line.startswith("#else /* DRL__PASS"):
-            set_name = "DRL__ISA_ID"
+            instruction_set = "DRL__ISA_ID"
         inside = comment
         comment = "*/" not in line if comment else "/*" in line and "*/" not in line[line.rindex("/*"):]
         if inside or not begun:
             continue
-        head = re.match(r"[A-Za-z].*?(drl__?[a-z]\w*)\)?[(,]", line) if not line.startswith("DRL__CALL") else \
-            re.match(r"DRL__CALL\w*\([\w *]+, *(\w+)|DRL__CALL_VOID\((\w+)", line)
+        head = re.match(r"DRL__CALL\w*\((?:[\w *]+, *)?(drl_\w+)", line) or \
+            re.match(r"[A-Za-z].*?(drl__?[a-z]\w*)\)?[(,]", line)
         if head and not line.endswith(";"):
-            function = next(name for name in head.groups() if name)
+            function = head[1]
         code = re.sub(r"\s*/\*.*", "", line)
         skipped = skipped or any(word in code for word in SKIPPED)
-        if skipped or number not in kept or not code.startswith("    "):
-            skipped = skipped and not code.endswith((";", "}"))
-            continue
+        if number in kept and code.startswith("    ") and not skipped:
+            yield number, function, code, instruction_set
+        skipped = skipped and not code.endswith((";", "}"))
+
+
+def places(source):
+    """Every mutant there is."""
+    found, seen = [], {}
+    for number, function, code, instruction_set in code_lines(source):
         nth = seen[function, code] = seen.get((function, code), 0) + 1
         strings = [m.span() for m in re.finditer(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', code)]
         for rule, pattern, change in RULES:
-            for m in re.finditer(pattern, code):
-                if any(a <= m.start() < b for a, b in strings):
-                    continue
-                key = f"{option.seed}|{function}|{code.strip()}|{nth}|{rule}|{m.start() - len(code) + len(code.lstrip())}"
+            outside = lambda m: not any(a <= m.start() < b for a, b in strings)
+            for m in filter(outside, re.finditer(pattern, code)):
+                at = m.start() - len(code) + len(code.lstrip())
+                key = f"{option.seed}|{function}|{code.strip()}|{nth}|{rule}|{at}"
                 order = hashlib.sha256(key.encode()).hexdigest()
-                text = change.format("", *m.groups(), c=f"drl__m(NUMBER, {set_name})")
-                found.append(Mutant(order, number, function, rule, line, m.start(), m.end(), text))
+                text = change.format("", *m.groups(), c=f"drl__m(NUMBER, {instruction_set})")
+                found.append(Mutant(order, number, function, rule, source[number - 1], *m.span(), text))
     return found
 
 
 def without_equal(found):
     """Leaves out what mutate_equal.txt lists, and says which of its lines fit nothing."""
-    left, used, entries = [], set(), []
-    for line in open("tests/mutate_equal.txt"):
-        if line.strip() and not line.startswith("#"):
-            entries.append([field.strip() for field in line.split(" | ", 3)])
-    for mutant in found:
-        fits = [i for i, (rule, function, part, _) in enumerate(entries) if rule in ("any", mutant.rule)
-                and function == mutant.function and (part == "-" or part in mutant.line or part in mutant.marked())]
+    lines = [line for line in open("tests/mutate_equal.txt") if line.strip() and line[0] != "#"]
+    entries, used, left = [[field.strip() for field in line.split(" | ", 3)] for line in lines], set(), []
+    for m in found:
+        fits = [i for i, (rule, function, part, _) in enumerate(entries) if rule in ("any", m.rule) and
+                function == m.function and (part == "-" or part in m.line or part in m.marked)]
         used.update(fits)
-        if not fits:
-            left.append(mutant)
-    stale = [entries[i] for i in range(len(entries)) if i not in used]
-    for entry in stale:
-        print("tests/mutate_equal.txt: fits no line of drl.h: " + " | ".join(entry[:3]))
-    return left, len(found) - len(left), len(stale)
+        left += [] if fits else [m]
+    for i in set(range(len(entries))) - used:
+        print("tests/mutate_equal.txt: fits no line of drl.h: " + " | ".join(entries[i][:3]))
+    return left, len(used) < len(entries)
 
 
 def write(source, mutants, path):
     lines = list(source)
-    for k, mutant in enumerate(mutants, 1):
-        text = mutant.text.replace("NUMBER", str(k))
-        lines[mutant.number - 1] = mutant.line[:mutant.begin] + text + mutant.line[mutant.end:]
-    text = WAKE % (len(mutants) + 1) + "\n".join(lines)
-    if not os.path.exists(path) or open(path).read() != text:
-        with open(path, "w") as file:
-            file.write(text)
+    for k, m in enumerate(mutants, 1):
+        lines[m.number - 1] = m.line[:m.begin] + m.text.replace("NUMBER", str(k)) + m.line[m.end:]
+    with open(path, "w") as file:
+        file.write(f'#define DRL__MUTANTS {len(mutants)}\n#include "tests/mutate.h"\n#line 1 "drl.h"\n')
+        file.write("\n".join(lines))
 
 
 def draw(source, found):
     """The mutants of lowest order, one a line, that the compiler takes in every build."""
-    mutants, lines, trial = [], set(), option.out + "/trial/drl.h"
-    for mutant in sorted(found, key=lambda m: m.order):
-        if mutant.number not in lines and len(mutants) < option.count + option.count // 3:
-            lines.add(mutant.number)
-            mutants.append(mutant)
-    for name in ("portable", "simd"):
+    mutants, lines, trial = [], set(), option.out + "/trial.h"
+    for m in sorted(found, key=lambda m: m.order):
+        if m.number not in lines and len(mutants) < option.count + option.count // 3:
+            lines.add(m.number)
+            mutants.append(m)
+    for build in builds.values():
         while True:
             write(source, mutants, trial)
-            command = [compiler, *flags, *builds[name], "-DDRL_IMPLEMENTATION", "-fsyntax-only", "-x", "c", trial]
+            command = [compiler, *flags, *build, "-DDRL_IMPLEMENTATION", '-DDRL_HEADER_NAME="trial.h"',
+                       "-fsyntax-only", "-x", "c", trial]
             said = subprocess.run(command, capture_output=True, text=True).stderr
             wrong = {int(n) for n in re.findall(r"^\S*drl\.h:(\d+):\d+: (?:fatal )?error", said, re.M)}
             if not wrong:
@@ -207,45 +185,41 @@ def draw(source, found):
 class Judge:
     """One part of one program, or all of it."""
     def __init__(self, build, program, *words):
-        self.build = build
-        self.command = [f"{option.out}/{build}/{program}", *words]
-        self.name = " ".join([program, *words])
+        self.build, self.command = build, [f"{option.out}/{build}/{program}", *words]
+        self.name, self.reached = " ".join([program, *words]), set()
 
     def run(self, folder, mutant=0, instruction_set=0, seconds=600.0, **more):
         """Its status, processor seconds and words."""
         folder = os.path.abspath(f"{option.out}/{folder}")
         os.makedirs(folder, exist_ok=True)
         limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
-        environment = dict(os.environ, MUTANT=str(mutant), MUTANT_SET=str(instruction_set), CHECK_DIR=folder, **more)
-        with open(folder + "/said", "w+") as said:
-            child = subprocess.Popen(self.command, env=environment, stdout=said, stderr=said, preexec_fn=limit)
-            late = time.time() + 20 * seconds + 60          # it may also wait for ever
-            while True:
-                done, status, usage = os.wait4(child.pid, os.WNOHANG)
-                if done:
-                    break
-                if time.time() > late:
-                    child.send_signal(9)
+        more.update(os.environ, MUTANT=str(mutant), MUTANT_SET=str(instruction_set), CHECK_DIR=folder)
+        with open(folder + "/said", "w+", errors="replace") as said:
+            child = subprocess.Popen(self.command, env=more, stdout=said, stderr=said, preexec_fn=limit)
+            late, done = time.time() + 20 * seconds + 60, 0         # it may also wait for ever
+            while not done:
                 time.sleep(0.002)
-            child.returncode = status
+                done, child.returncode, usage = os.wait4(child.pid, os.WNOHANG)
+                if not done and time.time() > late:
+                    os.kill(child.pid, 9)
             said.seek(0)
-            return status, usage.ru_utime + usage.ru_stime, said.read()
+            words = said.read()
+        shutil.rmtree(folder, ignore_errors=True)
+        return child.returncode, usage.ru_utime + usage.ru_stime, words
 
     def sound(self, count):
         """Runs with nothing broken; notes its time, its words, and which mutants it reaches in which set."""
-        folder = "sound-" + re.sub(r"\W+", "-", self.name)
-        file = os.path.abspath(f"{option.out}/{folder}-reached")
-        self.reached = set()
+        file = os.path.abspath(f"{option.out}/reached-" + re.sub(r"\W+", "-", self.build + self.name))
         longest = option.longest * (4 if self.build == "simd" else 1)
-        status, self.seconds, self.said = self.run(folder, seconds=longest, REACHED=file)
+        status, self.seconds, self.said = self.run(os.path.basename(file) + ".d", 0, 0, longest, REACHED=file)
         if self.seconds > longest:
-            return self
-        if status:
-            print(f"{self.name} fails with nothing broken, and does not judge:\n{self.said[-500:]}", flush=True)
-            return self
-        reached = open(file, "rb").read()
-        self.reached = {(k, s) for k in range(1, count + 1) for s in range(7) if reached[7 * k + s]}
-        os.remove(file)
+            print(f"{self.name} takes too long, and does not judge")
+        elif status:
+            print(f"{self.name} fails with nothing broken, and does not judge:\n{self.said[-500:]}")
+        else:
+            reached = open(file, "rb").read()
+            self.reached = {(k, s) for k in range(1, count + 1) for s in range(7) if reached[7 * k + s]}
+            os.remove(file)
         return self
 
     def red(self, folder, mutant, instruction_set):
@@ -257,78 +231,68 @@ def all_judges():
     """Every part of every program."""
     judges = []
     for program in programs["portable"]:
-        _, _, said = Judge("portable", program, "no such part").run("parts")
-        parts = sorted(set(re.findall(r"\b(\w+)\(", said.split("there are")[-1]))) if "there are" in said else []
-        if program == "test_ops":
-            judges += [Judge("portable", program, "portable", part) for part in ("conv", "ops", "attention", "norm")]
+        said = Judge("portable", program, "no such part").run("parts")[2].split("there are")
+        parts = sorted(set(re.findall(r" (\w+)\((?!bad)", said[1]))) if len(said) > 1 else []
         judges += [Judge("portable", program, f"^{part}(") for part in parts] or [Judge("portable", program)]
-    for name in list(set_number)[1:]:
-        if Judge("simd", "conformance", "--isa", name).run("parts")[0] == 0:
-            judges += [Judge("simd", "test_ops", name)]
-            judges += [Judge("simd", "test_ops", name, part) for part in ("conv", "ops", "attention", "norm")]
-            judges += [Judge("simd", "conformance", "--isa", name), Judge("simd", "test_rng", "^test_normals(")]
-    return judges
+    for name in sets[1:]:
+        if name == "portable" or Judge("simd", "conformance", "--isa", name).run("parts")[0] == 0:
+            build = "portable" if name == "portable" else "simd"
+            judges += [Judge(build, "test_ops", name, part) for part in ("conv", "ops", "attention", "norm")]
+            if build == "simd":
+                judges += [Judge(build, "test_ops", name), Judge(build, "conformance", "--isa", name)]
+    return judges + [Judge("simd", "test_rng", "^test_normals(")]
+
+
+def judged(k, mutant, judges):
+    """Whether a test goes red. A mutant in a kernel is tried in the sets that reach it until one does."""
+    reaching, asleep, seconds = sorted({s for j in judges for n, s in j.reached if n == k}), [], 0
+    turn = int(mutant.order[-8:], 16) % len(reaching) if reaching else 0
+    for number in reaching[turn:] + reaching[:turn]:
+        able = [j for j in judges if (k, number) in j.reached]
+        if not number:
+            able = [j for j in able if j.build == "portable"] or able
+        killer = next((j for j in able if j.red(f"run{k}", k, number)), None)
+        if killer:
+            also = f", not in {' '.join(asleep)}" if asleep else ""
+            print(f"red    {mutant}  [{killer.name}{also}]", flush=True)
+            return True
+        asleep.append(sets[number])
+        seconds += sum(j.seconds for j in able)
+    ran = f"{' '.join(asleep)} {seconds:.0f} s of tests" if reaching else "no test gets there"
+    print(f"ALIVE  {mutant}  [{ran}]", flush=True)
+    return False
 
 
 def main():
     begin = time.time()
-    for folder in ("/tests", "/bench", "/examples", "/trial", "/portable", "/simd"):
-        os.makedirs(option.out + folder, exist_ok=True)
-    for folder, files in (("tests", "tests/*.[ch]"), ("bench", "bench/*.h"), ("examples", "examples/*.h")):
-        os.system(f"cp -p {files} {option.out}/{folder}/")
+    for folder in ("tests", "bench", "examples", "portable", "simd"):
+        os.makedirs(f"{option.out}/{folder}", exist_ok=True)
+    os.system(f"cp -p tests/*.[ch] {option.out}/tests/ && cp -p bench/*.h {option.out}/bench/ && "
+              f"cp -p examples/*.h {option.out}/examples/")
     source = open("drl.h").read().split("\n")
-    found, equal, stale = without_equal(places(source))
+    found, stale = without_equal(places(source))
     chosen = [m for m in found if re.search(option.only, m.function)]
     if not chosen:
         sys.exit(f"mutate.py: no function that can be broken has {option.only} in its name")
     mutants = draw(source, chosen)
     write(source, mutants, option.out + "/drl.h")
-    print(f"{len(found)} places, {equal} more are listed as equal; {len(mutants)} drawn, seed {option.seed}", flush=True)
+    print(f"{len(found)} places, {len(mutants)} drawn, seed {option.seed}", flush=True)
     if option.list:
         print("\n".join(str(m) for m in mutants))
         return stale
-    pool = concurrent.futures.ThreadPoolExecutor(option.jobs)
 
     def build(name, program):
-        out = f"{option.out}/{name}/{program}"
-        newest = max(os.path.getmtime(f) for f in (option.out + "/drl.h", f"{option.out}/tests/{program}.c"))
-        if os.path.exists(out) and os.path.getmtime(out) > newest:
-            return
-        subprocess.run([compiler, *flags, *builds[name], f"{option.out}/tests/{program}.c", "-o", out, "-lm",
-                        "-lpthread"], check=True)
-    wanted = [(name, program) for name in ("simd", "portable") for program in programs[name]]
-    list(pool.map(lambda one: build(*one), wanted))
+        command = [compiler, *flags, *builds[name], f"{option.out}/tests/{program}.c", "-lm", "-lpthread"]
+        subprocess.run(command + ["-o", f"{option.out}/{name}/{program}"], check=True)
+    pool = concurrent.futures.ThreadPoolExecutor(option.jobs)
+    list(pool.map(build, *zip(*((name, p) for name in ("simd", "portable") for p in programs[name]))))
     print(f"built after {time.time() - begin:.0f} s", flush=True)
     judges = sorted(pool.map(lambda j: j.sound(len(mutants)), all_judges()), key=lambda j: j.seconds)
-    slow = [j.name for j in judges if not j.reached]
-    print(f"{len(judges)} parts, {sum(j.seconds for j in judges):.0f} s, passed after {time.time() - begin:.0f} s; "
-          f"too slow or without a mutant: {', '.join(slow)}", flush=True)
-
-    def judge(k):
-        """Whether a test goes red. A mutant in a kernel is tried in the sets that reach it until one does."""
-        mutant, asleep, seconds = mutants[k - 1], [], 0
-        sets = sorted({s for j in judges for (n, s) in j.reached if n == k})
-        turn = int(mutant.order[-8:], 16) % len(sets) if sets else 0
-        for number in sets[turn:] + sets[:turn]:
-            able = [j for j in judges if (k, number) in j.reached]
-            if not number:
-                able = [j for j in able if j.build == "portable"] or able
-            killer = next((j for j in able if j.red(f"run{k}", k, number)), None)
-            os.system(f"rm -rf {option.out}/run{k}")
-            name = "".join(name for name, n in set_number.items() if n == number)
-            if killer:
-                also = f", not in {' '.join(asleep)}" if asleep else ""
-                print(f"red    {mutant}  [{killer.name}{also}]", flush=True)
-                return True
-            asleep.append(name)
-            seconds += sum(j.seconds for j in able)
-        ran = f"{' '.join(asleep)} {seconds:.0f} s of tests" if sets else "no test gets there"
-        print(f"ALIVE  {mutant}  [{ran}]", flush=True)
-        return False
-    red = sum(pool.map(judge, range(1, len(mutants) + 1)))
+    print(f"{len(judges)} parts passed after {time.time() - begin:.0f} s", flush=True)
+    red = sum(pool.map(lambda k: judged(k, mutants[k - 1], judges), range(1, len(mutants) + 1)))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{time.time() - begin:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of processors")
-    print(f"mutations: {red} red, {len(mutants) - red} ALIVE, {len(found)} places, seed {option.seed}")
+    print(f"mutations: {red} red, {len(mutants) - red} ALIVE, of {len(found)} places, seed {option.seed}")
     return red < len(mutants) or stale
 
 
