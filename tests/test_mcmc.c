@@ -815,12 +815,13 @@ static void resumed(void)
         }
 }
 
-/* F is the label: each chain's own reaches the energy, in every batch. */
-static drl_status label_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+/* F is the label on level 2: each chain's own label and level reach the energy, in every batch. */
+static drl_status label_eval(void *user, int n, const float *y, const int *level, const int *label, float *f,
+    float *gradient)
 {
     int i;
-    (void)user; (void)y; (void)level;
-    for (i = 0; i < n; ++i) f[i] = label ? (float)label[i] : -1;
+    (void)user; (void)y;
+    for (i = 0; i < n; ++i) f[i] = !label ? -1 : level[i] == 2 ? (float)label[i] : 100;
     memset(gradient, 0, (size_t)n * 2 * sizeof *gradient);
     return DRL_OK;
 }
