@@ -42,7 +42,8 @@
  *     [net.impl]   [ops]: every operator of a network: equation, sizes, forward pass, gradients;
  *                  [net.plan] [net.params] [net.run]
  *     [simd]       every kernel, written once for all instruction sets
- *   [changing]     for whoever carries on: how to add an operator
+ *   [changing]     how to add an operator, a field, an instruction set, a file version; random streams;
+ *                  version history
  *
  * MANUAL
  *
@@ -94,6 +95,9 @@
  * stores vectors of 32 and 64 bytes to stack slots that are aligned to 16, with instructions that need more: what it builds chooses FMA128,
  * which has no such vectors, and takes AVX2 or AVX-512 only when asked. clang for MinGW has no such fault and chooses like everybody else.
  *
+ * Compilers. gcc, clang and MinGW are tested, on the targets of tests/CONFORMANCE.md. There is code for MSVC,
+ * but nobody has compiled it there: MSVC is untested.
+ *
  * Options, to be defined before the include:
  *     DRL_IMPLEMENTATION   in one file: the code, not only the declarations
  *     DRL_LINKED           DRL_IMPLEMENTATION does nothing: an object file that is linked has the code (cc -DDRL_LINKED X.c drl.o -lm)
@@ -140,7 +144,7 @@
 #include <stdint.h>
 
 #define DRL_VERSION_MAJOR 0
-#define DRL_VERSION_MINOR 1
+#define DRL_VERSION_MINOR 2
 
 #ifndef DRL_HEADER_NAME
 #define DRL_HEADER_NAME "drl.h"     /* the name this file is saved under: it includes itself once per instruction set */
@@ -15093,6 +15097,59 @@ static const drl__kernels DRL__FN(drl__table) = {
  * kernel once and expects the tests to see it: add a few such faults to tests/mutations.txt. A setting of a
  * new kind is a field of drl__op_settings and drl__op. An operator that Winograd convolutions should take
  * in needs a case in drl__fuse_forward and a field of drl__fused.
+ *
+ * How to add a field to a description: the member at the end of the struct, where zero is the good default,
+ * with its unit, range and the meaning of zero; and a row in the table of that description (drl__train_fields
+ * and its kin; drl__field in [describe] says what a row holds). The row gives the default, the range, the
+ * sentence about a value that is not possible, and the text in files. A rule that depends on other fields
+ * stands where the description is resolved (drl__model_resolve and its kin). Then a row of wrong values in
+ * tests/test_api.c. A table has room for 31 rows.
+ *
+ * How to add an instruction set: a value of drl_isa and its name in drl_isa_name; in [dispatch] an inclusion
+ * with the next DRL__PASS, and a line each in drl__cpu_has and drl__kernels_of; in [simd] the block of that
+ * pass, which defines the vectors (drl__v, drl__vload, drl__vfma and so on) and the sides of a tile, and
+ * undefines them at the end of the file. No kernel changes. drl__dispatch takes the highest value of drl_isa
+ * that the machine has. A fused set must print the first number of tests/CONFORMANCE.md; tests/test_ops and
+ * tests/test_rng run every set that the machine has.
+ *
+ * How to add a version of a file: model files and checkpoints are safetensors whose metadata hold
+ * descriptions, and have no version number. A row appended to drl__model_fields is one: a file holds all rows
+ * up to some number, at least DRL__MODEL_FIELDS_MIN, and those that it leaves out take their defaults. Older
+ * libraries refuse the longer line. Checkpoints have to hold every row of drl__train_fields and
+ * drl__state_fields, since they resume to the bit. The states of samplers and chains are words that begin
+ * with a name, "DRLS" or "DRLM", and a version: whoever changes the words raises it, and
+ * drl_sampler_restore or drl_mcmc_restore refuse the others.
+ *
+ * How random streams are cut up. A draw is a function of (seed, stream, position), and a stream serves one
+ * image and one purpose, its position being the element. So no result depends on batches or threads.
+ *
+ *   drl_net_init         1 << 60 | parameter number. Vectors of power iterations: 3 << 60 | operator number.
+ *   samplers             image << 32 | draw, with image = first + i. Draw 0 is the starting noise; each level
+ *                        then takes one draw per step, and one for the proposal; 2^31 - 1 is the noise of a
+ *                        known image. first + count is at most 2^31 - 1.
+ *   chains               chain << 32 | step, with chain = first + i; 2^31 - 1 is where a chain starts, and
+ *                        steps stay below that. A sampler of the same seed uses the same streams. AIS has
+ *                        first = 0, and its pilot runs a seed of its own.
+ *   training             2 << 60 + step << 28 + image << 12 + draw. Batches have at most 65535 images, draw
+ *                        4095 is the proposal's. Images from 65535.. on are purposes of the whole step:
+ *                        DRL__DRAW_DATA (drl_trainer_rng, from which data sets draw one word per image),
+ *                        _LEVEL, _LABEL, _AUGMENT and _DROPOUT. Each rollback changes the seed.
+ *   dropout              the stream of the step, and blocks whose counter has the top bit of word 1 set,
+ *                        which no position reaches: 11 bits of operator, 20 of image, 32 for 8 elements each.
+ *
+ * Limits: steps end at 2^36, but from 2^32 on their streams meet those of other purposes of the same seed;
+ * sampled images from number 2^28 on share streams with drl_net_init. Use another seed where that matters.
+ *
+ * Versions
+ *   0.2  (first released) Against 0.1, which was not:
+ *        drl_train, which trains in one call, with falling rate, average, rollback, checkpoint and resume.
+ *        One table of operators in place of public small operators; drl_net_maxpool2; shorter public part.
+ *        One table for each description: defaults, ranges and files agree, and each rule has its sentence.
+ *        Energies of a U-Net, trained by score matching; augmentation by shifts and exchanged colours.
+ *        Fused sets share one set of bits: FMA128 for MinGW's gcc. Calls set and restore the floating-point
+ *        mode.
+ *        Research tools ([mcmc], [metrics]) behind the core, and a tag for every part of [io] and [net].
+ *        DRL_LINKED: programs link one object file. Half the time to compile.
  * -------------------------------------------------------------------------------------------------------- */
 
 /*
