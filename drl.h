@@ -8967,7 +8967,7 @@ typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL_
 typedef struct drl__field {
     const char *name;
     drl__field_type type;
-    size_t offset;
+    uint32_t offset;                        /* in the description, which is far smaller than 4 GB */
     double zero;                            /* what zero means; zero where it means itself, or other fields decide */
     double low, high;
     int rules;

@@ -42,8 +42,8 @@ static drl_status walk(drl_ctx *ctx, const drl_energy *e, const drl_ais_desc *d,
 {
     drl_ais *ais = NULL;
     drl_status status = drl_ais_create(ctx, e, d, &ais);
-    while (status == DRL_OK && drl_ais_steps_left(ais) && !training_stop) status = drl_ais_run(ais, 1);
-    if (status == DRL_OK) status = training_stop ? DRL_RUNNING : drl_ais_look(ais, r);
+    while (status <= DRL_RUNNING && drl_ais_steps_left(ais) && !training_stop) status = drl_ais_run(ais, 1);
+    if (status <= DRL_RUNNING) status = training_stop ? DRL_RUNNING : drl_ais_look(ais, r);
     drl_ais_destroy(ais);
     return status;
 }
