@@ -15093,8 +15093,8 @@ static const drl__kernels DRL__FN(drl__table) = {
  *
  * An operator that takes a large part of the time deserves a kernel for all instruction sets. That is a
  * struct of arguments and an entry of DRL__SPAN_KERNELS in [dispatch], and its text in [simd], which also
- * replace a loop in the block: take drl__pool_args and drl__pool as a pattern. make check-all breaks each
- * kernel once and expects the tests to see it: add a few such faults to tests/mutations.txt. A setting of a
+ * replace a loop in the block: take drl__pool_args and drl__pool as a pattern. `python3 tests/mutate.py
+ * --only drl__NAME` breaks its lines by rule, and lists the faults that no test sees. A setting of a
  * new kind is a field of drl__op_settings and drl__op. An operator that Winograd convolutions should take
  * in needs a case in drl__fuse_forward and a field of drl__fused.
  *

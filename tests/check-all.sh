@@ -646,7 +646,7 @@ lto() {
         conformance lto-clang clang "" -O2 -flto=thin -fuse-ld=lld
 }
 coverage() { sh tests/coverage.sh $out/coverage; }
-mutate() { sh tests/mutate.sh $out/mutants; }
+mutate() { python3 tests/mutate.py --out $out/mutants; }
 
 # NAME COMPILER FLAGS...: what breaks things, and the corpus of hostile files, built so and run
 faults() {
@@ -672,7 +672,7 @@ memory() {      # NAME TEST RUN COMPILER FLAGS...: one test under a checker of u
 soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak; }
 
 checks() {     # the longest first, so that no lane ends long after the others
-check mutations gcc mutate
+check mutations "gcc python3" mutate
 check tests-thread-sanitizer gcc tests tests-tsan gcc -O1 -g -fsanitize=thread -DDRL_THREADS
 check tests-sanitized gcc tests tests-sanitized gcc -O1 -g -fsanitize=address,undefined \
     -fno-sanitize-recover=all -DDRL_THREADS

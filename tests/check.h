@@ -14,7 +14,7 @@
 #endif
 
 #ifndef CHECK_STOP
-#define CHECK_STOP (void)0      /* tests/mutate.sh: exit(1) */
+#define CHECK_STOP (void)0      /* tests/mutate.py: exit(1) */
 #endif
 
 static long check_passed = 0, check_failed = 0;

@@ -53,8 +53,8 @@ refused env SKIP=no-such-check sh tests/check-all.sh
 refused sh tests/check-all.sh surplus
 refused sh tests/fuzz.sh nonsense
 refused sh tests/fuzz.sh 1 1 no-such-reader
-refused sh tests/mutate.sh --nonsense
-refused env ONLY=no-such-mutation sh tests/mutate.sh
+refused python3 tests/mutate.py --nonsense
+refused python3 tests/mutate.py --only no_such_function
 refused sh tests/coverage.sh --nonsense
 refused sh tests/kill.sh nonsense
 refused sh tests/kernels.sh no-such-file
