@@ -1482,9 +1482,12 @@ static size_t drl__round_up(size_t n, size_t multiple) { return (n + multiple - 
 static int    drl__min(int a, int b) { return a < b ? a : b; }
 static int    drl__max(int a, int b) { return a > b ? a : b; }
 
-/* Where no float can lie; NULL passes there, and is refused by the other. */
-static int drl__odd(const void *floats) { return (uintptr_t)floats % sizeof(float) != 0; }
-static int drl__no_floats(const float *floats) { return !floats || drl__odd(floats); }
+/* Whether a float or double is finite: infinity less infinity is no number. Arrays: drl__all_finite. */
+#define drl__finite(x) ((x) - (x) == 0)
+
+/* Where no float can lie. NULL is not misaligned, which optional pointers may be, but it is bad. */
+static int drl__misaligned(const void *floats) { return (uintptr_t)floats % sizeof(float) != 0; }
+static int drl__bad_floats(const float *floats) { return !floats || drl__misaligned(floats); }
 
 /* -----------------------------------------------------------------------------------------------------------
  * [context.impl] - first error, allocation, jobs.
@@ -2694,7 +2697,7 @@ DRL__CALL_VOID(drl_rng_normals,
     (ctx, rng, out, count))
 {
     drl__normals_args a;
-    if (!ctx || !rng || drl__no_floats(out)) return;
+    if (!ctx || !rng || drl__bad_floats(out)) return;
     a.seed = rng->seed;
     a.stream = rng->stream;
     a.position = rng->position;
@@ -2734,7 +2737,7 @@ static drl_status drl__expect(drl_ctx *ctx, const char *function, const char *wh
     int n, int h, int w, int c)
 {
     if (!ctx || !t || !t->data) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", function, what);
-    if (drl__odd(t->data))
+    if (drl__misaligned(t->data))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data of %s is not aligned as floats are", function,
                          what);
     if (!drl_tensor_count(t) || t->n != n || t->h != h || t->w != w || t->c != c)
@@ -2892,7 +2895,7 @@ DRL__CALL_VOID(drl_conv2d_pack,
     (ctx, d, transposed, weight, scale, packed))
 {
     drl__pack_args a;
-    if (!ctx || !drl__conv_valid(d) || drl__no_floats(weight) || drl__no_floats(packed)) return;
+    if (!ctx || !drl__conv_valid(d) || drl__bad_floats(weight) || drl__bad_floats(packed)) return;
     if (d->winograd == 2) return;
     a.v = drl__weight_of(d, transposed);
     if (d->winograd) {
@@ -3040,7 +3043,7 @@ static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_
     if (!drl__conv_valid(d)) 
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 to %d channels and kernel 3 or 1, a "
                          "Winograd one kernel 3, and weights that fit the memory", function, DRL__SIDE_MAX);
-    if (!in || !out || drl__no_floats(work) || drl__no_floats(weight) || drl__odd(bias))
+    if (!in || !out || drl__bad_floats(work) || drl__bad_floats(weight) || drl__misaligned(bias))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL, or not aligned as floats are",
                          function);
     status = drl__expect(ctx, function, "the input side", in, in->n, in->h, in->w, d->in_channels);
@@ -3380,6 +3383,10 @@ static double drl__dot(drl_ctx *ctx, size_t n, const float *a, const float *b)
 }
 
 static double drl__sum_squares(drl_ctx *ctx, size_t n, const float *x) { return drl__dot(ctx, n, x, x); }
+
+/* Whether n numbers are finite, and their squares can be summed. */
+static int drl__all_finite(drl_ctx *ctx, size_t n, const float *x)
+{ return drl__sum_squares(ctx, n, x) < 1e30; }
 
 /* u = W v, row by row. */
 typedef struct drl__rows_args {
@@ -3759,7 +3766,7 @@ DRL__CALL(drl_status, drl_array_to_float,
     if (!ctx) return DRL_E_ARGUMENT;
     status = drl__array_check(ctx, "drl_array_to_float", array);
     if (status != DRL_OK) return status;
-    if (drl__no_floats(dst))
+    if (drl__bad_floats(dst))
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_array_to_float: dst is NULL or misaligned");
     count = drl_array_count(array);
     if (array->dtype == DRL_DTYPE_F32 && !array->swapped) {
@@ -5827,7 +5834,7 @@ static drl_status drl__ds_extremes(drl_ctx *ctx, const char *source, const drl__
         double v;
         if (part->kind == DRL__DS_CIFAR && i % part->step[0] < part->first) continue;   /* a label */
         v = a->dtype == DRL_DTYPE_U8 ? bytes[i] : drl__array_double(a, i);
-        if (!(v - v == 0))
+        if (!drl__finite(v))
             return drl__fail(ctx, DRL_E_FORMAT, "%s: element %z is not a finite number", source, i);
         if (v < *smallest) *smallest = v;
         if (v > *largest) *largest = v;
@@ -6147,7 +6154,7 @@ static drl_status drl__ds_check(drl_ctx *ctx, const char *who, const drl_dataset
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set or its pixels are NULL", who);
     if (ds->pixels && ds->values)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the data set has both pixels and values", who);
-    if (ds->values && drl__no_floats(ds->values))
+    if (ds->values && drl__bad_floats(ds->values))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the values are misaligned", who);
     if (ds->count < 1 || ds->height < 1 || ds->width < 1 || ds->channels < 1 || ds->channels > 4)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: data set of %d images of %d x %d x %d", who, ds->count,
@@ -6240,7 +6247,7 @@ DRL__CALL(drl_status, drl_dataset_image,
     drl_status status = drl__ds_check(ctx, who, ds);
     if (status == DRL_OK) status = drl__ds_target(ctx, who, ds, 1, height, width, &per_image);
     if (status != DRL_OK) return status;
-    if (drl__no_floats(out)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL or misaligned", who);
+    if (drl__bad_floats(out)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out is NULL or misaligned", who);
     if (index < 0 || index >= ds->count)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: image %d of %d", who, index, ds->count);
     drl__ds_image(ds, index, height, width, out);
@@ -6257,7 +6264,7 @@ DRL__CALL(drl_status, drl_dataset_batch,
     int i;
     drl_status status = drl__ds_check(ctx, who, ds);
     if (status != DRL_OK) return status;
-    if (!rng || drl__no_floats(out) || n < 1)
+    if (!rng || drl__bad_floats(out) || n < 1)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rng or out is NULL, out is misaligned, or n is below 1",
                          who);
     if (labels && !ds->labels)
@@ -6834,7 +6841,7 @@ static drl_status drl__conv2d_shape(drl_net *net, drl__op *op, const drl__op_set
     }
     if (!layer || !layer->name || !drl__conv_valid(conv) ||
         (unsigned)layer->spectral > (unsigned)DRL_SPECTRAL_CAP ||
-        !(layer->init_scale - layer->init_scale == 0))
+        !drl__finite(layer->init_scale))
         return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, "
                          "spectral norm %d, first variance %g; "
                          "a name, at least 1 channel, kernel 1 or 3, norm 0 to 2 and a number are needed",
@@ -7354,7 +7361,7 @@ DRL__CALL(drl_value, drl_net_gain, (drl_net *net, drl_value x, const char *name)
 static drl_status drl__group_norm_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     uint64_t work = 4 * (uint64_t)DRL__ROUND16(s->a.c);
-    if (!s->name || s->groups < 1 || s->a.c % s->groups || !(s->eps >= 0 && s->eps - s->eps == 0))
+    if (!s->name || s->groups < 1 || s->a.c % s->groups || !(s->eps >= 0 && drl__finite(s->eps)))
         return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_group_norm: '%s' has %d groups for %d channels, "
                          "eps %g; a name, groups that divide the channels "
                          "and eps from 0 up are needed", s->name ? s->name : "", s->groups, s->a.c,
@@ -7696,7 +7703,7 @@ DRL__CALL(drl_value, drl_net_dropout, (drl_net *net, drl_value x, float p), (net
 
 static drl_status drl__spatial_sum_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (!(s->scale - s->scale == 0)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the "
+    if (!drl__finite(s->scale)) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_spatial_sum: the "
                                                       "scale is %g", (double)s->scale);
     op->scale = s->scale;
     return drl__op_sides(op, 1, 1, s->a.c);
@@ -8856,7 +8863,7 @@ static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_m
     const drl_batch *batch)
 {
     int i;
-    if (!net || !batch || drl__no_floats(batch->x) || drl__odd(batch->level))
+    if (!net || !batch || drl__bad_floats(batch->x) || drl__misaligned(batch->level))
         return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT, "%s: a net and images are needed, aligned "
                          "as floats are", function);
     if (!net->program[mode].ready) return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: the net was not planned "
@@ -8894,7 +8901,7 @@ static void drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *ba
 DRL__CALL(drl_status, drl_net_forward, (drl_net *net, const drl_batch *batch, float *out), (net, batch, out))
 {
     drl_status status = drl__batch_check(net, "drl_net_forward", DRL_NET_FORWARD, batch);
-    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT,
+    if (status == DRL_OK && drl__bad_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT,
         "drl_net_forward: no place for the result, or a misaligned one");
     if (status == DRL_OK) drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL);
     return status;
@@ -8905,7 +8912,7 @@ DRL__CALL(drl_status, drl_net_input_grad,
     (net, batch, dout, out, dx))
 {
     drl_status status = drl__batch_check(net, "drl_net_input_grad", DRL_NET_INPUT_GRAD, batch);
-    if (status == DRL_OK && (drl__no_floats(dout) || drl__no_floats(dx) || drl__odd(out)))
+    if (status == DRL_OK && (drl__bad_floats(dout) || drl__bad_floats(dx) || drl__misaligned(out)))
         status = drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_input_grad: no gradient by the output, or no "
                            "place for that by the images");
     if (status == DRL_OK) drl__net_slices(net, DRL_NET_INPUT_GRAD, batch, dout, out, dx);
@@ -8918,7 +8925,7 @@ DRL__CALL(drl_status, drl_net_train_forward,
 {
     drl_status status = drl__batch_check(net, "drl_net_train_forward", DRL_NET_PARAM_GRAD, batch);
     drl__run r;
-    if (status == DRL_OK && drl__no_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT,
+    if (status == DRL_OK && drl__bad_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT,
         "drl_net_train_forward: no place for the result, or a misaligned one");
     if (status != DRL_OK) return status;
     net->trained.n = 0;
@@ -8936,7 +8943,7 @@ DRL__CALL(drl_status, drl_net_train_forward,
 DRL__CALL(drl_status, drl_net_train_backward, (drl_net *net, const float *dout), (net, dout))
 {
     drl__run r;
-    if (!net || drl__no_floats(dout)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT,
+    if (!net || drl__bad_floats(dout)) return drl__fail(net ? net->ctx : NULL, DRL_E_ARGUMENT,
                                                        "drl_net_train_backward: a net and the gradient by "
                                                            "its output are needed, aligned as floats are");
     if (!net->trained.n) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_train_backward: no "
@@ -9145,7 +9152,7 @@ static int drl__undescribe(const drl__field *field, size_t fields, const char *t
             for (j = 0; j < n; ++j) {
                 if (j && *text++ != ',') return 0;
                 text = drl__parse_number(text, &v);
-                if (!text || !(v - v == 0)) return 0;
+                if (!text || !drl__finite(v)) return 0;
                 if (field[i].type == DRL__FLOAT && (v > 3.4028234663852886e38 || v < -3.4028234663852886e38)) return 0;
                 if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
                 else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
@@ -9254,7 +9261,7 @@ DRL__CALL(drl_status, drl_schedule_of,
 {
     double *row[5];
     int i;
-    if (!sbar || levels < 1 || levels > 1000 || !(b2 > 0) || !(b2 - b2 == 0)) return DRL_E_ARGUMENT;
+    if (!sbar || levels < 1 || levels > 1000 || !(b2 > 0) || !drl__finite(b2)) return DRL_E_ARGUMENT;
     for (i = 0; i <= levels; ++i)
         if (!(sbar[i] > (i ? sbar[i - 1] : 0.0) && sbar[i] <= 1)) return DRL_E_ARGUMENT;
     if (drl__schedule_place(levels, memory, schedule, b2, row) != DRL_OK) return DRL_E_ARGUMENT;
@@ -9292,10 +9299,10 @@ static int drl__schedule_has(const drl_schedule *schedule, int level, int more)
 static int drl__schedule_sound(const drl_schedule *schedule)
 {
     int i;
-    if (!drl__schedule_has(schedule, 0, 0) || !(schedule->b2 > 0) || !(schedule->b2 - schedule->b2 == 0)) return 0;
+    if (!drl__schedule_has(schedule, 0, 0) || !(schedule->b2 > 0) || !drl__finite(schedule->b2)) return 0;
     for (i = 0; i <= schedule->levels; ++i) {
         double sum = schedule->a[i] + schedule->s[i] + schedule->abar[i] + schedule->sbar[i];
-        if (!(sum - sum == 0)) return 0;
+        if (!drl__finite(sum)) return 0;
     }
     return 1;
 }
@@ -9434,7 +9441,7 @@ static drl_status drl__sum_check(drl_ctx *ctx, const drl_sum_term *terms, int co
     for (i = 0; i < count; ++i) {
         const drl_energy *e = &terms[i].energy;
         if (drl__energy_lacks(e)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
-        if (!(terms[i].weight - terms[i].weight == 0)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: the weight of term %d is %g", i, (double)terms[i].weight);
+        if (!drl__finite(terms[i].weight)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: the weight of term %d is %g", i, (double)terms[i].weight);
         if (e->size != terms[0].energy.size) return drl__fail(ctx, DRL_E_SHAPE, "drl_sum_create: term %d has points of %z floats, term 0 of %z", i, e->size, terms[0].energy.size);
     }
     return DRL_OK;
@@ -9603,7 +9610,7 @@ static void drl__langevin_job(void *arg, int job)
         d->noise.fill(d->noise.user, a->ctx, d->first_image + a->base + i, a->draw, eps, size);
         drl__langevin_update(a->ctx, size, y, recovery && !d->normal ? a->x_next + (size_t)i * size : NULL, a->gradient + (size_t)i * size, eps,
                              (float)half, (float)(half / (s * s)), (float)noise);
-        if (!(drl__sum_squares(a->ctx, size, y) < 1e30)) a->bad[job] = 1 + a->base + i;
+        if (!drl__all_finite(a->ctx, size, y)) a->bad[job] = 1 + a->base + i;
     }
 }
 
@@ -9619,8 +9626,8 @@ DRL__CALL(drl_status, drl_langevin,
 {
     drl__langevin_args a;
     int k, i, base, job;
-    if (!ctx || !d || drl__no_floats(y) || drl__no_floats(x_next) || drl__no_floats(gradient) || drl__no_floats(work) || n < 1 || drl__energy_lacks(d->energy) ||
-        !drl__schedule_has(d->schedule, 0, 0) || !d->level || d->steps < 0 || !d->noise.fill || !(d->step_scale >= 0 && d->step_scale - d->step_scale == 0) || !(d->noise_scale - d->noise_scale == 0))
+    if (!ctx || !d || drl__bad_floats(y) || drl__bad_floats(x_next) || drl__bad_floats(gradient) || drl__bad_floats(work) || n < 1 || drl__energy_lacks(d->energy) ||
+        !drl__schedule_has(d->schedule, 0, 0) || !d->level || d->steps < 0 || !d->noise.fill || !(d->step_scale >= 0 && drl__finite(d->step_scale)) || !drl__finite(d->noise_scale))
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: something is missing or misaligned for %d chains, or out of range (%d steps, scales %g and %g)", n, d ? d->steps : 0,
                          d ? d->step_scale : 0.0, d ? d->noise_scale : 0.0);
     for (i = 0; i < n; ++i)
@@ -9719,7 +9726,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "sampler: guidance from level %d up to, but without, %d; one level or more of 0 to %d is needed",
                          d.guidance_from, d.guidance_to, schedule->levels - 1);
-    if (drl__odd(d.start) || drl__odd(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
+    if (drl__misaligned(d.start) || drl__misaligned(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
     status = drl__check(ctx, DRL_E_ARGUMENT, "sampler", drl__sample_fields, DRL__COUNT(drl__sample_fields), &d);
     if (status != DRL_OK) return status;
     if (d.first > INT32_MAX - d.count)
@@ -9737,12 +9744,12 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: no chain is asked for, but the energy makes no proposals (a model without an initializer)");
     if (d.start)
         for (i = 0; i < d.count; ++i)
-            if (!(drl__sum_squares(ctx, energy->size, d.start + (size_t)i * energy->size) < 1e30))
+            if (!drl__all_finite(ctx, energy->size, d.start + (size_t)i * energy->size))
                 return drl__fail(ctx, DRL_E_NUMERIC, "sampler: start image %d has pixels that are not finite", i);
     if (!d.known != !d.mask) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: a known image and a mask go together");
     if (d.known)
         for (i = 0; i < d.count; ++i)
-            if (!(drl__sum_squares(ctx, energy->size, d.known + (size_t)i * energy->size) < 1e30))
+            if (!drl__all_finite(ctx, energy->size, d.known + (size_t)i * energy->size))
                 return drl__fail(ctx, DRL_E_NUMERIC, "sampler: known image %d has pixels that are not finite", i);
     drl__carve(&total, 1, sizeof *s);
     if (!drl__mul_fits((size_t)d.count, energy->size, &floats)) total = SIZE_MAX;
@@ -9844,7 +9851,7 @@ static drl_status drl__sampler_propose(drl_sampler *s, int draw)
             float *y = s->y + (size_t)i * s->size;
             s->noise.fill(s->noise.user, s->ctx, s->first + i, draw, s->work, s->size);
             drl__axpby(s->ctx, s->size, noise, s->work, 1.0f, y, y);
-            if (!(drl__sum_squares(s->ctx, s->size, y) < 1e30)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: the proposal for image %d at level %d is not finite", i, s->level);
+            if (!drl__all_finite(s->ctx, s->size, y)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: the proposal for image %d at level %d is not finite", i, s->level);
         }
     }
     return DRL_OK;
@@ -9864,7 +9871,7 @@ static drl_status drl__sampler_denoise(drl_sampler *s)
         if (status != DRL_OK) return status;
         drl__axpby(s->ctx, (size_t)n * s->size, (float)(1 / (a * abar)), s->y + at, (float)(s->denoise * sbar * sbar * a / abar), s->gradient + at, s->y + at);
         for (i = base; i < base + n; ++i)
-            if (!(drl__sum_squares(s->ctx, s->size, s->y + (size_t)i * s->size) < 1e30)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: image %d is not finite after the denoising step", i);
+            if (!drl__all_finite(s->ctx, s->size, s->y + (size_t)i * s->size)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: image %d is not finite after the denoising step", i);
     }
     return DRL_OK;
 }
@@ -9959,7 +9966,7 @@ DRL__CALL(drl_status, drl_sampler_image, (const drl_sampler *s, int i, float *ou
 {
     float inverse = 1.0f;
     size_t j;
-    if (!s || drl__no_floats(out) || i < 0 || i >= s->count) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_image: image %d of %d", i, s ? s->count : 0);
+    if (!s || drl__bad_floats(out) || i < 0 || i >= s->count) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_image: image %d of %d", i, s ? s->count : 0);
     if (s->level >= 0 && s->step) inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
     for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * inverse;
     return DRL_OK;
@@ -10643,7 +10650,7 @@ DRL__CALL(drl_status, drl_model_f,
 {
     drl_status status = DRL_OK;
     int i, k;
-    if (!m || drl__no_floats(y) || drl__no_floats(level) || drl__odd(f) || drl__odd(gradient) || n < 1)
+    if (!m || drl__bad_floats(y) || drl__bad_floats(level) || drl__misaligned(f) || drl__misaligned(gradient) || n < 1)
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
                          "drl_model_f: a model, %d points and their level values are needed", n);
     status = drl__model_check_labels(m, n, label);
@@ -10751,7 +10758,7 @@ DRL__CALL(drl_status, drl_model_score,
     drl_status status;
     double mean;
     int i;
-    if (!m || drl__no_floats(x) || drl__no_floats(score) || drl__no_floats(work) || n < 1)
+    if (!m || drl__bad_floats(x) || drl__bad_floats(score) || drl__bad_floats(work) || n < 1)
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
                          "drl_model_score: a model, %d images, a place for the scores and work are needed",
                          n);
@@ -10800,7 +10807,7 @@ DRL__CALL(drl_status, drl_sample,
     drl_sampler *s = NULL;
     drl_status status;
     int i;
-    if (!m || drl__no_floats(pixels))
+    if (!m || drl__bad_floats(pixels))
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
                          "drl_sample: a model and a place for the images are needed");
     status = drl_sampler_create(m, desc, &s);
@@ -11598,7 +11605,7 @@ DRL__CALL(drl_status, drl_trainer_step,
     double loss = 0, norm, rate, warm = 1, warm_initializer = 1, largest = 0, moved = 0, initializer_loss = 0, initializer_norm = 0;
     size_t size;
     int i, young;
-    if (!tr || drl__no_floats(x0)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
+    if (!tr || drl__bad_floats(x0)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
     if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
     m = tr->model;
     size = m->size;
@@ -12129,13 +12136,13 @@ static void drl__mcmc_begin(drl_mcmc *m, int i)
 static void drl__mcmc_end(drl_mcmc *m, int i)
 {
     size_t at = (size_t)i * m->size;
-    int finite = drl__sum_squares(m->ctx, m->size, m->yq + at) < 1e30 && m->f_q[i] - m->f_q[i] == 0;
+    int finite = drl__all_finite(m->ctx, m->size, m->yq + at) && drl__finite(m->f_q[i]);
     double gain;
     m->alpha[i] = 1;
     m->taken[i] = finite;
     if (m->kernel == DRL_MCMC_LANGEVIN) return;
     gain = drl__mcmc_density(m, i, m->yq + at, m->f_q[i]) - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at) - m->before[i];
-    if (!finite || !(gain - gain == 0) || gain < -DRL__MCMC_LOST) m->taken[i] = -1;
+    if (!finite || !drl__finite(gain) || gain < -DRL__MCMC_LOST) m->taken[i] = -1;
     else m->taken[i] = m->log_u[i] <= gain;
     m->alpha[i] = m->taken[i] < 0 ? 0.0 : gain < 0 ? drl__exp(gain) : 1.0;
 }
@@ -12234,7 +12241,7 @@ static drl_status drl__mcmc_start(drl_mcmc *m)
         if (status != DRL_OK) return status;
     }
     for (i = 0; i < m->count; ++i)
-        if (!(m->f_q[i] - m->f_q[i] == 0) || !(drl__sum_squares(m->ctx, m->size, m->yq + (size_t)i * m->size) < 1e30))
+        if (!drl__finite(m->f_q[i]) || !drl__all_finite(m->ctx, m->size, m->yq + (size_t)i * m->size))
             return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d starts where F is %g, or at a point that is not finite", i, (double)m->f_q[i]);
     for (i = 0; i < m->count; ++i) drl__mcmc_take(m, i);
     return DRL_OK;
@@ -12273,7 +12280,7 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: chains are numbered up to %d; first is %d, count %d", who, INT32_MAX, d.first, d.count);
     if (d.warmup && d.kernel == DRL_MCMC_LANGEVIN)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: warmup is %d; it is for MALA and HMC, which have a rate of acceptance", who, d.warmup);
-    if (drl__odd(d.start) || drl__odd(d.x_next)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: `start` or `x_next` is not aligned as floats are", who);
+    if (drl__misaligned(d.start) || drl__misaligned(d.x_next)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: `start` or `x_next` is not aligned as floats are", who);
     n = (size_t)d.count;
     drl__carve(&total, 1, sizeof *m);
     if (!drl__mul_fits(n, energy->size, &floats)) total = SIZE_MAX;
@@ -12342,7 +12349,7 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
         rng.stream = (uint64_t)(uint32_t)(d.first + i) << 32 | DRL__DRAW_START;
         rng.position = 0;
         if (!d.start) drl_rng_normals(ctx, &rng, m->yq + (size_t)i * m->size, m->size);
-        if (d.x_next && !(drl__sum_squares(ctx, m->size, d.x_next + (size_t)i * m->size) < 1e30)) {
+        if (d.x_next && !drl__all_finite(ctx, m->size, d.x_next + (size_t)i * m->size)) {
             drl__free(ctx, m);
             return drl__fail(ctx, DRL_E_NUMERIC, "%s: x_next of chain %d is not finite", who, i);
         }
@@ -12690,7 +12697,7 @@ static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: fit_count is %d; two points or more are needed", d->fit_count);
     if (d->fit && (d->mean || d->variance))
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `fit` or `mean` and `variance` say where chains begin, not both");
-    if (drl__odd(d->mean) || drl__odd(d->variance) || drl__odd(d->fit) || drl__odd(d->start)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `mean`, `variance`, `fit` or `start` is not aligned as floats are");
+    if (drl__misaligned(d->mean) || drl__misaligned(d->variance) || drl__misaligned(d->fit) || drl__misaligned(d->start)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `mean`, `variance`, `fit` or `start` is not aligned as floats are");
     if (d->beta) {
         for (k = 0; k < d->steps; ++k) if (!(d->beta[k] < d->beta[k + 1])) break;
         if (k < d->steps || d->beta[0] < 0 || d->beta[0] > 0 || d->beta[k] < 1 || d->beta[k] > 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: beta does not rise from 0 to 1, see number %d of %d", k, d->steps);
@@ -12831,7 +12838,7 @@ DRL__CALL(drl_status, drl_log_likelihood,
     float *f;
     int levels[DRL__POINTS], base, i, k;
     double a, shift;
-    if (!ctx || drl__energy_lacks(energy) || !drl__schedule_has(schedule, level, 0) || n < 1 || drl__no_floats(x) || drl__no_floats(work) || !log_p || !(log_z - log_z == 0) || !(drl_schedule_scale(schedule, level) > 0))
+    if (!ctx || drl__energy_lacks(energy) || !drl__schedule_has(schedule, level, 0) || n < 1 || drl__bad_floats(x) || drl__bad_floats(work) || !log_p || !drl__finite(log_z) || !(drl_schedule_scale(schedule, level) > 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_log_likelihood: level %d, %d points, log Z %g, or something is missing or misaligned", level, n, log_z);
     a = drl_schedule_scale(schedule, level);
     shift = (double)energy->size * drl__log(a) - log_z;
@@ -12843,7 +12850,7 @@ DRL__CALL(drl_status, drl_log_likelihood,
         drl__axpby(ctx, (size_t)k * energy->size, (float)a, x + (size_t)base * energy->size, 0.0f, NULL, work);
         status = energy->eval(energy->user, k, work, levels, labels ? labels + base : NULL, f + base, NULL);
         if (status != DRL_OK) return drl__fail(ctx, status, "drl_log_likelihood: the energy failed at level %d, points %d to %d", level, base, base + k - 1);
-        for (i = base; i < base + k; ++i) if (!(f[i] - f[i] == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_log_likelihood: F of point %d is %g", i, (double)f[i]);
+        for (i = base; i < base + k; ++i) if (!drl__finite(f[i])) return drl__fail(ctx, DRL_E_NUMERIC, "drl_log_likelihood: F of point %d is %g", i, (double)f[i]);
     }
     for (i = 0; i < n; ++i) log_p[i] = (double)f[i] + shift;
     return DRL_OK;
@@ -12886,7 +12893,7 @@ DRL__CALL(drl_status, drl_grid_evaluate,
         status = energy->eval(energy->user, k, &y[0][0], levels, label ? labels : NULL, value, NULL);
         if (status != DRL_OK) return drl__fail(ctx, status, "drl_grid_evaluate: the energy failed at level %d", level);
         for (i = 0; i < k; ++i) {
-            if (!(value[i] - value[i] == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_evaluate: F at (%g, %g) is %g", (double)y[i][0], (double)y[i][1], (double)value[i]);
+            if (!drl__finite(value[i])) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_evaluate: F at (%g, %g) is %g", (double)y[i][0], (double)y[i][1], (double)value[i]);
             f[at + (size_t)i] = (double)value[i];
         }
     }
@@ -12899,7 +12906,7 @@ static double drl__grid_log_sum(const double *f, size_t cells, double factor)
     double most = factor * f[0], sum = 0;
     size_t i;
     for (i = 0; i < cells; ++i) {
-        if (!(factor * f[i] - factor * f[i] == 0)) return (double)NAN;
+        if (!drl__finite(factor * f[i])) return (double)NAN;
         if (factor * f[i] > most) most = factor * f[i];
     }
     for (i = 0; i < cells; ++i) sum += drl__exp(factor * f[i] - most);
@@ -12914,7 +12921,7 @@ DRL__CALL(drl_status, drl_grid_log_z,
     double v;
     if (!cells || !f || !log_z) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_log_z: a grid, values and a place for the result are needed");
     v = drl__grid_log_sum(f, cells, factor) + drl__log((g->x1 - g->x0) / g->nx) + drl__log((g->y1 - g->y0) / g->ny);
-    if (!(v - v == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_log_z: a value, or the factor %g, is not finite", factor);
+    if (!drl__finite(v)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_log_z: a value, or the factor %g, is not finite", factor);
     *log_z = v;
     return DRL_OK;
 }
@@ -12931,7 +12938,7 @@ DRL__CALL(drl_status, drl_grid_kl,
         if (!(p[i] >= 0 && p[i] < 1e300)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: density %g at point %z", p[i], i);
         all += p[i];
     }
-    if (!(all > 0) || !(log_z - log_z == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: the density is zero everywhere, or a value is not finite");
+    if (!(all > 0) || !drl__finite(log_z)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: the density is zero everywhere, or a value is not finite");
     for (i = 0; i < cells; ++i) if (p[i] > 0) sum += p[i] / all * (drl__log(p[i]) - drl__log(all) - (f[i] - log_z));
     *kl = sum;
     return DRL_OK;
@@ -13000,7 +13007,7 @@ DRL__CALL(drl_status, drl_frechet,
     double *s1 = work, *s2, *v, *t, *r, *m1, *m2, total = 0;
     size_t square;
     int i, j, k;
-    if (drl__no_floats(a) || drl__no_floats(b) || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
+    if (drl__bad_floats(a) || drl__bad_floats(b) || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_frechet: %d and %d vectors of %d; at least 2 of each and at least one dimension are needed", na, nb, dim);
     square = (size_t)dim * (size_t)dim;
     s2 = s1 + square; v = s2 + square; t = v + square; r = t + square;
@@ -13029,7 +13036,7 @@ DRL__CALL(drl_status, drl_frechet,
         }
     drl__jacobi(s1, v, dim);
     for (i = 0; i < dim; ++i) total -= 2 * (s1[i * dim + i] > 0 ? sqrt(s1[i * dim + i]) : 0.0);
-    if (!(total - total == 0)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
+    if (!drl__finite(total)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
     *distance = total > 0 ? total : 0;
     return DRL_OK;
 }
@@ -13040,7 +13047,7 @@ DRL__CALL(drl_status, drl_auroc,
 {
     double sum = 0;
     int i, j;
-    if (drl__no_floats(a) || drl__no_floats(b) || na < 1 || nb < 1 || na > INT32_MAX - nb || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
+    if (drl__bad_floats(a) || drl__bad_floats(b) || na < 1 || nb < 1 || na > INT32_MAX - nb || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
     for (i = 0; i < na + nb; ++i)
         if ((drl__bits32(i < na ? a[i] : b[i - na]) & 0x7fffffff) > 0x7f800000) return drl__fail(ctx, DRL_E_NUMERIC, "drl_auroc: number %d of set %d is not a number", i < na ? i : i - na, i < na ? 1 : 2);
     for (i = 0; i < na; ++i) for (j = 0; j < nb; ++j) sum += a[i] > b[j] ? 1.0 : a[i] < b[j] ? 0.0 : 0.5;
@@ -13054,7 +13061,7 @@ DRL__CALL(drl_status, drl_inception_score,
 {
     double sum = 0;
     int i, c;
-    if (drl__no_floats(p) || n < 1 || classes < 1 || !score) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_inception_score: %d images, %d classes, or something is missing", n, classes);
+    if (drl__bad_floats(p) || n < 1 || classes < 1 || !score) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_inception_score: %d images, %d classes, or something is missing", n, classes);
     for (c = 0; c < classes; ++c) {
         double mean = 0;
         for (i = 0; i < n; ++i) mean += (double)p[(size_t)i * (size_t)classes + (size_t)c] / n;
