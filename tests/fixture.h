@@ -1,5 +1,6 @@
-/* fixture.h - what the tests of nets, samplers, models and training share; after drl.h and check.h. Random numbers and zeroed memory of the
- * tests' own, contexts with a job system that works backwards, calls that must be refused, norms of matrices in double. */
+/* fixture.h - what the tests of nets, samplers, models and training share; after drl.h and check.h. Random
+ * numbers and zeroed memory of the tests' own, contexts with a job system that works backwards, calls that
+ * must be refused, norms of matrices in double. */
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
@@ -11,11 +12,21 @@ CHECK_MAYBE_UNUSED static double real(double low, double high)
     return low + (high - low) * (double)(test_seed >> 40) / 16777216.0;
 }
 
-CHECK_MAYBE_UNUSED static double *doubles(size_t n) { double *p = (double *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
-CHECK_MAYBE_UNUSED static float  *floats(size_t n)  { float *p = (float *)calloc(n + 1, sizeof *p); if (!p) exit(3); return p; }
+CHECK_MAYBE_UNUSED static double *doubles(size_t n)
+{
+    double *p = (double *)calloc(n + 1, sizeof *p);
+    if (!p) exit(3);
+    return p;
+}
+CHECK_MAYBE_UNUSED static float *floats(size_t n)
+{
+    float *p = (float *)calloc(n + 1, sizeof *p);
+    if (!p) exit(3);
+    return p;
+}
 
-/* malloc with a list of what is live, so that the job system below sees what jobs write. Sanitizers look at memory themselves, and would see
- * through this no more which of it is unused. */
+/* malloc with a list of what is live, so that the job system below sees what jobs write. Sanitizers look at
+ * memory themselves, and would see through this no more which of it is unused. */
 #define WATCH_MOST ((size_t)1 << 20)
 #define WATCHES    1
 #ifdef DRL__ASAN
@@ -55,8 +66,9 @@ CHECK_MAYBE_UNUSED static void watch_free(void *user, void *p, size_t bytes)
     free(p);
 }
 
-/* A job system: the last job first, all on the caller's thread. Counts calls from inside a job, which it need not stand, and bytes of the
- * library's memory that two jobs of one call have written: threads would race for them. With much memory it leaves out the latter. */
+/* A job system: the last job first, all on the caller's thread. Counts calls from inside a job, which it need
+ * not stand, and bytes of the library's memory that two jobs of one call have written: threads would race for
+ * them. With much memory it leaves out the latter. */
 static int jobs_running, jobs_nested, jobs_most;
 static long jobs_watched;
 CHECK_MAYBE_UNUSED static void reverse_for(void *user, int count, drl_job_fn job, void *arg)
@@ -69,7 +81,8 @@ CHECK_MAYBE_UNUSED static void reverse_for(void *user, int count, drl_job_fn job
     if (jobs_running++) ++jobs_nested;
     if (count > jobs_most) jobs_most = count;
     if (watching) {
-        for (i = 0, at = 0; i < watch_count; at += watch_list[i++].n) memcpy(before + at, watch_list[i].p, watch_list[i].n);
+        for (i = 0, at = 0; i < watch_count; at += watch_list[i++].n)
+            memcpy(before + at, watch_list[i].p, watch_list[i].n);
         memset(written, 0, at);
         ++jobs_watched;
     }
@@ -102,9 +115,14 @@ CHECK_MAYBE_UNUSED static drl_ctx *context(drl_isa isa, int threads, check_heap 
         d.allocator.alloc_fn = watch_alloc;
         d.allocator.free_fn = watch_free;
     }
-    if (heap) { d.allocator.alloc_fn = check_alloc; d.allocator.free_fn = check_free; d.allocator.user = heap; }
+    if (heap) {
+        d.allocator.alloc_fn = check_alloc;
+        d.allocator.free_fn = check_free;
+        d.allocator.user = heap;
+    }
     if (drl_ctx_create(&d, &ctx) != DRL_OK) return NULL;
-    if (isa == DRL_ISA_AUTO && drl_ctx_isa(ctx) == DRL_ISA_SSE2) {          /* the one set with bits of its own; results are compared with portable C's */
+    /* the one set with bits of its own; results are compared with portable C's */
+    if (isa == DRL_ISA_AUTO && drl_ctx_isa(ctx) == DRL_ISA_SSE2) {
         drl_ctx_destroy(ctx);
         d.isa = DRL_ISA_PORTABLE;
         if (drl_ctx_create(&d, &ctx) != DRL_OK) return NULL;
@@ -113,13 +131,14 @@ CHECK_MAYBE_UNUSED static drl_ctx *context(drl_isa isa, int threads, check_heap 
 }
 
 /* The call fails with this status, and the context has a sentence about it. */
-#define REFUSED(ctx, call, want)                                                                                            \
-    do {                                                                                                                    \
-        drl_status s_;                                                                                                      \
-        drl_ctx_clear(ctx);                                                                                                 \
-        s_ = (call);                                                                                                        \
-        CHECK(s_ == want && drl_ctx_status(ctx) == want && drl_ctx_message(ctx)[0], "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx)); \
-        drl_ctx_clear(ctx);                                                                                                 \
+#define REFUSED(ctx, call, want)                                                    \
+    do {                                                                            \
+        drl_status s_;                                                              \
+        drl_ctx_clear(ctx);                                                         \
+        s_ = (call);                                                                \
+        CHECK(s_ == want && drl_ctx_status(ctx) == want && drl_ctx_message(ctx)[0], \
+              "status %d, sentence '%s'", (int)s_, drl_ctx_message(ctx));           \
+        drl_ctx_clear(ctx);                                                         \
     } while (0)
 
 /* Largest singular value of w [rows * cols] by many rounds of the power method from a random start. */

@@ -1,6 +1,7 @@
-/* kernels.h - counts how often every kernel of every instruction set runs. Included by check.h after drl.h: contexts that a test makes get a
- * table of counting functions in front of the real one, and check_report prints a line a set, "kernels: avx2 conv=12 conv_dw=4 ...".
- * `make test` adds the lines of all programs up and fails if a kernel of a set of this machine has not run. */
+/* kernels.h - counts how often every kernel of every instruction set runs. Included by check.h after drl.h:
+ * contexts that a test makes get a table of counting functions in front of the real one, and check_report
+ * prints a line a set, "kernels: avx2 conv=12 conv_dw=4 ...". `make test` adds the lines of all programs up
+ * and fails if a kernel of a set of this machine has not run. */
 #ifndef KERNELS_H
 #define KERNELS_H
 
@@ -13,31 +14,40 @@ static long kernel_runs[DRL_ISA_NEON + 1][KERNEL_COUNT];
 static void kernel_ran(int set, int kernel)
 {
 #ifdef __GNUC__
-    __atomic_fetch_add(&kernel_runs[set][kernel], 1, __ATOMIC_RELAXED);         /* jobs may run on several threads */
+    /* jobs may run on several threads */
+    __atomic_fetch_add(&kernel_runs[set][kernel], 1, __ATOMIC_RELAXED);
 #else
     ++kernel_runs[set][kernel];
 #endif
 }
 
-#define KERNEL_WRAPPER(set, name)                                                                                           \
-    static void count_##name##_##set(const void *arg, size_t begin, size_t end, int job)                                    \
-    {                                                                                                                       \
-        kernel_ran((int)drl__table_##set.isa, KERNEL_##name);                                                               \
-        drl__table_##set.name(arg, begin, end, job);                                                                        \
+#define KERNEL_WRAPPER(set, name)                                                        \
+    static void count_##name##_##set(const void *arg, size_t begin, size_t end, int job) \
+    {                                                                                    \
+        kernel_ran((int)drl__table_##set.isa, KERNEL_##name);                            \
+        drl__table_##set.name(arg, begin, end, job);                                     \
     }
 #define KERNEL_SETTER(set, name) t->name = count_##name##_##set;
-#define KERNEL_SET(set)                                                                                                     \
-    DRL__SPAN_KERNELS(KERNEL_WRAPPER, set)                                                                                       \
-    static float count_dot16_##set(const float *a, const float *b, size_t n) { kernel_ran((int)drl__table_##set.isa, KERNEL_dot16); return drl__table_##set.dot16(a, b, n); }   \
-    static double count_peak_##set(size_t rounds) { kernel_ran((int)drl__table_##set.isa, KERNEL_peak); return drl__table_##set.peak(rounds); }     \
-    static const drl__kernels *kernels_of_##set(void)                                                                       \
-    {                                                                                                                       \
-        static drl__kernels table, *t = &table;                                                                             \
-        *t = drl__table_##set;                                                                                              \
-        DRL__SPAN_KERNELS(KERNEL_SETTER, set)                                                                                    \
-        t->dot16 = count_dot16_##set;                                                                                       \
-        t->peak = count_peak_##set;                                                                                         \
-        return t;                                                                                                           \
+#define KERNEL_SET(set)                                                      \
+    DRL__SPAN_KERNELS(KERNEL_WRAPPER, set)                                   \
+    static float count_dot16_##set(const float *a, const float *b, size_t n) \
+    {                                                                        \
+        kernel_ran((int)drl__table_##set.isa, KERNEL_dot16);                 \
+        return drl__table_##set.dot16(a, b, n);                              \
+    }                                                                        \
+    static double count_peak_##set(size_t rounds)                            \
+    {                                                                        \
+        kernel_ran((int)drl__table_##set.isa, KERNEL_peak);                  \
+        return drl__table_##set.peak(rounds);                                \
+    }                                                                        \
+    static const drl__kernels *kernels_of_##set(void)                        \
+    {                                                                        \
+        static drl__kernels table, *t = &table;                              \
+        *t = drl__table_##set;                                               \
+        DRL__SPAN_KERNELS(KERNEL_SETTER, set)                                \
+        t->dot16 = count_dot16_##set;                                        \
+        t->peak = count_peak_##set;                                          \
+        return t;                                                            \
     }
 KERNEL_SET(portable)
 #ifdef DRL__X86
@@ -53,7 +63,13 @@ KERNEL_SET(neon)
 #endif
 
 /* The table may hold nothing but what is counted above, or this does not compile. */
-typedef struct kernels_shape { drl_isa isa; int numbers[3]; drl__span_fn spans[KERNEL_dot16]; float (*dot16)(const float *, const float *, size_t); double (*peak)(size_t); } kernels_shape;
+typedef struct kernels_shape {
+    drl_isa isa;
+    int numbers[3];
+    drl__span_fn spans[KERNEL_dot16];
+    float (*dot16)(const float *, const float *, size_t);
+    double (*peak)(size_t);
+} kernels_shape;
 typedef char kernels_are_all_named[sizeof(drl__kernels) == sizeof(kernels_shape) ? 1 : -1];
 
 CHECK_MAYBE_UNUSED static drl_status kernels_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
