@@ -1804,6 +1804,14 @@ static size_t drl__carve(size_t *total, size_t count, size_t size)
     return at;
 }
 
+/* Lays out an array of an object. The function that lays out the object runs twice: with block NULL for the
+ * total, then with the block. Returns the address of the array, NULL without a block. */
+static void *drl__place_array(unsigned char *block, size_t *total, size_t count, size_t size)
+{
+    size_t at = drl__carve(total, count, size);
+    return block ? block + at : NULL;
+}
+
 /* The built-in pool. Each call of drl__pool_for starts a generation of jobs. The workers take indices one by
  * one, and sleep on a condition between generations. */
 #ifdef DRL_THREADS
@@ -12259,12 +12267,39 @@ static const drl__field drl__mcmc_fields[] = {
 };
 
 /* Chains that have yet to be started, at yq. */
+/* Sets the addresses of m's arrays in the block, and returns its bytes; block NULL: the bytes alone. x is the
+ * copy of the description's x_next. */
+static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, unsigned char *block,
+    float **x)
+{
+    size_t total = 0, n = (size_t)d->count, floats;
+    if (!drl__mul_fits(n, size, &floats)) return SIZE_MAX;
+    drl__place_array(block, &total, 1, sizeof *m);
+    m->y = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    m->gradient = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    m->yq = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    m->gradient_q = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    m->p = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    m->f = (float *)drl__place_array(block, &total, n, sizeof(float));
+    m->f_q = (float *)drl__place_array(block, &total, n, sizeof(float));
+    m->before = (double *)drl__place_array(block, &total, n, sizeof(double));
+    m->log_u = (double *)drl__place_array(block, &total, n, sizeof(double));
+    m->eps_of = (double *)drl__place_array(block, &total, n, sizeof(double));
+    m->alpha = (double *)drl__place_array(block, &total, n, sizeof(double));
+    m->levels = (int *)drl__place_array(block, &total, n, sizeof(int));
+    m->taken = (int *)drl__place_array(block, &total, n, sizeof(int));
+    m->labels = d->labels ? (int *)drl__place_array(block, &total, n, sizeof(int)) : NULL;
+    *x = d->x_next ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    return total;
+}
+
 static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out)
 {
-    drl_mcmc *m;
+    drl_mcmc sizes, *m;
     drl_mcmc_desc d = *desc;
     unsigned char *block;
-    size_t total = 0, floats = 0, n, at_y, at_gradient, at_yq, at_gradient_q, at_p, at_f, at_f_q, at_before, at_log_u, at_eps, at_alpha, at_levels, at_taken, at_labels = 0, at_x = 0, j;
+    size_t floats, n, j;
+    float *x;
     int i;
     drl_status status;
     drl__defaults(drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
@@ -12282,24 +12317,7 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: warmup is %d; it is for MALA and HMC, which have a rate of acceptance", who, d.warmup);
     if (drl__misaligned(d.start) || drl__misaligned(d.x_next)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: `start` or `x_next` is not aligned as floats are", who);
     n = (size_t)d.count;
-    drl__carve(&total, 1, sizeof *m);
-    if (!drl__mul_fits(n, energy->size, &floats)) total = SIZE_MAX;
-    at_y = drl__carve(&total, floats, sizeof(float));
-    at_gradient = drl__carve(&total, floats, sizeof(float));
-    at_yq = drl__carve(&total, floats, sizeof(float));
-    at_gradient_q = drl__carve(&total, floats, sizeof(float));
-    at_p = drl__carve(&total, floats, sizeof(float));
-    at_f = drl__carve(&total, n, sizeof(float));
-    at_f_q = drl__carve(&total, n, sizeof(float));
-    at_before = drl__carve(&total, n, sizeof(double));
-    at_log_u = drl__carve(&total, n, sizeof(double));
-    at_eps = drl__carve(&total, n, sizeof(double));
-    at_alpha = drl__carve(&total, n, sizeof(double));
-    at_levels = drl__carve(&total, n, sizeof(int));
-    at_taken = drl__carve(&total, n, sizeof(int));
-    if (d.labels) at_labels = drl__carve(&total, n, sizeof(int));
-    if (d.x_next) at_x = drl__carve(&total, floats, sizeof(float));
-    block = (unsigned char *)drl__alloc(ctx, total);
+    block = (unsigned char *)drl__alloc(ctx, drl__mcmc_place(&sizes, &d, energy->size, NULL, &x));
     if (!block) return DRL_E_MEMORY;
     m = (drl_mcmc *)(void *)block;
     memset(m, 0, sizeof *m);
@@ -12313,28 +12331,15 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
     m->log_mean = drl__log(d.step);
     m->size = energy->size;
     m->beta = 1;
-    m->y = (float *)(void *)(block + at_y);
-    m->gradient = (float *)(void *)(block + at_gradient);
-    m->yq = (float *)(void *)(block + at_yq);
-    m->gradient_q = (float *)(void *)(block + at_gradient_q);
-    m->p = (float *)(void *)(block + at_p);
-    m->f = (float *)(void *)(block + at_f);
-    m->f_q = (float *)(void *)(block + at_f_q);
-    m->before = (double *)(void *)(block + at_before);
-    m->log_u = (double *)(void *)(block + at_log_u);
-    m->eps_of = (double *)(void *)(block + at_eps);
-    m->alpha = (double *)(void *)(block + at_alpha);
-    m->levels = (int *)(void *)(block + at_levels);
-    m->taken = (int *)(void *)(block + at_taken);
+    drl__mcmc_place(m, &d, m->size, block, &x);
+    floats = n * m->size;
     m->hash = drl__hash_double(drl__hash_double(drl__hash_double(2166136261u, d.step), d.noise_scale), d.accept);
     for (i = 0; i < d.count; ++i) m->levels[i] = d.level;
     if (d.labels) {
-        m->labels = (int *)(void *)(block + at_labels);
         memcpy(m->labels, d.labels, n * sizeof(int));
         for (i = 0; i < d.count; ++i) m->hash = drl__hash_double(m->hash, d.labels[i]);
     }
     if (d.x_next) {
-        float *x = (float *)(void *)(block + at_x);
         double s = d.schedule->s[d.level + 1];
         memcpy(x, d.x_next, floats * sizeof(float));
         m->centre = x;
@@ -12705,16 +12710,31 @@ static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
     return DRL_OK;
 }
 
+/* Sets the addresses of a's arrays in the block, and returns its bytes; block NULL: the bytes alone. */
+static size_t drl__ais_place(drl_ais *a, const drl_ais_desc *d, size_t size, unsigned char *block)
+{
+    size_t total = 0, steps = (size_t)d->steps + 1, floats;
+    if (!drl__mul_fits((size_t)d->count, size, &floats)) return SIZE_MAX;
+    drl__place_array(block, &total, 1, sizeof *a);
+    a->beta = (double *)drl__place_array(block, &total, steps, sizeof(double));
+    a->eps = d->step > 0 ? NULL : (double *)drl__place_array(block, &total, steps, sizeof(double));
+    a->shape = (double *)drl__place_array(block, &total, size, sizeof(double));
+    a->log_w = (double *)drl__place_array(block, &total, (size_t)d->count, sizeof(double));
+    a->mean = (float *)drl__place_array(block, &total, size, sizeof(float));
+    a->start = d->start ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    return total;
+}
+
 DRL__CALL(drl_status, drl_ais_create,
     (drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **out),
     (ctx, energy, desc, out))
 {
-    drl_ais *a;
+    drl_ais sizes, *a;
     drl_ais_desc d;
     drl_mcmc_desc md;
     drl_status status;
     unsigned char *block;
-    size_t total = 0, floats = 0, at_beta, at_eps = 0, at_shape, at_log_w, at_mean, at_start = 0, j, size;
+    size_t j, size;
     double smallest = HUGE_VAL, low, high;
     int k;
     if (!ctx || !energy || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: a context, an energy, a description and a place for the result are needed");
@@ -12733,15 +12753,7 @@ DRL__CALL(drl_status, drl_ais_create,
     md.count = d.count; md.kernel = DRL_MCMC_HMC; md.level = d.level; md.labels = d.labels; md.leapfrog = d.leapfrog; md.accept = d.accept;
     md.step = d.step > 0 ? d.step : 1;
     md.start = d.start;
-    if (!drl__mul_fits((size_t)d.count, size, &floats)) total = SIZE_MAX;
-    drl__carve(&total, 1, sizeof *a);
-    at_beta = drl__carve(&total, (size_t)d.steps + 1, sizeof(double));
-    if (!(d.step > 0)) at_eps = drl__carve(&total, (size_t)d.steps + 1, sizeof(double));
-    at_shape = drl__carve(&total, size, sizeof(double));
-    at_log_w = drl__carve(&total, (size_t)d.count, sizeof(double));
-    at_mean = drl__carve(&total, size, sizeof(float));
-    if (d.start) at_start = drl__carve(&total, floats, sizeof(float));
-    block = (unsigned char *)drl__alloc(ctx, total);
+    block = (unsigned char *)drl__alloc(ctx, drl__ais_place(&sizes, &d, size, NULL));
     if (!block) return DRL_E_MEMORY;
     a = (drl_ais *)(void *)block;
     memset(a, 0, sizeof *a);
@@ -12749,19 +12761,12 @@ DRL__CALL(drl_status, drl_ais_create,
     a->seed = d.seed;
     a->count = d.count; a->pilot = d.pilot; a->steps = d.steps; a->moves = d.moves; a->reverse = d.start != NULL;
     a->accept = d.accept;
-    a->beta = (double *)(void *)(block + at_beta);
-    a->shape = (double *)(void *)(block + at_shape);
-    a->log_w = (double *)(void *)(block + at_log_w);
-    a->mean = (float *)(void *)(block + at_mean);
-    if (!(d.step > 0)) a->eps = (double *)(void *)(block + at_eps);
+    drl__ais_place(a, &d, size, block);
     low = 1 / (1 + drl__exp(4.0));
     high = 1 / (1 + drl__exp(-4.0));
     for (k = 0; k <= d.steps; ++k) a->beta[k] = d.beta ? d.beta[k] : k == d.steps ? 1.0 : (1 / (1 + drl__exp(-4 * (2.0 * k / d.steps - 1))) - low) / (high - low);
     for (k = 0; k < d.count; ++k) a->log_w[k] = 0;
-    if (d.start) {
-        a->start = (float *)(void *)(block + at_start);
-        memcpy(a->start, d.start, floats * sizeof(float));
-    }
+    if (d.start) memcpy(a->start, d.start, (size_t)d.count * size * sizeof(float));
     for (j = 0; j < size; ++j) {
         a->mean[j] = d.mean ? d.mean[j] : 0.0f;
         a->shape[j] = d.variance ? 1 / (double)d.variance[j] : 1.0;         /* 0, negative and NaN are refused below */
