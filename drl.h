@@ -11045,13 +11045,24 @@ struct drl_trainer {
     drl__part part[2];                      /* the energy's, the initializer's */
     int parts;
     drl_level_report *level, *good_level;
-    int *t, *label;
-    float *x_t, *y, *x_next, *gradient, *work;      /* [batch * size], and noise */
-    float *y_0, *target;                    /* [batch * size], with an initializer: where chains start; what the data says they should */
-    float *v, *f_pos, *f_neg, *df;          /* [batch] */
-    float *residual;                        /* [size], of drl__train_noise_left */
-    float *noise_left;                      /* [batch], see drl_level_report; negative: not computed */
-    float *initializer_noise_left;          /* [batch] */
+    int *t, *label;                         /* [batch] level and class of each image */
+    /* [batch * size]: */
+    float *y_pos;                           /* y+ = a x_t, where F is to rise; x - h r with the score objective */
+    float *y_neg;                           /* y-, where F is to fall: the chains, from their start to y_K; x + h r */
+    float *x_next;                          /* x_{t+1} */
+    float *gradient;                        /* dF/dy at the end of the chains; with the score objective the residual r */
+    /* [batch * size], with an initializer: */
+    float *y_0;                             /* where chains start; it ends as the gradient by the network's output,
+                                             * which saves a buffer */
+    float *target;                          /* the mean of y_t that the data implies, and the noise of y_0 */
+    /* [batch]: */
+    float *level_value;                     /* of the network that is being run: of t, or of t + 1 (the initializer) */
+    float *f_pos, *f_neg;                   /* f(y+), f(y-) */
+    float *f_weight;                        /* derivative of the loss by each f */
+    float *noise_left;                      /* see drl_level_report; negative: not computed */
+    float *initializer_noise_left;
+    float *image;                           /* [size] scratch for one image: mirrored and shifted, or a residual */
+    float *noise;                           /* one image's noise for every thread */
 };
 
 static const drl__field drl__train_fields[] = {
@@ -11162,18 +11173,18 @@ static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned
         block_of[k].to = &part->good_v;      block_of[k++].count = snap ? p : 0;
         block_of[k].to = &part->good_state;  block_of[k++].count = snap ? s : 0;
     }
-    block_of[k].to = &tr->x_t;      block_of[k++].count = images;
-    block_of[k].to = &tr->y;        block_of[k++].count = images;
-    block_of[k].to = &tr->x_next;   block_of[k++].count = images;
-    block_of[k].to = &tr->gradient; block_of[k++].count = images;
-    block_of[k].to = &tr->y_0;      block_of[k++].count = m->initializer ? images : 0;
-    block_of[k].to = &tr->target;   block_of[k++].count = m->initializer ? images : 0;
-    block_of[k].to = &tr->work;     block_of[k++].count = drl_langevin_work_count(m->ctx, m->size);
-    block_of[k].to = &tr->v;        block_of[k++].count = batch;
-    block_of[k].to = &tr->f_pos;    block_of[k++].count = batch;
-    block_of[k].to = &tr->f_neg;    block_of[k++].count = batch;
-    block_of[k].to = &tr->df;       block_of[k++].count = batch;
-    block_of[k].to = &tr->residual; block_of[k++].count = m->size;
+    block_of[k].to = &tr->y_pos;       block_of[k++].count = images;
+    block_of[k].to = &tr->y_neg;       block_of[k++].count = images;
+    block_of[k].to = &tr->x_next;      block_of[k++].count = images;
+    block_of[k].to = &tr->gradient;    block_of[k++].count = images;
+    block_of[k].to = &tr->y_0;         block_of[k++].count = m->initializer ? images : 0;
+    block_of[k].to = &tr->target;      block_of[k++].count = m->initializer ? images : 0;
+    block_of[k].to = &tr->noise;       block_of[k++].count = drl_langevin_work_count(m->ctx, m->size);
+    block_of[k].to = &tr->level_value; block_of[k++].count = batch;
+    block_of[k].to = &tr->f_pos;       block_of[k++].count = batch;
+    block_of[k].to = &tr->f_neg;       block_of[k++].count = batch;
+    block_of[k].to = &tr->f_weight;    block_of[k++].count = batch;
+    block_of[k].to = &tr->image;       block_of[k++].count = m->size;
     block_of[k].to = &tr->noise_left;             block_of[k++].count = batch;
     block_of[k].to = &tr->initializer_noise_left; block_of[k++].count = batch;
     drl__carve(&total, 1, sizeof *tr);
@@ -11323,8 +11334,11 @@ static void drl__augment(const drl_trainer *tr, const float *x, int mirror, drl_
     }
 }
 
-/* x_t = abar (x_0 + data noise) + sbar eps, both noises in one draw, and x_{t+1} = a x_t + s eps' [Gao21] or the same with level t + 1
- * and the same draw [Zhu24]; each image at its level. Chains start at x_{t+1} if nothing better is proposed. */
+/* y_pos = a x_t and x_{t+1} of each image, at a level drawn for it:
+ *   x_t = abar_t (x_0 + data noise) + sbar_t eps, both noises in one draw
+ *   x_{t+1} = a_{t+1} x_t + s_{t+1} eps' [Gao21], or as x_t with level t + 1 and the same eps [Zhu24]
+ * and, with an initializer, the mean of y_t given x_0 and x_{t+1} as its target. Chains start at x_{t+1} unless
+ * drl__train_propose has a better place. */
 static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
 {
     const drl_schedule *sc = &tr->model->schedule;
@@ -11332,53 +11346,56 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
     drl_rng rng = drl__train_rng(tr, DRL__DRAW_LEVEL), drop = drl__train_rng(tr, DRL__DRAW_LABEL);
     drl_rng augment = drl__train_rng(tr, DRL__DRAW_AUGMENT);
     double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
+    float *x = tr->image, *eps = tr->noise;
     int i;
     for (i = 0; i < tr->desc.batch; ++i) {
-        float *x_t = tr->x_t + (size_t)i * size, *x_next = tr->x_next + (size_t)i * size, *y = tr->y + (size_t)i * size;
+        size_t at = (size_t)i * size;
+        float *y_pos = tr->y_pos + at, *x_next = tr->x_next + at;
         int t = tr->t[i] = drl_rng_below(&rng, sc->levels), mirror = drl_rng_below(&rng, 2) && tr->desc.flip;
-        double noise = sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra * sc->abar[t] * sc->abar[t]), a = sc->abar[t + 1];
+        double a = sc->abar[t + 1], scale = drl_schedule_scale(sc, t);
+        double sigma = sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra * sc->abar[t] * sc->abar[t]);
+        double sigma_next = sqrt(sc->sbar[t + 1] * sc->sbar[t + 1] + extra * extra * a * a);
         tr->label[i] = drl_rng_uniform(&drop) < tr->desc.label_drop || !labels ? 0 : labels[i];
-        drl__augment(tr, x0 + (size_t)i * size, mirror, &augment, y);     /* the image lies in y meanwhile */
-        drl__train_noise(tr, tr->ctx, i, 0, x_t, size);
-        if (!tr->desc.own_noise)
-            drl__axpby(tr->ctx, size, (float)a, y, (float)sqrt(sc->sbar[t + 1] * sc->sbar[t + 1] + extra * extra * a * a), x_t, x_next);
-        drl__axpby(tr->ctx, size, (float)sc->abar[t], y, (float)noise, x_t, x_t);
+        drl__augment(tr, x0 + at, mirror, &augment, x);
+        drl__train_noise(tr, tr->ctx, i, 0, eps, size);
+        drl__axpby(tr->ctx, size, (float)sc->abar[t], x, (float)sigma, eps, y_pos);     /* x_t */
         if (tr->desc.own_noise) {
-            drl__train_noise(tr, tr->ctx, i, 1, x_next, size);
-            drl__axpby(tr->ctx, size, (float)sc->a[t + 1], x_t, (float)sc->s[t + 1], x_next, x_next);
-        }
-        if (tr->model->initializer) {                           /* the mean of y_t given x_0 and x_{t+1} */
-            double scale = drl_schedule_scale(sc, t), of_x0, of_next;
+            drl__train_noise(tr, tr->ctx, i, 1, eps, size);
+            drl__axpby(tr->ctx, size, (float)sc->a[t + 1], y_pos, (float)sc->s[t + 1], eps, x_next);
+        } else drl__axpby(tr->ctx, size, (float)a, x, (float)sigma_next, eps, x_next);
+        drl__axpby(tr->ctx, size, (float)scale, y_pos, 0.0f, NULL, y_pos);
+        memcpy(tr->y_neg + at, x_next, size * sizeof(float));
+        if (tr->model->initializer) {
+            double of_x0, of_next;
             drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
-            drl__axpby(tr->ctx, size, (float)(scale * of_x0), y, (float)(scale * of_next), x_next, tr->target + (size_t)i * size);
+            drl__axpby(tr->ctx, size, (float)(scale * of_x0), x, (float)(scale * of_next), x_next,
+                       tr->target + at);
         }
-        memcpy(y, x_next, size * sizeof(float));
     }
 }
 
-/* y_0 = g(x_{t+1}) + noise, where chains start; the initializer keeps what its gradient needs. */
+/* Chains start at y_0 = g(x_{t+1}) + noise; the initializer keeps what its gradient needs. */
 static drl_status drl__train_propose(drl_trainer *tr)
 {
     const drl_schedule *sc = &tr->model->schedule;
     drl_rng dropout = drl__train_rng(tr, DRL__DRAW_DROPOUT);
-    drl_batch b = drl_batch_of(tr->desc.batch, tr->x_next, tr->v);
+    drl_batch b = drl_batch_of(tr->desc.batch, tr->x_next, tr->level_value);
     size_t size = tr->model->size;
     drl_status status;
     int i;
-    for (i = 0; i < b.n; ++i) tr->v[i] = drl_schedule_level(sc, tr->t[i] + 1);
+    for (i = 0; i < b.n; ++i) tr->level_value[i] = drl_schedule_level(sc, tr->t[i] + 1);
     b.label = tr->label;
     b.dropout = &dropout;
     status = drl_net_train_forward(tr->model->initializer, &b, tr->y_0);
     if (status == DRL_OK) drl__initializer_finish(tr->model, b.n, tr->x_next, tr->t, tr->y_0);
     for (i = 0; i < b.n && status == DRL_OK; ++i) {
-        float *y = tr->y + (size_t)i * size, *y_0 = tr->y_0 + (size_t)i * size;
-        float *target = tr->target + (size_t)i * size;
-        float noise = (float)drl_schedule_proposal(sc, tr->t[i]);
-        drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, y, size);
-        drl__axpby(tr->ctx, size, 1.0f, y_0, noise, y, y_0);
-        /* the same noise on both sides: the loss is that of the means */
-        drl__axpby(tr->ctx, size, 1.0f, target, noise, y, target);
-        memcpy(y, y_0, size * sizeof(float));
+        size_t at = (size_t)i * size;
+        float *y_0 = tr->y_0 + at, *target = tr->target + at;
+        float sigma = (float)drl_schedule_proposal(sc, tr->t[i]);
+        drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, tr->noise, size);
+        drl__axpby(tr->ctx, size, 1.0f, y_0, sigma, tr->noise, y_0);
+        drl__axpby(tr->ctx, size, 1.0f, target, sigma, tr->noise, target);     /* the loss compares the means */
+        memcpy(tr->y_neg + at, y_0, size * sizeof(float));
     }
     return status;
 }
@@ -11401,7 +11418,7 @@ static double drl__noise_of_mean(const drl_trainer *tr, int t)
     return sc->abar[t + 1] / (drl_schedule_scale(sc, t) * of_x0 * drl__train_sigma(tr, t + 1));
 }
 
-/* The initializer's loss (see drl_trainer_step) and its gradient; y_0 is overwritten by the gradient by the network's output. */
+/* The initializer's loss (see drl_trainer_step) and its gradient. y_0 becomes the gradient by the network's output. */
 static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
 {
     drl_net *net = tr->model->initializer;
@@ -11411,7 +11428,7 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
     *loss = 0;
     for (i = 0; i < n; ++i) {
         float *y_0 = tr->y_0 + (size_t)i * size;
-        const float *y_k = tr->y + (size_t)i * size, *target = tr->target + (size_t)i * size;
+        const float *y_k = tr->y_neg + (size_t)i * size, *target = tr->target + (size_t)i * size;
         double of_x, of_net, sum = 0, left = 0;
         float unit;
         drl__initializer_mean(tr->model, tr->t[i], &of_x, &of_net);
@@ -11437,66 +11454,57 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
 static double drl__displacement(const drl_trainer *tr, int i)
 {
     size_t size = tr->model->size, j;
-    const float *y = tr->y + (size_t)i * size, *x = tr->x_next + (size_t)i * size;
+    const float *y = tr->y_neg + (size_t)i * size, *x = tr->x_next + (size_t)i * size;
     double moved = 0;
     for (j = 0; j < size; ++j) moved += ((double)y[j] - (double)x[j]) * ((double)y[j] - (double)x[j]);
     return sqrt(moved / (double)size) / tr->model->schedule.s[tr->t[i] + 1];
 }
 
-/* The chains from y to y_K, at which energies are to fall, and y_pos = a_{t+1} x_t, at which they are to rise, in place: x_t is not needed again.
- * *moved: their mean move. */
+/* Runs the chains, in y_neg, to their ends y_K. *moved: their mean displacement. */
 static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, double *moved)
 {
     drl_model *m = tr->model;
-    size_t size = m->size;
     drl_langevin_desc chain;
     drl_status status;
-    int i;
+    int i, no_steps = tr->desc.steps < 0, same_steps = tr->desc.steps == m->desc.steps;
     memset(&chain, 0, sizeof chain);
     chain.energy = energy;
     chain.schedule = &m->schedule;
     chain.level = tr->t;
     chain.label = tr->label;
-    chain.normal = tr->desc.steps < 0;
+    chain.normal = no_steps;
     chain.steps = drl__max(tr->desc.steps, 1);
     chain.first_draw = 2;
-    chain.step_scale = tr->desc.steps == m->desc.steps || m->desc.steps < 0 || chain.normal ? 1.0 : sqrt((double)m->desc.steps / tr->desc.steps);
+    chain.step_scale = 1;                   /* other steps than the model's have other sizes */
+    if (!same_steps && !no_steps && m->desc.steps > 0)
+        chain.step_scale = sqrt((double)m->desc.steps / tr->desc.steps);
     chain.noise.fill = drl__train_noise;
     chain.noise.user = tr;
-    status = drl_langevin(tr->ctx, &chain, tr->desc.batch, tr->y, tr->x_next, tr->gradient, tr->work);
-    for (i = 0; i < tr->desc.batch; ++i) {
-        float *x_t = tr->x_t + (size_t)i * size;
-        *moved += drl__displacement(tr, i) / tr->desc.batch;
-        drl__axpby(tr->ctx, size, (float)drl_schedule_scale(&m->schedule, tr->t[i]), x_t, 0.0f, NULL, x_t);
-    }
+    status = drl_langevin(tr->ctx, &chain, tr->desc.batch, tr->y_neg, tr->x_next, tr->gradient, tr->noise);
+    for (i = 0; i < tr->desc.batch; ++i) *moved += drl__displacement(tr, i) / tr->desc.batch;
     return status;
 }
 
 #define DRL__SCORE_STEP 0.1                 /* h of DRL_OBJECTIVE_SCORE over sigma */
 
-/* The residuals r of score matching and the two points x - h r, x + h r whose energies are to rise and to fall, in x_t and y; *loss: the
- * mean of |r|^2 / (2 size). */
+/* Score matching at x = a x_t, or x_{t+1} with K = 0: residuals r = sigma dF/dx + eps, in `gradient`, and the points
+ * x - h r and x + h r, in y_pos and y_neg. *loss: the mean of |r|^2 / (2 size). */
 static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, double *loss)
 {
     const drl_schedule *sc = &tr->model->schedule;
     size_t size = tr->model->size;
     int i, n = tr->desc.batch, none = tr->desc.steps < 0;
-    drl_status status;
-    if (!none)
-        for (i = 0; i < n; ++i) {
-            size_t at = (size_t)i * size;
-            drl__axpby(tr->ctx, size, (float)drl_schedule_scale(sc, tr->t[i]), tr->x_t + at, 0.0f, NULL, tr->x_next + at);
-        }
-    status = energy->eval(energy->user, n, tr->x_next, tr->t, tr->label, NULL, tr->gradient);
+    const float *points = none ? tr->x_next : tr->y_pos;
+    drl_status status = energy->eval(energy->user, n, points, tr->t, tr->label, NULL, tr->gradient);
     for (i = 0; i < n && status == DRL_OK; ++i) {
         size_t at = (size_t)i * size;
         int t = tr->t[i] + none;
         double sigma = (none ? 1.0 : drl_schedule_scale(sc, t)) * drl__train_sigma(tr, t);
-        float *r = tr->gradient + at;
-        drl__train_noise(tr, tr->ctx, i, 0, tr->work, size);    /* the draw that made x */
-        drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->work, r);
-        drl__axpby(tr->ctx, size, (float)(-DRL__SCORE_STEP * sigma), r, 1.0f, tr->x_next + at, tr->x_t + at);
-        drl__axpby(tr->ctx, size, (float)(DRL__SCORE_STEP * sigma), r, 1.0f, tr->x_next + at, tr->y + at);
+        float h = (float)(DRL__SCORE_STEP * sigma), *r = tr->gradient + at;
+        drl__train_noise(tr, tr->ctx, i, 0, tr->noise, size);   /* the draw that made x */
+        drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->noise, r);
+        drl__axpby(tr->ctx, size, h, r, 1.0f, points + at, tr->y_neg + at);
+        drl__axpby(tr->ctx, size, -h, r, 1.0f, points + at, tr->y_pos + at);
         tr->noise_left[i] = (float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
         *loss += drl__sum_squares(tr->ctx, size, r) / (2 * (double)size * n);
     }
@@ -11512,14 +11520,14 @@ static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energ
     drl_status status = DRL_OK;
     int i;
     for (i = 0; i < tr->desc.batch && status == DRL_OK; ++i) {
-        const float *y = tr->x_t + (size_t)i * size;
+        const float *y = tr->y_pos + (size_t)i * size;
         double sigma = drl_schedule_scale(&tr->model->schedule, tr->t[i]) * drl__train_sigma(tr, tr->t[i]);
-        float *r = tr->residual;
+        float *r = tr->image;
         tr->noise_left[i] = -1;
         if (((uint64_t)i + tr->now.step) % DRL__NOISE_SHARE) continue;
         status = energy->eval(energy->user, 1, y, tr->t + i, tr->label + i, NULL, r);
-        drl__train_noise(tr, tr->ctx, i, 0, tr->work, size);    /* the draw that made x_t */
-        drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->work, r);
+        drl__train_noise(tr, tr->ctx, i, 0, tr->noise, size);   /* the draw that made x_t */
+        drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->noise, r);
         tr->noise_left[i] = (float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
     }
     return status;
@@ -11540,16 +11548,16 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
 {
     const drl_schedule *sc = &tr->model->schedule;
     drl_net *net = tr->model->net;
-    drl_batch b = drl_batch_of(tr->desc.batch, y, tr->v);
+    drl_batch b = drl_batch_of(tr->desc.batch, y, tr->level_value);
     drl_status status;
     int i, n = tr->desc.batch;
     b.label = tr->label;
     for (i = 0; i < n; ++i) {
-        tr->v[i] = drl_schedule_level(sc, tr->t[i]);
-        tr->df[i] = (float)((double)sign * drl__train_weight(tr, tr->t[i]));
+        tr->level_value[i] = drl_schedule_level(sc, tr->t[i]);
+        tr->f_weight[i] = (float)((double)sign * drl__train_weight(tr, tr->t[i]));
     }
     status = drl_net_train_forward(net, &b, f);
-    return status == DRL_OK ? drl_net_train_backward(net, tr->df) : status;
+    return status == DRL_OK ? drl_net_train_backward(net, tr->f_weight) : status;
 }
 
 static void drl__level_average(double *average, double value, double rate) { *average += rate * (value - *average); }
@@ -11603,93 +11611,140 @@ static void drl__part_update(drl_trainer *tr, drl__part *part, double norm, doub
     drl_net_refresh(part->net, 1);
 }
 
+typedef struct drl__step {                  /* what a step has come to */
+    drl_status before;                      /* of the context */
+    double loss, initializer_loss;
+    double norm, initializer_norm;          /* of the gradients by the parameters */
+    double rate;                            /* the energy's learning rate */
+} drl__step;
+
+static drl_status drl__step_check_data(const drl_trainer *tr, const float *x0, const int *labels)
+{
+    const drl_model *m = tr->model;
+    int i;
+    for (i = 0; i < tr->desc.batch; ++i) {
+        if (!(drl__sum_squares(tr->ctx, m->size, x0 + (size_t)i * m->size) < 1e12))
+            return drl__fail(tr->ctx, DRL_E_NUMERIC,
+                             "drl_trainer_step: image %d has pixels that are not finite, or huge", i);
+        if (labels && (labels[i] < 0 || labels[i] > m->desc.classes))
+            return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: label %d of image %d; 0 to %d are possible",
+                             labels[i], i, m->desc.classes);
+    }
+    return DRL_OK;
+}
+
+/* y_neg: the ends of the chains, or the second points of score matching. */
+static drl_status drl__step_negatives(drl_trainer *tr, const drl_energy *energy, drl__step *s)
+{
+    double moved = 0;
+    int warmup = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP;      /* that of a run may be shorter */
+    drl_status status = tr->desc.objective == DRL_OBJECTIVE_SCORE ? drl__train_score(tr, energy, &s->loss)
+                                                                  : drl__train_chains(tr, energy, &moved);
+    if (status == DRL_E_NUMERIC) return drl__diverged(tr, s->before, "a chain has left the finite numbers", 0);
+    if (status == DRL_OK && !(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)warmup ? 4 : 1)))
+        return drl__diverged(tr, s->before, "chains run away; mean move over the noise that was added", moved);
+    return status;
+}
+
+/* Gradients of both losses by the parameters: [Gao21] (8), one pass at y_pos and one at y_neg, and the initializer's. */
+static drl_status drl__step_gradients(drl_trainer *tr, const drl_energy *energy, drl__step *s)
+{
+    drl_net *net = tr->model->net;
+    int i, recovery = tr->desc.objective == DRL_OBJECTIVE_RECOVERY;
+    double largest = 0;
+    drl_status status;
+    memset(net->grads, 0, tr->part[0].params * sizeof(float));
+    status = drl__train_pass(tr, tr->y_pos, -1.0f, tr->f_pos);
+    if (status == DRL_OK) status = drl__train_pass(tr, tr->y_neg, 1.0f, tr->f_neg);
+    if (status == DRL_OK && tr->model->initializer) status = drl__train_initializer(tr, &s->initializer_loss);
+    if (status == DRL_OK && recovery) status = drl__train_noise_left(tr, energy);
+    if (status != DRL_OK) return status;
+    for (i = 0; i < tr->desc.batch; ++i) {
+        double f_pos = (double)tr->f_pos[i], f_neg = (double)tr->f_neg[i];
+        double f = fabs(f_pos) > fabs(f_neg) ? fabs(f_pos) : fabs(f_neg);
+        if (recovery) s->loss -= (f_pos - f_neg) * drl__train_weight(tr, tr->t[i]);
+        if (!(f <= largest)) largest = f;
+    }
+    if (!(largest <= DRL__EXPLODED_F) || !(s->loss == s->loss))
+        return drl__diverged(tr, s->before, "an energy is not finite or explodes", largest);
+    drl_net_spectral_grads(net);
+    s->norm = sqrt(drl__sum_squares(tr->ctx, tr->part[0].params, net->grads));
+    if (!(s->norm < 1e30) ||
+        (tr->now.step >= 100 && s->norm > DRL__EXPLODED_RATIO * tr->now.grad_average && s->norm > 1))
+        return drl__diverged(tr, s->before, "the gradient is not finite or explodes, norm", s->norm);
+    if (tr->model->initializer)
+        s->initializer_norm = sqrt(drl__sum_squares(tr->ctx, tr->part[1].params, tr->part[1].net->grads));
+    if (!(s->initializer_norm < 1e30))
+        return drl__diverged(tr, s->before, "the initializer's gradient is not finite, norm", s->initializer_norm);
+    return DRL_OK;
+}
+
+/* Both networks' parameters, moments and averages. The initializer's warm-up begins at a twentieth [Zhu24]. */
+static void drl__step_update(drl_trainer *tr, drl__step *s)
+{
+    double rate = tr->now.rate_scale * tr->now.rate_factor, warm = 1, initializer_warm = 1;
+    if (tr->now.step < (uint64_t)tr->now.warmup) {
+        warm = ((double)tr->now.step + 1) / tr->now.warmup;
+        initializer_warm = warm + 0.05 < 1 ? warm + 0.05 : 1;
+    }
+    s->rate = rate * warm * (double)tr->desc.learning_rate;
+    drl__level_average(&tr->now.grad_average, s->norm, tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
+    tr->now.beta1_power *= tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0;
+    tr->now.beta2_power *= tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
+    drl__part_update(tr, &tr->part[0], s->norm, s->rate);
+    if (tr->model->initializer)
+        drl__part_update(tr, &tr->part[1], s->initializer_norm,
+                         rate * initializer_warm * (double)tr->desc.initializer_rate);
+    ++tr->now.step;
+    if (tr->desc.snapshot > 0 && tr->now.step % (uint64_t)tr->desc.snapshot == 0) drl__trainer_keep(tr);
+}
+
+static void drl__step_report(const drl_trainer *tr, const drl__step *s, drl_train_report *report)
+{
+    memset(report, 0, sizeof *report);
+    report->step = tr->now.step;
+    report->loss = s->loss;
+    report->grad_norm = s->norm;
+    report->initializer_loss = s->initializer_loss;
+    report->initializer_grad_norm = s->initializer_norm;
+    report->learning_rate = s->rate;
+    report->rollbacks = tr->now.rollbacks;
+    report->levels = tr->model->desc.levels;
+    report->level = tr->level;
+    report->total = tr->now.total;
+    report->seconds = tr->now.seconds;
+}
+
+/* Algorithm 1 of [Gao21], with the initializer of [Zhu24]. */
 DRL__CALL(drl_status, drl_trainer_step,
     (drl_trainer *tr, const float *x0, const int *labels, drl_train_report *report),
     (tr, x0, labels, report))
 {
     drl_energy energy;
-    drl_model *m;
-    drl_status status, before;
-    double loss = 0, norm, rate, warm = 1, warm_initializer = 1, largest = 0, moved = 0, initializer_loss = 0, initializer_norm = 0;
-    size_t size;
-    int i, young;
-    if (!tr || drl__bad_floats(x0)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
-    if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
-    m = tr->model;
-    size = m->size;
-    before = tr->ctx->status;
-    for (i = 0; i < tr->desc.batch; ++i) {
-        if (!(drl__sum_squares(tr->ctx, size, x0 + (size_t)i * size) < 1e12)) return drl__fail(tr->ctx, DRL_E_NUMERIC, "drl_trainer_step: image %d has pixels that are not finite, or huge", i);
-        if (labels && (labels[i] < 0 || labels[i] > m->desc.classes)) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: label %d of image %d; 0 to %d are possible", labels[i], i, m->desc.classes);
-    }
-
-    drl__diffuse(tr, x0, labels);
-    if (m->initializer) {
-        status = drl__train_propose(tr);
-        if (status != DRL_OK) return status;
-    }
-    energy = drl_model_energy(m);
-    if (m->initializer && tr->desc.objective == DRL_OBJECTIVE_SCORE) {  /* first: the score takes its buffers */
-        status = drl__train_initializer(tr, &initializer_loss);
-        if (status != DRL_OK) return status;
-    }
-    if (tr->desc.objective == DRL_OBJECTIVE_SCORE) status = drl__train_score(tr, &energy, &loss);
-    else status = drl__train_chains(tr, &energy, &moved);
-    if (status == DRL_E_NUMERIC) return drl__diverged(tr, before, "a chain has left the finite numbers", 0);
+    drl__step s;
+    drl_status status;
+    if (!tr || drl__bad_floats(x0))
+        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
+    if (tr->averaged)
+        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
+    memset(&s, 0, sizeof s);
+    s.before = tr->ctx->status;
+    status = drl__step_check_data(tr, x0, labels);
     if (status != DRL_OK) return status;
-    young = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP; /* the run's may be shorter */
-    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)young ? 4 : 1)))
-        return drl__diverged(tr, before, "chains run away; mean move over the noise that was added", moved);
+    energy = drl_model_energy(tr->model);
 
-    memset(m->net->grads, 0, tr->part[0].params * sizeof(float));
-    status = drl__train_pass(tr, tr->x_t, -1.0f, tr->f_pos);
-    if (status == DRL_OK) status = drl__train_pass(tr, tr->y, 1.0f, tr->f_neg);
-    if (status == DRL_OK && tr->desc.objective == DRL_OBJECTIVE_RECOVERY) {
-        if (m->initializer) status = drl__train_initializer(tr, &initializer_loss);
-        if (status == DRL_OK) status = drl__train_noise_left(tr, &energy);
-    }
+    drl__diffuse(tr, x0, labels);                               /* y_pos and x_{t+1} */
+    if (tr->model->initializer) status = drl__train_propose(tr);                    /* y_0 */
+    if (status == DRL_OK) status = drl__step_negatives(tr, &energy, &s);            /* y_neg */
+    if (status == DRL_OK) status = drl__step_gradients(tr, &energy, &s);
     if (status != DRL_OK) return status;
-    for (i = 0; i < tr->desc.batch; ++i) {
-        double f = fabs((double)tr->f_pos[i]) > fabs((double)tr->f_neg[i]) ? fabs((double)tr->f_pos[i]) : fabs((double)tr->f_neg[i]);
-        if (tr->desc.objective == DRL_OBJECTIVE_RECOVERY) loss -= ((double)tr->f_pos[i] - (double)tr->f_neg[i]) * drl__train_weight(tr, tr->t[i]);
-        if (!(f <= largest)) largest = f;
-    }
-    if (!(largest <= DRL__EXPLODED_F) || !(loss == loss)) return drl__diverged(tr, before, "an energy is not finite or explodes", largest);
-    drl_net_spectral_grads(m->net);
-    norm = sqrt(drl__sum_squares(tr->ctx, tr->part[0].params, m->net->grads));
-    if (!(norm < 1e30) || (tr->now.step >= 100 && norm > DRL__EXPLODED_RATIO * tr->now.grad_average && norm > 1))
-        return drl__diverged(tr, before, "the gradient is not finite or explodes, norm", norm);
-    if (m->initializer) initializer_norm = sqrt(drl__sum_squares(tr->ctx, tr->part[1].params, m->initializer->grads));
-    if (!(initializer_norm < 1e30)) return drl__diverged(tr, before, "the initializer's gradient is not finite, norm", initializer_norm);
 
     /* nothing can fail from here on */
     drl__train_watch(tr);
-    drl__level_average(&tr->now.grad_average, norm, tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
-    rate = tr->now.rate_scale * tr->now.rate_factor;
-    if (tr->now.step < (uint64_t)tr->now.warmup) {      /* the initializer's begins at a twentieth [Zhu24] */
-        warm = ((double)tr->now.step + 1) / tr->now.warmup;
-        warm_initializer = warm + 0.05 < 1 ? warm + 0.05 : 1;
-    }
-    tr->now.beta1_power *= tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0;
-    tr->now.beta2_power *= tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
-    drl__part_update(tr, &tr->part[0], norm, rate * warm * (double)tr->desc.learning_rate);
-    if (m->initializer) drl__part_update(tr, &tr->part[1], initializer_norm, rate * warm_initializer * (double)tr->desc.initializer_rate);
-    ++tr->now.step;
-    if (tr->desc.snapshot > 0 && tr->now.step % (uint64_t)tr->desc.snapshot == 0) drl__trainer_keep(tr);
-    if (report) {
-        memset(report, 0, sizeof *report);
-        report->step = tr->now.step;
-        report->loss = loss;
-        report->grad_norm = norm;
-        report->initializer_loss = initializer_loss;
-        report->initializer_grad_norm = initializer_norm;
-        report->learning_rate = rate * warm * (double)tr->desc.learning_rate;
-        report->rollbacks = tr->now.rollbacks;
-        report->levels = m->desc.levels;
-        report->level = tr->level;
-        report->total = tr->now.total;
-        report->seconds = tr->now.seconds;
-    }
+    drl__step_update(tr, &s);
+    if (report) drl__step_report(tr, &s, report);
     return DRL_OK;
 }
 

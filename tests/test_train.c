@@ -379,7 +379,7 @@ static void cooperative_step_by_step(int variant)
             for (j = 0; j < IMAGE && t[i] < LEVELS - 1; ++j) x_t[i * IMAGE + j] = (float)(sc->a[t[i] + 1] * (double)x_t[i * IMAGE + j]);
         }
         CHECK(!wrong, "%s: %d labels differ", what, wrong);
-        wrong = same_images(what, "x_{t+1}", s.tr->x_next, x_next) + same_images(what, "a x_t", s.tr->x_t, x_t);
+        wrong = same_images(what, "x_{t+1}", s.tr->x_next, x_next) + same_images(what, "a x_t", s.tr->y_pos, x_t);
 
         /* where chains start */
         memcpy(y, x_next, sizeof y);
@@ -422,7 +422,7 @@ static void cooperative_step_by_step(int variant)
         chain.noise.fill = drl__train_noise; chain.noise.user = twin.tr;
         memcpy(end, y, sizeof end);
         CHECK_OK(twin.ctx, drl_langevin(twin.ctx, &chain, BATCH, end, x_next, gradient, e[2]));
-        CHECK(!memcmp(end, s.tr->y, sizeof end), "%s: chains end elsewhere", what);
+        CHECK(!memcmp(end, s.tr->y_neg, sizeof end), "%s: chains end elsewhere", what);
         for (k = 0; k < (size_t)K; ++k) {
             CHECK_OK(twin.ctx, energy.eval(energy.user, BATCH, y, t, label, NULL, gradient));
             for (i = 0; i < BATCH; ++i) {
@@ -1755,7 +1755,7 @@ static void noise_left(int score, int cooperative, float data_noise)
             rate = score ? (images[t] < 49 ? 1 / (images[t] + 1) : 0.02) : want[t] > 0 ? 0.05 : 1;
             images[t] += 1;
             if (!score && (i + step) % 16) continue;
-            for (j = 0; j < IMAGE; ++j) y[j] = (float)(a * (double)s.tr->x_t[i * IMAGE + j]);
+            for (j = 0; j < IMAGE; ++j) y[j] = s.tr->y_pos[i * IMAGE + j];
             CHECK_OK(s.ctx, e.eval(e.user, 1, y, &t, s.tr->label + i, NULL, grad));
             drl__train_noise(s.tr, s.ctx, i, 0, eps, IMAGE);
             for (j = 0; j < IMAGE; ++j) sum += pow(sigma * (double)grad[j] + (double)eps[j], 2) / IMAGE;
@@ -1893,7 +1893,7 @@ static void contrast_without_steps(void)
         for (j = 0; j < IMAGE; ++j) want[i * IMAGE + j] = (float)((double)s.tr->x_next[i * IMAGE + j] + sigma * sigma * (double)grad[j] + sigma * (double)eps[j]);
     }
     CHECK_OK(s.ctx, drl__train_chains(s.tr, &e, &moved));
-    for (i = 0; i < BATCH * IMAGE; ++i) CHECK(fabs((double)(s.tr->y[i] - want[i])) < 2e-5 * (1 + fabs((double)want[i])), "K = 0: y_K[%d] is %.7f, by hand %.7f", i, (double)s.tr->y[i], (double)want[i]);
+    for (i = 0; i < BATCH * IMAGE; ++i) CHECK(fabs((double)(s.tr->y_neg[i] - want[i])) < 2e-5 * (1 + fabs((double)want[i])), "K = 0: y_K[%d] is %.7f, by hand %.7f", i, (double)s.tr->y_neg[i], (double)want[i]);
     steps(&s, 3);
     unmake(&s);
 }
