@@ -6429,7 +6429,7 @@ typedef struct drl__buffer {
     size_t offset;                          /* in the arena */
 } drl__buffer;
 
-#define DRL__BUFFER_X  0                    /* outside of the arena: the caller's images, and gradient by them */
+#define DRL__BUFFER_X  0                    /* outside of the arena: the images, and their gradient */
 #define DRL__BUFFER_DX 1
 
 typedef struct drl__program {
@@ -6509,7 +6509,7 @@ static int drl__build_room(drl_net *net, int ops, int params, int vectors, size_
     return 0;
 }
 
-/* First values that are no weights of a given variance; a scale of 0 means zeros. */
+/* Special values of init_scale, which is otherwise the variance of first weights; 0 means all zero. */
 #define DRL__INIT_ONES -1.0f
 #define DRL__INIT_BIAS -2.0f                /* uniform within 1 / sqrt(fan-in) of the weight before it */
 
@@ -6672,6 +6672,14 @@ static void drl__op_extra(drl__op *op, int h, int w, int c, int bits)
  * shape rule, forward pass, gradients, row, and builder. How to add one is said in [changing].
  * -------------------------------------------------------------------------------------------------------- */
 
+/* out [images][channels] (+)= scale * the sum over the pixels of x, or of x * factor. */
+static void drl__sum_pixels(const drl__op_call *c, const drl_tensor *x, const float *factor, float scale,
+    float *out, int accumulate)
+{
+    drl__columns(c->ctx, x->data, factor, NULL, (size_t)x->n, (size_t)x->h * (size_t)x->w, (size_t)x->c,
+                 scale, out, accumulate);
+}
+
 /* -- the images themselves: operator 0 -- */
 
 static drl_status drl__input_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
@@ -6819,7 +6827,8 @@ static drl_status drl__conv2d_params(drl_net *net, drl__op *op, const drl_layer_
     op->spectral = layer->spectral;
     op->keep_norm = layer->spectral && layer->keep_norm;
     op->weight = drl__param_next(net, layer->name, op->keep_norm ? ".weight_orig" : ".weight", rank, shape,
-                                 layer->init_scale < 0 ? 0.0f : layer->init_scale > 0 ? layer->init_scale : 1.0f);
+                                 layer->init_scale < 0 ? 0.0f :
+                                 layer->init_scale > 0 ? layer->init_scale : 1.0f);
     if (!layer->no_bias) op->bias = drl__param_next(net, layer->name, ".bias", 1, shape,
                                                     layer->init_scale < 0 ? 0.0f : DRL__INIT_BIAS);
     if (net->status != DRL_OK) return net->status;
@@ -6892,8 +6901,7 @@ static void drl__conv2d_input_grad(const drl__op_call *c, int operand)
 /* sums = sum of dy over the image's pixels: of a bias, and of a shift. */
 static void drl__conv2d_param_sums(const drl__op_call *c)
 {
-    drl__columns(c->ctx, c->dy.data, NULL, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w,
-                 (size_t)c->dy.c, 1, c->sums, 0);
+    drl__sum_pixels(c, &c->dy, NULL, 1, c->sums, 0);
 }
 
 static void drl__conv2d_param_grad(const drl__op_call *c)
@@ -6971,10 +6979,11 @@ DRL__CALL(drl_value, drl_net_act, (drl_net *net, drl_value x, drl_act act), (net
 /* -- 2x2 mean pooling: y (N,H,W,C) = mean of each square of x (N,2H,2W,C); and nearest-neighbour doubling --
  * Each is the other's gradient, but for the factor 1/4. */
 
-static drl_status drl__avgpool2_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
+static drl_status drl__halved_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (s->a.h % 2 || s->a.w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_avgpool2: %d x %d cannot "
-                                                   "be halved", s->a.h, s->a.w);
+    if (s->a.h % 2 || s->a.w % 2)
+        return drl__fail(net->ctx, DRL_E_SHAPE, "%s: %d x %d cannot be halved", op->info->name, s->a.h,
+                         s->a.w);
     return drl__op_sides(op, s->a.h / 2, s->a.w / 2, s->a.c);
 }
 
@@ -7016,7 +7025,7 @@ static void drl__upsample2_input_grad(const drl__op_call *c, int operand)
 }
 
 static const drl__op_info drl__op_avgpool2 = {
-    "drl_net_avgpool2", 0, drl__avgpool2_shape, drl__avgpool2_forward, drl__avgpool2_input_grad, NULL, NULL
+    "drl_net_avgpool2", 0, drl__halved_shape, drl__avgpool2_forward, drl__avgpool2_input_grad, NULL, NULL
 };
 static const drl__op_info drl__op_upsample2 = {
     "drl_net_upsample2", 0, drl__upsample2_shape, drl__upsample2_forward, drl__upsample2_input_grad, NULL,
@@ -7034,10 +7043,8 @@ DRL__CALL(drl_value, drl_net_upsample2, (drl_net *net, drl_value x), (net, x))
 
 static drl_status drl__maxpool2_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (s->a.h % 2 || s->a.w % 2) return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_maxpool2: %d x %d cannot "
-                                                   "be halved", s->a.h, s->a.w);
     drl__op_extra(op, s->a.h / 2, s->a.w / 2, s->a.c, 8);
-    return drl__op_sides(op, s->a.h / 2, s->a.w / 2, s->a.c);
+    return drl__halved_shape(net, op, s);
 }
 
 /* Items are rows of the smaller images. */
@@ -7118,11 +7125,12 @@ DRL__CALL(drl_value, drl_net_maxpool2, (drl_net *net, drl_value x), (net, x))
 
 /* -- sum: y = a + b; da = db = dy -- */
 
-static drl_status drl__add_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
+/* Of operators whose operands have to agree in all sides. */
+static drl_status drl__equal_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
     if (s->a.h != s->b.h || s->a.w != s->b.w || s->a.c != s->b.c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_add: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w,
-                         s->a.c, s->b.h, s->b.w, s->b.c);
+        return drl__fail(net->ctx, DRL_E_SHAPE, "%s: %d x %d x %d and %d x %d x %d", op->info->name, s->a.h,
+                         s->a.w, s->a.c, s->b.h, s->b.w, s->b.c);
     return drl__op_sides(op, s->a.h, s->a.w, s->a.c);
 }
 
@@ -7132,7 +7140,7 @@ static void drl__add_forward(const drl__op_call *c)
 }
 
 static const drl__op_info drl__op_add = {
-    "drl_net_add", DRL__Y_OVER_A | DRL__Y_OVER_B | DRL__DA_IS_DY | DRL__DB_IS_DY, drl__add_shape,
+    "drl_net_add", DRL__Y_OVER_A | DRL__Y_OVER_B | DRL__DA_IS_DY | DRL__DB_IS_DY, drl__equal_shape,
     drl__add_forward, NULL, NULL, NULL
 };
 
@@ -7143,7 +7151,12 @@ DRL__CALL(drl_value, drl_net_add, (drl_net *net, drl_value a, drl_value b), (net
 
 /* Items are pixels: c channels from x to y, or added there, with x_step and y_step floats from pixel to
  * pixel. */
-typedef struct drl__slice_args { const float *x; float *y; size_t c, x_step, y_step; int accumulate; } drl__slice_args;
+typedef struct drl__slice_args {
+    const float *x;
+    float *y;
+    size_t c, x_step, y_step;
+    int accumulate;
+} drl__slice_args;
 
 static void drl__slice_span(const void *arg, size_t begin, size_t end, int job)
 {
@@ -7235,8 +7248,7 @@ static void drl__shift_input_grad(const drl__op_call *c, int operand)
 {
     DRL_ASSERT(operand == 1);
     (void)operand;
-    drl__columns(c->ctx, c->dy.data, NULL, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w,
-                 (size_t)c->dy.c, 1, c->dx.data, c->accumulate);
+    drl__sum_pixels(c, &c->dy, NULL, 1, c->dx.data, c->accumulate);
 }
 
 static const drl__op_info drl__op_shift = {
@@ -7281,14 +7293,14 @@ static void drl__scale_shift_forward(const drl__op_call *c) { drl__scale_shift(c
 
 static void drl__scale_shift_input_grad(const drl__op_call *c, int operand)
 {
-    size_t i, k, n = (size_t)c->dy.n, channels = (size_t)c->dy.c, pixels = (size_t)c->dy.h * (size_t)c->dy.w;
+    size_t i, k, n = (size_t)c->dy.n, channels = (size_t)c->dy.c;
     float *dscale = c->work, *dshift = c->work + n * channels;
     if (!operand) {
         drl__scale_shift(c, &c->dy, 0, &c->dx, c->accumulate);
         return;
     }
-    drl__columns(c->ctx, c->a.data, c->dy.data, NULL, n, pixels, channels, 1, dscale, 0);
-    drl__columns(c->ctx, c->dy.data, NULL, NULL, n, pixels, channels, 1, dshift, 0);
+    drl__sum_pixels(c, &c->a, c->dy.data, 1, dscale, 0);
+    drl__sum_pixels(c, &c->dy, NULL, 1, dshift, 0);
     for (i = 0; i < n; ++i) for (k = 0; k < channels; ++k) {
         float *d = c->dx.data + i * 2 * channels + k;
         d[0] = c->accumulate ? d[0] + dscale[i * channels + k] : dscale[i * channels + k];
@@ -7339,8 +7351,7 @@ static void drl__gain_input_grad(const drl__op_call *c, int operand)
 
 static void drl__gain_param_sums(const drl__op_call *c)
 {
-    drl__columns(c->ctx, c->dy.data, c->a.data, NULL, (size_t)c->dy.n, (size_t)c->dy.h * (size_t)c->dy.w,
-                 (size_t)c->dy.c, 1, c->sums, 0);
+    drl__sum_pixels(c, &c->dy, c->a.data, 1, c->sums, 0);
 }
 
 static const drl__op_info drl__op_gain = {
@@ -7417,7 +7428,8 @@ static double drl__norm_group(const drl__group_norm_args *a, int g, const float 
 {
     size_t each = a->c / (size_t)a->groups, first = (size_t)g * each, i;
     double sum = 0;
-    for (i = first; i < first + each; ++i) sum += weight ? (double)weight[i] * (double)sums[i] : (double)sums[i];
+    for (i = first; i < first + each; ++i)
+        sum += weight ? (double)weight[i] * (double)sums[i] : (double)sums[i];
     return sum;
 }
 
@@ -7719,8 +7731,7 @@ static drl_status drl__spatial_sum_shape(drl_net *net, drl__op *op, const drl__o
 
 static void drl__spatial_sum_forward(const drl__op_call *c)
 {
-    drl__columns(c->ctx, c->a.data, NULL, NULL, (size_t)c->a.n, (size_t)c->a.h * (size_t)c->a.w,
-                 (size_t)c->a.c, c->op->scale, c->y.data, 0);
+    drl__sum_pixels(c, &c->a, NULL, c->op->scale, c->y.data, 0);
 }
 
 static void drl__spatial_sum_input_grad(const drl__op_call *c, int operand)
@@ -7750,10 +7761,8 @@ DRL__CALL(drl_value, drl_net_spatial_sum, (drl_net *net, drl_value x, float scal
 
 static drl_status drl__dot_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    if (s->a.h != s->b.h || s->a.w != s->b.w || s->a.c != s->b.c)
-        return drl__fail(net->ctx, DRL_E_SHAPE, "drl_net_dot: %d x %d x %d and %d x %d x %d", s->a.h, s->a.w,
-                         s->a.c, s->b.h, s->b.w, s->b.c);
-    return drl__op_sides(op, 1, 1, 1);
+    drl_status status = drl__equal_shape(net, op, s);
+    return status == DRL_OK ? drl__op_sides(op, 1, 1, 1) : status;
 }
 
 static void drl__dot_forward(const drl__op_call *c)
@@ -7855,7 +7864,8 @@ static int drl__reads_again(const drl_net *net, const drl__op *op, int operand, 
 
 static int drl__needs_extra(const drl__op *op, drl_net_mode mode)
 {
-    return op->extra_bits && (op->flags & DRL__ONLY_IN_TRAINING ? mode == DRL_NET_PARAM_GRAD : drl__wants_gradient(op, mode));
+    if (op->flags & DRL__ONLY_IN_TRAINING) return op->extra_bits && mode == DRL_NET_PARAM_GRAD;
+    return op->extra_bits && drl__wants_gradient(op, mode);
 }
 
 /* Parameters of an operator that have an entry per channel: how many there are, and the number of the
@@ -8439,7 +8449,7 @@ DRL_API size_t           drl_net_params_size(const drl_net *net) { return net ? 
 #define DRL__STREAM_TRAIN ((uint64_t)2 << 60)
 #define DRL__STREAM_POWER ((uint64_t)3 << 60)
 
-/* Power iterations start from random vectors. */
+/* The power iterations' vectors begin at random. */
 static void drl__net_start(drl_net *net, uint64_t seed)
 {
     int i;
@@ -8466,18 +8476,22 @@ DRL__CALL_VOID(drl_net_init, (drl_net *net, uint64_t seed), (net, seed))
         float *w = net->params + p->offset;
         double area = p->rank == 4 ? p->shape[2] * p->shape[3] : 1, limit = 0;
         drl_rng rng;
-        if (p->rank > 1 && net->init_scale[i] > 0) limit = sqrt(3.0 * (double)net->init_scale[i] / (0.5 * area * (p->shape[0] + p->shape[1])));
-        if (net->init_scale[i] == DRL__INIT_BIAS) limit = sqrt((double)net->param[i - 1].shape[0] / (double)net->param[i - 1].count);
+        if (p->rank > 1 && net->init_scale[i] > 0)
+            limit = sqrt(3.0 * (double)net->init_scale[i] / (0.5 * area * (p->shape[0] + p->shape[1])));
+        if (net->init_scale[i] == DRL__INIT_BIAS)
+            limit = sqrt((double)net->param[i - 1].shape[0] / (double)net->param[i - 1].count);
         rng.seed = seed; rng.stream = DRL__STREAM_INIT + (uint64_t)i; rng.position = 0;
         for (k = 0; k < p->count; ++k)
-            w[k] = net->init_scale[i] == DRL__INIT_ONES ? 1.0f : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
+            w[k] = net->init_scale[i] == DRL__INIT_ONES ? 1.0f
+                 : (float)(limit * (2.0 * (double)drl_rng_uniform(&rng) - 1.0));
     }
     drl__net_start(net, seed);
     drl_net_refresh(net, 15);
 }
 
-#define DRL__NORM_KEPT      -1              /* "iterations": the norm stays the one in the state block, to the bit */
-#define DRL__NORM_CONVERGED -2              /* until it no longer grows by 1e-4 in ten of them */
+/* In place of a number of power iterations: */
+#define DRL__NORM_KEPT      -1              /* the norm of the state block is taken, to the bit */
+#define DRL__NORM_CONVERGED -2              /* until ten iterations raise it by less than 1e-4 of itself */
 
 static void drl__op_shape(const drl_net *net, const drl__op *op, int *rows, int *cols)
 {
@@ -8512,7 +8526,10 @@ static void drl__prepare_job(void *arg, int job)
     for (i = 0; i < net->op_count; ++i) {
         drl__op *op = &net->op[i];
         const float *w;
-        if (op->info != &drl__op_conv2d || (int)((uint64_t)net->param[op->weight].offset * (uint64_t)a->jobs / net->params_size) != job) continue;
+        uint64_t offset;
+        if (op->info != &drl__op_conv2d) continue;
+        offset = net->param[op->weight].offset;
+        if ((int)(offset * (uint64_t)a->jobs / net->params_size) != job) continue;
         w = net->params + net->param[op->weight].offset;
         if (op->spectral) {
             op->sigma = drl__net_norm(net, op, w, a->iterations);
