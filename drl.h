@@ -8982,9 +8982,9 @@ DRL__CALL(drl_status, drl_net_train_backward, (drl_net *net, const float *dout),
 }
 
 /* -----------------------------------------------------------------------------------------------------------
- * [describe] - each description has one table, a row for each field: its type, what zero means, and which values
- * are possible. From the table come defaults, the sentence about a value that is not possible, and the line of text
- * in files, "height=32 width=32 ...". Numbers survive the trip bit for bit.
+ * [describe] - each description has one table, a row for each field: its type, what zero means, and which
+ * values are possible. From the table come defaults, the sentence about a value that is not possible, and the
+ * line of text in files, "height=32 width=32 ...". Numbers survive the trip bit for bit.
  * -------------------------------------------------------------------------------------------------------- */
 typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL__MULT } drl__field_type;
 
@@ -8999,34 +8999,49 @@ typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL_
 typedef struct drl__field {
     const char *name;
     drl__field_type type;
-    uint32_t offset;                        /* in the description, which is far smaller than 4 GB */
-    double zero;                            /* what zero means; zero where it means itself, or other fields decide */
+    size_t offset;
+    double zero;                            /* what 0 means; 0: itself, or other fields decide */
     double low, high;
     int rules;
 } drl__field;
 
 #define DRL__DESCRIBE_MAX 1024
 
-/* A decimal number of at most 15 digits and a power of ten up to 22: one exact integer times or over one exact power, so rounded once.
- * 'x' and 16 hexadecimal digits are the bits of a double. Returns the end, NULL when there is no number. */
+/* The value of a hexadecimal digit, -1 for another character. */
+static int drl__hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* 'x' and 16 hexadecimal digits are the bits of a double. */
+static const char *drl__parse_bits(const char *s, double *value)
+{
+    uint64_t bits = 0;
+    int digits;
+    for (++s, digits = 0; digits < 16; ++s, ++digits) {
+        int h = drl__hex_digit(*s);
+        if (h < 0) return NULL;
+        bits = bits << 4 | (unsigned)h;
+    }
+    memcpy(value, &bits, 8);
+    return s;
+}
+
+/* Reads a decimal number, or drl__parse_bits' form. A decimal number has at most 15 digits and a power of ten
+ * up to 22: it is an exact integer times or over an exact power, so it is rounded once. Returns where the
+ * number ends, NULL when there is none. */
 static const char *drl__parse_number(const char *s, double *value)
 {
     uint64_t m = 0;
     int exponent = 0, digits = 0, negative = *s == '-', e = 0, e_negative;
     double power = 1, v;
-    if (*s == 'x') {
-        for (++s; digits < 16; ++s, ++digits) {
-            int c = (unsigned char)*s, h = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-            if (h < 0) return NULL;
-            m = m << 4 | (unsigned)h;
-        }
-        memcpy(value, &m, 8);
-        return s;
-    }
+    if (*s == 'x') return drl__parse_bits(s, value);
     if (negative) ++s;
     for (; *s >= '0' && *s <= '9'; ++s, ++digits) m = m * 10 + (uint64_t)(*s - '0');
     if (!digits) return NULL;
-    if (*s == '.') for (++s; *s >= '0' && *s <= '9'; ++s, ++digits, --exponent) m = m * 10 + (uint64_t)(*s - '0');
+    if (*s == '.')
+        for (++s; *s >= '0' && *s <= '9'; ++s, ++digits, --exponent) m = m * 10 + (uint64_t)(*s - '0');
     if (digits > 15) return NULL;
     if (*s == 'e') {
         e_negative = *++s == '-';
@@ -9042,6 +9057,7 @@ static const char *drl__parse_number(const char *s, double *value)
     return s;
 }
 
+/* The shortest text that drl__parse_number reads as v: "%g" where it will do, else v's bits. */
 static void drl__number_text(char *text, size_t capacity, double v)
 {
     double back = 0;
@@ -9058,6 +9074,16 @@ static void drl__number_text(char *text, size_t capacity, double v)
     }
 }
 
+/* The text of a float: "%g" where it rounds to the same float. */
+static void drl__float_text(char *text, size_t capacity, float v)
+{
+    double back = 0;
+    const char *end;
+    drl__text(text, capacity, "%g", (double)v);
+    end = drl__parse_number(text, &back);
+    if (!end || *end || (float)back != v) drl__number_text(text, capacity, (double)v);
+}
+
 static double drl__field_value(const drl__field *field, const void *desc)
 {
     const unsigned char *p = (const unsigned char *)desc + field->offset;
@@ -9069,18 +9095,22 @@ static double drl__field_value(const drl__field *field, const void *desc)
     }
 }
 
+/* Sets a field that is an int, a float or a double. */
+static void drl__field_set(const drl__field *field, void *desc, double v)
+{
+    unsigned char *p = (unsigned char *)desc + field->offset;
+    if (field->type == DRL__INT)        { int k = (int)v;     memcpy(p, &k, sizeof k); }
+    else if (field->type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
+    else memcpy(p, &v, sizeof v);
+}
+
 /* Zeros become what they mean. */
 static void drl__defaults(const drl__field *field, size_t fields, void *desc)
 {
     size_t i;
-    for (i = 0; i < fields; ++i) {
-        unsigned char *p = (unsigned char *)desc + field[i].offset;
-        double v = field[i].zero;
-        if (v == 0 || drl__field_value(&field[i], desc) != 0) continue;
-        if (field[i].type == DRL__INT) { int k = (int)v; memcpy(p, &k, sizeof k); }
-        else if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
-        else memcpy(p, &v, sizeof v);
-    }
+    for (i = 0; i < fields; ++i)
+        if (field[i].zero != 0 && drl__field_value(&field[i], desc) == 0)
+            drl__field_set(&field[i], desc, field[i].zero);
 }
 
 static void drl__bound_text(const drl__field *field, double v, char *text, size_t capacity)
@@ -9089,107 +9119,162 @@ static void drl__bound_text(const drl__field *field, double v, char *text, size_
     else drl__text(text, capacity, "%g", v);
 }
 
-/* Fails with the first field whose value is not possible: "model: base is 3; 4 to 65536 are possible, and even". */
-static drl_status drl__check(drl_ctx *ctx, drl_status bad, const char *who, const drl__field *field, size_t fields, const void *desc)
+static int drl__field_possible(const drl__field *field, double v)
 {
-    size_t i;
-    for (i = 0; i < fields; ++i) {
-        double v = drl__field_value(&field[i], desc), low = field[i].low, high = field[i].high;
-        int rules = field[i].rules, inside = v >= low && v <= high;
-        char text[3][32];
-        if (rules & DRL__ANY || (rules & DRL__NONE && v < 0)) continue;
-        if (rules & DRL__OPEN && (v == low || v == high)) inside = 0;
-        if (rules & DRL__NO_HIGH && v == high) inside = 0;
-        if (rules & DRL__EVEN && inside && (int)v % 2) inside = 0;
-        if (inside) continue;
-        drl__bound_text(&field[i], v, text[0], sizeof text[0]);
-        drl__bound_text(&field[i], low, text[1], sizeof text[1]);
-        drl__bound_text(&field[i], high, text[2], sizeof text[2]);
-        if (rules & DRL__OPEN)
-            return drl__fail(ctx, bad, "%s: %s is %s; it has to be above %s and below %s", who, field[i].name, text[0], text[1], text[2]);
-        return drl__fail(ctx, bad, "%s: %s is %s; %s to %s%s are possible%s%s", who, field[i].name, text[0], text[1],
-                         rules & DRL__NO_HIGH ? "below " : "", text[2], rules & DRL__EVEN ? ", and even" : "",
-                         rules & DRL__NONE ? ", or less than 0 for none" : "");
+    if (field->rules & DRL__ANY) return 1;
+    if (field->rules & DRL__NONE && v < 0) return 1;
+    if (!(v >= field->low && v <= field->high)) return 0;
+    if (field->rules & DRL__OPEN && (v == field->low || v == field->high)) return 0;
+    if (field->rules & DRL__NO_HIGH && v == field->high) return 0;
+    return !(field->rules & DRL__EVEN && (int)v % 2);
+}
+
+/* Fails with the first field whose value is not possible:
+ * "model: base is 3; 4 to 65536 are possible, and even". */
+static drl_status drl__check(drl_ctx *ctx, drl_status bad, const char *who,
+                             const drl__field *field, size_t fields, const void *desc)
+{
+    for (; fields; ++field, --fields) {
+        double v = drl__field_value(field, desc);
+        char value[32], low[32], high[32];
+        if (drl__field_possible(field, v)) continue;
+        drl__bound_text(field, v, value, sizeof value);
+        drl__bound_text(field, field->low, low, sizeof low);
+        drl__bound_text(field, field->high, high, sizeof high);
+        if (field->rules & DRL__OPEN)
+            return drl__fail(ctx, bad, "%s: %s is %s; it has to be above %s and below %s",
+                             who, field->name, value, low, high);
+        return drl__fail(ctx, bad, "%s: %s is %s; %s to %s%s are possible%s%s", who, field->name, value, low,
+                         field->rules & DRL__NO_HIGH ? "below " : "", high,
+                         field->rules & DRL__EVEN ? ", and even" : "",
+                         field->rules & DRL__NONE ? ", or less than 0 for none" : "");
     }
     return DRL_OK;
 }
 
-static void drl__describe(const drl__field *field, size_t fields, const void *desc, char *text, size_t capacity)
+/* The rules that arguments share. Each function refuses what breaks one rule: it fails with DRL_E_ARGUMENT
+ * and a sentence that names the argument, and returns 1. Else it returns 0. */
+static int drl__refuse_null(drl_ctx *ctx, const char *who, const char *what, const void *pointer)
 {
-    size_t i, at = 0;
-    int j;
-    text[0] = 0;
-    for (i = 0; i < fields; ++i) {
-        const unsigned char *p = (const unsigned char *)desc + field[i].offset;
+    if (!pointer) drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is NULL", who, what);
+    return !pointer;
+}
+
+/* NULL passes. */
+static int drl__refuse_misaligned(drl_ctx *ctx, const char *who, const char *what, const float *floats)
+{
+    if (drl__odd(floats)) drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is not aligned as floats are", who, what);
+    return drl__odd(floats);
+}
+
+static int drl__refuse_floats(drl_ctx *ctx, const char *who, const char *what, const float *floats)
+{
+    return drl__refuse_null(ctx, who, what, floats) || drl__refuse_misaligned(ctx, who, what, floats);
+}
+
+static int drl__refuse_below(drl_ctx *ctx, const char *who, const char *what, int value, int least)
+{
+    if (value < least)
+        drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is %d; %d or more is possible", who, what, value, least);
+    return value < least;
+}
+
+/* Appends the text of one field, without its name. */
+static void drl__describe_field(const drl__field *field, const void *desc,
+                                char *text, size_t capacity, size_t *at)
+{
+    const unsigned char *p = (const unsigned char *)desc + field->offset;
+    int values = field->type == DRL__MULT ? DRL_RESOLUTIONS_MAX : 1, j;
+    for (j = 0; j < values; ++j) {
         char number[32];
-        drl__text_append(text, capacity, &at, " ", i ? 1 : 0);
-        drl__text_append(text, capacity, &at, field[i].name, strlen(field[i].name));
-        drl__text_append(text, capacity, &at, "=", 1);
-        switch (field[i].type) {
-        case DRL__INT:    { int v;      memcpy(&v, p, sizeof v); drl__text(number, sizeof number, "%d", v); break; }
-        case DRL__U64:    { uint64_t v; memcpy(&v, p, sizeof v); drl__text(number, sizeof number, "%u", v); break; }
-        case DRL__FLOAT:  { float v;    memcpy(&v, p, sizeof v); drl__number_text(number, sizeof number, (double)v);
-                            { double d = 0; char six[32]; const char *end;       /* the short decimal will do if it rounds to the same float */
-                              drl__text(six, sizeof six, "%g", (double)v); end = drl__parse_number(six, &d);
-                              if (end && !*end && (float)d == v) memcpy(number, six, sizeof six); } break; }
-        case DRL__DOUBLE: { double v;   memcpy(&v, p, sizeof v); drl__number_text(number, sizeof number, v); break; }
-        case DRL__MULT:
-            for (j = 0; j < DRL_RESOLUTIONS_MAX; ++j) {
-                int v;
-                memcpy(&v, p + (size_t)j * sizeof v, sizeof v);
-                drl__text(number, sizeof number, j ? ",%d" : "%d", v);
-                if (j + 1 < DRL_RESOLUTIONS_MAX) drl__text_append(text, capacity, &at, number, strlen(number));
-            }
-            break;
+        if (field->type == DRL__U64) {
+            uint64_t v;
+            memcpy(&v, p, sizeof v);
+            drl__text(number, sizeof number, "%u", v);
+        } else if (field->type == DRL__FLOAT) {
+            drl__float_text(number, sizeof number, (float)drl__field_value(field, desc));
+        } else if (field->type == DRL__DOUBLE) {
+            drl__number_text(number, sizeof number, drl__field_value(field, desc));
+        } else {
+            int v;
+            memcpy(&v, p + (size_t)j * sizeof v, sizeof v);
+            drl__text(number, sizeof number, j ? ",%d" : "%d", v);
         }
-        drl__text_append(text, capacity, &at, number, strlen(number));
+        drl__text_append(text, capacity, at, number, strlen(number));
     }
 }
 
-/* Every field once, in any order, nothing else; desc is written field by field and is complete on success only. */
+static void drl__describe(const drl__field *field, size_t fields, const void *desc,
+                          char *text, size_t capacity)
+{
+    size_t i, at = 0;
+    text[0] = 0;
+    for (i = 0; i < fields; ++i) {
+        drl__text_append(text, capacity, &at, " ", i ? 1 : 0);
+        drl__text_append(text, capacity, &at, field[i].name, strlen(field[i].name));
+        drl__text_append(text, capacity, &at, "=", 1);
+        drl__describe_field(&field[i], desc, text, capacity, &at);
+    }
+}
+
+/* Reads a field of 64 bits. Returns where the text of the number ends, NULL when it is none. */
+static const char *drl__undescribe_u64(const char *text, void *to)
+{
+    uint64_t u = 0;
+    const char *begin = text;
+    for (; *text >= '0' && *text <= '9'; ++text) {
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (u > (UINT64_MAX - digit) / 10) return NULL;
+        u = u * 10 + digit;
+    }
+    if (text == begin) return NULL;
+    memcpy(to, &u, sizeof u);
+    return text;
+}
+
+/* Reads the value, or the values, of one field into desc. Returns where the text ends, NULL when it is no
+ * value of the field's type. */
+static const char *drl__undescribe_field(const drl__field *field, const char *text, void *desc)
+{
+    const double float_max = 3.4028234663852886e38, int_max = 2147483647.0;
+    unsigned char *p = (unsigned char *)desc + field->offset;
+    int values = field->type == DRL__MULT ? DRL_RESOLUTIONS_MAX : 1, j;
+    if (field->type == DRL__U64) return drl__undescribe_u64(text, p);
+    for (j = 0; j < values; ++j) {
+        double v;
+        int k;
+        if (j && *text++ != ',') return NULL;
+        text = drl__parse_number(text, &v);
+        if (!text || !(v - v == 0)) return NULL;
+        if (field->type == DRL__FLOAT && (v > float_max || v < -float_max)) return NULL;
+        if (field->type == DRL__FLOAT || field->type == DRL__DOUBLE) {
+            drl__field_set(field, desc, v);
+            continue;
+        }
+        if (v < -int_max || v > int_max) return NULL;
+        k = (int)v;
+        if (k != v) return NULL;
+        memcpy(p + (size_t)j * sizeof k, &k, sizeof k);
+    }
+    return text;
+}
+
+/* Reads a line of text that holds every field once, in any order, and nothing else. Returns 0 when it does
+ * not; desc is then filled in part. */
 static int drl__undescribe(const drl__field *field, size_t fields, const char *text, void *desc)
 {
     uint32_t seen = 0;
     DRL_ASSERT(fields < 32);
     while (*text) {
-        size_t i, length;
-        double v;
-        unsigned char *p;
+        size_t i, length = 0;
         for (i = 0; i < fields; ++i) {
             length = strlen(field[i].name);
             if (!strncmp(text, field[i].name, length) && text[length] == '=') break;
         }
         if (i == fields || seen >> i & 1) return 0;
         seen |= (uint32_t)1 << i;
-        text += length + 1;
-        p = (unsigned char *)desc + field[i].offset;
-        if (field[i].type == DRL__U64) {
-            uint64_t u = 0;
-            int digits = 0;
-            for (; *text >= '0' && *text <= '9'; ++text, ++digits) {
-                if (u > (UINT64_MAX - (uint64_t)(*text - '0')) / 10) return 0;
-                u = u * 10 + (uint64_t)(*text - '0');
-            }
-            if (!digits) return 0;
-            memcpy(p, &u, sizeof u);
-        } else {
-            int j, n = field[i].type == DRL__MULT ? DRL_RESOLUTIONS_MAX : 1;
-            for (j = 0; j < n; ++j) {
-                if (j && *text++ != ',') return 0;
-                text = drl__parse_number(text, &v);
-                if (!text || !drl__finite(v)) return 0;
-                if (field[i].type == DRL__FLOAT && (v > 3.4028234663852886e38 || v < -3.4028234663852886e38)) return 0;
-                if (field[i].type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
-                else if (field[i].type == DRL__DOUBLE) memcpy(p, &v, sizeof v);
-                else {
-                    int k;
-                    if (v < -2147483647.0 || v > 2147483647.0) return 0;
-                    k = (int)v;
-                    if (k != v) return 0;
-                    memcpy(p + (size_t)j * sizeof k, &k, sizeof k);
-                }
-            }
-        }
+        text = drl__undescribe_field(&field[i], text + length + 1, desc);
+        if (!text) return 0;
         if (*text == ' ' && text[1]) ++text;
         else if (*text) return 0;
     }
