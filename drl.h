@@ -2550,7 +2550,8 @@ DRL__INLINE float drl__fmaf(float a, float b, float c)
     double p = (double)a * (double)b, s = p + (double)c;
     uint64_t u;
     memcpy(&u, &s, sizeof u);       /* no function that a compiler could leave as a call */
-    if ((u & 0x1FFFFFFF) == 0x10000000 || ((u >> 52) & 0x7FF) < 1023 - 126)
+    /* a sum of zero, frequent in training, is exact */
+    if ((u & 0x1FFFFFFF) == 0x10000000 || (((u >> 52) & 0x7FF) < 1023 - 126 && u << 1))
         return drl__fmaf_odd(p, (double)c);
     return (float)s;
 }
