@@ -20,8 +20,18 @@
 static const unsigned char *file_data = NULL;
 static size_t file_size = 0, file_at = 0;
 
-static FILE *file_open(const char *path, const char *mode) { (void)path; (void)mode; file_at = 0; return stdin; }
-static int file_close(FILE *file) { (void)file; return 0; }
+static FILE *file_open(const char *path, const char *mode)
+{
+    (void)path;
+    (void)mode;
+    file_at = 0;
+    return stdin;
+}
+static int file_close(FILE *file)
+{
+    (void)file;
+    return 0;
+}
 static size_t file_read(void *to, size_t n)
 {
     size_t k = file_size - file_at < n ? file_size - file_at : n;
@@ -33,7 +43,14 @@ static size_t file_read(void *to, size_t n)
 #define DRL__FREAD(data, n, file)   file_read(data, n)
 #define DRL__FCLOSE(file)           file_close(file)
 #define DRL__STAT(path, info)       file_stat(path, info)
-static int file_stat(const char *path, struct stat *info) { (void)path; memset(info, 0, sizeof *info); info->st_mode = S_IFREG; info->st_size = (off_t)file_size; return 0; }
+static int file_stat(const char *path, struct stat *info)
+{
+    (void)path;
+    memset(info, 0, sizeof *info);
+    info->st_mode = S_IFREG;
+    info->st_size = (off_t)file_size;
+    return 0;
+}
 
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -45,18 +62,26 @@ static int file_stat(const char *path, struct stat *info) { (void)path; memset(i
 /* What must hold; a debugger and the fuzzer see an abort. */
 #define MUST(condition, ...) do { if (!(condition)) { printf("%s:%d: FAILED %s: ", __FILE__, __LINE__, #condition); printf(__VA_ARGS__); printf("\n"); fflush(stdout); abort(); } } while (0)
 
-static size_t heap_now = 0, heap_asked = 0;     /* bytes held; the most held, or asked for on top of what was held */
+static size_t heap_now = 0,
+              heap_asked = 0; /* bytes held; the most held, or asked for on top of what was held */
 static void *heap_alloc(void *user, size_t n)
 {
     void *p;
     (void)user;
-    if (n > SIZE_MAX - heap_now || heap_now + n > heap_asked) heap_asked = n > SIZE_MAX - heap_now ? SIZE_MAX : heap_now + n;
+    if (n > SIZE_MAX - heap_now || heap_now + n > heap_asked)
+        heap_asked = n > SIZE_MAX - heap_now ? SIZE_MAX : heap_now + n;
     if (n > MEMORY_MOST || heap_now + n > MEMORY_MOST) return NULL;
     p = malloc(n ? n : 1);
     if (p) heap_now += n;
     return p;
 }
-static void heap_free(void *user, void *p, size_t n) { (void)user; if (p) heap_now -= n; free(p); }
+static void heap_free(void *user, void *p, size_t n)
+{
+    (void)user;
+    if (p)
+        heap_now -= n;
+    free(p);
+}
 
 enum { SAFETENSORS, MODEL, CHECKPOINT, NPY, IDX, CIFAR, STATE, CHAINS, IMAGES, MODES };
 static const char *const mode_name[MODES] = { "safetensors", "model", "checkpoint", "npy", "idx", "cifar",
@@ -72,13 +97,21 @@ static double schedule_memory[4 * 5];
 static drl_schedule schedule;
 static drl_mixture mixture;
 static const double mix[5] = { 1.0, 0.25, -0.5, 0.1, 0.2 };     /* weight, mean, variance */
-static size_t refused_most = 0;                 /* of all refused files, the most memory over the file's size, in thousandths */
+static size_t refused_most =
+    0; /* of all refused files, the most memory over the file's size, in thousandths */
 
 static drl_model_desc tiny(void)
 {
     drl_model_desc d;
     memset(&d, 0, sizeof d);
-    d.height = 2; d.base = 4; d.resolutions = 2; d.mult[0] = d.mult[1] = 1; d.levels = 2; d.steps = 2; d.batch = 2; d.trainable = 1;
+    d.height = 2;
+    d.base = 4;
+    d.resolutions = 2;
+    d.mult[0] = d.mult[1] = 1;
+    d.levels = 2;
+    d.steps = 2;
+    d.batch = 2;
+    d.trainable = 1;
     return d;
 }
 
@@ -87,7 +120,10 @@ static uint32_t hash(uint32_t h, const void *p, size_t n)
 {
     const unsigned char *b = (const unsigned char *)p;
     uint32_t word;
-    for (; n >= 4; n -= 4, b += 4) { memcpy(&word, b, 4); h = (h ^ word) * 16777619u; }        /* any one change of a word changes h */
+    for (; n >= 4; n -= 4, b += 4) {
+        memcpy(&word, b, 4);
+        h = (h ^ word) * 16777619u;
+    } /* any one change of a word changes h */
     while (n--) h = (h ^ *b++) * 16777619u;
     return h;
 }
@@ -114,7 +150,8 @@ static uint32_t sampler_hash(void)
 {
     unsigned char bytes[256];
     size_t n = drl_sampler_state_size(sampler);
-    MUST(n <= sizeof bytes && drl_sampler_save(sampler, bytes, n) == DRL_OK, "state of %u bytes", (unsigned)n);
+    MUST(n <= sizeof bytes && drl_sampler_save(sampler, bytes, n) == DRL_OK, "state of %u bytes",
+         (unsigned)n);
     return hash(2166136261u, bytes, n);
 }
 
@@ -133,26 +170,37 @@ static void new_trainer(void)
     drl_model_desc d = tiny();
     drl_train_desc t;
     memset(&t, 0, sizeof t);
-    t.batch = 2; t.seed = 5;
+    t.batch = 2;
+    t.seed = 5;
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);
-    MUST(drl_model_create(ctx, &d, 1, &model) == DRL_OK && drl_trainer_create(model, &t, &trainer) == DRL_OK, "%s", drl_ctx_message(ctx));
+    MUST(drl_model_create(ctx, &d, 1, &model) == DRL_OK && drl_trainer_create(model, &t, &trainer) == DRL_OK,
+         "%s", drl_ctx_message(ctx));
 }
 
 static void new_sampler(void)
 {
     drl_sample_desc how;
     memset(&how, 0, sizeof how);
-    how.count = 2; how.seed = 7; how.steps = 3;
+    how.count = 2;
+    how.seed = 7;
+    how.steps = 3;
     drl_sampler_destroy(sampler);
-    MUST(drl_sampler_create_energy(ctx, &energy, &schedule, &how, &sampler) == DRL_OK, "%s", drl_ctx_message(ctx));
+    MUST(drl_sampler_create_energy(ctx, &energy, &schedule, &how, &sampler) == DRL_OK, "%s",
+         drl_ctx_message(ctx));
 }
 
 static void new_chains(void)
 {
     drl_mcmc_desc d;
     memset(&d, 0, sizeof d);
-    d.count = 2; d.seed = 8; d.kernel = DRL_MCMC_HMC; d.leapfrog = 2; d.level = 1; d.schedule = &schedule; d.warmup = 4;
+    d.count = 2;
+    d.seed = 8;
+    d.kernel = DRL_MCMC_HMC;
+    d.leapfrog = 2;
+    d.level = 1;
+    d.schedule = &schedule;
+    d.warmup = 4;
     drl_mcmc_destroy(chains);
     MUST(drl_mcmc_create(ctx, &energy, &d, &chains) == DRL_OK, "%s", drl_ctx_message(ctx));
 }
@@ -167,8 +215,11 @@ static void setup(void)
     new_trainer();
     MUST(drl_schedule_drl(4, schedule_memory, &schedule) == DRL_OK, "schedule");
     mixture.schedule = &schedule;
-    mixture.size = 2; mixture.components = 1;
-    mixture.weight = mix; mixture.mean = mix + 1; mixture.variance = mix + 3;
+    mixture.size = 2;
+    mixture.components = 1;
+    mixture.weight = mix;
+    mixture.mean = mix + 1;
+    mixture.variance = mix + 3;
     energy = drl_mixture_energy(&mixture);
     new_sampler();
     new_chains();
@@ -199,27 +250,39 @@ static drl_status fuzz_safetensors(const unsigned char *data, size_t size)
     drl_array *arrays;
     unsigned char *copy;
     size_t i, n, bytes = 0, written = 0;
-    if (status != DRL_OK) { MUST(!st, "a result in spite of failure"); return status; }
+    if (status != DRL_OK) {
+        MUST(!st, "a result in spite of failure");
+        return status;
+    }
     n = drl_safetensors_count(st);
     arrays = (drl_array *)malloc((n + 1) * sizeof *arrays);
     MUST(arrays, "memory");
     for (i = 0; i < n; ++i) {
         arrays[i] = *drl_safetensors_at(st, i);
         sink += sum_array(&arrays[i]);
-        MUST(drl_safetensors_find(st, arrays[i].name) == drl_safetensors_at(st, i), "'%s' is not found", arrays[i].name);
+        MUST(drl_safetensors_find(st, arrays[i].name) == drl_safetensors_at(st, i), "'%s' is not found",
+             arrays[i].name);
     }
     for (i = 0; i < drl_safetensors_meta_count(st); ++i)
-        MUST(drl_safetensors_meta(st, drl_safetensors_meta_pairs(st)[2 * i]) == drl_safetensors_meta_pairs(st)[2 * i + 1], "meta %u", (unsigned)i);
+        MUST(drl_safetensors_meta(st, drl_safetensors_meta_pairs(st)[2 * i]) ==
+                 drl_safetensors_meta_pairs(st)[2 * i + 1],
+             "meta %u", (unsigned)i);
     memset(&desc, 0, sizeof desc);
-    desc.arrays = arrays; desc.count = n;
-    desc.meta = drl_safetensors_meta_pairs(st); desc.meta_count = drl_safetensors_meta_count(st);
+    desc.arrays = arrays;
+    desc.count = n;
+    desc.meta = drl_safetensors_meta_pairs(st);
+    desc.meta_count = drl_safetensors_meta_count(st);
     MUST(drl_safetensors_write_size(ctx, &desc, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
     copy = (unsigned char *)malloc(bytes);
-    MUST(copy && drl_safetensors_write_memory(ctx, &desc, copy, bytes, &written) == DRL_OK && written == bytes, "%s", drl_ctx_message(ctx));
-    MUST(drl_safetensors_open_memory(ctx, copy, bytes, &again) == DRL_OK && drl_safetensors_count(again) == n, "%s", drl_ctx_message(ctx));
+    MUST(copy && drl_safetensors_write_memory(ctx, &desc, copy, bytes, &written) == DRL_OK &&
+             written == bytes,
+         "%s", drl_ctx_message(ctx));
+    MUST(drl_safetensors_open_memory(ctx, copy, bytes, &again) == DRL_OK && drl_safetensors_count(again) == n,
+         "%s", drl_ctx_message(ctx));
     for (i = 0; i < n; ++i) {
         const drl_array *a = drl_safetensors_find(again, arrays[i].name);
-        MUST(a && a->bytes == arrays[i].bytes && a->rank == arrays[i].rank && a->dtype == arrays[i].dtype, "'%s' has changed", arrays[i].name);
+        MUST(a && a->bytes == arrays[i].bytes && a->rank == arrays[i].rank && a->dtype == arrays[i].dtype,
+             "'%s' has changed", arrays[i].name);
     }
     drl_safetensors_close(again);
     free(copy);
@@ -239,18 +302,23 @@ static drl_status fuzz_model(const unsigned char *data, size_t size)
     memset(&use, 0, sizeof use);
     use.batch = 1;
     status = drl_model_load_memory(ctx, data, size, &use, &m);
-    if (status != DRL_OK) { MUST(!m, "a result in spite of failure"); return status; }
+    if (status != DRL_OK) {
+        MUST(!m, "a result in spite of failure");
+        return status;
+    }
     MUST(drl_model_describe(m, &d) == DRL_OK && d.batch == 1, "describe");
     if ((double)d.height * d.width * d.channels * d.base <= 4096) {
         drl_sample_desc how;
-        float *pixels = (float *)malloc((size_t)d.height * (size_t)d.width * (size_t)d.channels * sizeof *pixels);
+        float *pixels = (float *)malloc((size_t)d.height * (size_t)d.width * (size_t)d.channels *
+                                        sizeof *pixels);
         drl_sampler *s = NULL;
         memset(&how, 0, sizeof how);
         status = drl_sampler_create(m, &how, &s);
         MUST(pixels && (status == DRL_OK || drl_ctx_message(ctx)[0]), "sampler");
         if (status == DRL_OK) {
             status = drl_sampler_run(s, 2);
-            MUST(status == DRL_OK || status == DRL_RUNNING || status == DRL_E_NUMERIC, "status %d: %s", (int)status, drl_ctx_message(ctx));
+            MUST(status == DRL_OK || status == DRL_RUNNING || status == DRL_E_NUMERIC, "status %d: %s",
+                 (int)status, drl_ctx_message(ctx));
             MUST(drl_sampler_image(s, 0, pixels) == DRL_OK, "image");
         }
         drl_sampler_destroy(s);
@@ -259,7 +327,8 @@ static drl_status fuzz_model(const unsigned char *data, size_t size)
     drl_ctx_clear(ctx);
     MUST(drl_model_save_size(m, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
     copy = (unsigned char *)malloc(bytes);
-    MUST(copy && drl_model_save_memory(m, copy, bytes, &written) == DRL_OK && written == bytes, "%s", drl_ctx_message(ctx));
+    MUST(copy && drl_model_save_memory(m, copy, bytes, &written) == DRL_OK && written == bytes, "%s",
+         drl_ctx_message(ctx));
     drl_model_destroy(m);
     MUST(drl_model_load_memory(ctx, copy, bytes, &use, &again) == DRL_OK, "%s", drl_ctx_message(ctx));
     drl_model_destroy(again);
@@ -276,19 +345,25 @@ static drl_status fuzz_checkpoint(const unsigned char *data, size_t size)
     drl_status status;
     uint32_t before = trainer_hash();
     int i;
-    file_data = data; file_size = size;
+    file_data = data;
+    file_size = size;
     status = drl_checkpoint_describe(ctx, "checkpoint", &md, &td);
     MUST(status == DRL_OK || drl_ctx_message(ctx)[0], "status %d without a sentence", (int)status);
     drl_ctx_clear(ctx);
     status = drl_trainer_resume(trainer, "checkpoint");
-    if (status != DRL_OK) { MUST(trainer_hash() == before, "a refused checkpoint has changed the trainer"); return status; }
+    if (status != DRL_OK) {
+        MUST(trainer_hash() == before, "a refused checkpoint has changed the trainer");
+        return status;
+    }
     for (i = 0; i < 2; ++i) {
         drl_status step = drl_trainer_step(trainer, x0, NULL, NULL);
-        MUST(step == DRL_OK || (step == DRL_E_DIVERGED && drl_ctx_message(ctx)[0]), "status %d: %s", (int)step, drl_ctx_message(ctx));
+        MUST(step == DRL_OK || (step == DRL_E_DIVERGED && drl_ctx_message(ctx)[0]), "status %d: %s",
+             (int)step, drl_ctx_message(ctx));
         drl_ctx_clear(ctx);
         MUST(drl_trainer_rollback(trainer) == DRL_OK, "%s", drl_ctx_message(ctx));
     }
-    MUST(drl_trainer_swap_average(trainer) == DRL_OK && drl_trainer_swap_average(trainer) == DRL_OK, "%s", drl_ctx_message(ctx));
+    MUST(drl_trainer_swap_average(trainer) == DRL_OK && drl_trainer_swap_average(trainer) == DRL_OK, "%s",
+         drl_ctx_message(ctx));
     new_trainer();
     return DRL_OK;
 }
@@ -300,16 +375,24 @@ static drl_status fuzz_npy(const unsigned char *data, size_t size, int idx)
     memset(&a, 0x5A, sizeof a);
     again = a;
     status = idx ? drl_idx_parse(ctx, data, size, &a) : drl_npy_parse(ctx, data, size, &a);
-    if (status != DRL_OK) { MUST(!memcmp(&a, &again, sizeof a), "a result in spite of failure"); return status; }
-    MUST((const unsigned char *)a.data >= data && a.bytes <= size && (const unsigned char *)a.data + a.bytes == data + size, "a view of something else");
+    if (status != DRL_OK) {
+        MUST(!memcmp(&a, &again, sizeof a), "a result in spite of failure");
+        return status;
+    }
+    MUST((const unsigned char *)a.data >= data && a.bytes <= size &&
+             (const unsigned char *)a.data + a.bytes == data + size,
+         "a view of something else");
     sink += sum_array(&a);
     if (a.dtype != DRL_DTYPE_BF16) {
         size_t bytes = 0, written = 0;
         unsigned char *copy;
         MUST(drl_npy_write_size(ctx, &a, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
         copy = (unsigned char *)malloc(bytes);
-        MUST(copy && drl_npy_write_memory(ctx, &a, copy, bytes, &written) == DRL_OK && written == bytes, "%s", drl_ctx_message(ctx));
-        MUST(drl_npy_parse(ctx, copy, bytes, &again) == DRL_OK && again.rank == a.rank && again.bytes == a.bytes && again.dtype == a.dtype, "%s", drl_ctx_message(ctx));
+        MUST(copy && drl_npy_write_memory(ctx, &a, copy, bytes, &written) == DRL_OK && written == bytes, "%s",
+             drl_ctx_message(ctx));
+        MUST(drl_npy_parse(ctx, copy, bytes, &again) == DRL_OK && again.rank == a.rank &&
+                 again.bytes == a.bytes && again.dtype == a.dtype,
+             "%s", drl_ctx_message(ctx));
         free(copy);
     }
     return DRL_OK;
@@ -323,7 +406,8 @@ static void use_dataset(drl_dataset *ds)
     memset(&rng, 0, sizeof rng);
     if (ds->height <= 64 && ds->width <= 64) {
         static float out[2 * 64 * 64 * 4];
-        MUST(drl_dataset_batch(ctx, ds, &rng, 2, 64, 64, out, ds->labels ? label : NULL) == DRL_OK, "%s", drl_ctx_message(ctx));
+        MUST(drl_dataset_batch(ctx, ds, &rng, 2, 64, 64, out, ds->labels ? label : NULL) == DRL_OK, "%s",
+             drl_ctx_message(ctx));
     }
     MUST(drl_dataset_copy(ctx, ds, &copy) == DRL_OK, "%s", drl_ctx_message(ctx));
     drl_dataset_destroy(copy);
@@ -336,15 +420,20 @@ static drl_status fuzz_cifar(const unsigned char *data, size_t size)
     drl_dataset *ds = NULL;
     drl_blob blob[2];
     drl_status status;
-    blob[0].data = data; blob[0].bytes = size / 2;
-    blob[1].data = data + size / 2; blob[1].bytes = size - size / 2;
+    blob[0].data = data;
+    blob[0].bytes = size / 2;
+    blob[1].data = data + size / 2;
+    blob[1].bytes = size - size / 2;
     if (drl_dataset_parse(ctx, blob, 2, NULL, &ds) == DRL_OK) use_dataset(ds);
     else MUST(!ds && drl_ctx_message(ctx)[0], "failure without a sentence");
     drl_ctx_clear(ctx);
     blob[0].bytes = size;
     ds = NULL;
     status = drl_dataset_parse(ctx, blob, 1, NULL, &ds);
-    if (status != DRL_OK) { MUST(!ds, "a result in spite of failure"); return status; }
+    if (status != DRL_OK) {
+        MUST(!ds, "a result in spite of failure");
+        return status;
+    }
     use_dataset(ds);
     return DRL_OK;
 }
@@ -376,7 +465,10 @@ static drl_status fuzz_images(const unsigned char *data, size_t size)
     blob[1].data = data + size - second;
     blob[1].bytes = second;
     status = drl_dataset_parse(ctx, blob, second ? 2 : 1, &d, &ds);
-    if (status != DRL_OK) { MUST(!ds, "a result in spite of failure"); return status; }
+    if (status != DRL_OK) {
+        MUST(!ds, "a result in spite of failure");
+        return status;
+    }
     MUST((!d.height || ds->height == d.height) && (!d.width || ds->width == d.width) &&
          (!d.channels || ds->channels == d.channels), "sizes");
     MUST(!ds->pixels != !ds->values && ds->count > 0 && ds->channels >= 1 &&
@@ -398,9 +490,13 @@ static drl_status fuzz_state(const unsigned char *data, size_t size)
 {
     uint32_t before = sampler_hash();
     drl_status status = drl_sampler_restore(sampler, data, size), run;
-    if (status != DRL_OK) { MUST(sampler_hash() == before, "a refused state has changed the sampler"); return status; }
+    if (status != DRL_OK) {
+        MUST(sampler_hash() == before, "a refused state has changed the sampler");
+        return status;
+    }
     run = drl_sampler_run(sampler, 2);
-    MUST(run == DRL_OK || run == DRL_RUNNING || run == DRL_E_NUMERIC, "status %d: %s", (int)run, drl_ctx_message(ctx));
+    MUST(run == DRL_OK || run == DRL_RUNNING || run == DRL_E_NUMERIC, "status %d: %s", (int)run,
+         drl_ctx_message(ctx));
     drl_ctx_clear(ctx);
     new_sampler();
     return DRL_OK;
@@ -411,11 +507,16 @@ static drl_status fuzz_chains(const unsigned char *data, size_t size)
     uint32_t before = chains_hash();
     drl_status status = drl_mcmc_restore(chains, data, size), run;
     drl_mcmc_report report;
-    if (status != DRL_OK) { MUST(chains_hash() == before, "a refused state has changed the chains"); return status; }
+    if (status != DRL_OK) {
+        MUST(chains_hash() == before, "a refused state has changed the chains");
+        return status;
+    }
     run = drl_mcmc_run(chains, 3);
     MUST(drl_mcmc_look(chains, &report) == DRL_OK, "%s", drl_ctx_message(ctx));
-    MUST(run == DRL_OK || run == DRL_E_NUMERIC || (run == DRL_E_ARGUMENT && report.step > 0x7ffffffe - 3), "status %d at step %d: %s", (int)run, report.step, drl_ctx_message(ctx));
-    MUST(report.step_size > 0 && report.accept >= 0 && report.accept <= 1, "step size %g, accepted %g", report.step_size, report.accept);
+    MUST(run == DRL_OK || run == DRL_E_NUMERIC || (run == DRL_E_ARGUMENT && report.step > 0x7ffffffe - 3),
+         "status %d at step %d: %s", (int)run, report.step, drl_ctx_message(ctx));
+    MUST(report.step_size > 0 && report.accept >= 0 && report.accept <= 1, "step size %g, accepted %g",
+         report.step_size, report.accept);
     drl_ctx_clear(ctx);
     new_chains();
     return DRL_OK;
@@ -440,21 +541,23 @@ static drl_status fuzz_one(int mode, const unsigned char *bytes, size_t size)
     before = heap_asked = heap_now;
     switch (mode) {
     case SAFETENSORS: status = fuzz_safetensors(data, size); break;
-    case MODEL:       status = fuzz_model(data, size); break;
-    case CHECKPOINT:  status = fuzz_checkpoint(data, size); break;
-    case NPY:         status = fuzz_npy(data, size, 0); break;
-    case IDX:         status = fuzz_npy(data, size, 1); break;
-    case CIFAR:       status = fuzz_cifar(data, size); break;
-    case IMAGES:      status = fuzz_images(data, size); break;
-    case STATE:       status = fuzz_state(data, size); break;
-    default:          status = fuzz_chains(data, size); break;
+    case MODEL: status = fuzz_model(data, size); break;
+    case CHECKPOINT: status = fuzz_checkpoint(data, size); break;
+    case NPY: status = fuzz_npy(data, size, 0); break;
+    case IDX: status = fuzz_npy(data, size, 1); break;
+    case CIFAR: status = fuzz_cifar(data, size); break;
+    case IMAGES: status = fuzz_images(data, size); break;
+    case STATE: status = fuzz_state(data, size); break;
+    default: status = fuzz_chains(data, size); break;
     }
     MUST(heap_now == before, "%u bytes leak", (unsigned)(heap_now - before));
     if (status != DRL_OK) {
-        MUST(drl_ctx_message(ctx)[0] && drl_ctx_status(ctx) == status, "status %d without a sentence", (int)status);
+        MUST(drl_ctx_message(ctx)[0] && drl_ctx_status(ctx) == status, "status %d without a sentence",
+             (int)status);
         most = heap_asked - before;
         if (status != DRL_E_MEMORY) {
-            MUST(most <= MEMORY_TIMES * size + MEMORY_MORE, "refusing %u bytes took %u: %s", (unsigned)size, (unsigned)most, drl_ctx_message(ctx));
+            MUST(most <= MEMORY_TIMES * size + MEMORY_MORE, "refusing %u bytes took %u: %s", (unsigned)size,
+                 (unsigned)most, drl_ctx_message(ctx));
             if (size && most * 1000 / size > refused_most && size >= 256) refused_most = most * 1000 / size;
         }
         else MUST(mode == MODEL, "out of memory for %u bytes: %s", (unsigned)size, drl_ctx_message(ctx));
@@ -480,13 +583,22 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { fuzz_one(fuzz_mode, data, size); return 0; }
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_one(fuzz_mode, data, size);
+    return 0;
+}
 
 static uint32_t mutate_state;
-static uint32_t pick(uint32_t n) { mutate_state = mutate_state * 1664525u + 1013904223u; return (mutate_state >> 8) % n; }
+static uint32_t pick(uint32_t n)
+{
+    mutate_state = mutate_state * 1664525u + 1013904223u;
+    return (mutate_state >> 8) % n;
+}
 
 /* Replaces data[at .. at + old) by new bytes; 0 if that does not fit. */
-static size_t splice(uint8_t *data, size_t size, size_t most, size_t at, size_t old, const void *with, size_t n)
+static size_t splice(uint8_t *data, size_t size, size_t most, size_t at, size_t old, const void *with,
+                     size_t n)
 {
     if (size - old + n > most) return 0;
     memmove(data + at + n, data + at + old, size - at - old);
@@ -498,10 +610,62 @@ static size_t splice(uint8_t *data, size_t size, size_t most, size_t at, size_t 
  * changed in the header's text or anywhere; the others by libFuzzer alone. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed)
 {
-    static const char *const words[] = { "0", "1", "-1", "2147483647", "2147483648", "4294967295", "4294967296", "9223372036854775807", "18446744073709551615", "18446744073709551616", "00", "1.0", "1e3",
-        "[", "]", "{", "}", "[]", "{}", "null", "true", "\"\"", "\"F32\"", "\"F64\"", "\"BF16\"", "\"I8\"", "\"BOOL\"", "\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"__metadata__\"", "\\u0000", "\\ud800", "\\\"", "\xc0\x80",
-        ",", ":", "\"drl.model\"", "form=1", "initializer=32", "levels=500", "height=4096", "batch=2147483647", "resolutions=8", "blocks=4096", "x7ff0000000000000", "x7ff8000000000000", "e22", " " };
-    static const char npy_words[][16] = { "'descr'", "'fortran_order'", "'shape'", "'<f4'", "'>i8'", "'|u1'", "True", "False", "()", "(0,)", "(1,)", "(,)", "99999999999", "," };
+    static const char *const words[] = { "0",
+                                         "1",
+                                         "-1",
+                                         "2147483647",
+                                         "2147483648",
+                                         "4294967295",
+                                         "4294967296",
+                                         "9223372036854775807",
+                                         "18446744073709551615",
+                                         "18446744073709551616",
+                                         "00",
+                                         "1.0",
+                                         "1e3",
+                                         "[",
+                                         "]",
+                                         "{",
+                                         "}",
+                                         "[]",
+                                         "{}",
+                                         "null",
+                                         "true",
+                                         "\"\"",
+                                         "\"F32\"",
+                                         "\"F64\"",
+                                         "\"BF16\"",
+                                         "\"I8\"",
+                                         "\"BOOL\"",
+                                         "\"dtype\"",
+                                         "\"shape\"",
+                                         "\"data_offsets\"",
+                                         "\"__metadata__\"",
+                                         "\\u0000",
+                                         "\\ud800",
+                                         "\\\"",
+                                         "\xc0\x80",
+                                         ",",
+                                         ":",
+                                         "\"drl.model\"",
+                                         "form=1",
+                                         "initializer=32",
+                                         "levels=500",
+                                         "height=4096",
+                                         "batch=2147483647",
+                                         "resolutions=8",
+                                         "blocks=4096",
+                                         "x7ff0000000000000",
+                                         "x7ff8000000000000",
+                                         "e22",
+                                         " " };
+    static const char npy_words[][16] = { "'descr'",     "'fortran_order'",
+                                          "'shape'",     "'<f4'",
+                                          "'>i8'",       "'|u1'",
+                                          "True",        "False",
+                                          "()",          "(0,)",
+                                          "(1,)",        "(,)",
+                                          "99999999999", "," };
     uint64_t length = 0;
     size_t i, start, end, from, n;
     mutate_state = seed;
@@ -511,13 +675,16 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
         if (end > size) end = size;
         from += pick((uint32_t)(end - from) + 1);
         i = pick((uint32_t)(sizeof npy_words / sizeof npy_words[0]));
-        n = splice(data, size, most, from, pick(2) && from + strlen(npy_words[i]) <= end ? strlen(npy_words[i]) : 0, npy_words[i], strlen(npy_words[i]));
+        n = splice(data, size, most, from,
+                   pick(2) && from + strlen(npy_words[i]) <= end ? strlen(npy_words[i]) : 0, npy_words[i],
+                   strlen(npy_words[i]));
         return n ? n : LLVMFuzzerMutate(data, size, most);
     }
     if (fuzz_mode > CHECKPOINT || size < 10) return LLVMFuzzerMutate(data, size, most);
     for (i = 0; i < 8; ++i) length |= (uint64_t)data[i] << 8 * i;
     if (length > size - 8 || !length || !pick(12)) return LLVMFuzzerMutate(data, size, most);
-    start = 8; end = 8 + (size_t)length;
+    start = 8;
+    end = 8 + (size_t)length;
     n = 0;
     switch (pick(8)) {
     case 0: {                                                   /* libFuzzer, in the header */
@@ -536,16 +703,22 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
         char text[32];
         for (at = start + pick((uint32_t)length); at < end && (data[at] < '0' || data[at] > '9'); ++at) { }
         while (at > start && data[at - 1] >= '0' && data[at - 1] <= '9') --at;
-        while (at + digits < end && data[at + digits] >= '0' && data[at + digits] <= '9' && digits < 20) { text[digits] = (char)data[at + digits]; ++digits; }
+        while (at + digits < end && data[at + digits] >= '0' && data[at + digits] <= '9' && digits < 20) {
+            text[digits] = (char)data[at + digits];
+            ++digits;
+        }
         if (!digits) break;
         text[digits] = 0;
         if (pick(2)) k = (size_t)snprintf(text, sizeof text, "%s", words[pick(10)]);
-        else k = (size_t)snprintf(text, sizeof text, "%llu", strtoull(text, NULL, 10) * (1 + pick(3)) + pick(5) - 2);
+        else
+            k = (size_t)snprintf(text, sizeof text, "%llu",
+                                 strtoull(text, NULL, 10) * (1 + pick(3)) + pick(5) - 2);
         n = splice(data, size, most, at, digits, text, k);
         if (n) end = end - digits + k;
         break;
     }
-    case 3: case 4: {                                           /* a word somewhere, over others or between them */
+    case 3:
+    case 4: { /* a word somewhere, over others or between them */
         const char *w = words[pick((uint32_t)(sizeof words / sizeof words[0]))];
         size_t at = start + pick((uint32_t)length), old = pick(2) ? 0 : strlen(w);
         if (at + old > end) old = 0;
@@ -553,7 +726,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
         if (n) end = end - old + strlen(w);
         break;
     }
-    case 5: case 6: {                                           /* an entry "name":{...} goes, comes twice, or moves */
+    case 5:
+    case 6: { /* an entry "name":{...} goes, comes twice, or moves */
         size_t at = start + pick((uint32_t)length), stop;
         uint8_t entry[512];
         while (at > start && data[at] != ',') --at;
@@ -561,14 +735,24 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
         if (stop < end) ++stop;
         if (stop - at > sizeof entry || stop <= at) break;
         memcpy(entry, data + at, stop - at);
-        if (pick(2)) { n = splice(data, size, most, at, stop - at, "", 0); if (n) end -= stop - at; }
-        else { n = splice(data, size, most, pick(2) ? at : end - 1, 0, entry, stop - at); if (n) end += stop - at; }
+        if (pick(2)) {
+            n = splice(data, size, most, at, stop - at, "", 0);
+            if (n)
+                end -= stop - at;
+        } else {
+            n = splice(data, size, most, pick(2) ? at : end - 1, 0, entry, stop - at);
+            if (n)
+                end += stop - at;
+        }
         break;
     }
     default: {                                                  /* data longer or shorter */
         size_t room = most - size < 64 ? most - size : 64, k = pick(64);
-        if (pick(2) && room) { memset(data + size, 0x40, room); n = size + (k < room ? k : room); }
-        else n = size - (k < size - end ? k : size - end);
+        if (pick(2) && room) {
+            memset(data + size, 0x40, room);
+            n = size + (k < room ? k : room);
+        } else
+            n = size - (k < size - end ? k : size - end);
         break;
     }
     }
@@ -589,7 +773,10 @@ static void seed(int mode, const char *name, const void *data, size_t size)
     FILE *f;
     snprintf(path, sizeof path, "%s/%s/%s", seeds_at, mode_name[mode], name);
     f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) { printf("cannot write %s\n", path); exit(2); }
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) {
+        printf("cannot write %s\n", path);
+        exit(2);
+    }
 }
 
 /* A safetensors file of this header and n zero bytes; length 0: the header's own. */
@@ -605,7 +792,8 @@ static void seed_header(int mode, const char *name, const char *header, size_t n
 }
 
 /* A copy of the file with the first `from` in its header replaced by `to`, the length put right. */
-static void seed_edit(int mode, const char *name, const unsigned char *file, size_t size, const char *from, const char *to)
+static void seed_edit(int mode, const char *name, const unsigned char *file, size_t size, const char *from,
+                      const char *to)
 {
     unsigned char *copy = (unsigned char *)malloc(size + strlen(to) + 1);
     uint64_t length = 0;
@@ -613,11 +801,15 @@ static void seed_edit(int mode, const char *name, const unsigned char *file, siz
     if (!copy) exit(2);
     for (i = 0; i < 8; ++i) length |= (uint64_t)file[i] << 8 * i;
     for (i = 8; i < 8 + length && memcmp(file + i, from, n); ++i) { }
-    if (i >= 8 + length) { printf("%s: no '%s'\n", name, from); exit(2); }
+    if (i >= 8 + length) {
+        printf("%s: no '%s'\n", name, from);
+        exit(2);
+    }
     memcpy(copy, file, i);
     memcpy(copy + i, to, m);
     memcpy(copy + i + m, file + i + n, size - i - n);
-    length += m; length -= n;
+    length += m;
+    length -= n;
     for (i = 0; i < 8; ++i) copy[i] = (unsigned char)(length >> 8 * i);
     seed(mode, name, copy, size + m - n);
     free(copy);
@@ -642,12 +834,19 @@ static void idx(const char *name, int type, int axes, uint32_t a, uint32_t b, ui
     unsigned char file[1024];
     uint32_t axis[3];
     int i;
-    axis[0] = a; axis[1] = b; axis[2] = c;
+    axis[0] = a;
+    axis[1] = b;
+    axis[2] = c;
     memset(file, 1, sizeof file);
     file[0] = file[1] = 0;
     file[2] = (unsigned char)type;
     file[3] = (unsigned char)axes;
-    for (i = 0; i < 3; ++i) { file[4 + 4 * i] = (unsigned char)(axis[i] >> 24); file[5 + 4 * i] = (unsigned char)(axis[i] >> 16); file[6 + 4 * i] = (unsigned char)(axis[i] >> 8); file[7 + 4 * i] = (unsigned char)axis[i]; }
+    for (i = 0; i < 3; ++i) {
+        file[4 + 4 * i] = (unsigned char)(axis[i] >> 24);
+        file[5 + 4 * i] = (unsigned char)(axis[i] >> 16);
+        file[6 + 4 * i] = (unsigned char)(axis[i] >> 8);
+        file[7 + 4 * i] = (unsigned char)axis[i];
+    }
     seed(IDX, name, file, 4 + 4 * (size_t)(axes < 3 ? axes : 3) + n);
 }
 
@@ -674,14 +873,21 @@ static unsigned char *checkpoint_bytes(size_t *size)
     const char *meta[6];
     unsigned char *bytes;
     memset(&desc, 0, sizeof desc);
-    desc.arrays = array; desc.count = (size_t)drl__checkpoint_arrays(trainer, array);
+    desc.arrays = array;
+    desc.count = (size_t)drl__checkpoint_arrays(trainer, array);
     drl__model_to_text(&model->desc, text[0], DRL__DESCRIBE_MAX);
-    drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &trainer->desc, text[1], DRL__DESCRIBE_MAX);
-    drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &trainer->now, text[2], DRL__DESCRIBE_MAX);
-    meta[0] = "drl.model"; meta[1] = text[0];
-    meta[2] = "drl.train"; meta[3] = text[1];
-    meta[4] = "drl.state"; meta[5] = text[2];
-    desc.meta = meta; desc.meta_count = 3;
+    drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &trainer->desc, text[1],
+                  DRL__DESCRIBE_MAX);
+    drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &trainer->now, text[2],
+                  DRL__DESCRIBE_MAX);
+    meta[0] = "drl.model";
+    meta[1] = text[0];
+    meta[2] = "drl.train";
+    meta[3] = text[1];
+    meta[4] = "drl.state";
+    meta[5] = text[2];
+    desc.meta = meta;
+    desc.meta_count = 3;
     if (drl_safetensors_write_size(ctx, &desc, size) != DRL_OK) exit(2);
     bytes = (unsigned char *)malloc(*size);
     if (!bytes || drl_safetensors_write_memory(ctx, &desc, bytes, *size, size) != DRL_OK) exit(2);
@@ -700,36 +906,74 @@ static void seeds(void)
     setup();
 
     seed_header(SAFETENSORS, "good-empty", "{}", 0, 0);
-    seed_header(SAFETENSORS, "good-one", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", 24, 0);
-    seed_header(SAFETENSORS, "good-meta", "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"b\":{\"dtype\":\"F16\",\"shape\":[0,4],\"data_offsets\":[1,1]}}  ", 1, 0);
+    seed_header(SAFETENSORS, "good-one",
+                "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", 24, 0);
+    seed_header(SAFETENSORS, "good-meta",
+                "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}"
+                ",\"b\":{\"dtype\":\"F16\",\"shape\":[0,4],\"data_offsets\":[1,1]}}  ",
+                1, 0);
     seed(SAFETENSORS, "bad-nothing", "", 0);
     seed_header(SAFETENSORS, "bad-length-past-end", "{}", 0, 3);
     seed_header(SAFETENSORS, "bad-length-huge", "{}", 0, UINT64_MAX);
-    seed_header(SAFETENSORS, "bad-length-wraps-32", "{}", 0, (uint64_t)1 << 32 | 2);                 /* 2 when cut to 32 bits */
-    seed_header(SAFETENSORS, "bad-shape-product-wraps-64", "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, 0);
-    seed_header(SAFETENSORS, "bad-shape-product-wraps-32", "{\"a\":{\"dtype\":\"U8\",\"shape\":[65536,65536],\"data_offsets\":[0,0]}}", 0, 0);
-    seed_header(SAFETENSORS, "bad-bytes-wrap-64", "{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}", 0, 0);
-    seed_header(SAFETENSORS, "bad-bytes-wrap-32", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1073741825],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-offset-past-end", "{\"a\":{\"dtype\":\"U8\",\"shape\":[9],\"data_offsets\":[0,9]}}", 8, 0);
-    seed_header(SAFETENSORS, "bad-offset-wraps-32", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4294967296,4294967300]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-offset-wraps-64", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[18446744073709551616,18446744073709551620]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-offsets-backwards", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,0]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-overlap", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}", 6, 0);
-    seed_header(SAFETENSORS, "bad-hole", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[6,10]}}", 10, 0);
-    seed_header(SAFETENSORS, "bad-left-over", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 5, 0);
-    seed_header(SAFETENSORS, "bad-duplicate-name", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", 8, 0);
-    seed_header(SAFETENSORS, "bad-duplicate-escaped", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"\\u0061\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", 8, 0);
-    seed_header(SAFETENSORS, "bad-duplicate-field", "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-length-wraps-32", "{}", 0,
+                (uint64_t)1 << 32 | 2); /* 2 when cut to 32 bits */
+    seed_header(SAFETENSORS, "bad-shape-product-wraps-64",
+                "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, 0);
+    seed_header(SAFETENSORS, "bad-shape-product-wraps-32",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[65536,65536],\"data_offsets\":[0,0]}}", 0, 0);
+    seed_header(SAFETENSORS, "bad-bytes-wrap-64",
+                "{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}", 0, 0);
+    seed_header(SAFETENSORS, "bad-bytes-wrap-32",
+                "{\"a\":{\"dtype\":\"F32\",\"shape\":[1073741825],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-offset-past-end",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[9],\"data_offsets\":[0,9]}}", 8, 0);
+    seed_header(SAFETENSORS, "bad-offset-wraps-32",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4294967296,4294967300]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-offset-wraps-64",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[18446744073709551616,"
+                "18446744073709551620]}}",
+                4, 0);
+    seed_header(SAFETENSORS, "bad-offsets-backwards",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,0]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-overlap",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\","
+                "\"shape\":[4],\"data_offsets\":[2,6]}}",
+                6, 0);
+    seed_header(SAFETENSORS, "bad-hole",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\","
+                "\"shape\":[4],\"data_offsets\":[6,10]}}",
+                10, 0);
+    seed_header(SAFETENSORS, "bad-left-over",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 5, 0);
+    seed_header(SAFETENSORS, "bad-duplicate-name",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\","
+                "\"shape\":[4],\"data_offsets\":[4,8]}}",
+                8, 0);
+    seed_header(SAFETENSORS, "bad-duplicate-escaped",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"\\u0061\":{\"dtype\":"
+                "\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
+                8, 0);
+    seed_header(SAFETENSORS, "bad-duplicate-field",
+                "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
     seed_header(SAFETENSORS, "bad-duplicate-meta", "{\"__metadata__\":{\"k\":\"v\",\"k\":\"w\"}}", 0, 0);
-    seed_header(SAFETENSORS, "bad-name-nul", "{\"a\\u0000\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-surrogate", "{\"\\ud800\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-utf8", "{\"\xc0\xaf\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-rank-9", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, 0);
-    seed_header(SAFETENSORS, "bad-negative", "{\"a\":{\"dtype\":\"U8\",\"shape\":[-4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-fraction", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4.0],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-exponent", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4e0],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-leading-zero", "{\"a\":{\"dtype\":\"U8\",\"shape\":[04],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-dtype", "{\"a\":{\"dtype\":\"F8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-name-nul",
+                "{\"a\\u0000\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-surrogate",
+                "{\"\\ud800\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-utf8",
+                "{\"\xc0\xaf\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-rank-9",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, 0);
+    seed_header(SAFETENSORS, "bad-negative",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[-4],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-fraction",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4.0],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-exponent",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4e0],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-leading-zero",
+                "{\"a\":{\"dtype\":\"U8\",\"shape\":[04],\"data_offsets\":[0,4]}}", 4, 0);
+    seed_header(SAFETENSORS, "bad-dtype", "{\"a\":{\"dtype\":\"F8\",\"shape\":[4],\"data_offsets\":[0,4]}}",
+                4, 0);
     seed_header(SAFETENSORS, "bad-missing-field", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4]}}", 4, 0);
     seed_header(SAFETENSORS, "bad-trailing", "{} x", 0, 0);
     seed_header(SAFETENSORS, "bad-cut-string", "{\"a", 0, 0);
@@ -740,7 +984,9 @@ static void seeds(void)
     deep[i] = 0;
     seed_header(SAFETENSORS, "bad-deep-objects", deep, 0, 0);
 
-    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_size(m, &size) != DRL_OK || !(file = (unsigned char *)malloc(size)) || drl_model_save_memory(m, file, size, &size) != DRL_OK) exit(2);
+    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_size(m, &size) != DRL_OK ||
+        !(file = (unsigned char *)malloc(size)) || drl_model_save_memory(m, file, size, &size) != DRL_OK)
+        exit(2);
     seed(MODEL, "good-drl", file, size);
     seed_edit(MODEL, "bad-width-multiplier", file, size, "mult=1,", "mult=65,");
     seed_edit(MODEL, "bad-image-huge", file, size, "height=2 width=2", "height=65536 width=65536");
@@ -753,14 +999,22 @@ static void seeds(void)
     seed_edit(MODEL, "bad-noise-overflow", file, size, "noise_scale=0.99", "noise_scale=1e22e22");
     seed_edit(MODEL, "bad-noise-huge", file, size, "noise_scale=0.99", "noise_scale=x7fe0000000000000");
     seed_edit(MODEL, "bad-field-twice", file, size, "levels=2", "levels=2 levels=2");
-    seed_edit(MODEL, "bad-form", file, size, "no_spectral=1", "no_spectral=1 form=7 initializer=0 initializer_blocks=0 classes=0");
-    seed_edit(MODEL, "bad-tensor-renamed", file, size, "energy.temb_final.weight", "energy.temb_final.weighs");
+    seed_edit(MODEL, "bad-form", file, size, "no_spectral=1",
+              "no_spectral=1 form=7 initializer=0 initializer_blocks=0 classes=0");
+    seed_edit(MODEL, "bad-tensor-renamed", file, size, "energy.temb_final.weight",
+              "energy.temb_final.weighs");
     seed(MODEL, "bad-cut", file, size - 1);
     free(file);
     drl_model_destroy(m);
     m = NULL;
-    d.height = 4; d.resolutions = 1; d.form = DRL_FORM_CDRL; d.initializer = 4; d.classes = 1;
-    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_size(m, &size) != DRL_OK || !(file = (unsigned char *)malloc(size)) || drl_model_save_memory(m, file, size, &size) != DRL_OK) exit(2);
+    d.height = 4;
+    d.resolutions = 1;
+    d.form = DRL_FORM_CDRL;
+    d.initializer = 4;
+    d.classes = 1;
+    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_size(m, &size) != DRL_OK ||
+        !(file = (unsigned char *)malloc(size)) || drl_model_save_memory(m, file, size, &size) != DRL_OK)
+        exit(2);
     seed(MODEL, "good-cdrl", file, size);
     seed_edit(MODEL, "bad-classes", file, size, "classes=1", "classes=65535");
     seed_edit(MODEL, "bad-initializer-blocks", file, size, "initializer_blocks=1", "initializer_blocks=65");
@@ -787,7 +1041,8 @@ static void seeds(void)
     seed_edit(CHECKPOINT, "bad-planned-infinite", file, size, "planned=0", "planned=x7ff0000000000000");
     seed_edit(CHECKPOINT, "bad-array-renamed", file, size, "train.adam_m", "train.adam_n");
     seed(CHECKPOINT, "bad-cut", file, size - 1);
-    for (i = 0; i < 4; ++i) file[size - 1 - i] = i ? 0xFF : 0x7F;                    /* the last number is not one */
+    for (i = 0; i < 4; ++i)
+        file[size - 1 - i] = i ? 0xFF : 0x7F; /* the last number is not one */
     seed(CHECKPOINT, "bad-nan", file, size);
     free(file);
 
@@ -795,13 +1050,15 @@ static void seeds(void)
     npy("good-f4", "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 8);
     npy("good-f8-scalar", "{'descr': '>f8', 'fortran_order': False, 'shape': (), }", 8);
     npy("good-empty", "{'descr': '<i2', 'fortran_order': False, 'shape': (0, 7), }", 0);
-    npy("bad-shape-wraps-64", "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }", 0);
+    npy("bad-shape-wraps-64", "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",
+        0);
     npy("bad-shape-wraps-32", "{'descr': '|u1', 'fortran_order': False, 'shape': (65536, 65536), }", 0);
     npy("bad-bytes-wrap-32", "{'descr': '<f4', 'fortran_order': False, 'shape': (1073741825,), }", 4);
     npy("bad-too-short", "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", 8);
     npy("bad-too-long", "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", 8);
     npy("bad-key-twice", "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", 4);
-    npy("bad-number-overflow", "{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551617,), }", 4);
+    npy("bad-number-overflow", "{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551617,), }",
+        4);
     npy("bad-negative", "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 4);
     npy("bad-object", "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", 8);
     npy("bad-structured", "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4);
@@ -873,21 +1130,41 @@ static void seeds(void)
     if (drl_sampler_save(sampler, state, size) != DRL_OK) exit(2);
     seed(STATE, "good-two-steps", state, size);
     seed(STATE, "bad-cut", state, size - 1);
-    state[56] = 200; seed(STATE, "bad-level", state, size); state[56] = 4;
-    state[60] = 3; seed(STATE, "bad-step", state, size); state[60] = 2;
-    state[56] = 0; seed(STATE, "bad-done-and-under-way", state, size); state[56] = 4;
-    state[12] ^= 1; seed(STATE, "bad-size", state, size); state[12] ^= 1;
-    state[size - 1] = 0x7F; state[size - 2] = 0xC0; seed(STATE, "bad-nan", state, size);
+    state[56] = 200;
+    seed(STATE, "bad-level", state, size);
+    state[56] = 4;
+    state[60] = 3;
+    seed(STATE, "bad-step", state, size);
+    state[60] = 2;
+    state[56] = 0;
+    seed(STATE, "bad-done-and-under-way", state, size);
+    state[56] = 4;
+    state[12] ^= 1;
+    seed(STATE, "bad-size", state, size);
+    state[12] ^= 1;
+    state[size - 1] = 0x7F;
+    state[size - 2] = 0xC0;
+    seed(STATE, "bad-nan", state, size);
     if (drl_mcmc_run(chains, 2) != DRL_OK) exit(2);
     size = drl_mcmc_state_size(chains);
     if (drl_mcmc_save(chains, state, size) != DRL_OK) exit(2);
     seed(CHAINS, "good-two-steps", state, size);
     seed(CHAINS, "bad-cut", state, size - 1);
-    state[28] = 1; seed(CHAINS, "bad-kernel", state, size); state[28] = DRL_MCMC_HMC;
-    state[51] = 0x80; seed(CHAINS, "bad-step", state, size); state[51] = 0;
-    state[67] ^= 0x80; seed(CHAINS, "bad-negative-step-size", state, size); state[67] ^= 0x80;
-    state[44] ^= 1; seed(CHAINS, "bad-other-start", state, size); state[44] ^= 1;
-    state[size - 1] = 0x7F; state[size - 2] = 0xC0; seed(CHAINS, "bad-nan", state, size);
+    state[28] = 1;
+    seed(CHAINS, "bad-kernel", state, size);
+    state[28] = DRL_MCMC_HMC;
+    state[51] = 0x80;
+    seed(CHAINS, "bad-step", state, size);
+    state[51] = 0;
+    state[67] ^= 0x80;
+    seed(CHAINS, "bad-negative-step-size", state, size);
+    state[67] ^= 0x80;
+    state[44] ^= 1;
+    seed(CHAINS, "bad-other-start", state, size);
+    state[44] ^= 1;
+    state[size - 1] = 0x7F;
+    state[size - 2] = 0xC0;
+    seed(CHAINS, "bad-nan", state, size);
 }
 
 static void replay(const char *path)
@@ -898,10 +1175,22 @@ static void replay(const char *path)
     FILE *f;
     int m;
     drl_status status;
-    for (p = path; *p; ++p) if (*p == '/') { folder = name; name = p + 1; }
-    for (m = 0; m < MODES; ++m) if (!strncmp(folder, mode_name[m], strlen(mode_name[m])) && folder[strlen(mode_name[m])] == '/') break;
+    for (p = path; *p; ++p)
+        if (*p == '/') {
+            folder = name;
+            name = p + 1;
+        }
+    for (m = 0; m < MODES; ++m)
+        if (!strncmp(folder, mode_name[m], strlen(mode_name[m])) && folder[strlen(mode_name[m])] == '/')
+            break;
     f = fopen(path, "rb");
-    if (m == MODES || !f) { printf("%s: %s\n", path, f ? "its folder has no mode's name" : "cannot be read"); ++failed; if (f) fclose(f); return; }
+    if (m == MODES || !f) {
+        printf("%s: %s\n", path, f ? "its folder has no mode's name" : "cannot be read");
+        ++failed;
+        if (f)
+            fclose(f);
+        return;
+    }
     size = fread(bytes, 1, sizeof bytes, f);
     fclose(f);
     status = fuzz_one(m, bytes, size);
@@ -925,15 +1214,22 @@ int main(int argc, char **argv)
         seeds();
         return 0;
     }
-    if (argc < 2 || argv[1][0] == '-') { fprintf(stderr, "fuzz --seeds FOLDER, or fuzz FILE ...\n"); return 2; }
+    if (argc < 2 || argv[1][0] == '-') {
+        fprintf(stderr, "fuzz --seeds FOLDER, or fuzz FILE ...\n");
+        return 2;
+    }
     for (i = 1; i < argc; ++i) replay(argv[i]);
-    printf("refusing took at most %.2f times the file's size (files from 256 bytes up)\n", (double)refused_most / 1000);
+    printf("refusing took at most %.2f times the file's size (files from 256 bytes up)\n",
+           (double)refused_most / 1000);
     drl_sampler_destroy(sampler);
     drl_mcmc_destroy(chains);
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);
-    if (heap_now) { printf("%lu bytes leak\n", (unsigned long)heap_now); ++failed; }
+    if (heap_now) {
+        printf("%lu bytes leak\n", (unsigned long)heap_now);
+        ++failed;
+    }
     printf("fuzz: %ld passed, %ld failed\n", passed, failed);
     return failed != 0 || !passed;
 }

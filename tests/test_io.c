@@ -118,12 +118,16 @@ static void st_examine(const drl_safetensors *st, size_t data_size)
 static void test_arrays(void)
 {
     static const unsigned char raw[8] = { 0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
-    static const struct { drl_dtype dtype; size_t bytes; float little, big; } ints[] = {
-        { DRL_DTYPE_I8, 1, -2.0f, -2.0f },       { DRL_DTYPE_U8, 1, 254.0f, 254.0f },
-        { DRL_DTYPE_I16, 2, -2.0f, -257.0f },    { DRL_DTYPE_U16, 2, 65534.0f, 65279.0f },
-        { DRL_DTYPE_I32, 4, -2.0f, -16777217.0f }, { DRL_DTYPE_U32, 4, 4294967294.0f, 4278190079.0f },
-        { DRL_DTYPE_I64, 8, -2.0f, -72057594037927937.0f }, { DRL_DTYPE_U64, 8, 18446744073709551614.0f, 18374686479671623679.0f },
-        { DRL_DTYPE_BOOL, 1, 1.0f, 1.0f } };
+    static const struct { drl_dtype dtype; size_t bytes; float little, big;
+    } ints[] = { { DRL_DTYPE_I8, 1, -2.0f, -2.0f },
+                 { DRL_DTYPE_U8, 1, 254.0f, 254.0f },
+                 { DRL_DTYPE_I16, 2, -2.0f, -257.0f },
+                 { DRL_DTYPE_U16, 2, 65534.0f, 65279.0f },
+                 { DRL_DTYPE_I32, 4, -2.0f, -16777217.0f },
+                 { DRL_DTYPE_U32, 4, 4294967294.0f, 4278190079.0f },
+                 { DRL_DTYPE_I64, 8, -2.0f, -72057594037927937.0f },
+                 { DRL_DTYPE_U64, 8, 18446744073709551614.0f, 18374686479671623679.0f },
+                 { DRL_DTYPE_BOOL, 1, 1.0f, 1.0f } };
     size_t one = 1, shape[2], i;
     drl_array a;
     float out[4], values[3];
@@ -152,7 +156,9 @@ static void test_arrays(void)
         if (e == 31) {
             uint32_t bits;
             memcpy(&bits, out, 4);
-            if ((bits & 0x7F800000u) != 0x7F800000u || (bits >> 31) != h >> 15 || ((bits & 0x7FFFFFu) != 0) != (f != 0)) ++wrong;
+            if ((bits & 0x7F800000u) != 0x7F800000u || (bits >> 31) != h >> 15 ||
+                ((bits & 0x7FFFFFu) != 0) != (f != 0))
+                ++wrong;
         } else if ((double)out[0] != v) ++wrong;
     }
     CHECK(wrong == 0, "%u halves are wrong", (unsigned)wrong);
@@ -176,19 +182,23 @@ static void test_arrays(void)
     a = drl_array_of("d", DRL_DTYPE_F64, 0, NULL, unaligned + 3);
     CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
     CHECK(out[0] == (float)d && check_rel_l2(out, &d, 1) < 6e-8, "%g", (double)out[0]);
-    values[0] = 1.5f; values[1] = -2.25f; values[2] = 3e-40f;
+    values[0] = 1.5f;
+    values[1] = -2.25f;
+    values[2] = 3e-40f;
     memcpy(unaligned + 1, values, 12);
     one = 3;
     a = drl_array_of("f", DRL_DTYPE_F32, 1, &one, unaligned + 1);
     CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
     CHECK(memcmp(out, values, 12) == 0, "floats at an odd address");
-    if ((uintptr_t)(unaligned + 1) % sizeof(float)) CHECK(drl_array_floats(&a) == NULL, "in place at an odd address");
+    if ((uintptr_t)(unaligned + 1) % sizeof(float))
+        CHECK(drl_array_floats(&a) == NULL, "in place at an odd address");
     a.data = values;
     CHECK(drl_array_floats(&a) == values, "not in place");
     a.swapped = 1;
     CHECK(drl_array_floats(&a) == NULL, "in place with swapped bytes");
 
-    shape[0] = SIZE_MAX / 2; shape[1] = 3;
+    shape[0] = SIZE_MAX / 2;
+    shape[1] = 3;
     a = drl_array_of("x", DRL_DTYPE_U8, 2, shape, raw);
     CHECK(drl_array_count(&a) == 0, "a count that does not fit");
     CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_SHAPE, "does not fit size_t");
@@ -199,7 +209,8 @@ static void test_arrays(void)
     CHECK(drl_array_to_float(NULL, &a, out) == DRL_E_ARGUMENT, "no context");
     a.bytes = 3;
     CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_SHAPE, "3 bytes, its shape needs 4");
-    a.bytes = 4; a.data = NULL;
+    a.bytes = 4;
+    a.data = NULL;
     CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_ARGUMENT, "no data");
     a = drl_array_of("x", DRL_DTYPE_F32, 9, shape, values);
     CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_ARGUMENT, "rank is -1");
@@ -210,16 +221,19 @@ static void test_arrays(void)
 
 /* --- safetensors */
 
-static const char st_good[] =
-    "{\"__metadata__\":{\"k\":\"v\\n\\u00e9\",\"\":\"\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[4,12]},"
-    "\"a.\\u00E4\\uD83D\\uDE00\":{\"shape\":[],\"data_offsets\":[0,4],\"dtype\":\"I32\"},"
-    "\"none\" : { \"dtype\" :\t\"U8\", \"shape\":[3,0], \"data_offsets\":[ 4 , 4 ]},\n\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[12,14]}}  ";
+static const char st_good[] = "{\"__metadata__\":{\"k\":\"v\\n\\u00e9\",\"\":\"\"},\"b\":{\"dtype\":\"F32\","
+                              "\"shape\":[2,1],\"data_offsets\":[4,12]},"
+                              "\"a.\\u00E4\\uD83D\\uDE00\":{\"shape\":[],\"data_offsets\":[0,4],\"dtype\":"
+                              "\"I32\"},"
+                              "\"none\" : { \"dtype\" :\t\"U8\", \"shape\":[3,0], \"data_offsets\":[ 4 , 4 "
+                              "]},\n\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[12,14]}}  ";
 
 /* One tensor {dtype, shape, data_offsets} under the name "a". */
 #define ONE(dtype, shape, offsets) "{\"a\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 #define TWO(first, second) "{\"a\":{\"dtype\":\"U8\",\"shape\":" first "},\"b\":{\"dtype\":\"U8\",\"shape\":" second "}}"
 
-static const struct { const char *header; size_t data; const char *sentence; } st_hostile[] = {
+static const struct { const char *header; size_t data; const char *sentence;
+} st_hostile[] = {
     { "", 0, "expected '{'" },
     { "[]", 0, "expected '{'" },
     { " {}", 0, "expected '{'" },
@@ -248,11 +262,15 @@ static const struct { const char *header; size_t data; const char *sentence; } s
     { "{\"a\":{\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "has no dtype" },
     { "{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", 1, "has no shape" },
     { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1]}}", 1, "has no data_offsets" },
-    { "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "duplicate key" },
-    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"sh\\u0061pe\":[1],\"data_offsets\":[0,1]}}", 1, "duplicate key" },
-    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"data_offsets\":[0,1]}}", 1, "duplicate key" },
+    { "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1,
+      "duplicate key" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"sh\\u0061pe\":[1],\"data_offsets\":[0,1]}}", 1,
+      "duplicate key" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"data_offsets\":[0,1]}}", 1,
+      "duplicate key" },
     { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"more\":1}}", 1, "unknown key" },
-    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"data_offsets_and_more\":1}}", 1, "unknown key" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"data_offsets_and_more\":1}}", 1,
+      "unknown key" },
     { ONE("F8_E4M3", "[1]", "[0,1]"), 1, "unknown dtype 'F8_E4M3'" },
     { ONE("f32", "[1]", "[0,4]"), 4, "unknown dtype 'f32'" },
     { ONE("", "[1]", "[0,4]"), 4, "unknown dtype ''" },
@@ -291,18 +309,30 @@ static const struct { const char *header; size_t data; const char *sentence; } s
     { ONE("U8", "[0,65536,65536,65536,65536]", "[0,0]"), 0, "more than can be addressed" },
     { ONE("F64", "[65536,65536,65536,8192]", "[0,0]"), 0, "more than can be addressed" },
     { ONE("U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]"), 1, "more than 8 axes" },
-    { TWO("[1],\"data_offsets\":[0,1]", "[1],\"data_offsets\":[0,1]"), 2, "starts at 0, the one before it ends at 1" },
-    { TWO("[2],\"data_offsets\":[0,2]", "[2],\"data_offsets\":[1,3]"), 3, "starts at 1, the one before it ends at 2" },
-    { TWO("[3],\"data_offsets\":[0,3]", "[1],\"data_offsets\":[1,2]"), 3, "starts at 1, the one before it ends at 3" },
-    { TWO("[1],\"data_offsets\":[0,1]", "[1],\"data_offsets\":[2,3]"), 3, "starts at 2, the one before it ends at 1" },
-    { TWO("[2],\"data_offsets\":[0,2]", "[0],\"data_offsets\":[1,1]"), 2, "starts at 1, the one before it ends at 2" },
+    { TWO("[1],\"data_offsets\":[0,1]", "[1],\"data_offsets\":[0,1]"), 2,
+      "starts at 0, the one before it ends at 1" },
+    { TWO("[2],\"data_offsets\":[0,2]", "[2],\"data_offsets\":[1,3]"), 3,
+      "starts at 1, the one before it ends at 2" },
+    { TWO("[3],\"data_offsets\":[0,3]", "[1],\"data_offsets\":[1,2]"), 3,
+      "starts at 1, the one before it ends at 3" },
+    { TWO("[1],\"data_offsets\":[0,1]", "[1],\"data_offsets\":[2,3]"), 3,
+      "starts at 2, the one before it ends at 1" },
+    { TWO("[2],\"data_offsets\":[0,2]", "[0],\"data_offsets\":[1,1]"), 2,
+      "starts at 1, the one before it ends at 2" },
     { TWO("[1],\"data_offsets\":[0,1]", "[1],\"data_offsets\":[1,2]"), 3, "1 bytes follow" },
-    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[1,2]}}", 2, "two tensors are called 'a'" },
-    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"\\u0061\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[1,2]}}", 2, "two tensors are called 'a'" },
-    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "two tensors are called 'a'" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"a\":{\"dtype\":\"U8\",\"shape\":[],"
+      "\"data_offsets\":[1,2]}}",
+      2, "two tensors are called 'a'" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"\\u0061\":{\"dtype\":\"U8\",\"shape\":"
+      "[],\"data_offsets\":[1,2]}}",
+      2, "two tensors are called 'a'" },
+    { "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"b\":{\"dtype\":\"U8\",\"shape\":[0],"
+      "\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+      0, "two tensors are called 'a'" },
     { "{\"__metadata__\":{},\"__metadata__\":{}}", 0, "a second __metadata__" },
     { "{\"__metadata__\":{},\"\\u005f_metadata__\":{}}", 0, "a second __metadata__" },
-    { "{\"__metadata__\":{\"a\":\"1\",\"b\":\"2\",\"\\u0061\":\"3\"}}", 0, "two metadata entries are called 'a'" },
+    { "{\"__metadata__\":{\"a\":\"1\",\"b\":\"2\",\"\\u0061\":\"3\"}}", 0,
+      "two metadata entries are called 'a'" },
     { "{\"__metadata__\":{\"a\":1}}", 0, "expected a string" },
     { "{\"__metadata__\":{\"a\":{}}}", 0, "expected a string" },
     { "{\"__metadata__\":{\"a\":null}}", 0, "expected a string" },
@@ -340,16 +370,23 @@ static const struct { const char *header; size_t data; const char *sentence; } s
     { "{\"\xe2\x82", 0, "not UTF-8" },
     { "\xef\xbb\xbf{}", 0, "expected '{'" },
     { "{\"\\u001b[31m\x7f\":{\"dtype\":\"X\",", 0, "tensor '?[31m?' has" },
-    { "{\"a\":{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{", 0, "expected a string" },
+    { "{\"a\":{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{", 0,
+      "expected a string" },
     { "{\"a\":{\"shape\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 0, "whole number" }
 };
 
 /* The first and the last characters of each length, and around the surrogates: as they are, and escaped. */
 static void test_st_characters(void)
 {
-    static const char *const pairs[][2] = {
-        { "\\u007f", "\x7f" }, { "\\u0080", "\xc2\x80" }, { "\\u07ff", "\xdf\xbf" }, { "\\u0800", "\xe0\xa0\x80" }, { "\\ud7ff", "\xed\x9f\xbf" }, { "\\ue000", "\xee\x80\x80" },
-        { "\\uffff", "\xef\xbf\xbf" }, { "\\ud800\\udc00", "\xf0\x90\x80\x80" }, { "\\udbff\\udfff", "\xf4\x8f\xbf\xbf" } };
+    static const char *const pairs[][2] = { { "\\u007f", "\x7f" },
+                                            { "\\u0080", "\xc2\x80" },
+                                            { "\\u07ff", "\xdf\xbf" },
+                                            { "\\u0800", "\xe0\xa0\x80" },
+                                            { "\\ud7ff", "\xed\x9f\xbf" },
+                                            { "\\ue000", "\xee\x80\x80" },
+                                            { "\\uffff", "\xef\xbf\xbf" },
+                                            { "\\ud800\\udc00", "\xf0\x90\x80\x80" },
+                                            { "\\udbff\\udfff", "\xf4\x8f\xbf\xbf" } };
     size_t i;
     for (i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
         char header[100];
@@ -358,8 +395,11 @@ static void test_st_characters(void)
         size_t size;
         snprintf(header, sizeof header, "{\"__metadata__\":{\"%s\":\"%s\"}}", pairs[i][0], pairs[i][1]);
         file = st_bytes(header, strlen(header), 0, &size);
-        CHECK(drl_safetensors_open_memory(ctx, file, size, &st) == DRL_OK, "%s: %s", pairs[i][0], drl_ctx_message(ctx));
-        CHECK(st && drl_safetensors_meta(st, pairs[i][1]) && !strcmp(drl_safetensors_meta(st, pairs[i][1]), pairs[i][1]), "%s is not its character", pairs[i][0]);
+        CHECK(drl_safetensors_open_memory(ctx, file, size, &st) == DRL_OK, "%s: %s", pairs[i][0],
+              drl_ctx_message(ctx));
+        CHECK(st && drl_safetensors_meta(st, pairs[i][1]) &&
+                  !strcmp(drl_safetensors_meta(st, pairs[i][1]), pairs[i][1]),
+              "%s is not its character", pairs[i][0]);
         drl_safetensors_close(st);
         free(file);
     }
@@ -374,10 +414,14 @@ static void test_st_reading(void)
     float out[2];
 
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
-    CHECK(drl_safetensors_count(st) == 4 && drl_safetensors_meta_count(st) == 2, "%d tensors", (int)drl_safetensors_count(st));
+    CHECK(drl_safetensors_count(st) == 4 && drl_safetensors_meta_count(st) == 2, "%d tensors",
+          (int)drl_safetensors_count(st));
     a = drl_safetensors_at(st, 0);
-    CHECK(a && strcmp(a->name, "b") == 0 && a->rank == 2 && a->shape[0] == 2 && a->shape[1] == 1 && a->dtype == DRL_DTYPE_F32, "tensor b");
-    CHECK(a && a->data == p + 8 + sizeof st_good - 1 + 4 && a->bytes == 8, "place of b: data is used in place");
+    CHECK(a && strcmp(a->name, "b") == 0 && a->rank == 2 && a->shape[0] == 2 && a->shape[1] == 1 &&
+              a->dtype == DRL_DTYPE_F32,
+          "tensor b");
+    CHECK(a && a->data == p + 8 + sizeof st_good - 1 + 4 && a->bytes == 8, "place of b: data is used in "
+                                                                           "place");
     a = drl_safetensors_find(st, "a.\xc3\xa4\xf0\x9f\x98\x80");
     CHECK(a == drl_safetensors_at(st, 1) && a && a->rank == 0, "escapes in a name");
     CHECK_OK(ctx, drl_array_to_float(ctx, a, out));
@@ -385,9 +429,14 @@ static void test_st_reading(void)
     a = drl_safetensors_find(st, "none");
     CHECK(a && a->bytes == 0 && a->rank == 2 && drl_array_count(a) == 0, "the empty tensor");
     CHECK_OK(ctx, drl_array_to_float(ctx, a, out));
-    CHECK(drl_safetensors_find(st, "absent") == NULL && drl_safetensors_find(st, NULL) == NULL && drl_safetensors_at(st, 4) == NULL, "absent");
-    CHECK(drl_safetensors_meta(st, "k") && strcmp(drl_safetensors_meta(st, "k"), "v\n\xc3\xa9") == 0, "metadata k");
-    CHECK(drl_safetensors_meta(st, "") && drl_safetensors_meta(st, "")[0] == 0 && !drl_safetensors_meta(st, "x"), "metadata of the empty key");
+    CHECK(drl_safetensors_find(st, "absent") == NULL && drl_safetensors_find(st, NULL) == NULL &&
+              drl_safetensors_at(st, 4) == NULL,
+          "absent");
+    CHECK(drl_safetensors_meta(st, "k") && strcmp(drl_safetensors_meta(st, "k"), "v\n\xc3\xa9") == 0, "metada"
+                                                                                                      "ta k");
+    CHECK(drl_safetensors_meta(st, "") && drl_safetensors_meta(st, "")[0] == 0 &&
+              !drl_safetensors_meta(st, "x"),
+          "metadata of the empty key");
     st_examine(st, 14);
     drl_safetensors_close(st);
     clean("good");
@@ -395,7 +444,8 @@ static void test_st_reading(void)
     for (i = 0; i < size; ++i) {            /* cut anywhere */
         unsigned char *cut = exact(p, i);
         st = untouched;
-        CHECK(drl_safetensors_open_memory(ctx, cut, i, &st) == DRL_E_FORMAT && st == untouched, "cut to %d of %d bytes", (int)i, (int)size);
+        CHECK(drl_safetensors_open_memory(ctx, cut, i, &st) == DRL_E_FORMAT && st == untouched,
+              "cut to %d of %d bytes", (int)i, (int)size);
         clean("cut");
         free(cut);
     }
@@ -410,10 +460,18 @@ static void test_st_reading(void)
     }
 
     {   /* header lengths that lie; a NUL between tokens */
-        static const unsigned char lengths[][8] = {
-            { 3, 0, 0, 0, 0, 0, 0, 0 }, { 1, 0xE1, 0xF5, 5, 0, 0, 0, 0 }, { 0, 0, 0, 0, 1, 0, 0, 0 },
-            { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF }, { 0xF8, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF }, { 2, 0, 0, 0, 0, 0, 0, 0x80 } };
-        static const char *const sentences[] = { "header of 3 bytes in a file of 10", "at most 100000000", "at most", "at most", "at most", "at most" };
+        static const unsigned char lengths[][8] = { { 3, 0, 0, 0, 0, 0, 0, 0 },
+                                                    { 1, 0xE1, 0xF5, 5, 0, 0, 0, 0 },
+                                                    { 0, 0, 0, 0, 1, 0, 0, 0 },
+                                                    { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF },
+                                                    { 0xF8, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF },
+                                                    { 2, 0, 0, 0, 0, 0, 0, 0x80 } };
+        static const char *const sentences[] = { "header of 3 bytes in a file of 10",
+                                                 "at most 100000000",
+                                                 "at most",
+                                                 "at most",
+                                                 "at most",
+                                                 "at most" };
         unsigned char file[10];
         for (i = 0; i < 6; ++i) {
             memcpy(file, lengths[i], 8);
@@ -439,7 +497,9 @@ static void test_st_reading(void)
     CHECK(drl_safetensors_open_memory(NULL, p, 10, &st) == DRL_E_ARGUMENT, "no context");
     free(p);
     drl_safetensors_close(NULL);
-    CHECK(drl_safetensors_count(NULL) == 0 && !drl_safetensors_at(NULL, 0) && !drl_safetensors_find(NULL, "a") && !drl_safetensors_meta(NULL, "a"), "NULL");
+    CHECK(drl_safetensors_count(NULL) == 0 && !drl_safetensors_at(NULL, 0) &&
+              !drl_safetensors_find(NULL, "a") && !drl_safetensors_meta(NULL, "a"),
+          "NULL");
 }
 
 /* Every value of every byte, and longer random damage: refused or sound, never a leak. */
@@ -464,19 +524,23 @@ static void test_st_damage(void)
             drl_ctx_clear(ctx);
             if (heap.live != 1) ++live;
         }
-    CHECK(accepted + refused == size * 255 && live == 0, "%d accepted, %d refused, %d leaks", (int)accepted, (int)refused, (int)live);
+    CHECK(accepted + refused == size * 255 && live == 0, "%d accepted, %d refused, %d leaks", (int)accepted,
+          (int)refused, (int)live);
     CHECK(accepted > 1000 && refused > 10000, "%d accepted, %d refused", (int)accepted, (int)refused);
     free(p);
     accepted = refused = 0;
-    for (i = 0; i < 40000; ++i) {           /* pieces moved, digits changed, parts cut out; the length stays right or not */
+    for (i = 0; i < 40000;
+         ++i) { /* pieces moved, digits changed, parts cut out; the length stays right or not */
         n = size;
         p = exact(good, size);
         for (k = 0; k < 1 + (int)(i % 3); ++k) {
-            size_t from = 8 + next_random(&seed) % (n - 8), to = 8 + next_random(&seed) % (n - 8), len = next_random(&seed) % 12;
+            size_t from = 8 + next_random(&seed) % (n - 8), to = 8 + next_random(&seed) % (n - 8),
+                   len = next_random(&seed) % 12;
             if (from + len > n) len = n - from;
             if (to + len > n) len = n - to;
             if (next_random(&seed) % 3 == 0) memmove(p + to, p + from, len);
-            else if (next_random(&seed) % 2) p[to] = (unsigned char)"{}[]\":,0123456789\\ue "[next_random(&seed) % 21];
+            else if (next_random(&seed) % 2)
+                p[to] = (unsigned char)"{}[]\":,0123456789\\ue "[next_random(&seed) % 21];
             else if (n - len > 40) {
                 memmove(p + from, p + from + len, n - from - len);
                 n -= len;
@@ -497,7 +561,8 @@ static void test_st_damage(void)
         free(p);
         drl_ctx_clear(ctx);
     }
-    CHECK(accepted + refused == 40000 && accepted > 100, "%d accepted, %d refused", (int)accepted, (int)refused);
+    CHECK(accepted + refused == 40000 && accepted > 100, "%d accepted, %d refused", (int)accepted,
+          (int)refused);
     clean("damage");
     free(good);
 }
@@ -513,11 +578,15 @@ static void test_st_many(void)
     drl_ctx *own = NULL;
     if (!header) exit(2);
     header[n++] = '{';
-    for (i = 0; i < tensors; ++i) n += (size_t)sprintf(header + n, "%s\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", i ? "," : "", (int)(tensors - i));
+    for (i = 0; i < tensors; ++i)
+        n += (size_t)sprintf(header + n, "%s\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
+                             i ? "," : "", (int)(tensors - i));
     header[n++] = '}';
     p = st_bytes(header, n, 0, &size);
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
-    CHECK(drl_safetensors_count(st) == tensors && drl_safetensors_find(st, "777") == drl_safetensors_at(st, tensors - 777), "many tensors");
+    CHECK(drl_safetensors_count(st) == tensors &&
+              drl_safetensors_find(st, "777") == drl_safetensors_at(st, tensors - 777),
+          "many tensors");
     drl_safetensors_close(st);
     free(p);
     clean("many tensors");
@@ -529,7 +598,8 @@ static void test_st_many(void)
     CHECK(drl_ctx_create(NULL, &own) == DRL_OK, "context");
     base = drl_ctx_bytes_used(own);
     CHECK(drl_safetensors_open_memory(own, p, size, &st) == DRL_E_FORMAT, "the same key 200000 times");
-    CHECK(drl_ctx_bytes_peak(own) - base < 5 * size, "%d bytes held for a file of %d", (int)(drl_ctx_bytes_peak(own) - base), (int)size);
+    CHECK(drl_ctx_bytes_peak(own) - base < 5 * size, "%d bytes held for a file of %d",
+          (int)(drl_ctx_bytes_peak(own) - base), (int)size);
     CHECK(drl_ctx_bytes_used(own) == base, "left over");
     drl_ctx_destroy(own);
     free(p);
@@ -559,10 +629,12 @@ static drl_safetensors_desc st_sample(drl_array arrays[4])
 /* The same tensors and metadata in the same order. */
 static void st_compare(const drl_safetensors *a, const drl_safetensors *b, const char *what)
 {
-    size_t i, wrong = drl_safetensors_count(a) != drl_safetensors_count(b) || drl_safetensors_meta_count(a) != drl_safetensors_meta_count(b);
+    size_t i, wrong = drl_safetensors_count(a) != drl_safetensors_count(b) ||
+                      drl_safetensors_meta_count(a) != drl_safetensors_meta_count(b);
     for (i = 0; !wrong && i < drl_safetensors_count(a); ++i) {
         const drl_array *x = drl_safetensors_at(a, i), *y = drl_safetensors_at(b, i);
-        wrong += strcmp(x->name, y->name) || x->dtype != y->dtype || x->rank != y->rank || x->bytes != y->bytes;
+        wrong += strcmp(x->name, y->name) || x->dtype != y->dtype || x->rank != y->rank ||
+                 x->bytes != y->bytes;
         wrong += memcmp(x->shape, y->shape, sizeof x->shape) || memcmp(x->data, y->data, x->bytes);
     }
     for (i = 0; !wrong && i < 2 * drl_safetensors_meta_count(a); ++i)
@@ -587,12 +659,15 @@ static drl_safetensors_desc st_desc_of(const drl_safetensors *st)
 
 static void test_st_writing(void)
 {
-    static const char expected[] =
-        "{\"__metadata__\":{\"net\":\"a \\\"quoted\\\" \\\\ name\\u000a\\u0001\",\"\xc3\xa9\":\"\"},"
-        "\"energy.conv\\\"1\\\".weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-        "\"t\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[24,28]},\"\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[28,31]},"
-        "\"nothing\":{\"dtype\":\"F64\",\"shape\":[0,5],\"data_offsets\":[31,31]}}";
-    static const unsigned char one_and_two[8] = { 0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0 };      /* 1, -2 little-endian */
+    static const char expected[] = "{\"__metadata__\":{\"net\":\"a \\\"quoted\\\" \\\\ "
+                                   "name\\u000a\\u0001\",\"\xc3\xa9\":\"\"},"
+                                   "\"energy.conv\\\"1\\\".weight\":{\"dtype\":\"F32\",\"shape\":[2,3],"
+                                   "\"data_offsets\":[0,24]},"
+                                   "\"t\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[24,28]},\"\":{"
+                                   "\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[28,31]},"
+                                   "\"nothing\":{\"dtype\":\"F64\",\"shape\":[0,5],\"data_offsets\":[31,31]}"
+                                   "}";
+    static const unsigned char one_and_two[8] = { 0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0 }; /* 1, -2 little-endian */
     drl_array arrays[4];
     drl_safetensors_desc d = st_sample(arrays), again;
     drl_safetensors *st = NULL, *second = NULL;
@@ -604,19 +679,22 @@ static void test_st_writing(void)
     p = exact("", 0);
     p = (unsigned char *)realloc(p, size);
     if (!p) exit(2);
-    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, p, size - 1, &written), DRL_E_SHAPE, "do not fit the capacity");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, p, size - 1, &written), DRL_E_SHAPE,
+                "do not fit the capacity");
     CHECK(written == 77, "written on failure");
     CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &d, p, size, &written));
     CHECK(written == size, "%d of %d bytes", (int)written, (int)size);
     header = p[0] + 256u * p[1];
     CHECK((header + 8) % 64 == 0 && size == 8 + header + 31, "header of %d bytes", (int)header);
-    CHECK(header >= strlen(expected) && memcmp(p + 8, expected, strlen(expected)) == 0, "%.*s", (int)header, (const char *)p + 8);
+    CHECK(header >= strlen(expected) && memcmp(p + 8, expected, strlen(expected)) == 0, "%.*s", (int)header,
+          (const char *)p + 8);
     for (i = strlen(expected); i < header; ++i) if (p[8 + i] != ' ') break;
     CHECK(i == header, "padding");
     CHECK(memcmp(p + 8 + header, one_and_two, 8) == 0, "little-endian data");
 
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
-    CHECK(drl_safetensors_meta(st, "net") && strcmp(drl_safetensors_meta(st, "net"), d.meta[1]) == 0, "metadata");
+    CHECK(drl_safetensors_meta(st, "net") && strcmp(drl_safetensors_meta(st, "net"), d.meta[1]) == 0, "metada"
+                                                                                                      "ta");
     again = st_desc_of(st);
     q = exact(p, size);
     memset(q, 0, size);
@@ -626,7 +704,9 @@ static void test_st_writing(void)
         drl_array *a = (drl_array *)(uintptr_t)&again.arrays[i];
         size_t bytes = drl_dtype_bytes(a->dtype), k, m;
         unsigned char *turned = exact(a->data, a->bytes);
-        for (k = 0; k + bytes <= a->bytes; k += bytes) for (m = 0; m < bytes; ++m) turned[k + m] = ((const unsigned char *)a->data)[k + bytes - 1 - m];
+        for (k = 0; k + bytes <= a->bytes; k += bytes)
+            for (m = 0; m < bytes; ++m)
+                turned[k + m] = ((const unsigned char *)a->data)[k + bytes - 1 - m];
         a->data = turned;
         a->swapped = !a->swapped;
     }
@@ -659,7 +739,8 @@ static void test_st_writing(void)
     CHECK_FAILS(drl_safetensors_write_file(ctx, "test_io.safetensors", &d), DRL_E_ARGUMENT, "not UTF-8");
     arrays[1].name = "t";
     arrays[1].bytes = 5;
-    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_SHAPE, "array has 5 bytes, its shape needs 4");
+    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_SHAPE,
+                "array has 5 bytes, its shape needs 4");
     arrays[1].bytes = 4;
     arrays[1].rank = 9;
     CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "rank is 9");
@@ -700,57 +781,193 @@ static void test_st_writing(void)
 /* --- NPY and IDX */
 
 #define NPY(version, length, header) "\x93NUMPY" version length header
-static const struct { const char *bytes; size_t header, size; drl_status status; const char *sentence; } npy_hostile[] = {
+static const struct {
+    const char *bytes;
+    size_t header, size;
+    drl_status status;
+    const char *sentence;
+} npy_hostile[] = {
 #define H(text, data, status, sentence) { text data, sizeof(text) - 1, sizeof(text data) - 1, status, sentence },
-    H("\x93NUMPX\1\0\0\0", "", DRL_E_FORMAT, "not an NPY file")
-    H("\x93NUMPY\1", "", DRL_E_FORMAT, "an NPY file that is cut off after 7 bytes")
-    H(NPY("\0\0", "\1\0", "\n"), "", DRL_E_FORMAT, "version 0.0")
-    H(NPY("\4\0", "\1\0\0\0", "\n"), "", DRL_E_FORMAT, "version 4.0")
-    H(NPY("\1\1", "\1\0", "\n"), "", DRL_E_FORMAT, "version 1.1")
-    H(NPY("\2\0", "\1\0", ""), "", DRL_E_FORMAT, "too few")
-    H(NPY("\1\0", "\2\0", "\n"), "", DRL_E_FORMAT, "header of 2 bytes in a file of 11")
-    H(NPY("\2\0", "\377\377\377\377", "\n"), "", DRL_E_FORMAT, "header of 4294967295 bytes")
-    H(NPY("\1\0", "\1\0", "\n"), "", DRL_E_FORMAT, "expected '{'")
-    H(NPY("\1\0", "\3\0", "{}\n"), "", DRL_E_FORMAT, "expected a string")
+    H("\x93NUMPX\1\0\0\0", "", DRL_E_FORMAT, "not an NPY file") H("\x93NUMPY\1", "", DRL_E_FORMAT,
+                                                                  "an NPY file that is cut off after 7 bytes")
+        H(NPY("\0\0", "\1\0", "\n"), "", DRL_E_FORMAT,
+          "version 0.0") H(NPY("\4\0", "\1\0\0\0", "\n"), "", DRL_E_FORMAT,
+                           "version 4.0") H(NPY("\1\1", "\1\0", "\n"), "", DRL_E_FORMAT, "version 1.1")
+            H(NPY("\2\0", "\1\0", ""), "", DRL_E_FORMAT,
+              "too few") H(NPY("\1\0", "\2\0", "\n"), "", DRL_E_FORMAT, "header of 2 bytes in a file of 11")
+                H(NPY("\2\0", "\377\377\377\377", "\n"), "", DRL_E_FORMAT,
+                  "header of 4294967295 bytes") H(NPY("\1\0", "\1\0", "\n"), "", DRL_E_FORMAT, "expected '{'")
+                    H(NPY("\1\0", "\3\0", "{}\n"), "", DRL_E_FORMAT, "expected a string")
 #define D(text) NPY("\1\0", "??", text)       /* ?? becomes the length of the header */
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_OK, "")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,),}\n"), "1234", DRL_OK, "")
-    H(D("{\"shape\":(),\"fortran_order\":True,\"descr\":\">i2\"   }   \n"), "12", DRL_OK, "")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}  "), "1234", DRL_E_FORMAT, "line feed")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}\n\n"), "1234", DRL_E_FORMAT, "line feed")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}x\n"), "1234", DRL_E_FORMAT, "line feed")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "123", DRL_E_FORMAT, "3 bytes of data, the shape needs 4")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "12345", DRL_E_FORMAT, "5 bytes of data, the shape needs 4")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1)}  \n"), "1234", DRL_E_FORMAT, "(n,) a shape")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1 1)}\n"), "1234", DRL_E_FORMAT, "expected ','")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':[1,]} \n"), "1234", DRL_E_FORMAT, "expected '('")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(-1,)}\n"), "1234", DRL_E_FORMAT, "whole number")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(1L,)}\n"), "1234", DRL_E_FORMAT, "expected ','")
-    H(D("{'descr':'<f4','fortran_order':False,'shape':(,)}  \n"), "1234", DRL_E_FORMAT, "whole number")
-    H(D("{'descr':'<f4','fortran_order':false,'shape':(1,)} \n"), "1234", DRL_E_FORMAT, "True or False")
-    H(D("{'descr':'<f4','fortran_order':0,'shape':(1,)}     \n"), "1234", DRL_E_FORMAT, "True or False")
-    H(D("{'descr':'<f4','shape':(1,)}   \n"), "1234", DRL_E_FORMAT, "no fortran_order")
-    H(D("{'descr':'<f4','fortran_order':False}  \n"), "1234", DRL_E_FORMAT, "no shape")
-    H(D("{'fortran_order':False,'shape':(1,)}   \n"), "1234", DRL_E_FORMAT, "no descr")
-    H(D("{'descr':'<f4','descr':'<f4','shape':(1,)} \n"), "1234", DRL_E_FORMAT, "twice the key 'descr'")
-    H(D("{'descr':'<f4','order':False,'shape':(1,)} \n"), "1234", DRL_E_FORMAT, "unknown key 'order'")
-    H(D("{'descr':'<c8','fortran_order':False,'shape':(1,)} \n"), "12345678", DRL_E_UNSUPPORTED, "'<c8'")
-    H(D("{'descr':'|O8','fortran_order':False,'shape':(1,)} \n"), "12345678", DRL_E_UNSUPPORTED, "'|O8'")
-    H(D("{'descr':'|f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_E_UNSUPPORTED, "'|f4'")
-    H(D("{'descr':'|i2','fortran_order':False,'shape':(1,)} \n"), "12", DRL_E_UNSUPPORTED, "'|i2'")
-    H(D("{'descr':'=f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_E_UNSUPPORTED, "'=f4'")
-    H(D("{'descr':'<','fortran_order':False,'shape':(1,)  } \n"), "1234", DRL_E_UNSUPPORTED, "'<'")
-    H(D("{'descr':'','fortran_order':False,'shape':(1,)   } \n"), "1234", DRL_E_UNSUPPORTED, "''")
-    H(D("{'descr':[('a','<f4')],'fortran_order':False,'shape':(1,)}    \n"), "1234", DRL_E_UNSUPPORTED, "fields")
-    H(D("{'descr':'<f4','fortran_order':True,'shape':(1,1)} \n"), "1234", DRL_E_UNSUPPORTED, "Fortran")
-    H(D("{'descr':'<f4','fortran_order':True,'shape':(1,)}  \n"), "1234", DRL_OK, "")
-    H(D("{'descr':'|u1','fortran_order':False,'shape':(0,9)}\n"), "", DRL_OK, "")
-    H(D("{'descr':'|u1','fortran_order':False,'shape':(1,1,1,1,1,1,1,1,)}\n"), "1", DRL_OK, "")
-    H(D("{'descr':'|u1','fortran_order':False,'shape':(1,1,1,1,1,1,1,1,1)}\n"), "1", DRL_E_UNSUPPORTED, "more than 8 axes")
-    H(D("{'descr':'<f8','fortran_order':False,'shape':(2305843009213693952,4294967296)}\n"), "", DRL_E_FORMAT, "")
-    H(D("{'descr':'|u1','fortran_order':False,'shape':(65536,65536,65536,65536,1)}      \n"), "", DRL_E_FORMAT, "more bytes than can be addressed")
-    H(D("{'descr':'<f4\\','fortran_order':False,'shape':(1,)}           \n"), "1234", DRL_E_FORMAT, "unexpected character")
-    H(NPY("\1\0", "\12\0", "{'descr':'"), "1234", DRL_E_FORMAT, "string without end")
+                        H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_OK,
+                          "") H(D("{'descr':'<f4','fortran_order':False,'shape':(1,),}\n"), "1234", DRL_OK,
+                                "") H(D("{\"shape\":(),\"fortran_order\":True,\"descr\":\">i2\"   }   \n"),
+                                      "12", DRL_OK,
+                                      "") H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}  "), "1234",
+                                            DRL_E_FORMAT, "line feed") H(D("{'descr':'<f4','fortran_order':"
+                                                                           "False,'shape':(1,)}\n\n"),
+                                                                         "1234", DRL_E_FORMAT, "line feed")
+                            H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}x\n"), "1234",
+                              DRL_E_FORMAT,
+                              "line feed") H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"),
+                                             "123", DRL_E_FORMAT, "3 bytes of data, the shape needs 4")
+                                H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "12345",
+                                  DRL_E_FORMAT, "5 bytes of data, the shape needs 4")
+                                    H(D("{'descr':'<f4','fortran_order':False,'shape':(1)}  \n"), "1234",
+                                      DRL_E_FORMAT, "(n,) a shape") H(D("{'descr':'<f4','fortran_order':"
+                                                                        "False,'shape':(1 1)}\n"),
+                                                                      "1234", DRL_E_FORMAT, "expected ','")
+                                        H(D("{'descr':'<f4','fortran_order':False,'shape':[1,]} \n"), "1234",
+                                          DRL_E_FORMAT, "expected '('") H(D("{'descr':'<f4','fortran_order':"
+                                                                            "False,'shape':(-1,)}\n"),
+                                                                          "1234", DRL_E_FORMAT,
+                                                                          "whole number")
+                                            H(D("{'descr':'<f4','fortran_order':False,'shape':(1L,)}\n"),
+                                              "1234", DRL_E_FORMAT,
+                                              "expected ','") H(D("{'descr':'<f4','fortran_order':False,'"
+                                                                  "shape':(,)}  \n"),
+                                                                "1234", DRL_E_FORMAT, "whole number")
+                                                H(D("{'descr':'<f4','fortran_order':false,'shape':(1,)} \n"),
+                                                  "1234", DRL_E_FORMAT,
+                                                  "True or False") H(D("{'descr':'<f4','fortran_order':0,'"
+                                                                       "shape':(1,)}     \n"),
+                                                                     "1234", DRL_E_FORMAT, "True or False")
+                                                    H(D("{'descr':'<f4','shape':(1,)}   \n"), "1234",
+                                                      DRL_E_FORMAT, "no fortran_order")
+                                                        H(D("{'descr':'<f4','fortran_order':False}  \n"),
+                                                          "1234", DRL_E_FORMAT,
+                                                          "no shape") H(D("{'fortran_order':False,'shape':(1,"
+                                                                          ")}   \n"),
+                                                                        "1234", DRL_E_FORMAT, "no descr")
+                                                            H(D("{'descr':'<f4','descr':'<f4','shape':(1,)} "
+                                                                "\n"),
+                                                              "1234", DRL_E_FORMAT,
+                                                              "twice the key 'descr'") H(D("{'descr':'<f4','"
+                                                                                           "order':False,'"
+                                                                                           "shape':(1,)} \n"),
+                                                                                         "1234", DRL_E_FORMAT,
+                                                                                         "unknown key "
+                                                                                         "'order'")
+                                                                H(D("{'descr':'<c8','fortran_order':False,'"
+                                                                    "shape':(1,)} \n"),
+                                                                  "12345678", DRL_E_UNSUPPORTED,
+                                                                  "'<c8'") H(D("{'descr':'|O8','fortran_"
+                                                                               "order':False,'shape':(1,)} "
+                                                                               "\n"),
+                                                                             "12345678", DRL_E_UNSUPPORTED,
+                                                                             "'|O8'") H(D("{'descr':'|f4','"
+                                                                                          "fortran_order':"
+                                                                                          "False,'shape':(1,)"
+                                                                                          "} \n"),
+                                                                                        "1234",
+                                                                                        DRL_E_UNSUPPORTED,
+                                                                                        "'|f4'")
+                                                                    H(D("{'descr':'|i2','fortran_order':"
+                                                                        "False,'shape':(1,)} \n"),
+                                                                      "12", DRL_E_UNSUPPORTED,
+                                                                      "'|i2'") H(D("{'descr':'=f4','fortran_"
+                                                                                   "order':False,'shape':(1,)"
+                                                                                   "} \n"),
+                                                                                 "1234",
+                                                                                 DRL_E_UNSUPPORTED, "'=f4'")
+                                                                        H(
+                                                                            D("{'descr':'<','fortran_order':"
+                                                                              "False,'shape':(1,)  } \n"),
+                                                                            "1234",
+                                                                            DRL_E_UNSUPPORTED,
+                                                                            "'<'") H(D("{'descr':'','fortran_"
+                                                                                       "order':False,'shape':"
+                                                                                       "(1,)   } \n"),
+                                                                                     "1234",
+                                                                                     DRL_E_UNSUPPORTED,
+                                                                                     "''") H(D("{'descr':[('"
+                                                                                               "a','<f4')],'"
+                                                                                               "fortran_"
+                                                                                               "order':False,"
+                                                                                               "'shape':(1,)}"
+                                                                                               "    \n"),
+                                                                                             "1234",
+                                                                                             DRL_E_UNSUPPORTED,
+                                                                                             "fields")
+                                                                            H(
+                                                                                D("{'descr':'<f4','fortran_"
+                                                                                  "order':True,'shape':(1,1)}"
+                                                                                  " \n"),
+                                                                                "1234",
+                                                                                DRL_E_UNSUPPORTED,
+                                                                                "Fortran") H(D("{'descr':'<"
+                                                                                               "f4','fortran_"
+                                                                                               "order':True,'"
+                                                                                               "shape':(1,)} "
+                                                                                               " \n"),
+                                                                                             "1234",
+                                                                                             DRL_OK,
+                                                                                             "")
+                                                                                H(D("{'descr':'|u1','fortran_"
+                                                                                    "order':False,'shape':(0,"
+                                                                                    "9)}\n"),
+                                                                                  "",
+                                                                                  DRL_OK,
+                                                                                  "") H(D("{'descr':'|u1','"
+                                                                                          "fortran_order':"
+                                                                                          "False,'shape':(1,"
+                                                                                          "1,1,1,1,1,1,1,)}"
+                                                                                          "\n"),
+                                                                                        "1", DRL_OK, "")
+                                                                                    H(D(
+                                                                                          "{'descr':'|u1','"
+                                                                                          "fortran_order':"
+                                                                                          "False,'shape':(1,"
+                                                                                          "1,1,1,1,1,1,1,1)}"
+                                                                                          "\n"),
+                                                                                      "1", DRL_E_UNSUPPORTED,
+                                                                                      "more than 8 axes")
+                                                                                        H(D("{'descr':'<f8','"
+                                                                                            "fortran_order':"
+                                                                                            "False,'shape':("
+                                                                                            "2305843009213693"
+                                                                                            "952,4294967296)}"
+                                                                                            "\n"),
+                                                                                          "",
+                                                                                          DRL_E_FORMAT,
+                                                                                          "") H(D("{'descr':'"
+                                                                                                  "|u1','"
+                                                                                                  "fortran_"
+                                                                                                  "order':"
+                                                                                                  "False,'"
+                                                                                                  "shape':("
+                                                                                                  "65536,"
+                                                                                                  "65536,"
+                                                                                                  "65536,"
+                                                                                                  "65536,1)} "
+                                                                                                  "     \n"),
+                                                                                                "",
+                                                                                                DRL_E_FORMAT,
+                                                                                                "more bytes "
+                                                                                                "than can be "
+                                                                                                "addressed")
+                                                                                            H(D("{'descr':'<"
+                                                                                                "f4\\','"
+                                                                                                "fortran_"
+                                                                                                "order':"
+                                                                                                "False,'"
+                                                                                                "shape':(1,)}"
+                                                                                                "           "
+                                                                                                "\n"),
+                                                                                              "1234",
+                                                                                              DRL_E_FORMAT,
+                                                                                              "unexpected "
+                                                                                              "character")
+                                                                                                H(NPY("\1\0",
+                                                                                                      "\12\0",
+                                                                                                      "{'"
+                                                                                                      "descr'"
+                                                                                                      ":'"),
+                                                                                                  "1234",
+                                                                                                  DRL_E_FORMAT,
+                                                                                                  "string "
+                                                                                                  "without "
+                                                                                                  "end")
 };
 
 static void test_npy(void)
@@ -758,7 +975,8 @@ static void test_npy(void)
     static const size_t shape[3] = { 2, 1, 3 };
     static const float w[6] = { 1, -2, 3, 4, 5, 6 };
     static const char text[] = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1, 3), }";
-    static const unsigned char version2[] = "\x93NUMPY\2\0\100\0\0\0{'descr':'>i2','fortran_order':False,'shape':(2,)}             \n\1\2\377\376";
+    static const unsigned char version2[] = "\x93NUMPY\2\0\100\0\0\0{'descr':'>i2','fortran_order':False,'"
+                                            "shape':(2,)}             \n\1\2\377\376";
     drl_array a, b, kept;
     size_t i, size, written;
     unsigned char *p, *q, file[512];
@@ -775,8 +993,10 @@ static void test_npy(void)
         memset(&a, 0x5A, sizeof a);
         kept = a;
         status = drl_npy_parse(ctx, p, npy_hostile[i].size, &a);
-        CHECK(status == npy_hostile[i].status, "%d: %s (%s) for %s", (int)i, drl_status_text(status), drl_ctx_message(ctx), npy_hostile[i].bytes + 10);
-        CHECK(strstr(drl_ctx_message(ctx), npy_hostile[i].sentence) != NULL, "%d: \"%s\" should have \"%s\"", (int)i, drl_ctx_message(ctx), npy_hostile[i].sentence);
+        CHECK(status == npy_hostile[i].status, "%d: %s (%s) for %s", (int)i, drl_status_text(status),
+              drl_ctx_message(ctx), npy_hostile[i].bytes + 10);
+        CHECK(strstr(drl_ctx_message(ctx), npy_hostile[i].sentence) != NULL, "%d: \"%s\" should have \"%s\"",
+              (int)i, drl_ctx_message(ctx), npy_hostile[i].sentence);
         if (status != DRL_OK) CHECK(memcmp(&a, &kept, sizeof a) == 0, "%d: touched", (int)i);
         free(p);
         clean("npy");
@@ -791,10 +1011,13 @@ static void test_npy(void)
     CHECK(size == 128 + 24, "%d bytes", (int)size);
     CHECK_FAILS(drl_npy_write_memory(ctx, &a, file, size - 1, &written), DRL_E_SHAPE, "capacity");
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, file, sizeof file, &written));
-    CHECK(written == size && memcmp(file, "\x93NUMPY\1\0\166\0", 10) == 0 && memcmp(file + 10, text, strlen(text)) == 0 && file[127] == '\n', "NPY header");
+    CHECK(written == size && memcmp(file, "\x93NUMPY\1\0\166\0", 10) == 0 &&
+              memcmp(file + 10, text, strlen(text)) == 0 && file[127] == '\n',
+          "NPY header");
     p = exact(file, size);
     CHECK_OK(ctx, drl_npy_parse(ctx, p, size, &b));
-    CHECK(b.rank == 3 && memcmp(b.shape, a.shape, sizeof a.shape) == 0 && b.dtype == a.dtype && b.bytes == 24, "NPY round trip");
+    CHECK(b.rank == 3 && memcmp(b.shape, a.shape, sizeof a.shape) == 0 && b.dtype == a.dtype && b.bytes == 24,
+          "NPY round trip");
     CHECK_OK(ctx, drl_array_to_float(ctx, &b, out));
     CHECK(memcmp(out, w, 24) == 0, "NPY data");
     for (i = 0; i < size; ++i) {
@@ -807,7 +1030,9 @@ static void test_npy(void)
         for (d = 1; d < 256; ++d) {
             p[i] = (unsigned char)(p[i] ^ d);
             if (drl_npy_parse(ctx, p, size, &b) == DRL_OK) {
-                if (b.bytes != drl_array_count(&b) * drl_dtype_bytes(b.dtype) || (const unsigned char *)b.data + b.bytes != p + size) CHECK(0, "byte %d", (int)i);
+                if (b.bytes != drl_array_count(&b) * drl_dtype_bytes(b.dtype) ||
+                    (const unsigned char *)b.data + b.bytes != p + size)
+                    CHECK(0, "byte %d", (int)i);
             }
             p[i] = (unsigned char)(p[i] ^ d);
             drl_ctx_clear(ctx);
@@ -819,10 +1044,14 @@ static void test_npy(void)
         for (i = 0; i < 8; ++i) wide[i] = i == 7 ? 0 : 1;
         for (rank = 0; rank <= 8; ++rank) {
             a = drl_array_of("", (drl_dtype)d, rank, wide, w);
-            if (d == (int)DRL_DTYPE_BF16) { CHECK_FAILS(drl_npy_write_size(ctx, &a, &size), DRL_E_ARGUMENT, "NPY has no BF16"); continue; }
+            if (d == (int)DRL_DTYPE_BF16) {
+                CHECK_FAILS(drl_npy_write_size(ctx, &a, &size), DRL_E_ARGUMENT, "NPY has no BF16");
+                continue;
+            }
             CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, file, sizeof file, &written));
             CHECK_OK(ctx, drl_npy_parse(ctx, file, written, &b));
-            CHECK(b.dtype == a.dtype && b.rank == rank && b.bytes == a.bytes && (written - b.bytes) % 64 == 0, "%s of rank %d", drl_dtype_name(a.dtype), rank);
+            CHECK(b.dtype == a.dtype && b.rank == rank && b.bytes == a.bytes && (written - b.bytes) % 64 == 0,
+                  "%s of rank %d", drl_dtype_name(a.dtype), rank);
         }
         wide[0] = 0;
         for (i = 1; i < 8; ++i) wide[i] = i == 1 ? SIZE_MAX : 1;
@@ -847,22 +1076,37 @@ static void test_npy(void)
     CHECK_FAILS(drl_npy_write_memory(ctx, &a, NULL, 9, &size), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_npy_write_memory(ctx, &a, file, 9, NULL), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_npy_write_file(ctx, NULL, &a), DRL_E_ARGUMENT, "NULL");
-    CHECK(drl_npy_parse(NULL, file, 1, &a) == DRL_E_ARGUMENT && drl_npy_write_size(NULL, &a, &size) == DRL_E_ARGUMENT, "no context");
+    CHECK(drl_npy_parse(NULL, file, 1, &a) == DRL_E_ARGUMENT &&
+              drl_npy_write_size(NULL, &a, &size) == DRL_E_ARGUMENT,
+          "no context");
 }
 
 static void test_idx(void)
 {
     static const unsigned char good[] = { 0, 0, 0x0B, 2, 0, 0, 0, 2, 0, 0, 0, 1, 0xFF, 0xFE, 1, 0 };
-    static const struct { unsigned char bytes[12]; size_t size; drl_status status; const char *sentence; } hostile[] = {
-        { { 0 }, 0, DRL_E_FORMAT, "not an IDX" },                       { { 0, 0, 8 }, 3, DRL_E_FORMAT, "not an IDX" },
-        { { 0, 1, 8, 1, 0, 0, 0, 0 }, 8, DRL_E_FORMAT, "not an IDX" },  { { 0, 0, 7, 1, 0, 0, 0, 0 }, 8, DRL_E_FORMAT, "7 is no element type" },
-        { { 0, 0, 8, 0 }, 4, DRL_E_FORMAT, "without axes" },            { { 0, 0, 8, 9 }, 4, DRL_E_UNSUPPORTED, "9 axes" },
-        { { 0, 0, 8, 2, 0, 0, 0, 1 }, 8, DRL_E_FORMAT, "too few" },     { { 0, 0, 8, 1, 0, 0, 0, 2, 1 }, 9, DRL_E_FORMAT, "1 bytes of data, the shape needs 2" },
-        { { 0, 0, 8, 1, 0, 0, 0, 1, 1, 1 }, 10, DRL_E_FORMAT, "2 bytes of data" }, { { 0, 0, 8, 1, 255, 255, 255, 255 }, 8, DRL_E_FORMAT, "" } };
-    static const struct { unsigned char code; drl_dtype dtype; } types[] = {
-        { 8, DRL_DTYPE_U8 }, { 9, DRL_DTYPE_I8 }, { 0x0B, DRL_DTYPE_I16 }, { 0x0C, DRL_DTYPE_I32 }, { 0x0D, DRL_DTYPE_F32 }, { 0x0E, DRL_DTYPE_F64 } };
-    unsigned char one[16] = { 0, 0, 0, 1, 0, 0, 0, 1, 0xC0 };       /* -64 as an integer, -2 as a float, 192 as U8 */
-    unsigned char wide[20] = { 0, 0, 0x0E, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0 };
+    static const struct {
+        unsigned char bytes[12];
+        size_t size;
+        drl_status status;
+        const char *sentence;
+    } hostile[] = { { { 0 }, 0, DRL_E_FORMAT, "not an IDX" },
+                    { { 0, 0, 8 }, 3, DRL_E_FORMAT, "not an IDX" },
+                    { { 0, 1, 8, 1, 0, 0, 0, 0 }, 8, DRL_E_FORMAT, "not an IDX" },
+                    { { 0, 0, 7, 1, 0, 0, 0, 0 }, 8, DRL_E_FORMAT, "7 is no element type" },
+                    { { 0, 0, 8, 0 }, 4, DRL_E_FORMAT, "without axes" },
+                    { { 0, 0, 8, 9 }, 4, DRL_E_UNSUPPORTED, "9 axes" },
+                    { { 0, 0, 8, 2, 0, 0, 0, 1 }, 8, DRL_E_FORMAT, "too few" },
+                    { { 0, 0, 8, 1, 0, 0, 0, 2, 1 }, 9, DRL_E_FORMAT, "1 bytes of data, the shape needs 2" },
+                    { { 0, 0, 8, 1, 0, 0, 0, 1, 1, 1 }, 10, DRL_E_FORMAT, "2 bytes of data" },
+                    { { 0, 0, 8, 1, 255, 255, 255, 255 }, 8, DRL_E_FORMAT, "" } };
+    static const struct { unsigned char code; drl_dtype dtype;
+    } types[] = { { 8, DRL_DTYPE_U8 },     { 9, DRL_DTYPE_I8 },     { 0x0B, DRL_DTYPE_I16 },
+                  { 0x0C, DRL_DTYPE_I32 }, { 0x0D, DRL_DTYPE_F32 }, { 0x0E, DRL_DTYPE_F64 } };
+    unsigned char one[16] = {
+        0, 0, 0, 1, 0, 0, 0, 1, 0xC0
+    }; /* -64 as an integer, -2 as a float, 192 as U8 */
+    unsigned char wide[20] = { 0,   0,   0x0E, 4,   255, 255, 255, 255, 255, 255,
+                               255, 255, 255,  255, 255, 255, 0,   0,   0,   0 };
     unsigned char *p;
     drl_array a;
     float out[2];
@@ -879,7 +1123,9 @@ static void test_idx(void)
     clean("idx");
     for (i = 0; i < sizeof types / sizeof types[0]; ++i) {
         size_t bytes = drl_dtype_bytes(types[i].dtype);
-        double want = types[i].dtype == DRL_DTYPE_U8 ? 192 : types[i].code > 0x0C ? -2 : -ldexp(64, 8 * (int)bytes - 8);
+        double want = types[i].dtype == DRL_DTYPE_U8 ? 192
+                      : types[i].code > 0x0C         ? -2
+                                                     : -ldexp(64, 8 * (int)bytes - 8);
         one[2] = types[i].code;
         CHECK_OK(ctx, drl_idx_parse(ctx, one, 8 + bytes, &a));
         CHECK(a.dtype == types[i].dtype && a.rank == 1 && a.shape[0] == 1, "type %d of IDX", types[i].code);
@@ -942,15 +1188,22 @@ static void test_files(void)
         FILE *f;
         char first[sizeof io_temporary];
         strcpy(first, io_temporary);
-        f = fopen(first, "wb");             /* what a killed process leaves behind is no obstacle, nor is what another writer has there now */
-        if (f) { fputs("half a fi", f); fclose(f); }
+        f = fopen(
+            first,
+            "wb"); /* what a killed process leaves behind is no obstacle, nor is what another writer has there now */
+        if (f) {
+            fputs("half a fi", f);
+            fclose(f);
+        }
         CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newer", 5));
-        CHECK(holds("test_io.bin", "newer", 5) && !exists(io_temporary) && holds(first, "half a fi", 9), "written over leftovers");
+        CHECK(holds("test_io.bin", "newer", 5) && !exists(io_temporary) && holds(first, "half a fi", 9),
+              "written over leftovers");
         remove(first);
 #ifdef IO_HAS_SYNC
         CHECK_OK(ctx, drl_file_write(ctx, "test_io.victim", "mine", 4));
         CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newer", 5));
-        CHECK(!strcmp(first, io_temporary) && symlink("test_io.victim", first) == 0, "a link that somebody put there");
+        CHECK(!strcmp(first, io_temporary) && symlink("test_io.victim", first) == 0, "a link that somebody "
+                                                                                     "put there");
         CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newest", 6));
         CHECK(holds("test_io.victim", "mine", 4) && holds("test_io.bin", "newest", 6), "a link was followed");
         remove(first);
@@ -969,7 +1222,9 @@ static void test_files(void)
     CHECK_FAILS(drl_file_read(ctx, NULL, &data, &size), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_file_read(ctx, "test_io.bin", NULL, &size), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_file_read(ctx, "test_io.bin", &data, NULL), DRL_E_ARGUMENT, "NULL");
-    CHECK(drl_file_write(NULL, "x", "x", 1) == DRL_E_ARGUMENT && drl_file_read(NULL, "x", &data, &size) == DRL_E_ARGUMENT, "no context");
+    CHECK(drl_file_write(NULL, "x", "x", 1) == DRL_E_ARGUMENT &&
+              drl_file_read(NULL, "x", &data, &size) == DRL_E_ARGUMENT,
+          "no context");
     drl_file_free(ctx, NULL);
     remove("test_io.bin");
 }
@@ -981,7 +1236,11 @@ static mode_t mode_of(const char *path)
     return stat(path, &info) == 0 ? info.st_mode & 07777 : 0;
 }
 
-static int is_link(const char *path) { char text[16]; return readlink(path, text, sizeof text) > 0; }
+static int is_link(const char *path)
+{
+    char text[16];
+    return readlink(path, text, sizeof text) > 0;
+}
 #endif
 
 /* What is written over keeps its permissions; read-only files, and what is no regular file, stay as they are; links are followed. All of it in
@@ -991,14 +1250,21 @@ static void test_targets(void)
 #define DIR_ "test_io.d/"
 #ifdef IO_HAS_SYNC
     static const mode_t modes[] = { 0600, 0640, 0644, 0664, 0755, 0200, 04755 };
-    static const struct { const char *link, *to; } links[] = {
-        { DIR_ "link", "file" }, { DIR_ "chain", "link" }, { DIR_ "sub/up", "../file" }, { DIR_ "sub/far", "up" }, { DIR_ "round", "sub/../chain" }
-    };
-    static const char *const refused[][3] = {
-        { DIR_ "null", "/dev/null", "not a regular file" }, { DIR_ "full", "/dev/full", "not a regular file" }, { DIR_ "folder", "sub", "not a regular file" },
-        { DIR_ "to_pipe", "pipe", "not a regular file" }, { DIR_ "circle", "circle", "symbolic links" }, { DIR_ "wheel", "sub/../wheel", "symbolic links" },
-        { DIR_ "hang", "none/none", "cannot" }, { DIR_ "proc", "/proc/self/comm", "/proc" }, { DIR_ "dev", "/dev/drl_no_such_device", "/dev" }
-    };
+    static const struct { const char *link, *to;
+    } links[] = { { DIR_ "link", "file" },
+                  { DIR_ "chain", "link" },
+                  { DIR_ "sub/up", "../file" },
+                  { DIR_ "sub/far", "up" },
+                  { DIR_ "round", "sub/../chain" } };
+    static const char *const refused[][3] = { { DIR_ "null", "/dev/null", "not a regular file" },
+                                              { DIR_ "full", "/dev/full", "not a regular file" },
+                                              { DIR_ "folder", "sub", "not a regular file" },
+                                              { DIR_ "to_pipe", "pipe", "not a regular file" },
+                                              { DIR_ "circle", "circle", "symbolic links" },
+                                              { DIR_ "wheel", "sub/../wheel", "symbolic links" },
+                                              { DIR_ "hang", "none/none", "cannot" },
+                                              { DIR_ "proc", "/proc/self/comm", "/proc" },
+                                              { DIR_ "dev", "/dev/drl_no_such_device", "/dev" } };
     char name[5000], folder[2100];
     mode_t mask = umask(027);
     size_t i, k;
@@ -1011,21 +1277,26 @@ static void test_targets(void)
         if (!(modes[i] & 0400) && geteuid() != 0) continue;
         CHECK(chmod(DIR_ "file", modes[i]) == 0, "chmod");
         CHECK_OK(ctx, drl_file_write(ctx, DIR_ "file", "newer", 5));
-        CHECK(mode_of(DIR_ "file") == modes[i], "a file of mode 0%o has 0%o after it was written over", (unsigned)modes[i], (unsigned)mode_of(DIR_ "file"));
+        CHECK(mode_of(DIR_ "file") == modes[i], "a file of mode 0%o has 0%o after it was written over",
+              (unsigned)modes[i], (unsigned)mode_of(DIR_ "file"));
     }
     for (i = 0; i < 2; ++i) {
         CHECK(chmod(DIR_ "file", i ? 0555 : 0444) == 0, "chmod");
         CHECK_FAILS(drl_file_write(ctx, DIR_ "file", "x", 1), DRL_E_IO, "the file is read-only");
     }
-    CHECK(chmod(DIR_ "file", 0600) == 0 && holds(DIR_ "file", "newer", 5), "a read-only file was written over");
+    CHECK(chmod(DIR_ "file", 0600) == 0 && holds(DIR_ "file", "newer", 5), "a read-only file was written "
+                                                                           "over");
     for (i = 0; i < sizeof links / sizeof *links; ++i) {
         CHECK(symlink(links[i].to, links[i].link) == 0, "%s", links[i].link);
         CHECK_OK(ctx, drl_file_write(ctx, links[i].link, &"abcdefgh"[i], 1));
-        CHECK(is_link(links[i].link) && !is_link(DIR_ "file") && holds(DIR_ "file", &"abcdefgh"[i], 1) && mode_of(DIR_ "file") == 0600, "%s -> %s", links[i].link, links[i].to);
+        CHECK(is_link(links[i].link) && !is_link(DIR_ "file") && holds(DIR_ "file", &"abcdefgh"[i], 1) &&
+                  mode_of(DIR_ "file") == 0600,
+              "%s -> %s", links[i].link, links[i].to);
     }
     CHECK(symlink("sub/made", DIR_ "dangling") == 0, "a link to nothing");
     CHECK_OK(ctx, drl_file_write(ctx, DIR_ "dangling", "made", 4));
-    CHECK(is_link(DIR_ "dangling") && !is_link(DIR_ "sub/made") && holds(DIR_ "sub/made", "made", 4), "a link to nothing makes the file that it names");
+    CHECK(is_link(DIR_ "dangling") && !is_link(DIR_ "sub/made") && holds(DIR_ "sub/made", "made", 4),
+          "a link to nothing makes the file that it names");
     CHECK(mkfifo(DIR_ "pipe", 0666) == 0, "a pipe with a name");
     CHECK_FAILS(drl_file_write(ctx, DIR_ "pipe", "x", 1), DRL_E_IO, "not a regular file");
     for (i = 0; i < sizeof refused / sizeof *refused; ++i) {
@@ -1034,7 +1305,9 @@ static void test_targets(void)
         CHECK(symlink(refused[i][1], refused[i][0]) == 0, "%s", refused[i][0]);
         there = stat(refused[i][0], &before) == 0;
         CHECK_FAILS(drl_file_write(ctx, refused[i][0], "x", 1), DRL_E_IO, refused[i][2]);
-        CHECK(is_link(refused[i][0]) && (stat(refused[i][0], &after) == 0) == there && (!there || before.st_ino == after.st_ino), "%s -> %s was replaced", refused[i][0], refused[i][1]);
+        CHECK(is_link(refused[i][0]) && (stat(refused[i][0], &after) == 0) == there &&
+                  (!there || before.st_ino == after.st_ino),
+              "%s -> %s was replaced", refused[i][0], refused[i][1]);
         remove(refused[i][0]);
     }
     /* through a descriptor: of a file with a name, without one, and of a pipe */
@@ -1043,8 +1316,10 @@ static void test_targets(void)
     if (file >= 0 && is_link(name)) {
         CHECK(symlink(name, DIR_ "fd") == 0, "a link to a descriptor");
         CHECK_OK(ctx, drl_file_write(ctx, DIR_ "fd", "through", 7));
-        CHECK(is_link(DIR_ "fd") && holds(DIR_ "file", "through", 7), "a link to a descriptor: the file has not got it");
-        CHECK_FAILS(drl_file_write(ctx, DIR_ "fd", "x", 1), DRL_E_IO, "no name");         /* the descriptor's file has been replaced */
+        CHECK(is_link(DIR_ "fd") && holds(DIR_ "file", "through", 7), "a link to a descriptor: the file has "
+                                                                      "not got it");
+        CHECK_FAILS(drl_file_write(ctx, DIR_ "fd", "x", 1), DRL_E_IO,
+                    "no name"); /* the descriptor's file has been replaced */
         remove(DIR_ "fd");
         if (pipe(descriptors) == 0) {
             sprintf(name, "/proc/self/fd/%d", descriptors[1]);
@@ -1077,9 +1352,15 @@ static void test_targets(void)
     CHECK_OK(ctx, drl_file_write(ctx, name, "deep", 4));
     CHECK(holds(name, "deep", 4), "a path of %d bytes", (int)strlen(name));
     remove(name);
-    for (; k > 0; --k) { CHECK(rmdir(folder) == 0, "the deep folder is not empty"); *strrchr(folder, '/') = 0; }
+    for (; k > 0; --k) {
+        CHECK(rmdir(folder) == 0, "the deep folder is not empty");
+        *strrchr(folder, '/') = 0;
+    }
     for (i = 0; i < sizeof links / sizeof *links; ++i) remove(links[i].link);
-    remove(DIR_ "dangling"); remove(DIR_ "sub/made"); remove(DIR_ "pipe"); remove(DIR_ "file");
+    remove(DIR_ "dangling");
+    remove(DIR_ "sub/made");
+    remove(DIR_ "pipe");
+    remove(DIR_ "file");
     CHECK(rmdir(DIR_ "sub") == 0 && rmdir("test_io.d") == 0, "temporary files are left");
     umask(mask);
 #else
@@ -1134,21 +1415,29 @@ static void test_failing_io(void)
 #endif
             io_calls = 0;
             io_fail_at = n;
-            status = writer == 0 ? drl_safetensors_write_file(ctx, "test_io.out", &d) : writer == 1 ? drl_npy_write_file(ctx, "test_io.out", &arrays[0]) : drl_file_write(ctx, "test_io.out", fresh[2], 10);
+            status = writer == 0   ? drl_safetensors_write_file(ctx, "test_io.out", &d)
+                     : writer == 1 ? drl_npy_write_file(ctx, "test_io.out", &arrays[0])
+                                   : drl_file_write(ctx, "test_io.out", fresh[2], 10);
             io_fail_at = 0;
             done = io_calls < n;
-            if (status == DRL_OK) CHECK(holds("test_io.out", fresh[writer], bytes[writer]), "writer %d, call %ld: not the new file", writer, n);
+            if (status == DRL_OK)
+                CHECK(holds("test_io.out", fresh[writer], bytes[writer]),
+                      "writer %d, call %ld: not the new file", writer, n);
             else {
                 ++failed;
                 refused |= io_failed;
-                CHECK(status == DRL_E_IO && drl_ctx_message(ctx)[0], "writer %d, call %ld: %s", writer, n, drl_status_text(status));
-                CHECK(holds("test_io.out", old_bytes, sizeof old_bytes), "writer %d, call %ld: not the old file", writer, n);
+                CHECK(status == DRL_E_IO && drl_ctx_message(ctx)[0], "writer %d, call %ld: %s", writer, n,
+                      drl_status_text(status));
+                CHECK(holds("test_io.out", old_bytes, sizeof old_bytes),
+                      "writer %d, call %ld: not the old file", writer, n);
             }
-            if (done) CHECK(status == DRL_OK, "writer %d without a failure: %s", writer, drl_ctx_message(ctx));
+            if (done)
+                CHECK(status == DRL_OK, "writer %d without a failure: %s", writer, drl_ctx_message(ctx));
             CHECK(!exists(io_temporary), "writer %d, call %ld: %s is left", writer, n, io_temporary);
             clean("failing writes");
         }
-        CHECK(done && refused == all, "writer %d: %d calls failed, of kinds %d instead of %d", writer, failed, refused, all);
+        CHECK(done && refused == all, "writer %d: %d calls failed, of kinds %d instead of %d", writer, failed,
+              refused, all);
     }
     CHECK_OK(ctx, drl_safetensors_write_file(ctx, "test_io.out", &d));
     failed = done = 0;
@@ -1172,7 +1461,8 @@ static void test_failing_io(void)
 #if !defined(_WIN32)
     CHECK(done && failed >= 3, "%d reads failed", failed);
 #else
-    CHECK(done && failed >= 2, "%d reads failed", failed);      /* opening and reading: looking at the file does not fail here */
+    CHECK(done && failed >= 2, "%d reads failed",
+          failed); /* opening and reading: looking at the file does not fail here */
 #endif
     remove("test_io.out");
 }
@@ -1224,7 +1514,8 @@ static void test_failing_memory(void)
             if (what == 5) status = drl_safetensors_write_file(ctx, "test_io.st", &d);
             done = heap.calls < heap.fail_at;
             heap.fail_at = 0;
-            CHECK(status == (done ? DRL_OK : DRL_E_MEMORY), "case %d, allocation %ld: %s", what, n, drl_status_text(status));
+            CHECK(status == (done ? DRL_OK : DRL_E_MEMORY), "case %d, allocation %ld: %s", what, n,
+                  drl_status_text(status));
             if (!done) {
                 ++failures;
                 CHECK(!st && !data && !ds, "case %d, allocation %ld: result touched", what, n);
@@ -1260,7 +1551,8 @@ static float pixel_value(int x)
 static void test_dataset(void)
 {
     static uint8_t cifar[2 * 3073];
-    unsigned char images[16 + 12] = { 0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 2, 3, 4, 5, 250, 251, 252, 253, 254, 255 };
+    unsigned char images[16 + 12] = { 0, 0, 8, 3, 0, 0, 0, 2, 0,   0,   0,   2,   0,   0,
+                                      0, 3, 0, 1, 2, 3, 4, 5, 250, 251, 252, 253, 254, 255 };
     unsigned char labels[8 + 2] = { 0, 0, 8, 1, 0, 0, 0, 2, 4, 1 };
     unsigned char npy_images[300], npy_labels[300];
     int64_t wide[2] = { 7, 3 };
@@ -1275,10 +1567,12 @@ static void test_dataset(void)
     files[0] = blob_of(images, sizeof images);
     files[1] = blob_of(labels, sizeof labels);
     CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
-    CHECK(ds->count == 2 && ds->height == 2 && ds->width == 3 && ds->channels == 1 && ds->classes == 5, "%d images, %d classes", ds->count, ds->classes);
-    CHECK(memcmp(ds->pixels, images + 16, 12) == 0 && memcmp(ds->labels, labels + 8, 2) == 0, "pixels, labels");
+    CHECK(ds->count == 2 && ds->height == 2 && ds->width == 3 && ds->channels == 1 && ds->classes == 5,
+          "%d images, %d classes", ds->count, ds->classes);
+    CHECK(memcmp(ds->pixels, images + 16, 12) == 0 && memcmp(ds->labels, labels + 8, 2) == 0, "pixels, "
+                                                                                              "labels");
     CHECK_OK(ctx, drl_dataset_image(ctx, ds, 1, 5, 4, out));
-    for (i = 0, k = 0; i < 20; ++i) {       /* 2x3 in 5x4: one row above, two below, no column left, one right */
+    for (i = 0, k = 0; i < 20; ++i) { /* 2x3 in 5x4: one row above, two below, no column left, one right */
         size_t y = i / 4, x = i % 4;
         float expected = y >= 1 && y < 3 && x < 3 ? pixel_value(250 + (int)((y - 1) * 3 + x)) : -1.0f;
         if (out[i] != expected) ++k;
@@ -1286,7 +1580,8 @@ static void test_dataset(void)
     CHECK(k == 0, "%d padded pixels are wrong", k);
     CHECK_OK(ctx, drl_dataset_image(ctx, ds, 0, 2, 3, small));
     CHECK(small[0] == -1.0f && small[5] == pixel_value(5), "%g", (double)small[5]);
-    CHECK(drl_dataset_image(ctx, ds, 1, 2, 3, small) == DRL_OK && small[5] == 1.0f, "255 is %g", (double)small[5]);
+    CHECK(drl_dataset_image(ctx, ds, 1, 2, 3, small) == DRL_OK && small[5] == 1.0f, "255 is %g",
+          (double)small[5]);
     for (k = 0, seen = 0; k < 256; ++k) {
         uint8_t level = (uint8_t)k;
         memset(&view, 0, sizeof view);
@@ -1296,16 +1591,30 @@ static void test_dataset(void)
     }
     CHECK(seen == 0, "%d of 256 pixel values are wrong", seen);
     before = rng;
-    CHECK(drl_dataset_image(ctx, ds, 0, 1, 3, small) == DRL_E_SHAPE && strstr(drl_ctx_message(ctx), "images of 2 x 3 do not fit 1 x 3"), "%s", drl_ctx_message(ctx));
+    CHECK(drl_dataset_image(ctx, ds, 0, 1, 3, small) == DRL_E_SHAPE &&
+              strstr(drl_ctx_message(ctx), "images of 2 x 3 do not fit 1 x 3"),
+          "%s", drl_ctx_message(ctx));
     CHECK(small[5] == 1.0f, "output after a failure");
     drl_ctx_clear(ctx);
     CHECK(drl_dataset_image(ctx, ds, 0, 2, 2, small) == DRL_E_SHAPE, "too narrow");
-    CHECK(drl_dataset_image(ctx, ds, 2, 2, 3, small) == DRL_E_ARGUMENT && drl_dataset_image(ctx, ds, -1, 2, 3, small) == DRL_E_ARGUMENT, "index");
-    CHECK(drl_dataset_image(ctx, ds, 0, 2, 3, NULL) == DRL_E_ARGUMENT && drl_dataset_image(NULL, ds, 0, 2, 3, small) == DRL_E_ARGUMENT, "NULL");
-    CHECK(drl_dataset_image(ctx, NULL, 0, 2, 3, small) == DRL_E_ARGUMENT && drl_dataset_image(ctx, ds, 0, INT32_MAX, INT32_MAX, NULL) != DRL_OK, "NULL, huge");
-    CHECK(drl_dataset_batch(ctx, ds, &rng, 0, 2, 3, out, NULL) == DRL_E_ARGUMENT && drl_dataset_batch(ctx, ds, &rng, -1, 2, 3, out, NULL) == DRL_E_ARGUMENT, "batch of none");
-    CHECK(drl_dataset_batch(ctx, ds, NULL, 1, 2, 3, out, NULL) == DRL_E_ARGUMENT && drl_dataset_batch(ctx, ds, &rng, 1, 2, 3, NULL, NULL) == DRL_E_ARGUMENT, "NULL");
-    CHECK(drl_dataset_batch(ctx, ds, &rng, 1, 1, 1, out, NULL) == DRL_E_SHAPE && drl_dataset_batch(ctx, ds, &rng, INT32_MAX, INT32_MAX, INT32_MAX, out, NULL) == DRL_E_SHAPE, "shape");
+    CHECK(drl_dataset_image(ctx, ds, 2, 2, 3, small) == DRL_E_ARGUMENT &&
+              drl_dataset_image(ctx, ds, -1, 2, 3, small) == DRL_E_ARGUMENT,
+          "index");
+    CHECK(drl_dataset_image(ctx, ds, 0, 2, 3, NULL) == DRL_E_ARGUMENT &&
+              drl_dataset_image(NULL, ds, 0, 2, 3, small) == DRL_E_ARGUMENT,
+          "NULL");
+    CHECK(drl_dataset_image(ctx, NULL, 0, 2, 3, small) == DRL_E_ARGUMENT &&
+              drl_dataset_image(ctx, ds, 0, INT32_MAX, INT32_MAX, NULL) != DRL_OK,
+          "NULL, huge");
+    CHECK(drl_dataset_batch(ctx, ds, &rng, 0, 2, 3, out, NULL) == DRL_E_ARGUMENT &&
+              drl_dataset_batch(ctx, ds, &rng, -1, 2, 3, out, NULL) == DRL_E_ARGUMENT,
+          "batch of none");
+    CHECK(drl_dataset_batch(ctx, ds, NULL, 1, 2, 3, out, NULL) == DRL_E_ARGUMENT &&
+              drl_dataset_batch(ctx, ds, &rng, 1, 2, 3, NULL, NULL) == DRL_E_ARGUMENT,
+          "NULL");
+    CHECK(drl_dataset_batch(ctx, ds, &rng, 1, 1, 1, out, NULL) == DRL_E_SHAPE &&
+              drl_dataset_batch(ctx, ds, &rng, INT32_MAX, INT32_MAX, INT32_MAX, out, NULL) == DRL_E_SHAPE,
+          "shape");
     CHECK(rng.position == before.position, "rng moved by a failure");
     drl_ctx_clear(ctx);
     for (k = 0; k < 64; ++k) {
@@ -1313,7 +1622,9 @@ static void test_dataset(void)
         before = rng;
         index = drl_rng_below(&before, 2);
         CHECK_OK(ctx, drl_dataset_batch(ctx, ds, &rng, 1, 2, 3, small, &chosen[k]));
-        if (rng.position != before.position || chosen[k] != (index ? 1 : 4) || small[1] != pixel_value(index ? 251 : 1)) seen |= 4;
+        if (rng.position != before.position || chosen[k] != (index ? 1 : 4) ||
+            small[1] != pixel_value(index ? 251 : 1))
+            seen |= 4;
         seen |= 1 << index;
     }
     CHECK(seen == 3, "uniform draws: %d", seen);
@@ -1323,12 +1634,15 @@ static void test_dataset(void)
         float one[30];
         int index = drl_rng_below(&before, 2);
         CHECK_OK(ctx, drl_dataset_image(ctx, ds, index, 6, 5, one));
-        CHECK(chosen[k] == ds->labels[index] && !memcmp(out + 30 * k, one, sizeof one), "image %d of a batch", k);
+        CHECK(chosen[k] == ds->labels[index] && !memcmp(out + 30 * k, one, sizeof one), "image %d of a batch",
+              k);
     }
     CHECK_OK(ctx, drl_dataset_batch(ctx, ds, &rng, 2, 6, 5, out, NULL));
 
     CHECK_OK(ctx, drl_dataset_copy(ctx, ds, &copy));
-    CHECK(copy != ds && copy->pixels != ds->pixels && memcmp(copy->pixels, ds->pixels, 12) == 0 && memcmp(copy->labels, ds->labels, 2) == 0 && copy->classes == 5, "copy");
+    CHECK(copy != ds && copy->pixels != ds->pixels && memcmp(copy->pixels, ds->pixels, 12) == 0 &&
+              memcmp(copy->labels, ds->labels, 2) == 0 && copy->classes == 5,
+          "copy");
     drl_dataset_destroy(copy);
     view = *ds;
     view.owner = NULL;
@@ -1354,7 +1668,8 @@ static void test_dataset(void)
     view.channels = 4;
     view.count = view.height = view.width = INT32_MAX;
     CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_MEMORY, "cannot be addressed");
-    view.height = 2; view.width = 3;
+    view.height = 2;
+    view.width = 3;
     view.channels = 1;
     view.count = 0;
     CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_ARGUMENT, "0 images");
@@ -1374,7 +1689,9 @@ static void test_dataset(void)
     files[2] = blob_of(labels, sizeof labels);
     files[3] = blob_of(npy_labels, n_labels);
     CHECK_OK(ctx, drl_dataset_parse(ctx, files, 4, NULL, &ds));
-    CHECK(ds->count == 3 && ds->classes == 8 && ds->labels[2] == 7 && ds->pixels[12] == 0 && ds->pixels[17] == 5, "strung together");
+    CHECK(ds->count == 3 && ds->classes == 8 && ds->labels[2] == 7 && ds->pixels[12] == 0 &&
+              ds->pixels[17] == 5,
+          "strung together");
     drl_dataset_destroy(ds);
     clean("strung together");
     ds = NULL;
@@ -1392,24 +1709,29 @@ static void test_dataset(void)
                 "data set file 3: label 0 is not in 0..255");
     memset(npy_labels + 128, 255, 8);
     CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT, "label 0 is not in 0..255");
-    shape[1] = 3; shape[2] = 2;
+    shape[1] = 3;
+    shape[2] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
                 "images of 3 x 2 x 1 after images of 2 x 3 x 1");
-    shape[1] = 2; shape[2] = 2;
+    shape[1] = 2;
+    shape[2] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[1] = blob_of(npy_images, n_images);
     CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
                 "images of 2 x 2 x 1 after images of 2 x 3 x 1");
-    shape[2] = 3; shape[3] = 2;
+    shape[2] = 3;
+    shape[3] = 2;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[1] = blob_of(npy_images, n_images);
     CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
                 "images of 2 x 3 x 2 after images of 2 x 3 x 1");
-    shape[1] = 1; shape[2] = 1; shape[3] = 5;
+    shape[1] = 1;
+    shape[2] = 1;
+    shape[3] = 5;
     a = drl_array_of("", DRL_DTYPE_U8, 4, shape, images + 16);
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy_images, sizeof npy_images, &n_images));
     files[0] = blob_of(npy_images, n_images);
@@ -1421,12 +1743,16 @@ static void test_dataset(void)
     CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_SHAPE, "axis 1 has length 0");
     /* CIFAR: planes become pixels; a row that begins like IDX is still a row */
     for (i = 0; i < sizeof cifar; ++i) cifar[i] = (uint8_t)(i * 31 >> 3);
-    cifar[0] = 0; cifar[1] = 0; cifar[2] = 8; cifar[3] = 3;
+    cifar[0] = 0;
+    cifar[1] = 0;
+    cifar[2] = 8;
+    cifar[3] = 3;
     cifar[3073] = 9;
     files[0] = blob_of(cifar, sizeof cifar);
     files[1] = blob_of(cifar, 3073);
     CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
-    CHECK(ds->count == 3 && ds->height == 32 && ds->width == 32 && ds->channels == 3 && ds->classes == 10, "%d rows", ds->count);
+    CHECK(ds->count == 3 && ds->height == 32 && ds->width == 32 && ds->channels == 3 && ds->classes == 10,
+          "%d rows", ds->count);
     for (i = 0, k = 0; i < 1024; ++i) {
         size_t c;
         for (c = 0; c < 3; ++c) {
@@ -1434,7 +1760,8 @@ static void test_dataset(void)
             if (ds->pixels[2 * 3072 + 3 * i + c] != cifar[1 + 1024 * c + i]) ++k;
         }
     }
-    CHECK(k == 0 && ds->labels[0] == 0 && ds->labels[1] == 9 && ds->labels[2] == 0, "%d bytes of CIFAR are wrong", k);
+    CHECK(k == 0 && ds->labels[0] == 0 && ds->labels[1] == 9 && ds->labels[2] == 0,
+          "%d bytes of CIFAR are wrong", k);
     drl_dataset_destroy(ds);
     ds = NULL;
     clean("CIFAR");
@@ -1499,9 +1826,13 @@ static drl_blob npy_of(npy_file *file, char order, const char *type, int turned,
             memcpy(&bits, &d, 8);
             memcpy(&half, &f, 4);
             if (size == 4) bits = half;
-            if (size == 2) bits = d == 0 ? 0 : (half >> 16 & 0x8000) | ((half >> 23 & 255) - 112) << 10 | (half >> 13 & 1023);
+            if (size == 2)
+                bits = d == 0
+                           ? 0
+                           : (half >> 16 & 0x8000) | ((half >> 23 & 255) - 112) << 10 | (half >> 13 & 1023);
         }
-        for (k = 0; k < size; ++k) file->bytes[at + k] = (unsigned char)(bits >> 8 * (order == '>' ? size - 1 - k : k));
+        for (k = 0; k < size; ++k)
+            file->bytes[at + k] = (unsigned char)(bits >> 8 * (order == '>' ? size - 1 - k : k));
     }
     file->n = at;
     return blob_of(file->bytes, at);
@@ -1547,12 +1878,17 @@ static void test_layouts(void)
         d.low = low;
         d.high = high;
         if (low == high) high = type[0] == 'u' ? (type[1] == '1' ? 255 : 65535) : 1;
-        if (rows == 1) { d.height = LH; d.width = LW; snprintf(shape, sizeof shape, "%d, %d", LN,
-                                                               LH * LW * c); }
-        else if (rows == 2) snprintf(shape, sizeof shape, "%d, %d, %d", LN, LH, LW);
+        if (rows == 1) {
+            d.height = LH;
+            d.width = LW;
+            snprintf(shape, sizeof shape, "%d, %d", LN, LH * LW * c);
+        } else if (rows == 2)
+            snprintf(shape, sizeof shape, "%d, %d, %d", LN, LH, LW);
         else snprintf(shape, sizeof shape, "%d, %d, %d, %d", LN, first ? c : LH, first ? LH : LW,
                       first ? LW : c);
-        dims[0] = LN; dims[1] = (size_t)(first ? c : LH); dims[2] = (size_t)(first ? LH : LW);
+        dims[0] = LN;
+        dims[1] = (size_t)(first ? c : LH);
+        dims[2] = (size_t)(first ? LH : LW);
         dims[3] = (size_t)(first ? LW : c);
         axes = 4;
         for (i = 0; i < count; ++i) {               /* element i of the file: where it is in the images */
@@ -1563,15 +1899,24 @@ static void test_layouts(void)
                 for (k = axes, left = row; k-- > 0; left /= dims[k]) at[k] = (int)(left % dims[k]);
             } else if (rows == 2) {
                 size_t g[3];
-                g[0] = LN; g[1] = LH; g[2] = LW;
-                at[0] = (int)(left % g[0]); left /= g[0];
-                at[first ? 2 : 1] = (int)(left % g[1]); left /= g[1];
+                g[0] = LN;
+                g[1] = LH;
+                g[2] = LW;
+                at[0] = (int)(left % g[0]);
+                left /= g[0];
+                at[first ? 2 : 1] = (int)(left % g[1]);
+                left /= g[1];
                 at[first ? 3 : 2] = (int)left;
                 at[first ? 1 : 3] = 0;
             } else for (k = 0; k < axes; left /= dims[k++]) at[k] = (int)(left % dims[k]);
-            n = at[0]; y = at[first ? 2 : 1]; x = at[first ? 3 : 2]; z = at[first ? 1 : 3];
+            n = at[0];
+            y = at[first ? 2 : 1];
+            x = at[first ? 3 : 2];
+            z = at[first ? 1 : 3];
             value[i] = (n * 97 + y * 31 + x * 7 + z * 13) % 255 + 1;
-            value[i] = type[0] == 'b' ? (int)value[i] & 1 : type[0] == 'f' ? (value[i] - 1) * types[t].times : floor(value[i] * types[t].times);
+            value[i] = type[0] == 'b'   ? (int)value[i] & 1
+                       : type[0] == 'f' ? (value[i] - 1) * types[t].times
+                                        : floor(value[i] * types[t].times);
         }
         blob = npy_of(&file, type[1] == '1' ? '|' : orders[order], type, turned, shape, value, count);
         CHECK_OK(ctx, drl_dataset_parse(ctx, &blob, 1, &d, &ds));
@@ -1587,8 +1932,12 @@ static void test_layouts(void)
                 double v = (n * 97 + y * 31 + x * 7 + z * 13) % 255 + 1,
                     a = (n * 97 + y * 31 + x * 7 + (c - 1) * 13) % 255 + 1;
                 float want;
-                v = type[0] == 'b' ? (int)v & 1 : type[0] == 'f' ? (v - 1) * types[t].times : floor(v * types[t].times);
-                a = type[0] == 'b' ? (int)a & 1 : type[0] == 'f' ? (a - 1) * types[t].times : floor(a * types[t].times);
+                v = type[0] == 'b'   ? (int)v & 1
+                    : type[0] == 'f' ? (v - 1) * types[t].times
+                                     : floor(v * types[t].times);
+                a = type[0] == 'b'   ? (int)a & 1
+                    : type[0] == 'f' ? (a - 1) * types[t].times
+                                     : floor(a * types[t].times);
                 want = (float)(2 * (v - low) / (high - low) - 1);
                 if (c % 2 == 0 && a == low) want = -1.0f;
                 if (fabs((double)(one[(y * LW + x) * c + z] - want)) > 2e-7) ++wrong;
@@ -1614,7 +1963,10 @@ static void ask(const char *type, const char *shape, size_t count, double value,
     if (status == DRL_OK) {
         char got[64];
         CHECK_OK(ctx, drl_dataset_parse(ctx, &blob, 1, d, &ds));
-        if (!ds) { printf("shape %s\n", shape); return; }
+        if (!ds) {
+            printf("shape %s\n", shape);
+            return;
+        }
         snprintf(got, sizeof got, "%d %d %d %d", ds->count, ds->height, ds->width, ds->channels);
         CHECK(strcmp(got, sentence) == 0, "%s is read as %s, not %s", shape, got, sentence);
         drl_dataset_destroy(ds);
@@ -1625,10 +1977,16 @@ static void ask(const char *type, const char *shape, size_t count, double value,
 /* What can be read in two ways is asked about, and each answer is taken. */
 static void test_questions(void)
 {
-    static const struct { const char *shape; size_t count; drl_dataset_desc d; drl_status status; const char *sentence; } cases[] = {
+    static const struct {
+        const char *shape;
+        size_t count;
+        drl_dataset_desc d;
+        drl_status status;
+        const char *sentence;
+    } cases[] = {
 #define F(layout, h, w, c) { layout, h, w, c, 0, 0, 0 }
         { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
-         "8 x 8 x 3 is one image with 3 channels, or 8 grey images of 8 x 3" },
+          "8 x 8 x 3 is one image with 3 channels, or 8 grey images of 8 x 3" },
         { "8, 8, 3", 192, F(DRL_LAYOUT_NHWC, 0, 0, 0), DRL_E_SHAPE, "is one image with 3 channels" },
         { "8, 8, 3", 192, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_E_SHAPE, "is one image with 3 channels" },
         { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 3), DRL_OK, "1 8 8 3" },
@@ -1638,48 +1996,48 @@ static void test_questions(void)
         { "8, 8, 4", 256, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "is one image with 4 channels" },
         { "9, 7, 4", 252, F(DRL_LAYOUT_DEFAULT, 0, 0, 4), DRL_OK, "1 9 7 4" },
         { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
-         "is one image with 1 channels, or 8 grey images of 8 x 1" },
+          "is one image with 1 channels, or 8 grey images of 8 x 1" },
         { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_OK, "1 8 8 1" },
         { "8, 8, 1", 64, F(DRL_LAYOUT_DEFAULT, 8, 1, 0), DRL_OK, "8 8 1 1" },
         { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
-         "3 x 8 x 8 is one image with the channels first, or 3 grey images of 8 x 8" },
+          "3 x 8 x 8 is one image with the channels first, or 3 grey images of 8 x 8" },
         { "4, 8, 9", 288, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE, "with the channels first" },
         { "3, 8, 8", 192, F(DRL_LAYOUT_NCHW, 0, 0, 3), DRL_OK, "1 8 8 3" },
         { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 1), DRL_OK, "3 8 8 1" },
         { "3, 8, 8", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 2), DRL_E_SHAPE,
-         "3 x 8 x 8 are no images of 0 x 0 x 2" },
+          "3 x 8 x 8 are no images of 0 x 0 x 2" },
         { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_OK, "5 8 8 1" },
         { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 8, 9, 0), DRL_E_SHAPE,
-         "5 x 8 x 8 are no images of 8 x 9 x 0" },
+          "5 x 8 x 8 are no images of 8 x 9 x 0" },
         { "1, 8, 8", 64, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_OK, "1 8 8 1" },
         { "2, 3, 8, 8", 384, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
-         "are images of 8 channels, 1 to 4 are possible; with the channels first they have 3: set layout of "
-         "drl_dataset_desc to DRL_LAYOUT_NCHW" },
+          "are images of 8 channels, 1 to 4 are possible; with the channels first they have 3: set layout of "
+          "drl_dataset_desc to DRL_LAYOUT_NCHW" },
         { "2, 8, 8, 3", 384, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_E_SHAPE,
-         "with the channels last they have 3: set layout of drl_dataset_desc to DRL_LAYOUT_NHWC" },
+          "with the channels last they have 3: set layout of drl_dataset_desc to DRL_LAYOUT_NHWC" },
         { "2, 8, 8, 5", 640, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
-         "are images of 5 channels, 1 to 4 are possible" },
+          "are images of 5 channels, 1 to 4 are possible" },
         { "2, 3, 8, 4", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
-         "may have its channels first or last" },
+          "may have its channels first or last" },
         { "2, 3, 8, 4", 192, F(DRL_LAYOUT_NHWC, 0, 0, 0), DRL_OK, "2 3 8 4" },
         { "2, 3, 8, 4", 192, F(DRL_LAYOUT_NCHW, 0, 0, 0), DRL_OK, "2 8 4 3" },
         { "2, 3, 8, 8", 384, F(DRL_LAYOUT_NCHW, 8, 9, 0), DRL_E_SHAPE,
-         "images of 8 x 8 x 3; the description wants 8 x 9 x 0" },
+          "images of 8 x 8 x 3; the description wants 8 x 9 x 0" },
         { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
-         "rows of 64 numbers: set height and width of drl_dataset_desc, perhaps to 8 and 8" },
+          "rows of 64 numbers: set height and width of drl_dataset_desc, perhaps to 8 and 8" },
         { "3, 63", 189, F(DRL_LAYOUT_DEFAULT, 9, 0, 0), DRL_E_SHAPE,
-         "rows of 63 numbers: set height and width of drl_dataset_desc (labels" },
+          "rows of 63 numbers: set height and width of drl_dataset_desc (labels" },
         { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_OK, "3 8 8 1" },
         { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 8, 2), DRL_E_SHAPE,
-         "rows of 64 numbers are no images of 8 x 8 with 2 channels" },
+          "rows of 64 numbers are no images of 8 x 8 with 2 channels" },
         { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 8, 9, 0), DRL_E_SHAPE,
-         "rows of 64 numbers are no images of 8 x 9" },
+          "rows of 64 numbers are no images of 8 x 9" },
         { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, INT32_MAX, INT32_MAX, 0), DRL_E_SHAPE,
-         "rows of 64 numbers are no images" },
+          "rows of 64 numbers are no images" },
         { "3, 64", 192, F(DRL_LAYOUT_DEFAULT, 2, 2, 0), DRL_E_SHAPE,
-         "rows of 64 numbers are no images of 2 x 2" },
+          "rows of 64 numbers are no images of 2 x 2" },
         { "2, 192", 384, F(DRL_LAYOUT_DEFAULT, 8, 8, 0), DRL_E_SHAPE,
-         "rows of 8 x 8 x 3, channels first or last?" },
+          "rows of 8 x 8 x 3, channels first or last?" },
         { "2, 192", 384, F(DRL_LAYOUT_NCHW, 8, 8, 0), DRL_OK, "2 8 8 3" },
         { "2, 3, 4, 5, 6", 720, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_FORMAT, "U8 of rank 5" },
         { "", 1, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_FORMAT, "U8 of rank 0" },
@@ -1689,30 +2047,35 @@ static void test_questions(void)
         { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 5), DRL_E_ARGUMENT, "channels 5" },
         { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 1, 0 }, DRL_E_ARGUMENT, "low 2, high 1" },
         { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 2, 0 }, DRL_E_ARGUMENT, "low 2, high 2" },
-        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1 }, DRL_E_ARGUMENT,
-         "no file is of CIFAR-100" }
+        { "5, 8, 8",
+          320,
+          { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1 },
+          DRL_E_ARGUMENT,
+          "no file is of CIFAR-100" }
 #undef F
     };
-    static const struct { const char *type; double value, low,
-                         high; drl_status status; const char *sentence; } ranges[] = {
-        { "f4", 1, 0, 0, DRL_OK, "2 5 5 1" },       { "f4", -1, 0, 0, DRL_E_FORMAT,
-                                                     "F32 from -1 to 0, the range is 0 to 1: set low and "
-                                                     "high" },
-        { "f4", 255, 0, 0, DRL_E_FORMAT, "F32 from 0 to 255, the range is 0 to 1" },
-        { "f4", -1, -1, 1, DRL_OK, "2 5 5 1" },     { "f8", 1.5, -1, 1, DRL_E_FORMAT,
-                                                     "F64 from 0 to 1.5, the range is -1 to 1" },
-        { "u1", 1, 0, 0, DRL_E_FORMAT, "U8 from 0 to 1, of 0 to 255 that it can hold" },
-               { "u1", 1, 0, 1, DRL_OK, "2 5 5 1" },
-        { "u1", 2, 0, 0, DRL_OK, "2 5 5 1" },       { "u1", 200, 0, 100, DRL_E_FORMAT,
-                                                     "U8 from 0 to 200, the range is 0 to 100" },
-        { "u2", 4095, 0, 0, DRL_E_FORMAT, "U16 from 0 to 4095, of 0 to 65535" },
-                       { "u2", 4095, 0, 4095, DRL_OK, "2 5 5 1" },
-        { "u2", 4096, 0, 0, DRL_OK, "2 5 5 1" },    { "i8", 9, 0, 0, DRL_E_FORMAT,
-                                                     "images of I64: set low and high" },
-        { "i2", -300, -300, 300, DRL_OK, "2 5 5 1" },   { "f8", HUGE_VAL, 0, 0, DRL_E_FORMAT,
-                                                         "element 1 is not a finite number" },
-        { "f4", (double)NAN, 0, 0, DRL_E_FORMAT, "element 1 is not a finite number" }
-    };
+    static const struct { const char *type;
+        double value, low, high;
+        drl_status status;
+        const char *sentence;
+    } ranges[] = { { "f4", 1, 0, 0, DRL_OK, "2 5 5 1" },
+                   { "f4", -1, 0, 0, DRL_E_FORMAT,
+                     "F32 from -1 to 0, the range is 0 to 1: set low and "
+                     "high" },
+                   { "f4", 255, 0, 0, DRL_E_FORMAT, "F32 from 0 to 255, the range is 0 to 1" },
+                   { "f4", -1, -1, 1, DRL_OK, "2 5 5 1" },
+                   { "f8", 1.5, -1, 1, DRL_E_FORMAT, "F64 from 0 to 1.5, the range is -1 to 1" },
+                   { "u1", 1, 0, 0, DRL_E_FORMAT, "U8 from 0 to 1, of 0 to 255 that it can hold" },
+                   { "u1", 1, 0, 1, DRL_OK, "2 5 5 1" },
+                   { "u1", 2, 0, 0, DRL_OK, "2 5 5 1" },
+                   { "u1", 200, 0, 100, DRL_E_FORMAT, "U8 from 0 to 200, the range is 0 to 100" },
+                   { "u2", 4095, 0, 0, DRL_E_FORMAT, "U16 from 0 to 4095, of 0 to 65535" },
+                   { "u2", 4095, 0, 4095, DRL_OK, "2 5 5 1" },
+                   { "u2", 4096, 0, 0, DRL_OK, "2 5 5 1" },
+                   { "i8", 9, 0, 0, DRL_E_FORMAT, "images of I64: set low and high" },
+                   { "i2", -300, -300, 300, DRL_OK, "2 5 5 1" },
+                   { "f8", HUGE_VAL, 0, 0, DRL_E_FORMAT, "element 1 is not a finite number" },
+                   { "f4", (double)NAN, 0, 0, DRL_E_FORMAT, "element 1 is not a finite number" } };
     int i;
     for (i = 0; i < (int)(sizeof cases / sizeof cases[0]); ++i)
         ask("u1", cases[i].shape, cases[i].count, 7, &cases[i].d, cases[i].status, cases[i].sentence);
@@ -1742,19 +2105,26 @@ static void test_labels(void)
     for (i = 0; i < sizeof pixels / sizeof pixels[0]; ++i) pixels[i] = (double)(i % 200);
     files[0] = npy_of(&images, '|', "u1", 0, "5, 8, 8", pixels, 320);
     for (i = 0; i < sizeof types / sizeof types[0]; ++i)
-        for (shape = 0; shape < 2; ++shape) for (turned = 0; turned < 2; ++turned) for (big = 0; big < 2; ++big) {
-            const double *want = types[i][0] == 'b' ? flags : good;
-            files[1] = npy_of(&labels, types[i][1] == '1' ? '|' : big ? '>' : '<', types[i], turned,
-                              shapes[shape], want, 5);
-            ds = NULL;
-            CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
-            if (!ds) continue;
-            for (k = 0; k < 5; ++k) CHECK(ds->labels[k] == want[k], "label %d of %s is %d", (int)k, types[i],
-                                          ds->labels[k]);
-            CHECK(ds->classes == (want == good ? 101 : 2), "%d classes", ds->classes);
-            drl_dataset_destroy(ds);
-            clean("labels");
-        }
+        for (shape = 0; shape < 2; ++shape)
+            for (turned = 0; turned < 2; ++turned)
+                for (big = 0; big < 2; ++big) {
+                    const double *want = types[i][0] == 'b' ? flags : good;
+                    files[1] = npy_of(&labels,
+                                      types[i][1] == '1' ? '|'
+                                      : big              ? '>'
+                                                         : '<',
+                                      types[i], turned, shapes[shape], want, 5);
+                    ds = NULL;
+                    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
+                    if (!ds)
+                        continue;
+                    for (k = 0; k < 5; ++k)
+                        CHECK(ds->labels[k] == want[k], "label %d of %s is %d", (int)k, types[i],
+                              ds->labels[k]);
+                    CHECK(ds->classes == (want == good ? 101 : 2), "%d classes", ds->classes);
+                    drl_dataset_destroy(ds);
+                    clean("labels");
+                }
     ds = NULL;
     for (i = 0; i < sizeof bad / sizeof bad[0]; ++i) {
         double value[5] = { 0, 0, 0, 0, 0 };
@@ -1777,7 +2147,10 @@ static void test_cifar100(void)
     int coarse, k, wrong = 0;
     memset(&d, 0, sizeof d);
     for (k = 0; k < (int)sizeof rows; ++k) rows[k] = (uint8_t)(k * 37 >> 2);
-    rows[0] = 19; rows[1] = 99; rows[3074] = 4; rows[3075] = 20;
+    rows[0] = 19;
+    rows[1] = 99;
+    rows[3074] = 4;
+    rows[3075] = 20;
     files[0] = blob_of(rows, sizeof rows);
     files[1] = blob_of(ten, sizeof ten);
     for (coarse = 0; coarse < 2; ++coarse) {
@@ -1832,13 +2205,20 @@ static void test_alpha(void)
     CHECK_OK(ctx, drl_dataset_parse(ctx, &blob, 1, NULL, &ds));
     CHECK(memcmp(ds->pixels, want, 16) == 0, "colour under alpha 0");
     drl_dataset_destroy(ds);
-    for (i = 0; i < 16; ++i) { own[i] = (uint8_t)bytes[i]; part[i] = bytes[i] / 255; }
+    for (i = 0; i < 16; ++i) {
+        own[i] = (uint8_t)bytes[i];
+        part[i] = bytes[i] / 255;
+    }
     memset(&view, 0, sizeof view);
-    view.count = 1; view.height = view.width = 2; view.channels = 4; view.pixels = own;
+    view.count = 1;
+    view.height = view.width = 2;
+    view.channels = 4;
+    view.pixels = own;
     CHECK_OK(ctx, drl_dataset_copy(ctx, &view, &copy));
     CHECK(memcmp(copy->pixels, want, 16) == 0 && own[0] == 9, "a copy's colour under alpha 0");
     drl_dataset_destroy(copy);
-    view.height = 4; view.channels = 2;             /* grey and alpha */
+    view.height = 4;
+    view.channels = 2; /* grey and alpha */
     CHECK_OK(ctx, drl_dataset_copy(ctx, &view, &copy));
     CHECK(copy->pixels[2] == 0 && copy->pixels[0] == 9 && copy->pixels[14] == 0, "grey under alpha 0");
     drl_dataset_destroy(copy);
@@ -1968,11 +2348,16 @@ static void one_dataset(const char *first, const char *second, int count, int h,
     paths[1] = second;
     CHECK_OK(ctx, drl_dataset_load(ctx, paths, second ? 2 : 1, NULL, &ds));
     if (!ds) return;
-    CHECK(ds->count == count && ds->height == h && ds->width == w && ds->channels == c && ds->classes == classes, "%s: %d images of %dx%dx%d, %d classes", first, ds->count, ds->height, ds->width, ds->channels, ds->classes);
+    CHECK(ds->count == count && ds->height == h && ds->width == w && ds->channels == c &&
+              ds->classes == classes,
+          "%s: %d images of %dx%dx%d, %d classes", first, ds->count, ds->height, ds->width, ds->channels,
+          ds->classes);
     for (i = 0; ds->labels && i < ds->count; ++i) ++per_class[ds->labels[i]];
     for (i = 0; i < 256; ++i) used += per_class[i] > 0;
     CHECK(used == classes, "%s: %d classes in use", first, used);
-    if (strstr(first, "cifar")) CHECK(per_class[0] == count / 10 && per_class[9] == count / 10, "%s: %d images of class 0", first, per_class[0]);
+    if (strstr(first, "cifar"))
+        CHECK(per_class[0] == count / 10 && per_class[9] == count / 10, "%s: %d images of class 0", first,
+              per_class[0]);
     drl_dataset_destroy(ds);
     clean(first);
 }
@@ -1981,15 +2366,18 @@ static void test_data_files(void)
 {
 #define DATA "../shared/data/"
     static const char *const npy[] = { DATA "tiles/tiles-images.npy", DATA "tiles/tiles-labels.npy" };
-    const char *cifar[2] = { DATA "cifar-10-batches-bin/data_batch_1.bin", DATA "cifar-10-batches-bin/test_batch.bin" };
+    const char *cifar[2] = { DATA "cifar-10-batches-bin/data_batch_1.bin", DATA "cifar-10-batches-bin/"
+                                                                                "test_batch.bin" };
     size_t i;
     drl_dataset *ds = NULL;
     if (!exists(DATA "mnist/train-images-idx3-ubyte")) {
         printf("test_io: skipped the data sets, %s is not there\n", DATA);
         return;
     }
-    one_dataset(DATA "mnist/train-images-idx3-ubyte", DATA "mnist/train-labels-idx1-ubyte", 9000, 28, 28, 1, 10);
-    one_dataset(DATA "mnist/t10k-labels-idx1-ubyte", DATA "mnist/t10k-images-idx3-ubyte", 1000, 28, 28, 1, 10);
+    one_dataset(DATA "mnist/train-images-idx3-ubyte", DATA "mnist/train-labels-idx1-ubyte", 9000, 28, 28, 1,
+                10);
+    one_dataset(DATA "mnist/t10k-labels-idx1-ubyte", DATA "mnist/t10k-images-idx3-ubyte", 1000, 28, 28, 1,
+                10);
     one_dataset(DATA "mnist/t10k-images-idx3-ubyte", NULL, 1000, 28, 28, 1, 0);
     one_dataset(cifar[0], NULL, 6000, 32, 32, 3, 10);
     one_dataset(npy[0], npy[1], 3002, 32, 32, 4, 8);
@@ -2032,9 +2420,12 @@ static void test_reference_files(void)
         }
         CHECK_OK(ctx, drl_safetensors_open(ctx, files[i].path, &st));
         if (!st) continue;
-        CHECK(drl_safetensors_find(st, files[i].tensor) != NULL, "%s has no %s", files[i].path, files[i].tensor);
-        CHECK(drl_safetensors_meta(st, files[i].key) && strcmp(drl_safetensors_meta(st, files[i].key), files[i].value) == 0, "%s: %s", files[i].path, files[i].key);
-        for (k = odd = 0; k < drl_safetensors_count(st); ++k) {     /* random weights are neither huge nor NaN */
+        CHECK(drl_safetensors_find(st, files[i].tensor) != NULL, "%s has no %s", files[i].path,
+              files[i].tensor);
+        CHECK(drl_safetensors_meta(st, files[i].key) &&
+                  strcmp(drl_safetensors_meta(st, files[i].key), files[i].value) == 0,
+              "%s: %s", files[i].path, files[i].key);
+        for (k = odd = 0; k < drl_safetensors_count(st); ++k) { /* random weights are neither huge nor NaN */
             const drl_array *a = drl_safetensors_at(st, k);
             size_t n = drl_array_count(a), j;
             float *values = (float *)malloc((n + 1) * sizeof(float));
@@ -2055,7 +2446,8 @@ static void test_reference_files(void)
         st_compare(st, again, files[i].path);
         d = st_desc_of(again);
         CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &d, second, size, &written));
-        CHECK(written == size && memcmp(first, second, size) == 0, "%s: second rewrite differs", files[i].path);
+        CHECK(written == size && memcmp(first, second, size) == 0, "%s: second rewrite differs",
+              files[i].path);
         free((void *)(uintptr_t)d.arrays);
         drl_safetensors_close(again);
         drl_safetensors_close(st);
@@ -2086,11 +2478,14 @@ static void test_sprites(void)
         drl_rng_normals(ctx, &rng, noise, SPRITE_BYTES);
         for (k = 0; k < SPRITE_BYTES; ++k) noise[k] = image[k] + 0.2f * noise[k];
         noisy += sprite_read(noise, NULL) == label;
-        for (k = 0; k < SPRITE_BYTES; ++k) if (k % 4 == 3) image[k] = k / 4 % SPRITE_SIZE < SPRITE_SIZE / 2 ? image[k] : -1.0f;
+        for (k = 0; k < SPRITE_BYTES; ++k)
+            if (k % 4 == 3)
+                image[k] = k / 4 % SPRITE_SIZE < SPRITE_SIZE / 2 ? image[k] : -1.0f;
         sprite_read(image, &match);
         high += match > 0.9f;
     }
-    CHECK(shapes == COUNT && colours == COUNT, "%d shapes and %d colours of %d sprites are read right", shapes, colours, COUNT);
+    CHECK(shapes == COUNT && colours == COUNT, "%d shapes and %d colours of %d sprites are read right",
+          shapes, colours, COUNT);
     CHECK(hidden == 0, "%d bytes of sprites have colour under alpha 0", hidden);
     CHECK(!low, "%d of %d drawn sprites differ from all silhouettes", low, COUNT);
     CHECK(noisy == COUNT, "%d of %d noisy sprites are read right", noisy, COUNT);
