@@ -9164,8 +9164,8 @@ static int drl__refuse_null(drl_ctx *ctx, const char *who, const char *what, con
 /* NULL passes. */
 static int drl__refuse_misaligned(drl_ctx *ctx, const char *who, const char *what, const float *floats)
 {
-    if (drl__odd(floats)) drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is not aligned as floats are", who, what);
-    return drl__odd(floats);
+    if (drl__misaligned(floats)) drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is not aligned as floats are", who, what);
+    return drl__misaligned(floats);
 }
 
 static int drl__refuse_floats(drl_ctx *ctx, const char *who, const char *what, const float *floats)
