@@ -11114,10 +11114,10 @@ DRL__CALL(drl_status, drl_model_load,
 }
 #endif
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [train.impl] - a step is: diffuse, run the chains, two passes through the net, clip, Adam, average. Nothing is changed before all of
- * it is known to be finite.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [train.impl] - a step is: diffuse, run the chains, two passes through the net, clip, Adam, average. Nothing
+ * is changed before all of it is known to be finite.
+ * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl__train_state {           /* with the blocks below, all that a resumed run needs */
     uint64_t step;
     int rollbacks;
@@ -11126,7 +11126,8 @@ typedef struct drl__train_state {           /* with the blocks below, all that a
     double beta1_power, beta2_power;        /* beta^step */
     double grad_average;
     uint64_t total;                         /* of a run by drl_train; zero: not settled */
-    double seconds, planned;                /* spent on its steps; given for all of them, zero in runs by steps */
+    double seconds;                         /* spent on the steps of a run by drl_train */
+    double planned;                         /* seconds given for all of them; zero in a run by steps */
     int warmup;                             /* steps; the run's, if the description leaves them open */
 } drl__train_state;
 
@@ -11150,44 +11151,50 @@ struct drl_trainer {
     drl_level_report *level, *good_level;
     int *t, *label;                         /* [batch] level and class of each image */
     /* [batch * size]: */
-    float *y_pos;                           /* y+ = a x_t, where F is to rise; x - h r with the score objective */
-    float *y_neg;                           /* y-, where F is to fall: the chains, from their start to y_K; x + h r */
+    float *y_pos;                           /* y+ = a x_t, where F is to rise; x - h r for the score */
+    float *y_neg;                           /* y-, where F is to fall: chains, to y_K; x + h r */
     float *x_next;                          /* x_{t+1} */
-    float *gradient;                        /* dF/dy at the end of the chains; with the score objective the residual r */
+    float *gradient;                        /* dF/dy where chains end; for the score the residual r */
     /* [batch * size], with an initializer: */
-    float *y_0;                             /* where chains start; it ends as the gradient by the network's output,
-                                             * which saves a buffer */
+    float *y_0;                             /* where chains start; then the gradient by the network's
+                                             * output, which saves a buffer */
     float *target;                          /* the mean of y_t that the data implies, and the noise of y_0 */
     /* [batch]: */
-    float *level_value;                     /* of the network that is being run: of t, or of t + 1 (the initializer) */
+    float *level_value;                     /* of t for the energy, of t + 1 for the initializer */
     float *f_pos, *f_neg;                   /* f(y+), f(y-) */
     float *f_weight;                        /* derivative of the loss by each f */
     float *noise_left;                      /* see drl_level_report; negative: not computed */
     float *initializer_noise_left;
-    float *image;                           /* [size] scratch for one image: mirrored and shifted, or a residual */
+    float *image;                           /* [size] scratch: an augmented image, or a residual */
     float *noise;                           /* one image's noise for every thread */
 };
 
 static const drl__field drl__train_fields[] = {
-    { "seed",                 DRL__U64,     offsetof(drl_train_desc, seed), 0, 0, 0, DRL__ANY },
-    { "batch",                DRL__INT,     offsetof(drl_train_desc, batch), 0, 1, 65535, 0 },
-    { "learning_rate",        DRL__FLOAT,   offsetof(drl_train_desc, learning_rate), 0, 0, 1, DRL__OPEN },
-    { "beta1",                DRL__FLOAT,   offsetof(drl_train_desc, beta1), 0, 0, 1, DRL__NONE | DRL__NO_HIGH },
-    { "beta2",                DRL__FLOAT,   offsetof(drl_train_desc, beta2), 0.999, 0, 1, DRL__NONE | DRL__NO_HIGH },
-    { "warmup",               DRL__INT,     offsetof(drl_train_desc, warmup), 0, 0, 0, DRL__ANY },
-    { "ema",                  DRL__FLOAT,   offsetof(drl_train_desc, ema), 0.99999, 0, 1, DRL__NONE | DRL__NO_HIGH },
-    { "clip",                 DRL__FLOAT,   offsetof(drl_train_desc, clip), 1, 0, DRL__FINITE, DRL__NONE },
-    { "steps",                DRL__INT,     offsetof(drl_train_desc, steps), 0, 1, 4000, DRL__NONE },
-    { "flip",                 DRL__INT,     offsetof(drl_train_desc, flip), 0, 0, 0, DRL__ANY },
-    { "snapshot",             DRL__INT,     offsetof(drl_train_desc, snapshot), 100, 0, 0, DRL__ANY },
-    { "data_noise",           DRL__FLOAT,   offsetof(drl_train_desc, data_noise), 0, 0, 1, DRL__NONE | DRL__NO_HIGH },
-    { "initializer_rate",     DRL__FLOAT,   offsetof(drl_train_desc, initializer_rate), 0.001, 0, 1, DRL__OPEN },
-    { "label_drop",           DRL__FLOAT,   offsetof(drl_train_desc, label_drop), 0.1, 0, 1, DRL__NONE },
-    { "own_noise",            DRL__INT,     offsetof(drl_train_desc, own_noise), 0, 0, 0, DRL__ANY },
-    { "objective",            DRL__INT,     offsetof(drl_train_desc, objective), 0, DRL_OBJECTIVE_RECOVERY, DRL_OBJECTIVE_SCORE, 0 },
-    { "initializer_data",     DRL__FLOAT,   offsetof(drl_train_desc, initializer_data), 1, 0, 1, DRL__NONE },
-    { "shift",                DRL__INT,     offsetof(drl_train_desc, shift), 0, 0, 0, DRL__ANY },
-    { "palette",              DRL__INT,     offsetof(drl_train_desc, palette), 0, 0, 0, DRL__ANY }
+    { "seed",                DRL__U64,    offsetof(drl_train_desc, seed), 0, 0, 0, DRL__ANY },
+    { "batch",               DRL__INT,    offsetof(drl_train_desc, batch), 0, 1, 65535, 0 },
+    { "learning_rate",       DRL__FLOAT,  offsetof(drl_train_desc, learning_rate), 0, 0, 1, DRL__OPEN },
+    { "beta1",               DRL__FLOAT,  offsetof(drl_train_desc, beta1), 0, 0, 1,
+      DRL__NONE | DRL__NO_HIGH },
+    { "beta2",               DRL__FLOAT,  offsetof(drl_train_desc, beta2), 0.999, 0, 1,
+      DRL__NONE | DRL__NO_HIGH },
+    { "warmup",              DRL__INT,    offsetof(drl_train_desc, warmup), 0, 0, 0, DRL__ANY },
+    { "ema",                 DRL__FLOAT,  offsetof(drl_train_desc, ema), 0.99999, 0, 1,
+      DRL__NONE | DRL__NO_HIGH },
+    { "clip",                DRL__FLOAT,  offsetof(drl_train_desc, clip), 1, 0, DRL__FINITE, DRL__NONE },
+    { "steps",               DRL__INT,    offsetof(drl_train_desc, steps), 0, 1, 4000, DRL__NONE },
+    { "flip",                DRL__INT,    offsetof(drl_train_desc, flip), 0, 0, 0, DRL__ANY },
+    { "snapshot",            DRL__INT,    offsetof(drl_train_desc, snapshot), 100, 0, 0, DRL__ANY },
+    { "data_noise",          DRL__FLOAT,  offsetof(drl_train_desc, data_noise), 0, 0, 1,
+      DRL__NONE | DRL__NO_HIGH },
+    { "initializer_rate",    DRL__FLOAT,  offsetof(drl_train_desc, initializer_rate), 0.001, 0, 1,
+      DRL__OPEN },
+    { "label_drop",          DRL__FLOAT,  offsetof(drl_train_desc, label_drop), 0.1, 0, 1, DRL__NONE },
+    { "own_noise",           DRL__INT,    offsetof(drl_train_desc, own_noise), 0, 0, 0, DRL__ANY },
+    { "objective",           DRL__INT,    offsetof(drl_train_desc, objective), 0, DRL_OBJECTIVE_RECOVERY,
+      DRL_OBJECTIVE_SCORE, 0 },
+    { "initializer_data",    DRL__FLOAT,  offsetof(drl_train_desc, initializer_data), 1, 0, 1, DRL__NONE },
+    { "shift",               DRL__INT,    offsetof(drl_train_desc, shift), 0, 0, 0, DRL__ANY },
+    { "palette",             DRL__INT,    offsetof(drl_train_desc, palette), 0, 0, 0, DRL__ANY }
 };
 
 #define DRL__STEPS_MAX ((uint64_t)1 << 36)      /* streams of random numbers hold as many */
@@ -11195,17 +11202,23 @@ static const drl__field drl__train_fields[] = {
 
 /* Checkpoints hold it: what a run can have come to. */
 static const drl__field drl__state_fields[] = {
-    { "step",                 DRL__U64,     offsetof(drl__train_state, step), 0, 0, (double)DRL__STEPS_MAX, DRL__NO_HIGH },
-    { "rollbacks",            DRL__INT,     offsetof(drl__train_state, rollbacks), 0, 0, 1 << 30, DRL__NO_HIGH },
-    { "rate_scale",           DRL__DOUBLE,  offsetof(drl__train_state, rate_scale), 0, 0, 1, 0 },
-    { "rate_factor",          DRL__DOUBLE,  offsetof(drl__train_state, rate_factor), 0, 0, 1, 0 },
-    { "beta1_power",          DRL__DOUBLE,  offsetof(drl__train_state, beta1_power), 0, 0, 1, 0 },
-    { "beta2_power",          DRL__DOUBLE,  offsetof(drl__train_state, beta2_power), 0, 0, 1, 0 },
-    { "grad_average",         DRL__DOUBLE,  offsetof(drl__train_state, grad_average), 0, 0, 1e30, DRL__NO_HIGH },
-    { "total",                DRL__U64,     offsetof(drl__train_state, total), 0, 0, (double)DRL__STEPS_MAX, DRL__NO_HIGH },
-    { "seconds",              DRL__DOUBLE,  offsetof(drl__train_state, seconds), 0, 0, DRL__SECONDS_MAX, DRL__NO_HIGH },
-    { "planned",              DRL__DOUBLE,  offsetof(drl__train_state, planned), 0, 0, DRL__SECONDS_MAX, DRL__NO_HIGH },
-    { "warmup",               DRL__INT,     offsetof(drl__train_state, warmup), 0, 0, INT32_MAX, 0 }
+    { "step",                DRL__U64,    offsetof(drl__train_state, step), 0, 0, (double)DRL__STEPS_MAX,
+      DRL__NO_HIGH },
+    { "rollbacks",           DRL__INT,    offsetof(drl__train_state, rollbacks), 0, 0, 1 << 30,
+      DRL__NO_HIGH },
+    { "rate_scale",          DRL__DOUBLE, offsetof(drl__train_state, rate_scale), 0, 0, 1, 0 },
+    { "rate_factor",         DRL__DOUBLE, offsetof(drl__train_state, rate_factor), 0, 0, 1, 0 },
+    { "beta1_power",         DRL__DOUBLE, offsetof(drl__train_state, beta1_power), 0, 0, 1, 0 },
+    { "beta2_power",         DRL__DOUBLE, offsetof(drl__train_state, beta2_power), 0, 0, 1, 0 },
+    { "grad_average",        DRL__DOUBLE, offsetof(drl__train_state, grad_average), 0, 0, 1e30,
+      DRL__NO_HIGH },
+    { "total",               DRL__U64,    offsetof(drl__train_state, total), 0, 0,
+      (double)DRL__STEPS_MAX, DRL__NO_HIGH },
+    { "seconds",             DRL__DOUBLE, offsetof(drl__train_state, seconds), 0, 0, DRL__SECONDS_MAX,
+      DRL__NO_HIGH },
+    { "planned",             DRL__DOUBLE, offsetof(drl__train_state, planned), 0, 0, DRL__SECONDS_MAX,
+      DRL__NO_HIGH },
+    { "warmup",              DRL__INT,    offsetof(drl__train_state, warmup), 0, 0, INT32_MAX, 0 }
 };
 
 #define DRL__WARMUP 300                     /* steps, at most, where the description leaves them open */
@@ -11220,20 +11233,28 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (desc) *d = *desc;
     if (!d->batch) d->batch = drl__min(32, m->desc.batch);
     if (!d->objective) d->objective = unet ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY;
-    if (d->learning_rate == 0) d->learning_rate = unet ? 2e-3f : m->desc.form == DRL_FORM_CDRL ? 5e-4f : 3e-4f;
+    if (d->learning_rate == 0)
+        d->learning_rate = unet ? 2e-3f : m->desc.form == DRL_FORM_CDRL ? 5e-4f : 3e-4f;
     if (d->beta1 == 0) d->beta1 = unet ? 0.9f : 0.5f;
     if (!d->steps) d->steps = m->desc.steps;
     if (d->steps < 0) d->steps = -1;
-    if (d->data_noise == 0) d->data_noise = m->desc.form == DRL_FORM_DRL && m->desc.schedule != DRL_SCHEDULE_T1K ? 0.02f : -1.0f;
+    if (d->data_noise == 0) {
+        int t1k = m->desc.schedule == DRL_SCHEDULE_T1K;
+        d->data_noise = m->desc.form == DRL_FORM_DRL && !t1k ? 0.02f : -1.0f;
+    }
     drl__defaults(drl__train_fields, DRL__COUNT(drl__train_fields), d);
     if (d->initializer_data < 0) d->initializer_data = -1.0f;
     if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
     if (d->objective == DRL_OBJECTIVE_SCORE) d->own_noise = 0;  /* r is by the one noise that made x */
-    if (!m->desc.trainable) return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
-    status = drl__check(m->ctx, DRL_E_ARGUMENT, "drl_trainer", drl__train_fields, DRL__COUNT(drl__train_fields), d);
+    if (!m->desc.trainable)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
+    status = drl__check(m->ctx, DRL_E_ARGUMENT, "drl_trainer",
+                        drl__train_fields, DRL__COUNT(drl__train_fields), d);
     if (status != DRL_OK) return status;
     if (d->batch > m->desc.batch)
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: batch is %d; the model takes %d images a pass", d->batch, m->desc.batch);
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: batch is %d; the model takes %d images a pass",
+                         d->batch, m->desc.batch);
     if (d->shift < 0 || (d->shift && d->shift >= drl__min(m->desc.height, m->desc.width)))
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
                          "drl_trainer: shifts of up to %d pixels; images of %d x %d allow 0 to %d", d->shift,
@@ -11243,10 +11264,12 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
                          "drl_trainer: `palette` needs images of 3 or 4 channels; the model has %d",
                          m->desc.channels);
     if (d->objective == DRL_OBJECTIVE_SCORE && !m->desc.smooth)
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: score matching wants a model that is `smooth`");
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: score matching wants a model that is `smooth`");
     if (d->objective == DRL_OBJECTIVE_SCORE && m->initializer && d->initializer_data < 1)
-        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the data's share in what the initializer learns is %g; score matching has no "
-                         "chains from which it could learn the rest: 1 is possible", (double)d->initializer_data);
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: initializer_data is %g; score matching has no chains from which "
+                         "the initializer could learn the rest: 1 is possible", (double)d->initializer_data);
     return DRL_OK;
 }
 
@@ -11313,16 +11336,23 @@ DRL__CALL(drl_status, drl_trainer_size,
     drl_train_desc d;
     drl_status status;
     size_t total;
-    if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_size: a model and a place for the result are needed");
+    if (!m || !bytes)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_size: a model and a place for the result are needed");
     status = drl__train_resolve(m, desc, &d);
     if (status != DRL_OK) return status;
     total = drl__trainer_carve(m, &d, NULL, NULL);
-    if (total == SIZE_MAX) return drl__fail(m->ctx, DRL_E_MEMORY, "drl_trainer_size: what training keeps at a batch of %d does not fit one block of this machine's memory", d.batch);
+    if (total == SIZE_MAX)
+        return drl__fail(m->ctx, DRL_E_MEMORY,
+                         "drl_trainer_size: what training keeps at a batch of %d does not fit one block of "
+                         "this machine's memory",
+                         d.batch);
     *bytes = drl__piece_bytes(total);
     return DRL_OK;
 }
 
-/* Copies a network's weights, average, moments and power iterations to its snapshot (back 0), or back from there. */
+/* Copies a network's weights, average, moments and power iterations to its snapshot (back 0), or back from
+ * there. */
 static void drl__part_copy(drl__part *part, int back)
 {
     struct { float *now, *good; size_t count; } pair[5];
@@ -11332,7 +11362,11 @@ static void drl__part_copy(drl__part *part, int back)
     pair[2].now = part->adam_m;      pair[2].good = part->good_m;      pair[2].count = part->params;
     pair[3].now = part->adam_v;      pair[3].good = part->good_v;      pair[3].count = part->params;
     pair[4].now = part->net->state;  pair[4].good = part->good_state;  pair[4].count = part->state;
-    for (i = 0; i < 5; ++i) memcpy(back ? pair[i].now : pair[i].good, back ? pair[i].good : pair[i].now, pair[i].count * sizeof(float));
+    for (i = 0; i < 5; ++i) {
+        size_t bytes = pair[i].count * sizeof(float);
+        if (back) memcpy(pair[i].now, pair[i].good, bytes);
+        else memcpy(pair[i].good, pair[i].now, bytes);
+    }
 }
 
 static void drl__trainer_keep(drl_trainer *tr)
@@ -11354,7 +11388,9 @@ DRL__CALL(drl_status, drl_trainer_create,
     unsigned char *block;
     size_t total;
     int i;
-    if (!m || !out) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_create: a model and a place for the result are needed");
+    if (!m || !out)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_create: a model and a place for the result are needed");
     status = drl__train_resolve(m, desc, &d);
     if (status != DRL_OK) return status;
     total = drl__trainer_carve(m, &d, NULL, NULL);
@@ -11366,7 +11402,8 @@ DRL__CALL(drl_status, drl_trainer_create,
     tr->model = m;
     tr->desc = d;
     drl__trainer_carve(m, &d, block, tr);
-    for (i = 0; i < tr->parts; ++i) memcpy(tr->part[i].ema, tr->part[i].net->params, tr->part[i].params * sizeof(float));
+    for (i = 0; i < tr->parts; ++i)
+        memcpy(tr->part[i].ema, tr->part[i].net->params, tr->part[i].params * sizeof(float));
     tr->now.rate_scale = tr->now.rate_factor = tr->now.beta1_power = tr->now.beta2_power = 1;
     tr->now.warmup = d.warmup ? drl__max(d.warmup, 0) : DRL__WARMUP;
     drl__trainer_keep(tr);
@@ -11379,13 +11416,16 @@ DRL_API uint64_t drl_trainer_steps(const drl_trainer *tr) { return tr ? tr->now.
 
 DRL__CALL(drl_status, drl_trainer_set_rate, (drl_trainer *tr, double factor), (tr, factor))
 {
-    if (!tr || !(factor >= 0) || !(factor <= 1)) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_set_rate: factor %g; 0 to 1 are possible", factor);
+    if (!tr || !(factor >= 0) || !(factor <= 1))
+        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_set_rate: factor %g; 0 to 1 are possible", factor);
     tr->now.rate_factor = factor;
     return DRL_OK;
 }
 
 /* Draws of a step: stream = purpose, rollbacks, step, image, draw. A rolled-back run sees fresh noise. */
-static uint64_t drl__train_seed(const drl_trainer *tr) { return tr->desc.seed + (uint64_t)tr->now.rollbacks * 0x9E3779B97F4A7C15u; }
+static uint64_t drl__train_seed(const drl_trainer *tr)
+{ return tr->desc.seed + (uint64_t)tr->now.rollbacks * 0x9E3779B97F4A7C15u; }
 
 static drl_rng drl__train_rng(const drl_trainer *tr, uint64_t what)
 {
@@ -11440,8 +11480,8 @@ static void drl__augment(const drl_trainer *tr, const float *x, int mirror, drl_
 /* y_pos = a x_t and x_{t+1} of each image, at a level drawn for it:
  *   x_t = abar_t (x_0 + data noise) + sbar_t eps, both noises in one draw
  *   x_{t+1} = a_{t+1} x_t + s_{t+1} eps' [Gao21], or as x_t with level t + 1 and the same eps [Zhu24]
- * and, with an initializer, the mean of y_t given x_0 and x_{t+1} as its target. Chains start at x_{t+1} unless
- * drl__train_propose has a better place. */
+ * and, with an initializer, the mean of y_t given x_0 and x_{t+1} as its target. Chains start at
+ * x_{t+1} unless drl__train_propose has a better place. */
 static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
 {
     const drl_schedule *sc = &tr->model->schedule;
@@ -11497,7 +11537,7 @@ static drl_status drl__train_propose(drl_trainer *tr)
         float sigma = (float)drl_schedule_proposal(sc, tr->t[i]);
         drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, tr->noise, size);
         drl__axpby(tr->ctx, size, 1.0f, y_0, sigma, tr->noise, y_0);
-        drl__axpby(tr->ctx, size, 1.0f, target, sigma, tr->noise, target);     /* the loss compares the means */
+        drl__axpby(tr->ctx, size, 1.0f, target, sigma, tr->noise, target); /* the loss compares means */
         memcpy(tr->y_neg + at, y_0, size * sizeof(float));
     }
     return status;
@@ -11511,8 +11551,8 @@ static double drl__train_sigma(const drl_trainer *tr, int t)
     return sqrt(sc->sbar[t] * sc->sbar[t] + extra * extra);
 }
 
-/* The error in the noise of x_{t+1} that goes with an error of 1 in the mean of y_t given x_{t+1}. An error of
- * 1 in x_0 is one of a A in the mean, and of abar_{t+1} / sigma_{t+1} in the noise. */
+/* The error in the noise of x_{t+1} that goes with an error of 1 in the mean of y_t given x_{t+1}. An
+ * error of 1 in x_0 is one of a A in the mean, and of abar_{t+1} / sigma_{t+1} in the noise. */
 static double drl__noise_of_mean(const drl_trainer *tr, int t)
 {
     const drl_schedule *sc = &tr->model->schedule;
@@ -11521,7 +11561,8 @@ static double drl__noise_of_mean(const drl_trainer *tr, int t)
     return sc->abar[t + 1] / (drl_schedule_scale(sc, t) * of_x0 * drl__train_sigma(tr, t + 1));
 }
 
-/* The initializer's loss (see drl_trainer_step) and its gradient. y_0 becomes the gradient by the network's output. */
+/* The initializer's loss (see drl_trainer_step) and its gradient. y_0 becomes the gradient by the
+ * network's output. */
 static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
 {
     drl_net *net = tr->model->initializer;
@@ -11535,7 +11576,7 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
         double of_x, of_net, sum = 0, left = 0;
         float unit;
         drl__initializer_mean(tr->model, tr->t[i], &of_x, &of_net);
-        unit = (float)(1 / of_net);                             /* 1 in the residual form; else the loss is that of the velocity */
+        unit = (float)(1 / of_net);         /* 1 in the residual form; else the loss is the velocity's */
         for (j = 0; j < size; ++j) {
             float d = y_0[j] - target[j];
             left += (double)d * (double)d;
@@ -11553,7 +11594,8 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
     return drl_net_train_backward(net, tr->y_0);
 }
 
-/* Root mean square move of a pixel of image i over its chain, in units of the noise that the chain is to remove. */
+/* Root mean square move of a pixel of image i over its chain, in units of the noise that the chain is to
+ * remove. */
 static double drl__displacement(const drl_trainer *tr, int i)
 {
     size_t size = tr->model->size, j;
@@ -11590,8 +11632,8 @@ static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, d
 
 #define DRL__SCORE_STEP 0.1                 /* h of DRL_OBJECTIVE_SCORE over sigma */
 
-/* Score matching at x = a x_t, or x_{t+1} with K = 0: residuals r = sigma dF/dx + eps, in `gradient`, and the points
- * x - h r and x + h r, in y_pos and y_neg. *loss: the mean of |r|^2 / (2 size). */
+/* Score matching at x = a x_t, or x_{t+1} with K = 0: residuals r = sigma dF/dx + eps, in `gradient`, and
+ * the points x - h r and x + h r, in y_pos and y_neg. *loss: the mean of |r|^2 / (2 size). */
 static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, double *loss)
 {
     const drl_schedule *sc = &tr->model->schedule;
@@ -11636,12 +11678,14 @@ static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energ
     return status;
 }
 
-/* What an image of level t counts: s_1 / s_{t+1} of the batch's mean [Gao21] (8); for the score sigma / (2 h) of the difference of F's. */
+/* What an image of level t counts: s_1 / s_{t+1} of the batch's mean [Gao21] (8); for score matching sigma
+ * / (2 h) of the difference of F's. */
 static double drl__train_weight(const drl_trainer *tr, int t)
 {
     const drl_model *m = tr->model;
     double step = drl_schedule_proposal(&m->schedule, t);
-    if (tr->desc.objective == DRL_OBJECTIVE_SCORE) return 1 / (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
+    if (tr->desc.objective == DRL_OBJECTIVE_SCORE)
+        return 1 / (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
     if (m->desc.energy_form == DRL_ENERGY_UNET) return step * step / ((double)m->size * tr->desc.batch);
     return m->schedule.s[1] / m->schedule.s[t + 1] / tr->desc.batch;
 }
@@ -11663,7 +11707,8 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
     return status == DRL_OK ? drl_net_train_backward(net, tr->f_weight) : status;
 }
 
-static void drl__level_average(double *average, double value, double rate) { *average += rate * (value - *average); }
+static void drl__level_average(double *average, double value, double rate)
+{ *average += rate * (value - *average); }
 
 static void drl__train_watch(drl_trainer *tr)
 {
@@ -11673,7 +11718,8 @@ static void drl__train_watch(drl_trainer *tr)
     for (i = 0; i < tr->desc.batch; ++i) {
         int t = tr->t[i];
         drl_level_report *r = &tr->level[t];
-        double rate = r->images < 49 ? 1 / (r->images + 1) : 0.02, step = drl_schedule_step(&tr->model->schedule, t);
+        double rate = r->images < 49 ? 1 / (r->images + 1) : 0.02;
+        double step = drl_schedule_step(&tr->model->schedule, t);
         drl__level_average(&r->f_pos, (double)tr->f_pos[i], rate);
         drl__level_average(&r->f_neg, (double)tr->f_neg[i], rate);
         slope = sqrt(drl__sum_squares(tr->ctx, size, tr->gradient + (size_t)i * size) / (double)size);
@@ -11687,9 +11733,10 @@ static void drl__train_watch(drl_trainer *tr)
     }
 }
 
-/* Chains remove about as much noise as was added: a batch that moves this many times as far has lost its way, and the energies that sent it
- * there will be steeper after the next update. This is how divergence begins, tens of steps before anything is infinite. During warm-up
- * the weights are much as they were drawn, some of them steep, and four times as far is no sign yet. */
+/* Chains remove about as much noise as was added: a batch that moves this many times as far has lost its
+ * way, and the energies that sent it there will be steeper after the next update. This is how divergence
+ * begins, tens of steps before anything is infinite. During warm-up the weights are much as they were
+ * drawn, some of them steep, and four times as far is no sign yet. */
 #define DRL__EXPLODED_MOVE  5.0
 /* A gradient this many times its running average, or an energy of this size, is an explosion, not noise. */
 #define DRL__EXPLODED_RATIO 100.0
@@ -11697,20 +11744,25 @@ static void drl__train_watch(drl_trainer *tr)
 
 static drl_status drl__diverged(drl_trainer *tr, drl_status before, const char *what, double value)
 {
-    if (before == DRL_OK) drl_ctx_clear(tr->ctx);               /* replaces the part's own sentence with this one */
-    return drl__fail(tr->ctx, DRL_E_DIVERGED, "training has diverged at step %u: %s (%g); the weights are those before the step, drl_trainer_rollback goes back to step %u",
+    if (before == DRL_OK) drl_ctx_clear(tr->ctx);       /* this sentence replaces a more special one */
+    return drl__fail(tr->ctx, DRL_E_DIVERGED,
+                     "training has diverged at step %u: %s (%g); the weights are those before the "
+                     "step, drl_trainer_rollback goes back to step %u",
                      tr->now.step + 1, what, value, tr->good.step);
 }
 
 /* Clip, Adam, average: one pass over a network's blocks. */
 static void drl__part_update(drl_trainer *tr, drl__part *part, double norm, double rate)
 {
-    double beta1 = tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0, beta2 = tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
+    double beta1 = tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0;
+    double beta2 = tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
     double scale = tr->desc.clip > 0 && norm > (double)tr->desc.clip ? (double)tr->desc.clip / norm : 1.0;
     double decay = (1.0 + (double)tr->now.step) / (10.0 + (double)tr->now.step);
     if (decay > (double)tr->desc.ema) decay = tr->desc.ema > 0 ? (double)tr->desc.ema : 0.0;
-    drl__adam_update(tr->ctx, part->params, part->net->params, part->net->grads, part->adam_m, part->adam_v, part->ema, (float)scale, (float)beta1, (float)beta2,
-                     (float)(rate / (1 - tr->now.beta1_power)), (float)(1 / sqrt(1 - tr->now.beta2_power)), 1e-8f, (float)decay);
+    drl__adam_update(tr->ctx, part->params, part->net->params, part->net->grads,
+                     part->adam_m, part->adam_v, part->ema, (float)scale, (float)beta1, (float)beta2,
+                     (float)(rate / (1 - tr->now.beta1_power)), (float)(1 / sqrt(1 - tr->now.beta2_power)),
+                     1e-8f, (float)decay);
     drl_net_refresh(part->net, 1);
 }
 
@@ -11730,7 +11782,8 @@ static drl_status drl__step_check_data(const drl_trainer *tr, const float *x0, c
             return drl__fail(tr->ctx, DRL_E_NUMERIC,
                              "drl_trainer_step: image %d has pixels that are not finite, or huge", i);
         if (labels && (labels[i] < 0 || labels[i] > m->desc.classes))
-            return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_step: label %d of image %d; 0 to %d are possible",
+            return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                             "drl_trainer_step: label %d of image %d; 0 to %d are possible",
                              labels[i], i, m->desc.classes);
     }
     return DRL_OK;
@@ -11740,16 +11793,19 @@ static drl_status drl__step_check_data(const drl_trainer *tr, const float *x0, c
 static drl_status drl__step_negatives(drl_trainer *tr, const drl_energy *energy, drl__step *s)
 {
     double moved = 0;
-    int warmup = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP;      /* that of a run may be shorter */
+    int warmup = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP;  /* a run's may be shorter */
     drl_status status = tr->desc.objective == DRL_OBJECTIVE_SCORE ? drl__train_score(tr, energy, &s->loss)
                                                                   : drl__train_chains(tr, energy, &moved);
-    if (status == DRL_E_NUMERIC) return drl__diverged(tr, s->before, "a chain has left the finite numbers", 0);
+    if (status == DRL_E_NUMERIC)
+        return drl__diverged(tr, s->before, "a chain has left the finite numbers", 0);
     if (status == DRL_OK && !(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)warmup ? 4 : 1)))
-        return drl__diverged(tr, s->before, "chains run away; mean move over the noise that was added", moved);
+        return drl__diverged(tr, s->before, "chains run away; mean move over the noise that was added",
+                             moved);
     return status;
 }
 
-/* Gradients of both losses by the parameters: [Gao21] (8), one pass at y_pos and one at y_neg, and the initializer's. */
+/* Gradients of both losses by the parameters: [Gao21] (8), one pass at y_pos and one at y_neg, and the
+ * initializer's. */
 static drl_status drl__step_gradients(drl_trainer *tr, const drl_energy *energy, drl__step *s)
 {
     drl_net *net = tr->model->net;
@@ -11778,11 +11834,13 @@ static drl_status drl__step_gradients(drl_trainer *tr, const drl_energy *energy,
     if (tr->model->initializer)
         s->initializer_norm = sqrt(drl__sum_squares(tr->ctx, tr->part[1].params, tr->part[1].net->grads));
     if (!(s->initializer_norm < 1e30))
-        return drl__diverged(tr, s->before, "the initializer's gradient is not finite, norm", s->initializer_norm);
+        return drl__diverged(tr, s->before, "the initializer's gradient is not finite, norm",
+                             s->initializer_norm);
     return DRL_OK;
 }
 
-/* Both networks' parameters, moments and averages. The initializer's warm-up begins at a twentieth [Zhu24]. */
+/* Both networks' parameters, moments and averages. The initializer's warm-up begins at a twentieth
+ * [Zhu24]. */
 static void drl__step_update(drl_trainer *tr, drl__step *s)
 {
     double rate = tr->now.rate_scale * tr->now.rate_factor, warm = 1, initializer_warm = 1;
@@ -11791,7 +11849,8 @@ static void drl__step_update(drl_trainer *tr, drl__step *s)
         initializer_warm = warm + 0.05 < 1 ? warm + 0.05 : 1;
     }
     s->rate = rate * warm * (double)tr->desc.learning_rate;
-    drl__level_average(&tr->now.grad_average, s->norm, tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
+    drl__level_average(&tr->now.grad_average, s->norm,
+                       tr->now.step < 99 ? 1.0 / ((double)tr->now.step + 1) : 0.01);
     tr->now.beta1_power *= tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0;
     tr->now.beta2_power *= tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
     drl__part_update(tr, &tr->part[0], s->norm, s->rate);
@@ -11831,7 +11890,8 @@ DRL__CALL(drl_status, drl_trainer_step,
                          "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
     if (tr->averaged)
         return drl__fail(tr->ctx, DRL_E_ARGUMENT,
-                         "drl_trainer_step: the model holds the averaged weights; call drl_trainer_swap_average first");
+                         "drl_trainer_step: the model holds the averaged weights; call "
+                         "drl_trainer_swap_average first");
     memset(&s, 0, sizeof s);
     s.before = tr->ctx->status;
     status = drl__step_check_data(tr, x0, labels);
@@ -11857,11 +11917,19 @@ DRL__CALL(drl_status, drl_trainer_rollback, (drl_trainer *tr), (tr))
     double rate_scale, planned;
     uint64_t total;
     if (!tr) return DRL_E_ARGUMENT;
-    if (tr->desc.snapshot < 0) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: no good state is kept, `snapshot` is negative");
-    if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_rollback: the model holds the averaged weights; call drl_trainer_swap_average first");
+    if (tr->desc.snapshot < 0)
+        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer_rollback: no good state is kept, `snapshot` is negative");
+    if (tr->averaged)
+        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer_rollback: the model holds the averaged weights; call "
+                         "drl_trainer_swap_average first");
     if (tr->now.rollbacks - tr->good.rollbacks >= DRL_ROLLBACKS_MAX)
-        return drl__fail(tr->ctx, DRL_E_DIVERGED, "drl_trainer_rollback: %d rollbacks to step %u have not led to a later good state, with the learning rate down to %g of its value there; resume an older checkpoint",
-                         DRL_ROLLBACKS_MAX, tr->good.step, tr->good.rate_scale > 0 ? tr->now.rate_scale / tr->good.rate_scale : 0.0);
+        return drl__fail(tr->ctx, DRL_E_DIVERGED,
+                         "drl_trainer_rollback: %d rollbacks to step %u have not led to a later good state, "
+                         "with the learning rate down to %g of its value there; resume an older checkpoint",
+                         DRL_ROLLBACKS_MAX, tr->good.step,
+                         tr->good.rate_scale > 0 ? tr->now.rate_scale / tr->good.rate_scale : 0.0);
     for (i = 0; i < tr->parts; ++i) {
         drl__part_copy(&tr->part[i], 1);
         drl__net_prepare(tr->part[i].net, DRL__NORM_KEPT);
@@ -11910,20 +11978,29 @@ static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data,
     if (!data == !d->source)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: either a data set or a source of images is needed");
     if (d->steps && d->seconds != 0)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %u steps and %g seconds; give one of them", d->steps, d->seconds);
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_train: %u steps and %g seconds; give one of them", d->steps, d->seconds);
     if (d->steps >= DRL__STEPS_MAX)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %u steps; at most %u are possible", d->steps, DRL__STEPS_MAX - 1);
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_train: %u steps; at most %u are possible", d->steps, DRL__STEPS_MAX - 1);
     if (!(d->seconds >= 0 && d->seconds < DRL__SECONDS_MAX))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %g seconds; more than 0 are needed, less than %g", d->seconds, DRL__SECONDS_MAX);
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_train: %g seconds; more than 0 are needed, less than %g",
+                         d->seconds, DRL__SECONDS_MAX);
     if (by_time && !d->clock)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: %g seconds, and no clock to measure them", d->seconds);
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_train: %g seconds, and no clock to measure them", d->seconds);
     if (!(d->fall <= (by_time ? 0.9 : 1.0)))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the rate is to fall over %g of the run; at most %g is possible",
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_train: the rate is to fall over %g of the run; at most %g is possible",
                          d->fall, by_time ? 0.9 : 1.0);
     if (!d->steps && !by_time && !tr->now.total && !(tr->now.planned > 0))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: give steps or seconds; this trainer has no run behind it that could go on");
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_train: give steps or seconds; this trainer has no run behind it that could go "
+                         "on");
     if (!d->steps && !tr->now.total && !d->clock)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the run to go on with is one of %g seconds, and there is no clock",
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_train: the run to go on with is one of %g seconds, and there is no clock",
                          tr->now.planned);
     if (data) {
         drl_status status = drl__ds_check(ctx, "drl_train", data);
@@ -11935,7 +12012,9 @@ static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data,
     if (d->balanced && (!data || !data->labels))
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: `balanced` needs a data set with labels");
     if (tr->averaged)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: the model holds the averaged weights; call drl_trainer_swap_average first");
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_train: the model holds the averaged weights; call drl_trainer_swap_average "
+                         "first");
     return DRL_OK;
 }
 
@@ -11994,12 +12073,14 @@ DRL__CALL(drl_status, drl_train,
     int *labels = NULL, i, limit, stop = 0;
     double fall, left, start = 0;
     size_t images, bytes, order, all;
-    if (!tr || !desc) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_train: a trainer and a description are needed");
+    if (!tr || !desc)
+        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_train: a trainer and a description are needed");
     status = drl__run_check(tr, data, desc);
     if (status != DRL_OK) return status;
     fall = desc->fall == 0 ? 0.5 : desc->fall < 0 ? 0.0 : desc->fall;
     limit = !desc->rollbacks ? 5 : desc->rollbacks < 0 || tr->desc.snapshot < 0 ? 0 : desc->rollbacks;
-    images = (size_t)tr->desc.batch * tr->model->size * sizeof *x0;     /* the trainer has such blocks: the product is known to fit */
+    images = (size_t)tr->desc.batch * tr->model->size * sizeof *x0;     /* fits, as the trainer's blocks */
     bytes = images + (size_t)tr->desc.batch * sizeof *labels;
     if (!drl__mul_fits(desc->balanced ? (size_t)data->count : 0, sizeof *by.image, &order) ||
         !drl__add_fits(bytes, order, &all))
@@ -12011,7 +12092,8 @@ DRL__CALL(drl_status, drl_train,
         by.image = (int *)(void *)((unsigned char *)(void *)x0 + bytes);
         drl__classes_sort(data, &by);
     }
-    if (tr->model->desc.classes && (!data || data->labels)) labels = (int *)(void *)((unsigned char *)(void *)x0 + images);
+    if (tr->model->desc.classes && (!data || data->labels))
+        labels = (int *)(void *)((unsigned char *)(void *)x0 + images);
     if (desc->steps) {
         tr->now.total = desc->steps;
         tr->now.planned = 0;
@@ -12027,21 +12109,27 @@ DRL__CALL(drl_status, drl_train,
             tr->now.warmup = drl__run_warmup(DRL__WARMUP_PROBE * tr->now.planned / tr->now.seconds);
         if (!tr->now.total && tr->now.step && tr->now.seconds >= (1 - fall) * tr->now.planned) {
             double total = (double)tr->now.step * tr->now.planned / tr->now.seconds;
-            tr->now.total = total < 1 ? 1 : total < (double)(DRL__STEPS_MAX - 1) ? (uint64_t)(total + 0.5) : DRL__STEPS_MAX - 1;
+            int fits = total < (double)(DRL__STEPS_MAX - 1);
+            tr->now.total = total < 1 ? 1 : fits ? (uint64_t)(total + 0.5) : DRL__STEPS_MAX - 1;
         }
         if (tr->now.total && tr->now.step >= tr->now.total) break;
-        left = tr->now.total && fall > 0 ? (1 - (double)tr->now.step / (double)tr->now.total) * (1 / fall) : 1.0;
+        left = 1;                           /* of the rate */
+        if (tr->now.total && fall > 0)
+            left = (1 - (double)tr->now.step / (double)tr->now.total) * (1 / fall);
         tr->now.rate_factor = left < 1 ? left : 1.0;
         before = tr->ctx->status;
         if (desc->clock) start = desc->clock(desc->user);
         if (desc->balanced) status = drl__classes_batch(tr, data, &by, &rng, x0, labels);
-        else if (data) status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height, tr->model->desc.width, x0, labels);
+        else if (data)
+            status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height,
+                                       tr->model->desc.width, x0, labels);
         else status = desc->source(desc->user, tr->ctx, &rng, tr->desc.batch, x0, labels);
         for (i = 0; i < tr->desc.batch && data && labels && status == DRL_OK; ++i) ++labels[i];
         if (status == DRL_OK) status = drl_trainer_step(tr, x0, labels, &report);
         if (desc->clock) {
             double spent = desc->clock(desc->user) - start;
-            if (spent > 0 && spent < DRL__SECONDS_MAX / 2 - tr->now.seconds) tr->now.seconds += spent;     /* a clock that was set back does not count */
+            /* not when the clock was set back */
+            if (spent > 0 && spent < DRL__SECONDS_MAX / 2 - tr->now.seconds) tr->now.seconds += spent;
             report.seconds = tr->now.seconds;
         }
         if (status == DRL_E_DIVERGED && tr->now.rollbacks < limit) {
@@ -12058,14 +12146,16 @@ DRL__CALL(drl_status, drl_train,
 }
 
 #ifndef DRL_NO_STDIO
-/* A checkpoint's arrays: level reports, then of each network weights, average, both moments, power iterations (if it has any). */
+/* A checkpoint's arrays: level reports, then of each network weights, average, both moments, power
+ * iterations (if it has any). */
 #define DRL__CHECKPOINT_ARRAYS 11
 
 static int drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
 {
     static const char *const names[2][5] = {
         { "train.params", "train.ema", "train.adam_m", "train.adam_v", "train.power" },
-        { "train.initializer.params", "train.initializer.ema", "train.initializer.adam_m", "train.initializer.adam_v", "train.initializer.power" } };
+        { "train.initializer.params", "train.initializer.ema", "train.initializer.adam_m",
+          "train.initializer.adam_v", "train.initializer.power" } };
     size_t levels[2];
     int i, k = 0;
     levels[0] = (size_t)tr->model->desc.levels;
@@ -12078,7 +12168,8 @@ static int drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
         array[k++] = drl_array_of(names[i][1], DRL_DTYPE_F32, 1, &part->params, part->ema);
         array[k++] = drl_array_of(names[i][2], DRL_DTYPE_F32, 1, &part->params, part->adam_m);
         array[k++] = drl_array_of(names[i][3], DRL_DTYPE_F32, 1, &part->params, part->adam_v);
-        if (part->state) array[k++] = drl_array_of(names[i][4], DRL_DTYPE_F32, 1, &part->state, part->net->state);
+        if (part->state)
+            array[k++] = drl_array_of(names[i][4], DRL_DTYPE_F32, 1, &part->state, part->net->state);
     }
     return k;
 }
@@ -12090,8 +12181,13 @@ DRL__CALL(drl_status, drl_trainer_save, (drl_trainer *tr, const char *path), (tr
     char model[DRL__DESCRIBE_MAX], train[DRL__DESCRIBE_MAX], state[DRL__DESCRIBE_MAX];
     const char *meta[6];
     int count;
-    if (!tr || !path) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_save: a trainer and a path are needed");
-    if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_save: the model holds the averaged weights; call drl_trainer_swap_average first");
+    if (!tr || !path)
+        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_save: a trainer and a path are needed");
+    if (tr->averaged)
+        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer_save: the model holds the averaged weights; call "
+                         "drl_trainer_swap_average first");
     count = drl__checkpoint_arrays(tr, array);
     drl__model_to_text(&tr->model->desc, model, sizeof model);
     drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &tr->desc, train, sizeof train);
@@ -12121,19 +12217,22 @@ static int drl__checkpoint_finite(const drl_array *a)
     const unsigned char *p = (const unsigned char *)a->data;
     size_t i, size = drl_dtype_bytes(a->dtype);
     unsigned char rest = size == 8 ? 0xF0 : 0x80;
-    for (i = size; i <= a->bytes; i += size) if ((p[i - 1] & 0x7F) == 0x7F && (p[i - 2] & rest) == rest) return 0;
+    for (i = size; i <= a->bytes; i += size)
+        if ((p[i - 1] & 0x7F) == 0x7F && (p[i - 2] & rest) == rest) return 0;
     return 1;
 }
 
-/* Counters and factors that a run can have come to. */
-/* beta^step: one minus it divides the moments. */
+/* Refuses counters and factors that no run can have. Moments are divided by one minus a power of beta. */
 static drl_status drl__state_check(drl_ctx *ctx, const drl__train_state *now)
 {
     double most = now->step ? 1 - 1e-9 : 1;
-    drl_status status = drl__check(ctx, DRL_E_FORMAT, "drl_trainer_resume", drl__state_fields, DRL__COUNT(drl__state_fields), now);
+    drl_status status = drl__check(ctx, DRL_E_FORMAT, "drl_trainer_resume",
+                                   drl__state_fields, DRL__COUNT(drl__state_fields), now);
     if (status != DRL_OK) return status;
     if (now->beta1_power > most || now->beta2_power > most)
-        return drl__fail(ctx, DRL_E_FORMAT, "drl_trainer_resume: the powers of the betas are %g and %g after %u steps; below 1 are possible",
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "drl_trainer_resume: the powers of the betas are %g and %g after %u steps; below 1 "
+                         "are possible",
                          now->beta1_power, now->beta2_power, now->step);
     return DRL_OK;
 }
@@ -12147,20 +12246,31 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     int i, k, count;
     memset(&now, 0, sizeof now);
     if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now))
-        return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
+        return drl__fail(tr->ctx, DRL_E_FORMAT,
+                         "drl_trainer_resume: the file is no checkpoint, or its state is malformed");
     if (drl__state_check(tr->ctx, &now) != DRL_OK) return DRL_E_FORMAT;
     drl__model_to_text(&tr->model->desc, own, sizeof own);
-    if (strcmp(own, model)) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
+    if (strcmp(own, model))
+        return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
     count = drl__checkpoint_arrays(tr, array);
-    if (drl_safetensors_count(st) != (size_t)count) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: %z tensors, this checkpoint would have %d", drl_safetensors_count(st), count);
+    if (drl_safetensors_count(st) != (size_t)count)
+        return drl__fail(tr->ctx, DRL_E_FORMAT,
+                         "drl_trainer_resume: %z tensors, this checkpoint would have %d",
+                         drl_safetensors_count(st), count);
     for (i = 0; i < count; ++i) {
         const drl_array *a = drl_safetensors_find(st, array[i].name);
         int fits = a && a->dtype == array[i].dtype && a->rank == array[i].rank;
         for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == array[i].shape[k];
-        if (!fits) return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: '%s' is missing, or of another type or shape", array[i].name);
-        if (!drl__checkpoint_finite(a)) return drl__fail(tr->ctx, DRL_E_FORMAT, "drl_trainer_resume: '%s' has numbers that are not finite", array[i].name);
+        if (!fits)
+            return drl__fail(tr->ctx, DRL_E_SHAPE,
+                             "drl_trainer_resume: '%s' is missing, or of another type or shape",
+                             array[i].name);
+        if (!drl__checkpoint_finite(a))
+            return drl__fail(tr->ctx, DRL_E_FORMAT,
+                             "drl_trainer_resume: '%s' has numbers that are not finite", array[i].name);
     }
-    for (i = 0; i < count; ++i) drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
+    for (i = 0; i < count; ++i)
+        drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
     tr->now = now;
     for (i = 0; i < tr->parts; ++i) drl__net_prepare(tr->part[i].net, DRL__NORM_KEPT);
     drl__trainer_keep(tr);
@@ -12171,8 +12281,13 @@ DRL__CALL(drl_status, drl_trainer_resume, (drl_trainer *tr, const char *path), (
 {
     drl_safetensors *st = NULL;
     drl_status status;
-    if (!tr || !path) return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_resume: a trainer and a path are needed");
-    if (tr->averaged) return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer_resume: the model holds the averaged weights; call drl_trainer_swap_average first");
+    if (!tr || !path)
+        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_resume: a trainer and a path are needed");
+    if (tr->averaged)
+        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer_resume: the model holds the averaged weights; call "
+                         "drl_trainer_swap_average first");
     status = drl_safetensors_open(tr->ctx, path, &st);
     if (status != DRL_OK) return status;
     status = drl__resume(tr, st);
@@ -12189,15 +12304,21 @@ DRL__CALL(drl_status, drl_checkpoint_describe,
     const char *m, *t;
     drl_model_desc md;
     drl_train_desc td;
-    if (!ctx || !path || !model || !train) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_checkpoint_describe: a context, a path and two places for results are needed");
+    if (!ctx || !path || !model || !train)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_checkpoint_describe: a context, a path and two places for results are needed");
     status = drl_safetensors_open(ctx, path, &st);
     if (status != DRL_OK) return status;
     memset(&md, 0, sizeof md);
     memset(&td, 0, sizeof td);
     m = drl_safetensors_meta(st, "drl.model");
     t = drl_safetensors_meta(st, "drl.train");
-    if (!m || !t || !drl__model_from_text(m, &md) || !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
-        status = drl__fail(ctx, DRL_E_FORMAT, "'%s' is no checkpoint: descriptions of model and training are missing or malformed", path);
+    if (!m || !t || !drl__model_from_text(m, &md) ||
+        !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
+        status = drl__fail(ctx, DRL_E_FORMAT,
+                           "'%s' is no checkpoint: descriptions of model and training are missing or "
+                           "malformed",
+                           path);
     drl_safetensors_close(st);
     if (status != DRL_OK) return status;
     md.trainable = 1;
