@@ -9153,33 +9153,6 @@ static drl_status drl__check(drl_ctx *ctx, drl_status bad, const char *who,
     return DRL_OK;
 }
 
-/* The rules that arguments share. Each function refuses what breaks one rule: it fails with DRL_E_ARGUMENT
- * and a sentence that names the argument, and returns 1. Else it returns 0. */
-static int drl__refuse_null(drl_ctx *ctx, const char *who, const char *what, const void *pointer)
-{
-    if (!pointer) drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is NULL", who, what);
-    return !pointer;
-}
-
-/* NULL passes. */
-static int drl__refuse_misaligned(drl_ctx *ctx, const char *who, const char *what, const float *floats)
-{
-    if (drl__misaligned(floats)) drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is not aligned as floats are", who, what);
-    return drl__misaligned(floats);
-}
-
-static int drl__refuse_floats(drl_ctx *ctx, const char *who, const char *what, const float *floats)
-{
-    return drl__refuse_null(ctx, who, what, floats) || drl__refuse_misaligned(ctx, who, what, floats);
-}
-
-static int drl__refuse_below(drl_ctx *ctx, const char *who, const char *what, int value, int least)
-{
-    if (value < least)
-        drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is %d; %d or more is possible", who, what, value, least);
-    return value < least;
-}
-
 /* Appends the text of one field, without its name. */
 static void drl__describe_field(const drl__field *field, const void *desc,
                                 char *text, size_t capacity, size_t *at)
