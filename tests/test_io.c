@@ -788,186 +788,55 @@ static const struct {
     const char *sentence;
 } npy_hostile[] = {
 #define H(text, data, status, sentence) { text data, sizeof(text) - 1, sizeof(text data) - 1, status, sentence },
-    H("\x93NUMPX\1\0\0\0", "", DRL_E_FORMAT, "not an NPY file") H("\x93NUMPY\1", "", DRL_E_FORMAT,
-                                                                  "an NPY file that is cut off after 7 bytes")
-        H(NPY("\0\0", "\1\0", "\n"), "", DRL_E_FORMAT,
-          "version 0.0") H(NPY("\4\0", "\1\0\0\0", "\n"), "", DRL_E_FORMAT,
-                           "version 4.0") H(NPY("\1\1", "\1\0", "\n"), "", DRL_E_FORMAT, "version 1.1")
-            H(NPY("\2\0", "\1\0", ""), "", DRL_E_FORMAT,
-              "too few") H(NPY("\1\0", "\2\0", "\n"), "", DRL_E_FORMAT, "header of 2 bytes in a file of 11")
-                H(NPY("\2\0", "\377\377\377\377", "\n"), "", DRL_E_FORMAT,
-                  "header of 4294967295 bytes") H(NPY("\1\0", "\1\0", "\n"), "", DRL_E_FORMAT, "expected '{'")
-                    H(NPY("\1\0", "\3\0", "{}\n"), "", DRL_E_FORMAT, "expected a string")
+    H("\x93NUMPX\1\0\0\0", "", DRL_E_FORMAT, "not an NPY file")
+    H("\x93NUMPY\1", "", DRL_E_FORMAT, "an NPY file that is cut off after 7 bytes")
+    H(NPY("\0\0", "\1\0", "\n"), "", DRL_E_FORMAT, "version 0.0")
+    H(NPY("\4\0", "\1\0\0\0", "\n"), "", DRL_E_FORMAT, "version 4.0")
+    H(NPY("\1\1", "\1\0", "\n"), "", DRL_E_FORMAT, "version 1.1")
+    H(NPY("\2\0", "\1\0", ""), "", DRL_E_FORMAT, "too few")
+    H(NPY("\1\0", "\2\0", "\n"), "", DRL_E_FORMAT, "header of 2 bytes in a file of 11")
+    H(NPY("\2\0", "\377\377\377\377", "\n"), "", DRL_E_FORMAT, "header of 4294967295 bytes")
+    H(NPY("\1\0", "\1\0", "\n"), "", DRL_E_FORMAT, "expected '{'")
+    H(NPY("\1\0", "\3\0", "{}\n"), "", DRL_E_FORMAT, "expected a string")
 #define D(text) NPY("\1\0", "??", text)       /* ?? becomes the length of the header */
-                        H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_OK,
-                          "") H(D("{'descr':'<f4','fortran_order':False,'shape':(1,),}\n"), "1234", DRL_OK,
-                                "") H(D("{\"shape\":(),\"fortran_order\":True,\"descr\":\">i2\"   }   \n"),
-                                      "12", DRL_OK,
-                                      "") H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}  "), "1234",
-                                            DRL_E_FORMAT, "line feed") H(D("{'descr':'<f4','fortran_order':"
-                                                                           "False,'shape':(1,)}\n\n"),
-                                                                         "1234", DRL_E_FORMAT, "line feed")
-                            H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}x\n"), "1234",
-                              DRL_E_FORMAT,
-                              "line feed") H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"),
-                                             "123", DRL_E_FORMAT, "3 bytes of data, the shape needs 4")
-                                H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "12345",
-                                  DRL_E_FORMAT, "5 bytes of data, the shape needs 4")
-                                    H(D("{'descr':'<f4','fortran_order':False,'shape':(1)}  \n"), "1234",
-                                      DRL_E_FORMAT, "(n,) a shape") H(D("{'descr':'<f4','fortran_order':"
-                                                                        "False,'shape':(1 1)}\n"),
-                                                                      "1234", DRL_E_FORMAT, "expected ','")
-                                        H(D("{'descr':'<f4','fortran_order':False,'shape':[1,]} \n"), "1234",
-                                          DRL_E_FORMAT, "expected '('") H(D("{'descr':'<f4','fortran_order':"
-                                                                            "False,'shape':(-1,)}\n"),
-                                                                          "1234", DRL_E_FORMAT,
-                                                                          "whole number")
-                                            H(D("{'descr':'<f4','fortran_order':False,'shape':(1L,)}\n"),
-                                              "1234", DRL_E_FORMAT,
-                                              "expected ','") H(D("{'descr':'<f4','fortran_order':False,'"
-                                                                  "shape':(,)}  \n"),
-                                                                "1234", DRL_E_FORMAT, "whole number")
-                                                H(D("{'descr':'<f4','fortran_order':false,'shape':(1,)} \n"),
-                                                  "1234", DRL_E_FORMAT,
-                                                  "True or False") H(D("{'descr':'<f4','fortran_order':0,'"
-                                                                       "shape':(1,)}     \n"),
-                                                                     "1234", DRL_E_FORMAT, "True or False")
-                                                    H(D("{'descr':'<f4','shape':(1,)}   \n"), "1234",
-                                                      DRL_E_FORMAT, "no fortran_order")
-                                                        H(D("{'descr':'<f4','fortran_order':False}  \n"),
-                                                          "1234", DRL_E_FORMAT,
-                                                          "no shape") H(D("{'fortran_order':False,'shape':(1,"
-                                                                          ")}   \n"),
-                                                                        "1234", DRL_E_FORMAT, "no descr")
-                                                            H(D("{'descr':'<f4','descr':'<f4','shape':(1,)} "
-                                                                "\n"),
-                                                              "1234", DRL_E_FORMAT,
-                                                              "twice the key 'descr'") H(D("{'descr':'<f4','"
-                                                                                           "order':False,'"
-                                                                                           "shape':(1,)} \n"),
-                                                                                         "1234", DRL_E_FORMAT,
-                                                                                         "unknown key "
-                                                                                         "'order'")
-                                                                H(D("{'descr':'<c8','fortran_order':False,'"
-                                                                    "shape':(1,)} \n"),
-                                                                  "12345678", DRL_E_UNSUPPORTED,
-                                                                  "'<c8'") H(D("{'descr':'|O8','fortran_"
-                                                                               "order':False,'shape':(1,)} "
-                                                                               "\n"),
-                                                                             "12345678", DRL_E_UNSUPPORTED,
-                                                                             "'|O8'") H(D("{'descr':'|f4','"
-                                                                                          "fortran_order':"
-                                                                                          "False,'shape':(1,)"
-                                                                                          "} \n"),
-                                                                                        "1234",
-                                                                                        DRL_E_UNSUPPORTED,
-                                                                                        "'|f4'")
-                                                                    H(D("{'descr':'|i2','fortran_order':"
-                                                                        "False,'shape':(1,)} \n"),
-                                                                      "12", DRL_E_UNSUPPORTED,
-                                                                      "'|i2'") H(D("{'descr':'=f4','fortran_"
-                                                                                   "order':False,'shape':(1,)"
-                                                                                   "} \n"),
-                                                                                 "1234",
-                                                                                 DRL_E_UNSUPPORTED, "'=f4'")
-                                                                        H(
-                                                                            D("{'descr':'<','fortran_order':"
-                                                                              "False,'shape':(1,)  } \n"),
-                                                                            "1234",
-                                                                            DRL_E_UNSUPPORTED,
-                                                                            "'<'") H(D("{'descr':'','fortran_"
-                                                                                       "order':False,'shape':"
-                                                                                       "(1,)   } \n"),
-                                                                                     "1234",
-                                                                                     DRL_E_UNSUPPORTED,
-                                                                                     "''") H(D("{'descr':[('"
-                                                                                               "a','<f4')],'"
-                                                                                               "fortran_"
-                                                                                               "order':False,"
-                                                                                               "'shape':(1,)}"
-                                                                                               "    \n"),
-                                                                                             "1234",
-                                                                                             DRL_E_UNSUPPORTED,
-                                                                                             "fields")
-                                                                            H(
-                                                                                D("{'descr':'<f4','fortran_"
-                                                                                  "order':True,'shape':(1,1)}"
-                                                                                  " \n"),
-                                                                                "1234",
-                                                                                DRL_E_UNSUPPORTED,
-                                                                                "Fortran") H(D("{'descr':'<"
-                                                                                               "f4','fortran_"
-                                                                                               "order':True,'"
-                                                                                               "shape':(1,)} "
-                                                                                               " \n"),
-                                                                                             "1234",
-                                                                                             DRL_OK,
-                                                                                             "")
-                                                                                H(D("{'descr':'|u1','fortran_"
-                                                                                    "order':False,'shape':(0,"
-                                                                                    "9)}\n"),
-                                                                                  "",
-                                                                                  DRL_OK,
-                                                                                  "") H(D("{'descr':'|u1','"
-                                                                                          "fortran_order':"
-                                                                                          "False,'shape':(1,"
-                                                                                          "1,1,1,1,1,1,1,)}"
-                                                                                          "\n"),
-                                                                                        "1", DRL_OK, "")
-                                                                                    H(D(
-                                                                                          "{'descr':'|u1','"
-                                                                                          "fortran_order':"
-                                                                                          "False,'shape':(1,"
-                                                                                          "1,1,1,1,1,1,1,1)}"
-                                                                                          "\n"),
-                                                                                      "1", DRL_E_UNSUPPORTED,
-                                                                                      "more than 8 axes")
-                                                                                        H(D("{'descr':'<f8','"
-                                                                                            "fortran_order':"
-                                                                                            "False,'shape':("
-                                                                                            "2305843009213693"
-                                                                                            "952,4294967296)}"
-                                                                                            "\n"),
-                                                                                          "",
-                                                                                          DRL_E_FORMAT,
-                                                                                          "") H(D("{'descr':'"
-                                                                                                  "|u1','"
-                                                                                                  "fortran_"
-                                                                                                  "order':"
-                                                                                                  "False,'"
-                                                                                                  "shape':("
-                                                                                                  "65536,"
-                                                                                                  "65536,"
-                                                                                                  "65536,"
-                                                                                                  "65536,1)} "
-                                                                                                  "     \n"),
-                                                                                                "",
-                                                                                                DRL_E_FORMAT,
-                                                                                                "more bytes "
-                                                                                                "than can be "
-                                                                                                "addressed")
-                                                                                            H(D("{'descr':'<"
-                                                                                                "f4\\','"
-                                                                                                "fortran_"
-                                                                                                "order':"
-                                                                                                "False,'"
-                                                                                                "shape':(1,)}"
-                                                                                                "           "
-                                                                                                "\n"),
-                                                                                              "1234",
-                                                                                              DRL_E_FORMAT,
-                                                                                              "unexpected "
-                                                                                              "character")
-                                                                                                H(NPY("\1\0",
-                                                                                                      "\12\0",
-                                                                                                      "{'"
-                                                                                                      "descr'"
-                                                                                                      ":'"),
-                                                                                                  "1234",
-                                                                                                  DRL_E_FORMAT,
-                                                                                                  "string "
-                                                                                                  "without "
-                                                                                                  "end")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_OK, "")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,),}\n"), "1234", DRL_OK, "")
+    H(D("{\"shape\":(),\"fortran_order\":True,\"descr\":\">i2\"   }   \n"), "12", DRL_OK, "")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}  "), "1234", DRL_E_FORMAT, "line feed")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}\n\n"), "1234", DRL_E_FORMAT, "line feed")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)}x\n"), "1234", DRL_E_FORMAT, "line feed")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "123", DRL_E_FORMAT, "3 bytes of data, the shape needs 4")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1,)} \n"), "12345", DRL_E_FORMAT, "5 bytes of data, the shape needs 4")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1)}  \n"), "1234", DRL_E_FORMAT, "(n,) a shape")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1 1)}\n"), "1234", DRL_E_FORMAT, "expected ','")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':[1,]} \n"), "1234", DRL_E_FORMAT, "expected '('")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(-1,)}\n"), "1234", DRL_E_FORMAT, "whole number")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(1L,)}\n"), "1234", DRL_E_FORMAT, "expected ','")
+    H(D("{'descr':'<f4','fortran_order':False,'shape':(,)}  \n"), "1234", DRL_E_FORMAT, "whole number")
+    H(D("{'descr':'<f4','fortran_order':false,'shape':(1,)} \n"), "1234", DRL_E_FORMAT, "True or False")
+    H(D("{'descr':'<f4','fortran_order':0,'shape':(1,)}     \n"), "1234", DRL_E_FORMAT, "True or False")
+    H(D("{'descr':'<f4','shape':(1,)}   \n"), "1234", DRL_E_FORMAT, "no fortran_order")
+    H(D("{'descr':'<f4','fortran_order':False}  \n"), "1234", DRL_E_FORMAT, "no shape")
+    H(D("{'fortran_order':False,'shape':(1,)}   \n"), "1234", DRL_E_FORMAT, "no descr")
+    H(D("{'descr':'<f4','descr':'<f4','shape':(1,)} \n"), "1234", DRL_E_FORMAT, "twice the key 'descr'")
+    H(D("{'descr':'<f4','order':False,'shape':(1,)} \n"), "1234", DRL_E_FORMAT, "unknown key 'order'")
+    H(D("{'descr':'<c8','fortran_order':False,'shape':(1,)} \n"), "12345678", DRL_E_UNSUPPORTED, "'<c8'")
+    H(D("{'descr':'|O8','fortran_order':False,'shape':(1,)} \n"), "12345678", DRL_E_UNSUPPORTED, "'|O8'")
+    H(D("{'descr':'|f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_E_UNSUPPORTED, "'|f4'")
+    H(D("{'descr':'|i2','fortran_order':False,'shape':(1,)} \n"), "12", DRL_E_UNSUPPORTED, "'|i2'")
+    H(D("{'descr':'=f4','fortran_order':False,'shape':(1,)} \n"), "1234", DRL_E_UNSUPPORTED, "'=f4'")
+    H(D("{'descr':'<','fortran_order':False,'shape':(1,)  } \n"), "1234", DRL_E_UNSUPPORTED, "'<'")
+    H(D("{'descr':'','fortran_order':False,'shape':(1,)   } \n"), "1234", DRL_E_UNSUPPORTED, "''")
+    H(D("{'descr':[('a','<f4')],'fortran_order':False,'shape':(1,)}    \n"), "1234", DRL_E_UNSUPPORTED, "fields")
+    H(D("{'descr':'<f4','fortran_order':True,'shape':(1,1)} \n"), "1234", DRL_E_UNSUPPORTED, "Fortran")
+    H(D("{'descr':'<f4','fortran_order':True,'shape':(1,)}  \n"), "1234", DRL_OK, "")
+    H(D("{'descr':'|u1','fortran_order':False,'shape':(0,9)}\n"), "", DRL_OK, "")
+    H(D("{'descr':'|u1','fortran_order':False,'shape':(1,1,1,1,1,1,1,1,)}\n"), "1", DRL_OK, "")
+    H(D("{'descr':'|u1','fortran_order':False,'shape':(1,1,1,1,1,1,1,1,1)}\n"), "1", DRL_E_UNSUPPORTED, "more than 8 axes")
+    H(D("{'descr':'<f8','fortran_order':False,'shape':(2305843009213693952,4294967296)}\n"), "", DRL_E_FORMAT, "")
+    H(D("{'descr':'|u1','fortran_order':False,'shape':(65536,65536,65536,65536,1)}      \n"), "", DRL_E_FORMAT, "more bytes than can be addressed")
+    H(D("{'descr':'<f4\\','fortran_order':False,'shape':(1,)}           \n"), "1234", DRL_E_FORMAT, "unexpected character")
+    H(NPY("\1\0", "\12\0", "{'descr':'"), "1234", DRL_E_FORMAT, "string without end")
 };
 
 static void test_npy(void)
