@@ -265,7 +265,6 @@ typedef struct drl_rng {
     uint64_t position;          /* index of the next draw; a uniform, an integer and a normal each use one index */
 } drl_rng;
 
-DRL_API uint32_t drl_rng_u32(drl_rng *rng);                         /* 32 random bits */
 DRL_API float    drl_rng_uniform(drl_rng *rng);                     /* [0, 1), a multiple of 2^-24 */
 DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1; bias below n * 2^-32; 0, and no draw, for n < 1 */
 DRL_API void     drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count);     /* N(0, 1), on ctx's vectors */
@@ -336,8 +335,6 @@ typedef enum drl_dtype {
     DRL__DTYPE_END
 } drl_dtype;
 
-DRL_API size_t      drl_dtype_bytes(drl_dtype dtype);               /* of one element; 0 for any other number */
-DRL_API const char *drl_dtype_name(drl_dtype dtype);                /* "F32" ...; "?" for any other number */
 
 #define DRL_RANK_MAX 8
 
@@ -348,7 +345,7 @@ typedef struct drl_array {
     int         rank;           /* 0..DRL_RANK_MAX; 0 is a single number */
     size_t      shape[DRL_RANK_MAX];    /* may hold zeros: such an array has no elements */
     const void *data;
-    size_t      bytes;          /* product of shape times drl_dtype_bytes */
+    size_t      bytes;          /* product of shape times the bytes of one element */
     int         swapped;        /* not zero: elements have the byte order that this machine does not have (set by readers) */
 } drl_array;
 
@@ -374,13 +371,7 @@ DRL_API drl_status drl_safetensors_open_memory(drl_ctx *ctx, const void *data, s
 DRL_API drl_status drl_safetensors_open(drl_ctx *ctx, const char *path, drl_safetensors **out);
 #endif
 DRL_API void             drl_safetensors_close(drl_safetensors *st);
-DRL_API size_t           drl_safetensors_count(const drl_safetensors *st);
-DRL_API const drl_array *drl_safetensors_at(const drl_safetensors *st, size_t index);         /* header order; NULL past the end */
 DRL_API const drl_array *drl_safetensors_find(const drl_safetensors *st, const char *name);   /* NULL when absent */
-DRL_API const char      *drl_safetensors_meta(const drl_safetensors *st, const char *key);    /* NULL when absent */
-DRL_API size_t           drl_safetensors_meta_count(const drl_safetensors *st);
-/* The pairs, as drl_safetensors_desc takes them: key 0, value 0, key 1, ... in header order. */
-DRL_API const char *const *drl_safetensors_meta_pairs(const drl_safetensors *st);
 
 /* What to write. The same description always gives the same bytes. */
 typedef struct drl_safetensors_desc {
@@ -390,9 +381,11 @@ typedef struct drl_safetensors_desc {
     size_t meta_count;
 } drl_safetensors_desc;
 
+/* What an open file holds, in the order of its header; owned by *st. */
+DRL_API const drl_safetensors_desc *drl_safetensors_contents(const drl_safetensors *st);
+
 /* Bytes of the file. The header is padded so that the data starts on a multiple of 64. All three fail with DRL_E_ARGUMENT
  * (names, dtypes), DRL_E_SHAPE (bytes is not shape times dtype; capacity too small) and allocate nothing. */
-DRL_API drl_status drl_safetensors_write_size(drl_ctx *ctx, const drl_safetensors_desc *desc, size_t *bytes);
 DRL_API drl_status drl_safetensors_write_memory(drl_ctx *ctx, const drl_safetensors_desc *desc, void *dst, size_t capacity, size_t *written);
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path, const drl_safetensors_desc *desc);
@@ -404,10 +397,8 @@ DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path, co
  * is no such file at all is named when its first bytes are those of a known format.
  * NPY: versions 1.0, 2.0, 3.0, either byte order. IDX: the format of MNIST; u8 i8 i16 i32 f32 f64. */
 DRL_API drl_status drl_npy_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
-DRL_API drl_status drl_idx_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
 
 /* NPY version 1.0, little-endian, data on a multiple of 64. There is no BF16 in NPY (DRL_E_ARGUMENT). Allocate nothing. */
-DRL_API drl_status drl_npy_write_size(drl_ctx *ctx, const drl_array *array, size_t *bytes);
 DRL_API drl_status drl_npy_write_memory(drl_ctx *ctx, const drl_array *array, void *dst, size_t capacity, size_t *written);
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_npy_write_file(drl_ctx *ctx, const char *path, const drl_array *array);
@@ -626,7 +617,7 @@ DRL_API void       drl_net_spectral_grads(drl_net *net);
 typedef enum drl_step_rule {
     DRL_STEP_PUBLISHED = 0,                 /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2            [Gao21] */
     DRL_STEP_FINE,                          /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}: for hundreds of levels */
-    DRL_STEP_PROPOSAL                       /* step_t^2 = b2 drl_schedule_proposal^2: the same share, on all levels, of what
+    DRL_STEP_PROPOSAL                       /* step_t^2 = b2 (a_{t+1} sbar_t s_{t+1} / sbar_{t+1})^2: the same share, on all levels, of what
                                              * is open once x_{t+1} and x_0 are known; and F = f */
 } drl_step_rule;
 
@@ -639,22 +630,31 @@ typedef struct drl_schedule {
     drl_step_rule rule;
 } drl_schedule;
 
-/* drl_schedule_drl - the published cut of 1000 linear betas (1e-4 .. 0.02) into T levels, 2..500; T = 6 is "T6". b2 = 2e-4.
- * memory: 4 * (levels + 1) doubles of the caller, which the schedule points into. */
-DRL_API drl_status drl_schedule_drl(int levels, double *memory, drl_schedule *schedule);
-/* drl_schedule_cdrl - cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to -5.1, 2..500 levels. b2 = 4e-4.   [Zhu24]
- * As in the published code l is rounded to float at every operation; the rest follows from it in double: abar^2 = sigmoid(l).
- * memory: 5 * (levels + 1) doubles. */
-DRL_API drl_status drl_schedule_cdrl(int levels, double *memory, drl_schedule *schedule);
-/* drl_schedule_shifted - the same with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T: more of the levels lie where images
- * decide what they are, and less of x_T is left of them. Better than drl_schedule_cdrl from 12 levels up, worse at 6.
- * memory: 5 * (levels + 1) doubles. */
+#define DRL_SCHEDULE_DOUBLES(levels) (5 * ((size_t)(levels) + 1))
+
+/* The schedules of the papers, and one between them. */
+typedef enum drl_schedule_kind {
+    DRL_SCHEDULE_FORM = 0,      /* the form's own */
+    DRL_SCHEDULE_DRL,           /* [Gao21]: 1000 linear betas (1e-4 .. 0.02), cut into T levels; T = 6 is "T6". b2 = 2e-4 */
+    DRL_SCHEDULE_CDRL,          /* [Zhu24]: cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to -5.1.
+                                 * b2 = 4e-4. As in the published code l is rounded to float at every operation; the rest
+                                 * follows from it in double: abar^2 = sigmoid(l) */
+    DRL_SCHEDULE_T1K,           /* the 1000 betas in T stretches; 1000, one by one, is "T1k". Nothing but noise is left of
+                                 * x_T: a_T = 0. Its rule is DRL_STEP_FINE with b2 = 0.1: steps are equally safe on all
+                                 * levels, and the slopes of f, sbar_{t+1} times the score, are near 1 on all of them. With
+                                 * f / step_t^2 they would go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that */
+    DRL_SCHEDULE_SHIFTED        /* DRL_SCHEDULE_CDRL with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T: more of the levels
+                                 * lie where images decide what they are, and less of the image is left in x_T. Better than
+                                 * DRL_SCHEDULE_CDRL from 12 levels up, worse at 6 */
+} drl_schedule_kind;
 #define DRL_SCHEDULE_SHIFT 1.5
-DRL_API drl_status drl_schedule_shifted(int levels, double *memory, drl_schedule *schedule);
-/* drl_schedule_t1k - the 1000 betas in `levels` stretches, 2..1000; 1000, one by one, is "T1k". Of x_T nothing is left but noise: a_T = 0. Its rule is DRL_STEP_FINE,
- * b2 = 0.1: steps are as safe on one level as on another, and the slopes of f, sbar_{t+1} times the score, are near 1 on all of them (with f / step_t^2 they
- * would go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that). memory: 4 * (levels + 1) doubles. */
-DRL_API drl_status drl_schedule_t1k(int levels, double *memory, drl_schedule *schedule);
+
+/* drl_schedule_standard - one of the schedules that models have, by its name; DRL_SCHEDULE_FORM is that of DRL_FORM_DRL.
+ *   kind    see drl_schedule_kind
+ *   levels  T, 2..500; 2..1000 for DRL_SCHEDULE_T1K
+ *   memory  DRL_SCHEDULE_DOUBLES(levels) doubles of the caller, which the schedule points into and which must outlive it
+ * Fails with DRL_E_ARGUMENT, and then writes nothing. */
+DRL_API drl_status drl_schedule_standard(drl_schedule_kind kind, int levels, double *memory, drl_schedule *schedule);
 /* drl_schedule_of - a schedule of one's own, for energies without a network.
  *   sbar    [levels + 1] standard deviation of the noise at levels 0..T, growing from level to level, 0 < sbar_t <= 1; signals lie in about [-1, 1]
  *   levels  T, 1..1000
@@ -667,17 +667,6 @@ DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, do
 /* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
-/* What f is divided by to be the log density F of level t: step_t^2, sbar_{t+1} or 1, see drl_step_rule. 0 where there is no such
- * level. */
-DRL_API double drl_schedule_f_scale(const drl_schedule *schedule, int level);
-/* The value that embeddings take for level 0..T: the level's number [Gao21], or drl_level_of_logsnr of its log-SNR [Zhu24]:
- * v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the published code. -1 where there is no such
- * level, NaN for NaN. */
-DRL_API float  drl_schedule_level(const drl_schedule *schedule, int level);
-DRL_API float  drl_level_of_logsnr(float logsnr);
-/* Standard deviation of the noise on a proposal of y_t from x_{t+1}, that of x_t given x_0 and x_{t+1}, scaled as y_t:
- * a sqrt(btilde), btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2.                                                                  [Zhu24] */
-DRL_API double drl_schedule_proposal(const drl_schedule *schedule, int level);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * [energy] - what samplers know: unnormalised log densities F(y, t) (negative energies) and their gradient. A network is one of them,
@@ -691,7 +680,7 @@ typedef struct drl_energy {
     size_t size;                /* floats of one point */
     int batch;                  /* most points a call */
     /* NULL, or where chains start: mean [n * size] of the draw of y at level[n] that goes with x_next = x_{t+1}; the noise around it is
-     * drl_schedule_proposal's and comes from the sampler. Without it chains start at x_{t+1} itself. */
+     * a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps and comes from the sampler. Without it chains start at x_{t+1} itself. */
     drl_status (*propose)(void *user, int n, const float *x_next, const int *level, const int *label, float *mean);
 } drl_energy;
 
@@ -774,7 +763,7 @@ typedef struct drl_sampler drl_sampler;
  * when a chain leaves the finite numbers (the sampler stays as it is and cannot go on), or what the energy returned.
  * One step, for x_next = x_{t+1}:
  *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps     (no quadratic term at the last level)   [Gao21] (9)
- * and after K of them x_t = y / a_{t+1}. Chains of an energy that proposes start at its mean + drl_schedule_proposal * eps, else at x_{t+1}.
+ * and after K of them x_t = y / a_{t+1}. Chains of an energy that proposes start at its mean + a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps, else at x_{t+1}.
  * A denoising step, if asked for, goes with the last Langevin step:
  *   x_0 = (x + denoise sbar_0^2 score(x)) / abar_0,  x = y / a_1,  score(x) = a_1 grad F(y)
  * denoise = 1 is the posterior mean; the published code of [Zhu24] has the effect of 2 (its b^2 is 2e-4 there, 4e-4 everywhere else).
@@ -785,12 +774,14 @@ DRL_API drl_status drl_sampler_run(drl_sampler *sampler, int steps);
 DRL_API drl_status drl_sampler_run_until(drl_sampler *sampler, double (*clock)(void *user), void *user, double end);
 DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);
 DRL_API int        drl_sampler_level(const drl_sampler *sampler);           /* T-1 .. 0; -1 when done */
-/* The current image i in the units of x_t (y / a while a level is under way): copies `size` floats. */
+/* drl_sampler_image - the current image i in the units of x_t: y / a while a level is under way. Copies `size` floats.
+ * drl_sampler_point - the same in the units of y_t, on which energies and chains are defined: a x_t, with the a of the level that was
+ * run last (1 before the first step). */
 DRL_API drl_status drl_sampler_image(const drl_sampler *sampler, int i, float *out);
+DRL_API drl_status drl_sampler_point(const drl_sampler *sampler, int i, float *out);
 DRL_API void       drl_sampler_destroy(drl_sampler *sampler);
 /* State as bytes: size, copy out, copy in (into a sampler made from the same description; anything else is refused whole). */
-DRL_API size_t     drl_sampler_state_size(const drl_sampler *sampler);
-DRL_API drl_status drl_sampler_save(const drl_sampler *sampler, void *bytes, size_t size);
+DRL_API drl_status drl_sampler_save(const drl_sampler *sampler, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_sampler_restore(drl_sampler *sampler, const void *bytes, size_t size);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -802,14 +793,6 @@ typedef enum drl_form {
     DRL_FORM_DRL = 0,           /* [Gao21]: chains start at x_{t+1} */
     DRL_FORM_CDRL               /* [Zhu24]: schedule and energy network of its own, and an initializer network that draws where chains start */
 } drl_form;
-
-typedef enum drl_schedule_kind {
-    DRL_SCHEDULE_FORM = 0,      /* the form's own */
-    DRL_SCHEDULE_DRL,           /* drl_schedule_drl */
-    DRL_SCHEDULE_CDRL,          /* drl_schedule_cdrl */
-    DRL_SCHEDULE_T1K,           /* drl_schedule_t1k */
-    DRL_SCHEDULE_SHIFTED        /* drl_schedule_shifted */
-} drl_schedule_kind;
 
 /* How the initializer's mean g of y_t = a x_t follows from its network's output, with x = x_{t+1} and a = drl_schedule_scale:
  * as in [Zhu24], or by predicting the "velocity" v = abar eps - sbar x_0 of level t + 1 (abar, sbar of that level), from which
@@ -874,11 +857,8 @@ DRL_API void       drl_model_destroy(drl_model *model);
 DRL_API drl_net   *drl_model_net(drl_model *model);             /* the energy's */
 DRL_API drl_net   *drl_model_initializer(drl_model *model);     /* NULL if there is none */
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *model);
-/* F(y, t) = f(y, t) / drl_schedule_f_scale with the network's f, F = f with DRL_ENERGY_UNET: log p(y_t) up to a constant. [Gao21] */
+/* F(y, t) follows from the network's f(y, t) as drl_step_rule says: log p(y_t) up to a constant.                            [Gao21] */
 DRL_API drl_energy drl_model_energy(drl_model *model);
-/* f (and df/dy) itself, at any real level value (drl_schedule_level) and label (NULL: no class): what the published networks return.
- * NULL where not wanted. */
-DRL_API drl_status drl_model_f(drl_model *model, int n, const float *y, const float *level, const int *label, float *f, float *gradient);
 
 /* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at `level` t, at y = a_{t+1} abar_t x, the mean of the data's diffusion
  * (label NULL: no class). Larger is more typical; drl_auroc compares two sets. The lowest level, 0, which is usual, sees strokes and edges,
@@ -896,7 +876,6 @@ DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, flo
  * from may be read-only, and can go afterwards.
  * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own. Fails as drl_net_load. */
 DRL_API drl_status drl_model_save_memory(drl_model *model, void *dst, size_t capacity, size_t *written);
-DRL_API drl_status drl_model_save_size(drl_model *model, size_t *bytes);
 DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size, const drl_model_desc *use, drl_model **model);
 DRL_API drl_status drl_model_load_weights(drl_model *model, const drl_safetensors *st);
 #ifndef DRL_NO_STDIO
@@ -1024,8 +1003,6 @@ DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
 /* From the next step on, the learning rate is `factor` (0..1) times that of the description: for runs that end with a falling rate, which
  * makes much better samples than a constant one. */
 DRL_API drl_status drl_trainer_set_rate(drl_trainer *trainer, double factor);
-/* Random numbers for choosing the next step's data: a function of seed and step, so a resumed run sees the same images. */
-DRL_API drl_rng    drl_trainer_rng(const drl_trainer *trainer);
 
 /* drl_trainer_swap_average - exchange the model's weights with their average, to sample or save with the better ones; call again to go
  * back before the next step (a step in between fails). Power iterations are run for the average and do not touch the training ones. */
@@ -1067,7 +1044,6 @@ typedef struct drl_run_desc {
 /* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
 DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
 
-#ifndef DRL_NO_STDIO
 /* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit, if the
  * trainer was made from the description in the file (drl_checkpoint_describe) and is given the same images. (After a resume, the last good
  * state for rollbacks is the checkpoint.) The total and the time of a run by drl_train are among the counters.
@@ -1075,28 +1051,16 @@ DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, cons
  * Fails with DRL_E_FORMAT on numbers that no run can have come to: not finite, or counters and factors out of range.
  * drl_checkpoint_describe reads both descriptions. They are what the file says: a stranger's file can ask for any amount of memory, so look
  * at drl_model_size before drl_model_create. */
+DRL_API drl_status drl_trainer_save_memory(drl_trainer *trainer, void *dst, size_t capacity, size_t *written);
+DRL_API drl_status drl_trainer_resume_memory(drl_trainer *trainer, const void *data, size_t size);
+DRL_API drl_status drl_checkpoint_describe_memory(drl_ctx *ctx, const void *data, size_t size,
+                                                  drl_model_desc *model, drl_train_desc *train);
+#ifndef DRL_NO_STDIO
 DRL_API drl_status drl_trainer_save(drl_trainer *trainer, const char *path);
 DRL_API drl_status drl_trainer_resume(drl_trainer *trainer, const char *path);
-DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path, drl_model_desc *model, drl_train_desc *train);
+DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path,
+                                           drl_model_desc *model, drl_train_desc *train);
 #endif
-
-/* The parts of a step, for those who build their own (and for tests): K Langevin steps of n chains, each at its own level, in place.
- * gradient [n * size] receives dF/dy of the last step. Fails as drl_sampler_run. */
-typedef struct drl_langevin_desc {
-    const drl_energy *energy;
-    const drl_schedule *schedule;
-    const int *level, *label;               /* [n]; label may be NULL */
-    int steps, first_draw;                  /* draws first_draw .. first_draw + steps - 1 of images first_image .. first_image + n - 1 */
-    int first_image;
-    double step_scale;                      /* of the step size; zero means 1 */
-    double noise_scale;                     /* zero means 1, negative means 0 */
-    drl_noise noise;
-    int normal;                             /* nonzero: each step is a draw of N(y + s^2 grad F(y), s^2 I), which from x_{t+1} is what p(y_t | x_{t+1})
-                                             * is close to where s = s_{t+1} is small: K = 0 of [Gao21] */
-} drl_langevin_desc;
-DRL_API drl_status drl_langevin(drl_ctx *ctx, const drl_langevin_desc *desc, int n, float *y, const float *x_next, float *gradient, float *work);
-/* Floats of work for drl_langevin: one image's noise for every thread. */
-DRL_API size_t     drl_langevin_work_count(const drl_ctx *ctx, size_t size);
 
 /* ------------------------------------------------------------------------------------------------------------------------------
  * Research tools: nothing in [config] to [train] uses what follows.
@@ -1138,6 +1102,8 @@ typedef struct drl_mcmc_report {
     double accept;              /* mean probability of acceptance, since warm-up if that is over; 0 before the first; 1 for Langevin */
     uint64_t divergent;         /* proposals since warm-up that left the finite numbers or lost more than 1000 nats: the step is too large there */
     double f;                   /* mean F over the chains, now */
+    const float *point;         /* [count * size] the chains' points y, owned by the chains: valid until they run or are destroyed */
+    const float *value;         /* [count] F there, likewise */
 } drl_mcmc_report;
 
 typedef struct drl_mcmc drl_mcmc;
@@ -1155,13 +1121,10 @@ typedef struct drl_mcmc drl_mcmc;
 DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **mcmc);
 DRL_API drl_status drl_mcmc_run(drl_mcmc *mcmc, int steps);
 DRL_API drl_status drl_mcmc_look(const drl_mcmc *mcmc, drl_mcmc_report *report);
-DRL_API const float *drl_mcmc_points(const drl_mcmc *mcmc);         /* y, [count * size], and F there, [count]; the object's own, until it moves or goes */
-DRL_API const float *drl_mcmc_values(const drl_mcmc *mcmc);
 DRL_API void       drl_mcmc_destroy(drl_mcmc *mcmc);
 /* State as bytes, for a run that goes on bit for bit: size, copy out, copy in. Copying in evaluates the energy once, refuses what is not from
  * chains of the same description, or not finite, and changes nothing then. */
-DRL_API size_t     drl_mcmc_state_size(const drl_mcmc *mcmc);
-DRL_API drl_status drl_mcmc_save(const drl_mcmc *mcmc, void *bytes, size_t size);
+DRL_API drl_status drl_mcmc_save(const drl_mcmc *mcmc, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_mcmc_restore(drl_mcmc *mcmc, const void *bytes, size_t size);
 
 typedef struct drl_diagnosis {
@@ -1200,6 +1163,7 @@ typedef struct drl_ais_result {
     double error;               /* standard, over chains, by the delta method: sd(w) / (mean(w) sqrt(count)). Too small when ess is below 5 or so */
     double ess;                 /* (sum w)^2 / sum w^2, of `count`: how many chains have a say */
     double accept;              /* mean acceptance of the moves; 1 before the first */
+    const double *log_weight;   /* [count] log w, for error bars of one's own; owned by the path, valid until it runs or is destroyed */
 } drl_ais_result;
 
 typedef struct drl_ais drl_ais;
@@ -1213,12 +1177,11 @@ typedef struct drl_ais drl_ais;
  * Two blocks of memory, about 5 count * size floats and steps * 16 bytes. Fails as drl_mcmc_create.
  * drl_ais_run - up to `steps` temperatures, the pilot's counted too: DRL_RUNNING, DRL_OK when done, or what the energy returned; it can be
  * called again then. drl_ais_steps_left counts them. drl_ais_look: the result, of the path as far as it went: final when none is left.
- * drl_ais_weights: log w [count], for error bars of one's own. */
+ */
 DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **ais);
 DRL_API drl_status drl_ais_run(drl_ais *ais, int steps);
 DRL_API int        drl_ais_steps_left(const drl_ais *ais);
 DRL_API drl_status drl_ais_look(const drl_ais *ais, drl_ais_result *result);
-DRL_API const double *drl_ais_weights(const drl_ais *ais);
 DRL_API void       drl_ais_destroy(drl_ais *ais);
 
 /* drl_log_likelihood - log p(x_t) in nats of n points x (units of x_t, with the noise of the level): F(a x, t) + size log a - log_z, a that of
@@ -2199,7 +2162,7 @@ static void drl__philox(uint32_t counter[4], uint32_t key0, uint32_t key1)
 }
 
 /* Draw p is word p % 4 of block p / 4. */
-DRL_API uint32_t drl_rng_u32(drl_rng *rng)
+static uint32_t drl__rng_u32(drl_rng *rng)
 {
     uint64_t block;
     int word;
@@ -2213,12 +2176,12 @@ DRL_API uint32_t drl_rng_u32(drl_rng *rng)
     return counter[word];
 }
 
-DRL_API float drl_rng_uniform(drl_rng *rng) { return (float)(drl_rng_u32(rng) >> 8) * (1.0f / 16777216.0f); }
+DRL_API float drl_rng_uniform(drl_rng *rng) { return (float)(drl__rng_u32(rng) >> 8) * (1.0f / 16777216.0f); }
 
 DRL_API int drl_rng_below(drl_rng *rng, int n)
 {
     if (n < 1) return 0;
-    return (int)(((uint64_t)drl_rng_u32(rng) * (uint64_t)n) >> 32);
+    return (int)(((uint64_t)drl__rng_u32(rng) * (uint64_t)n) >> 32);
 }
 
 /* -----------------------------------------------------------------------------------------------------------
@@ -2384,7 +2347,7 @@ typedef struct drl__winograd_args {
 } drl__winograd_args;
 
 /* Masks of a dropout. Every element takes 16 bits, so that one block of the generator serves eight elements.
- * The counter's top bits are set: drl_rng_u32 reaches no such counter, since positions are four times a
+ * The counter's top bits are set: drl__rng_u32 reaches no such counter, since positions are four times a
  * block. */
 typedef struct drl__dropout_args {
     const drl_rng *rng;
@@ -3587,7 +3550,7 @@ extern ssize_t readlink(const char *path, char *text, size_t capacity);
  * [io.arrays] - element types, views of arrays, and floats from any of them.
  * -------------------------------------------------------------------------------------------------------- */
 
-DRL_API size_t drl_dtype_bytes(drl_dtype dtype)
+static size_t drl__dtype_bytes(drl_dtype dtype)
 {
     switch (dtype) {
 #define DRL__X(name, bytes, safetensors, npy) case name: return bytes;
@@ -3597,7 +3560,7 @@ DRL_API size_t drl_dtype_bytes(drl_dtype dtype)
     }
 }
 
-DRL_API const char *drl_dtype_name(drl_dtype dtype)
+static const char *drl__dtype_name(drl_dtype dtype)
 {
     switch (dtype) {
 #define DRL__X(name, bytes, safetensors, npy) case name: return safetensors;
@@ -3651,14 +3614,14 @@ static int drl__array_bytes(const drl_array *a, size_t *bytes)
 {
     size_t count;
     return drl__shape_count(a->shape, a->rank, &count) &&
-           drl__mul_fits(count, drl_dtype_bytes(a->dtype), bytes);
+           drl__mul_fits(count, drl__dtype_bytes(a->dtype), bytes);
 }
 
 static drl_status drl__array_check(drl_ctx *ctx, const char *who, const drl_array *a)
 {
     size_t bytes;
     if (!a) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: array is NULL", who);
-    if (drl_dtype_bytes(a->dtype) == 0)
+    if (drl__dtype_bytes(a->dtype) == 0)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d is no dtype", who, (int)a->dtype);
     if (a->rank < 0 || a->rank > DRL_RANK_MAX)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rank is %d, 0..%d are possible",
@@ -3720,7 +3683,7 @@ DRL_API const float *drl_array_floats(const drl_array *array)
 /* The bits of element i; a negative integer is extended to 64 bits. */
 static uint64_t drl__array_bits(const drl_array *a, size_t i)
 {
-    size_t size = drl_dtype_bytes(a->dtype), k;
+    size_t size = drl__dtype_bytes(a->dtype), k;
     const unsigned char *p = (const unsigned char *)a->data + i * size;
     int big = drl__host_is_big() != (a->swapped != 0);
     uint64_t v = 0;
@@ -3838,7 +3801,7 @@ static void drl__put_fill(drl__sink *s, char c, size_t n)
 /* Puts the elements of an array, little-endian. */
 static void drl__put_array(drl__sink *s, const drl_array *a)
 {
-    size_t size = drl_dtype_bytes(a->dtype), i, k;
+    size_t size = drl__dtype_bytes(a->dtype), i, k;
     unsigned char element[8];
     if (size == 1 || drl__host_is_big() == (a->swapped != 0)) {
         drl__put(s, a->data, a->bytes);
@@ -4553,6 +4516,7 @@ struct drl_safetensors {
     uint32_t *by_name;          /* indices of the tensors, sorted by name; a header of 100 MB has < 2^32 */
     uint32_t *by_key;           /* indices of the pairs, sorted by key */
     char *strings;
+    drl_safetensors_desc contents;
 };
 
 /* Reads a string. While counting, *text is its beginning, kept in `part`; while filling, *text is the whole
@@ -4606,7 +4570,7 @@ static int drl__st_dtype(drl__scan *s, const char *name, drl_array *a)
     char text[16], quoted[DRL__QUOTE_BYTES];
     size_t length;
     if (!drl__json_string(s, text, sizeof text - 1, &length)) return 0;
-    a->dtype = drl__dtype_of(drl_dtype_name, text);
+    a->dtype = drl__dtype_of(drl__dtype_name, text);
     if (a->dtype != DRL__DTYPE_END) return 1;
     drl__fail(s->ctx, DRL_E_FORMAT, "%s: tensor '%s' has the unknown dtype '%s'", s->source, name,
               drl__quote(quoted, text));
@@ -4677,7 +4641,7 @@ static int drl__st_tensor(drl__scan *s, const unsigned char *data, size_t data_s
     }
     a->data = data + begin;
     a->bytes = bytes;
-    a->swapped = drl__host_is_big() && drl_dtype_bytes(a->dtype) > 1;
+    a->swapped = drl__host_is_big() && drl__dtype_bytes(a->dtype) > 1;
     return 1;
 }
 
@@ -4881,6 +4845,10 @@ static drl_status drl__st_open(drl_ctx *ctx, const char *source, const unsigned 
     DRL_ASSERT(st->count == count.count);
     DRL_ASSERT(st->meta_count == count.meta_count);
     DRL_ASSERT(st->string_bytes == count.string_bytes);
+    st->contents.arrays = st->arrays;
+    st->contents.count = st->count;
+    st->contents.meta = st->pairs;
+    st->contents.meta_count = st->meta_count;
     *out = st;
     return DRL_OK;
 }
@@ -4930,14 +4898,9 @@ DRL_API void drl_safetensors_close(drl_safetensors *st)
     if (file) drl__free(ctx, file);
 }
 
-DRL_API size_t drl_safetensors_count(const drl_safetensors *st)
+DRL_API const drl_safetensors_desc *drl_safetensors_contents(const drl_safetensors *st)
 {
-    return st ? st->count : 0;
-}
-
-DRL_API const drl_array *drl_safetensors_at(const drl_safetensors *st, size_t index)
-{
-    return st && index < st->count ? &st->arrays[index] : NULL;
+    return st ? &st->contents : NULL;
 }
 
 /* The index whose text is `wanted`, by bisection of n sorted ones; SIZE_MAX if there is none. */
@@ -4963,22 +4926,12 @@ DRL_API const drl_array *drl_safetensors_find(const drl_safetensors *st, const c
     return i == SIZE_MAX ? NULL : &st->arrays[i];
 }
 
-DRL_API const char *drl_safetensors_meta(const drl_safetensors *st, const char *key)
+static const char *drl__safetensors_meta(const drl_safetensors *st, const char *key)
 {
     size_t i;
     if (!st || !key) return NULL;
     i = drl__st_search(st, st->by_key, st->meta_count, drl__st_key, key);
     return i == SIZE_MAX ? NULL : st->pairs[2 * i + 1];
-}
-
-DRL_API size_t drl_safetensors_meta_count(const drl_safetensors *st)
-{
-    return st ? st->meta_count : 0;
-}
-
-DRL_API const char *const *drl_safetensors_meta_pairs(const drl_safetensors *st)
-{
-    return st ? st->pairs : NULL;
 }
 
 /* -----------------------------------------------------------------------------------------------------------
@@ -5021,7 +4974,7 @@ static void drl__put_st_header(drl__sink *s, const drl_safetensors_desc *d)
         if (i || d->meta_count) drl__put(s, ",", 1);
         drl__put_json(s, a->name);
         drl__put_text(s, ":{\"dtype\":\"");
-        drl__put_text(s, drl_dtype_name(a->dtype));
+        drl__put_text(s, drl__dtype_name(a->dtype));
         drl__put_text(s, "\",\"shape\":[");
         for (k = 0; k < a->rank; ++k) {
             if (k) drl__put(s, ",", 1);
@@ -5124,28 +5077,20 @@ static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetens
     return DRL_OK;
 }
 
-/* Makes *sink write to dst; fails where `needed` bytes do not fit there. */
+/* Makes *sink write to dst; fails where `needed` bytes do not fit there. Without dst, *written alone is wanted. */
 static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, size_t capacity, size_t needed,
-                                   drl__sink *sink)
+                                   drl__sink *sink, size_t *written)
 {
     memset(sink, 0, sizeof *sink);
-    if (!dst) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: dst is NULL", who);
-    if (needed > capacity)
+    if (!written) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: written is NULL", who);
+    if (!dst && capacity)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: dst is NULL, capacity %z; the size is asked for with 0", who,
+                         capacity);
+    if (dst && needed > capacity)
         return drl__fail(ctx, DRL_E_SHAPE, "%s: %z bytes do not fit the capacity of %z", who, needed,
                          capacity);
+    *written = needed;
     sink->memory = (unsigned char *)dst;
-    return DRL_OK;
-}
-
-DRL__CALL(drl_status, drl_safetensors_write_size,
-    (drl_ctx *ctx, const drl_safetensors_desc *desc, size_t *bytes),
-    (ctx, desc, bytes))
-{
-    size_t header, total;
-    drl_status status = drl__st_plan(ctx, "drl_safetensors_write_size", desc, &header, &total);
-    if (status != DRL_OK) return status;
-    if (!bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_write_size: bytes is NULL");
-    *bytes = total;
     return DRL_OK;
 }
 
@@ -5155,14 +5100,13 @@ DRL__CALL(drl_status, drl_safetensors_write_memory,
 {
     static const char who[] = "drl_safetensors_write_memory";
     drl__sink sink;
-    size_t header, total;
+    size_t header = 0, total = 0;
     drl_status status = drl__st_plan(ctx, who, desc, &header, &total);
     if (status != DRL_OK) return status;
-    if (!written) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: written is NULL", who);
-    status = drl__sink_memory(ctx, who, dst, capacity, total, &sink);
-    if (status != DRL_OK) return status;
+    status = drl__sink_memory(ctx, who, dst, capacity, total, &sink, written);
+    if (status != DRL_OK || !dst) return status;
     drl__put_st(&sink, desc, header);
-    *written = sink.at;
+    DRL_ASSERT(sink.at == total);
     return DRL_OK;
 }
 
@@ -5172,7 +5116,7 @@ DRL__CALL(drl_status, drl_safetensors_write_file,
     (ctx, path, desc))
 {
     drl__output out;
-    size_t header, total;
+    size_t header = 0, total = 0;
     drl_status status = drl__st_plan(ctx, "drl_safetensors_write_file", desc, &header, &total);
     if (status != DRL_OK) return status;
     if (!path) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_write_file: path is NULL");
@@ -5226,10 +5170,10 @@ static drl_status drl__npy_dtype(const drl__scan *s, const char *text, drl_array
     a->dtype = DRL__DTYPE_END;
     if (text[0] == '<' || text[0] == '>' || text[0] == '|')
         a->dtype = drl__dtype_of(drl__npy_name, text[1] ? text + 1 : "none");
-    if (a->dtype == DRL__DTYPE_END || (text[0] == '|' && drl_dtype_bytes(a->dtype) > 1))
+    if (a->dtype == DRL__DTYPE_END || (text[0] == '|' && drl__dtype_bytes(a->dtype) > 1))
         return drl__fail(s->ctx, DRL_E_UNSUPPORTED, "%s: elements of type '%s' cannot be read",
                          s->source, drl__quote(quoted, text));
-    a->swapped = drl_dtype_bytes(a->dtype) > 1 && drl__host_is_big() != big;
+    a->swapped = drl__dtype_bytes(a->dtype) > 1 && drl__host_is_big() != big;
     return DRL_OK;
 }
 
@@ -5375,12 +5319,12 @@ static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *
     status = drl__array_check(ctx, who, a);
     if (status != DRL_OK) return status;
     if (!drl__npy_name(a->dtype)[0])
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: NPY has no %s", who, drl_dtype_name(a->dtype));
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: NPY has no %s", who, drl__dtype_name(a->dtype));
     memset(header, 0, sizeof *header);
     header->memory = (unsigned char *)text;
     drl__put(header, magic, sizeof magic);
     drl__put_text(header, "{'descr': '");
-    drl__put(header, drl_dtype_bytes(a->dtype) > 1 ? "<" : "|", 1);
+    drl__put(header, drl__dtype_bytes(a->dtype) > 1 ? "<" : "|", 1);
     drl__put_text(header, drl__npy_name(a->dtype));
     drl__put_text(header, "', 'fortran_order': False, 'shape': (");
     for (i = 0; i < a->rank; ++i) {
@@ -5398,20 +5342,6 @@ static drl_status drl__npy_plan(drl_ctx *ctx, const char *who, const drl_array *
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_npy_write_size,
-    (drl_ctx *ctx, const drl_array *array, size_t *bytes),
-    (ctx, array, bytes))
-{
-    char text[DRL__NPY_HEADER_MAX];
-    drl__sink header;
-    size_t total;
-    drl_status status = drl__npy_plan(ctx, "drl_npy_write_size", array, &header, text, &total);
-    if (status != DRL_OK) return status;
-    if (!bytes) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_npy_write_size: bytes is NULL");
-    *bytes = total;
-    return DRL_OK;
-}
-
 DRL__CALL(drl_status, drl_npy_write_memory,
     (drl_ctx *ctx, const drl_array *array, void *dst, size_t capacity, size_t *written),
     (ctx, array, dst, capacity, written))
@@ -5419,15 +5349,14 @@ DRL__CALL(drl_status, drl_npy_write_memory,
     static const char who[] = "drl_npy_write_memory";
     char text[DRL__NPY_HEADER_MAX];
     drl__sink header, sink;
-    size_t total;
+    size_t total = 0;
     drl_status status = drl__npy_plan(ctx, who, array, &header, text, &total);
     if (status != DRL_OK) return status;
-    if (!written) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: written is NULL", who);
-    status = drl__sink_memory(ctx, who, dst, capacity, total, &sink);
-    if (status != DRL_OK) return status;
+    status = drl__sink_memory(ctx, who, dst, capacity, total, &sink, written);
+    if (status != DRL_OK || !dst) return status;
     drl__put(&sink, text, header.at);
     drl__put_array(&sink, array);
-    *written = sink.at;
+    DRL_ASSERT(sink.at == total);
     return DRL_OK;
 }
 
@@ -5482,19 +5411,10 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
         const unsigned char *p = bytes + 4 + 4 * i;
         a.shape[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
     }
-    a.swapped = drl_dtype_bytes(a.dtype) > 1 && !drl__host_is_big();
+    a.swapped = drl__dtype_bytes(a.dtype) > 1 && !drl__host_is_big();
     status = drl__array_attach(ctx, source, &a, bytes + header, size - header);
     if (status == DRL_OK) *out = a;
     return status;
-}
-
-DRL__CALL(drl_status, drl_idx_parse,
-    (drl_ctx *ctx, const void *data, size_t size, drl_array *out),
-    (ctx, data, size, out))
-{
-    if (!ctx) return DRL_E_ARGUMENT;
-    if (!data || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_idx_parse: data or out is NULL");
-    return drl__idx_open(ctx, "IDX", (const unsigned char *)data, size, out);
 }
 
 /* -----------------------------------------------------------------------------------------------------------
@@ -5728,7 +5648,7 @@ static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int fortran, c
     if (a->rank < 1 || a->rank > 4)
         return drl__fail(ctx, DRL_E_FORMAT,
                          "%s: %s of rank %d; images have rank 4, 3 or (as rows) 2, labels 1", source,
-                         drl_dtype_name(a->dtype), a->rank);
+                         drl__dtype_name(a->dtype), a->rank);
     for (i = 0; i < a->rank; ++i)
         if (a->shape[i] < 1 || a->shape[i] > INT32_MAX)
             return drl__fail(ctx, DRL_E_SHAPE, "%s: axis %d has length %z", source, i, a->shape[i]);
@@ -5826,7 +5746,7 @@ static drl_status drl__ds_range(drl_ctx *ctx, const char *source, const drl_data
     default:
         return drl__fail(ctx, DRL_E_FORMAT,
                          "%s: images of %s: set low and high of drl_dataset_desc to the elements that "
-                         "mean black and white (0 and 255, perhaps)", source, drl_dtype_name(part->a.dtype));
+                         "mean black and white (0 and 255, perhaps)", source, drl__dtype_name(part->a.dtype));
     }
 }
 
@@ -5856,7 +5776,7 @@ static drl_status drl__ds_in_range(drl_ctx *ctx, const char *source, const drl_d
                                    const drl__ds_part *part, int *floats)
 {
     drl_dtype dtype = part->a.dtype;
-    const char *type = drl_dtype_name(dtype);
+    const char *type = drl__dtype_name(dtype);
     double smallest, largest;
     int given = d->low != d->high, is_float;
     drl_status status;
@@ -9293,9 +9213,7 @@ static void drl__schedule_linear(int levels, int all, double *row[5])
     }
 }
 
-DRL__CALL(drl_status, drl_schedule_drl,
-    (int levels, double *memory, drl_schedule *schedule),
-    (levels, memory, schedule))
+static drl_status drl__schedule_drl(int levels, double *memory, drl_schedule *schedule)
 {
     double *row[5];
     if (levels < 2 || levels > 500 || drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
@@ -9303,9 +9221,7 @@ DRL__CALL(drl_status, drl_schedule_drl,
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_schedule_t1k,
-    (int levels, double *memory, drl_schedule *schedule),
-    (levels, memory, schedule))
+static drl_status drl__schedule_t1k(int levels, double *memory, drl_schedule *schedule)
 {
     double *row[5];
     if (levels < 2 || levels > 1000 || drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
@@ -9359,18 +9275,25 @@ DRL__CALL(drl_status, drl_schedule_of,
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_schedule_cdrl,
-    (int levels, double *memory, drl_schedule *schedule),
-    (levels, memory, schedule))
+static drl_status drl__schedule_cdrl(int levels, double *memory, drl_schedule *schedule)
 {
     return drl__schedule_cosine(levels, 0.0f, memory, schedule);
 }
 
-DRL__CALL(drl_status, drl_schedule_shifted,
-    (int levels, double *memory, drl_schedule *schedule),
-    (levels, memory, schedule))
+static drl_status drl__schedule_shifted(int levels, double *memory, drl_schedule *schedule)
 {
     return drl__schedule_cosine(levels, (float)DRL_SCHEDULE_SHIFT, memory, schedule);
+}
+
+DRL__CALL(drl_status, drl_schedule_standard,
+    (drl_schedule_kind kind, int levels, double *memory, drl_schedule *schedule),
+    (kind, levels, memory, schedule))
+{
+    if (kind == DRL_SCHEDULE_FORM || kind == DRL_SCHEDULE_DRL) return drl__schedule_drl(levels, memory, schedule);
+    if (kind == DRL_SCHEDULE_CDRL) return drl__schedule_cdrl(levels, memory, schedule);
+    if (kind == DRL_SCHEDULE_SHIFTED) return drl__schedule_shifted(levels, memory, schedule);
+    if (kind == DRL_SCHEDULE_T1K) return drl__schedule_t1k(levels, memory, schedule);
+    return DRL_E_ARGUMENT;
 }
 
 /* Arrays are there, and so is the level; more 1: level T counts as one, x_T has a value. */
@@ -9397,37 +9320,44 @@ DRL__CALL(double, drl_schedule_scale, (const drl_schedule *schedule, int level),
     return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0;
 }
 
+/* Standard deviation of the noise on a proposal of y_t from x_{t+1}: that of x_t given x_0 and x_{t+1}, scaled as y_t,
+ * a sqrt(btilde), btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2.                                                            [Zhu24] */
+static double drl__schedule_proposal(const drl_schedule *schedule, int level)
+{
+    if (!drl__schedule_has(schedule, level, 0)) return 0;
+    return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
+}
+
 DRL__CALL(double, drl_schedule_step, (const drl_schedule *schedule, int level), (schedule, level))
 {
     if (!drl__schedule_has(schedule, level, 0)) return 0;
-    if (schedule->rule == DRL_STEP_PROPOSAL) return sqrt(schedule->b2) * drl_schedule_proposal(schedule, level);
+    if (schedule->rule == DRL_STEP_PROPOSAL) return sqrt(schedule->b2) * drl__schedule_proposal(schedule, level);
     return sqrt((schedule->rule == DRL_STEP_FINE ? 1.0 : schedule->sbar[level] / schedule->sbar[0]) * schedule->b2) * schedule->s[level + 1];
 }
 
-DRL__CALL(double, drl_schedule_f_scale, (const drl_schedule *schedule, int level), (schedule, level))
+/* What f is divided by to be the log density F of level t: step_t^2, sbar_{t+1} or 1, see drl_step_rule. */
+static double drl__schedule_f_scale(const drl_schedule *schedule, int level)
 {
     double step = drl_schedule_step(schedule, level);
     if (step > 0 && schedule->rule == DRL_STEP_PROPOSAL) return 1;
     return step > 0 && schedule->rule == DRL_STEP_FINE ? schedule->sbar[level + 1] : step * step;
 }
 
-DRL__CALL(float, drl_level_of_logsnr, (float logsnr), (logsnr))
+/* The level value of a log-SNR, v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the
+ * published code.                                                                                                        [Zhu24] */
+static float drl__level_of_logsnr(float logsnr)
 {
     float l = logsnr < -20 ? -20 : logsnr > 20 ? 20 : logsnr;
     float angle = drl__rounded(drl__atan((double)drl__rounded(drl__exp((double)(-0.5f * l)))));
     return drl__rounded(1000 * (double)drl__rounded((double)angle / (double)(float)(0.5 * DRL__PI)));
 }
 
-DRL__CALL(float, drl_schedule_level, (const drl_schedule *schedule, int level), (schedule, level))
+/* The value that embeddings take for level 0..T: the level's number [Gao21], or drl__level_of_logsnr of its log-SNR [Zhu24].
+ * -1 where there is no such level. */
+static float drl__schedule_level(const drl_schedule *schedule, int level)
 {
     if (!drl__schedule_has(schedule, level, 1)) return -1;
-    return schedule->logsnr ? drl_level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
-}
-
-DRL__CALL(double, drl_schedule_proposal, (const drl_schedule *schedule, int level), (schedule, level))
-{
-    if (!drl__schedule_has(schedule, level, 0)) return 0;
-    return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
+    return schedule->logsnr ? drl__level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
 }
 
 /* The mean of x_t given x_0 and x_{t+1}, A x_0 + B x_{t+1}: A = abar_t s_{t+1}^2 / n_{t+1}^2, B = a_{t+1} n_t^2 / n_{t+1}^2, where
@@ -9668,10 +9598,24 @@ static void drl__noise_counter(void *user, drl_ctx *ctx, int image, int draw, fl
     drl_rng_normals(ctx, &rng, out, n);
 }
 
+/* K Langevin steps of n chains, each at its own level, in place. */
+typedef struct drl__langevin_desc {
+    const drl_energy *energy;
+    const drl_schedule *schedule;
+    const int *level, *label;               /* [n]; label may be NULL */
+    int steps;
+    int first_draw, first_image;            /* draws first_draw .. first_draw + steps - 1 of images first_image .. first_image + n - 1 */
+    double step_scale;                      /* of the step size; zero means 1 */
+    double noise_scale;                     /* zero means 1, negative means 0 */
+    drl_noise noise;
+    int normal;                             /* nonzero: each step is a draw of N(y + s^2 grad F(y), s^2 I), which from x_{t+1} is close
+                                             * to p(y_t | x_{t+1}) where s = s_{t+1} is small: K = 0 of [Gao21] */
+} drl__langevin_desc;
+
 /* Images are shared out over jobs; each job draws one image's noise into its own scratch and updates that image in the same pass. */
 typedef struct drl__langevin_args {
     drl_ctx *ctx;
-    const drl_langevin_desc *d;
+    const drl__langevin_desc *d;
     float *y, *work;
     const float *x_next, *gradient;
     int n, jobs, draw, base;
@@ -9681,7 +9625,7 @@ typedef struct drl__langevin_args {
 static void drl__langevin_job(void *arg, int job)
 {
     drl__langevin_args *a = (drl__langevin_args *)arg;
-    const drl_langevin_desc *d = a->d;
+    const drl__langevin_desc *d = a->d;
     const drl_schedule *sc = d->schedule;
     size_t size = d->energy->size;
     float *eps = a->work + (size_t)job * size;
@@ -9698,25 +9642,24 @@ static void drl__langevin_job(void *arg, int job)
     }
 }
 
-DRL_API size_t drl_langevin_work_count(const drl_ctx *ctx, size_t size)
+static size_t drl__langevin_work_count(const drl_ctx *ctx, size_t size)
 {
     size_t count;
     return ctx && drl__mul_fits(size, (size_t)ctx->threads, &count) ? count : SIZE_MAX;
 }
 
-DRL__CALL(drl_status, drl_langevin,
-    (drl_ctx *ctx, const drl_langevin_desc *d, int n, float *y, const float *x_next, float *gradient, float *work),
-    (ctx, d, n, y, x_next, gradient, work))
+/* gradient [n * size] receives dF/dy of the last step; work has drl__langevin_work_count floats. Fails as drl_sampler_run. */
+static drl_status drl__langevin(drl_ctx *ctx, const drl__langevin_desc *d, int n, float *y, const float *x_next, float *gradient, float *work)
 {
     drl__langevin_args a;
     int k, i, base, job;
     if (!ctx || !d || drl__bad_floats(y) || drl__bad_floats(x_next) || drl__bad_floats(gradient) || drl__bad_floats(work) || n < 1 || drl__energy_lacks(d->energy) ||
         !drl__schedule_has(d->schedule, 0, 0) || !d->level || d->steps < 0 || !d->noise.fill || !(d->step_scale >= 0 && drl__finite(d->step_scale)) || !drl__finite(d->noise_scale))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: something is missing or misaligned for %d chains, or out of range (%d steps, scales %g and %g)", n, d ? d->steps : 0,
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl__langevin: something is missing or misaligned for %d chains, or out of range (%d steps, scales %g and %g)", n, d ? d->steps : 0,
                          d ? d->step_scale : 0.0, d ? d->noise_scale : 0.0);
     for (i = 0; i < n; ++i)
         if (d->level[i] < 0 || d->level[i] >= d->schedule->levels)
-            return drl__fail(ctx, DRL_E_ARGUMENT, "drl_langevin: chain %d is at level %d, the schedule has 0 to %d", i, d->level[i], d->schedule->levels - 1);
+            return drl__fail(ctx, DRL_E_ARGUMENT, "drl__langevin: chain %d is at level %d, the schedule has 0 to %d", i, d->level[i], d->schedule->levels - 1);
     memset(&a, 0, sizeof a);
     a.ctx = ctx; a.d = d; a.work = work;
     /* batch by batch, all steps of one before the next: the batch stays in cache, and chains do not know of each other */
@@ -9840,7 +9783,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     at_y = drl__carve(&total, floats, sizeof(float));
     at_x = drl__carve(&total, floats, sizeof(float));
     at_gradient = drl__carve(&total, floats, sizeof(float));
-    at_work = drl__carve(&total, drl_langevin_work_count(ctx, energy->size), sizeof(float));
+    at_work = drl__carve(&total, drl__langevin_work_count(ctx, energy->size), sizeof(float));
     at_levels = drl__carve(&total, (size_t)d.count, sizeof(int));
     if (d.labels) at_labels = drl__carve(&total, (size_t)d.count, sizeof(int));
     if (d.known) {
@@ -9924,7 +9867,7 @@ static const drl_energy *drl__sampler_energy(const drl_sampler *s)
 static drl_status drl__sampler_propose(drl_sampler *s, int draw)
 {
     const drl_energy *e = drl__sampler_energy(s);
-    float noise = (float)drl_schedule_proposal(&s->schedule, s->level);
+    float noise = (float)drl__schedule_proposal(&s->schedule, s->level);
     int base, i, n;
     for (base = 0; base < s->count; base += n) {
         drl_status status;
@@ -9965,7 +9908,7 @@ DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
     if (!s || steps < 0) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_run: no sampler, or %d steps", steps);
     if (s->failed) return s->failed;
     while (steps > 0 && s->level >= 0) {
-        drl_langevin_desc d;
+        drl__langevin_desc d;
         drl_status status = DRL_OK;
         size_t j, floats = (size_t)s->count * s->size;
         int i, proposes = s->energy.propose && !s->normal, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);
@@ -9984,7 +9927,7 @@ DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
         d.normal = s->normal;
         if (proposes && !s->step) status = drl__sampler_propose(s, draw);
         if (status == DRL_OK && !s->step && !s->normal) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
-        if (status == DRL_OK && !s->no_chain) status = drl_langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+        if (status == DRL_OK && !s->no_chain) status = drl__langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
         if (status == DRL_OK) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
         if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + d.steps == s->steps) status = drl__sampler_denoise(s);
         if (status != DRL_OK) return s->failed = status;
@@ -10056,6 +9999,17 @@ DRL__CALL(drl_status, drl_sampler_image, (const drl_sampler *s, int i, float *ou
     return DRL_OK;
 }
 
+DRL__CALL(drl_status, drl_sampler_point, (const drl_sampler *s, int i, float *out), (s, i, out))
+{
+    float scale = 1.0f;
+    size_t j;
+    if (!s || drl__bad_floats(out) || i < 0 || i >= s->count)
+        return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_point: point %d of %d", i, s ? s->count : 0);
+    if (!s->step && s->level + 1 < s->schedule.levels) scale = (float)drl_schedule_scale(&s->schedule, s->level + 1);
+    for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * scale;
+    return DRL_OK;
+}
+
 /* State: magic, what the sampler was made from, position, y, x_next. All little-endian. */
 #define DRL__STATE_WORDS 16
 #define DRL__STATE_LEVEL 14                 /* words from here on are the position, those before must agree */
@@ -10096,15 +10050,20 @@ static void drl__state_words(const drl_sampler *s, uint32_t *w)
     w[14] = (uint32_t)(s->level + 1);  w[15] = (uint32_t)s->step;
 }
 
-DRL_API size_t drl_sampler_state_size(const drl_sampler *s) { return s ? 4 * (DRL__STATE_WORDS + 2 * (size_t)s->count * s->size) : 0; }
+static size_t drl__sampler_state_size(const drl_sampler *s) { return s ? 4 * (DRL__STATE_WORDS + 2 * (size_t)s->count * s->size) : 0; }
 
-DRL__CALL(drl_status, drl_sampler_save, (const drl_sampler *s, void *bytes, size_t size), (s, bytes, size))
+DRL__CALL(drl_status, drl_sampler_save,
+    (const drl_sampler *s, void *dst, size_t capacity, size_t *written),
+    (s, dst, capacity, written))
 {
     uint32_t w[DRL__STATE_WORDS], v;
-    unsigned char *p = (unsigned char *)bytes;
+    unsigned char *p = (unsigned char *)dst;
+    drl__sink sink;
+    drl_status status;
     size_t i, floats;
-    if (!s || !bytes || size != drl_sampler_state_size(s))
-        return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_save: %z bytes given, the state has %z", size, drl_sampler_state_size(s));
+    if (!s) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_sampler_save: no sampler");
+    status = drl__sink_memory(s->ctx, "drl_sampler_save", dst, capacity, drl__sampler_state_size(s), &sink, written);
+    if (status != DRL_OK || !dst) return status;
     floats = (size_t)s->count * s->size;
     drl__state_words(s, w);
     for (i = 0; i < DRL__STATE_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
@@ -10120,7 +10079,7 @@ DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, s
     size_t i, floats;
     int level, step;
     if (!s || !bytes) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_restore: no sampler or no bytes");
-    if (size != drl_sampler_state_size(s)) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: %z bytes given, this sampler's state has %z", size, drl_sampler_state_size(s));
+    if (size != drl__sampler_state_size(s)) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: %z bytes given, this sampler's state has %z", size, drl__sampler_state_size(s));
     drl__state_words(s, w);
     for (i = 0; i < DRL__STATE_LEVEL; ++i)
         if (drl__get_u32(p + 4 * i) != w[i]) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: word %z of the state belongs to another sampler", i);
@@ -10608,10 +10567,7 @@ DRL_API void drl_model_destroy(drl_model *m)
 /* memory [5 * (levels + 1)]: the schedule's arrays. */
 static void drl__model_schedule(const drl_model_desc *d, double *memory, drl_schedule *schedule)
 {
-    if (d->schedule == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(d->levels, memory, schedule);
-    else if (d->schedule == DRL_SCHEDULE_SHIFTED) drl_schedule_shifted(d->levels, memory, schedule);
-    else if (d->schedule == DRL_SCHEDULE_T1K) drl_schedule_t1k(d->levels, memory, schedule);
-    else drl_schedule_drl(d->levels, memory, schedule);
+    drl_schedule_standard(d->schedule, d->levels, memory, schedule);
     schedule->b2 = d->b2;
     if (d->energy_form == DRL_ENERGY_UNET && d->schedule != DRL_SCHEDULE_T1K)
         schedule->rule = DRL_STEP_PROPOSAL;
@@ -10623,7 +10579,7 @@ static void drl__model_schedule(const drl_model_desc *d, double *memory, drl_sch
 static drl_status drl__model_build(drl_ctx *ctx, drl_model_desc *d, const drl_safetensors *st,
                                    drl_net *net[2])
 {
-    size_t tensors, in_file = st ? drl_safetensors_count(st) : SIZE_MAX;
+    size_t tensors, in_file = st ? st->count : SIZE_MAX;
     drl_net_desc n;
     drl_status status;
     drl__model_net_desc(d, &n);
@@ -10728,15 +10684,14 @@ static drl_status drl__model_check_labels(drl_model *m, int n, const int *label)
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_model_f,
-    (drl_model *m, int n, const float *y, const float *level, const int *label, float *f, float *gradient),
-    (m, n, y, level, label, f, gradient))
+/* f and df/dy themselves, NULL where not wanted, at any real level value and label: what the published networks return. */
+static drl_status drl__model_f(drl_model *m, int n, const float *y, const float *level, const int *label, float *f, float *gradient)
 {
     drl_status status = DRL_OK;
     int i, k;
     if (!m || drl__bad_floats(y) || drl__bad_floats(level) || drl__misaligned(f) || drl__misaligned(gradient) || n < 1)
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
-                         "drl_model_f: a model, %d points and their level values are needed", n);
+                         "drl__model_f: a model, %d points and their level values are needed", n);
     status = drl__model_check_labels(m, n, label);
     for (i = 0; i < m->desc.batch; ++i) m->df[i] = 1.0f;
     for (i = 0; i < n && status == DRL_OK; i += k) {
@@ -10752,7 +10707,7 @@ DRL__CALL(drl_status, drl_model_f,
 /* f / F at a level. */
 static double drl__model_f_scale(const drl_model *m, int level)
 {
-    return m->desc.energy_form == DRL_ENERGY_UNET ? 1.0 : drl_schedule_f_scale(&m->schedule, level);
+    return m->desc.energy_form == DRL_ENERGY_UNET ? 1.0 : drl__schedule_f_scale(&m->schedule, level);
 }
 
 static drl_status drl__model_check_levels(const drl_model *m, int n, const int *level)
@@ -10773,7 +10728,7 @@ static drl_status drl__model_energy_eval(void *user, int n, const float *y, cons
     int i;
     if (status != DRL_OK) return status;
     for (i = 0; i < n; ++i) {
-        m->level[i] = drl_schedule_level(&m->schedule, level[i]);
+        m->level[i] = drl__schedule_level(&m->schedule, level[i]);
         m->df[i] = (float)(1.0 / drl__model_f_scale(m, level[i]));
     }
     status = drl__model_eval(m, n, y, m->level, label, m->df, m->f, gradient);
@@ -10817,7 +10772,7 @@ static drl_status drl__model_energy_propose(void *user, int n, const float *x_ne
     drl_status status = drl__model_check_levels(m, n, level);
     int i;
     if (status != DRL_OK) return status;
-    for (i = 0; i < n; ++i) m->level[i] = drl_schedule_level(&m->schedule, level[i] + 1);
+    for (i = 0; i < n; ++i) m->level[i] = drl__schedule_level(&m->schedule, level[i] + 1);
     b.label = label;
     status = drl_net_forward(m->initializer, &b, mean);
     if (status == DRL_OK) drl__initializer_finish(m, n, x_next, level, mean);
@@ -10853,9 +10808,9 @@ DRL__CALL(drl_status, drl_model_score,
     if (status != DRL_OK) return status;
     mean = drl_schedule_scale(&m->schedule, level) * m->schedule.abar[level];       /* of y, over x */
     drl__axpby(m->ctx, (size_t)n * m->size, (float)mean, x, 0.0f, NULL, work);
-    /* scores hold the level values first: drl_model_f reads those of a batch before it writes its f */
-    for (i = 0; i < n; ++i) score[i] = drl_schedule_level(&m->schedule, level);
-    return drl_model_f(m, n, work, score, label, score, NULL);
+    /* scores hold the level values first: drl__model_f reads those of a batch before it writes its f */
+    for (i = 0; i < n; ++i) score[i] = drl__schedule_level(&m->schedule, level);
+    return drl__model_f(m, n, work, score, label, score, NULL);
 }
 
 DRL__CALL(drl_status, drl_sampler_create,
@@ -10962,29 +10917,13 @@ static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_model_save_size, (drl_model *m, size_t *bytes), (m, bytes))
-{
-    drl__model_file file;
-    drl_status status;
-    if (!m || !bytes)
-        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
-                         "drl_model_save_size: a model and a place for the result are needed");
-    status = drl__model_file_make(m, &file);
-    if (status != DRL_OK) return status;
-    status = drl_safetensors_write_size(m->ctx, &file.desc, bytes);
-    drl__free(m->ctx, file.block);
-    return status;
-}
-
 DRL__CALL(drl_status, drl_model_save_memory,
     (drl_model *m, void *dst, size_t capacity, size_t *written),
     (m, dst, capacity, written))
 {
     drl__model_file file;
     drl_status status;
-    if (!m || !dst || !written)
-        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
-                         "drl_model_save_memory: a model, memory and a place for its size are needed");
+    if (!m) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_model_save_memory: no model");
     status = drl__model_file_make(m, &file);
     if (status != DRL_OK) return status;
     status = drl_safetensors_write_memory(m->ctx, &file.desc, dst, capacity, written);
@@ -11013,7 +10952,7 @@ DRL__CALL(drl_status, drl_model_load_weights, (drl_model *m, const drl_safetenso
 static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use,
                                        drl_model **out)
 {
-    const char *text = drl_safetensors_meta(st, "drl.model");
+    const char *text = drl__safetensors_meta(st, "drl.model");
     drl_model_desc read, d;
     drl_model *m = NULL;
     drl_status status;
@@ -11278,7 +11217,7 @@ static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned
     block_of[k].to = &tr->gradient;    block_of[k++].count = images;
     block_of[k].to = &tr->y_0;         block_of[k++].count = m->initializer ? images : 0;
     block_of[k].to = &tr->target;      block_of[k++].count = m->initializer ? images : 0;
-    block_of[k].to = &tr->noise;       block_of[k++].count = drl_langevin_work_count(m->ctx, m->size);
+    block_of[k].to = &tr->noise;       block_of[k++].count = drl__langevin_work_count(m->ctx, m->size);
     block_of[k].to = &tr->level_value; block_of[k++].count = batch;
     block_of[k].to = &tr->f_pos;       block_of[k++].count = batch;
     block_of[k].to = &tr->f_neg;       block_of[k++].count = batch;
@@ -11416,7 +11355,7 @@ static drl_rng drl__train_rng(const drl_trainer *tr, uint64_t what)
 #define DRL__DRAW_AUGMENT 0xffffffbu
 #define DRL__DRAW_PROPOSAL 4095             /* of an image, beyond its Langevin draws */
 
-DRL_API drl_rng drl_trainer_rng(const drl_trainer *tr)
+static drl_rng drl__trainer_rng(const drl_trainer *tr)
 {
     drl_rng none = { 0, 0, 0 };
     return tr ? drl__train_rng(tr, DRL__DRAW_DATA) : none;
@@ -11499,7 +11438,7 @@ static drl_status drl__train_propose(drl_trainer *tr)
     size_t size = tr->model->size;
     drl_status status;
     int i;
-    for (i = 0; i < b.n; ++i) tr->level_value[i] = drl_schedule_level(sc, tr->t[i] + 1);
+    for (i = 0; i < b.n; ++i) tr->level_value[i] = drl__schedule_level(sc, tr->t[i] + 1);
     b.label = tr->label;
     b.dropout = &dropout;
     status = drl_net_train_forward(tr->model->initializer, &b, tr->y_0);
@@ -11507,7 +11446,7 @@ static drl_status drl__train_propose(drl_trainer *tr)
     for (i = 0; i < b.n && status == DRL_OK; ++i) {
         size_t at = (size_t)i * size;
         float *y_0 = tr->y_0 + at, *target = tr->target + at;
-        float sigma = (float)drl_schedule_proposal(sc, tr->t[i]);
+        float sigma = (float)drl__schedule_proposal(sc, tr->t[i]);
         drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, tr->noise, size);
         drl__axpby(tr->ctx, size, 1.0f, y_0, sigma, tr->noise, y_0);
         drl__axpby(tr->ctx, size, 1.0f, target, sigma, tr->noise, target); /* the loss compares means */
@@ -11582,7 +11521,7 @@ static double drl__displacement(const drl_trainer *tr, int i)
 static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, double *moved)
 {
     drl_model *m = tr->model;
-    drl_langevin_desc chain;
+    drl__langevin_desc chain;
     drl_status status;
     int i, no_steps = tr->desc.steps < 0, same_steps = tr->desc.steps == m->desc.steps;
     memset(&chain, 0, sizeof chain);
@@ -11598,7 +11537,7 @@ static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, d
         chain.step_scale = sqrt((double)m->desc.steps / tr->desc.steps);
     chain.noise.fill = drl__train_noise;
     chain.noise.user = tr;
-    status = drl_langevin(tr->ctx, &chain, tr->desc.batch, tr->y_neg, tr->x_next, tr->gradient, tr->noise);
+    status = drl__langevin(tr->ctx, &chain, tr->desc.batch, tr->y_neg, tr->x_next, tr->gradient, tr->noise);
     for (i = 0; i < tr->desc.batch; ++i) *moved += drl__displacement(tr, i) / tr->desc.batch;
     return status;
 }
@@ -11656,7 +11595,7 @@ static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energ
 static double drl__train_weight(const drl_trainer *tr, int t)
 {
     const drl_model *m = tr->model;
-    double step = drl_schedule_proposal(&m->schedule, t);
+    double step = drl__schedule_proposal(&m->schedule, t);
     if (tr->desc.objective == DRL_OBJECTIVE_SCORE)
         return 1 / (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
     if (m->desc.energy_form == DRL_ENERGY_UNET) return step * step / ((double)m->size * tr->desc.batch);
@@ -11673,7 +11612,7 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
     int i, n = tr->desc.batch;
     b.label = tr->label;
     for (i = 0; i < n; ++i) {
-        tr->level_value[i] = drl_schedule_level(sc, tr->t[i]);
+        tr->level_value[i] = drl__schedule_level(sc, tr->t[i]);
         tr->f_weight[i] = (float)((double)sign * drl__train_weight(tr, tr->t[i]));
     }
     status = drl_net_train_forward(net, &b, f);
@@ -12077,7 +12016,7 @@ DRL__CALL(drl_status, drl_train,
     }
     memset(&report, 0, sizeof report);
     while (!stop) {
-        drl_rng rng = drl_trainer_rng(tr);
+        drl_rng rng = drl__trainer_rng(tr);
         if (!tr->desc.warmup && !tr->now.total && tr->now.step == DRL__WARMUP_PROBE && tr->now.seconds > 0)
             tr->now.warmup = drl__run_warmup(DRL__WARMUP_PROBE * tr->now.planned / tr->now.seconds);
         if (!tr->now.total && tr->now.step && tr->now.seconds >= (1 - fall) * tr->now.planned) {
@@ -12118,7 +12057,6 @@ DRL__CALL(drl_status, drl_train,
     return status == DRL_OK && stop ? DRL_RUNNING : status;
 }
 
-#ifndef DRL_NO_STDIO
 /* A checkpoint's arrays: level reports, then of each network weights, average, both moments, power
  * iterations (if it has any). */
 #define DRL__CHECKPOINT_ARRAYS 11
@@ -12147,37 +12085,69 @@ static int drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
     return k;
 }
 
-DRL__CALL(drl_status, drl_trainer_save, (drl_trainer *tr, const char *path), (tr, path))
+static drl_status drl__weights_are_own(drl_trainer *tr, const char *who)
 {
+    if (!tr->averaged) return DRL_OK;
+    return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                     "%s: the model holds the averaged weights; call drl_trainer_swap_average first", who);
+}
+
+/* What a checkpoint holds, ready to be written; the arrays point into the trainer. */
+typedef struct drl__checkpoint {
     drl_array array[DRL__CHECKPOINT_ARRAYS];
-    drl_safetensors_desc desc;
     char model[DRL__DESCRIBE_MAX], train[DRL__DESCRIBE_MAX], state[DRL__DESCRIBE_MAX];
     const char *meta[6];
-    int count;
-    if (!tr || !path)
-        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
-                         "drl_trainer_save: a trainer and a path are needed");
-    if (tr->averaged)
-        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
-                         "drl_trainer_save: the model holds the averaged weights; call "
-                         "drl_trainer_swap_average first");
-    count = drl__checkpoint_arrays(tr, array);
-    drl__model_to_text(&tr->model->desc, model, sizeof model);
-    drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &tr->desc, train, sizeof train);
-    drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &tr->now, state, sizeof state);
-    meta[0] = "drl.model"; meta[1] = model;
-    meta[2] = "drl.train"; meta[3] = train;
-    meta[4] = "drl.state"; meta[5] = state;
-    memset(&desc, 0, sizeof desc);
-    desc.arrays = array; desc.count = (size_t)count;
-    desc.meta = meta;    desc.meta_count = 3;
-    return drl_safetensors_write_file(tr->ctx, path, &desc);
+    drl_safetensors_desc desc;
+} drl__checkpoint;
+
+static drl_status drl__checkpoint_make(drl_trainer *tr, const char *who, drl__checkpoint *c)
+{
+    drl_status status = drl__weights_are_own(tr, who);
+    if (status != DRL_OK) return status;
+    memset(&c->desc, 0, sizeof c->desc);
+    drl__model_to_text(&tr->model->desc, c->model, sizeof c->model);
+    drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &tr->desc, c->train, sizeof c->train);
+    drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &tr->now, c->state, sizeof c->state);
+    c->meta[0] = "drl.model";
+    c->meta[1] = c->model;
+    c->meta[2] = "drl.train";
+    c->meta[3] = c->train;
+    c->meta[4] = "drl.state";
+    c->meta[5] = c->state;
+    c->desc.arrays = c->array;
+    c->desc.count = (size_t)drl__checkpoint_arrays(tr, c->array);
+    c->desc.meta = c->meta;
+    c->desc.meta_count = 3;
+    return DRL_OK;
 }
+
+DRL__CALL(drl_status, drl_trainer_save_memory,
+    (drl_trainer *tr, void *dst, size_t capacity, size_t *written),
+    (tr, dst, capacity, written))
+{
+    drl__checkpoint c;
+    drl_status status;
+    if (!tr) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_trainer_save_memory: no trainer");
+    status = drl__checkpoint_make(tr, "drl_trainer_save_memory", &c);
+    return status == DRL_OK ? drl_safetensors_write_memory(tr->ctx, &c.desc, dst, capacity, written) : status;
+}
+
+#ifndef DRL_NO_STDIO
+DRL__CALL(drl_status, drl_trainer_save, (drl_trainer *tr, const char *path), (tr, path))
+{
+    drl__checkpoint c;
+    drl_status status;
+    if (!tr || !path)
+        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_save: a trainer and a path are needed");
+    status = drl__checkpoint_make(tr, "drl_trainer_save", &c);
+    return status == DRL_OK ? drl_safetensors_write_file(tr->ctx, path, &c.desc) : status;
+}
+#endif
 
 /* Elements of a checkpoint's array into place; every array has been checked before the first is moved. */
 static void drl__checkpoint_read(const drl_array *from, void *to)
 {
-    size_t i, k, size = drl_dtype_bytes(from->dtype);
+    size_t i, k, size = drl__dtype_bytes(from->dtype);
     const unsigned char *p = (const unsigned char *)from->data;
     unsigned char *q = (unsigned char *)to;
     for (i = 0; i < from->bytes; i += size)
@@ -12188,7 +12158,7 @@ static void drl__checkpoint_read(const drl_array *from, void *to)
 static int drl__checkpoint_finite(const drl_array *a)
 {
     const unsigned char *p = (const unsigned char *)a->data;
-    size_t i, size = drl_dtype_bytes(a->dtype);
+    size_t i, size = drl__dtype_bytes(a->dtype);
     unsigned char rest = size == 8 ? 0xF0 : 0x80;
     for (i = size; i <= a->bytes; i += size)
         if ((p[i - 1] & 0x7F) == 0x7F && (p[i - 2] & rest) == rest) return 0;
@@ -12214,7 +12184,7 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
 {
     drl_array array[DRL__CHECKPOINT_ARRAYS];
     char own[DRL__DESCRIBE_MAX];
-    const char *model = drl_safetensors_meta(st, "drl.model"), *state = drl_safetensors_meta(st, "drl.state");
+    const char *model = drl__safetensors_meta(st, "drl.model"), *state = drl__safetensors_meta(st, "drl.state");
     drl__train_state now;
     int i, k, count;
     memset(&now, 0, sizeof now);
@@ -12226,10 +12196,10 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     if (strcmp(own, model))
         return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
     count = drl__checkpoint_arrays(tr, array);
-    if (drl_safetensors_count(st) != (size_t)count)
+    if (st->count != (size_t)count)
         return drl__fail(tr->ctx, DRL_E_FORMAT,
                          "drl_trainer_resume: %z tensors, this checkpoint would have %d",
-                         drl_safetensors_count(st), count);
+                         st->count, count);
     for (i = 0; i < count; ++i) {
         const drl_array *a = drl_safetensors_find(st, array[i].name);
         int fits = a && a->dtype == array[i].dtype && a->rank == array[i].rank;
@@ -12250,6 +12220,58 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     return DRL_OK;
 }
 
+DRL__CALL(drl_status, drl_trainer_resume_memory,
+    (drl_trainer *tr, const void *data, size_t size),
+    (tr, data, size))
+{
+    drl_safetensors *st = NULL;
+    drl_status status;
+    if (!tr || !data)
+        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_resume_memory: a trainer and memory are needed");
+    status = drl__weights_are_own(tr, "drl_trainer_resume_memory");
+    if (status == DRL_OK) status = drl_safetensors_open_memory(tr->ctx, data, size, &st);
+    if (status == DRL_OK) status = drl__resume(tr, st);
+    drl_safetensors_close(st);
+    return status;
+}
+
+static drl_status drl__checkpoint_describe(drl_ctx *ctx, const char *source, const drl_safetensors *st,
+                                           drl_model_desc *model, drl_train_desc *train)
+{
+    const char *m = drl__safetensors_meta(st, "drl.model"), *t = drl__safetensors_meta(st, "drl.train");
+    drl_model_desc md;
+    drl_train_desc td;
+    memset(&md, 0, sizeof md);
+    memset(&td, 0, sizeof td);
+    if (!m || !t || !drl__model_from_text(m, &md) ||
+        !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
+        return drl__fail(ctx, DRL_E_FORMAT,
+                         "'%s' is no checkpoint: descriptions of model and training are missing or malformed",
+                         source);
+    md.trainable = 1;
+    md.batch = td.batch;
+    *model = md;
+    *train = td;
+    return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_checkpoint_describe_memory,
+    (drl_ctx *ctx, const void *data, size_t size, drl_model_desc *model, drl_train_desc *train),
+    (ctx, data, size, model, train))
+{
+    drl_safetensors *st = NULL;
+    drl_status status;
+    if (!ctx || !data || !model || !train)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_checkpoint_describe_memory: a context, memory and two places for results are needed");
+    status = drl_safetensors_open_memory(ctx, data, size, &st);
+    if (status == DRL_OK) status = drl__checkpoint_describe(ctx, "memory", st, model, train);
+    drl_safetensors_close(st);
+    return status;
+}
+
+#ifndef DRL_NO_STDIO
 DRL__CALL(drl_status, drl_trainer_resume, (drl_trainer *tr, const char *path), (tr, path))
 {
     drl_safetensors *st = NULL;
@@ -12257,13 +12279,9 @@ DRL__CALL(drl_status, drl_trainer_resume, (drl_trainer *tr, const char *path), (
     if (!tr || !path)
         return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
                          "drl_trainer_resume: a trainer and a path are needed");
-    if (tr->averaged)
-        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
-                         "drl_trainer_resume: the model holds the averaged weights; call "
-                         "drl_trainer_swap_average first");
-    status = drl_safetensors_open(tr->ctx, path, &st);
-    if (status != DRL_OK) return status;
-    status = drl__resume(tr, st);
+    status = drl__weights_are_own(tr, "drl_trainer_resume");
+    if (status == DRL_OK) status = drl_safetensors_open(tr->ctx, path, &st);
+    if (status == DRL_OK) status = drl__resume(tr, st);
     drl_safetensors_close(st);
     return status;
 }
@@ -12274,31 +12292,13 @@ DRL__CALL(drl_status, drl_checkpoint_describe,
 {
     drl_safetensors *st = NULL;
     drl_status status;
-    const char *m, *t;
-    drl_model_desc md;
-    drl_train_desc td;
     if (!ctx || !path || !model || !train)
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "drl_checkpoint_describe: a context, a path and two places for results are needed");
     status = drl_safetensors_open(ctx, path, &st);
-    if (status != DRL_OK) return status;
-    memset(&md, 0, sizeof md);
-    memset(&td, 0, sizeof td);
-    m = drl_safetensors_meta(st, "drl.model");
-    t = drl_safetensors_meta(st, "drl.train");
-    if (!m || !t || !drl__model_from_text(m, &md) ||
-        !drl__undescribe(drl__train_fields, DRL__COUNT(drl__train_fields), t, &td))
-        status = drl__fail(ctx, DRL_E_FORMAT,
-                           "'%s' is no checkpoint: descriptions of model and training are missing or "
-                           "malformed",
-                           path);
+    if (status == DRL_OK) status = drl__checkpoint_describe(ctx, path, st, model, train);
     drl_safetensors_close(st);
-    if (status != DRL_OK) return status;
-    md.trainable = 1;
-    md.batch = td.batch;
-    *model = md;
-    *train = td;
-    return DRL_OK;
+    return status;
 }
 #endif
 
@@ -12652,11 +12652,11 @@ DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report
     report->divergent = m->divergent;
     report->f = 0;
     for (i = 0; i < m->count; ++i) report->f += (double)m->f[i] / m->count;
+    report->point = m->y;
+    report->value = m->f;
     return DRL_OK;
 }
 
-DRL_API const float *drl_mcmc_points(const drl_mcmc *m) { return m ? m->y : NULL; }
-DRL_API const float *drl_mcmc_values(const drl_mcmc *m) { return m ? m->f : NULL; }
 DRL_API void drl_mcmc_destroy(drl_mcmc *m) { if (m) drl__free(m->ctx, m); }
 
 /* State: magic, what the chains were made from, position, y. All little-endian, doubles as two words, the lower one first. */
@@ -12683,14 +12683,20 @@ static void drl__mcmc_words(const drl_mcmc *m, uint32_t *w)
     }
 }
 
-DRL_API size_t drl_mcmc_state_size(const drl_mcmc *m) { return m ? 4 * (DRL__MCMC_WORDS + (size_t)m->count * m->size) : 0; }
+static size_t drl__mcmc_state_size(const drl_mcmc *m) { return m ? 4 * (DRL__MCMC_WORDS + (size_t)m->count * m->size) : 0; }
 
-DRL__CALL(drl_status, drl_mcmc_save, (const drl_mcmc *m, void *bytes, size_t size), (m, bytes, size))
+DRL__CALL(drl_status, drl_mcmc_save,
+    (const drl_mcmc *m, void *dst, size_t capacity, size_t *written),
+    (m, dst, capacity, written))
 {
     uint32_t w[DRL__MCMC_WORDS], v;
-    unsigned char *p = (unsigned char *)bytes;
+    unsigned char *p = (unsigned char *)dst;
+    drl__sink sink;
+    drl_status status;
     size_t i;
-    if (!m || !bytes || size != drl_mcmc_state_size(m)) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_save: %z bytes given, the state has %z", size, drl_mcmc_state_size(m));
+    if (!m) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_mcmc_save: no chains");
+    status = drl__sink_memory(m->ctx, "drl_mcmc_save", dst, capacity, drl__mcmc_state_size(m), &sink, written);
+    if (status != DRL_OK || !dst) return status;
     drl__mcmc_words(m, w);
     for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
     for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) { memcpy(&v, m->y + i, 4); drl__put_u32(p, v); }
@@ -12705,7 +12711,7 @@ DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t 
     drl_status status;
     size_t i;
     if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_restore: no chains or no bytes");
-    if (size != drl_mcmc_state_size(m)) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: %z bytes given, the state of these chains has %z", size, drl_mcmc_state_size(m));
+    if (size != drl__mcmc_state_size(m)) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: %z bytes given, the state of these chains has %z", size, drl__mcmc_state_size(m));
     drl__mcmc_words(m, w);
     for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) {
         v = drl__get_u32(p);
@@ -13074,10 +13080,9 @@ DRL__CALL(drl_status, drl_ais_look, (const drl_ais *a, drl_ais_result *result), 
     /* variance of w over its squared mean: count squares / sum^2 - 1, times count / (count - 1) for one over the sample */
     result->error = a->count > 1 ? sqrt((a->count / result->ess - 1 > 0 ? a->count / result->ess - 1 : 0.0) / (a->count - 1)) : HUGE_VAL;
     result->accept = a->made > 0 ? a->accepted / a->made : 1.0;
+    result->log_weight = a->log_w;
     return DRL_OK;
 }
-
-DRL_API const double *drl_ais_weights(const drl_ais *a) { return a ? a->log_w : NULL; }
 
 DRL_API void drl_ais_destroy(drl_ais *a)
 {
@@ -15396,7 +15401,7 @@ static const drl__kernels DRL__FN(drl__table) = {
  *                        first = 0, and its pilot runs a seed of its own.
  *   training             2 << 60 + step << 28 + image << 12 + draw. Batches have at most 65535 images, draw
  *                        4095 is the proposal's. Images from 65535.. on are purposes of the whole step:
- *                        DRL__DRAW_DATA (drl_trainer_rng, from which data sets draw one word per image),
+ *                        DRL__DRAW_DATA (drl__trainer_rng, from which data sets draw one word per image),
  *                        _LEVEL, _LABEL, _AUGMENT and _DROPOUT. Each rollback changes the seed.
  *   dropout              the stream of the step, and blocks whose counter has the top bit of word 1 set,
  *                        which no position reaches: 11 bits of operator, 20 of image, 32 for 8 elements each.

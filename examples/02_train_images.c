@@ -19,7 +19,7 @@
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
  *   --balanced (each class equally often, whatever their counts)
  * Options: --size N (pad images to N x N; else the next multiple of 8)  --half (images at half their size)
- *   --no-classes  --levels N  --shifted (drl_schedule_shifted)  --k N (Langevin steps)  --b2 X (their size)
+ *   --no-classes  --levels N  --shifted (drl__schedule_shifted)  --k N (Langevin steps)  --b2 X (their size)
  *   --base N  --blocks N  --batch N  --lr X  --warmup N  --noise X (on the data)
  *   --initializer N (its width)  --initializer-lr X  --target L (data's share in what it learns; -1: none)
  *   --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --out PREFIX

@@ -92,9 +92,10 @@ static drl_status save(drawing *r)
 {
     drl_safetensors_desc file;
     drl_array arrays[2];
-    size_t bytes = drl_sampler_state_size(r->sampler), floats = (size_t)(r->begun * r->shown) * r->pixels;
+    size_t bytes = 0, floats = (size_t)(r->begun * r->shown) * r->pixels;
+    drl_status status = drl_sampler_save(r->sampler, NULL, 0, &bytes);
     unsigned char *state = (unsigned char *)malloc(bytes);
-    drl_status status = state ? drl_sampler_save(r->sampler, state, bytes) : DRL_E_MEMORY;
+    if (status == DRL_OK) status = state ? drl_sampler_save(r->sampler, state, bytes, &bytes) : DRL_E_MEMORY;
     arrays[0] = drl_array_of("state", DRL_DTYPE_U8, 1, &bytes, state);
     arrays[1] = drl_array_of("images", DRL_DTYPE_F32, 1, &floats, r->image);
     memset(&file, 0, sizeof file);

@@ -60,6 +60,7 @@ static drl_status level(drl_ctx *ctx, drl_model *model, plane_draw draw, int t, 
     drl_ais_result low, high;
     drl_mcmc_desc md;
     drl_mcmc *chains = NULL;
+    drl_mcmc_report at_end;
     drl_status status;
     int i, known = draw == plane_checkerboard;
     grid.x0 = grid.y0 = -half;
@@ -80,7 +81,8 @@ static drl_status level(drl_ctx *ctx, drl_model *model, plane_draw draw, int t, 
     md.count = d.count; md.seed = d.seed + 1; md.kernel = DRL_MCMC_HMC; md.level = t; md.schedule = s; md.start = y; md.warmup = 50;
     status = drl_mcmc_create(ctx, &e, &md, &chains);
     if (status == DRL_OK) status = drl_mcmc_run(chains, 100);
-    if (status == DRL_OK) memcpy(y, drl_mcmc_points(chains), (size_t)d.count * 2 * sizeof *y);
+    if (status == DRL_OK) status = drl_mcmc_look(chains, &at_end);
+    if (status == DRL_OK) memcpy(y, at_end.point, (size_t)d.count * 2 * sizeof *y);
     drl_mcmc_destroy(chains);
     if (status != DRL_OK) return status;
     d.level = t;

@@ -67,9 +67,10 @@ static drl_status checkpoint(run *r)
 {
     drl_safetensors_desc file;
     drl_array arrays[3];
-    size_t bytes = drl_mcmc_state_size(r->chains), rows[2], count = (size_t)r->taken;
+    size_t bytes = 0, rows[2], count = (size_t)r->taken;
+    drl_status status = drl_mcmc_save(r->chains, NULL, 0, &bytes);
     unsigned char *state = (unsigned char *)malloc(bytes);
-    drl_status status = state ? drl_mcmc_save(r->chains, state, bytes) : DRL_E_MEMORY;
+    if (status == DRL_OK) status = state ? drl_mcmc_save(r->chains, state, bytes, &bytes) : DRL_E_MEMORY;
     rows[0] = count;
     rows[1] = r->floats;
     arrays[0] = drl_array_of("state", DRL_DTYPE_U8, 1, &bytes, state);
@@ -106,10 +107,11 @@ static drl_status resume(run *r)
 /* A row of the picture: the images that the chains' points lead down to. */
 static drl_status snapshot(run *r, int step)
 {
-    const float *y = drl_mcmc_points(r->chains);
+    drl_mcmc_report now;
     float *row = r->rows + (size_t)r->taken * r->floats;
     size_t j;
-    for (j = 0; j < r->floats; ++j) row[j] = y[j] * r->inverse;
+    drl_mcmc_look(r->chains, &now);
+    for (j = 0; j < r->floats; ++j) row[j] = now.point[j] * r->inverse;
     r->at[r->taken++] = step;
     r->down.start = row;
     return r->down.from_level ? drl_sample(r->model, &r->down, row) : DRL_OK;
@@ -117,12 +119,11 @@ static drl_status snapshot(run *r, int step)
 
 static void print_report(const run *r, int count, double start)
 {
-    const float *f = drl_mcmc_values(r->chains);
     drl_mcmc_report now;
     double spread = 0;
     int i;
     if (drl_mcmc_look(r->chains, &now) != DRL_OK) return;
-    for (i = 0; i < count; ++i) spread += ((double)f[i] - now.f) * ((double)f[i] - now.f) / (count > 1 ? count - 1 : 1);
+    for (i = 0; i < count; ++i) spread += ((double)now.value[i] - now.f) * ((double)now.value[i] - now.f) / (count > 1 ? count - 1 : 1);
     printf("%8d %14.2f %10.2f %9.3f %11.6f %9lu %8.0f\n", now.step, now.f, sqrt(spread), now.accept, now.step_size, (unsigned long)now.divergent, seconds_now() - start);
     fflush(stdout);
 }
@@ -132,8 +133,7 @@ static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float 
 {
     drl_sampler *sampler = NULL;
     drl_sample_desc how;
-    double a = drl_schedule_scale(drl_model_schedule(model), t);
-    size_t size = drl_model_energy(model).size, j;
+    size_t size = drl_model_energy(model).size;
     drl_status status;
     int i;
     memset(&how, 0, sizeof how);
@@ -144,8 +144,7 @@ static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float 
     while (status <= DRL_RUNNING && drl_sampler_level(sampler) > t) status = drl_sampler_run(sampler, 1);
     for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, x_next + (size_t)i * size);
     while (status <= DRL_RUNNING && drl_sampler_level(sampler) == t) status = drl_sampler_run(sampler, 1);
-    for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, y + (size_t)i * size);
-    for (j = 0; j < (size_t)count * size; ++j) y[j] *= (float)a;
+    for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_point(sampler, i, y + (size_t)i * size);
     drl_sampler_destroy(sampler);
     return status == DRL_RUNNING ? DRL_OK : status;
 }

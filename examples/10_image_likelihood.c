@@ -38,9 +38,9 @@ static drl_status draw(drl_ctx *ctx, drl_model *model, int t, int count, uint64_
     drl_energy e = drl_model_energy(model);
     drl_sampler *sampler = NULL;
     drl_mcmc *chains = NULL;
+    drl_mcmc_report at_end;
     drl_mcmc_desc md;
     drl_sample_desc how;
-    size_t j;
     drl_status status;
     int i;
     memset(&how, 0, sizeof how);
@@ -48,14 +48,14 @@ static drl_status draw(drl_ctx *ctx, drl_model *model, int t, int count, uint64_
     status = drl_sampler_create(model, &how, &sampler);
     while (status <= DRL_RUNNING && drl_sampler_level(sampler) >= t && !training_stop)
         status = drl_sampler_run(sampler, 1);
-    for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, y + (size_t)i * e.size);
+    for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_point(sampler, i, y + (size_t)i * e.size);
     drl_sampler_destroy(sampler);
-    for (j = 0; j < (size_t)count * e.size; ++j) y[j] *= (float)drl_schedule_scale(drl_model_schedule(model), t);
     memset(&md, 0, sizeof md);
     md.count = count; md.seed = seed; md.first = count; md.kernel = DRL_MCMC_HMC; md.level = t; md.schedule = drl_model_schedule(model); md.start = y; md.warmup = 50; md.leapfrog = 5;
     if (status <= DRL_RUNNING) status = drl_mcmc_create(ctx, &e, &md, &chains);
     for (i = 0; i < 150 && status == DRL_OK && !training_stop; ++i) status = drl_mcmc_run(chains, 1);
-    if (status == DRL_OK) memcpy(y, drl_mcmc_points(chains), (size_t)count * e.size * sizeof *y);
+    if (status == DRL_OK) status = drl_mcmc_look(chains, &at_end);
+    if (status == DRL_OK) memcpy(y, at_end.point, (size_t)count * e.size * sizeof *y);
     drl_mcmc_destroy(chains);
     if (status == DRL_OK && training_stop) status = DRL_RUNNING;
     return status;

@@ -18,6 +18,7 @@
 #endif
 
 static long check_passed = 0, check_failed = 0;
+CHECK_MAYBE_UNUSED static size_t check_written;         /* for functions that say how much they wrote */
 
 /* CHECK(condition, "format", ...) - counts, and prints the sentence when the condition is false. */
 #define CHECK(cond, ...)                                                        \

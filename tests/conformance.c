@@ -70,8 +70,8 @@ static int chains(drl_ctx *ctx, drl_model *m, const float *x, int *labels)
         d.warmup = kernel == DRL_MCMC_LANGEVIN ? 0 : 2;
         ok = drl_mcmc_create(ctx, &energy, &d, &chain) == DRL_OK && drl_mcmc_run(chain, 4) == DRL_OK && drl_mcmc_look(chain, &report) == DRL_OK;
         if (ok) {
-            hash_floats(drl_mcmc_points(chain), BATCH * energy.size);
-            hash_floats(drl_mcmc_values(chain), BATCH);
+            hash_floats(chain->y, BATCH * energy.size);
+            hash_floats(chain->f, BATCH);
             hash_doubles(&report.step_size, 1);
             hash_doubles(&report.accept, 1);
         }
@@ -84,7 +84,7 @@ static int chains(drl_ctx *ctx, drl_model *m, const float *x, int *labels)
     a.steps = 4;
     a.leapfrog = 2;
     if (ok) ok = drl_ais_create(ctx, &energy, &a, &ais) == DRL_OK && drl_ais_run(ais, drl_ais_steps_left(ais)) == DRL_OK;
-    if (ok) hash_doubles(drl_ais_weights(ais), BATCH);
+    if (ok) hash_doubles(ais->log_w, BATCH);
     drl_ais_destroy(ais);
     return ok;
 }
@@ -121,12 +121,12 @@ static int train_and_sample(drl_ctx *ctx, drl_form form)
     ok = drl_model_create(ctx, &d, 3, &m) == DRL_OK && drl_trainer_create(m, &td, &tr) == DRL_OK;
     for (step = 0; ok && step < STEPS; ++step) {
         drl_train_report r;
-        rng = drl_trainer_rng(tr);
+        rng = drl__trainer_rng(tr);
         for (i = 0; i < (int)n; ++i) x0[i] = drl_rng_uniform(&rng) < 0.5f ? -1.0f : 1.0f;
         for (i = 0; i < BATCH; ++i) labels[i] = form == DRL_FORM_CDRL ? 1 + drl_rng_below(&rng, 3) : 0;
         ok = drl_trainer_step(tr, x0, labels, &r) == DRL_OK;
     }
-    if (ok) ok = drl_trainer_swap_average(tr) == DRL_OK && drl_model_save_size(m, &size) == DRL_OK && (file = malloc(size)) != NULL && drl_model_save_memory(m, file, size, &written) == DRL_OK;
+    if (ok) ok = drl_trainer_swap_average(tr) == DRL_OK && drl_model_save_memory(m, NULL, 0, &size) == DRL_OK && (file = malloc(size)) != NULL && drl_model_save_memory(m, file, size, &written) == DRL_OK;
     if (ok) hash_bytes(file, written);      /* files are little-endian everywhere */
     memset(&how, 0, sizeof how);
     how.count = BATCH;

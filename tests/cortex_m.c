@@ -89,11 +89,11 @@ int main(void)
     td.warmup = -1;
     ok = drl_ctx_create(NULL, &ctx) == DRL_OK && drl_model_create(ctx, &d, 5, &m) == DRL_OK && drl_trainer_create(m, &td, &tr) == DRL_OK;
     for (step = 0; ok && step < 20; ++step) {
-        drl_rng rng = drl_trainer_rng(tr);
+        drl_rng rng = drl__trainer_rng(tr);
         for (i = 0; i < 4 * SIDE * SIDE; ++i) x0[i] = drl_rng_below(&rng, 2) ? 1.0f : -1.0f;
         ok = drl_trainer_step(tr, x0, NULL, NULL) == DRL_OK;
     }
-    if (!ok || drl_model_save_size(m, &size) != DRL_OK || (file = (unsigned char *)malloc(size)) == NULL || drl_model_save_memory(m, file, size, &written) != DRL_OK
+    if (!ok || drl_model_save_memory(m, NULL, 0, &size) != DRL_OK || (file = (unsigned char *)malloc(size)) == NULL || drl_model_save_memory(m, file, size, &written) != DRL_OK
         || sample(file, written, &hash, &peak) != DRL_OK) {
         fprintf(stderr, "cortex_m: the model cannot be made or sampled: %s\n", drl_ctx_message(ctx));
         return 1;

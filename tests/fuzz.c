@@ -149,8 +149,8 @@ static uint32_t trainer_hash(void)
 static uint32_t sampler_hash(void)
 {
     unsigned char bytes[256];
-    size_t n = drl_sampler_state_size(sampler);
-    MUST(n <= sizeof bytes && drl_sampler_save(sampler, bytes, n) == DRL_OK, "state of %u bytes",
+    size_t n = drl__sampler_state_size(sampler);
+    MUST(n <= sizeof bytes && drl_sampler_save(sampler, bytes, n, &n) == DRL_OK, "state of %u bytes",
          (unsigned)n);
     return hash(2166136261u, bytes, n);
 }
@@ -158,9 +158,9 @@ static uint32_t sampler_hash(void)
 static uint32_t chains_hash(void)
 {
     unsigned char bytes[256];
-    size_t n = drl_mcmc_state_size(chains);
+    size_t n = drl__mcmc_state_size(chains);
     uint32_t h;
-    MUST(n <= sizeof bytes && drl_mcmc_save(chains, bytes, n) == DRL_OK, "state of %u bytes", (unsigned)n);
+    MUST(n <= sizeof bytes && drl_mcmc_save(chains, bytes, n, &n) == DRL_OK, "state of %u bytes", (unsigned)n);
     h = hash(hash(2166136261u, bytes, n), chains->f, 2 * sizeof *chains->f);
     return hash(h, chains->gradient, 4 * sizeof *chains->gradient);
 }
@@ -213,7 +213,7 @@ static void setup(void)
     d.allocator.free_fn = heap_free;
     MUST(drl_ctx_create(&d, &ctx) == DRL_OK, "no context");
     new_trainer();
-    MUST(drl_schedule_drl(4, schedule_memory, &schedule) == DRL_OK, "schedule");
+    MUST(drl__schedule_drl(4, schedule_memory, &schedule) == DRL_OK, "schedule");
     mixture.schedule = &schedule;
     mixture.size = 2;
     mixture.components = 1;
@@ -232,7 +232,7 @@ static unsigned sum_array(const drl_array *a)
     const unsigned char *p = (const unsigned char *)a->data;
     size_t i, n = drl_array_count(a);
     unsigned s = 0;
-    MUST(a->bytes == n * drl_dtype_bytes(a->dtype), "%u elements, %u bytes", (unsigned)n, (unsigned)a->bytes);
+    MUST(a->bytes == n * drl__dtype_bytes(a->dtype), "%u elements, %u bytes", (unsigned)n, (unsigned)a->bytes);
     for (i = 0; i < a->bytes; ++i) s += p[i];
     if (n <= 4096) MUST(drl_array_to_float(ctx, a, to) == DRL_OK, "%s", drl_ctx_message(ctx));
     if (drl_array_floats(a) && n) s += drl_array_floats(a)[n - 1] > 0;
@@ -254,30 +254,30 @@ static drl_status fuzz_safetensors(const unsigned char *data, size_t size)
         MUST(!st, "a result in spite of failure");
         return status;
     }
-    n = drl_safetensors_count(st);
+    n = drl_safetensors_contents(st)->count;
     arrays = (drl_array *)malloc((n + 1) * sizeof *arrays);
     MUST(arrays, "memory");
     for (i = 0; i < n; ++i) {
-        arrays[i] = *drl_safetensors_at(st, i);
+        arrays[i] = *&drl_safetensors_contents(st)->arrays[i];
         sink += sum_array(&arrays[i]);
-        MUST(drl_safetensors_find(st, arrays[i].name) == drl_safetensors_at(st, i), "'%s' is not found",
+        MUST(drl_safetensors_find(st, arrays[i].name) == &drl_safetensors_contents(st)->arrays[i], "'%s' is not found",
              arrays[i].name);
     }
-    for (i = 0; i < drl_safetensors_meta_count(st); ++i)
-        MUST(drl_safetensors_meta(st, drl_safetensors_meta_pairs(st)[2 * i]) ==
-                 drl_safetensors_meta_pairs(st)[2 * i + 1],
+    for (i = 0; i < drl_safetensors_contents(st)->meta_count; ++i)
+        MUST(drl__safetensors_meta(st, drl_safetensors_contents(st)->meta[2 * i]) ==
+                 drl_safetensors_contents(st)->meta[2 * i + 1],
              "meta %u", (unsigned)i);
     memset(&desc, 0, sizeof desc);
     desc.arrays = arrays;
     desc.count = n;
-    desc.meta = drl_safetensors_meta_pairs(st);
-    desc.meta_count = drl_safetensors_meta_count(st);
-    MUST(drl_safetensors_write_size(ctx, &desc, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
+    desc.meta = drl_safetensors_contents(st)->meta;
+    desc.meta_count = drl_safetensors_contents(st)->meta_count;
+    MUST(drl_safetensors_write_memory(ctx, &desc, NULL, 0, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
     copy = (unsigned char *)malloc(bytes);
     MUST(copy && drl_safetensors_write_memory(ctx, &desc, copy, bytes, &written) == DRL_OK &&
              written == bytes,
          "%s", drl_ctx_message(ctx));
-    MUST(drl_safetensors_open_memory(ctx, copy, bytes, &again) == DRL_OK && drl_safetensors_count(again) == n,
+    MUST(drl_safetensors_open_memory(ctx, copy, bytes, &again) == DRL_OK && drl_safetensors_contents(again)->count == n,
          "%s", drl_ctx_message(ctx));
     for (i = 0; i < n; ++i) {
         const drl_array *a = drl_safetensors_find(again, arrays[i].name);
@@ -325,7 +325,7 @@ static drl_status fuzz_model(const unsigned char *data, size_t size)
         free(pixels);
     }
     drl_ctx_clear(ctx);
-    MUST(drl_model_save_size(m, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
+    MUST(drl_model_save_memory(m, NULL, 0, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
     copy = (unsigned char *)malloc(bytes);
     MUST(copy && drl_model_save_memory(m, copy, bytes, &written) == DRL_OK && written == bytes, "%s",
          drl_ctx_message(ctx));
@@ -374,7 +374,7 @@ static drl_status fuzz_npy(const unsigned char *data, size_t size, int idx)
     drl_status status;
     memset(&a, 0x5A, sizeof a);
     again = a;
-    status = idx ? drl_idx_parse(ctx, data, size, &a) : drl_npy_parse(ctx, data, size, &a);
+    status = idx ? drl__idx_open(ctx, "IDX", (const unsigned char *)data, size, &a) : drl_npy_parse(ctx, data, size, &a);
     if (status != DRL_OK) {
         MUST(!memcmp(&a, &again, sizeof a), "a result in spite of failure");
         return status;
@@ -386,7 +386,7 @@ static drl_status fuzz_npy(const unsigned char *data, size_t size, int idx)
     if (a.dtype != DRL_DTYPE_BF16) {
         size_t bytes = 0, written = 0;
         unsigned char *copy;
-        MUST(drl_npy_write_size(ctx, &a, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
+        MUST(drl_npy_write_memory(ctx, &a, NULL, 0, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
         copy = (unsigned char *)malloc(bytes);
         MUST(copy && drl_npy_write_memory(ctx, &a, copy, bytes, &written) == DRL_OK && written == bytes, "%s",
              drl_ctx_message(ctx));
@@ -888,7 +888,7 @@ static unsigned char *checkpoint_bytes(size_t *size)
     meta[5] = text[2];
     desc.meta = meta;
     desc.meta_count = 3;
-    if (drl_safetensors_write_size(ctx, &desc, size) != DRL_OK) exit(2);
+    if (drl_safetensors_write_memory(ctx, &desc, NULL, 0, size) != DRL_OK) exit(2);
     bytes = (unsigned char *)malloc(*size);
     if (!bytes || drl_safetensors_write_memory(ctx, &desc, bytes, *size, size) != DRL_OK) exit(2);
     return bytes;
@@ -984,7 +984,7 @@ static void seeds(void)
     deep[i] = 0;
     seed_header(SAFETENSORS, "bad-deep-objects", deep, 0, 0);
 
-    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_size(m, &size) != DRL_OK ||
+    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_memory(m, NULL, 0, &size) != DRL_OK ||
         !(file = (unsigned char *)malloc(size)) || drl_model_save_memory(m, file, size, &size) != DRL_OK)
         exit(2);
     seed(MODEL, "good-drl", file, size);
@@ -1012,7 +1012,7 @@ static void seeds(void)
     d.form = DRL_FORM_CDRL;
     d.initializer = 4;
     d.classes = 1;
-    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_size(m, &size) != DRL_OK ||
+    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_memory(m, NULL, 0, &size) != DRL_OK ||
         !(file = (unsigned char *)malloc(size)) || drl_model_save_memory(m, file, size, &size) != DRL_OK)
         exit(2);
     seed(MODEL, "good-cdrl", file, size);
@@ -1126,8 +1126,8 @@ static void seeds(void)
     }
 
     drl_sampler_run(sampler, 2);
-    size = drl_sampler_state_size(sampler);
-    if (drl_sampler_save(sampler, state, size) != DRL_OK) exit(2);
+    size = drl__sampler_state_size(sampler);
+    if (drl_sampler_save(sampler, state, size, &size) != DRL_OK) exit(2);
     seed(STATE, "good-two-steps", state, size);
     seed(STATE, "bad-cut", state, size - 1);
     state[56] = 200;
@@ -1146,8 +1146,8 @@ static void seeds(void)
     state[size - 2] = 0xC0;
     seed(STATE, "bad-nan", state, size);
     if (drl_mcmc_run(chains, 2) != DRL_OK) exit(2);
-    size = drl_mcmc_state_size(chains);
-    if (drl_mcmc_save(chains, state, size) != DRL_OK) exit(2);
+    size = drl__mcmc_state_size(chains);
+    if (drl_mcmc_save(chains, state, size, &size) != DRL_OK) exit(2);
     seed(CHAINS, "good-two-steps", state, size);
     seed(CHAINS, "bad-cut", state, size - 1);
     state[28] = 1;

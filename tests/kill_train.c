@@ -4,7 +4,7 @@
  *     kill_train FOLDER STEPS EVERY
  *
  * Two names take turns, FOLDER/a and FOLDER/b; the newest is the one with more steps. A run that finds a checkpoint that does not load says so
- * and returns 2. The data is a function of the step (drl_trainer_rng), so a run that was killed ends with the same hash as one that was not. */
+ * and returns 2. The data is a function of the step (drl__trainer_rng), so a run that was killed ends with the same hash as one that was not. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include <stdio.h>
@@ -47,7 +47,7 @@ int main(int argc, char **argv)
     if (newest >= 0 && drl_trainer_resume(trainer, path[newest]) != DRL_OK) { printf("%s does not load twice: %s\n", path[newest], drl_ctx_message(ctx)); return 2; }
     if (newest >= 0) fprintf(stderr, "%lu\n", (unsigned long)steps[newest]);
     while (drl_trainer_steps(trainer) < last) {
-        drl_rng rng = drl_trainer_rng(trainer);
+        drl_rng rng = drl__trainer_rng(trainer);
         float x[BATCH * IMAGE];
         float low = 0;
         for (i = 0; i < BATCH * IMAGE; ++i) {   /* slopes */

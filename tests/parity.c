@@ -231,9 +231,9 @@ static void drl_energy_part(const parity *p)
     float *dx = (float *)malloc(((size_t)n * p->size + 1) * sizeof *dx);
     if (f_record && level && f && dx) {
         for (i = 0; i < n; ++i) level[i] = (float)t[i];
-        if (drl_model_f(p->model, n, x, level, NULL, f, NULL) != DRL_OK) problem(p, "out.energy", drl_ctx_message(p->ctx));
+        if (drl__model_f(p->model, n, x, level, NULL, f, NULL) != DRL_OK) problem(p, "out.energy", drl_ctx_message(p->ctx));
         else line(p, "out.energy", relative(f, f_record, (size_t)n), BOUND_VALUE, "");
-        if (drl_model_f(p->model, n, x, level, NULL, f, dx) != DRL_OK) problem(p, "out.energy_grad_x", drl_ctx_message(p->ctx));
+        if (drl__model_f(p->model, n, x, level, NULL, f, dx) != DRL_OK) problem(p, "out.energy_grad_x", drl_ctx_message(p->ctx));
         else {
             line(p, "out.energy beside its gradient", relative(f, f_record, (size_t)n), BOUND_VALUE, "");
             line(p, "out.energy_grad_x", relative(dx, dx_record, (size_t)n * p->size), BOUND_VALUE, "");
@@ -250,10 +250,10 @@ static int drl_chain_run(const parity *p, void *chain, int first, int n, float *
 {
     const drl_chain *c = (const drl_chain *)chain;
     const float *x_next = c->x_next + (size_t)first * p->size;
-    size_t count = (size_t)n * p->size, work_count = drl_langevin_work_count(p->ctx, p->size), i;
+    size_t count = (size_t)n * p->size, work_count = drl__langevin_work_count(p->ctx, p->size), i;
     float *gradient = (float *)malloc(count * sizeof *gradient), *work = (float *)malloc(work_count * sizeof *work);
     drl_energy energy = drl_model_energy(p->model);
-    drl_langevin_desc d;
+    drl__langevin_desc d;
     recorded r;
     drl_status status = DRL_E_MEMORY;
     r.start = NULL; r.draws = c->noise; r.size = p->size; r.n = c->n;
@@ -267,7 +267,7 @@ static int drl_chain_run(const parity *p, void *chain, int first, int n, float *
     d.noise.fill = recorded_fill;
     d.noise.user = &r;
     memcpy(out, c->start ? c->start + (size_t)first * p->size : x_next, count * sizeof *out);
-    if (gradient && work) status = drl_langevin(p->ctx, &d, n, out, x_next, gradient, work);
+    if (gradient && work) status = drl__langevin(p->ctx, &d, n, out, x_next, gradient, work);
     for (i = 0; i < count; ++i) out[i] = (float)((double)out[i] / drl_schedule_scale(p->schedule, d.level[i / p->size]));
     free(gradient); free(work);
     return status == DRL_OK;
@@ -283,7 +283,7 @@ static double drl_loss_half(const parity *p, int n, const int *t, const int *lab
     int i;
     for (i = 0; y && f && i < n; ++i) {
         df[i] = (float)(sign * p->schedule->s[1] / p->schedule->s[t[i] + 1] / n);
-        level[i] = drl_schedule_level(p->schedule, t[i]);
+        level[i] = drl__schedule_level(p->schedule, t[i]);
         for (j = 0; j < p->size; ++j) y[(size_t)i * p->size + j] = (float)(drl_schedule_scale(p->schedule, t[i]) * (double)x[(size_t)i * p->size + j]);
     }
     if (y && f) b = drl_batch_of(n, y, level);
@@ -480,8 +480,8 @@ static void drl_file(parity *p)
     memset(&d, 0, sizeof d);
     if (!x || !a || !k || !s) return;
     d.channels = (int)x->shape[1]; d.height = (int)x->shape[2]; d.width = (int)x->shape[3];
-    d.resolutions = int_list(drl_safetensors_meta(p->st, "mult"), d.mult, DRL_RESOLUTIONS_MAX);
-    if (int_list(drl_safetensors_meta(p->st, "base"), &d.base, 1) != 1 || int_list(drl_safetensors_meta(p->st, "blocks"), &d.blocks, 1) != 1 || !d.resolutions) {
+    d.resolutions = int_list(drl__safetensors_meta(p->st, "mult"), d.mult, DRL_RESOLUTIONS_MAX);
+    if (int_list(drl__safetensors_meta(p->st, "base"), &d.base, 1) != 1 || int_list(drl__safetensors_meta(p->st, "blocks"), &d.blocks, 1) != 1 || !d.resolutions) {
         problem(p, "metadata", "\"base\", \"blocks\" or \"mult\" is missing or not a list of positive integers");
         return;
     }
@@ -496,7 +496,7 @@ static void drl_file(parity *p)
     p->schedule = drl_model_schedule(p->model);
     p->h = d.height; p->w = d.width; p->c = d.channels; p->levels = d.levels;
     p->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
-    for (i = 0; i < drl_safetensors_count(p->st); ++i) weights += !strncmp(drl_safetensors_at(p->st, i)->name, "energy.", 7);
+    for (i = 0; i < drl_safetensors_contents(p->st)->count; ++i) weights += !strncmp((&drl_safetensors_contents(p->st)->arrays[i])->name, "energy.", 7);
     if (weights != (size_t)drl_net_param_count(p->net)) problem(p, "energy.*", "the file has more or fewer weights than the described network");
     if (drl_net_load(p->net, p->st) != DRL_OK) { problem(p, "energy.*", drl_ctx_message(p->ctx)); return; }
     drl_schedule_part(p);
@@ -525,7 +525,7 @@ static int cdrl_inputs_read(const parity *p, cdrl_inputs *in)
         in->label = label ? (int *)malloc((size_t)in->n * sizeof *in->label) : NULL;
     }
     for (i = 0; in->x && i < in->n; ++i) {
-        in->level[i] = drl_level_of_logsnr(in->level[i]);
+        in->level[i] = drl__level_of_logsnr(in->level[i]);
         if (in->label) in->label[i] = (int)label[i];
     }
     free(label);
@@ -545,7 +545,7 @@ static void cdrl_schedule_part(const parity *p)
 static int cdrl_gradient_run(const parity *p, void *inputs, int first, int n, float *out)
 {
     const cdrl_inputs *in = (const cdrl_inputs *)inputs;
-    return drl_model_f(p->model, n, in->x + (size_t)first * p->size, in->level + first, in->label ? in->label + first : NULL, NULL, out) == DRL_OK;
+    return drl__model_f(p->model, n, in->x + (size_t)first * p->size, in->level + first, in->label ? in->label + first : NULL, NULL, out) == DRL_OK;
 }
 
 /* Gradients of the batch mean of f by the weights. */
@@ -572,9 +572,9 @@ static void cdrl_energy_part(const parity *p, const cdrl_inputs *in)
     float *f = (float *)malloc((n + 1) * sizeof *f), *dx = (float *)malloc((n * p->size + 1) * sizeof *dx);
     cdrl_inputs inputs = *in;
     if (f_record && f && dx) {
-        if (drl_model_f(p->model, in->n, in->x, in->level, in->label, f, NULL) != DRL_OK) problem(p, "out.energy", drl_ctx_message(p->ctx));
+        if (drl__model_f(p->model, in->n, in->x, in->level, in->label, f, NULL) != DRL_OK) problem(p, "out.energy", drl_ctx_message(p->ctx));
         else line(p, "out.energy", relative(f, f_record, n), BOUND_VALUE, "");
-        if (drl_model_f(p->model, in->n, in->x, in->level, in->label, f, dx) != DRL_OK) problem(p, "out.energy_grad_x", drl_ctx_message(p->ctx));
+        if (drl__model_f(p->model, in->n, in->x, in->level, in->label, f, dx) != DRL_OK) problem(p, "out.energy_grad_x", drl_ctx_message(p->ctx));
         else {
             line(p, "out.energy beside its gradient", relative(f, f_record, n), BOUND_VALUE, "");
             /* image by image, as chains are, only where a kink has bent one */
@@ -651,9 +651,9 @@ static void cdrl_train_part(const parity *p, const cdrl_inputs *in)
         for (j = 0; j < count; ++j) ours[j] = (float)(sc->abar[t[j / p->size] + 1] * (double)x0[j] + sc->sbar[t[j / p->size] + 1] * (double)eps[j]);
         line(p, "train.x_t1", relative(ours, x_next, count), BOUND_VALUE, "");
         b.label = in->label;
-        for (i = 0; i < n; ++i) level[i] = drl_schedule_level(sc, t[i] + 1);
+        for (i = 0; i < n; ++i) level[i] = drl__schedule_level(sc, t[i] + 1);
         if (drl_net_train_forward(of_initializer.net, &b, g) != DRL_OK) ok = 0;
-        for (j = 0; j < count; ++j) ours[j] = (float)((double)g[j] + drl_schedule_proposal(sc, t[j / p->size]) * (double)draw[j]);
+        for (j = 0; j < count; ++j) ours[j] = (float)((double)g[j] + drl__schedule_proposal(sc, t[j / p->size]) * (double)draw[j]);
         line(p, "train.y_init", relative(ours, y_0, count), BOUND_VALUE, "");
         chain.t = t; chain.label = in->label; chain.n = n; chain.steps = (int)lead; chain.start = ours; chain.x_next = x_next; chain.noise = draws;
         chain_compare(p, "train.x_neg", drl_chain_run, &chain, n, x_neg);
@@ -714,15 +714,15 @@ static void cdrl_file(parity *p)
     drl_model_desc d;
     cdrl_inputs in;
     const drl_array *x = find(p, "in.x", 4), *l = find(p, "out.logsnr_schedule", 1);
-    const char *classes = drl_safetensors_meta(p->st, "classes"), *guide = drl_safetensors_meta(p->st, "guide");
+    const char *classes = drl__safetensors_meta(p->st, "classes"), *guide = drl__safetensors_meta(p->st, "guide");
     size_t i, weights = 0, inits = 0;
     memset(&d, 0, sizeof d);
     if (!x || !l) return;
     d.form = DRL_FORM_CDRL;
     d.channels = (int)x->shape[1]; d.height = (int)x->shape[2]; d.width = (int)x->shape[3];
-    if (int_list(drl_safetensors_meta(p->st, "ebm_dim"), &d.base, 1) != 1 || int_list(drl_safetensors_meta(p->st, "ebm_blocks"), &d.blocks, 1) != 1 ||
-        int_list(drl_safetensors_meta(p->st, "unet_dim"), &d.initializer, 1) != 1 || int_list(drl_safetensors_meta(p->st, "unet_blocks"), &d.initializer_blocks, 1) != 1 ||
-        int_list(drl_safetensors_meta(p->st, "steps"), &d.steps, 1) != 1 || !classes || (strcmp(classes, "0") && int_list(classes, &d.classes, 1) != 1) || !guide) {
+    if (int_list(drl__safetensors_meta(p->st, "ebm_dim"), &d.base, 1) != 1 || int_list(drl__safetensors_meta(p->st, "ebm_blocks"), &d.blocks, 1) != 1 ||
+        int_list(drl__safetensors_meta(p->st, "unet_dim"), &d.initializer, 1) != 1 || int_list(drl__safetensors_meta(p->st, "unet_blocks"), &d.initializer_blocks, 1) != 1 ||
+        int_list(drl__safetensors_meta(p->st, "steps"), &d.steps, 1) != 1 || !classes || (strcmp(classes, "0") && int_list(classes, &d.classes, 1) != 1) || !guide) {
         problem(p, "metadata", "a size is missing or not a positive integer");
         return;
     }
@@ -735,9 +735,9 @@ static void cdrl_file(parity *p)
     p->schedule = drl_model_schedule(p->model);
     p->h = d.height; p->w = d.width; p->c = d.channels; p->levels = d.levels; p->classes = d.classes; p->steps = d.steps;
     p->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
-    for (i = 0; i < drl_safetensors_count(p->st); ++i) {
-        weights += !strncmp(drl_safetensors_at(p->st, i)->name, "energy.", 7);
-        inits += !strncmp(drl_safetensors_at(p->st, i)->name, "initializer.", 12);
+    for (i = 0; i < drl_safetensors_contents(p->st)->count; ++i) {
+        weights += !strncmp((&drl_safetensors_contents(p->st)->arrays[i])->name, "energy.", 7);
+        inits += !strncmp((&drl_safetensors_contents(p->st)->arrays[i])->name, "initializer.", 12);
     }
     if (weights != (size_t)drl__net_tensors(p->net)) problem(p, "energy.*", "the file has more or fewer weights than the described network");
     if (inits != (size_t)drl__net_tensors(drl_model_initializer(p->model))) problem(p, "initializer.*", "the file has more or fewer weights than the described network");
@@ -774,7 +774,7 @@ static void compare_file(const char *path, drl_isa isa, int *runs)
     if (status != DRL_OK) { problem(&p, "context", drl_status_text(status)); return; }
     if (drl_safetensors_open(p.ctx, path, &p.st) != DRL_OK) problem(&p, "cannot be read", drl_ctx_message(p.ctx));
     else {
-        for (i = 0; i < sizeof kinds / sizeof kinds[0] && !drl_safetensors_meta(p.st, kinds[i].key); ++i) { }
+        for (i = 0; i < sizeof kinds / sizeof kinds[0] && !drl__safetensors_meta(p.st, kinds[i].key); ++i) { }
         if (i < sizeof kinds / sizeof kinds[0]) kinds[i].compare(&p);
         else problem(&p, "metadata", "not a kind of reference file that is known here");
     }

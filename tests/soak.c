@@ -85,7 +85,7 @@ static void end(run *r)
 /* One step; its seconds. */
 static double step(run *r, drl_train_report *report)
 {
-    drl_rng rng = drl_trainer_rng(r->trainer);
+    drl_rng rng = drl__trainer_rng(r->trainer);
     float x[BATCH * IMAGE], low = 0;
     drl_status status;
     double t;

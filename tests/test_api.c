@@ -57,7 +57,7 @@ static struct world {                                   /* everything that a ref
     drl_train_desc td, td2;
     drl_run_desc run;
     drl_train_report report;
-    drl_langevin_desc langevin;
+    drl__langevin_desc langevin;
     drl_mcmc_desc chains;
     drl_mcmc_report chains_report;
     drl_diagnosis diagnosis;
@@ -93,8 +93,8 @@ static drl_mcmc *mcmc;
 static drl_ais *ais;
 static drl_safetensors *st, *weights;
 static drl_sum *sum;
-static unsigned char *model_file, *tensors;
-static size_t model_size, tensors_size, state_size, chains_size;
+static unsigned char *model_file, *tensors, *checkpoint, *checkpoint_copy;
+static size_t model_size, tensors_size, checkpoint_size, state_size, chains_size;
 static char *good_path, *model_path, *checkpoint_path, *data_path, *new_path;
 static const size_t shape[2] = { 2, 3 };
 static const double mix[1 + 2 * IMAGE] = { 1.0 };
@@ -113,7 +113,7 @@ static uint32_t hash(uint32_t h, const void *p, size_t n)
 static uint32_t state(void)
 {
     uint32_t h = 2166136261u;
-    drl_rng rng = drl_trainer_rng(trainer);
+    drl_rng rng = drl__trainer_rng(trainer);
     uint64_t steps = drl_trainer_steps(trainer);
     unsigned char bytes[BUFFER];
     drl_net *n[2];
@@ -129,13 +129,13 @@ static uint32_t state(void)
     h = hash(h, &trainer->averaged, sizeof trainer->averaged);
     h = hash(h, &rng, sizeof rng);
     h = hash(h, &steps, sizeof steps);
-    drl_sampler_save(sampler, bytes, state_size);
+    drl_sampler_save(sampler, bytes, state_size, &state_size);
     h = hash(h, bytes, state_size);
-    drl_mcmc_save(mcmc, bytes, chains_size);
+    drl_mcmc_save(mcmc, bytes, chains_size, &chains_size);
     h = hash(h, bytes, chains_size);
     i = drl_ais_steps_left(ais);
     h = hash(h, &i, sizeof i);
-    return hash(h, drl_ais_weights(ais), BATCH * sizeof(double));
+    return hash(h, ais->log_w, BATCH * sizeof(double));
 }
 
 static drl_status no_energy(void *user, int n, const float *y, const int *level, const int *label, float *f,
@@ -220,13 +220,13 @@ static void make_sampler(void)
     drl_sampler_destroy(sampler);
     sampler = NULL;
     CHECK_OK(ctx, drl_sampler_create_energy(ctx, &w.energy, &w.schedule, &w.how_energy, &sampler));
-    state_size = drl_sampler_state_size(sampler);
+    state_size = drl__sampler_state_size(sampler);
     drl_ais_destroy(ais);
     drl_mcmc_destroy(mcmc);
     ais = NULL; mcmc = NULL;
     CHECK_OK(ctx, drl_mcmc_create(ctx, &w.energy, &w.chains, &mcmc));
     CHECK_OK(ctx, drl_ais_create(ctx, &w.energy, &w.path, &ais));
-    chains_size = drl_mcmc_state_size(mcmc);
+    chains_size = drl__mcmc_state_size(mcmc);
 }
 
 static void make_world(void)
@@ -259,7 +259,7 @@ static void make_world(void)
     w.net_desc.batch = BATCH; w.net_desc.modes = 7;
     w.layer.name = "layer"; w.layer.out_channels = 4;
     w.batch = drl_batch_of(BATCH, w.x, w.level);
-    CHECK_OK(ctx, drl_schedule_drl(3, w.schedule_memory, &w.schedule));
+    CHECK_OK(ctx, drl__schedule_drl(3, w.schedule_memory, &w.schedule));
     w.schedule2 = w.schedule;
     w.mixture.schedule = &w.schedule;
     w.mixture.size = IMAGE;
@@ -306,11 +306,11 @@ static void make_world(void)
     make_trainer();
     make_sampler();
     CHECK_OK(ctx, drl_sum_create(ctx, w.term, 2, &sum));
-    CHECK_OK(ctx, drl_model_save_size(model, &model_size));
+    CHECK_OK(ctx, drl_model_save_memory(model, NULL, 0, &model_size));
     model_file = (unsigned char *)malloc(model_size);
     CHECK_OK(ctx, drl_model_save_memory(model, model_file, model_size, &model_size));
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, model_file, model_size, &weights));
-    CHECK_OK(ctx, drl_safetensors_write_size(ctx, &w.st_desc, &tensors_size));
+    CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &w.st_desc, NULL, 0, &tensors_size));
     tensors = (unsigned char *)malloc(tensors_size);
     CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &w.st_desc, tensors, tensors_size, &tensors_size));
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, tensors, tensors_size, &st));
@@ -322,6 +322,10 @@ static void make_world(void)
     CHECK_OK(ctx, drl_file_write(ctx, good_path, tensors, tensors_size));
     CHECK_OK(ctx, drl_file_write(ctx, model_path, model_file, model_size));
     CHECK_OK(ctx, drl_trainer_save(trainer, checkpoint_path));
+    CHECK_OK(ctx, drl_trainer_save_memory(trainer, NULL, 0, &checkpoint_size));
+    checkpoint = (unsigned char *)malloc(checkpoint_size);
+    checkpoint_copy = (unsigned char *)malloc(checkpoint_size);
+    CHECK_OK(ctx, drl_trainer_save_memory(trainer, checkpoint, checkpoint_size, &checkpoint_size));
     memcpy(w.bytes, "\0\0\x08\x03\0\0\0\x01\0\0\0\x02\0\0\0\x02" "abcd", 20);
     CHECK_OK(ctx, drl_file_write(ctx, data_path, w.bytes, 20));
     w.blob.data = w.bytes; w.blob.bytes = 20;
@@ -455,7 +459,6 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_ctx_threads, "ctx", value_or(drl_ctx_threads(C), 0)) \
   Q(drl_ctx_bytes_used, "ctx", value_or((double)drl_ctx_bytes_used(C), 0)) \
   Q(drl_ctx_bytes_peak, "ctx", value_or((double)drl_ctx_bytes_peak(C), 0)) \
-  Q(drl_rng_u32, "p:rng", value_or(drl_rng_u32((drl_rng *)A(0)), 0)) \
   Q(drl_rng_uniform, "p:rng", value_or((double)drl_rng_uniform((drl_rng *)A(0)), 0)) \
   Q(drl_rng_below, "p:rng n:1000000!0!-1!min", value_or(drl_rng_below((drl_rng *)A(0), I(1)), 0)) \
   Q(drl_rng_normals, "ctx p:rng v:out n:5", \
@@ -473,8 +476,6 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
       drl_conv2d_input_grad(C, CD, T(2), V(3), T(4), I(5), V(6))) \
   S(drl_conv2d_param_grad, "ctx p:conv t:tx t:tout v:dweight u:bias v:work", \
       drl_conv2d_param_grad(C, CD, T(2), T(3), V(4), V(5), V(6))) \
-  Q(drl_dtype_bytes, "n:0!-1!99", value_or((double)drl_dtype_bytes((drl_dtype)I(0)), 0)) \
-  Q(drl_dtype_name, "n:0!-1!99", UNLESS(drl_dtype_name((drl_dtype)I(0))[0] == '?')) \
   Q(drl_array_of, "o:word n:0!-1!99 n:2!-1!9 p:shape o:x", \
       UNLESS(!drl_array_of((const char *)A(0), (drl_dtype)I(1), I(2), (const size_t *)A(3), A(4)).bytes)) \
   Q(drl_array_count, "p:array", value_or((double)drl_array_count((drl_array *)A(0)), 0)) \
@@ -485,21 +486,13 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_safetensors_open, "ctx p:good_path p:o_st", \
       drl_safetensors_open(C, (const char *)A(1), (drl_safetensors **)A(2))) \
   Q(drl_safetensors_close, "o:nothing", DO(drl_safetensors_close(ST))) \
-  Q(drl_safetensors_count, "p:st", value_or((double)drl_safetensors_count(ST), 0)) \
-  Q(drl_safetensors_at, "p:st n:0!1!-1", UNLESS(!drl_safetensors_at(ST, Z(1)))) \
+  Q(drl_safetensors_contents, "p:st", UNLESS(!drl_safetensors_contents(ST))) \
   Q(drl_safetensors_find, "p:st p:word", UNLESS(!drl_safetensors_find(ST, (const char *)A(1)))) \
-  Q(drl_safetensors_meta, "p:weights p:key", UNLESS(!drl_safetensors_meta(ST, (const char *)A(1)))) \
-  Q(drl_safetensors_meta_count, "p:weights", value_or((double)drl_safetensors_meta_count(ST), 0)) \
-  Q(drl_safetensors_meta_pairs, "p:weights", UNLESS(!drl_safetensors_meta_pairs(ST))) \
-  S(drl_safetensors_write_size, "ctx p:st_desc p:size", \
-      drl_safetensors_write_size(C, (drl_safetensors_desc *)A(1), (size_t *)A(2))) \
   S(drl_safetensors_write_memory, "ctx p:st_desc p:work n:TENSORS!0!1 p:size", \
       drl_safetensors_write_memory(C, (drl_safetensors_desc *)A(1), A(2), Z(3), (size_t *)A(4))) \
   S(drl_safetensors_write_file, "ctx p:new_path p:st_desc", \
       drl_safetensors_write_file(C, (const char *)A(1), (drl_safetensors_desc *)A(2))) \
   S(drl_npy_parse, "ctx p:npy n:NPY!0!5 p:array2", drl_npy_parse(C, A(1), Z(2), (drl_array *)A(3))) \
-  S(drl_idx_parse, "ctx p:blob_bytes n:20!0!3!19 p:array2", drl_idx_parse(C, A(1), Z(2), (drl_array *)A(3))) \
-  S(drl_npy_write_size, "ctx p:array p:size", drl_npy_write_size(C, (drl_array *)A(1), (size_t *)A(2))) \
   S(drl_npy_write_memory, "ctx p:array p:work n:4096!0!1 p:size", \
       drl_npy_write_memory(C, (drl_array *)A(1), A(2), Z(3), (size_t *)A(4))) \
   S(drl_npy_write_file, "ctx p:new_path p:array", \
@@ -568,27 +561,14 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_net_train_backward, "p:net v:x", \
       (drl_net_train_forward(net, &w.batch, w.work), drl_net_train_backward(NET, V(1)))) \
   Q(drl_net_spectral_grads, "o:net", DO(drl_net_spectral_grads(NET))) \
-  Q(drl_schedule_drl, "n:3!0!1!-1!501!max p:schedule_memory p:schedule2", \
-      drl_schedule_drl(I(0), (double *)A(1), (drl_schedule *)A(2))) \
-  Q(drl_schedule_cdrl, "n:3!0!1!-1!501!max p:schedule_memory2 p:schedule2", \
-      drl_schedule_cdrl(I(0), (double *)A(1), (drl_schedule *)A(2))) \
-  Q(drl_schedule_t1k, "n:3!0!1!-1!1001!max p:schedule_memory2 p:schedule2", \
-      drl_schedule_t1k(I(0), (double *)A(1), (drl_schedule *)A(2))) \
+  Q(drl_schedule_standard, "n:1!-1!5!99 n:3!0!1!-1!501!max p:schedule_memory2 p:schedule2", \
+      drl_schedule_standard((drl_schedule_kind)I(0), I(1), (double *)A(2), (drl_schedule *)A(3))) \
   Q(drl_schedule_of, "p:noise_levels n:3!0!-1!1001!max n:0.01!0!-1!nan!inf p:schedule_memory2 p:schedule2", \
       drl_schedule_of((double *)A(0), I(1), D(2), (double *)A(3), (drl_schedule *)A(4))) \
-  Q(drl_schedule_shifted,       "n:3!0!1!-1!501!max p:schedule_memory2 p:schedule2", \
-    drl_schedule_shifted(I(0), (double *)A(1), (drl_schedule *)A(2))) \
   Q(drl_schedule_scale, "p:schedule n:1!-1!3!max!min", \
       value_or(drl_schedule_scale((drl_schedule *)A(0), I(1)), 0)) \
   Q(drl_schedule_step, "p:schedule n:1!-1!3!max!min", \
       value_or(drl_schedule_step((drl_schedule *)A(0), I(1)), 0)) \
-  Q(drl_schedule_f_scale, "p:schedule n:1!-1!3!max!min", \
-      value_or(drl_schedule_f_scale((drl_schedule *)A(0), I(1)), 0)) \
-  Q(drl_schedule_level, "p:schedule n:1!-1!4!max!min", \
-      value_or((double)drl_schedule_level((drl_schedule *)A(0), I(1)), -1)) \
-  Q(drl_level_of_logsnr, "n:1!nan!?inf!?-inf", value_or((double)drl_level_of_logsnr(F(0)), -1)) \
-  Q(drl_schedule_proposal, "p:schedule n:1!-1!3!max!min", \
-      value_or(drl_schedule_proposal((drl_schedule *)A(0), I(1)), 0)) \
   Q(drl_mixture_energy, "p:mixture", energy_ok(drl_mixture_energy((drl_mixture *)A(0)))) \
   S(drl_sum_create, "ctx p:term n:2!0!-1!65537 p:o_sum", \
       drl_sum_create(C, (drl_sum_term *)A(1), I(2), (drl_sum **)A(3))) \
@@ -608,19 +588,18 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_sampler_steps_left, "p:sampler", value_or(drl_sampler_steps_left(SAMPLER), 0)) \
   Q(drl_sampler_level, "p:sampler", value_or(drl_sampler_level(SAMPLER), -1)) \
   S(drl_sampler_image, "p:sampler n:0!-1!2!max v:out", drl_sampler_image(SAMPLER, I(1), V(2))) \
+  S(drl_sampler_point, "p:sampler n:0!-1!2!max v:out", drl_sampler_point(SAMPLER, I(1), V(2))) \
   Q(drl_sampler_destroy, "o:nothing", DO(drl_sampler_destroy(SAMPLER))) \
-  Q(drl_sampler_state_size, "p:sampler", value_or((double)drl_sampler_state_size(SAMPLER), 0)) \
-  S(drl_sampler_save, "p:sampler p:bytes n:STATE!0!1", drl_sampler_save(SAMPLER, A(1), Z(2))) \
+  S(drl_sampler_save, "p:sampler p:bytes n:STATE!0!1 p:size", \
+      drl_sampler_save(SAMPLER, A(1), Z(2), (size_t *)A(3))) \
   S(drl_sampler_restore, "p:sampler p:saved n:STATE!0!1", drl_sampler_restore(SAMPLER, A(1), Z(2))) \
   S(drl_mcmc_create, "ctx p:energy p:chains p:o_mcmc", \
       drl_mcmc_create(C, (drl_energy *)A(1), (drl_mcmc_desc *)A(2), (drl_mcmc **)A(3))) \
   S(drl_mcmc_run, "p:mcmc n:1!-1!min!max", drl_mcmc_run(MCMC, I(1))) \
   S(drl_mcmc_look, "p:mcmc p:chains_report", drl_mcmc_look(MCMC, (drl_mcmc_report *)A(1))) \
-  Q(drl_mcmc_points, "p:mcmc", UNLESS(!drl_mcmc_points(MCMC))) \
-  Q(drl_mcmc_values, "p:mcmc", UNLESS(!drl_mcmc_values(MCMC))) \
   Q(drl_mcmc_destroy, "o:nothing", DO(drl_mcmc_destroy(MCMC))) \
-  Q(drl_mcmc_state_size, "p:mcmc", value_or((double)drl_mcmc_state_size(MCMC), 0)) \
-  S(drl_mcmc_save, "p:mcmc p:chains_bytes n:CHAINS!0!1", drl_mcmc_save(MCMC, A(1), Z(2))) \
+  S(drl_mcmc_save, "p:mcmc p:chains_bytes n:CHAINS!0!1 p:size", \
+      drl_mcmc_save(MCMC, A(1), Z(2), (size_t *)A(3))) \
   S(drl_mcmc_restore, "p:mcmc p:chains_saved n:CHAINS!0!1", drl_mcmc_restore(MCMC, A(1), Z(2))) \
   S(drl_mcmc_diagnose, "o:ctx p:trace n:8!7!0!-1!min n:2!0!-1!max p:diagnosis", \
       drl_mcmc_diagnose(C, (double *)A(1), I(2), I(3), (drl_diagnosis *)A(4))) \
@@ -630,7 +609,6 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
       drl_ais_run(AIS, I(1)) == DRL_RUNNING ? DRL_OK : drl_ais_run(AIS, I(1))) \
   Q(drl_ais_steps_left, "p:ais", value_or(drl_ais_steps_left(AIS), 0)) \
   S(drl_ais_look, "p:ais p:path_result", drl_ais_look(AIS, (drl_ais_result *)A(1))) \
-  Q(drl_ais_weights, "p:ais", UNLESS(!drl_ais_weights(AIS))) \
   Q(drl_ais_destroy, "o:nothing", DO(drl_ais_destroy(AIS))) \
   S(drl_log_likelihood, "ctx p:energy p:schedule n:1!-1!3!max!min o:label n:2!0!-1!min v:x n:1!nan!inf " \
     "p:doubles v:work", \
@@ -653,8 +631,6 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_model_initializer, "p:model", UNLESS(!drl_model_initializer(MODEL))) \
   Q(drl_model_schedule, "p:model", UNLESS(!drl_model_schedule(MODEL))) \
   Q(drl_model_energy, "p:model", energy_ok(drl_model_energy(MODEL))) \
-  S(drl_model_f, "p:model n:2!0!-1 v:x v:level o:label u:out u:y", \
-      drl_model_f(MODEL, I(1), V(2), V(3), (int *)A(4), V(5), V(6))) \
   S(drl_model_score, "p:model n:0!-1!6!max!min n:2!0!-1 v:x o:label v:out v:work", \
       drl_model_score(MODEL, I(1), I(2), V(3), (int *)A(4), V(5), V(6))) \
   S(drl_sampler_create, "p:model o:how p:o_sampler", \
@@ -662,7 +638,6 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_sample, "p:model o:how v:out", drl_sample(MODEL, (drl_sample_desc *)A(1), V(2))) \
   S(drl_model_save_memory, "p:model p:file_copy n:MODEL!0!100 p:size", \
       drl_model_save_memory(MODEL, A(1), Z(2), (size_t *)A(3))) \
-  S(drl_model_save_size, "p:model p:size", drl_model_save_size(MODEL, (size_t *)A(1))) \
   S(drl_model_load_memory, "ctx p:model_file n:MODEL!0!7!100 o:md p:o_model", \
       drl_model_load_memory(C, A(1), Z(2), (drl_model_desc *)A(3), (drl_model **)A(4))) \
   S(drl_model_load_weights, "p:model p:weights", drl_model_load_weights(MODEL, (drl_safetensors *)A(1))) \
@@ -680,16 +655,18 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_trainer_rollback, "p:trainer", drl_trainer_rollback(TRAINER)) \
   Q(drl_trainer_steps, "p:trainer", UNLESS(!TRAINER && !drl_trainer_steps(TRAINER))) \
   S(drl_trainer_set_rate, "p:trainer n:1!-1!2!nan!inf", drl_trainer_set_rate(TRAINER, D(1))) \
-  Q(drl_trainer_rng, "p:trainer", value_or((double)drl_trainer_rng(TRAINER).stream, 0)) \
   S(drl_trainer_swap_average, "p:trainer", \
       drl_trainer_swap_average(TRAINER) != DRL_OK ? DRL_E_ARGUMENT : drl_trainer_swap_average(TRAINER)) \
   S(drl_trainer_save, "p:trainer p:new_path", drl_trainer_save(TRAINER, (const char *)A(1))) \
+  S(drl_trainer_save_memory, "p:trainer p:checkpoint_copy n:CHECKPOINT!0!100 p:size", \
+      drl_trainer_save_memory(TRAINER, A(1), Z(2), (size_t *)A(3))) \
+  S(drl_trainer_resume_memory, "p:trainer p:checkpoint n:CHECKPOINT!0!7!100", \
+      drl_trainer_resume_memory(TRAINER, A(1), Z(2))) \
+  S(drl_checkpoint_describe_memory, "ctx p:checkpoint n:CHECKPOINT!0!7!100 p:md2 p:td2", \
+      drl_checkpoint_describe_memory(C, A(1), Z(2), (drl_model_desc *)A(3), (drl_train_desc *)A(4))) \
   S(drl_trainer_resume, "p:trainer p:checkpoint_path", drl_trainer_resume(TRAINER, (const char *)A(1))) \
   S(drl_checkpoint_describe, "ctx p:checkpoint_path p:md2 p:td2", \
       drl_checkpoint_describe(C, (const char *)A(1), (drl_model_desc *)A(2), (drl_train_desc *)A(3))) \
-  S(drl_langevin, "ctx p:langevin n:2!0!-1 v:y v:x v:out v:work", \
-      drl_langevin(C, (drl_langevin_desc *)A(1), I(2), V(3), V(4), V(5), V(6))) \
-  Q(drl_langevin_work_count, "ctx n:16!?0", UNLESS(drl_langevin_work_count(C, Z(1)) == SIZE_MAX)) \
   S(drl_frechet, "o:ctx v:x n:8!0!1!-1 v:x2 n:8!0!1!-1 n:2!0!-1!8193!max p:doubles p:number", \
       drl_frechet(C, V(1), I(2), V(3), I(4), I(5), (double *)A(6), (double *)A(7))) \
   S(drl_auroc, "o:ctx v:x n:8!0!-1!max v:x2 n:8!0!-1!max p:number", \
@@ -735,7 +712,7 @@ static void *named(const char *name)
 #define R(x) if (!strcmp(name, #x)) return (void *)w.x
     P(ctx); P(net); P(model); P(trainer); P(sampler); P(mcmc); P(ais); P(st); P(weights); P(sum); P(mnet);
     P(good_path); P(model_path); P(checkpoint_path); P(new_path); P(word); P(key); P(tensors);
-    P(model_file); P(file_copy); P(saved); P(chains_saved); P(chains_bytes); P(npy); P(label2); P(shape);
+    P(checkpoint); P(checkpoint_copy); P(model_file); P(file_copy); P(saved); P(chains_saved); P(chains_bytes); P(npy); P(label2); P(shape);
     W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_mcmc); W(o_ais); W(o_model);
     W(o_trainer); W(o_file);
     W(rng); W(tx); W(ty); W(tout); W(conv); W(array); W(blob); W(ds); W(ds_desc); W(st_desc); W(net_desc);
@@ -765,6 +742,7 @@ static double number_of(const char *s)
     if (!strncmp(s, "-inf", 4)) return -HUGE_VAL;
     if (!strncmp(s, "TENSORS", 7)) return (double)tensors_size;
     if (!strncmp(s, "MODEL", 5)) return (double)model_size;
+    if (!strncmp(s, "CHECKPOINT", 10)) return (double)checkpoint_size;
     if (!strncmp(s, "STATE", 5)) return (double)state_size;
     if (!strncmp(s, "CHAINS", 6)) return (double)chains_size;
     if (!strncmp(s, "NPY", 3)) return (double)npy_size;
@@ -986,18 +964,18 @@ static const field field_list[] = {
     FIELD(drl_array_to_float, array.data, 'p', "0")
     FIELD(drl_array_to_float, array.shape[0], 'z', "-1!3!1")
     FIELD(drl_array_count, array.rank, 'i', "-1!9")
-    FIELD(drl_safetensors_write_size, array.rank, 'i', "-1!9")
-    FIELD(drl_safetensors_write_size, array.dtype, 'i', "-1!99")
-    FIELD(drl_safetensors_write_size, array.bytes, 'z', "0!23!-1")
-    FIELD(drl_safetensors_write_size, array.name, 'p', "0")
+    FIELD(drl_safetensors_write_memory, array.rank, 'i', "-1!9")
+    FIELD(drl_safetensors_write_memory, array.dtype, 'i', "-1!99")
+    FIELD(drl_safetensors_write_memory, array.bytes, 'z', "0!23!-1")
+    FIELD(drl_safetensors_write_memory, array.name, 'p', "0")
     FIELD(drl_safetensors_write_memory, array.data, 'p', "0")
-    FIELD(drl_safetensors_write_size, st_desc.arrays, 'p', "0")
-    FIELD(drl_safetensors_write_size, st_desc.meta_count, 'z', "1!-1")
+    FIELD(drl_safetensors_write_memory, st_desc.arrays, 'p', "0")
+    FIELD(drl_safetensors_write_memory, st_desc.meta_count, 'z', "1!-1")
     FIELD(drl_safetensors_write_file, array.bytes, 'z', "0!23!-1")
-    FIELD(drl_npy_write_size, array.dtype, 'i', "-1!99!3")
+    FIELD(drl_npy_write_memory, array.dtype, 'i', "-1!99!3")
     FIELD(drl_npy_write_memory, array.bytes, 'z', "0!23!-1")
     FIELD(drl_npy_write_file, array.data, 'p', "0")
-    FIELD(drl_npy_write_size, array.rank, 'i', "-1!9")
+    FIELD(drl_npy_write_memory, array.rank, 'i', "-1!9")
     FIELD(drl_dataset_parse, blob.data, 'p', "0")
     FIELD(drl_dataset_parse, blob.bytes, 'z', "0!1!19")
     FIELD(drl_dataset_load, paths[0], 'p', "0")
@@ -1040,7 +1018,6 @@ static const field field_list[] = {
     FIELD(drl_schedule_step, schedule.s, 'p', "0")
     FIELD(drl_schedule_step, schedule.sbar, 'p', "0")
     FIELD(drl_schedule_scale, schedule.a, 'p', "0")
-    FIELD(drl_schedule_proposal, schedule.sbar, 'p', "0")
     FIELD(drl_mixture_energy, mixture.schedule, 'p', "0")
     FIELD(drl_mixture_energy, mixture.size, 'z', "0")
     FIELD(drl_mixture_energy, mixture.components, 'i', "0!-1")
@@ -1103,7 +1080,6 @@ static const field field_list[] = {
     FIELD(drl_model_size, md.b2, 'd', "nan!inf!-1")
     FIELD(drl_model_size, md.base, 'i', "-4!2!5!max")
     FIELD(drl_model_load_memory, md.batch, 'i', "-1!min!max")
-    FIELD(drl_model_f, label[1], 'i', "-1!3!max!min")
     FIELD(drl_model_score, label[1], 'i', "-1!3!max!min")
     FIELD(drl_train, run.seconds, 'd', "nan!inf!-1!1")
     FIELD(drl_train, run.fall, 'd', "nan!inf!1.5")
@@ -1128,18 +1104,6 @@ static const field field_list[] = {
     FIELD(drl_trainer_size, td.learning_rate, 'f', "nan!-1")
     FIELD(drl_trainer_step, label[0], 'i', "-1!3!max!min")
     FIELD(drl_trainer_step, x[7], 'f', "nan!inf!-inf")
-    FIELD(drl_langevin, langevin.energy, 'p', "0")
-    FIELD(drl_langevin, langevin.schedule, 'p', "0")
-    FIELD(drl_langevin, langevin.level, 'p', "0")
-    FIELD(drl_langevin, langevin.steps, 'i', "-1!min")
-    FIELD(drl_langevin, langevin.step_scale, 'd', "nan!inf!-1")
-    FIELD(drl_langevin, langevin.noise_scale, 'd', "nan!inf")
-    FIELD(drl_langevin, langevin.noise.fill, 'p', "0")
-    FIELD(drl_langevin, t[1], 'i', "-1!3!max!min")
-    FIELD(drl_langevin, energy.batch, 'i', "0!-1!min")
-    FIELD(drl_langevin, energy.size, 'z', "0")
-    FIELD(drl_langevin, schedule.a, 'p', "0")
-    FIELD(drl_langevin, energy.eval, 'p', "0")
     FIELD(drl_mcmc_create, energy.eval, 'p', "0")
     FIELD(drl_mcmc_create, energy.size, 'z', "0!-1!4611686018427387904")
     FIELD(drl_mcmc_create, energy.batch, 'i', "0!-1!min")
@@ -1322,10 +1286,10 @@ int main(int argc, char **argv)
     bytes_of_state = (unsigned char *)malloc(state_size);
     chains_saved = (unsigned char *)malloc(chains_size);
     chains_bytes = (unsigned char *)malloc(chains_size);
-    CHECK_OK(ctx, drl_mcmc_save(mcmc, chains_saved, chains_size));
-    CHECK_OK(ctx, drl_sampler_save(sampler, saved, state_size));
+    CHECK_OK(ctx, drl_mcmc_save(mcmc, chains_saved, chains_size, &chains_size));
+    CHECK_OK(ctx, drl_sampler_save(sampler, saved, state_size, &state_size));
     a = drl_array_of("", DRL_DTYPE_F32, 2, shape, w.x);
-    CHECK_OK(ctx, drl_npy_write_size(ctx, &a, &npy_size));
+    CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, NULL, 0, &npy_size));
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, npy, sizeof npy, &npy_size));
     catch_signals();
     declarations();
@@ -1346,6 +1310,7 @@ int main(int argc, char **argv)
     drl_ctx_destroy(ctx);
     CHECK(heap.live == 0, "%ld blocks are left", heap.live);
     remove(good_path); remove(model_path); remove(checkpoint_path); remove(data_path); remove(new_path);
+    free(checkpoint); free(checkpoint_copy);
     free(good_path); free(model_path); free(checkpoint_path); free(data_path); free(new_path);
     free(model_file);
     free(tensors);

@@ -174,7 +174,7 @@ static void reload(void)
     md.channels = 1; md.height = md.width = 8; md.batch = 2;
     drl_ctx_create(NULL, &plain);
     CHECK(drl_model_create(plain, &md, 1, &first) == DRL_OK && drl_model_size(plain, &md, &bytes) == DRL_OK
-        && drl_model_save_size(first, &file_bytes) == DRL_OK, "a model: %s", drl_ctx_message(plain));
+        && drl_model_save_memory(first, NULL, 0, &file_bytes) == DRL_OK, "a model: %s", drl_ctx_message(plain));
     file = (unsigned char *)malloc(file_bytes);
     CHECK(drl_model_save_memory(first, file, file_bytes, &file_bytes) == DRL_OK, "saved: %s", drl_ctx_message(plain));
     drl_model_destroy(first);
@@ -471,14 +471,14 @@ static void mode_model(drl_ctx *ctx)
     rd.steps = 3; rd.seconds = 0; rd.clock = mode_clock; rd.user = &now;
     HOST(status = drl_train(tr, data, &rd));
     CHECK(status == DRL_OK, "training: %s", drl_ctx_message(ctx));
-    { float level[4]; for (i = 0; i < 4; ++i) HOST(level[i] = drl_schedule_level(drl_model_schedule(m), i % 3));
-      HOST(status = drl_model_f(m, 4, images, level, NULL, f, gradient)); }
+    { float level[4]; for (i = 0; i < 4; ++i) HOST(level[i] = drl__schedule_level(drl_model_schedule(m), i % 3));
+      HOST(status = drl__model_f(m, 4, images, level, NULL, f, gradient)); }
     CHECK(status == DRL_OK, "f: %s", drl_ctx_message(ctx));
     mode_keep(f, sizeof f); mode_keep(gradient, sizeof gradient);
     HOST(status = drl_sample(m, &sd, images));
     CHECK(status == DRL_OK, "samples: %s", drl_ctx_message(ctx));
     mode_keep(images, 2 * 64 * sizeof images[0]);
-    HOST(drl_model_save_size(m, &bytes));
+    HOST(drl_model_save_memory(m, NULL, 0, &bytes));
     HOST(status = bytes <= sizeof file ? drl_model_save_memory(m, file, sizeof file, &bytes) : DRL_E_MEMORY);
     CHECK(status == DRL_OK, "saved: %lu bytes", (unsigned long)bytes);
     if (status == DRL_OK) mode_keep(file, bytes < 100000 ? bytes : 100000);
@@ -505,10 +505,10 @@ static void mode_chains(drl_ctx *ctx)
     drl_rng rng = { 9, 0, 0 };
     int kernel;
     memset(memory, 0, sizeof memory);
-    HOST(drl_schedule_t1k(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
-    HOST(drl_schedule_cdrl(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
-    HOST(drl_schedule_drl(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
-    HOST(drl_schedule_drl(-6, memory, &schedule));                              /* refused */
+    HOST(drl__schedule_t1k(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
+    HOST(drl__schedule_cdrl(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
+    HOST(drl__schedule_drl(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
+    HOST(drl__schedule_drl(-6, memory, &schedule));                              /* refused */
     HOST(number = drl_bits_per_dim(-1234.56, 77, 0.1)); mode_keep(&number, sizeof number);
     memset(&mixture, 0, sizeof mixture);
     mixture.schedule = &schedule; mixture.size = 2; mixture.components = 2;
@@ -521,7 +521,7 @@ static void mode_chains(drl_ctx *ctx)
         HOST(drl_mcmc_create(ctx, &energy, &d, &chains));
         CHECK(chains != NULL, "chains: %s", drl_ctx_message(ctx));
         HOST(drl_mcmc_run(chains, 20));
-        if (chains) mode_keep(drl_mcmc_points(chains), 6 * sizeof(float));
+        if (chains) mode_keep(chains->y, 6 * sizeof(float));
         drl_mcmc_destroy(chains);
     }
     HOST(drl_rng_normals(ctx, &rng, a, 400)); HOST(drl_rng_normals(ctx, &rng, b, 400));

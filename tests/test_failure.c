@@ -185,7 +185,7 @@ static drl_status op_model_size(void)    { drl_model_desc d = desc_of(DRL_FORM_C
 static drl_status op_load_memory(void)   { return drl_model_load_memory(ctx, model_file, model_size, NULL, &made.model); }
 static drl_status op_load(void)          { return drl_model_load(ctx, model_path, NULL, &made.model); }
 static drl_status op_load_weights(void)  { return drl_model_load_weights(model, weights); }
-static drl_status op_save_size(void)     { return drl_model_save_size(model, &made.size); }
+static drl_status op_save_size(void)     { return drl_model_save_memory(model, NULL, 0, &made.size); }
 static drl_status op_save_memory(void)
 {
     static unsigned char to[1 << 20];
@@ -238,7 +238,7 @@ static drl_status op_chains_run(void)    { return drl_mcmc_run(mcmc, 1); }
 static drl_status op_path(void)          { drl_ais_desc d = path_of(); drl_energy e = drl_model_energy(model); return drl_ais_create(ctx, &e, &d, &made.ais); }
 static drl_status op_path_run(void)      { drl_status s = drl_ais_run(ais, 1); return s == DRL_RUNNING ? DRL_OK : s; }
 static drl_status op_sample(void)        { drl_sample_desc how = how_of(); return drl_sample(model, &how, made.out); }
-static drl_status op_f(void)             { float level[BATCH] = { 1, 2 }; return drl_model_f(model, BATCH, x0, level, label, NULL, made.out); }
+static drl_status op_f(void)             { float level[BATCH] = { 1, 2 }; return drl__model_f(model, BATCH, x0, level, label, NULL, made.out); }
 static drl_status op_sum(void)
 {
     drl_sum_term t[3];
@@ -301,7 +301,7 @@ static const operation operations[] = {
     { "drl_sampler_create_energy", op_sampler_energy, 1, 0 }, { "drl_sampler_run", op_sampler_run, 0, CHANGES },
     { "drl_mcmc_create", op_chains, 1, 0 },             { "drl_mcmc_run", op_chains_run, 0, CHANGES },
     { "drl_ais_create", op_path, 2, 0 },                { "drl_ais_run", op_path_run, 0, CHANGES },
-    { "drl_sample", op_sample, 1, 0 },                  { "drl_model_f", op_f, 0, 0 },
+    { "drl_sample", op_sample, 1, 0 },                  { "drl__model_f", op_f, 0, 0 },
     { "drl_sum_create", op_sum, 1, 0 },                 { "drl_safetensors_open_memory", op_open_memory, 1, 0 },
     { "drl_safetensors_open", op_open, 2, READS },      { "drl_file_read", op_read, 1, READS },
     { "drl_file_write", op_write, 0, WRITES },          { "drl_npy_write_file", op_write_npy, 0, WRITES },
@@ -315,7 +315,7 @@ static uint32_t hash(uint32_t h, const void *p, size_t n) { const unsigned char 
 static uint32_t objects(void)
 {
     unsigned char state[4096];
-    size_t n = drl_sampler_state_size(sampler);
+    size_t n = drl__sampler_state_size(sampler);
     uint32_t h = 2166136261u;
     int i;
     for (i = 0; i < trainer->parts; ++i) {
@@ -333,14 +333,14 @@ static uint32_t objects(void)
     h = hash(h, &trainer->now.rollbacks, sizeof trainer->now.rollbacks);
     h = hash(h, &trainer->now.rate_scale, 5 * sizeof(double));
     h = hash(h, trainer->level, (size_t)model->desc.levels * sizeof *trainer->level);
-    if (n > sizeof state || drl_sampler_save(sampler, state, n) != DRL_OK) exit(3);
+    if (n > sizeof state || drl_sampler_save(sampler, state, n, &check_written) != DRL_OK) exit(3);
     h = hash(h, state, n);
-    n = drl_mcmc_state_size(mcmc);
-    if (n > sizeof state || drl_mcmc_save(mcmc, state, n) != DRL_OK) exit(3);
+    n = drl__mcmc_state_size(mcmc);
+    if (n > sizeof state || drl_mcmc_save(mcmc, state, n, &check_written) != DRL_OK) exit(3);
     h = hash(h, state, n);
     i = drl_ais_steps_left(ais);
     h = hash(h, &i, sizeof i);
-    return hash(h, drl_ais_weights(ais), BATCH * sizeof(double));
+    return hash(h, ais->log_w, BATCH * sizeof(double));
 }
 
 static char *text(const char *s) { char *t = (char *)malloc(strlen(s) + 1); if (!t) exit(3); strcpy(t, s); return t; }
@@ -583,7 +583,7 @@ int main(int argc, char **argv)
     CHECK_OK(ctx, drl_trainer_create(model, &t, &trainer));
     for (k = 0; k < 3; ++k) CHECK_OK(ctx, drl_trainer_step(trainer, x0, label, NULL));
     CHECK_OK(ctx, drl_sampler_create(model, &how, &sampler));
-    CHECK_OK(ctx, drl_model_save_size(model, &model_size));
+    CHECK_OK(ctx, drl_model_save_memory(model, NULL, 0, &model_size));
     model_file = malloc(model_size);
     CHECK_OK(ctx, drl_model_save_memory(model, model_file, model_size, &model_size));
     CHECK_OK(ctx, drl_model_save(model, model_path));

@@ -94,20 +94,20 @@ static uint32_t next_random(uint32_t *state)
 /* Whatever was accepted must keep the promises of the format. */
 static void st_examine(const drl_safetensors *st, size_t data_size)
 {
-    size_t i, sum = 0, bad = 0, n = drl_safetensors_count(st);
+    size_t i, sum = 0, bad = 0, n = drl_safetensors_contents(st)->count;
     for (i = 0; i < n; ++i) {
-        const drl_array *a = drl_safetensors_at(st, i);
+        const drl_array *a = &drl_safetensors_contents(st)->arrays[i];
         const unsigned char *p = (const unsigned char *)a->data;
         volatile unsigned char touched = 0;
         sum += a->bytes;
-        if (a->bytes != drl_array_count(a) * drl_dtype_bytes(a->dtype)) ++bad;
+        if (a->bytes != drl_array_count(a) * drl__dtype_bytes(a->dtype)) ++bad;
         if (drl_safetensors_find(st, a->name) != a) ++bad;
         if (a->bytes) touched = (unsigned char)(p[0] ^ p[a->bytes - 1]);
         (void)touched;
     }
-    for (i = 0; i < drl_safetensors_meta_count(st); ++i) {
-        const char *const *pair = drl_safetensors_meta_pairs(st) + 2 * i;
-        if (drl_safetensors_meta(st, pair[0]) != pair[1]) ++bad;
+    for (i = 0; i < drl_safetensors_contents(st)->meta_count; ++i) {
+        const char *const *pair = drl_safetensors_contents(st)->meta + 2 * i;
+        if (drl__safetensors_meta(st, pair[0]) != pair[1]) ++bad;
     }
     if (sum > data_size) ++bad;
     CHECK(bad == 0, "%d broken promises in an accepted file", (int)bad);
@@ -138,13 +138,13 @@ static void test_arrays(void)
 
     for (i = 0; i < sizeof ints / sizeof ints[0]; ++i) {
         a = drl_array_of("a", ints[i].dtype, 1, &one, raw);
-        CHECK(a.bytes == ints[i].bytes, "%s has %d bytes", drl_dtype_name(a.dtype), (int)a.bytes);
+        CHECK(a.bytes == ints[i].bytes, "%s has %d bytes", drl__dtype_name(a.dtype), (int)a.bytes);
         a.swapped = big;
         CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
-        CHECK(out[0] == ints[i].little, "%s little: %g", drl_dtype_name(a.dtype), (double)out[0]);
+        CHECK(out[0] == ints[i].little, "%s little: %g", drl__dtype_name(a.dtype), (double)out[0]);
         a.swapped = !big;
         CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
-        CHECK(out[0] == ints[i].big, "%s big: %g", drl_dtype_name(a.dtype), (double)out[0]);
+        CHECK(out[0] == ints[i].big, "%s big: %g", drl__dtype_name(a.dtype), (double)out[0]);
     }
     for (h = 0; h < 65536; ++h) {       /* every half against its definition */
         uint16_t half = (uint16_t)h;
@@ -216,7 +216,7 @@ static void test_arrays(void)
     CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_ARGUMENT, "rank is -1");
     a = drl_array_of("x", (drl_dtype)15, 1, &one, values);
     CHECK_FAILS(drl_array_to_float(ctx, &a, out), DRL_E_ARGUMENT, "15 is no dtype");
-    CHECK(strcmp(drl_dtype_name((drl_dtype)15), "?") == 0 && drl_dtype_bytes((drl_dtype)15) == 0, "dtype 15");
+    CHECK(strcmp(drl__dtype_name((drl_dtype)15), "?") == 0 && drl__dtype_bytes((drl_dtype)15) == 0, "dtype 15");
 }
 
 /* --- safetensors */
@@ -397,8 +397,8 @@ static void test_st_characters(void)
         file = st_bytes(header, strlen(header), 0, &size);
         CHECK(drl_safetensors_open_memory(ctx, file, size, &st) == DRL_OK, "%s: %s", pairs[i][0],
               drl_ctx_message(ctx));
-        CHECK(st && drl_safetensors_meta(st, pairs[i][1]) &&
-                  !strcmp(drl_safetensors_meta(st, pairs[i][1]), pairs[i][1]),
+        CHECK(st && drl__safetensors_meta(st, pairs[i][1]) &&
+                  !strcmp(drl__safetensors_meta(st, pairs[i][1]), pairs[i][1]),
               "%s is not its character", pairs[i][0]);
         drl_safetensors_close(st);
         free(file);
@@ -414,28 +414,28 @@ static void test_st_reading(void)
     float out[2];
 
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
-    CHECK(drl_safetensors_count(st) == 4 && drl_safetensors_meta_count(st) == 2, "%d tensors",
-          (int)drl_safetensors_count(st));
-    a = drl_safetensors_at(st, 0);
+    CHECK(drl_safetensors_contents(st)->count == 4 && drl_safetensors_contents(st)->meta_count == 2, "%d tensors",
+          (int)drl_safetensors_contents(st)->count);
+    a = &drl_safetensors_contents(st)->arrays[0];
     CHECK(a && strcmp(a->name, "b") == 0 && a->rank == 2 && a->shape[0] == 2 && a->shape[1] == 1 &&
               a->dtype == DRL_DTYPE_F32,
           "tensor b");
     CHECK(a && a->data == p + 8 + sizeof st_good - 1 + 4 && a->bytes == 8, "place of b: data is used in "
                                                                            "place");
     a = drl_safetensors_find(st, "a.\xc3\xa4\xf0\x9f\x98\x80");
-    CHECK(a == drl_safetensors_at(st, 1) && a && a->rank == 0, "escapes in a name");
+    CHECK(a == &drl_safetensors_contents(st)->arrays[1] && a && a->rank == 0, "escapes in a name");
     CHECK_OK(ctx, drl_array_to_float(ctx, a, out));
     CHECK(out[0] == (float)0x04030201, "%g", (double)out[0]);
     a = drl_safetensors_find(st, "none");
     CHECK(a && a->bytes == 0 && a->rank == 2 && drl_array_count(a) == 0, "the empty tensor");
     CHECK_OK(ctx, drl_array_to_float(ctx, a, out));
     CHECK(drl_safetensors_find(st, "absent") == NULL && drl_safetensors_find(st, NULL) == NULL &&
-              drl_safetensors_at(st, 4) == NULL,
+              &drl_safetensors_contents(st)->arrays[4] == NULL,
           "absent");
-    CHECK(drl_safetensors_meta(st, "k") && strcmp(drl_safetensors_meta(st, "k"), "v\n\xc3\xa9") == 0, "metada"
+    CHECK(drl__safetensors_meta(st, "k") && strcmp(drl__safetensors_meta(st, "k"), "v\n\xc3\xa9") == 0, "metada"
                                                                                                       "ta k");
-    CHECK(drl_safetensors_meta(st, "") && drl_safetensors_meta(st, "")[0] == 0 &&
-              !drl_safetensors_meta(st, "x"),
+    CHECK(drl__safetensors_meta(st, "") && drl__safetensors_meta(st, "")[0] == 0 &&
+              !drl__safetensors_meta(st, "x"),
           "metadata of the empty key");
     st_examine(st, 14);
     drl_safetensors_close(st);
@@ -484,7 +484,7 @@ static void test_st_reading(void)
     }
     p = st_bytes("{}", 2, 0, &size);
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
-    CHECK(drl_safetensors_count(st) == 0, "an empty file");
+    CHECK(drl_safetensors_contents(st)->count == 0, "an empty file");
     drl_safetensors_close(st);
     free(p);
     p = st_bytes("{\"__metadata__\":{}}", 19, 0, &size);
@@ -497,8 +497,8 @@ static void test_st_reading(void)
     CHECK(drl_safetensors_open_memory(NULL, p, 10, &st) == DRL_E_ARGUMENT, "no context");
     free(p);
     drl_safetensors_close(NULL);
-    CHECK(drl_safetensors_count(NULL) == 0 && !drl_safetensors_at(NULL, 0) &&
-              !drl_safetensors_find(NULL, "a") && !drl_safetensors_meta(NULL, "a"),
+    CHECK(drl_safetensors_contents(NULL)->count == 0 && !&drl_safetensors_contents(NULL)->arrays[0] &&
+              !drl_safetensors_find(NULL, "a") && !drl__safetensors_meta(NULL, "a"),
           "NULL");
 }
 
@@ -584,8 +584,8 @@ static void test_st_many(void)
     header[n++] = '}';
     p = st_bytes(header, n, 0, &size);
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
-    CHECK(drl_safetensors_count(st) == tensors &&
-              drl_safetensors_find(st, "777") == drl_safetensors_at(st, tensors - 777),
+    CHECK(drl_safetensors_contents(st)->count == tensors &&
+              drl_safetensors_find(st, "777") == &drl_safetensors_contents(st)->arrays[tensors - 777],
           "many tensors");
     drl_safetensors_close(st);
     free(p);
@@ -629,16 +629,16 @@ static drl_safetensors_desc st_sample(drl_array arrays[4])
 /* The same tensors and metadata in the same order. */
 static void st_compare(const drl_safetensors *a, const drl_safetensors *b, const char *what)
 {
-    size_t i, wrong = drl_safetensors_count(a) != drl_safetensors_count(b) ||
-                      drl_safetensors_meta_count(a) != drl_safetensors_meta_count(b);
-    for (i = 0; !wrong && i < drl_safetensors_count(a); ++i) {
-        const drl_array *x = drl_safetensors_at(a, i), *y = drl_safetensors_at(b, i);
+    size_t i, wrong = drl_safetensors_contents(a)->count != drl_safetensors_contents(b)->count ||
+                      drl_safetensors_contents(a)->meta_count != drl_safetensors_contents(b)->meta_count;
+    for (i = 0; !wrong && i < drl_safetensors_contents(a)->count; ++i) {
+        const drl_array *x = &drl_safetensors_contents(a)->arrays[i], *y = &drl_safetensors_contents(b)->arrays[i];
         wrong += strcmp(x->name, y->name) || x->dtype != y->dtype || x->rank != y->rank ||
                  x->bytes != y->bytes;
         wrong += memcmp(x->shape, y->shape, sizeof x->shape) || memcmp(x->data, y->data, x->bytes);
     }
-    for (i = 0; !wrong && i < 2 * drl_safetensors_meta_count(a); ++i)
-        wrong += strcmp(drl_safetensors_meta_pairs(a)[i], drl_safetensors_meta_pairs(b)[i]) != 0;
+    for (i = 0; !wrong && i < 2 * drl_safetensors_contents(a)->meta_count; ++i)
+        wrong += strcmp(drl_safetensors_contents(a)->meta[i], drl_safetensors_contents(b)->meta[i]) != 0;
     CHECK(wrong == 0, "%s: tensors or metadata differ", what);
 }
 
@@ -646,14 +646,14 @@ static void st_compare(const drl_safetensors *a, const drl_safetensors *b, const
 static drl_safetensors_desc st_desc_of(const drl_safetensors *st)
 {
     drl_safetensors_desc d;
-    drl_array *arrays = (drl_array *)malloc((drl_safetensors_count(st) + 1) * sizeof(drl_array));
+    drl_array *arrays = (drl_array *)malloc((drl_safetensors_contents(st)->count + 1) * sizeof(drl_array));
     size_t i;
     if (!arrays) exit(2);
-    for (i = 0; i < drl_safetensors_count(st); ++i) arrays[i] = *drl_safetensors_at(st, i);
+    for (i = 0; i < drl_safetensors_contents(st)->count; ++i) arrays[i] = *&drl_safetensors_contents(st)->arrays[i];
     d.arrays = arrays;
-    d.count = drl_safetensors_count(st);
-    d.meta = drl_safetensors_meta_pairs(st);
-    d.meta_count = drl_safetensors_meta_count(st);
+    d.count = drl_safetensors_contents(st)->count;
+    d.meta = drl_safetensors_contents(st)->meta;
+    d.meta_count = drl_safetensors_contents(st)->meta_count;
     return d;
 }
 
@@ -675,7 +675,7 @@ static void test_st_writing(void)
     unsigned char *p, *q;
     void *file = NULL;
 
-    CHECK_OK(ctx, drl_safetensors_write_size(ctx, &d, &size));
+    CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &d, NULL, 0, &size));
     p = exact("", 0);
     p = (unsigned char *)realloc(p, size);
     if (!p) exit(2);
@@ -693,7 +693,7 @@ static void test_st_writing(void)
     CHECK(memcmp(p + 8 + header, one_and_two, 8) == 0, "little-endian data");
 
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, p, size, &st));
-    CHECK(drl_safetensors_meta(st, "net") && strcmp(drl_safetensors_meta(st, "net"), d.meta[1]) == 0, "metada"
+    CHECK(drl__safetensors_meta(st, "net") && strcmp(drl__safetensors_meta(st, "net"), d.meta[1]) == 0, "metada"
                                                                                                       "ta");
     again = st_desc_of(st);
     q = exact(p, size);
@@ -702,7 +702,7 @@ static void test_st_writing(void)
     CHECK(written == size && memcmp(p, q, size) == 0, "rewritten bytes");
     for (i = 0; i < again.count; ++i) {     /* data of the other byte order is turned round */
         drl_array *a = (drl_array *)(uintptr_t)&again.arrays[i];
-        size_t bytes = drl_dtype_bytes(a->dtype), k, m;
+        size_t bytes = drl__dtype_bytes(a->dtype), k, m;
         unsigned char *turned = exact(a->data, a->bytes);
         for (k = 0; k + bytes <= a->bytes; k += bytes)
             for (m = 0; m < bytes; ++m)
@@ -722,49 +722,49 @@ static void test_st_writing(void)
     drl_file_free(ctx, file);
     CHECK_OK(ctx, drl_safetensors_open(ctx, "test_io.safetensors", &second));
     st_compare(st, second, "file");
-    CHECK(second && (uintptr_t)drl_safetensors_at(second, 0)->data % 8 == 0, "alignment");
-    CHECK((drl_array_floats(drl_safetensors_at(second, 0)) == NULL) == (drl__host_is_big() != 0), "in place");
+    CHECK(second && (uintptr_t)(&drl_safetensors_contents(second)->arrays[0])->data % 8 == 0, "alignment");
+    CHECK((drl_array_floats(&drl_safetensors_contents(second)->arrays[0]) == NULL) == (drl__host_is_big() != 0), "in place");
     drl_safetensors_close(second);
     drl_safetensors_close(st);
     clean("writing");
     remove("test_io.safetensors");
 
     arrays[1].name = arrays[0].name;
-    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "two tensors");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_ARGUMENT, "two tensors");
     arrays[1].name = "__metadata__";
-    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "__metadata__");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_ARGUMENT, "__metadata__");
     arrays[1].name = NULL;
     CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, p, 10000, &size), DRL_E_ARGUMENT, "is NULL");
     arrays[1].name = "\xff";
     CHECK_FAILS(drl_safetensors_write_file(ctx, "test_io.safetensors", &d), DRL_E_ARGUMENT, "not UTF-8");
     arrays[1].name = "t";
     arrays[1].bytes = 5;
-    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_SHAPE,
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_SHAPE,
                 "array has 5 bytes, its shape needs 4");
     arrays[1].bytes = 4;
     arrays[1].rank = 9;
-    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "rank is 9");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_ARGUMENT, "rank is 9");
     arrays[1].rank = 0;
     arrays[1].data = NULL;
-    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "no data");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_ARGUMENT, "no data");
     {
         static const char *const twice[] = { "a", "1", "a", "2" }, *const missing[] = { "a", NULL };
         d = st_sample(arrays);
         d.meta = twice;
-        CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "two metadata");
+        CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_ARGUMENT, "two metadata");
         d.meta = missing;
         d.meta_count = 1;
-        CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "is NULL");
+        CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_ARGUMENT, "is NULL");
         d.meta = NULL;
-        CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_ARGUMENT, "is NULL");
+        CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_ARGUMENT, "is NULL");
     }
     d = st_sample(arrays);
-    CHECK_FAILS(drl_safetensors_write_size(ctx, NULL, &size), DRL_E_ARGUMENT, "NULL");
-    CHECK_FAILS(drl_safetensors_write_size(ctx, &d, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, NULL, NULL, 0, &size), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, NULL), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 100, &size), DRL_E_ARGUMENT, "dst is NULL");
     CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, p, 100, NULL), DRL_E_ARGUMENT, "written is NULL");
     CHECK_FAILS(drl_safetensors_write_file(ctx, NULL, &d), DRL_E_ARGUMENT, "path is NULL");
-    CHECK(drl_safetensors_write_size(NULL, &d, &size) == DRL_E_ARGUMENT, "no context");
+    CHECK(drl_safetensors_write_memory(NULL, &d, NULL, 0, &size) == DRL_E_ARGUMENT, "no context");
     {   /* two arrays over the same bytes whose sum wraps */
         drl_array wide[2];
         size_t shape = SIZE_MAX / 2 + 1;
@@ -772,7 +772,7 @@ static void test_st_writing(void)
         wide[1] = drl_array_of("b", DRL_DTYPE_U8, 1, &shape, p);
         d.arrays = wide;
         d.count = 2;
-        CHECK_FAILS(drl_safetensors_write_size(ctx, &d, &size), DRL_E_SHAPE, "does not fit size_t");
+        CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_SHAPE, "does not fit size_t");
     }
     free(p);
     free(q);
@@ -876,7 +876,7 @@ static void test_npy(void)
     CHECK(a.name && !a.name[0], "an array of NPY has no name");
 
     a = drl_array_of("ignored", DRL_DTYPE_F32, 3, shape, w);
-    CHECK_OK(ctx, drl_npy_write_size(ctx, &a, &size));
+    CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, NULL, 0, &size));
     CHECK(size == 128 + 24, "%d bytes", (int)size);
     CHECK_FAILS(drl_npy_write_memory(ctx, &a, file, size - 1, &written), DRL_E_SHAPE, "capacity");
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, file, sizeof file, &written));
@@ -899,7 +899,7 @@ static void test_npy(void)
         for (d = 1; d < 256; ++d) {
             p[i] = (unsigned char)(p[i] ^ d);
             if (drl_npy_parse(ctx, p, size, &b) == DRL_OK) {
-                if (b.bytes != drl_array_count(&b) * drl_dtype_bytes(b.dtype) ||
+                if (b.bytes != drl_array_count(&b) * drl__dtype_bytes(b.dtype) ||
                     (const unsigned char *)b.data + b.bytes != p + size)
                     CHECK(0, "byte %d", (int)i);
             }
@@ -914,13 +914,13 @@ static void test_npy(void)
         for (rank = 0; rank <= 8; ++rank) {
             a = drl_array_of("", (drl_dtype)d, rank, wide, w);
             if (d == (int)DRL_DTYPE_BF16) {
-                CHECK_FAILS(drl_npy_write_size(ctx, &a, &size), DRL_E_ARGUMENT, "NPY has no BF16");
+                CHECK_FAILS(drl_npy_write_memory(ctx, &a, NULL, 0, &size), DRL_E_ARGUMENT, "NPY has no BF16");
                 continue;
             }
             CHECK_OK(ctx, drl_npy_write_memory(ctx, &a, file, sizeof file, &written));
             CHECK_OK(ctx, drl_npy_parse(ctx, file, written, &b));
             CHECK(b.dtype == a.dtype && b.rank == rank && b.bytes == a.bytes && (written - b.bytes) % 64 == 0,
-                  "%s of rank %d", drl_dtype_name(a.dtype), rank);
+                  "%s of rank %d", drl__dtype_name(a.dtype), rank);
         }
         wide[0] = 0;
         for (i = 1; i < 8; ++i) wide[i] = i == 1 ? SIZE_MAX : 1;
@@ -940,13 +940,13 @@ static void test_npy(void)
     remove("test_io.npy");
     CHECK_FAILS(drl_npy_parse(ctx, NULL, 1, &a), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_npy_parse(ctx, file, 1, NULL), DRL_E_ARGUMENT, "NULL");
-    CHECK_FAILS(drl_npy_write_size(ctx, NULL, &size), DRL_E_ARGUMENT, "NULL");
-    CHECK_FAILS(drl_npy_write_size(ctx, &a, NULL), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_npy_write_memory(ctx, NULL, NULL, 0, &size), DRL_E_ARGUMENT, "NULL");
+    CHECK_FAILS(drl_npy_write_memory(ctx, &a, NULL, 0, NULL), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_npy_write_memory(ctx, &a, NULL, 9, &size), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_npy_write_memory(ctx, &a, file, 9, NULL), DRL_E_ARGUMENT, "NULL");
     CHECK_FAILS(drl_npy_write_file(ctx, NULL, &a), DRL_E_ARGUMENT, "NULL");
     CHECK(drl_npy_parse(NULL, file, 1, &a) == DRL_E_ARGUMENT &&
-              drl_npy_write_size(NULL, &a, &size) == DRL_E_ARGUMENT,
+              drl_npy_write_memory(NULL, &a, NULL, 0, &size) == DRL_E_ARGUMENT,
           "no context");
 }
 
@@ -980,36 +980,33 @@ static void test_idx(void)
     drl_array a;
     float out[2];
     size_t i;
-    CHECK_OK(ctx, drl_idx_parse(ctx, good, sizeof good, &a));
+    CHECK_OK(ctx, drl__idx_open(ctx, "IDX", (const unsigned char *)good, sizeof good, &a));
     CHECK(a.rank == 2 && a.shape[0] == 2 && a.shape[1] == 1 && a.dtype == DRL_DTYPE_I16, "IDX");
     CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
     CHECK(out[0] == -2 && out[1] == 256, "%g %g", (double)out[0], (double)out[1]);
     for (i = 0; i < sizeof good; ++i) {
         p = exact(good, i);
-        CHECK(drl_idx_parse(ctx, p, i, &a) == DRL_E_FORMAT, "cut to %d", (int)i);
+        CHECK(drl__idx_open(ctx, "IDX", (const unsigned char *)p, i, &a) == DRL_E_FORMAT, "cut to %d", (int)i);
         free(p);
     }
     clean("idx");
     for (i = 0; i < sizeof types / sizeof types[0]; ++i) {
-        size_t bytes = drl_dtype_bytes(types[i].dtype);
+        size_t bytes = drl__dtype_bytes(types[i].dtype);
         double want = types[i].dtype == DRL_DTYPE_U8 ? 192
                       : types[i].code > 0x0C         ? -2
                                                      : -ldexp(64, 8 * (int)bytes - 8);
         one[2] = types[i].code;
-        CHECK_OK(ctx, drl_idx_parse(ctx, one, 8 + bytes, &a));
+        CHECK_OK(ctx, drl__idx_open(ctx, "IDX", (const unsigned char *)one, 8 + bytes, &a));
         CHECK(a.dtype == types[i].dtype && a.rank == 1 && a.shape[0] == 1, "type %d of IDX", types[i].code);
         CHECK_OK(ctx, drl_array_to_float(ctx, &a, out));
         CHECK(out[0] == want, "type %d of IDX: %g, not %g", types[i].code, (double)out[0], want);
     }
     for (i = 0; i < sizeof hostile / sizeof hostile[0]; ++i) {
         p = exact(hostile[i].bytes, hostile[i].size);
-        CHECK_FAILS(drl_idx_parse(ctx, p, hostile[i].size, &a), hostile[i].status, hostile[i].sentence);
+        CHECK_FAILS(drl__idx_open(ctx, "IDX", (const unsigned char *)p, hostile[i].size, &a), hostile[i].status, hostile[i].sentence);
         free(p);
     }
-    CHECK_FAILS(drl_idx_parse(ctx, wide, sizeof wide, &a), DRL_E_FORMAT, "more bytes than can be addressed");
-    CHECK_FAILS(drl_idx_parse(ctx, NULL, 1, &a), DRL_E_ARGUMENT, "NULL");
-    CHECK_FAILS(drl_idx_parse(ctx, wide, 1, NULL), DRL_E_ARGUMENT, "NULL");
-    CHECK(drl_idx_parse(NULL, wide, 1, &a) == DRL_E_ARGUMENT, "no context");
+    CHECK_FAILS(drl__idx_open(ctx, "IDX", (const unsigned char *)wide, sizeof wide, &a), DRL_E_FORMAT, "more bytes than can be addressed");
 }
 
 /* --- whole files, and calls that fail */
@@ -1319,7 +1316,7 @@ static void test_failing_io(void)
         io_fail_at = 0;
         done = io_calls < n;
         if (status == DRL_OK) {
-            CHECK(drl_safetensors_count(st) == 4, "call %ld", n);
+            CHECK(drl_safetensors_contents(st)->count == 4, "call %ld", n);
             drl_safetensors_close(st);
         } else {
             ++failed;
@@ -2178,7 +2175,7 @@ static void test_wrong_files(void)
         blob = blob_of(files[i].bytes, files[i].n);
         CHECK_FAILS(drl_dataset_parse(ctx, &blob, 1, NULL, &ds), DRL_E_FORMAT, files[i].sentence);
         CHECK_FAILS(drl_npy_parse(ctx, files[i].bytes, files[i].n, &a), DRL_E_FORMAT, files[i].sentence);
-        CHECK_FAILS(drl_idx_parse(ctx, files[i].bytes, files[i].n, &a), DRL_E_FORMAT, files[i].sentence);
+        CHECK_FAILS(drl__idx_open(ctx, "IDX", (const unsigned char *)files[i].bytes, files[i].n, &a), DRL_E_FORMAT, files[i].sentence);
         CHECK_FAILS(drl_safetensors_open_memory(ctx, files[i].bytes, files[i].n, &st), DRL_E_FORMAT,
                     files[i].sentence);
     }
@@ -2189,7 +2186,7 @@ static void test_wrong_files(void)
     blob = npy_of(&npy, '|', "u1", 0, "1,", &one, 1);
     CHECK_FAILS(drl_safetensors_open_memory(ctx, blob.data, blob.bytes, &st), DRL_E_FORMAT,
                 "not a safetensors file; this is an NPY file");
-    CHECK_FAILS(drl_idx_parse(ctx, blob.data, blob.bytes, &a), DRL_E_FORMAT,
+    CHECK_FAILS(drl__idx_open(ctx, "IDX", (const unsigned char *)blob.data, blob.bytes, &a), DRL_E_FORMAT,
                 "not an IDX file; this is an NPY file");
     CHECK_FAILS(drl_npy_parse(ctx, good_idx, sizeof good_idx - 1, &a), DRL_E_FORMAT,
                 "not an NPY file; this is an IDX file");
@@ -2291,11 +2288,11 @@ static void test_reference_files(void)
         if (!st) continue;
         CHECK(drl_safetensors_find(st, files[i].tensor) != NULL, "%s has no %s", files[i].path,
               files[i].tensor);
-        CHECK(drl_safetensors_meta(st, files[i].key) &&
-                  strcmp(drl_safetensors_meta(st, files[i].key), files[i].value) == 0,
+        CHECK(drl__safetensors_meta(st, files[i].key) &&
+                  strcmp(drl__safetensors_meta(st, files[i].key), files[i].value) == 0,
               "%s: %s", files[i].path, files[i].key);
-        for (k = odd = 0; k < drl_safetensors_count(st); ++k) { /* random weights are neither huge nor NaN */
-            const drl_array *a = drl_safetensors_at(st, k);
+        for (k = odd = 0; k < drl_safetensors_contents(st)->count; ++k) { /* random weights are neither huge nor NaN */
+            const drl_array *a = &drl_safetensors_contents(st)->arrays[k];
             size_t n = drl_array_count(a), j;
             float *values = (float *)malloc((n + 1) * sizeof(float));
             if (!values) exit(2);
@@ -2305,7 +2302,7 @@ static void test_reference_files(void)
         }
         CHECK(odd == 0, "%s: %d odd values", files[i].path, (int)odd);
         d = st_desc_of(st);
-        CHECK_OK(ctx, drl_safetensors_write_size(ctx, &d, &size));
+        CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &d, NULL, 0, &size));
         first = (unsigned char *)malloc(size);
         second = (unsigned char *)malloc(size);
         if (!first || !second) exit(2);

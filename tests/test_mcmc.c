@@ -136,7 +136,7 @@ static void one_step(void)
     drl_energy e;
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     int t, conditional, kernel, i, j, l, taken[2] = { 0, 0 }, refused[2] = { 0, 0 };
-    drl_schedule_drl(6, memory, &s);
+    drl__schedule_drl(6, memory, &s);
     m.schedule = &s; m.size = 3; m.components = 3; m.weight = mix_weight; m.mean = mix_mean; m.variance = mix_variance;
     e = drl_mixture_energy(&m);
     for (t = 0; t < 6; t += t == 2 ? 3 : 1)
@@ -159,7 +159,7 @@ static void one_step(void)
                     drl_rng rng;
                     float eps[3];
                     double y[3], y0[3], g0[3], g[3], p[3], h, log_ratio, log_u, before, after, forth = 0, back = 0;
-                    const float *now = drl_mcmc_points(c) + 3 * i;
+                    const float *now = c->y + 3 * i;
                     rng.seed = d.seed; rng.stream = (uint64_t)(5 + i) << 32; rng.position = 0;
                     drl_rng_normals(ctx, &rng, eps, 3);
                     rng.position = 4;
@@ -195,7 +195,7 @@ static void one_step(void)
                         CHECK(fabs((double)now[j] - want) <= 2e-4 * (1 + fabs(want)), "kernel %d, level %d, conditional %d, chain %d: y[%d] is %.6f instead of %.6f (log ratio %.4f, log u %.4f)", kernel, t, conditional, i, j,
                               (double)now[j], want, log_ratio, log_u);
                     }
-                    CHECK(fabs((double)drl_mcmc_values(c)[i] - (log_u <= log_ratio ? after : before)) < 1 || conditional, "F of chain %d", i);
+                    CHECK(fabs((double)c->f[i] - (log_u <= log_ratio ? after : before)) < 1 || conditional, "F of chain %d", i);
                 }
                 CHECK_OK(ctx, drl_mcmc_look(c, &r));
                 CHECK(fabs(r.accept - accept) < 1e-3 && r.step == 1 && fabs(r.step_size - d.step) < 1e-12, "kernel %d, level %d, conditional %d: acceptance %.5f instead of %.5f", kernel, t, conditional, r.accept, accept);
@@ -206,7 +206,7 @@ static void one_step(void)
     drl_ctx_destroy(ctx);
 }
 
-/* Langevin chains are drl_langevin's, bit for bit, with the level's own step, conditional and not. */
+/* Langevin chains are drl__langevin's, bit for bit, with the level's own step, conditional and not. */
 static void langevin(void)
 {
     double memory[28];
@@ -216,12 +216,12 @@ static void langevin(void)
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     int t, i, level[N];
     float y[3 * N], x_next[3 * N], gradient[3 * N], work[3];
-    drl_schedule_drl(6, memory, &s);
+    drl__schedule_drl(6, memory, &s);
     m.schedule = &s; m.size = 3; m.components = 3; m.weight = mix_weight; m.mean = mix_mean; m.variance = mix_variance;
     e = drl_mixture_energy(&m);
     for (t = 1; t < 6; t += 4) {
         uint64_t seed = 9;
-        drl_langevin_desc l;
+        drl__langevin_desc l;
         drl_mcmc_desc d;
         drl_mcmc *c = NULL;
         for (i = 0; i < 3 * N; ++i) { y[i] = (float)real(-1, 1); x_next[i] = (float)real(-1, 1); level[i % N] = t; }
@@ -233,8 +233,8 @@ static void langevin(void)
         l.noise.fill = drl__noise_counter; l.noise.user = &seed;
         CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
         CHECK_OK(ctx, drl_mcmc_run(c, 25));
-        CHECK_OK(ctx, drl_langevin(ctx, &l, N, y, x_next, gradient, work));
-        CHECK(!memcmp(y, drl_mcmc_points(c), sizeof y), "level %d: chains of drl_mcmc and of drl_langevin differ", t);
+        CHECK_OK(ctx, drl__langevin(ctx, &l, N, y, x_next, gradient, work));
+        CHECK(!memcmp(y, c->y, sizeof y), "level %d: chains of drl_mcmc and of drl__langevin differ", t);
         drl_mcmc_destroy(c);
     }
     drl_ctx_destroy(ctx);
@@ -255,7 +255,7 @@ static trace record(drl_ctx *ctx, drl_mcmc *c, int chains, int size, int coordin
         CHECK_OK(ctx, drl_mcmc_run(c, 1));
         for (j = 0; j < coordinates; ++j)
             for (i = 0; i < chains; ++i) {
-                double y = (double)drl_mcmc_points(c)[i * size + j], *at = t.x + ((size_t)(2 * j) * (size_t)draws + (size_t)k) * (size_t)chains + i;
+                double y = (double)c->y[i * size + j], *at = t.x + ((size_t)(2 * j) * (size_t)draws + (size_t)k) * (size_t)chains + i;
                 at[0] = y;
                 at[(size_t)draws * (size_t)chains] = y * y;
             }
@@ -328,7 +328,7 @@ static void conditional(void)
     trace t;
     float x_next[16];
     int i, j;
-    drl_schedule_drl(6, memory, &s);
+    drl__schedule_drl(6, memory, &s);
     m.schedule = &s; m.size = 2; m.components = 1; m.weight = &weight; m.mean = mean; m.variance = variance;
     e = drl_mixture_energy(&m);
     for (i = 0; i < 16; ++i) x_next[i] = i % 2 ? -0.7f : 0.9f;
@@ -484,7 +484,7 @@ static void log_z(void)
         CHECK(fabs(before.log_z) < 1e-12 && before.accept == 1, "before the first temperature: %g", before.log_z);
         CHECK(drl_ais_run(a, 2) == DRL_OK, "%s", drl_ctx_message(ctx));
         CHECK_OK(ctx, drl_ais_look(a, &r));
-        w = drl_ais_weights(a);
+        w = a->log_w;
         for (i = 0; i < N; ++i) {
             double gap = g.c;
             for (j = 0; j < 2; ++j) {
@@ -553,8 +553,8 @@ static void paths(void)
         CHECK(run < 4 || g.points % 12 == 0, "run %d: %ld points for 12 chains: one is asked for twice, or beyond the last", run, g.points);
         CHECK(status == DRL_OK && heap.calls == calls, "run %d: %s; %ld allocations", run, drl_ctx_message(ctx), heap.calls - calls);
         for (i = 0; i < 12; ++i) {
-            if (run % 4 == 0) want[i] = drl_ais_weights(a)[i];
-            CHECK((run < 5) == !memcmp(&want[i], &drl_ais_weights(a)[i], sizeof want[i]), "run %d: weight %d is %.17g instead of %.17g", run, i, drl_ais_weights(a)[i], want[i]);
+            if (run % 4 == 0) want[i] = a->log_w[i];
+            CHECK((run < 5) == !memcmp(&want[i], &a->log_w[i], sizeof want[i]), "run %d: weight %d is %.17g instead of %.17g", run, i, a->log_w[i], want[i]);
         }
         drl_ais_destroy(a);
         drl_ctx_destroy(ctx);
@@ -583,8 +583,8 @@ static void defaults(void)
         if (!run) first = r;
         CHECK(r.log_z == first.log_z && r.ess == first.ess && drl_ais_steps_left(a) == 0, "log Z %g and %g: other chains", first.log_z, r.log_z);
         for (i = 0; i < 16; ++i)
-            if (!run) weights[i] = drl_ais_weights(a)[i];
-            else CHECK(!memcmp(&weights[i], &drl_ais_weights(a)[i], sizeof weights[i]), "weight %d is %g where all is said and %g where nothing is", i, drl_ais_weights(a)[i], weights[i]);
+            if (!run) weights[i] = a->log_w[i];
+            else CHECK(!memcmp(&weights[i], &a->log_w[i], sizeof weights[i]), "weight %d is %g where all is said and %g where nothing is", i, a->log_w[i], weights[i]);
         drl_ais_destroy(a);
     }
     drl_ctx_destroy(ctx);
@@ -602,7 +602,7 @@ static void likelihood(void)
     gauss g;
     float x[200], work[228];
     int i, j, t;
-    drl_schedule_drl(6, memory, &s);
+    drl__schedule_drl(6, memory, &s);
     /* bytes u are Gaussian, so x_0 = u / 127.5 - 1 is, and x_t */
     for (j = 0; j < 2; ++j) { mean[j] = mean[j] / 127.5; variance[j] = variance[j] / (127.5 * 127.5); }
     m.schedule = &s; m.size = 2; m.components = 1; m.weight = &weight; m.mean = mean; m.variance = variance;
@@ -750,9 +750,9 @@ static void resumed(void)
                 drl_mcmc_report r, back;
                 CHECK_OK(ctx, drl_mcmc_run(c, cut));
                 CHECK_OK(ctx, drl_mcmc_look(c, &r));
-                size = drl_mcmc_state_size(c);
+                size = drl__mcmc_state_size(c);
                 state = (unsigned char *)malloc(size);
-                CHECK_OK(ctx, drl_mcmc_save(c, state, size));
+                CHECK_OK(ctx, drl_mcmc_save(c, state, size, &check_written));
                 CHECK_OK(ctx, drl_mcmc_run(c, 20));
                 if (k == 2) {                                   /* another object */
                     drl_mcmc_destroy(c);
@@ -764,7 +764,7 @@ static void resumed(void)
                 CHECK(same(&r, &back) && r.step == cut, "kernel %d: the report after a restore differs", kernel);
                 {
                     double f = 0;
-                    for (i = 0; i < 12; ++i) f += (double)drl_mcmc_values(c)[i] / 12;
+                    for (i = 0; i < 12; ++i) f += (double)c->f[i] / 12;
                     CHECK(fabs(f - r.f) < 1e-13 * fabs(f), "kernel %d: mean F %g, reported as %g", kernel, f, r.f);
                 }
                 CHECK_OK(ctx, drl_mcmc_run(c, 60 - cut));
@@ -776,10 +776,10 @@ static void resumed(void)
                         if (i > DRL__MCMC_WORDS + 6 && i + 3 < size / 4) { free(now); free(after); continue; }
                         memcpy(other, state, size);
                         memset(other + 4 * i, 0xff, 4);         /* NaN where it is the upper word of a double, or a point */
-                        CHECK_OK(ctx, drl_mcmc_save(c, now, size));
+                        CHECK_OK(ctx, drl_mcmc_save(c, now, size, &check_written));
                         if (must) {
                             REFUSED(ctx, drl_mcmc_restore(c, other, size), DRL_E_FORMAT);
-                            CHECK_OK(ctx, drl_mcmc_save(c, after, size));
+                            CHECK_OK(ctx, drl_mcmc_save(c, after, size, &check_written));
                             CHECK(!memcmp(now, after, size), "a refused state has changed word %d's chains", (int)i);
                         }
                         free(now); free(after);
@@ -792,21 +792,21 @@ static void resumed(void)
                         REFUSED(ctx, drl_mcmc_restore(c, other, size), DRL_E_FORMAT);
                     }
                     REFUSED(ctx, drl_mcmc_restore(c, state, size - 1), DRL_E_FORMAT);
-                    REFUSED(ctx, drl_mcmc_save(c, other, size - 1), DRL_E_ARGUMENT);
+                    REFUSED(ctx, drl_mcmc_save(c, other, size - 1, &check_written), DRL_E_ARGUMENT);
                     free(other);
                 }
                 free(state);
             }
             else CHECK_OK(ctx, drl_mcmc_run(c, 60));
-            if (!k) memcpy(want, drl_mcmc_points(c), sizeof want);
-            CHECK(!memcmp(want, drl_mcmc_points(c), sizeof want), "kernel %d, run %d: other points", kernel, k);
+            if (!k) memcpy(want, c->y, sizeof want);
+            CHECK(!memcmp(want, c->y, sizeof want), "kernel %d, run %d: other points", kernel, k);
             CHECK(heap.calls == calls, "kernel %d, run %d: %ld allocations while running", kernel, k, heap.calls - calls);
             drl_mcmc_destroy(c);
             if (!k) {                                           /* without a warm-up chains do not know of each other */
                 drl_mcmc *all = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 12, 0, 0), *some = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 4, 5, 0);
                 CHECK_OK(ctx, drl_mcmc_run(all, 20));
                 CHECK_OK(ctx, drl_mcmc_run(some, 20));
-                CHECK(!memcmp(drl_mcmc_points(all) + 50, drl_mcmc_points(some), 40 * sizeof(float)), "kernel %d: chains 5 to 8 alone are others", kernel);
+                CHECK(!memcmp(all->y + 50, some->y, 40 * sizeof(float)), "kernel %d: chains 5 to 8 alone are others", kernel);
                 drl_mcmc_destroy(all);
                 drl_mcmc_destroy(some);
             }
@@ -840,7 +840,7 @@ static void conditions(void)
     size_t size = 0;
     memset(&e, 0, sizeof e);
     memset(&d, 0, sizeof d);
-    drl_schedule_drl(6, memory, &s);
+    drl__schedule_drl(6, memory, &s);
     e.eval = label_eval; e.size = 2; e.batch = 3;
     d.count = 7; d.kernel = DRL_MCMC_MALA; d.step = 0.1; d.schedule = &s; d.level = 2; d.x_next = x_next;
     for (run = 0; run < 4; ++run) {             /* a state belongs to chains with the same labels, x_next and s_{t+1} */
@@ -854,11 +854,11 @@ static void conditions(void)
         CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
         if (!c) break;
         CHECK_OK(ctx, drl_mcmc_run(c, 2));
-        for (i = 0; i < 7; ++i) CHECK(drl_mcmc_values(c)[i] == (float)other[i], "chain %d is told label %g", i, (double)drl_mcmc_values(c)[i]);
+        for (i = 0; i < 7; ++i) CHECK(c->f[i] == (float)other[i], "chain %d is told label %g", i, (double)c->f[i]);
         if (!run) {
-            size = drl_mcmc_state_size(c);
+            size = drl__mcmc_state_size(c);
             CHECK(size <= sizeof state, "%d bytes", (int)size);
-            CHECK_OK(ctx, drl_mcmc_save(c, state, size));
+            CHECK_OK(ctx, drl_mcmc_save(c, state, size, &check_written));
             CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
         } else REFUSED(ctx, drl_mcmc_restore(c, state, size), DRL_E_FORMAT);
         drl_mcmc_destroy(c);
@@ -882,17 +882,17 @@ static void failures(void)
     float before[120], start[120], bad[120];
     double rising[3] = { 0, 0.5, 1 };
     int k;
-    drl_schedule_drl(6, memory, &s);
+    drl__schedule_drl(6, memory, &s);
     g.batch = 5;
     e = gauss_energy(&g);
     c = chains_of(ctx, &e, DRL_MCMC_HMC, 12, 0, 0);
     CHECK_OK(ctx, drl_mcmc_run(c, 3));
-    memcpy(before, drl_mcmc_points(c), sizeof before);
+    memcpy(before, c->y, sizeof before);
     for (k = 1; k <= 9; ++k) {                                  /* three batches of three leapfrogs */
         g.fail_at = g.calls + k;
         REFUSED(ctx, drl_mcmc_run(c, 1), DRL_E_IO);
         CHECK_OK(ctx, drl_mcmc_look(c, &r));
-        CHECK(r.step == 3 && !memcmp(before, drl_mcmc_points(c), sizeof before), "evaluation %d has failed, and the chains have moved", k);
+        CHECK(r.step == 3 && !memcmp(before, c->y, sizeof before), "evaluation %d has failed, and the chains have moved", k);
     }
     CHECK_OK(ctx, drl_mcmc_run(c, 1));
     drl_mcmc_destroy(c);
@@ -907,15 +907,15 @@ static void failures(void)
         c = NULL;
         CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
         for (steps = 0; steps < 40 && status == DRL_OK; ++steps) {
-            memcpy(before, drl_mcmc_points(c), sizeof before);
+            memcpy(before, c->y, sizeof before);
             CHECK_OK(ctx, drl_mcmc_look(c, &r2));
             status = drl_mcmc_run(c, 1);
         }
         CHECK_OK(NULL, drl_mcmc_look(c, &r));
         if (k) CHECK(status == DRL_OK && r.divergent > 10 && r.accept < 0.9, "kernel %d: %lu divergent, acceptance %g", k, (unsigned long)r.divergent, r.accept);
-        else CHECK(status == DRL_E_NUMERIC && !memcmp(before, drl_mcmc_points(c), sizeof before) && same(&r, &r2) && strstr(drl_ctx_message(ctx), "leaves the finite"), "Langevin: %s", drl_ctx_message(ctx));
+        else CHECK(status == DRL_E_NUMERIC && !memcmp(before, c->y, sizeof before) && same(&r, &r2) && strstr(drl_ctx_message(ctx), "leaves the finite"), "Langevin: %s", drl_ctx_message(ctx));
         drl_ctx_clear(ctx);
-        for (steps = 0; steps < 12; ++steps) CHECK(isfinite(drl_mcmc_values(c)[steps]), "F of chain %d", steps);
+        for (steps = 0; steps < 12; ++steps) CHECK(isfinite(c->f[steps]), "F of chain %d", steps);
         drl_mcmc_destroy(c);
     }
     /* descriptions */

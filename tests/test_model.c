@@ -194,7 +194,7 @@ static unsigned char *saved(drl_ctx *ctx, drl_model *m, size_t *size)
     unsigned char *bytes;
     size_t written = 0;
     *size = 0;
-    CHECK_OK(ctx, drl_model_save_size(m, size));
+    CHECK_OK(ctx, drl_model_save_memory(m, NULL, 0, size));
     bytes = (unsigned char *)malloc(*size + 16);
     if (!bytes) exit(3);
     CHECK_OK(ctx, drl_model_save_memory(m, bytes, *size, &written));
@@ -230,7 +230,7 @@ static void network(void)
         n = (size_t)(d.height * d.width * d.channels);
         x = floats(7 * n); df = floats(7 * n); dF = floats(7 * n);
         for (i = 0; i < (int)(7 * n); ++i) x[i] = (float)real(-1.5, 1.5);
-        for (i = 0; i < 7; ++i) { t[i] = i % d.levels; level[i] = k < 4 ? (float)t[i] : (float)drl_schedule_level(drl_model_schedule(m), t[i]); }
+        for (i = 0; i < 7; ++i) { t[i] = i % d.levels; level[i] = k < 4 ? (float)t[i] : (float)drl__schedule_level(drl_model_schedule(m), t[i]); }
         CHECK(drl_net_param_count(drl_model_net(m)) == (k == 4 || k == 5 ? 39 : k == 6 ? 21 : k == 2 ? 22 : 38), "case %d: %d parameters", k, drl_net_param_count(drl_model_net(m)));
         bytes = saved(ctx, m, &size);
         w.ctx = ctx;
@@ -262,12 +262,12 @@ static void network(void)
             free(after);
         }
         for (i = 0, j = 0; i < drl_net_param_count(drl_model_net(m)); ++i) j += strstr(drl_net_param(drl_model_net(m), i)->name, "_orig") ? 3 : 1;
-        CHECK(drl_safetensors_count(w.st) == (size_t)j, "%d tensors in the file", (int)drl_safetensors_count(w.st));
+        CHECK(drl_safetensors_contents(w.st)->count == (size_t)j, "%d tensors in the file", (int)drl_safetensors_contents(w.st)->count);
 
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, labels, f, df));    /* more than a batch */
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, labels, f2, NULL));
+        CHECK_OK(ctx, drl__model_f(m, 7, x, level, labels, f, df));    /* more than a batch */
+        CHECK_OK(ctx, drl__model_f(m, 7, x, level, labels, f2, NULL));
         CHECK(!memcmp(f, f2, sizeof f), "f alone differs");
-        CHECK_OK(ctx, drl_model_f(m, 7, x, level, labels, NULL, dF));
+        CHECK_OK(ctx, drl__model_f(m, 7, x, level, labels, NULL, dF));
         CHECK(!memcmp(df, dF, 7 * n * sizeof *df), "the gradient alone differs");
         e = drl_model_energy(m);
         CHECK(e.size == n && e.batch == d.batch, "energy of size %d, batch %d", (int)e.size, e.batch);
@@ -296,13 +296,13 @@ static void network(void)
             static const int zeros[2] = { 0, 0 };
             int beyond[7] = { 0 };
             beyond[1] = beyond[6] = d.classes + 1;
-            CHECK_OK(ctx, drl_model_f(m, 2, x, level, NULL, f, NULL));
-            CHECK_OK(ctx, drl_model_f(m, 2, x, level, zeros, f2, NULL));
+            CHECK_OK(ctx, drl__model_f(m, 2, x, level, NULL, f, NULL));
+            CHECK_OK(ctx, drl__model_f(m, 2, x, level, zeros, f2, NULL));
             CHECK(!memcmp(f, f2, 2 * sizeof *f), "no labels and labels 0 differ");
-            REFUSED(ctx, drl_model_f(m, 2, x, level, beyond, f, NULL), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl__model_f(m, 2, x, level, beyond, f, NULL), DRL_E_ARGUMENT);
             beyond[1] = 0;
             f[0] = 4711;
-            REFUSED(ctx, drl_model_f(m, 7, x, level, beyond, f, NULL), DRL_E_ARGUMENT);
+            REFUSED(ctx, drl__model_f(m, 7, x, level, beyond, f, NULL), DRL_E_ARGUMENT);
             CHECK(f[0] == 4711, "the first batch of points was done before the label of the second was seen");
             beyond[1] = beyond[6];
             REFUSED(ctx, e.eval(e.user, 2, x, t, beyond, F, NULL), DRL_E_ARGUMENT);
@@ -312,9 +312,9 @@ static void network(void)
         REFUSED(ctx, e.eval(e.user, 1, x, t, NULL, F, NULL), DRL_E_ARGUMENT);
         t[0] = -1;
         REFUSED(ctx, e.eval(e.user, 1, x, t, NULL, F, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 0, x, level, NULL, f, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 1, NULL, level, NULL, f, NULL), DRL_E_ARGUMENT);
-        REFUSED(ctx, drl_model_f(m, 1, x, NULL, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl__model_f(m, 0, x, level, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl__model_f(m, 1, NULL, level, NULL, f, NULL), DRL_E_ARGUMENT);
+        REFUSED(ctx, drl__model_f(m, 1, x, NULL, NULL, f, NULL), DRL_E_ARGUMENT);
         drl_safetensors_close(w.st);
         free(bytes); free(x); free(df); free(dF);
         drl_model_destroy(m);
@@ -467,7 +467,7 @@ static void same_bits(void)
     }
 }
 
-/* drl_sample against a loop over drl_langevin: the step is longer by sqrt(K / steps), the noise 0.99 unless said, draws 1, 2, ... Trained with K = 0 on a
+/* drl_sample against a loop over drl__langevin: the step is longer by sqrt(K / steps), the noise 0.99 unless said, draws 1, 2, ... Trained with K = 0 on a
  * fine schedule: step^2 is min(1, 6 / steps) s^2, b2 = 0.1 times that if kept, the noise 1. */
 static void by_hand(void)
 {
@@ -505,7 +505,7 @@ static void by_hand(void)
             drl_rng_normals(ctx, &rng, x + i * IMAGE, IMAGE);
         }
         for (t = d.levels - 1; t >= 0; --t) {
-            drl_langevin_desc l;
+            drl__langevin_desc l;
             for (i = 0; i < SAMPLES; ++i) level[i] = t;
             memset(&l, 0, sizeof l);
             l.energy = &e; l.schedule = drl_model_schedule(m); l.level = level; l.steps = steps;
@@ -514,7 +514,7 @@ static void by_hand(void)
             l.noise_scale = cases[c].noise > 0 ? (double)cases[c].noise : cases[c].fine ? 1 : (double)0.99f;
             l.noise.fill = drl__noise_counter; l.noise.user = &seed;
             memcpy(y, x, sizeof y);
-            CHECK_OK(ctx, drl_langevin(ctx, &l, SAMPLES, y, x, gradient, work));
+            CHECK_OK(ctx, drl__langevin(ctx, &l, SAMPLES, y, x, gradient, work));
             for (i = 0; i < SAMPLES * IMAGE; ++i) x[i] = (float)((double)y[i] / drl_schedule_scale(l.schedule, t));
         }
         for (i = 0; i < SAMPLES * IMAGE; ++i) if (!(fabs((double)x[i] - (double)got[i]) <= 1e-4 + 1e-5 * fabs((double)x[i]))) break;
@@ -622,7 +622,7 @@ static void cooperative(void)
 
     /* the proposal is the initializer's at level t + 1 */
     for (k = 0; k < 3 * COOP_SIZE; ++k) x[k] = (float)real(-1, 1);
-    for (i = 0; i < 3; ++i) { t[i] = 2 - i; level[i] = drl_schedule_level(drl_model_schedule(m), t[i] + 1); }
+    for (i = 0; i < 3; ++i) { t[i] = 2 - i; level[i] = drl__schedule_level(drl_model_schedule(m), t[i] + 1); }
     b = drl_batch_of(3, x, level);
     b.label = coop_labels;
     CHECK_OK(ctx, drl_net_forward(init, &b, mean));
@@ -851,7 +851,7 @@ static void points(void)
     CHECK_OK(ctx, e.propose(e.user, 3, x, t, label, mean));
     for (i = 0; i < 3; ++i) {
         double g[POINT];
-        point_in_double(drl_model_initializer(m), x + i * POINT, (double)drl_schedule_level(drl_model_schedule(m), t[i] + 1), label[i], g);
+        point_in_double(drl_model_initializer(m), x + i * POINT, (double)drl__schedule_level(drl_model_schedule(m), t[i] + 1), label[i], g);
         for (j = 0; j < POINT; ++j) CHECK(fabs((double)mean[i * POINT + j] - g[j]) <= 1e-5 * (1 + fabs(g[j])) && fabs(g[j] - (double)x[i * POINT + j]) > 1e-3, "image %d, %d: %g, should be %g", i, j, (double)mean[i * POINT + j], g[j]);
     }
     CHECK_OK(ctx, drl_sample(m, &how, want));
@@ -893,10 +893,10 @@ static void schedules(void)
             if (form) d.initializer = -1;
             m = make(ctx, &d, 1);
             randomize(m, 1);
-            if (expected == DRL_SCHEDULE_DRL) drl_schedule_drl(3, memory, &want);
-            else if (expected == DRL_SCHEDULE_CDRL) drl_schedule_cdrl(3, memory, &want);
-            else if (expected == DRL_SCHEDULE_SHIFTED) drl_schedule_shifted(3, memory, &want);
-            else drl_schedule_t1k(3, memory, &want);
+            if (expected == DRL_SCHEDULE_DRL) drl__schedule_drl(3, memory, &want);
+            else if (expected == DRL_SCHEDULE_CDRL) drl__schedule_cdrl(3, memory, &want);
+            else if (expected == DRL_SCHEDULE_SHIFTED) drl__schedule_shifted(3, memory, &want);
+            else drl__schedule_t1k(3, memory, &want);
             CHECK(drl_model_schedule(m)->levels == 3 && !memcmp(drl_model_schedule(m)->abar, want.abar, 4 * sizeof(double)) && !memcmp(drl_model_schedule(m)->s, want.s, 4 * sizeof(double)) &&
                   !drl_model_schedule(m)->logsnr == !want.logsnr && drl_model_schedule(m)->rule == want.rule && drl_model_schedule(m)->b2 == (want.rule ? 0.1 : form ? 4e-4 : 2e-4), "form %d, schedule %d: another one", form, kind);
             CHECK_OK(ctx, drl_model_describe(m, &got));
@@ -957,7 +957,7 @@ static void initializer_forms(void)
             for (t = 0; t < levels; ++t) {
                 double alpha = s->abar[t + 1], sigma = s->sbar[t + 1], step2 = s->s[t + 1] * s->s[t + 1];
                 double scale = t + 1 < levels ? s->a[t + 1] : 1.0, worst = 0;
-                level = drl_schedule_level(s, t + 1);
+                level = drl__schedule_level(s, t + 1);
                 b = drl_batch_of(1, x, &level);
                 b.label = &label;
                 CHECK_OK(ctx, drl_net_forward(drl_model_initializer(m), &b, out));
@@ -1020,8 +1020,8 @@ static void unet_energies(void)
         CHECK_OK(ctx, drl_model_describe(m, &got));
         CHECK(got.smooth == 1 && got.no_spectral == 1 && got.b2 == 0.1 && got.steps == 3 && got.resolutions == 1 && s->rule == DRL_STEP_PROPOSAL, "what goes with it");
         for (k = 0; k < d.levels; ++k) {
-            double step = sqrt(0.1) * drl_schedule_proposal(s, k);
-            CHECK(fabs(drl_schedule_step(s, k) - step) < 1e-15 && drl_schedule_f_scale(s, k) == 1, "step of level %d", k);
+            double step = sqrt(0.1) * drl__schedule_proposal(s, k);
+            CHECK(fabs(drl_schedule_step(s, k) - step) < 1e-15 && drl__schedule_f_scale(s, k) == 1, "step of level %d", k);
         }
         net = drl_model_net(m);
         twin = drl_model_initializer(m);
@@ -1035,7 +1035,7 @@ static void unet_energies(void)
         drl_net_refresh(net, 0);
         drl_net_refresh(twin, 0);
         for (j = 0; j < n; ++j) y[j] = (float)real(-1, 1);
-        level = drl_schedule_level(s, t);
+        level = drl__schedule_level(s, t);
         b = drl_batch_of(1, y, &level);
         b.label = &label;
         CHECK_OK(ctx, drl_net_forward(twin, &b, out));
@@ -1090,8 +1090,8 @@ static void scores(void)
             sc = drl_model_schedule(m);
             t = threads == 2 ? sc->levels - 1 : 0;
             for (j = 0; j < 7 * size; ++j) y[j] = (float)(drl_schedule_scale(sc, t) * sc->abar[t] * (double)x[j]);
-            for (i = 0; i < 7; ++i) level[i] = drl_schedule_level(sc, t);
-            CHECK_OK(ctx, drl_model_f(m, 7, y, level, given, f, NULL));
+            for (i = 0; i < 7; ++i) level[i] = drl__schedule_level(sc, t);
+            CHECK_OK(ctx, drl__model_f(m, 7, y, level, given, f, NULL));
             for (j = 0; j < 7 * size; ++j) work[j] = (float)NAN;
             CHECK_OK(ctx, drl_model_score(m, t, 7, x, given, score, work));
             for (i = 0; i < 7; ++i) CHECK(fabs((double)score[i] - (double)f[i]) <= 1e-5 * (0.01 + fabs((double)f[i])), "form %d: score %d is %g, f is %g", form, i, (double)score[i], (double)f[i]);
@@ -1319,8 +1319,8 @@ static void files(int cdrl)
         CHECK(got.no_spectral == !cdrl && got.batch == (i ? i : 32) && got.trainable == (i == 2), "batch %d, trainable %d", got.batch, got.trainable);
         CHECK_OK(ctx, drl_sample(again, &how, out));
         CHECK(!memcmp(want, out, sizeof want), "loaded from memory: other samples");
-        CHECK_OK(ctx, drl_model_f(m, 2, want, level, NULL, f, NULL));
-        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, f_again, NULL));
+        CHECK_OK(ctx, drl__model_f(m, 2, want, level, NULL, f, NULL));
+        CHECK_OK(ctx, drl__model_f(again, 2, want, level, NULL, f_again, NULL));
         CHECK(!memcmp(f, f_again, sizeof f), "loaded from memory: other energies");
         second = saved(ctx, again, &second_size);
         if (i) memcpy(copy, bytes, size);
@@ -1390,15 +1390,15 @@ static void files(int cdrl)
         again = make(ctx, &other, 77);
         CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &st));
         CHECK_OK(ctx, drl_model_load_weights(again, st));
-        CHECK_OK(ctx, drl_model_f(m, 2, want, level, NULL, f, NULL));
-        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, f_again, NULL));
+        CHECK_OK(ctx, drl__model_f(m, 2, want, level, NULL, f, NULL));
+        CHECK_OK(ctx, drl__model_f(again, 2, want, level, NULL, f_again, NULL));
         CHECK(!memcmp(f, f_again, sizeof f), "weights loaded into a model: other energies");
         drl_model_destroy(again);
         other.mult[1] = 3;
         again = make(ctx, &other, 77);
-        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, before, NULL));
+        CHECK_OK(ctx, drl__model_f(again, 2, want, level, NULL, before, NULL));
         REFUSED(ctx, drl_model_load_weights(again, st), DRL_E_SHAPE);
-        CHECK_OK(ctx, drl_model_f(again, 2, want, level, NULL, after, NULL));
+        CHECK_OK(ctx, drl__model_f(again, 2, want, level, NULL, after, NULL));
         CHECK(!memcmp(before, after, sizeof before), "a refused file has changed weights");
         REFUSED(ctx, drl_model_load_weights(again, NULL), DRL_E_ARGUMENT);
         CHECK(drl_model_load_weights(NULL, st) == DRL_E_ARGUMENT, "no model");
@@ -1478,8 +1478,8 @@ static void files(int cdrl)
         char text[DRL__DESCRIBE_MAX];
         int n, way;
         CHECK_OK(ctx, drl_safetensors_open_memory(ctx, bytes, size, &st));
-        n = (int)drl_safetensors_count(st);
-        CHECK(n < 150 && drl_safetensors_meta(st, "drl.model") != NULL, "%d tensors", n);
+        n = (int)drl_safetensors_contents(st)->count;
+        CHECK(n < 150 && drl__safetensors_meta(st, "drl.model") != NULL, "%d tensors", n);
         for (way = 0; way < (cdrl ? 23 : 17); ++way) {
             static const char *const fields[][2] = {
                 { "height=4", "height=8" }, { "base=6", "base=8" }, { "base=6", "base=65536" }, { "blocks=2", "blocks=1" }, { "levels=3", "levels=-3" }, { "levels=3", "level=3" },
@@ -1489,16 +1489,16 @@ static void files(int cdrl)
             drl_status want_status = DRL_E_FORMAT, status;
             unsigned char *file;
             size_t file_size = 0, written;
-            for (i = 0; i < n; ++i) arrays[i] = *drl_safetensors_at(st, (size_t)i);
+            for (i = 0; i < n; ++i) arrays[i] = *&drl_safetensors_contents(st)->arrays[(size_t)i];
             memset(&w, 0, sizeof w);
             w.arrays = arrays; w.count = (size_t)n; w.meta = meta; w.meta_count = 1;
             meta[0] = "drl.model"; meta[1] = text;
-            CHECK(strlen(drl_safetensors_meta(st, "drl.model")) < sizeof text - 40, "description");
-            strcpy(text, drl_safetensors_meta(st, "drl.model"));
+            CHECK(strlen(drl__safetensors_meta(st, "drl.model")) < sizeof text - 40, "description");
+            strcpy(text, drl__safetensors_meta(st, "drl.model"));
             if (way == 0) { w.count = (size_t)n - 1; }
             if (way == 1) { arrays[n] = arrays[0]; arrays[n].name = "another"; w.count = (size_t)n + 1; }
             if (way == 2) arrays[3].name = "other";
-            if (way == 3) { arrays[0].rank = 1; arrays[0].shape[0] = drl_array_count(drl_safetensors_at(st, 0)); want_status = DRL_E_SHAPE; }
+            if (way == 3) { arrays[0].rank = 1; arrays[0].shape[0] = drl_array_count(&drl_safetensors_contents(st)->arrays[0]); want_status = DRL_E_SHAPE; }
             if (way == 4) w.meta_count = 0;
             if (way >= 5) {
                 const char *const *change = fields[way - 5];
@@ -1509,7 +1509,7 @@ static void files(int cdrl)
                 strcpy(at, change[1]);
                 strcat(text, rest);
             }
-            CHECK_OK(ctx, drl_safetensors_write_size(ctx, &w, &file_size));
+            CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &w, NULL, 0, &file_size));
             file = (unsigned char *)malloc(file_size + 1);
             if (!file) exit(3);
             CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &w, file, file_size, &written));

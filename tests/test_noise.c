@@ -122,10 +122,10 @@ int main(int argc, char **argv)
     ctx = context(DRL_ISA_AUTO, 1, NULL);
     for (labelled = 0; labelled < 2; ++labelled)
         for (kind = 0; kind < 4; ++kind) {
-            if (kind == 0) drl_schedule_drl(6, memory, &s);
-            if (kind == 1) drl_schedule_cdrl(6, memory, &s);
-            if (kind == 2) drl_schedule_shifted(40, memory, &s);
-            if (kind == 3) drl_schedule_t1k(40, memory, &s);
+            if (kind == 0) drl__schedule_drl(6, memory, &s);
+            if (kind == 1) drl__schedule_cdrl(6, memory, &s);
+            if (kind == 2) drl__schedule_shifted(40, memory, &s);
+            if (kind == 3) drl__schedule_t1k(40, memory, &s);
             gaussian(ctx, &s, kind == 3, kind + labelled ? 1000 : 7, labelled);
         }
     {   /* a failure comes back */

@@ -38,7 +38,7 @@ static void test_known_answers(void)
         for (j = 0; j < 4; ++j) CHECK(c[j] == kat[i][6 + j], "vector %d word %d is %08x", i, j, (unsigned)c[j]);
         if (block < (uint64_t)1 << 62) {                /* positions are four times the block number */
             drl_rng r = rng_at(seed, stream, block * 4);
-            for (j = 0; j < 4; ++j) CHECK(drl_rng_u32(&r) == kat[i][6 + j], "vector %d draw %d", i, j);
+            for (j = 0; j < 4; ++j) CHECK(drl__rng_u32(&r) == kat[i][6 + j], "vector %d draw %d", i, j);
             CHECK(r.position == block * 4 + 4, "position");
         }
     }
@@ -86,7 +86,7 @@ static void test_uniform(void)
 static double normal_reference(uint64_t seed, uint64_t stream, uint64_t position)
 {
     drl_rng r = rng_at(seed, stream, position & ~(uint64_t)1);
-    double u1 = ((drl_rng_u32(&r) >> 8) + 1) / 16777216.0, u2 = (drl_rng_u32(&r) >> 8) / 16777216.0;
+    double u1 = ((drl__rng_u32(&r) >> 8) + 1) / 16777216.0, u2 = (drl__rng_u32(&r) >> 8) / 16777216.0;
     double radius = sqrt(-2 * log(u1)), angle = 6.28318530717958647692 * u2;
     return position & 1 ? radius * sin(angle) : radius * cos(angle);
 }

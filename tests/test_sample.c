@@ -37,7 +37,7 @@ static void schedule(void)
         int T = levels[k], beta = 0;
         double *memory = (double *)malloc(4 * ((size_t)T + 1) * sizeof(double)), log_bar = 0;
         drl_schedule s;
-        CHECK(memory && drl_schedule_drl(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 2e-4, "T %d", T);
+        CHECK(memory && drl__schedule_drl(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 2e-4, "T %d", T);
         for (i = 0; i <= T; ++i) {
             int cut = i == T ? 999 : i * (int)(500.0 / (T - 1) + 1e-9);
             double log_a = 0, step;
@@ -56,7 +56,7 @@ static void schedule(void)
         int T = levels[k];
         double *memory = (double *)malloc(5 * ((size_t)T + 1) * sizeof(double)), B = atan(exp(-4.9)), A = atan(exp(2.55)) - B, plain;
         drl_schedule s;
-        CHECK(memory && drl_schedule_cdrl(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4 && s.logsnr, "T %d", T);
+        CHECK(memory && drl__schedule_cdrl(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4 && s.logsnr, "T %d", T);
         for (i = 0; i <= T; ++i) {
             double l = -2 * log(tan(A * i / T + B)), a2, step, v;
             CHECK(fabs(s.logsnr[i] - l) < 1e-5 && s.logsnr[i] == (double)(float)s.logsnr[i], "T %d: log-SNR %d is %.9g, not %.9g", T, i, s.logsnr[i], l);
@@ -65,17 +65,17 @@ static void schedule(void)
             a2 = i ? (1 + exp(-s.logsnr[i - 1])) / (1 + exp(-l)) : 1 / (1 + exp(-l));
             CHECK(fabs(s.a[i] - sqrt(a2)) < 1e-14 && fabs(s.s[i] * s.s[i] - (1 - a2)) < 1e-14, "T %d: a[%d] %.17g", T, i, s.a[i]);
             v = 1000 * atan(exp(-l / 2)) / atan2(1, 0);
-            CHECK(fabs((double)drl_schedule_level(&s, i) - v) < 2e-4 && (!i || drl_schedule_level(&s, i) > drl_schedule_level(&s, i - 1)), "T %d: level value %.9g of %d, not %.9g", T, (double)drl_schedule_level(&s, i), i, v);
+            CHECK(fabs((double)drl__schedule_level(&s, i) - v) < 2e-4 && (!i || drl__schedule_level(&s, i) > drl__schedule_level(&s, i - 1)), "T %d: level value %.9g of %d, not %.9g", T, (double)drl__schedule_level(&s, i), i, v);
             if (i == T) break;
             a2 = s.a[i + 1] * s.a[i + 1];
             step = (1 - s.abar[i] * s.abar[i]) / (1 - s.abar[i + 1] * s.abar[i + 1]) * (1 - a2) * (i == T - 1 ? 1 : a2);
-            CHECK(fabs(drl_schedule_proposal(&s, i) - sqrt(step)) < 1e-12, "T %d: noise of the proposal at level %d", T, i);
+            CHECK(fabs(drl__schedule_proposal(&s, i) - sqrt(step)) < 1e-12, "T %d: noise of the proposal at level %d", T, i);
             step = sqrt(s.sbar[i] / s.sbar[0] * 4e-4) * s.s[i + 1];
             CHECK(fabs(drl_schedule_step(&s, i) - step) < 1e-14, "T %d: step of level %d", T, i);
             posteriors(&s, i);
         }
         plain = s.logsnr[T / 2];
-        CHECK(drl_schedule_shifted(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4, "T %d", T);
+        CHECK(drl__schedule_shifted(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 4e-4, "T %d", T);
         CHECK(fabs(s.logsnr[T / 2] - (plain - DRL_SCHEDULE_SHIFT)) < 1e-6, "T %d: log-SNR %g, shifted %g", T, plain, s.logsnr[T / 2]);
         for (i = 0; i <= T; ++i) {
             double snr = s.abar[i] * s.abar[i] / (s.sbar[i] * s.sbar[i]);
@@ -85,15 +85,15 @@ static void schedule(void)
         }
         free(memory);
     }
-    CHECK(drl_level_of_logsnr(1e9f) == drl_level_of_logsnr(20.0f) && drl_level_of_logsnr(-1e9f) == drl_level_of_logsnr(-20.0f) && drl_level_of_logsnr(0.0f) == 500.0f, "level values at the ends");
+    CHECK(drl__level_of_logsnr(1e9f) == drl__level_of_logsnr(20.0f) && drl__level_of_logsnr(-1e9f) == drl__level_of_logsnr(-20.0f) && drl__level_of_logsnr(0.0f) == 500.0f, "level values at the ends");
     {
         double memory[35];
         drl_schedule s;
-        CHECK(drl_schedule_cdrl(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_cdrl(501, memory, &s) == DRL_E_ARGUMENT, "levels out of range");
-        CHECK(drl_schedule_cdrl(6, NULL, &s) == DRL_E_ARGUMENT && drl_schedule_cdrl(6, memory, NULL) == DRL_E_ARGUMENT, "arguments that are missing");
-        CHECK(drl_schedule_drl(6, memory, &s) == DRL_OK && !s.logsnr && drl_schedule_level(&s, 5) == 5.0f, "DRL's level values");
-        CHECK(drl_schedule_drl(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_drl(501, memory, &s) == DRL_E_ARGUMENT, "levels out of range");
-        CHECK(drl_schedule_drl(6, NULL, &s) == DRL_E_ARGUMENT && drl_schedule_drl(6, memory, NULL) == DRL_E_ARGUMENT, "arguments that are missing");
+        CHECK(drl__schedule_cdrl(1, memory, &s) == DRL_E_ARGUMENT && drl__schedule_cdrl(501, memory, &s) == DRL_E_ARGUMENT, "levels out of range");
+        CHECK(drl__schedule_cdrl(6, NULL, &s) == DRL_E_ARGUMENT && drl__schedule_cdrl(6, memory, NULL) == DRL_E_ARGUMENT, "arguments that are missing");
+        CHECK(drl__schedule_drl(6, memory, &s) == DRL_OK && !s.logsnr && drl__schedule_level(&s, 5) == 5.0f, "DRL's level values");
+        CHECK(drl__schedule_drl(1, memory, &s) == DRL_E_ARGUMENT && drl__schedule_drl(501, memory, &s) == DRL_E_ARGUMENT, "levels out of range");
+        CHECK(drl__schedule_drl(6, NULL, &s) == DRL_E_ARGUMENT && drl__schedule_drl(6, memory, NULL) == DRL_E_ARGUMENT, "arguments that are missing");
     }
 }
 
@@ -107,7 +107,7 @@ static void fine_schedule(void)
     for (k = 0; k < 4; ++k) {
         int T = levels[k], beta = 0;
         double log_bar = 0;
-        CHECK(drl_schedule_t1k(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 0.1 && s.rule == DRL_STEP_FINE && !s.logsnr, "T %d", T);
+        CHECK(drl__schedule_t1k(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 0.1 && s.rule == DRL_STEP_FINE && !s.logsnr, "T %d", T);
         for (i = 0; i < T; ++i) {
             int end = (int)floor(i * 999.0 / (T - 1) + 1e-9);
             double log_a = 0;
@@ -117,12 +117,12 @@ static void fine_schedule(void)
         }
         CHECK(beta == 1000 && s.a[T] == 0 && s.s[T] == 1 && s.abar[T] == 0 && s.sbar[T] == 1, "T %d: %d betas, at the end a %g", T, beta, s.a[T]);
         for (i = 0; i < T; ++i)
-            CHECK(fabs(drl_schedule_step(&s, i) - sqrt(0.1) * s.s[i + 1]) < 1e-15 && drl_schedule_f_scale(&s, i) == s.sbar[i + 1] && drl_schedule_level(&s, i) == (float)i, "T %d: step and f of level %d", T, i);
-        CHECK(drl_schedule_f_scale(&s, T) == 0 && drl_schedule_f_scale(&s, -1) == 0 && drl_schedule_f_scale(NULL, 0) == 0, "levels that are not there");
+            CHECK(fabs(drl_schedule_step(&s, i) - sqrt(0.1) * s.s[i + 1]) < 1e-15 && drl__schedule_f_scale(&s, i) == s.sbar[i + 1] && drl__schedule_level(&s, i) == (float)i, "T %d: step and f of level %d", T, i);
+        CHECK(drl__schedule_f_scale(&s, T) == 0 && drl__schedule_f_scale(&s, -1) == 0 && drl__schedule_f_scale(NULL, 0) == 0, "levels that are not there");
     }
-    CHECK(drl_schedule_t1k(1, memory, &s) == DRL_E_ARGUMENT && drl_schedule_t1k(1001, memory, &s) == DRL_E_ARGUMENT && drl_schedule_t1k(6, NULL, &s) == DRL_E_ARGUMENT, "out of range");
-    drl_schedule_drl(6, memory, &s);
-    CHECK(!s.rule && drl_schedule_f_scale(&s, 2) == drl_schedule_step(&s, 2) * drl_schedule_step(&s, 2), "f of a coarse schedule");
+    CHECK(drl__schedule_t1k(1, memory, &s) == DRL_E_ARGUMENT && drl__schedule_t1k(1001, memory, &s) == DRL_E_ARGUMENT && drl__schedule_t1k(6, NULL, &s) == DRL_E_ARGUMENT, "out of range");
+    drl__schedule_drl(6, memory, &s);
+    CHECK(!s.rule && drl__schedule_f_scale(&s, 2) == drl_schedule_step(&s, 2) * drl_schedule_step(&s, 2), "f of a coarse schedule");
 }
 
 /* -- mixtures -- */
@@ -164,7 +164,7 @@ static void mixture(void)
     int size, components, t, i, j, k;
     double memory[28];
     drl_schedule s;
-    drl_schedule_drl(6, memory, &s);
+    drl__schedule_drl(6, memory, &s);
     for (size = 1; size <= 5; size += size == 2 ? 3 : 1)
         for (components = 1; components <= 3; ++components) {
             target g;
@@ -263,7 +263,7 @@ static void gaussian(void)
         drl_sampler *sampler = NULL;
         double mean[2] = { 0, 0 }, cov[3] = { 0, 0, 0 }, want_mean[2], want_var[2];
         char what[80];
-        drl_schedule_drl(6, memory, &s);
+        drl__schedule_drl(6, memory, &s);
         s.b2 = runs[r].b2;
         e = energy_of(&g, &s, &m);
         memset(&how, 0, sizeof how);
@@ -334,7 +334,7 @@ static void own_schedule(void)
         double ab = sqrt(1 - sbar[i] * sbar[i]), a = i ? ab / sqrt(1 - sbar[i - 1] * sbar[i - 1]) : ab;
         CHECK(s.sbar[i] == sbar[i] && fabs(s.abar[i] - ab) < 1e-15 && fabs(s.a[i] - a) < 1e-15 && fabs(s.s[i] - sqrt(1 - a * a)) < 1e-14, "level %d: a %g s %g abar %g sbar %g", i, s.a[i], s.s[i], s.abar[i], s.sbar[i]);
     }
-    CHECK(fabs(drl_schedule_step(&s, 1) - sqrt(0.2 / 0.05 * 1e-2) * s.s[2]) < 1e-15 && drl_schedule_level(&s, 3) == 3.0f && drl_schedule_scale(&s, 3) == 1, "step %g", drl_schedule_step(&s, 1));
+    CHECK(fabs(drl_schedule_step(&s, 1) - sqrt(0.2 / 0.05 * 1e-2) * s.s[2]) < 1e-15 && drl__schedule_level(&s, 3) == 3.0f && drl_schedule_scale(&s, 3) == 1, "step %g", drl_schedule_step(&s, 1));
     CHECK(drl_schedule_of(near_levels, 2, 1, memory, &s) == DRL_OK && fabs(s.s[1] / sqrt(1e-12 / 0.75) - 1) < 1e-4, "s %g between levels that are near", s.s[1]);
     CHECK(drl_schedule_of(sbar + 3, 1, 1, memory, &s) == DRL_OK && s.levels == 1 && s.a[1] == 0 && s.s[1] == 1, "one level up to noise alone");
     kept = s;
@@ -439,11 +439,11 @@ static void one_level(void)
             const target *g = &mixtures[r];
             drl_mixture m;
             drl_energy e = energy_of(g, &s, &m);
-            drl_langevin_desc d;
+            drl__langevin_desc d;
             drl_noise noise;
             uint64_t seed = 31;
             size_t n = MIX_CHAINS, size = (size_t)g->size, f;
-            float *y = floats(n * size), *x = floats(n * size), *gradient = floats(n * size), *work = floats(drl_langevin_work_count(ctx, size));
+            float *y = floats(n * size), *x = floats(n * size), *gradient = floats(n * size), *work = floats(drl__langevin_work_count(ctx, size));
             int *level = (int *)malloc(n * sizeof *level);
             double weight[3], mean[6], variance[6], total = 0, a = drl_schedule_scale(&s, t), s2 = s.s[t + 1] * s.s[t + 1];
             char name[40];
@@ -454,7 +454,7 @@ static void one_level(void)
             for (f = 0; f < n * size; ++f) y[f] = x[f] = (float)at[f % size];
             memset(&d, 0, sizeof d);
             d.energy = &e; d.schedule = &s; d.level = level; d.steps = MIX_STEPS; d.noise = noise;
-            CHECK_OK(ctx, drl_langevin(ctx, &d, (int)n, y, x, gradient, work));
+            CHECK_OK(ctx, drl__langevin(ctx, &d, (int)n, y, x, gradient, work));
             for (k = 0; k < g->components; ++k) {
                 weight[k] = g->weight[k];
                 for (j = 0; j < g->size; ++j) {
@@ -740,7 +740,7 @@ static void slices(void)
     drl_sampler *at_once = obj_new(ctx, &e, &s, &how), *sliced, *other;
     float want[OBJ_COUNT * OBJ_SIZE], got[OBJ_COUNT * OBJ_SIZE], before[OBJ_COUNT * OBJ_SIZE], bad[OBJ_SIZE];
     unsigned char *state, *wrong;
-    size_t bytes = drl_sampler_state_size(at_once), k;
+    size_t bytes = drl__sampler_state_size(at_once), k;
     int total = MIX_LEVELS * OBJ_STEPS, slice, done, i;
     static const int flips[] = { 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 52 };
     state = (unsigned char *)malloc(bytes + 8); wrong = (unsigned char *)malloc(bytes + 8);
@@ -770,7 +770,7 @@ static void slices(void)
     for (done = 0; done <= total; ++done) {
         for (i = 0; i < 2; ++i) {
             other = i ? at_once : obj_new(ctx, &e, &s, &how);
-            CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes));
+            CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes, &check_written));
             CHECK_OK(ctx, drl_sampler_restore(other, state, bytes));
             CHECK(drl_sampler_steps_left(other) == total - done && drl_sampler_level(other) == drl_sampler_level(sliced), "restored at step %d: %d left", done, drl_sampler_steps_left(other));
             obj_images(sliced, OBJ_COUNT, OBJ_SIZE, before);
@@ -788,10 +788,10 @@ static void slices(void)
     /* states that do not belong: refused whole */
     sliced = obj_new(ctx, &e, &s, &how);
     drl_sampler_run(sliced, 7);
-    CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes));
+    CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes, &check_written));
     obj_images(sliced, OBJ_COUNT, OBJ_SIZE, before);
-    REFUSED(ctx, drl_sampler_save(sliced, state, bytes - 1), DRL_E_ARGUMENT);
-    REFUSED(ctx, drl_sampler_save(sliced, NULL, bytes), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_save(sliced, state, bytes - 1, &check_written), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_save(sliced, NULL, bytes, &check_written), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_sampler_restore(sliced, state, bytes - 1), DRL_E_FORMAT);
     REFUSED(ctx, drl_sampler_restore(sliced, state, bytes + 4), DRL_E_FORMAT);
     REFUSED(ctx, drl_sampler_restore(sliced, NULL, bytes), DRL_E_ARGUMENT);
@@ -849,7 +849,7 @@ static void slices(void)
         }
         other = obj_new(ctx, &changed, &longer, &how);
         drl_ctx_clear(ctx);
-        CHECK(drl_sampler_state_size(other) != bytes || drl_sampler_restore(other, state, bytes) == DRL_E_FORMAT, "a sampler of another description (%d) takes the state", i);
+        CHECK(drl__sampler_state_size(other) != bytes || drl_sampler_restore(other, state, bytes) == DRL_E_FORMAT, "a sampler of another description (%d) takes the state", i);
         drl_ctx_clear(ctx);
         drl_sampler_destroy(other);
     }
@@ -860,8 +860,8 @@ static void slices(void)
     sliced = NULL;
     if (drl_sampler_create_energy(ctx, &e, &s, &how, &sliced) == DRL_OK) {
         CHECK(drl_sampler_run(sliced, 70000) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
-        bytes = drl_sampler_state_size(sliced);
-        CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes));
+        bytes = drl__sampler_state_size(sliced);
+        CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes, &check_written));
         other = obj_new(ctx, &e, &s, &how);
         CHECK_OK(ctx, drl_sampler_restore(other, state, bytes));
         CHECK(drl_sampler_steps_left(other) == MIX_LEVELS * 100000 - 70000 && drl_sampler_level(other) == MIX_LEVELS - 1, "restored at step 70000: %d left at level %d", drl_sampler_steps_left(other), drl_sampler_level(other));
@@ -870,11 +870,13 @@ static void slices(void)
     } else CHECK(drl_ctx_message(ctx)[0], "refused without a sentence");
     drl_ctx_clear(ctx);
 
+    REFUSED(ctx, drl_sampler_point(at_once, OBJ_COUNT, bad), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_point(at_once, 0, NULL), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_sampler_image(at_once, OBJ_COUNT, bad), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_sampler_image(at_once, -1, bad), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_sampler_image(at_once, 0, NULL), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_sampler_run(at_once, -1), DRL_E_ARGUMENT);
-    CHECK(drl_sampler_run(NULL, 1) == DRL_E_ARGUMENT && drl_sampler_level(NULL) == -1 && drl_sampler_steps_left(NULL) == 0 && drl_sampler_state_size(NULL) == 0, "no sampler");
+    CHECK(drl_sampler_run(NULL, 1) == DRL_E_ARGUMENT && drl_sampler_level(NULL) == -1 && drl_sampler_steps_left(NULL) == 0 && drl__sampler_state_size(NULL) == 0, "no sampler");
     drl_sampler_destroy(at_once);
     drl_sampler_destroy(NULL);
     CHECK(o.broken == 0, "the energy was called with a wrong batch");
@@ -1084,7 +1086,7 @@ static void cooperative_by_hand(void)
         drl_sampler *sampler;
         float got[OBJ_COUNT * OBJ_SIZE], eps[OBJ_SIZE];
         double x[OBJ_SIZE], y[OBJ_SIZE], w, worst = 0;
-        drl_schedule_cdrl(6, memory, &s);
+        drl__schedule_cdrl(6, memory, &s);
         if (k == 7) s.b2 *= 9;
         if (proposes) e.propose = own_propose;
         how.guidance = guided ? 1.5f : 0.0f; how.denoise = denoised || k == 9 ? 2.0f : k == 3 ? -1.0f : 0.0f;
@@ -1213,7 +1215,7 @@ static void failures(void)
     drl_energy e;
     drl_sample_desc how = obj_desc();
     drl_sampler *sampler;
-    drl_langevin_desc d;
+    drl__langevin_desc d;
     float y[2 * OBJ_SIZE], x[2 * OBJ_SIZE], gradient[2 * OBJ_SIZE], work[OBJ_SIZE];
     int level[2] = { 0, MIX_LEVELS - 1 }, size = OBJ_SIZE, fail, ok = 0;
     memset(&heap, 0, sizeof heap);
@@ -1224,9 +1226,9 @@ static void failures(void)
     sampler = obj_new(ctx, &e, &s, &how);
     CHECK(drl_sampler_run(sampler, 7) == DRL_RUNNING, "%s", drl_ctx_message(ctx));
     {
-        size_t bytes = drl_sampler_state_size(sampler);
+        size_t bytes = drl__sampler_state_size(sampler);
         void *state = malloc(bytes);
-        CHECK_OK(ctx, drl_sampler_save(sampler, state, bytes));
+        CHECK_OK(ctx, drl_sampler_save(sampler, state, bytes, &check_written));
         CHECK(drl_sampler_run(sampler, 5) == DRL_E_IO && drl_sampler_run(sampler, 5) == DRL_E_IO, "the energy's failure");
         drl_ctx_clear(ctx);
         CHECK_OK(ctx, drl_sampler_restore(sampler, state, bytes));      /* which is over when the sampler is back before it */
@@ -1310,27 +1312,27 @@ static void failures(void)
         CHECK(heap.live == live, "%ld blocks leaked", heap.live - live);
     }
 
-    memset(&d, 0, sizeof d);                        /* drl_langevin */
+    memset(&d, 0, sizeof d);                        /* drl__langevin */
     memset(y, 0, sizeof y);
     memset(x, 0, sizeof x);
     d.energy = &e; d.schedule = &s; d.level = level; d.steps = 2; d.noise.fill = shifted_noise; d.noise.user = &fail;
     drl_ctx_clear(ctx);
-    CHECK_OK(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work));
+    CHECK_OK(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work));
     d.steps = 0;
-    CHECK_OK(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work));
+    CHECK_OK(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work));
     level[1] = MIX_LEVELS;
-    REFUSED(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
     level[1] = -1;
-    REFUSED(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
     level[1] = 0; d.steps = -1;
-    REFUSED(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
     d.steps = 1;
-    REFUSED(ctx, drl_langevin(ctx, &d, 0, y, x, gradient, work), DRL_E_ARGUMENT);
-    REFUSED(ctx, drl_langevin(ctx, &d, 1, NULL, x, gradient, work), DRL_E_ARGUMENT);
-    REFUSED(ctx, drl_langevin(ctx, NULL, 1, y, x, gradient, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl__langevin(ctx, &d, 0, y, x, gradient, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl__langevin(ctx, &d, 1, NULL, x, gradient, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl__langevin(ctx, NULL, 1, y, x, gradient, work), DRL_E_ARGUMENT);
     d.noise.fill = NULL;
-    REFUSED(ctx, drl_langevin(ctx, &d, 1, y, x, gradient, work), DRL_E_ARGUMENT);
-    CHECK(drl_langevin_work_count(ctx, (size_t)-1 / 2) >= (size_t)-1 / 2, "work for a huge image");
+    REFUSED(ctx, drl__langevin(ctx, &d, 1, y, x, gradient, work), DRL_E_ARGUMENT);
+    CHECK(drl__langevin_work_count(ctx, (size_t)-1 / 2) >= (size_t)-1 / 2, "work for a huge image");
     drl_ctx_destroy(ctx);
     CHECK(heap.live == 0 && heap.bytes == 0, "%ld blocks are left", heap.live);
 }
@@ -1346,14 +1348,14 @@ static void one_step(void)
     int level[2] = { 1, MIX_LEVELS - 1 }, label[2] = { 2, 1 }, k, i, shift = 0;
     for (k = 0; k < 3; ++k) {
         static const double step_scale[3] = { 0, 1.7, 0.5 }, noise_scale[3] = { 0, -1, 0.99 };
-        drl_langevin_desc d;
+        drl__langevin_desc d;
         memset(&d, 0, sizeof d);
         d.energy = &e; d.schedule = &s; d.level = level; d.label = label; d.steps = 1; d.first_draw = 4; d.first_image = 10;
         d.step_scale = step_scale[k]; d.noise_scale = noise_scale[k];
         d.noise.fill = shifted_noise; d.noise.user = &shift;
         for (i = 0; i < 6; ++i) { y[i] = y0[i] = (float)real(-1, 1); x[i] = (float)real(-1, 1); }
         e.eval(e.user, 2, y0, level, label, NULL, grad0);
-        CHECK_OK(ctx, drl_langevin(ctx, &d, 2, y, x, gradient, work));
+        CHECK_OK(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work));
         CHECK(!memcmp(gradient, grad0, sizeof gradient), "the last gradient");
         for (i = 0; i < 6; ++i) {
             int t = level[i / 3];
@@ -1842,7 +1844,7 @@ static void no_steps(void)
     drl_energy e = energy_of(&g, &s, &m);
     uint64_t seed = 5;
     int t, i, j, k;
-    drl_schedule_t1k(60, memory, &s);
+    drl__schedule_t1k(60, memory, &s);
     memset(&how, 0, sizeof how);
     how.count = 4; how.seed = seed; how.steps = -3;
     for (i = 0; i < 4; ++i) {
@@ -1864,7 +1866,7 @@ static void no_steps(void)
         CHECK(drl_sampler_steps_left(sampler) == 60, "%d steps", drl_sampler_steps_left(sampler));
         for (i = 0; i < 60 && k; ++i) {
             drl_sampler_run(sampler, 1);
-            CHECK_OK(ctx, drl_sampler_save(sampler, state, sizeof state));
+            CHECK_OK(ctx, drl_sampler_save(sampler, state, sizeof state, &check_written));
             drl_sampler_destroy(sampler);
             CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
             CHECK_OK(ctx, drl_sampler_restore(sampler, state, sizeof state));
@@ -1883,7 +1885,7 @@ static void no_steps(void)
     for (i = 0; i < 12; ++i) CHECK(fabs((double)all[i] - x[i]) < 1e-5 * (1 + fabs(x[i])), "K = 0, pixel %d: %.7f, by hand %.7f", i, (double)all[i], x[i]);
     CHECK(!memcmp(all, got, sizeof all), "K = 0: in slices other bits");
 
-    drl_schedule_t1k(1000, memory, &s);
+    drl__schedule_t1k(1000, memory, &s);
     g.components = 1; g.size = 1; g.weight[0] = 1; g.mean[0] = 0.7; g.variance[0] = 0.25;
     e = energy_of(&g, &s, &m);
     how.count = 2000; how.steps = -1;
@@ -1896,10 +1898,59 @@ static void no_steps(void)
     drl_ctx_destroy(ctx);
 }
 
+static drl_status flat(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+{
+    int i;
+    (void)user;
+    (void)y;
+    (void)level;
+    (void)label;
+    for (i = 0; f && i < n; ++i) f[i] = 0;
+    for (i = 0; gradient && i < 2 * n; ++i) gradient[i] = 0;
+    return DRL_OK;
+}
+
+/* A point is what the energy sees: the image times the scale of the level that was run last. */
+static void points_and_images(void)
+{
+    drl_schedule s;
+    double memory[DRL_SCHEDULE_DOUBLES(3)];
+    drl_energy e;
+    drl_sampler *sampler = NULL;
+    drl_sample_desc how;
+    drl_status status = DRL_RUNNING;
+    drl_ctx *ctx = NULL;
+    int step = 0;
+    CHECK_OK(ctx, drl_ctx_create(NULL, &ctx));
+    CHECK_OK(ctx, drl_schedule_standard(DRL_SCHEDULE_DRL, 3, memory, &s));
+    memset(&e, 0, sizeof e);
+    e.eval = flat;
+    e.size = 2;
+    e.batch = 1;
+    memset(&how, 0, sizeof how);
+    how.steps = 2;
+    CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
+    for (; status == DRL_RUNNING; ++step) {
+        float x[2], y[2];
+        int level = 3 - (step + 1) / 2, j;
+        double scale = level == 3 ? 1 : drl_schedule_scale(&s, level);
+        CHECK_OK(ctx, drl_sampler_image(sampler, 0, x));
+        CHECK_OK(ctx, drl_sampler_point(sampler, 0, y));
+        for (j = 0; j < 2; ++j)
+            CHECK(fabs((double)y[j] - scale * (double)x[j]) <= 1e-6 * fabs((double)y[j]), "step %d: point %g, image %g, scale %g",
+                  step, (double)y[j], (double)x[j], scale);
+        status = drl_sampler_run(sampler, 1);
+    }
+    CHECK(step == 6, "%d steps", step);
+    drl_sampler_destroy(sampler);
+    drl_ctx_destroy(ctx);
+}
+
 int main(int argc, char **argv)
 {
     if (check_words(argc, argv)) return 2;
     test_seed = 7;
+    PART(points_and_images());
     PART(schedule());
     PART(fine_schedule());
     PART(own_schedule());

@@ -67,7 +67,7 @@ static void unmake(setup *s)
 /* The images of a step: blobs, as a function of the trainer's own rng. */
 static void pictures(const drl_trainer *tr, float *x, int n)
 {
-    drl_rng rng = drl_trainer_rng(tr);
+    drl_rng rng = drl__trainer_rng(tr);
     int i, k;
     for (i = 0; i < n; ++i) {
         float level = drl_rng_below(&rng, 2) ? 0.7f : -0.5f, slope = drl_rng_uniform(&rng) - 0.5f;
@@ -186,7 +186,7 @@ static void step_by_step(int variant)
     data_noise = td.data_noise < 0 ? 0.0 : td.data_noise > 0 ? (double)td.data_noise : 0.02;
     for (step = 0; step < 7; ++step) {
         drl_train_report r;
-        drl_langevin_desc d;
+        drl__langevin_desc d;
         drl_energy e = drl_model_energy(twin.m);
         drl_rng rng;
         float level[BATCH], df[BATCH], f[BATCH];
@@ -218,7 +218,7 @@ static void step_by_step(int variant)
         d.step_scale = sqrt((double)STEPS / d.steps);
         d.noise.fill = drl__train_noise; d.noise.user = twin.tr;
         memcpy(y, x_next, sizeof y);
-        CHECK_OK(twin.ctx, drl_langevin(twin.ctx, &d, BATCH, y, x_next, gradient, work));
+        CHECK_OK(twin.ctx, drl__langevin(twin.ctx, &d, BATCH, y, x_next, gradient, work));
         for (i = 0; i < BATCH; ++i) for (j = 0; j < IMAGE; ++j) x_t[i * IMAGE + j] = (float)(drl_schedule_scale(sc, t[i]) * (double)x_t[i * IMAGE + j]);
 
         /* loss and its gradient */
@@ -336,7 +336,7 @@ static void cooperative_step_by_step(int variant)
         drl_rng rng = drl__train_rng(twin.tr, DRL__DRAW_LEVEL), drop = drl__train_rng(twin.tr, DRL__DRAW_LABEL), dropout = drl__train_rng(twin.tr, DRL__DRAW_DROPOUT);
         float level[BATCH], above[BATCH], df[BATCH];
         drl_batch batch;
-        drl_langevin_desc chain;
+        drl__langevin_desc chain;
         float end[BATCH * IMAGE];
         int t[BATCH], given[BATCH], label[BATCH], wrong = 0;
         double loss = 0, loss_initializer = 0, norm = 0, norm_initializer = 0, rate, warm;
@@ -352,8 +352,8 @@ static void cooperative_step_by_step(int variant)
             label[i] = (double)drl_rng_uniform(&drop) < drop_rate || !labels ? 0 : labels[i];
             labelled += labels && labels[i];
             dropped += labels && labels[i] && !label[i];
-            level[i] = drl_schedule_level(sc, t[i]);
-            above[i] = drl_schedule_level(sc, t[i] + 1);
+            level[i] = drl__schedule_level(sc, t[i]);
+            above[i] = drl__schedule_level(sc, t[i] + 1);
             for (j = 0; j < 2; ++j) drl__train_noise(twin.tr, twin.ctx, i, j, e[j], IMAGE);
             for (j = 0; j < IMAGE; ++j) {
                 int row = j / md.width, col = j % md.width;
@@ -408,7 +408,7 @@ static void cooperative_step_by_step(int variant)
                 double a2 = sc->a[t[i] + 1] * sc->a[t[i] + 1];
                 double btilde = (1 - sc->abar[t[i]] * sc->abar[t[i]]) / (1 - sc->abar[t[i] + 1] * sc->abar[t[i] + 1]) * (1 - a2);
                 drl__train_noise(twin.tr, twin.ctx, i, DRL__DRAW_PROPOSAL, e[2], IMAGE);
-                drl__axpby(twin.ctx, IMAGE, 1.0f, drawn + i * IMAGE, (float)drl_schedule_proposal(sc, t[i]), e[2], drawn + i * IMAGE);
+                drl__axpby(twin.ctx, IMAGE, 1.0f, drawn + i * IMAGE, (float)drl__schedule_proposal(sc, t[i]), e[2], drawn + i * IMAGE);
                 for (j = 0; j < IMAGE; ++j) mean_data[i * IMAGE + j] += sqrt(btilde * (t[i] == LEVELS - 1 ? 1.0 : a2)) * (double)e[2][j];
                 for (j = 0; j < IMAGE; ++j) y_0[i * IMAGE + j] = (float)((double)y_0[i * IMAGE + j] + sqrt(btilde * (t[i] == LEVELS - 1 ? 1.0 : a2)) * (double)e[2][j]);
             }
@@ -421,7 +421,7 @@ static void cooperative_step_by_step(int variant)
         chain.energy = &energy; chain.schedule = sc; chain.level = t; chain.label = label; chain.steps = K; chain.first_draw = 2; chain.step_scale = stretch;
         chain.noise.fill = drl__train_noise; chain.noise.user = twin.tr;
         memcpy(end, y, sizeof end);
-        CHECK_OK(twin.ctx, drl_langevin(twin.ctx, &chain, BATCH, end, x_next, gradient, e[2]));
+        CHECK_OK(twin.ctx, drl__langevin(twin.ctx, &chain, BATCH, end, x_next, gradient, e[2]));
         CHECK(!memcmp(end, s.tr->y_neg, sizeof end), "%s: chains end elsewhere", what);
         for (k = 0; k < (size_t)K; ++k) {
             CHECK_OK(twin.ctx, energy.eval(energy.user, BATCH, y, t, label, NULL, gradient));
@@ -707,6 +707,18 @@ static void wrong_checkpoints(void)
     n = state_of(&s, &before);
     live = heap.live;
 
+    /* to memory and from there it goes as to a path and back */
+    CHECK_OK(s.ctx, drl_trainer_save_memory(s.tr, NULL, 0, &bit));
+    CHECK(bit == size, "%u bytes in memory, %u in the file", (unsigned)bit, (unsigned)size);
+    REFUSED(s.ctx, drl_trainer_save_memory(s.tr, copy, size - 1, &bit), DRL_E_SHAPE);
+    CHECK_OK(s.ctx, drl_trainer_save_memory(s.tr, copy, size, &bit));
+    CHECK(bit == size && !memcmp(copy, file, size), "the checkpoint in memory is another");
+    steps(&s, 1);
+    CHECK_OK(s.ctx, drl_checkpoint_describe_memory(s.ctx, copy, size, &md, &td));
+    CHECK(md.base == s.m->desc.base && td.seed == s.tr->desc.seed, "descriptions of the checkpoint in memory");
+    CHECK_OK(s.ctx, drl_trainer_resume_memory(s.tr, copy, size));
+    expect_state(&s, before, n, "a checkpoint from memory");
+
     for (i = 0; i < 5; ++i) {                               /* checkpoints of other models */
         static const int fields = 5;
         drl_model_desc om = tiny();
@@ -765,19 +777,19 @@ static void wrong_checkpoints(void)
         size_t j;
         int drop;
         CHECK_OK(s.ctx, drl_safetensors_open_memory(s.ctx, file, size, &st));
-        desc.count = drl_safetensors_count(st);
-        CHECK(drl_safetensors_meta_count(st) == 3 && desc.count <= DRL__CHECKPOINT_ARRAYS, "a checkpoint of %d texts", (int)drl_safetensors_meta_count(st));
-        for (k = 0; k < desc.count; ++k) array[k] = *drl_safetensors_at(st, k);
+        desc.count = drl_safetensors_contents(st)->count;
+        CHECK(drl_safetensors_contents(st)->meta_count == 3 && desc.count <= DRL__CHECKPOINT_ARRAYS, "a checkpoint of %d texts", (int)drl_safetensors_contents(st)->meta_count);
+        for (k = 0; k < desc.count; ++k) array[k] = *&drl_safetensors_contents(st)->arrays[k];
         array[desc.count] = drl_array_of("another", DRL_DTYPE_U8, 0, NULL, "x");
         desc.arrays = array;
         desc.meta = meta;
         for (drop = 0; drop < 4; ++drop) {
             drl_model_desc a;
             drl_train_desc b;
-            const char *lost = drop < 3 ? drl_safetensors_meta_pairs(st)[2 * drop] : "";
-            for (j = k = 0; k < 3; ++k) if (strcmp(drl_safetensors_meta_pairs(st)[2 * k], lost)) {
-                meta[j++] = drl_safetensors_meta_pairs(st)[2 * k];
-                meta[j++] = drl_safetensors_meta_pairs(st)[2 * k + 1];
+            const char *lost = drop < 3 ? drl_safetensors_contents(st)->meta[2 * drop] : "";
+            for (j = k = 0; k < 3; ++k) if (strcmp(drl_safetensors_contents(st)->meta[2 * k], lost)) {
+                meta[j++] = drl_safetensors_contents(st)->meta[2 * k];
+                meta[j++] = drl_safetensors_contents(st)->meta[2 * k + 1];
             }
             desc.meta_count = j / 2;
             desc.count += drop == 3;
@@ -1030,7 +1042,7 @@ static void rollback_both(void)
     n = state_of(&s, &kept);
     for (k = 0; k < 4; ++k) {
         drl_net *net = spoil[k].name[0] == 'i' ? s.m->initializer : s.m->net;
-        uint64_t seed = drl_trainer_rng(s.tr).seed;
+        uint64_t seed = drl__trainer_rng(s.tr).seed;
         steps(&s, 2);
         for (i = 0; strcmp(drl_net_param(net, i)->name, spoil[k].name); ++i) { }
         drl_net_params(net)[drl_net_param(net, i)->offset] = spoil[k].value;
@@ -1044,7 +1056,7 @@ static void rollback_both(void)
         CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
         kept[n - 1] = (float)(k + 1);
         expect_state(&s, kept, n, "both networks rolled back to step 4");
-        CHECK(drl_trainer_steps(s.tr) == 4 && drl_trainer_rng(s.tr).seed != seed, "step %d, or the old noise", (int)drl_trainer_steps(s.tr));
+        CHECK(drl_trainer_steps(s.tr) == 4 && drl__trainer_rng(s.tr).seed != seed, "step %d, or the old noise", (int)drl_trainer_steps(s.tr));
         free(before);
     }
     pictures(s.tr, x0, BATCH);
@@ -1113,7 +1125,7 @@ static void steep_start(void)
         td.batch = 64; td.seed = seeds[i]; td.learning_rate = 5e-4f; td.warmup = 200; td.data_noise = 0.02f;
         s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, seeds[i]);
         for (step = 0; step < 60; ++step) {
-            drl_rng rng = drl_trainer_rng(s.tr);
+            drl_rng rng = drl__trainer_rng(s.tr);
             for (k = 0; k < 2 * 64; ++k) x0[k] = 2 * (float)(drl_rng_below(&rng, 2)) - 1 + 0.5f * drl_rng_uniform(&rng);
             CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, &r));
         }
@@ -1654,12 +1666,12 @@ static void divergence(void)
         } else {
             CHECK(status == DRL_E_DIVERGED && drl_ctx_status(s.ctx) == DRL_E_DIVERGED && strlen(drl_ctx_message(s.ctx)) > 40, "status %d, '%s'", (int)status, drl_ctx_message(s.ctx));
             expect_state(&s, before, n, "a diverged step");
-            seed = drl_trainer_rng(s.tr).seed;
+            seed = drl__trainer_rng(s.tr).seed;
             drl_ctx_clear(s.ctx);
             CHECK_OK(s.ctx, drl_trainer_rollback(s.tr));
             kept[n - 1] = (float)++rollbacks;
             expect_state(&s, kept, n, "rolled back");
-            CHECK(drl_trainer_rng(s.tr).seed != seed, "the noise is not fresh after a rollback");
+            CHECK(drl__trainer_rng(s.tr).seed != seed, "the noise is not fresh after a rollback");
             good_steps = 0;
         }
         free(before);
@@ -2046,7 +2058,7 @@ static void learns_points(void)
     CHECK_OK(ctx, drl_trainer_create(m, &td, &tr));
     before = distance_to_points(ctx, m, point, seen);
     for (step = 0; step < 600; ++step) {
-        drl_rng rng = drl_trainer_rng(tr);
+        drl_rng rng = drl__trainer_rng(tr);
         for (i = 0; i < 64; ++i) {
             int k = drl_rng_below(&rng, 3);
             x0[2 * i] = point[k][0] + 0.05f * (drl_rng_uniform(&rng) - 0.5f);
@@ -2103,7 +2115,7 @@ static void learns_images(void)
     CHECK_OK(ctx, drl_trainer_create(m, &td, &tr));
     before = distance_to_patterns(ctx, m, pattern, seen);
     for (step = 0; step < 400; ++step) {
-        drl_rng rng = drl_trainer_rng(tr);
+        drl_rng rng = drl__trainer_rng(tr);
         for (i = 0; i < 16; ++i) memcpy(x0 + i * 64, pattern + 64 * drl_rng_below(&rng, 2), 64 * sizeof(float));
         CHECK_OK(ctx, drl_trainer_step(tr, x0, NULL, NULL));
     }
