@@ -131,6 +131,8 @@
  *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
  *     [Kynkaanniemi24] Kynkaanniemi, Aittala, Karras, Laine, Aila, Lehtinen: Applying Guidance in a Limited
  *                 Interval Improves Sample and Distribution Quality in Diffusion Models, NeurIPS 2024
+ *     [Boldo08]   Boldo, Melquiond: Emulation of FMA and Correctly Rounded Sums: Proved Algorithms Using
+ *                 Rounding to Odd, IEEE Transactions on Computers 57, 2008
  *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
  */
 #ifndef DRL__PASS
@@ -11109,7 +11111,7 @@ static const drl__field drl__train_fields[] = {
     { "palette",             DRL__INT,    offsetof(drl_train_desc, palette), 0, 0, 0, DRL__ANY }
 };
 
-#define DRL__STEPS_MAX ((uint64_t)1 << 36)      /* streams of random numbers hold as many */
+#define DRL__STEPS_MAX ((uint64_t)1 << 32)      /* later ones would meet the streams of other purposes */
 #define DRL__SECONDS_MAX 1e12
 
 /* Checkpoints hold it: what a run can have come to. */
@@ -15406,8 +15408,8 @@ static const drl__kernels DRL__FN(drl__table) = {
  *   dropout              the stream of the step, and blocks whose counter has the top bit of word 1 set,
  *                        which no position reaches: 11 bits of operator, 20 of image, 32 for 8 elements each.
  *
- * Limits: steps end at 2^36, but from 2^32 on their streams meet those of other purposes of the same seed;
- * sampled images from number 2^28 on share streams with drl_net_init. Use another seed where that matters.
+ * Limits: training ends at 2^32 steps, where its streams would meet those of other purposes. Sampled images
+ * from number 2^28 on share streams with drl_net_init; use another seed where that matters.
  *
  * Versions
  *   0.2  (first released) Against 0.1, which was not:

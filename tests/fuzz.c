@@ -1036,7 +1036,7 @@ static void seeds(void)
     seed_edit(CHECKPOINT, "bad-beta-power-negative", file, size, "beta2_power=", "beta2_power=-");
     seed_edit(CHECKPOINT, "bad-step-overflow", file, size, "step=1 ", "step=18446744073709551616 ");
     seed_edit(CHECKPOINT, "bad-step-huge", file, size, "step=1 ", "step=18446744073709551615 ");
-    seed_edit(CHECKPOINT, "bad-total-huge", file, size, "total=0", "total=68719476736");
+    seed_edit(CHECKPOINT, "bad-total-huge", file, size, "total=0", "total=4294967296");
     seed_edit(CHECKPOINT, "bad-seconds-negative", file, size, "seconds=0", "seconds=-1");
     seed_edit(CHECKPOINT, "bad-planned-infinite", file, size, "planned=0", "planned=x7ff0000000000000");
     seed_edit(CHECKPOINT, "bad-array-renamed", file, size, "train.adam_m", "train.adam_n");
