@@ -258,7 +258,7 @@ static drl_status fuzz_safetensors(const unsigned char *data, size_t size)
     arrays = (drl_array *)malloc((n + 1) * sizeof *arrays);
     MUST(arrays, "memory");
     for (i = 0; i < n; ++i) {
-        arrays[i] = *&drl_safetensors_contents(st)->arrays[i];
+        arrays[i] = drl_safetensors_contents(st)->arrays[i];
         sink += sum_array(&arrays[i]);
         MUST(drl_safetensors_find(st, arrays[i].name) == &drl_safetensors_contents(st)->arrays[i], "'%s' is not found",
              arrays[i].name);

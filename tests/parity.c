@@ -496,7 +496,7 @@ static void drl_file(parity *p)
     p->schedule = drl_model_schedule(p->model);
     p->h = d.height; p->w = d.width; p->c = d.channels; p->levels = d.levels;
     p->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
-    for (i = 0; i < drl_safetensors_contents(p->st)->count; ++i) weights += !strncmp((&drl_safetensors_contents(p->st)->arrays[i])->name, "energy.", 7);
+    for (i = 0; i < drl_safetensors_contents(p->st)->count; ++i) weights += !strncmp(drl_safetensors_contents(p->st)->arrays[i].name, "energy.", 7);
     if (weights != (size_t)drl_net_param_count(p->net)) problem(p, "energy.*", "the file has more or fewer weights than the described network");
     if (drl_net_load(p->net, p->st) != DRL_OK) { problem(p, "energy.*", drl_ctx_message(p->ctx)); return; }
     drl_schedule_part(p);
@@ -736,8 +736,8 @@ static void cdrl_file(parity *p)
     p->h = d.height; p->w = d.width; p->c = d.channels; p->levels = d.levels; p->classes = d.classes; p->steps = d.steps;
     p->size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
     for (i = 0; i < drl_safetensors_contents(p->st)->count; ++i) {
-        weights += !strncmp((&drl_safetensors_contents(p->st)->arrays[i])->name, "energy.", 7);
-        inits += !strncmp((&drl_safetensors_contents(p->st)->arrays[i])->name, "initializer.", 12);
+        weights += !strncmp(drl_safetensors_contents(p->st)->arrays[i].name, "energy.", 7);
+        inits += !strncmp(drl_safetensors_contents(p->st)->arrays[i].name, "initializer.", 12);
     }
     if (weights != (size_t)drl__net_tensors(p->net)) problem(p, "energy.*", "the file has more or fewer weights than the described network");
     if (inits != (size_t)drl__net_tensors(drl_model_initializer(p->model))) problem(p, "initializer.*", "the file has more or fewer weights than the described network");

@@ -429,8 +429,7 @@ static void test_st_reading(void)
     a = drl_safetensors_find(st, "none");
     CHECK(a && a->bytes == 0 && a->rank == 2 && drl_array_count(a) == 0, "the empty tensor");
     CHECK_OK(ctx, drl_array_to_float(ctx, a, out));
-    CHECK(drl_safetensors_find(st, "absent") == NULL && drl_safetensors_find(st, NULL) == NULL &&
-              &drl_safetensors_contents(st)->arrays[4] == NULL,
+    CHECK(drl_safetensors_find(st, "absent") == NULL && drl_safetensors_find(st, NULL) == NULL,
           "absent");
     CHECK(drl__safetensors_meta(st, "k") && strcmp(drl__safetensors_meta(st, "k"), "v\n\xc3\xa9") == 0, "metada"
                                                                                                       "ta k");
@@ -497,7 +496,7 @@ static void test_st_reading(void)
     CHECK(drl_safetensors_open_memory(NULL, p, 10, &st) == DRL_E_ARGUMENT, "no context");
     free(p);
     drl_safetensors_close(NULL);
-    CHECK(drl_safetensors_contents(NULL)->count == 0 && !&drl_safetensors_contents(NULL)->arrays[0] &&
+    CHECK(drl_safetensors_contents(NULL) == NULL &&
               !drl_safetensors_find(NULL, "a") && !drl__safetensors_meta(NULL, "a"),
           "NULL");
 }
@@ -649,7 +648,7 @@ static drl_safetensors_desc st_desc_of(const drl_safetensors *st)
     drl_array *arrays = (drl_array *)malloc((drl_safetensors_contents(st)->count + 1) * sizeof(drl_array));
     size_t i;
     if (!arrays) exit(2);
-    for (i = 0; i < drl_safetensors_contents(st)->count; ++i) arrays[i] = *&drl_safetensors_contents(st)->arrays[i];
+    for (i = 0; i < drl_safetensors_contents(st)->count; ++i) arrays[i] = drl_safetensors_contents(st)->arrays[i];
     d.arrays = arrays;
     d.count = drl_safetensors_contents(st)->count;
     d.meta = drl_safetensors_contents(st)->meta;
@@ -722,7 +721,7 @@ static void test_st_writing(void)
     drl_file_free(ctx, file);
     CHECK_OK(ctx, drl_safetensors_open(ctx, "test_io.safetensors", &second));
     st_compare(st, second, "file");
-    CHECK(second && (uintptr_t)(&drl_safetensors_contents(second)->arrays[0])->data % 8 == 0, "alignment");
+    CHECK(second && (uintptr_t)drl_safetensors_contents(second)->arrays[0].data % 8 == 0, "alignment");
     CHECK((drl_array_floats(&drl_safetensors_contents(second)->arrays[0]) == NULL) == (drl__host_is_big() != 0), "in place");
     drl_safetensors_close(second);
     drl_safetensors_close(st);

@@ -1489,7 +1489,7 @@ static void files(int cdrl)
             drl_status want_status = DRL_E_FORMAT, status;
             unsigned char *file;
             size_t file_size = 0, written;
-            for (i = 0; i < n; ++i) arrays[i] = *&drl_safetensors_contents(st)->arrays[(size_t)i];
+            for (i = 0; i < n; ++i) arrays[i] = drl_safetensors_contents(st)->arrays[(size_t)i];
             memset(&w, 0, sizeof w);
             w.arrays = arrays; w.count = (size_t)n; w.meta = meta; w.meta_count = 1;
             meta[0] = "drl.model"; meta[1] = text;

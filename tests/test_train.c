@@ -779,7 +779,7 @@ static void wrong_checkpoints(void)
         CHECK_OK(s.ctx, drl_safetensors_open_memory(s.ctx, file, size, &st));
         desc.count = drl_safetensors_contents(st)->count;
         CHECK(drl_safetensors_contents(st)->meta_count == 3 && desc.count <= DRL__CHECKPOINT_ARRAYS, "a checkpoint of %d texts", (int)drl_safetensors_contents(st)->meta_count);
-        for (k = 0; k < desc.count; ++k) array[k] = *&drl_safetensors_contents(st)->arrays[k];
+        for (k = 0; k < desc.count; ++k) array[k] = drl_safetensors_contents(st)->arrays[k];
         array[desc.count] = drl_array_of("another", DRL_DTYPE_U8, 0, NULL, "x");
         desc.arrays = array;
         desc.meta = meta;
