@@ -471,8 +471,7 @@ static void mode_model(drl_ctx *ctx)
     rd.steps = 3; rd.seconds = 0; rd.clock = mode_clock; rd.user = &now;
     HOST(status = drl_train(tr, data, &rd));
     CHECK(status == DRL_OK, "training: %s", drl_ctx_message(ctx));
-    { float level[4]; for (i = 0; i < 4; ++i) HOST(level[i] = drl__schedule_level(drl_model_schedule(m), i % 3));
-      HOST(status = drl__model_f(m, 4, images, level, NULL, f, gradient)); }
+    HOST(status = drl_model_score(m, 1, 4, images, NULL, f, gradient));
     CHECK(status == DRL_OK, "f: %s", drl_ctx_message(ctx));
     mode_keep(f, sizeof f); mode_keep(gradient, sizeof gradient);
     HOST(status = drl_sample(m, &sd, images));
@@ -505,10 +504,10 @@ static void mode_chains(drl_ctx *ctx)
     drl_rng rng = { 9, 0, 0 };
     int kernel;
     memset(memory, 0, sizeof memory);
-    HOST(drl__schedule_t1k(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
-    HOST(drl__schedule_cdrl(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
-    HOST(drl__schedule_drl(6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
-    HOST(drl__schedule_drl(-6, memory, &schedule));                              /* refused */
+    HOST(drl_schedule_standard(DRL_SCHEDULE_T1K, 6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
+    HOST(drl_schedule_standard(DRL_SCHEDULE_CDRL, 6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
+    HOST(drl_schedule_standard(DRL_SCHEDULE_DRL, 6, memory, &schedule)); mode_keep(memory, 30 * sizeof memory[0]);
+    HOST(drl_schedule_standard(DRL_SCHEDULE_DRL, -6, memory, &schedule));                              /* refused */
     HOST(number = drl_bits_per_dim(-1234.56, 77, 0.1)); mode_keep(&number, sizeof number);
     memset(&mixture, 0, sizeof mixture);
     mixture.schedule = &schedule; mixture.size = 2; mixture.components = 2;

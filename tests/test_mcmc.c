@@ -792,7 +792,7 @@ static void resumed(void)
                         REFUSED(ctx, drl_mcmc_restore(c, other, size), DRL_E_FORMAT);
                     }
                     REFUSED(ctx, drl_mcmc_restore(c, state, size - 1), DRL_E_FORMAT);
-                    REFUSED(ctx, drl_mcmc_save(c, other, size - 1, &check_written), DRL_E_ARGUMENT);
+                    REFUSED(ctx, drl_mcmc_save(c, other, size - 1, &check_written), DRL_E_SHAPE);
                     free(other);
                 }
                 free(state);

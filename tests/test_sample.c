@@ -790,7 +790,7 @@ static void slices(void)
     drl_sampler_run(sliced, 7);
     CHECK_OK(ctx, drl_sampler_save(sliced, state, bytes, &check_written));
     obj_images(sliced, OBJ_COUNT, OBJ_SIZE, before);
-    REFUSED(ctx, drl_sampler_save(sliced, state, bytes - 1, &check_written), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_sampler_save(sliced, state, bytes - 1, &check_written), DRL_E_SHAPE);
     REFUSED(ctx, drl_sampler_save(sliced, NULL, bytes, &check_written), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_sampler_restore(sliced, state, bytes - 1), DRL_E_FORMAT);
     REFUSED(ctx, drl_sampler_restore(sliced, state, bytes + 4), DRL_E_FORMAT);
