@@ -8922,7 +8922,7 @@ typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL_
 typedef struct drl__field {
     const char *name;
     drl__field_type type;
-    size_t offset;
+    uint32_t offset;                        /* in the description; 4 bytes, so that a row has no hole */
     double zero;                            /* what 0 means; 0: itself, or other fields decide */
     double low, high;
     int rules;
