@@ -7246,9 +7246,8 @@ DRL__CALL(drl_value, drl_net_scale_shift,
 
 static drl_status drl__gain_shape(drl_net *net, drl__op *op, const drl__op_settings *s)
 {
-    int shape[4];
+    int shape[4] = { 1, 1, 1, 1 };
     if (!s->name) return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_gain: a name is needed");
-    shape[0] = shape[2] = shape[3] = 1;
     shape[s->rank == 4] = s->a.c;                                 /* [c], or [1,c,1,1] for rank 4 */
     op->weight = drl__param_next(net, s->name, "", s->rank, shape, DRL__INIT_ONES);
     drl__work_for(net, (uint64_t)s->a.c, (uint64_t)s->a.c);
@@ -7853,7 +7852,7 @@ static void drl__gradient_pass(drl_net *net, drl__program *p, int v, int g, drl_
 /* Whether operator op may write its result over that of its operand v: nobody reads that any more. */
 static int drl__result_over(const drl__op *op, int flag, const drl__op *v)
 {
-    return v && (op->flags & flag) && !v->readers && v->value != DRL__BUFFER_X;
+    return (op->flags & flag) && !v->readers && v->value != DRL__BUFFER_X;
 }
 
 static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mode)
@@ -7875,8 +7874,8 @@ static void drl__compile_forward(drl_net *net, drl__program *p, drl_net_mode mod
         drl__op *a = op->a >= 0 ? &net->op[op->a] : NULL, *b = op->b >= 0 ? &net->op[op->b] : NULL;
         if (a) --a->readers;
         if (b) --b->readers;
-        if (drl__result_over(op, DRL__Y_OVER_A, a)) op->value = a->value;
-        else if (drl__result_over(op, DRL__Y_OVER_B, b)) op->value = b->value;
+        if (a && drl__result_over(op, DRL__Y_OVER_A, a)) op->value = a->value;
+        else if (b && drl__result_over(op, DRL__Y_OVER_B, b)) op->value = b->value;
         else op->value = drl__buffer_new(p, op->h, op->w, op->c, 32);
         if (drl__needs_extra(op, mode)) op->extra = drl__buffer_new(p, op->extra_h, op->extra_w, op->extra_c,
             op->extra_bits);
