@@ -2292,9 +2292,9 @@ typedef struct drl__conv_args {
     size_t scratch_each, start_step;        /* start_step 0: the bias is the first value at all pixels */
     size_t pixels;                  /* of all images */
     int h, w, c, k, side;           /* side: 3 or 1 */
-    /* Few channels: rows are copied with zero padding, so that the taps of a row are one contiguous run. In
-     * the parameter gradient: taps * c, or DRL__MR_MAX if that is more. */
-    int few;
+    /* Nonzero with few channels: rows are copied with zero padding, so that the taps of a row are one
+     * contiguous run. In the parameter gradient: taps * c, or DRL__MR_MAX if that is more. */
+    int joined_taps;
 } drl__conv_args;
 
 /* Copies pixels first .. first + count - 1 with all that their taps see. Each stretch of n pixels in one row
@@ -2910,16 +2910,16 @@ static size_t drl__zeros_floats(const drl_conv2d_desc *d)
 
 static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
 {
-    int few = drl__from_few_dw(d), side = drl__side(d);
-    size_t depth = few ? (size_t)few : (size_t)(side * side) * (size_t)d->in_channels;
+    int joined_taps = drl__from_few_dw(d), side = drl__side(d);
+    size_t depth = joined_taps ? (size_t)joined_taps : (size_t)(side * side) * (size_t)d->in_channels;
     return DRL__ROUND16(drl__packed_floats(ctx, d->out_channels, depth));
 }
 
 static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int w)
 {
-    int few = drl__from_few_dw(d);
-    size_t pixels = (size_t)drl__dw_chunk(w, few || drl__side(d) == 1);
-    return DRL__ROUND16(pixels * (size_t)(ctx->kernels->block + few));
+    int joined_taps = drl__from_few_dw(d);
+    size_t pixels = (size_t)drl__dw_chunk(w, joined_taps || drl__side(d) == 1);
+    return DRL__ROUND16(pixels * (size_t)(ctx->kernels->block + joined_taps));
 }
 
 static size_t drl__winograd_tiles(int n, int h, int w)
@@ -3046,7 +3046,7 @@ static drl__conv_args drl__conv_args_of(const drl_tensor *from, const drl_tensor
     a.c = from->c;
     a.k = to->c;
     a.side = side;
-    a.few = 0;
+    a.joined_taps = 0;
     return a;
 }
 
@@ -3102,9 +3102,9 @@ static void drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(x, y, drl__side(d), packed, work);
     if (bias) a.start = bias;
-    a.few = drl__from_few(d);
+    a.joined_taps = drl__from_few(d);
     a.scratch = work + drl__zeros_floats(d);
-    a.scratch_each = a.few ? DRL__ROUND16(DRL__CHUNK * 9 * a.c) : 0;
+    a.scratch_each = a.joined_taps ? DRL__ROUND16(DRL__CHUNK * 9 * a.c) : 0;
     drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
 }
 
@@ -3210,10 +3210,10 @@ static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
     a.dy = dy->data;
     a.y = work;
-    a.few = drl__from_few_dw(d);
+    a.joined_taps = drl__from_few_dw(d);
     a.scratch = work + drl__dw_floats(ctx, d);
     a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
-    groups = a.few ? (size_t)((a.few + kernels->rows - 1) / kernels->rows)
+    groups = a.joined_taps ? (size_t)((a.joined_taps + kernels->rows - 1) / kernels->rows)
                    : (size_t)(a.side * a.side) * (size_t)((a.c + kernels->rows - 1) / kernels->rows);
     drl__split(ctx, groups * (((size_t)a.k + (size_t)kernels->block - 1) / (size_t)kernels->block),
                1 + DRL__GRAIN_FMA / (a.pixels * (size_t)kernels->rows * (size_t)kernels->block),
@@ -3221,7 +3221,7 @@ static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     p.v = drl__weight_of(d, 0);
     p.vl = kernels->vl;
     p.block = kernels->block;
-    p.width = a.few;
+    p.width = a.joined_taps;
     p.from = work;
     p.to = dweight;
     p.add = 1;
@@ -14092,7 +14092,7 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
     const drl__conv_args *a = (const drl__conv_args *)arg;
     const float *px[DRL__CHUNK * 9];
     const int full = DRL__NV * DRL__VL;
-    int taps = a->few ? 3 : a->side * a->side, kc = a->few ? 3 * a->c : a->c, count = 0;
+    int taps = a->joined_taps ? 3 : a->side * a->side, kc = a->joined_taps ? 3 * a->c : a->c, count = 0;
     size_t blocks = (size_t)((a->k + full - 1) / full), item, prepared = SIZE_MAX;
     for (item = begin; item < end; ++item) {
         size_t first = item / blocks * DRL__CHUNK, k0 = item % blocks * (size_t)full;
@@ -14103,7 +14103,7 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
         if (first != prepared) {
             prepared = first;
             count = a->pixels - first < DRL__CHUNK ? (int)(a->pixels - first) : DRL__CHUNK;
-            if (a->few) {
+            if (a->joined_taps) {
                 float *rows = a->scratch + (size_t)job * a->scratch_each;
                 drl__pad_rows(a, first, count, rows);
                 DRL__FN(drl__conv_pointers_few)(a, first, count, rows, px);
@@ -14151,7 +14151,7 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const drl__conv
         int from = 0, inside;
         n = count < w - j0 ? count : w - j0;
         inside = n;
-        if (a->few) {
+        if (a->joined_taps) {
             int length = (n + a->side - 1) * c;
             DRL__EACH(i, DRL__MR) p[i] = x + row[i] * length + rest[i];
             x += a->side * length;
@@ -14175,10 +14175,11 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__dw_tile)(const int nv, const drl__conv
 DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__conv_args *a = (const drl__conv_args *)arg;
-    const int full = DRL__NV * DRL__VL, flat = !a->few && a->side == 1;
-    int taps = a->few ? 1 : a->side * a->side, side = a->few ? 1 : a->side, c = a->few ? a->few : a->c;
+    const int full = DRL__NV * DRL__VL, flat = !a->joined_taps && a->side == 1;
+    int taps = a->joined_taps ? 1 : a->side * a->side, side = a->joined_taps ? 1 : a->side;
+    int c = a->joined_taps ? a->joined_taps : a->c;
     int groups = (c + DRL__MR - 1) / DRL__MR, count, i, j;
-    int chunk = drl__dw_chunk(a->w, a->few || a->side == 1);
+    int chunk = drl__dw_chunk(a->w, a->joined_taps || a->side == 1);
     size_t per_block = (size_t)taps * (size_t)groups, first, b, item;
     float *dys = a->scratch + (size_t)job * a->scratch_each, *rows = dys + (size_t)chunk * (size_t)full;
     for (first = 0; first < a->pixels; first += (size_t)chunk) {
@@ -14187,7 +14188,7 @@ DRL__TARGET static void DRL__FN(drl__conv_dw)(const void *arg, size_t begin, siz
         size_t next = first + (size_t)chunk < a->pixels ? first + (size_t)chunk : a->pixels;
         size_t left = a->pixels - next < (size_t)chunk ? a->pixels - next : (size_t)chunk;
         count = (int)(next - first);            /* meanwhile, the next chunk's cache lines are asked for */
-        if (a->few) {
+        if (a->joined_taps) {
             drl__pad_rows(a, first, count, rows);
             x = rows;
         }

@@ -1193,6 +1193,27 @@ static void test_fma(void)
     CHECK(wrong == 0, "%ld of %ld fused multiply-adds differ", wrong, total);
 }
 
+/* Sums of exactly zero, whose sign is the rule of IEEE 754: fma() in double holds the product exactly, so its
+ * zero has the sign that the fused operation in float must give. */
+static void test_fma_zero(void)
+{
+    static const float factors[] = { 0.0f, 1.0f, 3.0f, 4097.0f, 1.0f / 1024, 1.0f / 8388608 };
+    const int n = (int)DRL__COUNT(factors);
+    int i;
+    for (i = 0; i < n * n * 8; ++i) {
+        float a = factors[i % n], b = factors[i / n % n], c, got, want;
+        int signs = i / (n * n);
+        if (signs & 1) a = -a;
+        if (signs & 2) b = -b;
+        c = signs & 4 ? -(a * b) : copysignf(0, a * b);     /* cancels; or a zero with the product's sign */
+        if (a * b != 0 && !(signs & 4)) continue;           /* the sum is the product, not zero */
+        got = drl__fmaf(a, b, c);
+        want = (float)fma((double)a, (double)b, (double)c);
+        CHECK(got == want && !signbit(got) == !signbit(want), "fma(%a, %a, %a) is %a, not %a",
+              (double)a, (double)b, (double)c, (double)got, (double)want);
+    }
+}
+
 /* --- all of it on one context ---------------------------------------------------------------------------------------------------------- */
 static const char *only_part = NULL;        /* conv, ops, attention or norm; NULL: all */
 static int part(const char *name) { return !only_part || !strcmp(only_part, name); }
@@ -1419,6 +1440,7 @@ int main(int argc, char **argv)
     }
     test_elementary();
     test_fma();
+    test_fma_zero();
     for (i = 0; i < (int)DRL__COUNT(sets); ++i) for (t = 0; t < (sets[i] == DRL_ISA_PORTABLE ? 2 : 4); ++t) {
         drl_ctx *ctx = NULL;
         if (argc > 1 && strcmp(argv[1], drl_isa_name(sets[i]))) continue;
