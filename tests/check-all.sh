@@ -203,7 +203,7 @@ pattern() {
         # without what tells a time
         sed -E -e '/^\{?"?(frame |fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g' \
             -e 's/[0-9]+:[0-9]+ left/T left/; s/^( *[0-9]+ .* [0-9]+) +[0-9]+$/\1 T/' \
-            -e 's/ +[0-9]+\.[0-9]$/ T/' \
+            -e 's/ +[0-9]+\.[0-9]$/ T/; s/([0-9] \+ [0-9]+) +[0-9.]+ /\1 T /' \
             $out/$fill.txt > $out/$fill.lines
     done
     diff $out/zero.lines $out/pattern.lines && diff $out/zero.files $out/pattern.files || return 1
