@@ -23,20 +23,32 @@
 
 #define LEVELS  6
 #define SAMPLES 3000                /* at most PANEL * PANEL */
-#define PANEL   96                  /* pixels of a panel, and points of the grid on which the energy is evaluated */
+/* pixels of a panel, and points of the grid on which the energy is evaluated */
+#define PANEL   96
 
-typedef struct plan { drl_ctx *ctx; drl_form form; int steps, k, resume; double b2; uint64_t seed; const char *prefix, *name; plane_draw draw; } plan;
+typedef struct plan {
+    drl_ctx *ctx;
+    drl_form form;
+    int steps, k, resume;
+    double b2;
+    uint64_t seed;
+    const char *prefix, *name;
+    plane_draw draw;
+} plan;
 
 /* exp(F / tau) / Z, Z being the integral over the panel, with the tau under which the data is most likely; its mean log density -> *nats. */
-static drl_status draw_density(drl_ctx *ctx, picture *p, int x, int y, drl_model *model, int t, const float *data, double *tau, double *nats)
+static drl_status draw_density(drl_ctx *ctx, picture *p, int x, int y, drl_model *model, int t,
+                               const float *data, double *tau, double *nats)
 {
     static float density[PANEL * PANEL], work[64 * 2 + SAMPLES];
     static double F[PANEL * PANEL], at[SAMPLES];
     const drl_schedule *s = drl_model_schedule(model);
     drl_energy energy = drl_model_energy(model);
-    double a = drl_schedule_scale(s, t), half = a * plane_window(s, t), mean = 0, log_z = 0, z, top = 0, temperature;
+    double a = drl_schedule_scale(s, t), half = a * plane_window(s, t), mean = 0, log_z = 0, z, top = 0,
+           temperature;
     drl_grid grid = { 0, 0, 0, 0, PANEL, PANEL };
-    drl_status status = drl_log_likelihood(ctx, &energy, s, t, NULL, SAMPLES, data, 2 * log(a), at, work);        /* F at y = a x */
+    /* F at y = a x */
+    drl_status status = drl_log_likelihood(ctx, &energy, s, t, NULL, SAMPLES, data, 2 * log(a), at, work);
     int i;
     grid.x0 = grid.y0 = -half;
     grid.x1 = grid.y1 = half;
@@ -47,9 +59,14 @@ static drl_status draw_density(drl_ctx *ctx, picture *p, int x, int y, drl_model
         status = drl_grid_log_z(ctx, &grid, F, 1 / temperature, &z);
         if (status != DRL_OK) return status;
         z -= 2 * log(a);                                        /* densities by x: a^2 times those by y */
-        if (mean / temperature - z > *nats) { *nats = mean / temperature - z; *tau = temperature; log_z = z; }
+        if (mean / temperature - z > *nats) {
+            *nats = mean / temperature - z;
+            *tau = temperature;
+            log_z = z;
+        }
     }
-    for (i = 0; i < SAMPLES; ++i) top += 1.5 * exp(at[i] / *tau - log_z) / SAMPLES;        /* the brightest: half as much again as the data's mean */
+    /* the brightest: half as much again as the data's mean */
+    for (i = 0; i < SAMPLES; ++i) top += 1.5 * exp(at[i] / *tau - log_z) / SAMPLES;
     for (i = 0; i < PANEL * PANEL; ++i) density[i] = (float)exp(F[i] / *tau - log_z);
     picture_heat_map(p, x, y, density, PANEL, PANEL, top, 1);
     return status;
@@ -82,11 +99,13 @@ static int panels(void *user, drl_model *model, int last)
         if (status == DRL_OK) status = draw_density(ctx, &p, left, PANEL + 8, model, t, data, &tau, &nats);
         picture_points(&p, left, 4, PANEL, data, SAMPLES, plane_window(s, t));
         picture_points(&p, left, 2 * PANEL + 12, PANEL, x, SAMPLES, plane_window(s, t));
-        if (last) printf("%s, level %d: tau %.2f, mean log density of the data %.3f\n", how->name, t, tau, nats);
+        if (last)
+            printf("%s, level %d: tau %.2f, mean log density of the data %.3f\n", how->name, t, tau, nats);
         snprintf(text, sizeof text, "t=%d tau=%.1f", t, tau);
         picture_text(&p, left + 2, 3 * PANEL + 18, text, 0xffffffffu, 2);
     }
-    if (status != DRL_OK) fprintf(stderr, "%s: %s: %s\n", how->name, drl_status_text(status), drl_ctx_message(ctx));
+    if (status != DRL_OK)
+        fprintf(stderr, "%s: %s: %s\n", how->name, drl_status_text(status), drl_ctx_message(ctx));
     else if (!picture_save(ctx, &p, how->prefix, !last)) status = DRL_E_IO;
     drl_sampler_destroy(sampler);
     picture_destroy(&p);
@@ -98,28 +117,33 @@ static drl_status run(const char *name, plane_draw draw, const plan *first)
 {
     plan how = *first;
     drl_model_desc md = plane_model(how.form, how.k, how.b2);
-    training t = plane_training(how.ctx, &md, name, draw, DRL_OBJECTIVE_RECOVERY, how.steps, how.form == DRL_FORM_DRL ? 7e-4f : 5e-4f, how.seed);
+    training t = plane_training(how.ctx, &md, name, draw, DRL_OBJECTIVE_RECOVERY, how.steps,
+                                how.form == DRL_FORM_DRL ? 7e-4f : 5e-4f, how.seed);
     drl_status status;
     char prefix[1024];
     how.name = name;
     how.draw = draw;
     how.prefix = t.prefix = prefix;
-    if (snprintf(prefix, sizeof prefix, "%s-%s", first->prefix, name) >= (int)sizeof prefix) { fprintf(stderr, "--out: too long\n"); return DRL_E_ARGUMENT; }
+    if (snprintf(prefix, sizeof prefix, "%s-%s", first->prefix, name) >= (int)sizeof prefix) {
+        fprintf(stderr, "--out: too long\n");
+        return DRL_E_ARGUMENT;
+    }
     t.resume = how.resume;
     t.picture = panels;
     t.user = &how;
     status = training_open(&t);
     if (status == DRL_OK) status = training_run(&t);
-    if (status != DRL_OK && status != DRL_RUNNING) fprintf(stderr, "%s: %s: %s\n", name, drl_status_text(status), drl_ctx_message(how.ctx));
+    if (status != DRL_OK && status != DRL_RUNNING)
+        fprintf(stderr, "%s: %s: %s\n", name, drl_status_text(status), drl_ctx_message(how.ctx));
     drl_model_destroy(t.model);
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    static const char usage[] = 
-        "toy2d [--form drl|cdrl] [--data checkerboard|rings] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX] [--resume]\n"
-        "      [--threads N] [--isa NAME]\n";
+    static const char usage[] = "toy2d [--form drl|cdrl] [--data checkerboard|rings] [--steps N] [--k K] "
+                                "[--b2 X] [--seed N] [--out PREFIX] [--resume]\n"
+                                "      [--threads N] [--isa NAME]\n";
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     const char *form = option_text(&o, "--form", "drl"), *data = option_text(&o, "--data", NULL);
@@ -137,9 +161,16 @@ int main(int argc, char **argv)
     p.seed = (uint64_t)option_int(&o, "--seed", 1);
     p.prefix = option_prefix(&o, "toy2d");
     p.resume = option_flag(&o, "--resume");
-    if (options_rest(&o, usage) || p.steps < 1 || p.k < 1 || !(p.b2 > 0) || (strcmp(form, "drl") && strcmp(form, "cdrl")) ||
-        (data && strcmp(data, names[0]) && strcmp(data, names[1]))) { fputs(usage, stderr); return 2; }
-    if (p.resume && !data) { fprintf(stderr, "--resume: --data says which of the two, checkerboard or rings\n"); return 2; }
+    if (options_rest(&o, usage) || p.steps < 1 || p.k < 1 || !(p.b2 > 0) ||
+        (strcmp(form, "drl") && strcmp(form, "cdrl")) ||
+        (data && strcmp(data, names[0]) && strcmp(data, names[1]))) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (p.resume && !data) {
+        fprintf(stderr, "--resume: --data says which of the two, checkerboard or rings\n");
+        return 2;
+    }
     for (i = 0; i < 2 && status == DRL_OK; ++i)
         if (!data || !strcmp(data, names[i])) status = run(names[i], draws[i], &p);
     drl_ctx_destroy(ctx);

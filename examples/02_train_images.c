@@ -54,7 +54,10 @@ static int fail(drl_ctx *ctx, const char *what)
     return 1;
 }
 
-typedef struct drawing { drl_ctx *ctx; const char *prefix; } drawing;
+typedef struct drawing {
+    drl_ctx *ctx;
+    const char *prefix;
+} drawing;
 
 static int draw(void *user, drl_model *model, int last)
 {
@@ -79,7 +82,10 @@ int main(int argc, char **argv)
     drl_status status;
 
     while ((file = option_text(&o, "--data", NULL)) != NULL) {
-        if (file_count == 8) { fprintf(stderr, "--data: at most 8 files\n"); return 2; }
+        if (file_count == 8) {
+            fprintf(stderr, "--data: at most 8 files\n");
+            return 2;
+        }
         files[file_count++] = file;
     }
     files_desc = data_options(&o);
@@ -106,9 +112,11 @@ int main(int argc, char **argv)
     md.levels = option_int(&o, "--levels", 0);
     if (t1k) {
         md.schedule = DRL_SCHEDULE_T1K;
-        md.smooth = md.no_spectral = 1;                         /* score matching needs gradients that change, and steep ones near the data */
+        /* score matching needs gradients that change, and steep ones near the data */
+        md.smooth = md.no_spectral = 1;
         td.objective = DRL_OBJECTIVE_SCORE;
-        td.beta1 = 0.9f;                                        /* there are no chains that momentum could drive away */
+        /* there are no chains that momentum could drive away */
+        td.beta1 = 0.9f;
     }
     md.initializer = option_int(&o, "--initializer", 0);
     if (option_flag(&o, "--shifted")) md.schedule = DRL_SCHEDULE_SHIFTED;
@@ -116,7 +124,10 @@ int main(int argc, char **argv)
     td.initializer_rate = (float)option_number(&o, "--initializer-lr", 0);
     classes = option_flag(&o, "--classes");
     no_classes = option_flag(&o, "--no-classes");
-    if (classes && no_classes) { fprintf(stderr, "--classes, --no-classes: one of them\n"); return 2; }
+    if (classes && no_classes) {
+        fprintf(stderr, "--classes, --no-classes: one of them\n");
+        return 2;
+    }
     td.learning_rate = (float)option_number(&o, "--lr", 0);
     td.warmup = option_int(&o, "--warmup", 0);
     td.data_noise = (float)option_number(&o, "--noise", 0);
@@ -131,7 +142,10 @@ int main(int argc, char **argv)
     t.every = option_int(&o, "--every", 0);
     t.prefix = option_prefix(&o, "model");
     t.resume = option_flag(&o, "--resume");
-    if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
+    if (options_rest(&o, usage)) {
+        fprintf(stderr, "%s", usage);
+        return 2;
+    }
     if (steps < 0 || !(minutes >= 0) || (steps && minutes > 0)) {
         fprintf(stderr, "--steps %d, --minutes %g: more than 0, and one of them\n", steps, minutes);
         return 2;
@@ -140,7 +154,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "--balanced: the embedded sprites are balanced; give --data with labels\n");
         return 2;
     }
-    if (t.every < 0) { fprintf(stderr, "--every %d: at least 1\n", t.every); return 2; }
+    if (t.every < 0) {
+        fprintf(stderr, "--every %d: at least 1\n", t.every);
+        return 2;
+    }
     t.run.steps = (uint64_t)steps;
     t.run.seconds = 60 * minutes;
     if (!steps && !(minutes > 0) && !t.resume) t.run.seconds = 600;     /* a resumed run knows its end */
@@ -148,9 +165,15 @@ int main(int argc, char **argv)
     if (file_count) {
         if (data_load(ctx, files, file_count, &files_desc, &loaded) != DRL_OK) return fail(ctx, "data");
         data = loaded;
-    } else if (!sprites_create(1, SPRITES, &sprites)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
+    } else if (!sprites_create(1, SPRITES, &sprites)) {
+        fprintf(stderr, "out of memory for the sprites\n");
+        return 1;
+    }
     if (half) {
-        if (!data_shrink(data, 2, &halved)) { fprintf(stderr, "out of memory for the images\n"); return 1; }
+        if (!data_shrink(data, 2, &halved)) {
+            fprintf(stderr, "out of memory for the images\n");
+            return 1;
+        }
         data = &halved;
     }
     md.height = size ? size : (data->height + 7) / 8 * 8;       /* three poolings halve it */
@@ -165,7 +188,10 @@ int main(int argc, char **argv)
         if (file_count && data->labels && !no_classes) classes = 1;
     }
     if (classes) {
-        if (!data->labels) { fprintf(stderr, "--classes: the data has no labels\n"); return 2; }
+        if (!data->labels) {
+            fprintf(stderr, "--classes: the data has no labels\n");
+            return 2;
+        }
         md.classes = data->classes;
     }
 
@@ -180,19 +206,27 @@ int main(int argc, char **argv)
     if (training_open(&t) != DRL_OK) return fail(ctx, t.resume ? "--resume" : "model");
     md = t.model_desc;
     if (data->channels != md.channels || data->height > md.height || data->width > md.width) {
-        fprintf(stderr, "the data has images of %d x %d x %d, the model takes up to %d x %d x %d; with --resume, give the same --data\n",
+        fprintf(stderr,
+                "the data has images of %d x %d x %d, the model takes up to %d x %d x %d; with --resume, "
+                "give the same --data\n",
                 data->height, data->width, data->channels, md.height, md.width, md.channels);
         return 2;
     }
-    printf("%d images of %d x %d x %d, %lu + %lu parameters, batch %d, %d Langevin steps, %s, %d threads, %.0f MB\n",
-           data->count, md.height, md.width, md.channels, (unsigned long)drl_net_params_size(drl_model_net(t.model)),
-           (unsigned long)drl_net_params_size(drl_model_initializer(t.model)), md.batch, md.steps > 0 ? md.steps : 0,
-           drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), (double)drl_ctx_bytes_used(ctx) * 1e-6);
+    printf("%d images of %d x %d x %d, %lu + %lu parameters, batch %d, %d Langevin steps, %s, %d threads, "
+           "%.0f MB\n",
+           data->count, md.height, md.width, md.channels,
+           (unsigned long)drl_net_params_size(drl_model_net(t.model)),
+           (unsigned long)drl_net_params_size(drl_model_initializer(t.model)), md.batch,
+           md.steps > 0 ? md.steps : 0, drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx),
+           (double)drl_ctx_bytes_used(ctx) * 1e-6);
     status = training_run(&t);
     if (status != DRL_OK && status != DRL_RUNNING) return fail(ctx, "training");
     drl_model_destroy(t.model);
     if (half) data_free(&halved);
-    if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&sprites);
+    if (loaded)
+        drl_dataset_destroy(loaded);
+    else
+        sprites_destroy(&sprites);
     drl_ctx_destroy(ctx);
     return 0;
 }

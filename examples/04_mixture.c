@@ -20,7 +20,8 @@
 #define STEPS 300
 
 /* A rule: F(y) = -strength * min(y[0], 0)^2. Any function with this signature is an energy; level and label are there for those who care. */
-static drl_status keep_right(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+static drl_status keep_right(void *user, int n, const float *y, const int *level, const int *label, float *f,
+                             float *gradient)
 {
     float strength = *(const float *)user;
     int i;
@@ -29,12 +30,16 @@ static drl_status keep_right(void *user, int n, const float *y, const int *level
     for (i = 0; i < n; ++i) {
         float left = y[2 * i] < 0 ? y[2 * i] : 0;
         if (f) f[i] = -strength * left * left;
-        if (gradient) { gradient[2 * i] = -2 * strength * left; gradient[2 * i + 1] = 0; }
+        if (gradient) {
+            gradient[2 * i] = -2 * strength * left;
+            gradient[2 * i + 1] = 0;
+        }
     }
     return DRL_OK;
 }
 
-static int draw(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_mixture *m, const char *title)
+static int draw(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_mixture *m,
+                const char *title)
 {
     static float x[COUNT][2];
     double mean[MODES][2] = { { 0 } };
@@ -45,7 +50,8 @@ static int draw(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *sche
     how.count = COUNT;
     how.seed = 1;
     how.steps = STEPS;
-    if (drl_sampler_create_energy(ctx, energy, schedule, &how, &sampler) != DRL_OK || drl_sampler_run(sampler, 1 << 30) != DRL_OK) {
+    if (drl_sampler_create_energy(ctx, energy, schedule, &how, &sampler) != DRL_OK ||
+        drl_sampler_run(sampler, 1 << 30) != DRL_OK) {
         fprintf(stderr, "%s\n", drl_ctx_message(ctx));
         drl_sampler_destroy(sampler);
         return 1;
@@ -56,7 +62,10 @@ static int draw(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *sche
         drl_sampler_image(sampler, i, x[i]);
         for (k = 0; k < MODES; ++k) {
             double dx = (double)x[i][0] - m->mean[2 * k], dy = (double)x[i][1] - m->mean[2 * k + 1];
-            if (dx * dx + dy * dy < nearest) { nearest = dx * dx + dy * dy; best = k; }
+            if (dx * dx + dy * dy < nearest) {
+                nearest = dx * dx + dy * dy;
+                best = k;
+            }
         }
         ++share[best];
         mean[best][0] += (double)x[i][0];
@@ -65,8 +74,9 @@ static int draw(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *sche
     drl_sampler_destroy(sampler);
     printf("%s\n  mode      share      mean\n", title);
     for (k = 0; k < MODES; ++k)
-        printf("  %d     %.3f (%.2f)  %+.3f %+.3f (%+.1f %+.1f)\n", k, (double)share[k] / COUNT, m->weight[k], share[k] ? mean[k][0] / share[k] : 0.0,
-               share[k] ? mean[k][1] / share[k] : 0.0, m->mean[2 * k], m->mean[2 * k + 1]);
+        printf("  %d     %.3f (%.2f)  %+.3f %+.3f (%+.1f %+.1f)\n", k, (double)share[k] / COUNT, m->weight[k],
+               share[k] ? mean[k][0] / share[k] : 0.0, share[k] ? mean[k][1] / share[k] : 0.0, m->mean[2 * k],
+               m->mean[2 * k + 1]);
     return 0;
 }
 
@@ -87,8 +97,13 @@ int main(int argc, char **argv)
     drl_sum *sum = NULL;
     drl_ctx *ctx = NULL;
     int failed;
-    if (argc > 1) { fprintf(stderr, "%s: not understood; mixture takes no options\n", argv[1]); return 2; }
-    if (drl_ctx_create(NULL, &ctx) != DRL_OK || drl_schedule_of(sbar, LEVELS, 1e-2, memory, &schedule) != DRL_OK) return 1;
+    if (argc > 1) {
+        fprintf(stderr, "%s: not understood; mixture takes no options\n", argv[1]);
+        return 2;
+    }
+    if (drl_ctx_create(NULL, &ctx) != DRL_OK ||
+        drl_schedule_of(sbar, LEVELS, 1e-2, memory, &schedule) != DRL_OK)
+        return 1;
 
     memset(&mixture, 0, sizeof mixture);
     mixture.schedule = &schedule;

@@ -48,23 +48,36 @@ int main(int argc, char **argv)
     how.seed = (uint64_t)option_int(&o, "--seed", 1);
     budget = option_number(&o, "--budget", 4);
     prefix = option_prefix(&o, "frame");
-    words = options_rest(&o, "frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n");
-    if (words > 1 || how.count < 1) { fprintf(stderr, "one model file at most, and --count 1 or more\n"); return 2; }
+    words = options_rest(&o, "frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] "
+                             "[--out PREFIX] [--threads N] [--isa NAME]\n");
+    if (words > 1 || how.count < 1) {
+        fprintf(stderr, "one model file at most, and --count 1 or more\n");
+        return 2;
+    }
 
     d.height = 16;
     d.channels = 4;
-    d.batch = 1;                            /* the arena of the network is for one image; more images take turns */
+    /* the arena of the network is for one image; more images take turns */
+    d.batch = 1;
     if (words) {
         void *data = NULL;
         size_t size = 0;
-        if (drl_file_read(ctx, argv[1], &data, &size) != DRL_OK || drl_model_load_memory(ctx, data, size, &d, &model) != DRL_OK) return fail(ctx, argv[1]);
+        if (drl_file_read(ctx, argv[1], &data, &size) != DRL_OK ||
+            drl_model_load_memory(ctx, data, size, &d, &model) != DRL_OK)
+            return fail(ctx, argv[1]);
         drl_file_free(ctx, data);
     } else if (drl_model_create(ctx, &d, 1, &model) != DRL_OK) return fail(ctx, "model");
     drl_model_describe(model, &d);
-    if ((size_t)d.height * (size_t)d.width * (size_t)d.channels > sizeof image / sizeof *image) { fprintf(stderr, "images of %d x %d x %d are too large for this program\n", d.height, d.width, d.channels); return 1; }
+    if ((size_t)d.height * (size_t)d.width * (size_t)d.channels > sizeof image / sizeof *image) {
+        fprintf(stderr, "images of %d x %d x %d are too large for this program\n", d.height, d.width,
+                d.channels);
+        return 1;
+    }
     if (drl_sampler_create(model, &how, &sampler) != DRL_OK) return fail(ctx, "sampler");
-    printf("%d image(s) of %d x %d x %d: %d Langevin steps, %.2f MB of %.0f in use, %s\n", how.count, d.height, d.width, d.channels, drl_sampler_steps_left(sampler),
-           (double)drl_ctx_bytes_used(ctx) * 1e-6, (double)sizeof block * 1e-6, drl_isa_name(drl_ctx_isa(ctx)));
+    printf("%d image(s) of %d x %d x %d: %d Langevin steps, %.2f MB of %.0f in use, %s\n", how.count,
+           d.height, d.width, d.channels, drl_sampler_steps_left(sampler),
+           (double)drl_ctx_bytes_used(ctx) * 1e-6, (double)sizeof block * 1e-6,
+           drl_isa_name(drl_ctx_isa(ctx)));
 
     for (frame = 0; status == DRL_RUNNING; ++frame) {           /* one turn of a game's main loop */
         double start = seconds_now(), spent;
@@ -73,7 +86,8 @@ int main(int argc, char **argv)
             status = drl_sampler_run(sampler, 1);
             ++steps;
             spent = (seconds_now() - start) * 1000;
-            step_ms += 0.2 * (spent / steps - step_ms);         /* what a step costs lately: one slow frame is soon forgotten */
+            /* what a step costs lately: one slow frame is soon forgotten */
+            step_ms += 0.2 * (spent / steps - step_ms);
         } while (status == DRL_RUNNING && spent + step_ms <= budget);
         /* here the game would draw drl_sampler_image(sampler, i, image) as it is by now */
         printf("frame %3d: %2d steps, %6.2f ms, level %d\n", frame, steps, spent, drl_sampler_level(sampler));
@@ -81,7 +95,8 @@ int main(int argc, char **argv)
         if (spent > worst) worst = spent;
     }
     if (status != DRL_OK) return fail(ctx, "sampling");
-    printf("%d frames, %.2f ms each, %.2f at most, budget %.2f; %.1f ms in all; peak %.2f MB\n", frame, total / frame, worst, budget, total, (double)drl_ctx_bytes_peak(ctx) * 1e-6);
+    printf("%d frames, %.2f ms each, %.2f at most, budget %.2f; %.1f ms in all; peak %.2f MB\n", frame,
+           total / frame, worst, budget, total, (double)drl_ctx_bytes_peak(ctx) * 1e-6);
 
     p = picture_create(how.count * (d.width * 8 + 4) + 4, d.height * 8 + 8, 0xffffffffu);
     for (i = 0; i < how.count; ++i) {

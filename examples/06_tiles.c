@@ -37,10 +37,12 @@
 #define ROWS      6
 #define NAME      40
 
-static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };      /* levels from which inpainting and sums are drawn again */
+/* levels from which inpainting and sums are drawn again */
+static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };
 
 static const char usage[] =
-    "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--resume] [--size N] [--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
+    "tiles [--data FILE ...] [--names FILE] [--model FILE | --minutes X | --steps N] [--resume] [--size N] "
+    "[--base N] [--k N] [--b2 X] [--batch N] [--lr X] [--initializer-lr X]\n"
     "      [--target L] [--warmup N] [--noise X] [--flip] [--shift N] [--palette]\n"
     "      [--guidance X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
     "      " DATA_USAGE "\n";
@@ -68,7 +70,9 @@ static int fail(drl_ctx *ctx, const char *what)
 /* A class of an image whose label is `label`: label + 1, as 0 means none. Of a sprite it is its shape or its colour, one at a time. */
 static int class_of(const demo *e, int label, int colour)
 {
-    return 1 + (!e->sprites ? label : colour ? SPRITE_SHAPES + label % SPRITE_COLOURS : label / SPRITE_COLOURS);
+    return 1 + (!e->sprites ? label
+                : colour    ? SPRITE_SHAPES + label % SPRITE_COLOURS
+                            : label / SPRITE_COLOURS);
 }
 
 /* Images and classes of a step. */
@@ -103,9 +107,11 @@ static drl_status open_training(demo *e, training *t)
 }
 
 /* Saves rows of images under headings, a name beside each row. What is transparent shows grey. */
-static int sheet(const demo *e, const char *kind, int rows, int columns, char (*head)[NAME], char (*row)[NAME])
+static int sheet(const demo *e, const char *kind, int rows, int columns, char (*head)[NAME],
+                 char (*row)[NAME])
 {
-    int scale = e->d.height < 24 ? 3 : 2, w = e->d.width * scale + 1, h = e->d.height * scale + 1, left = 0, x[COLUMNS], i, ok;
+    int scale = e->d.height < 24 ? 3 : 2, w = e->d.width * scale + 1, h = e->d.height * scale + 1, left = 0,
+        x[COLUMNS], i, ok;
     char path[1024];
     picture p;
     for (i = 0; i < rows; ++i) if (left < 8 * (int)strlen(row[i])) left = 8 * (int)strlen(row[i]);
@@ -114,7 +120,9 @@ static int sheet(const demo *e, const char *kind, int rows, int columns, char (*
         x[i] = left + i * w;
     }
     p = picture_create(left + columns * w, 14 + rows * h, 0u);
-    for (i = 0; i < rows * columns; ++i) picture_image(&p, x[i % columns], 14 + i / columns * h, e->images + (size_t)i * e->size, e->d.height, e->d.width, e->d.channels, scale);
+    for (i = 0; i < rows * columns; ++i)
+        picture_image(&p, x[i % columns], 14 + i / columns * h, e->images + (size_t)i * e->size, e->d.height,
+                      e->d.width, e->d.channels, scale);
     picture_flatten(&p, 0x606060ff);
     for (i = 0; i < columns; ++i) picture_text(&p, x[i], 2, head[i], 0xffffffff, 2);
     for (i = 0; i < rows; ++i) picture_text(&p, 2, 14 + i * h + h / 2 - 5, row[i], 0xffffffff, 2);
@@ -136,7 +144,10 @@ static int draw_guidance(demo *e, drl_model *model, int rows)
     how.count = columns;
     how.seed = e->seed;                                         /* the same noise in every row */
     how.labels = label;
-    for (i = 0; i < columns; ++i) { label[i] = i + 1; strcpy(head[i], e->name[i + 1]); }
+    for (i = 0; i < columns; ++i) {
+        label[i] = i + 1;
+        strcpy(head[i], e->name[i + 1]);
+    }
     for (i = 0; i < rows && status == DRL_OK; ++i) {
         how.guidance = weight[i];
         snprintf(row[i], NAME, "w = %g", (double)weight[i]);
@@ -159,7 +170,8 @@ static double difference(const demo *e, const float *image, int left)
     int i, j, c = e->d.channels;
     double sum = 0;
     for (i = 0; i < e->d.height; ++i)
-        for (j = left * c; j < (left + 1) * c; ++j) sum += fabs((double)image[i * e->d.width * c + j + c] - (double)image[i * e->d.width * c + j]);
+        for (j = left * c; j < (left + 1) * c; ++j)
+            sum += fabs((double)image[i * e->d.width * c + j + c] - (double)image[i * e->d.width * c + j]);
     return sum / (e->d.height * c);
 }
 
@@ -180,16 +192,23 @@ static int draw_inpaint(demo *e)
     how.guidance = e->guidance;
     how.known = known;
     how.mask = mask;
-    if (!known || !mask) { fprintf(stderr, "out of memory for inpainting\n"); failed = 1; }
+    if (!known || !mask) {
+        fprintf(stderr, "out of memory for inpainting\n");
+        failed = 1;
+    }
     for (r = 0; r < ROWS && !failed; ++r) {
         float *out = e->images + (size_t)(r * ACROSS) * e->size;
         int index = r * (e->data.count / ROWS) % e->data.count, tries = 0, given;
-        while (e->data.labels[index] % ROWS != r && tries++ < e->data.count) index = (index + 1) % e->data.count;     /* other classes in every row */
+        /* other classes in every row */
+        while (e->data.labels[index] % ROWS != r && tries++ < e->data.count)
+            index = (index + 1) % e->data.count;
         given = class_of(e, e->data.labels[index], 0);
         drl_dataset_image(e->ctx, &e->data, index, e->d.height, e->d.width, out);
         for (j = 0; j < e->size; ++j) {
-            mask[j] = j / c % (size_t)e->d.width < (size_t)e->d.width / 2;                       /* the left half is shown */
-            out[e->size + j] = mask[j] ? out[j] : c % 2 == 0 && j % c == c - 1 ? 1.0f : -1.0f;     /* black and opaque */
+            /* the left half is shown */
+            mask[j] = j / c % (size_t)e->d.width < (size_t)e->d.width / 2;
+            /* black and opaque */
+            out[e->size + j] = mask[j] ? out[j] : c % 2 == 0 && j % c == c - 1 ? 1.0f : -1.0f;
         }
         for (i = 0; i < DRAWS; ++i) {
             memcpy(known + (size_t)i * e->size, out, e->size * sizeof *known);
@@ -198,7 +217,8 @@ static int draw_inpaint(demo *e)
         }
         strcpy(row[r], e->name[given]);
         if (training_stop) failed = 1;
-        else if (sample_again(e->ctx, e->model, &how, again, out + 2 * e->size) != DRL_OK) failed = fail(e->ctx, "inpainting");
+        else if (sample_again(e->ctx, e->model, &how, again, out + 2 * e->size) != DRL_OK)
+            failed = fail(e->ctx, "inpainting");
         for (i = 0; i < ACROSS && !failed; ++i) {
             const float *image = out + (size_t)i * e->size;
             if (i == 1) continue;
@@ -206,7 +226,10 @@ static int draw_inpaint(demo *e)
             beside[i > 1] += 0.5 * (difference(e, image, border - 1) + difference(e, image, border + 1));
         }
     }
-    if (!failed) printf("inpainting: differences of neighbours across the border are %.2f times those beside it, in the images %.2f times\n", seam[1] / beside[1], seam[0] / beside[0]);
+    if (!failed)
+        printf("inpainting: differences of neighbours across the border are %.2f times those beside it, in "
+               "the images %.2f times\n",
+               seam[1] / beside[1], seam[0] / beside[0]);
     if (!failed) failed = sheet(e, "inpaint", ROWS, ACROSS, head, row);
     free(known);
     free(mask);
@@ -227,12 +250,14 @@ static int draw_interpolate(demo *e)
     how.noise = drl_interpolation_noise(&between);
     between.seed = e->seed;
     for (r = 0; r < ROWS; ++r) {
-        between.from = 2 * r;                                   /* sample 2r of the seed, sample 2r + 1 at the other end */
+        /* sample 2r of the seed, sample 2r + 1 at the other end */
+        between.from = 2 * r;
         between.to = 2 * r + 1;
         for (i = 0; i < ACROSS; ++i) label[i] = 1 + r % e->d.classes;
         strcpy(row[r], e->name[label[0]]);
         if (training_stop) return 1;
-        if (drl_sample(e->model, &how, e->images + (size_t)(r * ACROSS) * e->size) != DRL_OK) return fail(e->ctx, "interpolation");
+        if (drl_sample(e->model, &how, e->images + (size_t)(r * ACROSS) * e->size) != DRL_OK)
+            return fail(e->ctx, "interpolation");
     }
     return sheet(e, "interpolate", ROWS, ACROSS, head, row);
 }
@@ -271,8 +296,10 @@ static int draw_compose(demo *e)
     char head[ACROSS][NAME] = { "first", "", "", "", "second", "", "", "", "both" }, row[ROWS][NAME];
     int rows = 5, fits = 0, r, i;
     for (r = 0; r < rows; ++r) {
-        int first = 1 + r % e->d.classes, second = e->sprites ? 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS : 1 + (r + 1) % e->d.classes;
-        float sign = r < rows - 1 ? 1.0f : -1.0f, w = e->guidance + 1, *out = e->images + (size_t)(r * ACROSS) * e->size;
+        int first = 1 + r % e->d.classes,
+            second = e->sprites ? 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS : 1 + (r + 1) % e->d.classes;
+        float sign = r < rows - 1 ? 1.0f : -1.0f, w = e->guidance + 1,
+              *out = e->images + (size_t)(r * ACROSS) * e->size;
         /* F(y; c1) + (F(y; c2) - F(y)), in the last row minus; guided, each class counts w times: F(y) + w (F(y; c1) - F(y)) + w (...) */
         float alone[2], both[3];
         int label[3];
@@ -280,17 +307,24 @@ static int draw_compose(demo *e)
         alone[1] = 1 - w;
         both[1] = sign * w;
         both[2] = 1 - w - sign * w;
-        label[0] = first; label[1] = 0;
+        label[0] = first;
+        label[1] = 0;
         if (draw_sum(e, alone, label, 2, EACH, out)) return 1;
         label[0] = second;
         if (draw_sum(e, alone, label, 2, EACH, out + EACH * e->size)) return 1;
-        label[0] = first; label[1] = second; label[2] = 0;
+        label[0] = first;
+        label[1] = second;
+        label[2] = 0;
         if (draw_sum(e, both, label, 3, EACH, out + 2 * EACH * e->size)) return 1;
         for (i = 0; i < EACH && e->sprites && sign > 0; ++i)
-            fits += sprite_read(out + (size_t)(2 * EACH + i) * e->size, NULL) == (first - 1) * SPRITE_COLOURS + second - 1 - SPRITE_SHAPES;
+            fits += sprite_read(out + (size_t)(2 * EACH + i) * e->size, NULL) ==
+                    (first - 1) * SPRITE_COLOURS + second - 1 - SPRITE_SHAPES;
         snprintf(row[r], NAME, "%.16s %c %.16s", e->name[first], sign > 0 ? '+' : '-', e->name[second]);
     }
-    if (e->sprites) printf("composition: %d of %d samples show both that they were asked for (bench/sprites.c counts all pairs)\n", fits, (rows - 1) * EACH);
+    if (e->sprites)
+        printf("composition: %d of %d samples show both that they were asked for (bench/sprites.c counts all "
+               "pairs)\n",
+               fits, (rows - 1) * EACH);
     return sheet(e, "compose", rows, ACROSS, head, row);
 }
 
@@ -298,9 +332,15 @@ static void name_classes(demo *e, const char *path)
 {
     FILE *file = path ? fopen(path, "r") : NULL;
     int i;
-    if (path && !file) { fprintf(stderr, "--names %s: cannot be opened\n", path); exit(2); }
+    if (path && !file) {
+        fprintf(stderr, "--names %s: cannot be opened\n", path);
+        exit(2);
+    }
     for (i = 1; i <= e->d.classes && i < 257; ++i) {
-        if (e->sprites) snprintf(e->name[i], NAME, "%s", i <= SPRITE_SHAPES ? sprite_shape_name(i - 1) : sprite_colour_name(i - 1 - SPRITE_SHAPES));
+        if (e->sprites)
+            snprintf(e->name[i], NAME, "%s",
+                     i <= SPRITE_SHAPES ? sprite_shape_name(i - 1)
+                                        : sprite_colour_name(i - 1 - SPRITE_SHAPES));
         else if (file && fgets(e->name[i], NAME, file)) e->name[i][strcspn(e->name[i], "\r\n")] = 0;
         else snprintf(e->name[i], NAME, "%d", i);
     }
@@ -323,7 +363,10 @@ int main(int argc, char **argv)
 
     e.ctx = options_context(&o);
     while ((file = option_text(&o, "--data", NULL)) != NULL) {
-        if (file_count == 8) { fprintf(stderr, "--data: at most 8 files\n"); return 2; }
+        if (file_count == 8) {
+            fprintf(stderr, "--data: at most 8 files\n");
+            return 2;
+        }
         files[file_count++] = file;
     }
     files_desc = data_options(&o);
@@ -353,10 +396,17 @@ int main(int argc, char **argv)
     e.guidance = (float)option_number(&o, "--guidance", 1);
     td.seed = e.seed = (uint64_t)option_int(&o, "--seed", 1);
     e.prefix = option_prefix(&o, "tiles");
-    if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
-    if (steps < 0) { fprintf(stderr, "--steps %d: 1 or more, or none\n", steps); return 2; }
+    if (options_rest(&o, usage)) {
+        fprintf(stderr, "%s", usage);
+        return 2;
+    }
+    if (steps < 0) {
+        fprintf(stderr, "--steps %d: 1 or more, or none\n", steps);
+        return 2;
+    }
     if (td.batch < 1 || !(minutes >= 0) || (steps && minutes > 0)) {
-        fprintf(stderr, "--batch %d, --minutes %g, --steps %d: more than 0, and one of the latter two\n", td.batch, minutes, steps);
+        fprintf(stderr, "--batch %d, --minutes %g, --steps %d: more than 0, and one of the latter two\n",
+                td.batch, minutes, steps);
         return 2;
     }
 
@@ -365,12 +415,18 @@ int main(int argc, char **argv)
         return 2;
     }
     if (!file_count) {
-        if (!sprites_create(1, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
+        if (!sprites_create(1, SPRITES, &e.data)) {
+            fprintf(stderr, "out of memory for the sprites\n");
+            return 1;
+        }
         e.sprites = 1;
     } else {
         if (data_load(e.ctx, files, file_count, &files_desc, &loaded) != DRL_OK) return fail(e.ctx, "data");
         e.data = *loaded;
-        if (!e.data.labels) { fprintf(stderr, "--data: labels are needed, too\n"); return 2; }
+        if (!e.data.labels) {
+            fprintf(stderr, "--data: labels are needed, too\n");
+            return 2;
+        }
         if (size > 0 && size < e.data.height && e.data.height % size == 0 && e.data.width == e.data.height) {
             if (!data_shrink(&e.data, e.data.height / size, &shrunk)) {
                 fprintf(stderr, "out of memory for the images\n");
@@ -395,39 +451,61 @@ int main(int argc, char **argv)
         if (open_training(&e, &t) != DRL_OK) return fail(e.ctx, t.resume ? "--resume" : "model");
     }
     drl_model_describe(e.model, &e.d);
-    if (e.d.classes != classes || e.d.channels != e.data.channels || e.d.height < e.data.height || e.d.width < e.data.width) {
-        fprintf(stderr, "the model draws %d x %d x %d in %d classes, the data has %d x %d x %d in %d: give the --data and the --size that it was trained with\n",
-                e.d.height, e.d.width, e.d.channels, e.d.classes, e.data.height, e.data.width, e.data.channels, classes);
+    if (e.d.classes != classes || e.d.channels != e.data.channels || e.d.height < e.data.height ||
+        e.d.width < e.data.width) {
+        fprintf(stderr,
+                "the model draws %d x %d x %d in %d classes, the data has %d x %d x %d in %d: give the "
+                "--data and the --size that it was trained with\n",
+                e.d.height, e.d.width, e.d.channels, e.d.classes, e.data.height, e.data.width,
+                e.data.channels, classes);
         return 2;
     }
-    if (e.d.levels <= again[0]) { fprintf(stderr, "%s has %d levels: this program draws again from level %d, and needs more\n", from ? from : "the model", e.d.levels, again[0]); return 2; }
+    if (e.d.levels <= again[0]) {
+        fprintf(stderr, "%s has %d levels: this program draws again from level %d, and needs more\n",
+                from ? from : "the model", e.d.levels, again[0]);
+        return 2;
+    }
     name_classes(&e, names);
     e.size = (size_t)e.d.height * (size_t)e.d.width * (size_t)e.d.channels;
     e.images = (float *)malloc(ROWS * COLUMNS * e.size * sizeof *e.images);
-    if (!e.images) { fprintf(stderr, "out of memory for the pictures\n"); return 1; }
-    printf("%d images of %d x %d x %d in %d classes, %lu + %lu parameters, %d Langevin steps, %s, %d threads\n", e.data.count, e.d.height, e.d.width, e.d.channels, e.d.classes,
-           (unsigned long)drl_net_params_size(drl_model_net(e.model)), e.d.initializer > 0 ? (unsigned long)drl_net_params_size(drl_model_initializer(e.model)) : 0ul, e.d.steps > 0 ? e.d.steps : 0,
-           drl_isa_name(drl_ctx_isa(e.ctx)), drl_ctx_threads(e.ctx));
+    if (!e.images) {
+        fprintf(stderr, "out of memory for the pictures\n");
+        return 1;
+    }
+    printf(
+        "%d images of %d x %d x %d in %d classes, %lu + %lu parameters, %d Langevin steps, %s, %d threads\n",
+        e.data.count, e.d.height, e.d.width, e.d.channels, e.d.classes,
+        (unsigned long)drl_net_params_size(drl_model_net(e.model)),
+        e.d.initializer > 0 ? (unsigned long)drl_net_params_size(drl_model_initializer(e.model)) : 0ul,
+        e.d.steps > 0 ? e.d.steps : 0, drl_isa_name(drl_ctx_isa(e.ctx)), drl_ctx_threads(e.ctx));
 
     training_catch();
     if (!from) status = training_run(&t);
     if (status == DRL_RUNNING) return 0;
     if (status != DRL_OK) return fail(e.ctx, "training");
-    if (e.sprites) {                                            /* half images of sprites that it has not seen */
+    /* half images of sprites that it has not seen */
+    if (e.sprites) {
         sprites_destroy(&e.data);
-        if (!sprites_create(2, SPRITES, &e.data)) { fprintf(stderr, "out of memory for the sprites\n"); return 1; }
+        if (!sprites_create(2, SPRITES, &e.data)) {
+            fprintf(stderr, "out of memory for the sprites\n");
+            return 1;
+        }
     }
     start = seconds_now();
     failed = draw_guidance(&e, e.model, 5) || draw_inpaint(&e) || draw_interpolate(&e) || draw_compose(&e);
     if (!training_stop) printf("four pictures in %.1f s\n", seconds_now() - start);
     else {
-        printf("stopped; --model %s%s draws all pictures again\n", from ? from : e.prefix, from ? "" : ".safetensors");
+        printf("stopped; --model %s%s draws all pictures again\n", from ? from : e.prefix,
+               from ? "" : ".safetensors");
         failed = 0;
     }
     free(e.images);
     data_free(&shrunk);
     drl_model_destroy(e.model);
-    if (loaded) drl_dataset_destroy(loaded); else sprites_destroy(&e.data);
+    if (loaded)
+        drl_dataset_destroy(loaded);
+    else
+        sprites_destroy(&e.data);
     drl_ctx_destroy(e.ctx);
     return failed;
 }

@@ -18,8 +18,8 @@
 
 #define COUNT 16
 
-static const char usage[] =
-    "own_energy [--model FILE] [--palette] [--strength X] [--minutes X | --steps N] [--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+static const char usage[] = "own_energy [--model FILE] [--palette] [--strength X] [--minutes X | --steps N] "
+                            "[--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 
 typedef struct rule {
     const drl_schedule *schedule;
@@ -32,14 +32,16 @@ typedef struct rule {
  * as much as there is left to know. It is held below half of what a Langevin step of the level could overshoot at. */
 static void noise_of(const rule *r, int level, float *signal, float *weight)
 {
-    double a = drl_schedule_scale(r->schedule, level), noise = a * r->schedule->sbar[level], step = drl_schedule_step(r->schedule, level);
+    double a = drl_schedule_scale(r->schedule, level), noise = a * r->schedule->sbar[level],
+           step = drl_schedule_step(r->schedule, level);
     double w = (double)r->strength / (2 * noise * noise), most = 0.5 / (step * step);
     *signal = (float)(a * r->schedule->abar[level]);
     *weight = (float)(w < most ? w : most);
 }
 
 /* Mirror: F(y) = -weight sum over pixels of (y - mirror y)^2 / 4, which is the squared distance to the nearest symmetric image. */
-static drl_status mirror(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+static drl_status mirror(void *user, int n, const float *y, const int *level, const int *label, float *f,
+                         float *gradient)
 {
     const rule *r = (const rule *)user;
     int i, row, column, k, width = r->width, c = r->channels, rows = r->height;
@@ -63,13 +65,18 @@ static drl_status mirror(void *user, int n, const float *y, const int *level, co
 /* The greens of an old hand console, from dark to light, and nothing at all; of grey images the light alone. */
 static float palette_colour(int colour, int channel, int channels)
 {
-    static const float table[5][4] = { { -0.88f, -0.56f, -0.88f, 1 }, { -0.62f, -0.23f, -0.62f, 1 }, { 0.09f, 0.35f, -0.88f, 1 }, { 0.22f, 0.47f, -0.88f, 1 }, { -1, -1, -1, -1 } };
+    static const float table[5][4] = { { -0.88f, -0.56f, -0.88f, 1 },
+                                       { -0.62f, -0.23f, -0.62f, 1 },
+                                       { 0.09f, 0.35f, -0.88f, 1 },
+                                       { 0.22f, 0.47f, -0.88f, 1 },
+                                       { -1, -1, -1, -1 } };
     return channels < 3 ? table[colour][channel ? 3 : 1] : table[colour][channel];
 }
 
 /* Palette: F(y) = sum over pixels of log sum over colours of exp(-weight |pixel - signal colour|^2): while noise is large all colours pull
  * alike, and as it falls each pixel makes up its mind. */
-static drl_status palette(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+static drl_status palette(void *user, int n, const float *y, const int *level, const int *label, float *f,
+                          float *gradient)
 {
     const rule *r = (const rule *)user;
     int i, p, q, k, c = r->channels;
@@ -87,7 +94,8 @@ static drl_status palette(void *user, int n, const float *y, const int *level, c
                 }
                 if (away[q] < nearest) nearest = away[q];
             }
-            for (q = 0; q < 5; ++q) sum += away[q] = exp(nearest - away[q]);        /* the nearest colour counts 1: nothing overflows */
+            /* the nearest colour counts 1: nothing overflows */
+            for (q = 0; q < 5; ++q) sum += away[q] = exp(nearest - away[q]);
             all += log(sum) - nearest;
             for (k = 0; k < c && gradient; ++k) {
                 double mean = 0;
@@ -111,7 +119,8 @@ static double distance(const rule *r, const float *x, int count)
         for (q = 0; q < (r->palette ? 5 : 1); ++q) {
             double d2 = 0;
             for (k = 0; k < c; ++k) {
-                double d = r->palette ? (double)(at[k] - palette_colour(q, k, c)) : 0.5 * (double)(at[k] - other[k]);
+                double d =
+                    r->palette ? (double)(at[k] - palette_colour(q, k, c)) : 0.5 * (double)(at[k] - other[k]);
                 d2 += d * d;
             }
             if (d2 < nearest) nearest = d2;
@@ -157,9 +166,18 @@ int main(int argc, char **argv)
     d.steps = option_int(&o, "--k", 15);
     d.b2 = 4e-4;
     d.trainable = 1;
-    if (options_rest(&o, usage)) { fprintf(stderr, "%s", usage); return 2; }
-    if (steps < 0) { fprintf(stderr, "--steps %d: 1 or more, or none\n", steps); return 2; }
-    if (!(r.strength >= 0) || !(minutes >= 0)) { fprintf(stderr, "--strength %g, --minutes %g: out of range\n", (double)r.strength, minutes); return 2; }
+    if (options_rest(&o, usage)) {
+        fprintf(stderr, "%s", usage);
+        return 2;
+    }
+    if (steps < 0) {
+        fprintf(stderr, "--steps %d: 1 or more, or none\n", steps);
+        return 2;
+    }
+    if (!(r.strength >= 0) || !(minutes >= 0)) {
+        fprintf(stderr, "--strength %g, --minutes %g: out of range\n", (double)r.strength, minutes);
+        return 2;
+    }
 
     if (file) {
         d.batch = COUNT < 32 ? COUNT : 32;
@@ -170,7 +188,11 @@ int main(int argc, char **argv)
         if (status == DRL_RUNNING) return 0;
     }
     if (status == DRL_OK) status = drl_model_describe(model, &d);
-    if (status != DRL_OK || d.channels > 4) { fprintf(stderr, "%s: %s\n", file ? file : "training", status == DRL_OK ? "not images of 1 to 4 channels" : drl_ctx_message(ctx)); return 1; }
+    if (status != DRL_OK || d.channels > 4) {
+        fprintf(stderr, "%s: %s\n", file ? file : "training",
+                status == DRL_OK ? "not images of 1 to 4 channels" : drl_ctx_message(ctx));
+        return 1;
+    }
     r.schedule = drl_model_schedule(model);
     r.height = d.height;
     r.width = d.width;
@@ -182,19 +204,31 @@ int main(int argc, char **argv)
     term[1].energy.user = &r;
     term[1].energy.size = term[0].energy.size;
     term[1].energy.batch = COUNT;
-    term[1].weight = 1;                                         /* it proposes nothing: chains start where the model's do */
+    /* it proposes nothing: chains start where the model's do */
+    term[1].weight = 1;
     x = (float *)malloc(2 * COUNT * term[0].energy.size * sizeof *x);
-    if (!x) { fprintf(stderr, "out of memory for %d images\n", 2 * COUNT); return 1; }
+    if (!x) {
+        fprintf(stderr, "out of memory for %d images\n", 2 * COUNT);
+        return 1;
+    }
     training_catch();
     status = training_sample(model, &how, x);
     if (status == DRL_OK) status = drl_sum_create(ctx, term, 2, &sum);
     both = drl_sum_energy(sum);
-    how.energy = &both;                                         /* in place of the model's; schedule, steps and noise stay */
+    /* in place of the model's; schedule, steps and noise stay */
+    how.energy = &both;
     if (status == DRL_OK) status = training_sample(model, &how, x + COUNT * term[0].energy.size);
-    if (status == DRL_RUNNING) { printf("stopped while drawing: the same command with --model draws again\n"); return 0; }
-    if (status != DRL_OK) { fprintf(stderr, "sampling: %s\n", drl_ctx_message(ctx)); return 1; }
-    printf("root mean square distance from the rule (%s): %.3f without it, %.3f with it\n", r.palette ? "five colours" : "mirror images",
-           distance(&r, x, COUNT), distance(&r, x + COUNT * term[0].energy.size, COUNT));
+    if (status == DRL_RUNNING) {
+        printf("stopped while drawing: the same command with --model draws again\n");
+        return 0;
+    }
+    if (status != DRL_OK) {
+        fprintf(stderr, "sampling: %s\n", drl_ctx_message(ctx));
+        return 1;
+    }
+    printf("root mean square distance from the rule (%s): %.3f without it, %.3f with it\n",
+           r.palette ? "five colours" : "mirror images", distance(&r, x, COUNT),
+           distance(&r, x + COUNT * term[0].energy.size, COUNT));
     p = picture_grid(x, 2 * COUNT, COUNT, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
     picture_flatten(&p, 0x606060ff);
     if (!picture_save(ctx, &p, prefix, 0)) return 1;

@@ -31,7 +31,8 @@
 #define EVERY 1000                  /* steps from checkpoint to checkpoint */
 #define SLICE 20                    /* steps between two looks at Ctrl-C */
 
-static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel langevin|mala|hmc] [--steps N] [--step X] [--count N] [--resume]\n"
+static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel "
+                            "langevin|mala|hmc] [--steps N] [--step X] [--count N] [--resume]\n"
                             "           [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 static const int marks[ROWS] = { 0, 100, 1000, 10000, 100000 };
 
@@ -60,7 +61,11 @@ static int next_stop(int now, int end)
     return stop < end ? stop : end;
 }
 
-static int is_mark(int step) { while (step >= 10 && step % 10 == 0) step /= 10; return step == 1 || step == 2 || step == 5; }
+static int is_mark(int step)
+{
+    while (step >= 10 && step % 10 == 0) step /= 10;
+    return step == 1 || step == 2 || step == 5;
+}
 
 /* One file, whole or not at all: the chains' state, and the rows so far. */
 static drl_status checkpoint(run *r)
@@ -93,7 +98,9 @@ static drl_status resume(run *r)
     state = drl_safetensors_find(st, "state");
     at = drl_safetensors_find(st, "at");
     rows = drl_safetensors_find(st, "rows");
-    if (!state || !at || !rows || at->dtype != DRL_DTYPE_I32 || at->bytes > ROWS * sizeof *r->at || rows->dtype != DRL_DTYPE_F32 || rows->bytes != at->bytes * r->floats) status = DRL_E_FORMAT;
+    if (!state || !at || !rows || at->dtype != DRL_DTYPE_I32 || at->bytes > ROWS * sizeof *r->at ||
+        rows->dtype != DRL_DTYPE_F32 || rows->bytes != at->bytes * r->floats)
+        status = DRL_E_FORMAT;
     else status = drl_mcmc_restore(r->chains, state->data, state->bytes);
     if (status == DRL_OK && at->bytes) {
         r->taken = (int)(at->bytes / sizeof *r->at);
@@ -123,8 +130,11 @@ static void print_report(const run *r, int count, double start)
     double spread = 0;
     int i;
     if (drl_mcmc_look(r->chains, &now) != DRL_OK) return;
-    for (i = 0; i < count; ++i) spread += ((double)now.value[i] - now.f) * ((double)now.value[i] - now.f) / (count > 1 ? count - 1 : 1);
-    printf("%8d %14.2f %10.2f %9.3f %11.6f %9lu %8.0f\n", now.step, now.f, sqrt(spread), now.accept, now.step_size, (unsigned long)now.divergent, seconds_now() - start);
+    for (i = 0; i < count; ++i)
+        spread +=
+            ((double)now.value[i] - now.f) * ((double)now.value[i] - now.f) / (count > 1 ? count - 1 : 1);
+    printf("%8d %14.2f %10.2f %9.3f %11.6f %9lu %8.0f\n", now.step, now.f, sqrt(spread), now.accept,
+           now.step_size, (unsigned long)now.divergent, seconds_now() - start);
     fflush(stdout);
 }
 
@@ -139,12 +149,15 @@ static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float 
     memset(&how, 0, sizeof how);
     how.count = count;
     how.seed = seed;
-    how.denoise = -1;                                           /* that would not be a sample of the level any more */
+    /* that would not be a sample of the level any more */
+    how.denoise = -1;
     status = drl_sampler_create(model, &how, &sampler);
     while (status <= DRL_RUNNING && drl_sampler_level(sampler) > t) status = drl_sampler_run(sampler, 1);
-    for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_image(sampler, i, x_next + (size_t)i * size);
+    for (i = 0; i < count && status <= DRL_RUNNING; ++i)
+        status = drl_sampler_image(sampler, i, x_next + (size_t)i * size);
     while (status <= DRL_RUNNING && drl_sampler_level(sampler) == t) status = drl_sampler_run(sampler, 1);
-    for (i = 0; i < count && status <= DRL_RUNNING; ++i) status = drl_sampler_point(sampler, i, y + (size_t)i * size);
+    for (i = 0; i < count && status <= DRL_RUNNING; ++i)
+        status = drl_sampler_point(sampler, i, y + (size_t)i * size);
     drl_sampler_destroy(sampler);
     return status == DRL_RUNNING ? DRL_OK : status;
 }
@@ -153,15 +166,16 @@ static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float 
 static int draw_rows(const run *r, const drl_model_desc *d, int count, const char *prefix, int quiet)
 {
     int columns = count < 16 ? count : 16, k = d->height < 24 ? 4 : 2, saved, i, c;
-    picture p = picture_create(columns * (d->width * k + 2) + 2, r->taken * (d->height * k + 14), 0x303030ffu);
+    picture p =
+        picture_create(columns * (d->width * k + 2) + 2, r->taken * (d->height * k + 14), 0x303030ffu);
     char text[64];
     for (i = 0; i < r->taken; ++i) {
         const float *row = r->rows + (size_t)i * r->floats;
         snprintf(text, sizeof text, "%d steps", (int)r->at[i]);
         picture_text(&p, 2, i * (d->height * k + 14) + 2, text, 0xffffffffu, 2);
         for (c = 0; c < columns; ++c)
-            picture_image(&p, 2 + c * (d->width * k + 2), i * (d->height * k + 14) + 14, row + (size_t)c * (r->floats / (size_t)count),
-                          d->height, d->width, d->channels, k);
+            picture_image(&p, 2 + c * (d->width * k + 2), i * (d->height * k + 14) + 14,
+                          row + (size_t)c * (r->floats / (size_t)count), d->height, d->width, d->channels, k);
     }
     picture_flatten(&p, 0x606060ffu);
     saved = picture_save(r->ctx, &p, prefix, quiet);
@@ -169,7 +183,11 @@ static int draw_rows(const run *r, const drl_model_desc *d, int count, const cha
     return saved;
 }
 
-static int fail(drl_ctx *ctx, const char *what) { fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx)); return 1; }
+static int fail(drl_ctx *ctx, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx));
+    return 1;
+}
 
 int main(int argc, char **argv)
 {
@@ -177,7 +195,8 @@ int main(int argc, char **argv)
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     const char *prefix = option_prefix(&o, "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
-    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), goes_on = option_flag(&o, "--resume"), words, level, above, k, i;
+    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"),
+        goes_on = option_flag(&o, "--resume"), words, level, above, k, i;
     double minutes = option_number(&o, "--minutes", 1), start;
     char name[1024];
     drl_model *model = NULL;
@@ -198,8 +217,15 @@ int main(int argc, char **argv)
     md.step = option_number(&o, "--step", 0);
     for (k = 0; k < 3 && strcmp(kernel, kernels[k]); ++k) { }
     words = options_rest(&o, usage);
-    if (words > 1 || k == 3 || md.count < 1 || steps < 0 || !(minutes > 0) || level < 0) { fputs(usage, stderr); return 2; }
-    if (snprintf(r.path, sizeof r.path, "%s.chains", prefix) >= (int)sizeof r.path || snprintf(name, sizeof name, "%s.safetensors", prefix) >= (int)sizeof name) { fprintf(stderr, "--out: too long\n"); return 2; }
+    if (words > 1 || k == 3 || md.count < 1 || steps < 0 || !(minutes > 0) || level < 0) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (snprintf(r.path, sizeof r.path, "%s.chains", prefix) >= (int)sizeof r.path ||
+        snprintf(name, sizeof name, "%s.safetensors", prefix) >= (int)sizeof name) {
+        fprintf(stderr, "--out: too long\n");
+        return 2;
+    }
     if (words || goes_on) {
         d.batch = md.count < 32 ? md.count : 32;
         status = drl_model_load(ctx, words ? argv[1] : name, &d, &model);
@@ -211,17 +237,27 @@ int main(int argc, char **argv)
         d.b2 = 4e-4;
         d.trainable = 1;
         status = sprites_model(ctx, &d, 0, minutes, md.seed, prefix, -1, &model);
-        if (status == DRL_RUNNING) { printf("give it %s, and it is not trained again\n", name); return 0; }
+        if (status == DRL_RUNNING) {
+            printf("give it %s, and it is not trained again\n", name);
+            return 0;
+        }
     }
     if (status != DRL_OK) return fail(ctx, words ? argv[1] : name);
     drl_model_describe(model, &d);
-    if (d.channels > 4 || level >= d.levels || (conditional && level + 1 == d.levels)) { fprintf(stderr, "--level %d of %d (the last has no x_{t+1}), %d channels (1 to 4 can be shown)\n", level, d.levels, d.channels); return 2; }
+    if (d.channels > 4 || level >= d.levels || (conditional && level + 1 == d.levels)) {
+        fprintf(stderr, "--level %d of %d (the last has no x_{t+1}), %d channels (1 to 4 can be shown)\n",
+                level, d.levels, d.channels);
+        return 2;
+    }
     e = drl_model_energy(model);
     r.floats = (size_t)md.count * e.size;
     y = (float *)malloc(r.floats * sizeof *y);
     x_next = (float *)malloc(r.floats * sizeof *x_next);
     r.rows = (float *)malloc((ROWS + 1) * r.floats * sizeof *r.rows);
-    if (!y || !x_next || !r.rows) { fprintf(stderr, "out of memory for %d chains\n", md.count); return 1; }
+    if (!y || !x_next || !r.rows) {
+        fprintf(stderr, "out of memory for %d chains\n", md.count);
+        return 1;
+    }
     if (draw(model, level, md.count, md.seed, y, x_next) != DRL_OK) return fail(ctx, "sampling");
     md.kernel = (drl_mcmc_kernel)k;
     md.level = level;
@@ -242,12 +278,16 @@ int main(int argc, char **argv)
     r.down.from_level = level + above;
     if (goes_on) {
         status = resume(&r);
-        if (status != DRL_OK) { fprintf(stderr, "%s: %s %s\n", r.path, drl_status_text(status), drl_ctx_message(ctx)); return 1; }
+        if (status != DRL_OK) {
+            fprintf(stderr, "%s: %s %s\n", r.path, drl_status_text(status), drl_ctx_message(ctx));
+            return 1;
+        }
     }
     if (!goes_on && snapshot(&r, 0) != DRL_OK) return fail(ctx, "the way down");
     if (!draw_rows(&r, &d, md.count, prefix, 0)) return 1;      /* what there is already */
     start = seconds_now();
-    printf("%8s %14s %10s %9s %11s %9s %8s\n", "step", "mean F", "deviation", "accept", "step size", "divergent", "seconds");
+    printf("%8s %14s %10s %9s %11s %9s %8s\n", "step", "mean F", "deviation", "accept", "step size",
+           "divergent", "seconds");
     print_report(&r, md.count, start);
     drl_mcmc_look(r.chains, &now);
     training_catch();
@@ -272,10 +312,13 @@ int main(int argc, char **argv)
         drl_status last = snapshot(&r, now.step);
         if (status == DRL_OK) status = last;
     }
-    if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));        /* what there is can be seen all the same */
+    /* what there is can be seen all the same */
+    if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));
 
     if (!draw_rows(&r, &d, md.count, prefix, 0)) status = DRL_E_IO;
-    free(y); free(x_next); free(r.rows);
+    free(y);
+    free(x_next);
+    free(r.rows);
     drl_mcmc_destroy(r.chains);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 /* from: the levels to start from after the first pass, ending with 0, none above the model's number of levels. */
-static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_sample_desc *first, const int *from, float *out)
+static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_sample_desc *first,
+                                      const int *from, float *out)
 {
     const drl_schedule *schedule = drl_model_schedule(model);
     drl_sample_desc how = *first;
@@ -18,16 +19,20 @@ static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_
     drl_model_describe(model, &d);
     size = (size_t)d.height * (size_t)d.width * (size_t)d.channels;
     count = size * (how.count > 1 ? (size_t)how.count : 1);
-    if (status == DRL_OK && *from && (start = (float *)malloc(count * sizeof *start)) == NULL) status = DRL_E_MEMORY;
+    if (status == DRL_OK && *from && (start = (float *)malloc(count * sizeof *start)) == NULL)
+        status = DRL_E_MEMORY;
     for (; *from && status == DRL_OK; ++from) {
         drl_rng rng;
         rng.seed = how.seed;
-        for (i = 0; i < (int)(count / size); ++i) {             /* an image gets the same noise alone and among others */
-            rng.stream = (uint64_t)(uint32_t)(how.first + i) << 32 | 0xffffffffu;       /* no draw of the sampler's */
+        /* an image gets the same noise alone and among others */
+        for (i = 0; i < (int)(count / size); ++i) {
+            /* no draw of the sampler's */
+            rng.stream = (uint64_t)(uint32_t)(how.first + i) << 32 | 0xffffffffu;
             rng.position = 0;
             drl_rng_normals(ctx, &rng, start + (size_t)i * size, size);
         }
-        for (j = 0; j < count; ++j) start[j] = (float)schedule->abar[*from] * out[j] + (float)schedule->sbar[*from] * start[j];
+        for (j = 0; j < count; ++j)
+            start[j] = (float)schedule->abar[*from] * out[j] + (float)schedule->sbar[*from] * start[j];
         how.start = start;
         how.from_level = *from;
         how.seed += 0x9e3779b9u;                                /* other draws in every pass */

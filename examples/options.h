@@ -21,7 +21,11 @@ __declspec(dllimport) int __stdcall QueryPerformanceFrequency(union _LARGE_INTEG
 #endif
 #endif
 
-typedef struct options { int argc; char **argv; char *used; } options;
+typedef struct options {
+    int argc;
+    char **argv;
+    char *used;
+} options;
 
 /* The word after --name, or `otherwise`. Exits with a sentence when the word is missing. */
 static inline const char *option_text(options *o, const char *name, const char *otherwise)
@@ -29,7 +33,10 @@ static inline const char *option_text(options *o, const char *name, const char *
     int i;
     for (i = 1; i < o->argc; ++i)
         if (!o->used[i] && !strcmp(o->argv[i], name)) {
-            if (i + 1 == o->argc) { fprintf(stderr, "%s needs a value\n", name); exit(2); }
+            if (i + 1 == o->argc) {
+                fprintf(stderr, "%s needs a value\n", name);
+                exit(2);
+            }
             o->used[i] = o->used[i + 1] = 1;
             return o->argv[i + 1];
         }
@@ -41,14 +48,20 @@ static inline double option_number(options *o, const char *name, double otherwis
     const char *text = option_text(o, name, NULL);
     char *end = NULL;
     double v = text ? strtod(text, &end) : otherwise;
-    if (text && (end == text || *end || !(v >= -1e15 && v <= 1e15))) { fprintf(stderr, "%s %s: not a number\n", name, text); exit(2); }
+    if (text && (end == text || *end || !(v >= -1e15 && v <= 1e15))) {
+        fprintf(stderr, "%s %s: not a number\n", name, text);
+        exit(2);
+    }
     return v;
 }
 
 static inline int option_int(options *o, const char *name, int otherwise)
 {
     double v = option_number(o, name, otherwise);
-    if (!(v >= -2147483647.0 && v <= 2147483647.0) || v != (double)(int)v) { fprintf(stderr, "%s %.15g: a whole number of at most 2147483647 is needed\n", name, v); exit(2); }
+    if (!(v >= -2147483647.0 && v <= 2147483647.0) || v != (double)(int)v) {
+        fprintf(stderr, "%s %.15g: a whole number of at most 2147483647 is needed\n", name, v);
+        exit(2);
+    }
     return (int)v;
 }
 
@@ -58,7 +71,11 @@ static inline const char *option_prefix(options *o, const char *otherwise)
     static char prefix[1024], folder[1024];
     const char *text = option_text(o, "--out", NULL);
     char *slash;
-    if (snprintf(prefix, sizeof prefix, "%s%s", text ? text : "build/", text ? "" : otherwise) >= (int)sizeof prefix) { fprintf(stderr, "--out: too long\n"); exit(2); }
+    if (snprintf(prefix, sizeof prefix, "%s%s", text ? text : "build/", text ? "" : otherwise) >=
+        (int)sizeof prefix) {
+        fprintf(stderr, "--out: too long\n");
+        exit(2);
+    }
     strcpy(folder, prefix);
     for (slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
@@ -106,8 +123,14 @@ static inline int options_rest(options *o, const char *usage)
     int i, count = 0;
     for (i = 1; i < o->argc; ++i) {
         if (o->used[i]) continue;
-        if (!strcmp(o->argv[i], "--help")) { fputs(usage, stdout); exit(0); }
-        if (o->argv[i][0] == '-' && o->argv[i][1]) { fprintf(stderr, "%s: unknown option\n%s", o->argv[i], usage); exit(2); }
+        if (!strcmp(o->argv[i], "--help")) {
+            fputs(usage, stdout);
+            exit(0);
+        }
+        if (o->argv[i][0] == '-' && o->argv[i][1]) {
+            fprintf(stderr, "%s: unknown option\n%s", o->argv[i], usage);
+            exit(2);
+        }
         o->argv[1 + count++] = o->argv[i];
     }
     free(o->used);
@@ -147,17 +170,30 @@ static inline drl_ctx *options_context_in(options *o, const drl_ctx_desc *desc)
     if (desc) d = *desc;
     d.threads = option_int(o, "--threads", 1);
 #ifndef DRL_THREADS
-    if (d.threads > 1) { fprintf(stderr, "--threads %d: this program was compiled without -DDRL_THREADS, so it has one thread\n", d.threads); exit(2); }
+    if (d.threads > 1) {
+        fprintf(stderr,
+                "--threads %d: this program was compiled without -DDRL_THREADS, so it has one thread\n",
+                d.threads);
+        exit(2);
+    }
 #endif
     for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON; ++isa)
         if (!strcmp(name, drl_isa_name((drl_isa)isa))) d.isa = (drl_isa)isa;
-    if (d.isa == DRL_ISA_AUTO && strcmp(name, "auto")) { fprintf(stderr, "--isa %s: there are auto, portable, sse2, fma128, avx2, avx512, neon\n", name); exit(2); }
+    if (d.isa == DRL_ISA_AUTO && strcmp(name, "auto")) {
+        fprintf(stderr, "--isa %s: there are auto, portable, sse2, fma128, avx2, avx512, neon\n", name);
+        exit(2);
+    }
     if (drl_ctx_create(&d, &ctx) != DRL_OK) {
-        fprintf(stderr, "no context: %d threads (1 to 64 are possible) and instruction set %s, or no memory\n", d.threads, name);
+        fprintf(stderr,
+                "no context: %d threads (1 to 64 are possible) and instruction set %s, or no memory\n",
+                d.threads, name);
         exit(1);
     }
     return ctx;
 }
 
-static inline drl_ctx *options_context(options *o) { return options_context_in(o, NULL); }
+static inline drl_ctx *options_context(options *o)
+{
+    return options_context_in(o, NULL);
+}
 #endif

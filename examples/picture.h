@@ -28,7 +28,8 @@
 
 typedef struct picture {
     int width, height;
-    uint8_t *rgba;              /* NULL: there was no memory; every function here then does nothing, and picture_save says so */
+    /* NULL: there was no memory; every function here then does nothing, and picture_save says so */
+    uint8_t *rgba;
 } picture;
 
 /* A canvas filled with one colour, 0xRRGGBBAA. */
@@ -43,7 +44,11 @@ static inline picture picture_create(int width, int height, uint32_t colour)
     return p;
 }
 
-static inline void picture_destroy(picture *p) { free(p->rgba); p->rgba = NULL; }
+static inline void picture_destroy(picture *p)
+{
+    free(p->rgba);
+    p->rgba = NULL;
+}
 
 /* A rectangle of one colour; what lies outside is cut off. */
 static inline void picture_fill(picture *p, int x, int y, int width, int height, uint32_t colour)
@@ -51,7 +56,9 @@ static inline void picture_fill(picture *p, int x, int y, int width, int height,
     int i, j, k;
     for (j = y < 0 ? 0 : y; p->rgba && j < y + height && j < p->height; ++j)
         for (i = x < 0 ? 0 : x; i < x + width && i < p->width; ++i)
-            for (k = 0; k < 4; ++k) p->rgba[((size_t)j * (size_t)p->width + (size_t)i) * 4 + (size_t)k] = (uint8_t)(colour >> (24 - 8 * k));
+            for (k = 0; k < 4; ++k)
+                p->rgba[((size_t)j * (size_t)p->width + (size_t)i) * 4 + (size_t)k] =
+                    (uint8_t)(colour >> (24 - 8 * k));
 }
 
 /* The byte of a pixel value: [-1, 1] to 0..255, clamped. */
@@ -64,13 +71,15 @@ static inline uint8_t picture_byte(float value)
 /* One image (height, width, channels) with its upper left corner at x, y, every pixel `scale` pixels wide. Values in [-1, 1];
  * 1 channel is grey, 2 grey and alpha, 3 RGB, 4 RGBA. Colour under alpha 0 means nothing: it is
  * written as 0. */
-static inline void picture_image(picture *p, int x, int y, const float *image, int height, int width, int channels, int scale)
+static inline void picture_image(picture *p, int x, int y, const float *image, int height, int width,
+                                 int channels, int scale)
 {
     int i, j;
     for (j = 0; j < height; ++j)
         for (i = 0; i < width; ++i, image += channels) {
             int colour = channels >= 3;
-            uint32_t r = picture_byte(image[0]), g = picture_byte(image[colour ? 1 : 0]), b = picture_byte(image[colour ? 2 : 0]);
+            uint32_t r = picture_byte(image[0]), g = picture_byte(image[colour ? 1 : 0]),
+                     b = picture_byte(image[colour ? 2 : 0]);
             uint32_t a = channels % 2 ? 255u : picture_byte(image[channels - 1]);
             uint32_t rgba = a ? r << 24 | g << 16 | b << 8 | a : 0u;
             picture_fill(p, x + i * scale, y + j * scale, scale, scale, rgba);
@@ -88,15 +97,21 @@ static inline void picture_flatten(picture *p, uint32_t colour)
 }
 
 /* Columns of a grid of samples: one for every class, if they are few. Sample i is then of class 1 + i % columns. */
-static inline int picture_columns(int classes) { return classes > 1 && classes <= 16 ? classes : 8; }
+static inline int picture_columns(int classes)
+{
+    return classes > 1 && classes <= 16 ? classes : 8;
+}
 
 /* `count` images, `columns` to a row, one pixel of the background between them. */
-static inline picture picture_grid(const float *images, int count, int columns, int height, int width, int channels, int scale)
+static inline picture picture_grid(const float *images, int count, int columns, int height, int width,
+                                   int channels, int scale)
 {
     int i, rows = (count + columns - 1) / columns, w = width * scale + 1, h = height * scale + 1;
     picture p = picture_create(columns * w + 1, rows * h + 1, channels % 2 ? 0x303030ffu : 0u);
     for (i = 0; i < count; ++i)
-        picture_image(&p, 1 + i % columns * w, 1 + i / columns * h, images + (size_t)i * (size_t)(height * width * channels), height, width, channels, scale);
+        picture_image(&p, 1 + i % columns * w, 1 + i / columns * h,
+                      images + (size_t)i * (size_t)(height * width * channels), height, width, channels,
+                      scale);
     return p;
 }
 
@@ -105,38 +120,48 @@ static inline void picture_text(picture *p, int x, int y, const char *text, uint
 {
     static const char letter[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ.,:;-+=/%()<>'";
     static const unsigned short dots[] = {
-        075557, 026227, 071747, 071717, 055711, 074717, 074757, 071222, 075757, 075717,             /* 0 - 9 */
-        025755, 065656, 034443, 065556, 074647, 074644, 034553, 055755, 072227, 011152,             /* A - J */
-        055655, 044447, 057755, 065555, 025552, 065644, 025573, 065655, 034216, 072222,             /* K - T */
-        055557, 055552, 055775, 055255, 055222, 071247, 000002, 000024, 002020, 002024,             /* U - Z  . , : ; */
-        000700, 002720, 007070, 011244, 051245, 024442, 021112, 012421, 042124, 022000 };           /* - + = / % ( ) < > ' */
+        /* 0 - 9 */
+        075557, 026227, 071747, 071717, 055711, 074717, 074757, 071222, 075757, 075717,
+        /* A - J */
+        025755, 065656, 034443, 065556, 074647, 074644, 034553, 055755, 072227, 011152,
+        /* K - T */
+        055655, 044447, 057755, 065555, 025552, 065644, 025573, 065655, 034216, 072222,
+        /* U - Z  . , : ; */
+        055557, 055552, 055775, 055255, 055222, 071247, 000002, 000024, 002020, 002024,
+        /* - + = / % ( ) < > ' */
+        000700, 002720, 007070, 011244, 051245, 024442, 021112, 012421, 042124, 022000 };
     for (; *text; ++text, x += 4 * scale) {
         const char *at = strchr(letter, *text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' : *text);
         int i;
         for (i = 0; at && i < 15; ++i)
-            if (dots[at - letter] >> (14 - i) & 1) picture_fill(p, x + i % 3 * scale, y + i / 3 * scale, scale, scale, colour);
+            if (dots[at - letter] >> (14 - i) & 1)
+                picture_fill(p, x + i % 3 * scale, y + i / 3 * scale, scale, scale, colour);
     }
 }
 
 /* A colour for 0..1: black, violet, red, orange, pale yellow, each brighter than the one before. */
 static inline uint32_t picture_heat(double v)
 {
-    static const uint8_t stop[6][3] = { { 0, 0, 6 }, { 62, 12, 98 }, { 146, 36, 102 }, { 222, 76, 58 }, { 250, 158, 30 }, { 252, 252, 180 } };
+    static const uint8_t stop[6][3] = { { 0, 0, 6 },     { 62, 12, 98 },   { 146, 36, 102 },
+                                        { 222, 76, 58 }, { 250, 158, 30 }, { 252, 252, 180 } };
     uint32_t colour = 0;
     int i, k;
     v = v > 0 ? (v < 1 ? v * 5 : 5) : 0;
     i = v < 4 ? (int)v : 4;
-    for (k = 0; k < 3; ++k) colour = colour << 8 | (uint32_t)(stop[i][k] + (v - i) * (stop[i + 1][k] - stop[i][k]) + 0.5);
+    for (k = 0; k < 3; ++k)
+        colour = colour << 8 | (uint32_t)(stop[i][k] + (v - i) * (stop[i + 1][k] - stop[i][k]) + 0.5);
     return colour << 8 | 255u;
 }
 
 /* A function on a grid, row 0 at the bottom; `top` is drawn brightest. */
-static inline void picture_heat_map(picture *p, int x, int y, const float *value, int height, int width, double top, int scale)
+static inline void picture_heat_map(picture *p, int x, int y, const float *value, int height, int width,
+                                    double top, int scale)
 {
     int i, j;
     for (j = 0; j < height; ++j)
         for (i = 0; i < width; ++i)
-            picture_fill(p, x + i * scale, y + (height - 1 - j) * scale, scale, scale, picture_heat((double)value[(size_t)j * (size_t)width + (size_t)i] / top));
+            picture_fill(p, x + i * scale, y + (height - 1 - j) * scale, scale, scale,
+                         picture_heat((double)value[(size_t)j * (size_t)width + (size_t)i] / top));
 }
 
 /* Points (u, v) of the square [-half, half]^2 as single pixels on a black square, v upwards; those outside are left out. */
@@ -145,8 +170,10 @@ static inline void picture_points(picture *p, int x, int y, int side, const floa
     int i;
     picture_fill(p, x, y, side, side, 0x000006ffu);
     for (i = 0; i < count; ++i) {
-        double u = ((double)uv[2 * i] / half + 1) * 0.5 * side, v = (1 - (double)uv[2 * i + 1] / half) * 0.5 * side;
-        if (u >= 0 && u < side && v >= 0 && v < side) picture_fill(p, x + (int)u, y + (int)v, 1, 1, 0xfcc060ffu);
+        double u = ((double)uv[2 * i] / half + 1) * 0.5 * side,
+               v = (1 - (double)uv[2 * i + 1] / half) * 0.5 * side;
+        if (u >= 0 && u < side && v >= 0 && v < side)
+            picture_fill(p, x + (int)u, y + (int)v, 1, 1, 0xfcc060ffu);
     }
 }
 
@@ -157,15 +184,20 @@ static inline int picture_save(drl_ctx *ctx, const picture *p, const char *name,
     uint8_t *file = NULL;
     size_t i, bytes = 0, count = (size_t)p->width * (size_t)p->height;
     drl_status status = DRL_E_MEMORY;
-    if (snprintf(path, sizeof path, "%s%s", name, PICTURE_SUFFIX) >= (int)sizeof path) { fprintf(stderr, "picture name too long: %s\n", name); return 0; }
+    if (snprintf(path, sizeof path, "%s%s", name, PICTURE_SUFFIX) >= (int)sizeof path) {
+        fprintf(stderr, "picture name too long: %s\n", name);
+        return 0;
+    }
 #ifdef PICTURE_PNG
     if (p->rgba) {
         int length = 0, opaque = 1;
-        uint8_t *rgb = (uint8_t *)malloc(count * 3);                /* a third smaller when nothing is transparent */
+        /* a third smaller when nothing is transparent */
+        uint8_t *rgb = (uint8_t *)malloc(count * 3);
         for (i = 0; i < count; ++i) opaque &= p->rgba[4 * i + 3] == 255;
         for (i = 0; rgb && i < count * 3; ++i) rgb[i] = p->rgba[i / 3 * 4 + i % 3];
         stbi_write_png_compression_level = 16;
-        file = (opaque && rgb) ? stbi_write_png_to_mem(rgb, 0, p->width, p->height, 3, &length) : stbi_write_png_to_mem(p->rgba, 0, p->width, p->height, 4, &length);
+        file = (opaque && rgb) ? stbi_write_png_to_mem(rgb, 0, p->width, p->height, 3, &length)
+                               : stbi_write_png_to_mem(p->rgba, 0, p->width, p->height, 4, &length);
         bytes = (size_t)length;
         free(rgb);
     }
@@ -174,14 +206,16 @@ static inline int picture_save(drl_ctx *ctx, const picture *p, const char *name,
     if (file) {
         bytes = (size_t)snprintf((char *)file, 64, "P6\n%d %d\n255\n", p->width, p->height);
         for (i = 0; i < count * 3; ++i) {
-            size_t at = i / 3, a = p->rgba[4 * at + 3], grey = (at / (size_t)p->width / 8 + at % (size_t)p->width / 8) % 2 ? 204 : 153;
+            size_t at = i / 3, a = p->rgba[4 * at + 3],
+                   grey = (at / (size_t)p->width / 8 + at % (size_t)p->width / 8) % 2 ? 204 : 153;
             file[bytes++] = (uint8_t)((p->rgba[4 * at + i % 3] * a + grey * (255 - a)) / 255);
         }
     }
 #endif
     if (file) status = drl_file_write(ctx, path, file, bytes);
     free(file);
-    if (status != DRL_OK) fprintf(stderr, "%s: %s\n", path, status == DRL_E_MEMORY ? "out of memory" : drl_ctx_message(ctx));
+    if (status != DRL_OK)
+        fprintf(stderr, "%s: %s\n", path, status == DRL_E_MEMORY ? "out of memory" : drl_ctx_message(ctx));
     else if (!quiet) printf("wrote %s (%d x %d)\n", path, p->width, p->height);
     return status == DRL_OK;
 }

@@ -8,7 +8,8 @@
 #include "picture.h"
 #include "training.h"
 
-#define PLANE_RANGE 2.0f            /* all data fill [-2, 2]^2: level 1 has noise 0.32, which is then less than a square or a gap */
+/* all data fill [-2, 2]^2: level 1 has noise 0.32, which is then less than a square or a gap */
+#define PLANE_RANGE 2.0f
 #define PLANE_BATCH 64
 #define PLANE_NOISE 0.02            /* of the data that models are trained on */
 
@@ -21,24 +22,30 @@ static inline void plane_checkerboard(drl_rng *rng, float *xy)          /* 8 squ
     xy[1] = PLANE_RANGE * (0.5f * ((float)row + drl_rng_uniform(rng)) - 1.0f);
 }
 
-static inline void plane_rings(drl_rng *rng, float *xy)                 /* two circles, the outer one with twice the points */
+/* two circles, the outer one with twice the points */
+static inline void plane_rings(drl_rng *rng, float *xy)
 {
     static const float radius[3] = { 0.45f, 1.0f, 1.0f };
-    float r = PLANE_RANGE * (radius[drl_rng_below(rng, 3)] + 0.06f * (drl_rng_uniform(rng) + drl_rng_uniform(rng) - 1.0f)), angle = 6.2831853f * drl_rng_uniform(rng);
+    float r = PLANE_RANGE *
+              (radius[drl_rng_below(rng, 3)] + 0.06f * (drl_rng_uniform(rng) + drl_rng_uniform(rng) - 1.0f)),
+          angle = 6.2831853f * drl_rng_uniform(rng);
     xy[0] = r * cosf(angle);
     xy[1] = r * sinf(angle);
 }
 
-static inline void plane_moons(drl_rng *rng, float *xy)                 /* two half circles that reach into each other */
+/* two half circles that reach into each other */
+static inline void plane_moons(drl_rng *rng, float *xy)
 {
     int lower = drl_rng_below(rng, 2);
-    float angle = 3.1415927f * drl_rng_uniform(rng), r = 1 + 0.12f * (drl_rng_uniform(rng) + drl_rng_uniform(rng) - 1.0f);
+    float angle = 3.1415927f * drl_rng_uniform(rng),
+          r = 1 + 0.12f * (drl_rng_uniform(rng) + drl_rng_uniform(rng) - 1.0f);
     xy[0] = PLANE_RANGE * 0.6f * (r * cosf(angle) + (lower ? 0.5f : -0.5f));
     xy[1] = PLANE_RANGE * 0.6f * (lower ? 0.25f - r * sinf(angle) : r * sinf(angle) - 0.25f);
 }
 
 /* n points x_t = abar_t x_0 + sbar_t eps. */
-static inline void plane_noisy(drl_ctx *ctx, plane_draw draw, const drl_schedule *s, int t, uint64_t seed, int n, float *x)
+static inline void plane_noisy(drl_ctx *ctx, plane_draw draw, const drl_schedule *s, int t, uint64_t seed,
+                               int n, float *x)
 {
     drl_rng rng = { 0, 0, 0 };
     int i, k;
@@ -50,7 +57,8 @@ static inline void plane_noisy(drl_ctx *ctx, plane_draw draw, const drl_schedule
         draw(&rng, xy);
         rng.position = 0;
         drl_rng_normals(ctx, &rng, eps, 2);
-        for (k = 0; k < 2; ++k) x[2 * i + k] = (float)(s->abar[t] * (double)xy[k] + s->sbar[t] * (double)eps[k]);
+        for (k = 0; k < 2; ++k)
+            x[2 * i + k] = (float)(s->abar[t] * (double)xy[k] + s->sbar[t] * (double)eps[k]);
     }
 }
 
@@ -74,7 +82,10 @@ static inline double plane_checkerboard_density(const drl_schedule *s, int t, co
 }
 
 /* Half the width of what is worth showing of level t, in units of x_t. */
-static inline double plane_window(const drl_schedule *s, int t) { return 1.15 * (double)PLANE_RANGE * s->abar[t] + 2.2 * s->sbar[t]; }
+static inline double plane_window(const drl_schedule *s, int t)
+{
+    return 1.15 * (double)PLANE_RANGE * s->abar[t] + 2.2 * s->sbar[t];
+}
 
 /* A model of points: 1 x 1 images of 2 channels. In two dimensions the bound on slopes costs more than it protects, and steps can be longer than for
  * images: there is less to get wrong. */
@@ -82,9 +93,12 @@ static inline drl_model_desc plane_model(drl_form form, int steps, double b2)
 {
     drl_model_desc d;
     memset(&d, 0, sizeof d);
-    d.height = 1; d.channels = 2;
+    d.height = 1;
+    d.channels = 2;
     d.form = form;
-    d.base = 8; d.mult[0] = 8; d.blocks = 3;                            /* three blocks 64 wide */
+    d.base = 8;
+    d.mult[0] = 8;
+    d.blocks = 3; /* three blocks 64 wide */
     d.steps = steps;
     d.b2 = b2;
     d.noise_scale = 1;
@@ -95,8 +109,9 @@ static inline drl_model_desc plane_model(drl_form form, int steps, double b2)
 }
 
 /* A run with fresh points each step. The rate falls to zero over the last two thirds: that is what makes a board crisp. */
-static inline training plane_training(drl_ctx *ctx, const drl_model_desc *model, const char *name, plane_draw draw,
-                                      drl_objective objective, int steps, float rate, uint64_t seed)
+static inline training plane_training(drl_ctx *ctx, const drl_model_desc *model, const char *name,
+                                      plane_draw draw, drl_objective objective, int steps, float rate,
+                                      uint64_t seed)
 {
     training t;
     memset(&t, 0, sizeof t);

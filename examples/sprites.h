@@ -39,24 +39,36 @@ static inline int sprite_part(int shape, float x, float y, float fill)
     switch (shape) {
     case SPRITE_HEART: {                                        /* two discs on a wedge */
         float dx = ax - 0.48f, dy = y + 0.38f;
-        return dx * dx + dy * dy < 0.29f || (y > -0.35f && ax < 0.78f * (1.0f - y)) ? SPRITE_COLOURED : SPRITE_OUTSIDE;
+        return dx * dx + dy * dy < 0.29f || (y > -0.35f && ax < 0.78f * (1.0f - y)) ? SPRITE_COLOURED
+                                                                                    : SPRITE_OUTSIDE;
     }
     case SPRITE_GEM:                                            /* a table over a point */
-        return y > -0.8f && ax < (y < -0.2f ? 0.95f + 0.65f * (y + 0.2f) : 0.79f * (1.0f - y)) ? SPRITE_COLOURED : SPRITE_OUTSIDE;
-    case SPRITE_POTION: {                                       /* a round flask with a neck, filled up to `fill` */
+        return y > -0.8f && ax < (y < -0.2f ? 0.95f + 0.65f * (y + 0.2f) : 0.79f * (1.0f - y))
+                   ? SPRITE_COLOURED
+                   : SPRITE_OUTSIDE;
+    /* a round flask with a neck, filled up to `fill` */
+    case SPRITE_POTION: {
         float dy = y - 0.3f;
         if (ax * ax + dy * dy < 0.52f) return y > fill ? SPRITE_COLOURED : SPRITE_NEUTRAL;
         return y < 0 && y > -1.0f && ax < (y < -0.72f ? 0.42f : 0.26f) ? SPRITE_NEUTRAL : SPRITE_OUTSIDE;
     }
-    case SPRITE_SWORD: {                                        /* drawn along one diagonal: `along` runs from pommel to point */
+    /* drawn along one diagonal: `along` runs from pommel to point */
+    case SPRITE_SWORD: {
         float along = 0.7071f * (x - y), across = 0.7071f * (x + y);
         across = across < 0 ? -across : across;
-        if (along > -0.42f) return across < (along < 0.95f ? 0.24f : 1.19f - along) && along < 1.19f ? SPRITE_COLOURED : SPRITE_OUTSIDE;
+        if (along > -0.42f)
+            return across < (along < 0.95f ? 0.24f : 1.19f - along) && along < 1.19f ? SPRITE_COLOURED
+                                                                                     : SPRITE_OUTSIDE;
         if (along > -0.62f) return across < 0.6f ? SPRITE_NEUTRAL : SPRITE_OUTSIDE;
         return along > -1.25f && across < 0.14f ? SPRITE_NEUTRAL : SPRITE_OUTSIDE;
     }
-    default: {                                                  /* a pentagram: on the inner side of at least four of its five lines */
-        static const float normal[5][2] = { { 0.0f, -1.0f }, { 0.951057f, -0.309017f }, { 0.587785f, 0.809017f }, { -0.587785f, 0.809017f }, { -0.951057f, -0.309017f } };
+    /* a pentagram: on the inner side of at least four of its five lines */
+    default: {
+        static const float normal[5][2] = { { 0.0f, -1.0f },
+                                            { 0.951057f, -0.309017f },
+                                            { 0.587785f, 0.809017f },
+                                            { -0.587785f, 0.809017f },
+                                            { -0.951057f, -0.309017f } };
         int i, inner = 0;
         for (i = 0; i < 5; ++i) inner += normal[i][0] * x + normal[i][1] * y < 0.37f;
         return inner >= 4 ? SPRITE_COLOURED : SPRITE_OUTSIDE;
@@ -73,7 +85,9 @@ static inline void sprite_lay_out(int shape, float size, float cx, float cy, flo
     int i, j;
     memset(part, 0, sizeof(sprite_parts));
     for (j = 0; j < SPRITE_SIZE; ++j)
-        for (i = 0; i < SPRITE_SIZE; ++i) part[j + 1][i + 1] = sprite_part(shape, ((float)i + 0.5f - cx) / size, ((float)j + 0.5f - cy) / size, fill);
+        for (i = 0; i < SPRITE_SIZE; ++i)
+            part[j + 1][i + 1] =
+                sprite_part(shape, ((float)i + 0.5f - cx) / size, ((float)j + 0.5f - cy) / size, fill);
 }
 
 static inline int sprite_covers(sprite_parts part, int i, int j)
@@ -85,7 +99,8 @@ static inline int sprite_covers(sprite_parts part, int i, int j)
 static inline void sprite_colour(float hue, float saturation, float value, uint8_t *rgba)
 {
     int k;
-    for (k = 0; k < 3; ++k) {                                   /* red, green and blue are one curve, a third of a turn apart */
+    /* red, green and blue are one curve, a third of a turn apart */
+    for (k = 0; k < 3; ++k) {
         float h = hue / 60.0f + (float)(5 - 2 * k), v;
         while (h >= 6.0f) h -= 6.0f;
         while (h < 0.0f) h += 6.0f;
@@ -108,14 +123,18 @@ static inline int sprite_draw(uint64_t seed, int index, uint8_t *rgba)
     rng.stream = (uint64_t)index;
     rng.position = 0;
     size = SPRITE_SMALLEST + (SPRITE_LARGEST - SPRITE_SMALLEST) * drl_rng_uniform(&rng);
-    cx = 7.5f + (float)drl_rng_below(&rng, 2);                  /* whole pixels, so that the sides stay mirror images */
+    /* whole pixels, so that the sides stay mirror images */
+    cx = 7.5f + (float)drl_rng_below(&rng, 2);
     cy = 7.5f + (float)drl_rng_below(&rng, 2);
     hue = hues[label % SPRITE_COLOURS] + 14.0f * drl_rng_uniform(&rng) - 7.0f;
     bright = 0.86f + 0.14f * drl_rng_uniform(&rng);
     light = 0.2f * drl_rng_uniform(&rng);
     fill = -0.15f + 0.4f * drl_rng_uniform(&rng);
     shine_x = -0.40f + 0.2f * drl_rng_uniform(&rng);
-    shine_y = (shape == SPRITE_POTION ? 0.35f : shape == SPRITE_STAR ? -0.05f : -0.45f) + 0.2f * drl_rng_uniform(&rng);
+    shine_y = (shape == SPRITE_POTION ? 0.35f
+               : shape == SPRITE_STAR ? -0.05f
+                                      : -0.45f) +
+              0.2f * drl_rng_uniform(&rng);
     shine = 0.12f + 0.16f * drl_rng_uniform(&rng);
 
     memset(rgba, 0, SPRITE_BYTES);
@@ -123,18 +142,25 @@ static inline int sprite_draw(uint64_t seed, int index, uint8_t *rgba)
     for (j = 0; j < SPRITE_SIZE; ++j)
         for (i = 0; i < SPRITE_SIZE; ++i, rgba += 4) {
             int here = part[j + 1][i + 1];
-            float x = ((float)i + 0.5f - cx) / size, y = ((float)j + 0.5f - cy) / size, lit = light - 0.55f * x - 0.75f * y;
+            float x = ((float)i + 0.5f - cx) / size, y = ((float)j + 0.5f - cy) / size,
+                  lit = light - 0.55f * x - 0.75f * y;
             if (here == SPRITE_OUTSIDE) {
                 if (sprite_covers(part, i, j)) sprite_colour(hue, 0.55f, 0.2f, rgba);
                 continue;
             }
-            if (shape == SPRITE_GEM) lit = y < -0.2f ? 0.9f : x < -0.3f ? 0.3f : x < 0.3f ? 0.5f * light : -0.6f;        /* facets */
-            if (shape == SPRITE_SWORD && here == SPRITE_COLOURED) lit = x + y < -0.08f ? 0.9f : x + y < 0.12f ? 0.0f : -0.6f;
-            if (here == SPRITE_NEUTRAL) sprite_colour(hue, 0.0f, lit > 0.3f ? 0.85f : lit > -0.3f ? 0.65f : 0.5f, rgba);
+            /* facets */
+            if (shape == SPRITE_GEM)
+                lit = y < -0.2f ? 0.9f : x < -0.3f ? 0.3f : x < 0.3f ? 0.5f * light : -0.6f;
+            if (shape == SPRITE_SWORD && here == SPRITE_COLOURED)
+                lit = x + y < -0.08f ? 0.9f : x + y < 0.12f ? 0.0f : -0.6f;
+            if (here == SPRITE_NEUTRAL)
+                sprite_colour(hue, 0.0f, lit > 0.3f ? 0.85f : lit > -0.3f ? 0.65f : 0.5f, rgba);
             else if (lit > 0.45f) sprite_colour(hue, 0.55f, bright, rgba);
             else if (lit > -0.4f) sprite_colour(hue, 0.85f, 0.92f * bright, rgba);
             else sprite_colour(hue, 0.95f, 0.68f * bright, rgba);
-            if (shape != SPRITE_SWORD && (x - shine_x) * (x - shine_x) + (y - shine_y) * (y - shine_y) < shine * shine) sprite_colour(hue, 0.0f, 1.0f, rgba);
+            if (shape != SPRITE_SWORD &&
+                (x - shine_x) * (x - shine_x) + (y - shine_y) * (y - shine_y) < shine * shine)
+                sprite_colour(hue, 0.0f, 1.0f, rgba);
         }
     return label;
 }
@@ -144,7 +170,10 @@ static inline int sprite_draw(uint64_t seed, int index, uint8_t *rgba)
  * much of that silhouette and of the image's own is common, 0..1: 0.9 and more for drawn sprites. */
 static inline int sprite_read(const float *rgba, float *match)
 {
-    static const float toward[SPRITE_COLOURS][2] = { { 1, 0 }, { 0.6428f, 0.7660f }, { -0.5736f, 0.8192f }, { -0.8192f, -0.5736f }, { 0.2588f, -0.9659f } };     /* hues 0, 50, 125, 215, 285 */
+    /* hues 0, 50, 125, 215, 285 */
+    static const float toward[SPRITE_COLOURS][2] = {
+        { 1, 0 }, { 0.6428f, 0.7660f }, { -0.5736f, 0.8192f }, { -0.8192f, -0.5736f }, { 0.2588f, -0.9659f }
+    };
     enum { SIZES = 10, AREA = SPRITE_SIZE * SPRITE_SIZE };
     float alpha[AREA], vote[SPRITE_COLOURS] = { 0 }, least = AREA, common = 0;
     int shape = 0, colour = 0, pixel, k, n, i, j;
@@ -156,14 +185,19 @@ static inline int sprite_read(const float *rgba, float *match)
             c[k] = x < 0 ? 0 : x > 1 ? 1 : x;
         }
         alpha[pixel] = c[3];
-        u = c[3] * (c[0] - 0.5f * (c[1] + c[2]));               /* chroma as a vector: its direction is the hue */
+        /* chroma as a vector: its direction is the hue */
+        u = c[3] * (c[0] - 0.5f * (c[1] + c[2]));
         v = c[3] * 0.8660f * (c[1] - c[2]);
-        for (k = 1; k < SPRITE_COLOURS; ++k) if (toward[k][0] * u + toward[k][1] * v > toward[nearest][0] * u + toward[nearest][1] * v) nearest = k;
+        for (k = 1; k < SPRITE_COLOURS; ++k)
+            if (toward[k][0] * u + toward[k][1] * v > toward[nearest][0] * u + toward[nearest][1] * v)
+                nearest = k;
         vote[nearest] += toward[nearest][0] * u + toward[nearest][1] * v;
     }
     for (k = 1; k < SPRITE_COLOURS; ++k) if (vote[k] > vote[colour]) colour = k;
     for (n = 0; n < SPRITE_SHAPES * SIZES * 4; ++n) {           /* shape, size, place */
-        float size = SPRITE_SMALLEST + (SPRITE_LARGEST - SPRITE_SMALLEST) * ((float)(n / 4 % SIZES) + 0.5f) / SIZES, differ = 0, both = 0, either = 0;
+        float size = SPRITE_SMALLEST +
+                     (SPRITE_LARGEST - SPRITE_SMALLEST) * ((float)(n / 4 % SIZES) + 0.5f) / SIZES,
+              differ = 0, both = 0, either = 0;
         sprite_parts part;
         sprite_lay_out(n / 4 / SIZES, size, 7.5f + (float)(n & 1), 7.5f + (float)(n / 2 & 1), 0, part);
         for (j = 0; j < SPRITE_SIZE; ++j)
@@ -190,7 +224,9 @@ static inline int sprites_create(uint64_t seed, int count, drl_dataset *ds)
     int i;
     if (!block) return 0;
     memset(ds, 0, sizeof *ds);
-    for (i = 0; i < count; ++i) block[(size_t)count * SPRITE_BYTES + (size_t)i] = (uint8_t)sprite_draw(seed, i, block + (size_t)i * SPRITE_BYTES);
+    for (i = 0; i < count; ++i)
+        block[(size_t)count * SPRITE_BYTES + (size_t)i] =
+            (uint8_t)sprite_draw(seed, i, block + (size_t)i * SPRITE_BYTES);
     ds->count = count;
     ds->height = ds->width = SPRITE_SIZE;
     ds->channels = 4;
@@ -200,14 +236,18 @@ static inline int sprites_create(uint64_t seed, int count, drl_dataset *ds)
     return 1;
 }
 
-static inline void sprites_destroy(drl_dataset *ds) { free((void *)(uintptr_t)ds->pixels); memset(ds, 0, sizeof *ds); }
+static inline void sprites_destroy(drl_dataset *ds)
+{
+    free((void *)(uintptr_t)ds->pixels);
+    memset(ds, 0, sizeof *ds);
+}
 
 #define SPRITE_NOISE 0.05f          /* on the images */
 
 /* A run on sprites, for so many steps, or, if that is zero, minutes; resumed, without either, to its end. The data set is made
  * here, and is the caller's to destroy. Returns 0 without memory. */
-static inline int sprites_training(drl_ctx *ctx, const drl_model_desc *model, int steps, double minutes, uint64_t seed,
-                                   drl_dataset *sprites, training *t)
+static inline int sprites_training(drl_ctx *ctx, const drl_model_desc *model, int steps, double minutes,
+                                   uint64_t seed, drl_dataset *sprites, training *t)
 {
     memset(t, 0, sizeof *t);
     if (!sprites_create(1, 2000, sprites)) return 0;
@@ -238,8 +278,8 @@ static inline int sprites_picture(void *user, drl_model *model, int last)
 
 /* For the examples that need some model: trains one, saves it as PREFIX.safetensors, leaves it in *model. A run that Ctrl-C stops
  * is saved, too, and then DRL_RUNNING. resume: 1 goes on from a checkpoint, -1 where the program has no such option. */
-static inline drl_status sprites_model(drl_ctx *ctx, const drl_model_desc *desc, int steps, double minutes, uint64_t seed,
-                                       const char *prefix, int resume, drl_model **model)
+static inline drl_status sprites_model(drl_ctx *ctx, const drl_model_desc *desc, int steps, double minutes,
+                                       uint64_t seed, const char *prefix, int resume, drl_model **model)
 {
     drl_dataset sprites;
     training t;

@@ -35,14 +35,16 @@ static inline void training_catch(void)
 typedef struct training {
     drl_ctx *ctx;
     const char *name;                       /* in front of the lines of progress; NULL: none are printed */
-    const char *prefix;                     /* PREFIX.checkpoint and PREFIX.safetensors are written; NULL: nothing */
+    /* PREFIX.checkpoint and PREFIX.safetensors are written; NULL: nothing */
+    const char *prefix;
     int resume;                             /* nonzero: go on from PREFIX.checkpoint */
     int no_resume;                          /* nonzero: the program cannot do that, and does not offer it */
     int every;                              /* also save every so many steps */
     uint64_t seed;                          /* of the first weights */
     drl_model_desc model_desc;
     drl_train_desc train_desc;
-    drl_run_desc run;                       /* steps or seconds, fall, rollbacks, and `source`, if there is one */
+    /* steps or seconds, fall, rollbacks, and `source`, if there is one */
+    drl_run_desc run;
     const drl_dataset *data;                /* where images come from: this, */
     void (*points)(drl_rng *rng, float *x); /* or vectors of two numbers, one a call, */
     void *user;                             /* or run.source, which gets this pointer, and so does: */
@@ -189,7 +191,11 @@ static inline void training_progress(training *t, const drl_train_report *r)
     fflush(stdout);
 }
 
-static inline double training_clock(void *user) { (void)user; return seconds_now(); }
+static inline double training_clock(void *user)
+{
+    (void)user;
+    return seconds_now();
+}
 
 static inline int training_step(void *user, const drl_train_report *r)
 {
@@ -261,7 +267,9 @@ static inline drl_status training_run(training *t)
         if (t->name)
             printf("\n%s: %s after %lu steps%s\n", t->name, status == DRL_OK ? "done" : "stopped",
                    (unsigned long)drl_trainer_steps(t->trainer),
-                   status == DRL_OK || !t->prefix || t->no_resume ? "" : "; the same command with --resume goes on");
+                   status == DRL_OK || !t->prefix || t->no_resume
+                       ? ""
+                       : "; the same command with --resume goes on");
         if ((t->prefix || t->picture) && !training_save(t, 1)) status = DRL_E_IO;
         drl_trainer_swap_average(t->trainer);                   /* for good */
     }
