@@ -876,12 +876,19 @@ DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, flo
  * exchanged. batch and trainable come from `use` (NULL: a batch of 32, not trainable), all else from the file: the batch that a model was
  * trained with says nothing of the memory that sampling takes. The file must hold exactly the described networks' tensors. Memory that a model is loaded
  * from may be read-only, and can go afterwards.
+ * drl_model_save - weights of type `dtype`: DRL_DTYPE_F32 (zero) of 4 bytes each, DRL_DTYPE_F16 or
+ * DRL_DTYPE_BF16 of 2. Halves are rounded to nearest, halfway to even. An F16 is within 2^-11 of the weight,
+ * relative to it, and within 2^-25 where the weight is below 2^-14. A BF16 is within 2^-8, relative to the
+ * weight, and within 2^-134 where it is below 2^-126. The vectors of the power iterations stay F32. Loading
+ * makes floats of every type. Fails with DRL_E_ARGUMENT (another type), DRL_E_NUMERIC (halves of a weight that
+ * is too large or not finite; the sentence names its tensor).
  * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own. Fails as drl_net_load. */
-DRL_API drl_status drl_model_save_memory(drl_model *model, void *dst, size_t capacity, size_t *written);
+DRL_API drl_status drl_model_save_memory(drl_model *model, drl_dtype dtype, void *dst, size_t capacity,
+                                         size_t *written);
 DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size, const drl_model_desc *use, drl_model **model);
 DRL_API drl_status drl_model_load_weights(drl_model *model, const drl_safetensors *st);
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_model_save(drl_model *model, const char *path);
+DRL_API drl_status drl_model_save(drl_model *model, drl_dtype dtype, const char *path);
 DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_model_desc *use, drl_model **model);
 #endif
 
@@ -3731,6 +3738,31 @@ static void drl__element_to_float(const drl_array *a, size_t i, float *dst)
     }
 }
 
+/* v / 2^shift (shift 1..31), rounded to the nearest whole number; halfway between two, to the even one. */
+static uint32_t drl__shift_to_even(uint32_t v, int shift)
+{
+    uint32_t whole = v >> shift, rest = v - (whole << shift), half = (uint32_t)1 << (shift - 1);
+    return whole + (rest > half || (rest == half && (whole & 1)));
+}
+
+/* The bits of a float, rounded to F16 or BF16: to the nearest number, halfway between two to the even one.
+ * Numbers too large for the type become infinite; infinities and NaN stay what they are. */
+static uint16_t drl__float_to_half(uint32_t bits, drl_dtype dtype)
+{
+    uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7FFFFFFF, half, exponent = size >> 23;
+    if (dtype == DRL_DTYPE_BF16) {                      /* the upper half of a float */
+        half = size > 0x7F800000 ? 0x7FC0 : drl__shift_to_even(size, 16);
+    } else if (exponent >= 113) {                       /* 2^-14 and more: normal numbers of F16 */
+        half = size > 0x7F800000 ? 0x7E00 : drl__shift_to_even(size - ((uint32_t)112 << 23), 13);
+        if (size <= 0x7F800000 && half > 0x7C00) half = 0x7C00;
+    } else if (exponent >= 102) {                       /* denormal ones: multiples of 2^-24 */
+        half = drl__shift_to_even((size & 0x7FFFFF) | 0x800000, (int)(126 - exponent));
+    } else {                                            /* below 2^-25 */
+        half = 0;
+    }
+    return (uint16_t)(sign | half);
+}
+
 DRL__CALL(drl_status, drl_array_to_float,
     (drl_ctx *ctx, const drl_array *array, float *dst),
     (ctx, array, dst))
@@ -4939,6 +4971,34 @@ static const char *drl__safetensors_meta(const drl_safetensors *st, const char *
 /* -----------------------------------------------------------------------------------------------------------
  * [io.safetensors.write] - writing: the one writer of models, checkpoints and states.
  * -------------------------------------------------------------------------------------------------------- */
+
+/* Makes an array of floats one of F16 or BF16, which lies at `to`: its own memory, or memory of its own.
+ * Refuses an element that is infinite in that type, or NaN; by then the elements before it are at `to`. */
+static drl_status drl__array_halve(drl_ctx *ctx, const char *who, drl_array *a, drl_dtype dtype,
+                                   unsigned char *to)
+{
+    const unsigned char *from = (const unsigned char *)a->data;
+    char quoted[DRL__QUOTE_BYTES];
+    size_t i, count = a->bytes / 4;
+    for (i = 0; i < count; ++i) {
+        uint32_t bits;
+        uint16_t half;
+        float value;
+        memcpy(&bits, from + 4 * i, 4);
+        half = drl__float_to_half(bits, dtype);
+        if ((half & 0x7FFF) >= (dtype == DRL_DTYPE_F16 ? 0x7C00 : 0x7F80)) {
+            memcpy(&value, &bits, 4);
+            return drl__fail(ctx, DRL_E_NUMERIC, "%s: element %z of '%s' is %g; the largest %s is %s", who, i,
+                             drl__quote(quoted, a->name), (double)value, drl__dtype_name(dtype),
+                             dtype == DRL_DTYPE_F16 ? "65504" : "3.39e38");
+        }
+        memcpy(to + 2 * i, &half, 2);
+    }
+    a->dtype = dtype;
+    a->data = to;
+    a->bytes = 2 * count;
+    return DRL_OK;
+}
 
 static void drl__put_json(drl__sink *s, const char *text)
 {
@@ -10868,9 +10928,12 @@ typedef struct drl__model_file {
 } drl__model_file;
 
 /* One network's tensors as arrays. Weights are divided by their spectral norm unless the file keeps it apart:
- * `scaled` [params_size] receives the parameters as the file has them. */
-static void drl__model_file_net(const drl_net *net, drl_array *array, float *scaled)
+ * `scaled` [params_size] receives the parameters as the file has them, of type dtype. The vectors of the
+ * power iterations stay floats. */
+static drl_status drl__model_file_net(const drl_net *net, const char *who, drl_dtype dtype, drl_array *array,
+                                      float *scaled)
 {
+    drl_status status = DRL_OK;
     size_t k;
     int i, j;
     memcpy(scaled, net->params, net->params_size * sizeof(float));
@@ -10879,24 +10942,33 @@ static void drl__model_file_net(const drl_net *net, drl_array *array, float *sca
         const drl_param *p = op->info == &drl__op_conv2d && !op->keep_norm ? &net->param[op->weight] : NULL;
         if (p) for (k = 0; k < p->count; ++k) scaled[p->offset + k] *= op->weight_scale;
     }
-    for (i = 0; i < drl__net_tensors(net); ++i) {
+    for (i = 0; i < drl__net_tensors(net) && status == DRL_OK; ++i) {
         const drl_param *p;
         const float *data = drl__net_tensor(net, i, &p);
         size_t shape[4];
         for (j = 0; j < p->rank; ++j) shape[j] = (size_t)p->shape[j];
         if (i < net->param_count) data = scaled + p->offset;
         array[i] = drl_array_of(p->name, DRL_DTYPE_F32, p->rank, shape, data);
+        if (i < net->param_count && dtype != DRL_DTYPE_F32)
+            status = drl__array_halve(net->ctx, who, &array[i], dtype,
+                                      (unsigned char *)(scaled + p->offset));
     }
+    return status;
 }
 
-static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
+static drl_status drl__model_file_make(drl_model *m, const char *who, drl_dtype dtype,
+                                       drl__model_file *file)
 {
+    drl_status status;
     const drl_net *net = m->net, *init = m->initializer;
     drl_model_desc d = m->desc;
     drl_array *array;
     float *scaled;
     unsigned char *block;
     size_t total = 0, at_arrays, at_scaled, arrays = (size_t)drl__net_tensors(net);
+    if (dtype != DRL_DTYPE_F32 && dtype != DRL_DTYPE_F16 && dtype != DRL_DTYPE_BF16)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "%s: dtype is %d; weights are saved as F32, F16 or BF16",
+                         who, (int)dtype);
     if (init) arrays += (size_t)drl__net_tensors(init);
     at_arrays = drl__carve(&total, arrays, sizeof *array);
     at_scaled = drl__carve(&total, net->params_size + (init ? init->params_size : 0), sizeof(float));
@@ -10904,8 +10976,14 @@ static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
     if (!block) return DRL_E_MEMORY;
     array = (drl_array *)(void *)(block + at_arrays);
     scaled = (float *)(void *)(block + at_scaled);
-    drl__model_file_net(net, array, scaled);
-    if (init) drl__model_file_net(init, array + drl__net_tensors(net), scaled + net->params_size);
+    status = drl__model_file_net(net, who, dtype, array, scaled);
+    if (status == DRL_OK && init)
+        status = drl__model_file_net(init, who, dtype, array + drl__net_tensors(net),
+                                     scaled + net->params_size);
+    if (status != DRL_OK) {
+        drl__free(m->ctx, block);
+        return status;
+    }
     if (d.form == DRL_FORM_DRL) d.no_spectral = 1;              /* the norm is in the file's weights */
     drl__model_to_text(&d, file->text, sizeof file->text);
     file->meta[0] = "drl.model";
@@ -10919,13 +10997,13 @@ static drl_status drl__model_file_make(drl_model *m, drl__model_file *file)
 }
 
 DRL__CALL(drl_status, drl_model_save_memory,
-    (drl_model *m, void *dst, size_t capacity, size_t *written),
-    (m, dst, capacity, written))
+    (drl_model *m, drl_dtype dtype, void *dst, size_t capacity, size_t *written),
+    (m, dtype, dst, capacity, written))
 {
     drl__model_file file;
     drl_status status;
     if (!m) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_model_save_memory: no model");
-    status = drl__model_file_make(m, &file);
+    status = drl__model_file_make(m, "drl_model_save_memory", dtype, &file);
     if (status != DRL_OK) return status;
     status = drl_safetensors_write_memory(m->ctx, &file.desc, dst, capacity, written);
     drl__free(m->ctx, file.block);
@@ -10997,13 +11075,15 @@ DRL__CALL(drl_status, drl_model_load_memory,
 }
 
 #ifndef DRL_NO_STDIO
-DRL__CALL(drl_status, drl_model_save, (drl_model *m, const char *path), (m, path))
+DRL__CALL(drl_status, drl_model_save,
+    (drl_model *m, drl_dtype dtype, const char *path),
+    (m, dtype, path))
 {
     drl__model_file file;
     drl_status status;
     if (!m || !path)
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_model_save: a model and a path are needed");
-    status = drl__model_file_make(m, &file);
+    status = drl__model_file_make(m, "drl_model_save", dtype, &file);
     if (status != DRL_OK) return status;
     status = drl_safetensors_write_file(m->ctx, path, &file.desc);
     drl__free(m->ctx, file.block);

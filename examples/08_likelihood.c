@@ -162,7 +162,7 @@ int main(int argc, char **argv)
         status = training_open(&run);
         if (status == DRL_OK) status = training_run(&run);
         model = run.model;
-        if (status == DRL_OK && save) status = drl_model_save(model, save);
+        if (status == DRL_OK && save) status = drl_model_save(model, DRL_DTYPE_F32, save);
     }
     if (status == DRL_OK) status = drl_model_describe(model, &md);
     if (status == DRL_OK && (md.height != 1 || md.width != 1 || md.channels != 2)) {

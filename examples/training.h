@@ -140,7 +140,7 @@ static inline int training_save(training *t, int last)
         training_path(path, sizeof path, t->prefix, ".safetensors");
     }
     drl_trainer_swap_average(t->trainer);
-    if (t->prefix && drl_model_save(t->model, path) != DRL_OK) ok = training_failed(t, path);
+    if (t->prefix && drl_model_save(t->model, DRL_DTYPE_F32, path) != DRL_OK) ok = training_failed(t, path);
     if (ok && t->picture) ok = t->picture(t->user, t->model, last);
     drl_trainer_swap_average(t->trainer);
     if (ok && t->prefix && (last || !t->drawn)) {

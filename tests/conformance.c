@@ -126,7 +126,10 @@ static int train_and_sample(drl_ctx *ctx, drl_form form)
         for (i = 0; i < BATCH; ++i) labels[i] = form == DRL_FORM_CDRL ? 1 + drl_rng_below(&rng, 3) : 0;
         ok = drl_trainer_step(tr, x0, labels, &r) == DRL_OK;
     }
-    if (ok) ok = drl_trainer_swap_average(tr) == DRL_OK && drl_model_save_memory(m, NULL, 0, &size) == DRL_OK && (file = malloc(size)) != NULL && drl_model_save_memory(m, file, size, &written) == DRL_OK;
+    if (ok) ok = drl_trainer_swap_average(tr) == DRL_OK
+              && drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &size) == DRL_OK
+              && (file = malloc(size)) != NULL
+              && drl_model_save_memory(m, DRL_DTYPE_F32, file, size, &written) == DRL_OK;
     if (ok) hash_bytes(file, written);      /* files are little-endian everywhere */
     memset(&how, 0, sizeof how);
     how.count = BATCH;

@@ -93,7 +93,9 @@ int main(void)
         for (i = 0; i < 4 * SIDE * SIDE; ++i) x0[i] = drl_rng_below(&rng, 2) ? 1.0f : -1.0f;
         ok = drl_trainer_step(tr, x0, NULL, NULL) == DRL_OK;
     }
-    if (!ok || drl_model_save_memory(m, NULL, 0, &size) != DRL_OK || (file = (unsigned char *)malloc(size)) == NULL || drl_model_save_memory(m, file, size, &written) != DRL_OK
+    if (!ok || drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &size) != DRL_OK
+        || (file = (unsigned char *)malloc(size)) == NULL
+        || drl_model_save_memory(m, DRL_DTYPE_F32, file, size, &written) != DRL_OK
         || sample(file, written, &hash, &peak) != DRL_OK) {
         fprintf(stderr, "cortex_m: the model cannot be made or sampled: %s\n", drl_ctx_message(ctx));
         return 1;

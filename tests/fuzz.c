@@ -325,9 +325,10 @@ static drl_status fuzz_model(const unsigned char *data, size_t size)
         free(pixels);
     }
     drl_ctx_clear(ctx);
-    MUST(drl_model_save_memory(m, NULL, 0, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
+    MUST(drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
     copy = (unsigned char *)malloc(bytes);
-    MUST(copy && drl_model_save_memory(m, copy, bytes, &written) == DRL_OK && written == bytes, "%s",
+    MUST(copy && drl_model_save_memory(m, DRL_DTYPE_F32, copy, bytes, &written) == DRL_OK &&
+         written == bytes, "%s",
          drl_ctx_message(ctx));
     drl_model_destroy(m);
     MUST(drl_model_load_memory(ctx, copy, bytes, &use, &again) == DRL_OK, "%s", drl_ctx_message(ctx));
@@ -984,8 +985,10 @@ static void seeds(void)
     deep[i] = 0;
     seed_header(SAFETENSORS, "bad-deep-objects", deep, 0, 0);
 
-    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_memory(m, NULL, 0, &size) != DRL_OK ||
-        !(file = (unsigned char *)malloc(size)) || drl_model_save_memory(m, file, size, &size) != DRL_OK)
+    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK ||
+        drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &size) != DRL_OK ||
+        !(file = (unsigned char *)malloc(size)) ||
+        drl_model_save_memory(m, DRL_DTYPE_F32, file, size, &size) != DRL_OK)
         exit(2);
     seed(MODEL, "good-drl", file, size);
     seed_edit(MODEL, "bad-width-multiplier", file, size, "mult=1,", "mult=65,");
@@ -1012,8 +1015,10 @@ static void seeds(void)
     d.form = DRL_FORM_CDRL;
     d.initializer = 4;
     d.classes = 1;
-    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK || drl_model_save_memory(m, NULL, 0, &size) != DRL_OK ||
-        !(file = (unsigned char *)malloc(size)) || drl_model_save_memory(m, file, size, &size) != DRL_OK)
+    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK ||
+        drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &size) != DRL_OK ||
+        !(file = (unsigned char *)malloc(size)) ||
+        drl_model_save_memory(m, DRL_DTYPE_F32, file, size, &size) != DRL_OK)
         exit(2);
     seed(MODEL, "good-cdrl", file, size);
     seed_edit(MODEL, "bad-classes", file, size, "classes=1", "classes=65535");

@@ -117,7 +117,7 @@ static double cycle(run *r, const char *checkpoint, const char *model)
     double t = seconds();
     CHECK_OK(r->ctx, drl_trainer_save(r->trainer, checkpoint));
     CHECK_OK(r->ctx, drl_trainer_resume(r->trainer, checkpoint));
-    CHECK_OK(r->ctx, drl_model_save(r->model, model));
+    CHECK_OK(r->ctx, drl_model_save(r->model, DRL_DTYPE_F32, model));
     CHECK_OK(r->ctx, drl_model_load(r->ctx, model, NULL, &m));
     drl_model_destroy(m);
     return seconds() - t;

@@ -306,9 +306,9 @@ static void make_world(void)
     make_trainer();
     make_sampler();
     CHECK_OK(ctx, drl_sum_create(ctx, w.term, 2, &sum));
-    CHECK_OK(ctx, drl_model_save_memory(model, NULL, 0, &model_size));
+    CHECK_OK(ctx, drl_model_save_memory(model, DRL_DTYPE_F32, NULL, 0, &model_size));
     model_file = (unsigned char *)malloc(model_size);
-    CHECK_OK(ctx, drl_model_save_memory(model, model_file, model_size, &model_size));
+    CHECK_OK(ctx, drl_model_save_memory(model, DRL_DTYPE_F32, model_file, model_size, &model_size));
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, model_file, model_size, &weights));
     CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &w.st_desc, NULL, 0, &tensors_size));
     tensors = (unsigned char *)malloc(tensors_size);
@@ -636,12 +636,13 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_sampler_create, "p:model o:how p:o_sampler", \
       drl_sampler_create(MODEL, (drl_sample_desc *)A(1), (drl_sampler **)A(2))) \
   S(drl_sample, "p:model o:how v:out", drl_sample(MODEL, (drl_sample_desc *)A(1), V(2))) \
-  S(drl_model_save_memory, "p:model p:file_copy n:MODEL!0!100 p:size", \
-      drl_model_save_memory(MODEL, A(1), Z(2), (size_t *)A(3))) \
+  S(drl_model_save_memory, "p:model n:0!-1!1!4!99 p:file_copy n:MODEL!0!100 p:size", \
+      drl_model_save_memory(MODEL, (drl_dtype)I(1), A(2), Z(3), (size_t *)A(4))) \
   S(drl_model_load_memory, "ctx p:model_file n:MODEL!0!7!100 o:md p:o_model", \
       drl_model_load_memory(C, A(1), Z(2), (drl_model_desc *)A(3), (drl_model **)A(4))) \
   S(drl_model_load_weights, "p:model p:weights", drl_model_load_weights(MODEL, (drl_safetensors *)A(1))) \
-  S(drl_model_save, "p:model p:new_path", drl_model_save(MODEL, (const char *)A(1))) \
+  S(drl_model_save, "p:model n:0!-1!1!4!99 p:new_path", \
+      drl_model_save(MODEL, (drl_dtype)I(1), (const char *)A(2))) \
   S(drl_model_load, "ctx p:model_path o:md p:o_model", \
       drl_model_load(C, (const char *)A(1), (drl_model_desc *)A(2), (drl_model **)A(3))) \
   S(drl_trainer_create, "p:model o:td p:o_trainer", \

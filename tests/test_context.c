@@ -174,9 +174,11 @@ static void reload(void)
     md.channels = 1; md.height = md.width = 8; md.batch = 2;
     drl_ctx_create(NULL, &plain);
     CHECK(drl_model_create(plain, &md, 1, &first) == DRL_OK && drl_model_size(plain, &md, &bytes) == DRL_OK
-        && drl_model_save_memory(first, NULL, 0, &file_bytes) == DRL_OK, "a model: %s", drl_ctx_message(plain));
+        && drl_model_save_memory(first, DRL_DTYPE_F32, NULL, 0, &file_bytes) == DRL_OK,
+          "a model: %s", drl_ctx_message(plain));
     file = (unsigned char *)malloc(file_bytes);
-    CHECK(drl_model_save_memory(first, file, file_bytes, &file_bytes) == DRL_OK, "saved: %s", drl_ctx_message(plain));
+    CHECK(drl_model_save_memory(first, DRL_DTYPE_F32, file, file_bytes, &file_bytes) == DRL_OK,
+          "saved: %s", drl_ctx_message(plain));
     drl_model_destroy(first);
     drl_ctx_destroy(plain);
     for (i = 0; i < 2; ++i) {
@@ -477,8 +479,9 @@ static void mode_model(drl_ctx *ctx)
     HOST(status = drl_sample(m, &sd, images));
     CHECK(status == DRL_OK, "samples: %s", drl_ctx_message(ctx));
     mode_keep(images, 2 * 64 * sizeof images[0]);
-    HOST(drl_model_save_memory(m, NULL, 0, &bytes));
-    HOST(status = bytes <= sizeof file ? drl_model_save_memory(m, file, sizeof file, &bytes) : DRL_E_MEMORY);
+    HOST(drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &bytes));
+    HOST(status = bytes <= sizeof file ? drl_model_save_memory(m, DRL_DTYPE_F32, file, sizeof file, &bytes)
+                                      : DRL_E_MEMORY);
     CHECK(status == DRL_OK, "saved: %lu bytes", (unsigned long)bytes);
     if (status == DRL_OK) mode_keep(file, bytes < 100000 ? bytes : 100000);
     HOST(status = drl_model_load_memory(ctx, file, bytes, NULL, &again));

@@ -185,13 +185,16 @@ static drl_status op_model_size(void)    { drl_model_desc d = desc_of(DRL_FORM_C
 static drl_status op_load_memory(void)   { return drl_model_load_memory(ctx, model_file, model_size, NULL, &made.model); }
 static drl_status op_load(void)          { return drl_model_load(ctx, model_path, NULL, &made.model); }
 static drl_status op_load_weights(void)  { return drl_model_load_weights(model, weights); }
-static drl_status op_save_size(void)     { return drl_model_save_memory(model, NULL, 0, &made.size); }
+static drl_status op_save_size(void)
+{
+    return drl_model_save_memory(model, DRL_DTYPE_F32, NULL, 0, &made.size);
+}
 static drl_status op_save_memory(void)
 {
     static unsigned char to[1 << 20];
-    return drl_model_save_memory(model, to, sizeof to, &made.size);
+    return drl_model_save_memory(model, DRL_DTYPE_F32, to, sizeof to, &made.size);
 }
-static drl_status op_save(void)          { return drl_model_save(model, out_path); }
+static drl_status op_save(void)          { return drl_model_save(model, DRL_DTYPE_F32, out_path); }
 static drl_status op_trainer(void)       { drl_train_desc d = plan(); return drl_trainer_create(model, &d, &made.trainer); }
 static drl_status op_trainer_size(void)  { drl_train_desc d = plan(); return drl_trainer_size(model, &d, &made.size); }
 static drl_status op_step(void)          { return drl_trainer_step(trainer, x0, label, NULL); }
@@ -583,10 +586,10 @@ int main(int argc, char **argv)
     CHECK_OK(ctx, drl_trainer_create(model, &t, &trainer));
     for (k = 0; k < 3; ++k) CHECK_OK(ctx, drl_trainer_step(trainer, x0, label, NULL));
     CHECK_OK(ctx, drl_sampler_create(model, &how, &sampler));
-    CHECK_OK(ctx, drl_model_save_memory(model, NULL, 0, &model_size));
+    CHECK_OK(ctx, drl_model_save_memory(model, DRL_DTYPE_F32, NULL, 0, &model_size));
     model_file = malloc(model_size);
-    CHECK_OK(ctx, drl_model_save_memory(model, model_file, model_size, &model_size));
-    CHECK_OK(ctx, drl_model_save(model, model_path));
+    CHECK_OK(ctx, drl_model_save_memory(model, DRL_DTYPE_F32, model_file, model_size, &model_size));
+    CHECK_OK(ctx, drl_model_save(model, DRL_DTYPE_F32, model_path));
     CHECK_OK(ctx, drl_trainer_save(trainer, checkpoint_path));
     CHECK_OK(ctx, drl_safetensors_open_memory(ctx, model_file, model_size, &weights));
     idx[7] = BATCH; idx[11] = idx[15] = SIDE;

@@ -18,6 +18,7 @@ static int next_descriptor(void) { int d = dup(0); close(d); return d; }
 #define fsync(descriptor) trail_sync(descriptor)
 #define rename(from, to)  (trail_step('r') ? rename(from, to) : -1)
 #endif
+#include <float.h>
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
@@ -194,10 +195,10 @@ static unsigned char *saved(drl_ctx *ctx, drl_model *m, size_t *size)
     unsigned char *bytes;
     size_t written = 0;
     *size = 0;
-    CHECK_OK(ctx, drl_model_save_memory(m, NULL, 0, size));
+    CHECK_OK(ctx, drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, size));
     bytes = (unsigned char *)malloc(*size + 16);
     if (!bytes) exit(3);
-    CHECK_OK(ctx, drl_model_save_memory(m, bytes, *size, &written));
+    CHECK_OK(ctx, drl_model_save_memory(m, DRL_DTYPE_F32, bytes, *size, &written));
     CHECK(written == *size, "%d bytes announced, %d written", (int)*size, (int)written);
     return bytes;
 }
@@ -1346,7 +1347,7 @@ static void files(int cdrl)
         else strcpy(folder, ".");
         memset(trail, 0, sizeof trail);
         trail_n = 0;
-        CHECK_OK(ctx, drl_model_save(m, path));
+        CHECK_OK(ctx, drl_model_save(m, DRL_DTYPE_F32, path));
         CHECK(!strcmp(trail, "frd"), "saving does '%s'", trail);
         CHECK(stat(folder, &there) == 0 && there.st_ino == trail_last.st_ino && there.st_dev == trail_last.st_dev, "another directory than %s is synchronized", folder);
         trail_n = 0;
@@ -1357,7 +1358,7 @@ static void files(int cdrl)
         CHECK(next_descriptor() == descriptor, "saving leaves a file open: descriptor %d is next, it was %d", next_descriptor(), descriptor);
     }
 #else
-    CHECK_OK(ctx, drl_model_save(m, path));
+    CHECK_OK(ctx, drl_model_save(m, DRL_DTYPE_F32, path));
 #endif
     {
         void *data = NULL;
@@ -1375,9 +1376,9 @@ static void files(int cdrl)
     again = NULL;
     remove(path);
     REFUSED(ctx, drl_model_load(ctx, path, NULL, &again), DRL_E_IO);
-    REFUSED(ctx, drl_model_save(m, "no/such/folder/model.safetensors"), DRL_E_IO);
-    REFUSED(ctx, drl_model_save(m, NULL), DRL_E_ARGUMENT);
-    REFUSED(ctx, drl_model_save_memory(m, copy, size - 1, &second_size), DRL_E_SHAPE);
+    REFUSED(ctx, drl_model_save(m, DRL_DTYPE_F32, "no/such/folder/model.safetensors"), DRL_E_IO);
+    REFUSED(ctx, drl_model_save(m, DRL_DTYPE_F32, NULL), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_model_save_memory(m, DRL_DTYPE_F32, copy, size - 1, &second_size), DRL_E_SHAPE);
     REFUSED(ctx, drl_model_load_memory(ctx, NULL, size, NULL, &again), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_model_load_memory(ctx, bytes, size, NULL, NULL), DRL_E_ARGUMENT);
 
@@ -1424,7 +1425,7 @@ static void files(int cdrl)
         drl_status status;
         drl_ctx_clear(ctx);
         heap.fail_at = heap.calls + fail;
-        status = drl_model_save(m, path);
+        status = drl_model_save(m, DRL_DTYPE_F32, path);
         heap.fail_at = 0;
         done = status == DRL_OK;
         CHECK(done || (status == DRL_E_MEMORY && drl_ctx_message(ctx)[0]), "allocation %d fails: status %d", fail, (int)status);
@@ -1650,6 +1651,187 @@ static void limits(void)
     drl_ctx_destroy(ctx);
 }
 
+/* -- files of halves -- */
+
+/* The number that 16 bits of F16 or BF16 stand for; for infinity, the next power of two. */
+static double half_value(uint32_t half, int bf16)
+{
+    int digits = bf16 ? 7 : 10, least = bf16 ? -126 : -14, exponent = (int)((half & 0x7FFF) >> digits);
+    double fraction = ldexp((double)(half & ((1u << digits) - 1)), -digits);
+    double value = exponent ? ldexp(1 + fraction, exponent - 1 + least) : ldexp(fraction, least);
+    return half & 0x8000 ? -value : value;
+}
+
+/* v rounded to a number of digits, halfway to the even one, in double; what is too large becomes infinite. */
+static double half_nearest(double v, int bf16)
+{
+    int digits = bf16 ? 7 : 10, least = bf16 ? -126 : -14, exponent = least;
+    double size = fabs(v), units, whole;
+    if (size > 0 && ilogb(size) > least) exponent = ilogb(size);
+    units = ldexp(size, digits - exponent);
+    whole = floor(units);
+    if (units - whole > 0.5 || (units - whole == 0.5 && fmod(whole, 2) == 1)) whole += 1;
+    size = ldexp(whole, exponent - digits);
+    if (size >= ldexp(1, bf16 ? 128 : 16)) size = HUGE_VAL;
+    return v < 0 ? -size : size;
+}
+
+static uint32_t half_of(float v, int bf16)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    return drl__float_to_half(bits, bf16 ? DRL_DTYPE_BF16 : DRL_DTYPE_F16);
+}
+
+/* Rounding to halves: every half is itself; between two neighbours the middle goes to the even one, and what
+ * is next to the middle to the near one; any float is rounded as in double. */
+static void halves(int bf16)
+{
+    uint32_t h, infinity = bf16 ? 0x7F80 : 0x7C00, nan = bf16 ? 0x7FC0 : 0x7E00, bits, got;
+    long wrong = 0, i;
+    float v;
+    double want;
+    for (h = 0; h < 0x10000; ++h) {
+        uint32_t size = h & 0x7FFF, sign = h & 0x8000;
+        if (size > infinity) {
+            bits = bf16 ? h << 16 : sign << 16 | 0x7F800000 | (h & 0x3FF) << 13;
+            wrong += drl__float_to_half(bits, bf16 ? DRL_DTYPE_BF16 : DRL_DTYPE_F16) != (sign | nan);
+            continue;
+        }
+        v = size < infinity ? (float)half_value(h, bf16) : (float)(sign ? -HUGE_VAL : HUGE_VAL);
+        wrong += half_of(v, bf16) != h;
+        if (size == infinity) continue;
+        v = (float)((half_value(h, bf16) + half_value(h + 1, bf16)) / 2);
+        wrong += half_of(v, bf16) != h + (h & 1);
+        wrong += half_of(nextafterf(v, 0), bf16) != h;
+        wrong += half_of(nextafterf(v, sign ? -FLT_MAX : FLT_MAX), bf16) != h + (v < FLT_MAX && v > -FLT_MAX);
+    }
+    CHECK(wrong == 0, "%ld of the halves or of their neighbours are rounded to others", wrong);
+    for (i = 0, wrong = 0; i < 1000000; ++i) {
+        test_seed = test_seed * 6364136223846793005u + 1442695040888963407u;
+        bits = (uint32_t)(test_seed >> 32);
+        if (i % 2) bits = (bits & 0x87FFFFFF) | 0x30000000;     /* of the sizes that F16 has */
+        memcpy(&v, &bits, 4);
+        if ((bits & 0x7F800000) == 0x7F800000) continue;
+        got = half_of(v, bf16);
+        want = half_nearest((double)v, bf16);
+        wrong += fabs(want) == HUGE_VAL ? (got & 0x7FFF) != infinity : half_value(got, bf16) != want;
+        wrong += got >> 15 != bits >> 31;
+    }
+    CHECK(wrong == 0, "%ld of a million floats are rounded to other halves", wrong);
+}
+
+/* Models in files of F32, F16 and BF16: sizes, weights, energies, saving what was loaded; what is refused. */
+static void half_files(int cdrl)
+{
+    static const drl_dtype types[3] = { DRL_DTYPE_F32, DRL_DTYPE_F16, DRL_DTYPE_BF16 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = tiny();
+    drl_model *m, *whole = NULL, *half = NULL;
+    drl_net *net;
+    float x[8 * 8 * 3], level = 1, one = 1, f = 0, f_half = 0, *weight;
+    drl_batch b;
+    const char *path = check_path("test_half.safetensors");
+    size_t size, written, again, k, params, weights_of_all;
+    unsigned char *file, *copy;
+    int i;
+    if (cdrl) { d.form = DRL_FORM_CDRL; d.initializer = -1; d.height = d.width = 8; }
+    d.trainable = 1;
+    m = make(ctx, &d, 1);
+    randomize(m, 1);
+    file = saved(ctx, m, &size);
+    CHECK_OK(ctx, drl_model_load_memory(ctx, file, size, &d, &whole));
+    if (!whole) exit(check_report("test_model"));
+    net = drl_model_net(whole);
+    params = weights_of_all = drl_net_params_size(net);
+    if (drl_model_initializer(m)) weights_of_all += drl_net_params_size(drl_model_initializer(m));
+    for (k = 0; k < (size_t)(d.height * d.width * d.channels); ++k) x[k] = (float)real(-1, 1);
+    b = drl_batch_of(1, x, &level);
+    CHECK_OK(ctx, drl_net_train_forward(net, &b, &f));
+    CHECK_OK(ctx, drl_net_train_backward(net, &one));
+    drl_net_spectral_grads(net);
+    for (i = 0; i < 3; ++i) {
+        int bf16 = types[i] == DRL_DTYPE_BF16;
+        double u = bf16 ? ldexp(1, -8) : ldexp(1, -11), least = bf16 ? 0 : ldexp(1, -25), bound = 0;
+        long wrong = 0;
+        written = again = 0;
+        half = NULL;
+        CHECK_OK(ctx, drl_model_save_memory(m, types[i], NULL, 0, &written));
+        CHECK(i == 0 ? written == size : written < size && size - written + 8192 > 2 * weights_of_all &&
+              size - written < 2 * weights_of_all + 8192, "%d bytes, %d as F32", (int)written, (int)size);
+        copy = (unsigned char *)malloc(written);
+        if (!copy) exit(3);
+        CHECK_OK(ctx, drl_model_save_memory(m, types[i], copy, written, &written));
+        CHECK_OK(ctx, drl_model_load_memory(ctx, copy, written, &d, &half));
+        if (!half) exit(check_report("test_model"));
+        for (k = 0; k < params; ++k) {
+            double v = (double)drl_net_params(net)[k], got = (double)drl_net_params(drl_model_net(half))[k];
+            wrong += got != (i ? half_nearest(v, bf16) : v);
+            bound += fabs((double)drl_net_grads(net)[k]) * (u * fabs(v) + least);
+        }
+        CHECK(wrong == 0, "type %d: %ld weights are not the nearest", i, wrong);
+        CHECK_OK(ctx, drl_net_forward(drl_model_net(half), &b, &f_half));
+        CHECK(i == 0 ? f == f_half : f != f_half && fabs((double)f - (double)f_half) <= bound,
+              "type %d: f is %g, with F32 %g, bound %g", i, (double)f_half, (double)f, bound);
+        {
+            drl_safetensors *st = NULL;
+            long states = 0;
+            const drl_safetensors_desc *in;
+            CHECK_OK(ctx, drl_safetensors_open_memory(ctx, copy, written, &st));
+            if (!st) exit(check_report("test_model"));
+            in = drl_safetensors_contents(st);
+            for (k = 0; k < in->count; ++k) {
+                int vector = strstr(in->arrays[k].name, "weight_u") || strstr(in->arrays[k].name, "weight_v");
+                states += vector;
+                if (in->arrays[k].dtype != (vector ? DRL_DTYPE_F32 : types[i])) ++wrong;
+            }
+            CHECK(wrong == 0 && (states > 0) == cdrl, "type %d: %ld tensors of other types", i, wrong);
+            drl_safetensors_close(st);
+        }
+        memset(file, 0, size);
+        CHECK_OK(ctx, drl_model_save_memory(half, types[i], file, size, &again));
+        CHECK(again == written && !memcmp(file, copy, written), "type %d: saved again, other bytes", i);
+        CHECK_OK(ctx, drl_model_save(m, types[i], path));
+        {
+            void *data = NULL;
+            CHECK_OK(ctx, drl_file_read(ctx, path, &data, &again));
+            CHECK(data && again == written && !memcmp(data, copy, written), "type %d: the file differs", i);
+            drl_file_free(ctx, data);
+            remove(path);
+        }
+        drl_model_destroy(half);
+        free(copy);
+    }
+
+    /* weights that the type does not hold */
+    for (i = 0; drl_net_param(drl_model_net(m), i)->rank != 1; ++i) {}
+    weight = drl_net_params(drl_model_net(m)) + drl_net_param(drl_model_net(m), i)->offset;
+    *weight = 65519.996f;
+    CHECK_OK(ctx, drl_model_save_memory(m, DRL_DTYPE_F16, file, size, &written));
+    memset(file, 7, size);
+    *weight = -65520;
+    CHECK(drl_model_save_memory(m, DRL_DTYPE_F16, file, size, &written) == DRL_E_NUMERIC &&
+          strstr(drl_ctx_message(ctx), drl_net_param(drl_model_net(m), i)->name) &&
+          strstr(drl_ctx_message(ctx), "-65520; the largest F16 is 65504"), "'%s'", drl_ctx_message(ctx));
+    for (k = 0, written = 0; k < size; ++k) written += file[k] != 7;
+    CHECK(written == 0, "a refused file: %d bytes are written", (int)written);
+    REFUSED(ctx, drl_model_save(m, DRL_DTYPE_F16, path), DRL_E_NUMERIC);
+    REFUSED(ctx, drl_model_load(ctx, path, NULL, &half), DRL_E_IO);
+    CHECK_OK(ctx, drl_model_save_memory(m, DRL_DTYPE_BF16, file, size, &written));
+    *weight = FLT_MAX;
+    REFUSED(ctx, drl_model_save_memory(m, DRL_DTYPE_BF16, file, size, &written), DRL_E_NUMERIC);
+    CHECK_OK(ctx, drl_model_save_memory(m, DRL_DTYPE_F32, file, size, &written));
+    CHECK(drl_model_save_memory(m, DRL_DTYPE_F64, file, size, &written) == DRL_E_ARGUMENT &&
+          strstr(drl_ctx_message(ctx), "dtype is 1; weights are saved as F32, F16 or BF16"), "'%s'",
+          drl_ctx_message(ctx));
+    drl_ctx_clear(ctx);
+    REFUSED(ctx, drl_model_save(m, DRL_DTYPE_I16, path), DRL_E_ARGUMENT);
+    free(file);
+    drl_model_destroy(whole);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+}
+
 int main(int argc, char **argv)
 {
     if (check_words(argc, argv)) return 2;
@@ -1671,5 +1853,9 @@ int main(int argc, char **argv)
     PART(memory());
     PART(files(0));
     PART(files(1));
+    PART(halves(0));
+    PART(halves(1));
+    PART(half_files(0));
+    PART(half_files(1));
     return check_report("test_model");
 }

@@ -759,7 +759,7 @@ static void wrong_checkpoints(void)
     REFUSED(s.ctx, drl_trainer_save(s.tr, "no/such/folder/checkpoint"), DRL_E_IO);
     REFUSED(s.ctx, drl_trainer_save(s.tr, NULL), DRL_E_ARGUMENT);
     REFUSED(s.ctx, drl_trainer_resume(s.tr, NULL), DRL_E_ARGUMENT);
-    CHECK_OK(s.ctx, drl_model_save(s.m, path));             /* a model is no checkpoint */
+    CHECK_OK(s.ctx, drl_model_save(s.m, DRL_DTYPE_F32, path));             /* a model is no checkpoint */
     REFUSED(s.ctx, drl_trainer_resume(s.tr, path), DRL_E_FORMAT);
     {
         drl_model_desc a;
