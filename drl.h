@@ -1,4 +1,5 @@
-/* drl.h - energy-based generative models by Diffusion Recovery Likelihood, in one C file.  No dependencies but libc and libm.
+/* drl.h - energy-based generative models by Diffusion Recovery Likelihood, in one C file.
+ *         No dependencies but libc and libm.
  *
  *     #define DRL_IMPLEMENTATION                     // in one file of the program
  *     #include "drl.h"
@@ -12,7 +13,8 @@
  *         drl_sample_desc how = {0};                                 // zero means: a good default
  *         how.count = 16;  how.seed = 42;
  *         if (drl_ctx_create(NULL, &ctx) != DRL_OK) return 1;
- *         if (drl_model_load(ctx, "sprites.safetensors", NULL, &m) != DRL_OK || drl_sample(m, &how, pixels) != DRL_OK)
+ *         if (drl_model_load(ctx, "sprites.safetensors", NULL, &m) != DRL_OK ||
+ *             drl_sample(m, &how, pixels) != DRL_OK)
  *             printf("%s\n", drl_ctx_message(ctx));                  // one sentence, with the numbers in it
  *         drl_model_destroy(m);
  *         drl_ctx_destroy(ctx);
@@ -47,60 +49,78 @@
  *
  * MANUAL
  *
- * The method. A diffusion turns images x_0 into noise over T levels, x_{t+1} = a_{t+1} x_t + s_{t+1} eps. On each level an energy-based
- * model of y_t = a_{t+1} x_t, log p(y_t) = F(y_t, t) + const, is trained by the likelihood of recovering y_t from x_{t+1}:
- *     log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const                                  [Gao21] (6)
- * which has one mode or few, so K Langevin steps sample it. Sampling starts from noise and walks the levels down. F is a *negative*
- * energy throughout. One network f serves all levels: F = f / step_t^2, step_t being the Langevin step size. With 1000 fine levels ("T1k")
+ * The method. A diffusion turns images x_0 into noise over T levels, x_{t+1} = a_{t+1} x_t + s_{t+1} eps.
+ * Each level has an energy-based model of y_t = a_{t+1} x_t, log p(y_t) = F(y_t, t) + const. It is trained by
+ * the likelihood of recovering y_t from x_{t+1}:
+ *     log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const                [Gao21] (6)
+ * This density has one mode or few, so K Langevin steps sample it. Sampling starts from noise and walks the
+ * levels down. F is a *negative* energy throughout. One network f serves all levels: F = f / step_t^2, where
+ * step_t is the size of a Langevin step (drl_step_rule has other choices). With 1000 fine levels ("T1k")
  * p(y_t | x_{t+1}) is nearly N(x_{t+1} + s^2 grad F, s^2 I), and no Langevin step is needed: K = 0.
  *
  * What it does not do. No GPU, no double precision, no automatic differentiation of user code, no data
  * augmentation but mirroring, shifts and exchanged colour channels (drl_train_desc).
  *
- * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones [K,C] as in PyTorch's files. Letters:
- * N images, H rows, W columns, C channels (K of a result), R S taps, T levels, K steps.
+ * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones [K,C] as in
+ * PyTorch's files. Letters: N images, H rows, W columns, C channels (K of a result), R S taps, T levels,
+ * K steps.
  *
- * Ownership. Objects are made by drl_X_create (or _load, _open) and freed by drl_X_destroy (_close); they keep a pointer to their context,
- * which must outlive them. Structs named _desc are read during the call only, and a zeroed one is the good default; other public structs
- * are the caller's. An object is one or two blocks from the allocator, made when it is; running, training and sampling allocate nothing.
- * Sizes can be asked for beforehand (drl_net_size, drl_model_size, drl_trainer_size), and a context can live in a block of the caller's.
+ * Ownership. Objects are made by drl_X_create (or _load, _open) and freed by drl_X_destroy (_close). They
+ * keep a pointer to their context, which must outlive them. Structs named _desc are read during the call
+ * only, and a zeroed one is the good default; other public structs are the caller's. An object takes one or
+ * two blocks from the allocator when it is made; running, training and sampling allocate nothing.
+ * drl_net_size, drl_model_size and drl_trainer_size say beforehand how many bytes an object will hold, and
+ * a context can live in a block of the caller's.
  *
- * Errors. Fallible functions return drl_status, and write results only on success. The context keeps the first failure and a sentence with
- * the numbers until drl_ctx_clear. Nothing is printed, nothing aborts; DRL_ASSERT guards promises inside this file only.
- * Arguments that are NULL, out of range, not finite, of sizes that do not fit, misaligned, or that share memory where they may not, are
- * refused, and nothing is changed; functions without a status then return 0, -1 or NULL, or do nothing. What cannot be found out: a pointer to
- * less memory than asked for, or to memory that is gone; buffers that overlap in part where the same one would do; sizes in a drl_tensor
- * that are not those of its memory. Scratch (`work`) and, in a sampler that has failed, images are undefined after a failure.
+ * Bytes. A function that writes into memory, drl_X_save_memory(x, dst, capacity, &written) and its like, sets
+ * `written` to the number of bytes. With dst NULL and capacity 0 it sets only that: so the size is asked for.
+ * A capacity that is too small fails with DRL_E_SHAPE, and dst keeps what it had.
  *
- * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call the work is given to the job
- * hook in at most `threads` pieces. No thread is ever started except by DRL_THREADS together with drl_ctx_desc.threads > 1.
- * A process may fork between calls. The child may use and destroy its copies of all contexts and objects: with the
- * built-in pool its calls do the work of all threads on the calling one, to the same bits, since threads do not survive
- * a fork; a context that the child creates has its own. A child that was forked by one thread while another thread was
- * inside a call may only destroy that call's context and objects. A job hook of your own must itself survive the fork.
+ * Errors. Fallible functions return drl_status, and write results only on success. The context keeps the
+ * first failure and a sentence with the numbers until drl_ctx_clear. Nothing is printed, nothing aborts;
+ * DRL_ASSERT guards promises inside this file only. Arguments are refused, and nothing is changed, when
+ * they are NULL, out of range, not finite, of sizes that do not fit, misaligned, or share memory where they
+ * may not; functions without a status then return 0, -1 or NULL, or do nothing. Three mistakes cannot be
+ * found out: a pointer to less memory than asked for, or to memory that is gone; buffers that overlap in
+ * part where sharing one buffer is allowed; sizes in a drl_tensor that are not those of its memory. After a
+ * failure scratch (`work`) is undefined, and so are the images in a sampler that has failed.
  *
- * Repeatability. An instruction set is *fused* when it has a multiply-add that rounds once, and *unfused* when product and sum are rounded
- * one after the other. Portable C, FMA128, AVX2, AVX-512 and NEON are fused and give the same bits, at any thread count: every sum has one
- * order, every fused multiply-add is written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index).
- * SSE2 is unfused and differs in the last bits. It is chosen only where the processor has no FMA (x86 before 2012 or so); ask for
- * DRL_ISA_PORTABLE where such a processor must agree, which is slow. On 32-bit x86 say -msse2:
- * its older registers keep digits that no other machine has. -ffast-math does not reach this file's code with gcc, but makes a program flush
- * denormal numbers to zero; clang still takes approximate square roots. With both, what is not finite is noticed as always.
+ * Threads. A context and its objects belong to one thread at a time; contexts are independent. Inside a call
+ * the work is given to the job hook in at most `threads` pieces. No thread is ever started except by
+ * DRL_THREADS together with drl_ctx_desc.threads > 1. A process may fork between calls. The child may use and
+ * destroy its copies of all contexts and objects. Threads do not survive a fork: with the built-in pool the
+ * child's calls do the work of all threads on the calling one, to the same bits, and a context that the child
+ * creates has a pool of its own. If one thread forks while another is inside a call, the child may only
+ * destroy that call's context and objects. A job hook of your own must itself survive the fork.
  *
- * Accuracy. float32; a direct convolution's error is that of one chain of C*R*S fused multiply-adds, Winograd's about three times as much.
- * Tolerances in the tests follow the length of the sum; energies and gradients agree with a double-precision implementation to about 1e-6.
+ * Repeatability. An instruction set is *fused* when it has a multiply-add that rounds once, and *unfused*
+ * when product and sum are rounded one after the other. Portable C, FMA128, AVX2, AVX-512 and NEON are
+ * fused and give the same bits, at any thread count: every sum has one order, every fused multiply-add is
+ * written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index).
+ * SSE2 is unfused and differs in the last bits. It is chosen only where the processor has no FMA (x86
+ * before 2012 or so); ask for DRL_ISA_PORTABLE where such a processor must agree, which is slow. On 32-bit
+ * x86 say -msse2: its older registers keep digits that no other machine has. With gcc, -ffast-math does not
+ * change this file's arithmetic, but makes a program flush denormal numbers to zero; clang still takes
+ * approximate square roots. With both compilers, numbers that are not finite are noticed as always.
  *
- * Speed. Nearly all of the time goes to 3x3 convolutions, by Winograd's algorithm where a layer is large enough for it. All instruction
- * sets are in every binary; no -m flag is needed. With gcc the kernels are optimised even without -O; with clang say -O2. MinGW's gcc
- * stores vectors of 32 and 64 bytes to stack slots that are aligned to 16, with instructions that need more: what it builds chooses FMA128,
- * which has no such vectors, and takes AVX2 or AVX-512 only when asked. clang for MinGW has no such fault and chooses like everybody else.
+ * Accuracy. Arithmetic is float32. A direct convolution's error is that of one chain of C*R*S fused
+ * multiply-adds, Winograd's about three times as much. Tolerances in the tests follow the length of the sum;
+ * energies and gradients agree with a double-precision implementation to about 1e-6.
+ *
+ * Speed. Nearly all of the time goes to 3x3 convolutions, by Winograd's algorithm where a layer is large
+ * enough for it. All instruction sets are in every binary; no -m flag is needed. With gcc the kernels are
+ * optimised even without -O; with clang say -O2. MinGW's gcc has a fault: it aligns stack slots to 16 bytes
+ * and stores vectors of 32 and 64 bytes there, with instructions that need more. What it builds chooses
+ * FMA128, which has no such vectors, and takes AVX2 or AVX-512 only when asked. clang for MinGW has no such
+ * fault and chooses as on other systems.
  *
  * Compilers. gcc, clang and MinGW are tested, on the targets of tests/CONFORMANCE.md. There is code for MSVC,
  * but nobody has compiled it there: MSVC is untested.
  *
  * Options, to be defined before the include:
  *     DRL_IMPLEMENTATION   in one file: the code, not only the declarations
- *     DRL_LINKED           DRL_IMPLEMENTATION does nothing: an object file that is linked has the code (cc -DDRL_LINKED X.c drl.o -lm)
+ *     DRL_LINKED           DRL_IMPLEMENTATION does nothing, since an object file that is linked has the code
+ *                          (cc -DDRL_LINKED X.c drl.o -lm)
  *     DRL_STATIC           with DRL_IMPLEMENTATION: all functions are static to that file
  *     DRL_API              linkage of public functions, instead (dllexport and the like)
  *     DRL_THREADS          a built-in thread pool (pthreads or Win32) for contexts that ask for threads
@@ -111,37 +131,49 @@
  *     DRL_HEADER_NAME      "drl.h", if the file is saved under another name
  *
  * References
- *     [Gao21]     Gao, Song, Poole, Wu, Kingma: Learning Energy-Based Models by Diffusion Recovery Likelihood, ICLR 2021
- *     [Zhu24]     Zhu, Xie, Wu, Gao: Learning Energy-Based Models by Cooperative Diffusion Recovery Likelihood, ICLR 2024
- *     [Miyato18]  Miyato, Kataoka, Koyama, Yoshida: Spectral Normalization for Generative Adversarial Networks, ICLR 2018
- *     [Lavin15]   Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016 (arXiv 1509.09308)
+ *     [Gao21]     Gao, Song, Poole, Wu, Kingma: Learning Energy-Based Models by Diffusion Recovery
+ *                 Likelihood, ICLR 2021
+ *     [Zhu24]     Zhu, Xie, Wu, Gao: Learning Energy-Based Models by Cooperative Diffusion Recovery
+ *                 Likelihood, ICLR 2024
+ *     [Miyato18]  Miyato, Kataoka, Koyama, Yoshida: Spectral Normalization for Generative Adversarial
+ *                 Networks, ICLR 2018
+ *     [Lavin15]   Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016
+ *                 (arXiv 1509.09308)
  *     [Salmon11]  Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011
- *     [Salimans16] Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen: Improved Techniques for Training GANs, NeurIPS 2016
+ *     [Salimans16] Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen: Improved Techniques for Training
+ *                 GANs, NeurIPS 2016
  *     [Neal01]    Neal: Annealed Importance Sampling, Statistics and Computing 11, 2001
- *     [Neal11]    Neal: MCMC Using Hamiltonian Dynamics, Handbook of Markov Chain Monte Carlo, 2011 (arXiv 1206.1901)
- *     [Roberts98] Roberts, Rosenthal: Optimal Scaling of Discrete Approximations to Langevin Diffusions, JRSS B 60, 1998
+ *     [Neal11]    Neal: MCMC Using Hamiltonian Dynamics, Handbook of Markov Chain Monte Carlo, 2011
+ *                 (arXiv 1206.1901)
+ *     [Roberts98] Roberts, Rosenthal: Optimal Scaling of Discrete Approximations to Langevin Diffusions,
+ *                 JRSS B 60, 1998
  *     [Hoffman14] Hoffman, Gelman: The No-U-Turn Sampler, JMLR 15, 2014
  *     [Geyer92]   Geyer: Practical Markov Chain Monte Carlo, Statistical Science 7, 1992
- *     [Vehtari21] Vehtari, Gelman, Simpson, Carpenter, Buerkner: Rank-Normalization, Folding, and Localization, Bayesian Analysis 16, 2021
- *     [Grosse15]  Grosse, Ghahramani, Adams: Sandwiching the Marginal Likelihood Using Bidirectional Monte Carlo, arXiv 1511.02543
- *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural Computation 23, 2011
+ *     [Vehtari21] Vehtari, Gelman, Simpson, Carpenter, Buerkner: Rank-Normalization, Folding, and
+ *                 Localization, Bayesian Analysis 16, 2021
+ *     [Grosse15]  Grosse, Ghahramani, Adams: Sandwiching the Marginal Likelihood Using Bidirectional Monte
+ *                 Carlo, arXiv 1511.02543
+ *     [Vincent11] Vincent: A Connection Between Score Matching and Denoising Autoencoders, Neural
+ *                 Computation 23, 2011
  *     [Karras24]  Karras, Aittala, Lehtinen, Hellsten, Aila, Laine: Analyzing and Improving the Training
  *                 Dynamics of Diffusion Models, CVPR 2024 (arXiv 2312.02696)
- *     [Salimans21] Salimans, Ho: Should EBMs Model the Energy or the Score?, Energy Based Models Workshop, ICLR 2021
+ *     [Salimans21] Salimans, Ho: Should EBMs Model the Energy or the Score?, Energy Based Models Workshop,
+ *                 ICLR 2021
  *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
  *     [Kynkaanniemi24] Kynkaanniemi, Aittala, Karras, Laine, Aila, Lehtinen: Applying Guidance in a Limited
  *                 Interval Improves Sample and Distribution Quality in Diffusion Models, NeurIPS 2024
  *     [Boldo08]   Boldo, Melquiond: Emulation of FMA and Correctly Rounded Sums: Proved Algorithms Using
  *                 Rounding to Odd, IEEE Transactions on Computers 57, 2008
- *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017
+ *     [Heusel17]  Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale
+ *                 Update Rule, NeurIPS 2017
  */
 #ifndef DRL__PASS
 #ifndef DRL_H
 #define DRL_H
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [config] - version, linkage and what the C library has to offer.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -149,7 +181,7 @@
 #define DRL_VERSION_MINOR 2
 
 #ifndef DRL_HEADER_NAME
-#define DRL_HEADER_NAME "drl.h"     /* the name this file is saved under: it includes itself once per instruction set */
+#define DRL_HEADER_NAME "drl.h"     /* this file's name: it includes itself once per instruction set */
 #endif
 
 #ifndef DRL_API
@@ -166,9 +198,9 @@
 extern "C" {
 #endif
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [status] - every fallible function returns one of these; the sentence that goes with it is kept by the context.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [status] - every fallible function returns one of these; the context keeps the sentence that goes with it.
+ * -------------------------------------------------------------------------------------------------------- */
 #define DRL_STATUS_LIST(X)                                                                       \
     X(DRL_OK,            0, "ok")                                                                \
     X(DRL_RUNNING,       1, "not finished yet")                /* samplers, paths, drl_train */ \
@@ -191,21 +223,23 @@ typedef enum drl_status {
 /* drl_status_text - the short text of a status, "unknown status" for any other number. */
 DRL_API const char *drl_status_text(drl_status status);
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [context] - allocator, job system, instruction set and first error of everything created with it. There are no globals.
- * One context serves one thread at a time; several contexts never meet.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [context] - allocator, job system, instruction set and first error of all that is created with it. There
+ * are no globals. One context serves one thread at a time; several contexts never meet.
+ * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl_ctx drl_ctx;
 
-/* Both functions or neither (then malloc and free). alloc_fn returns NULL when it has nothing left; any alignment will do. */
+/* Both functions or neither (then malloc and free). alloc_fn returns NULL when it has nothing left; it may
+ * return memory of any alignment. */
 typedef struct drl_allocator {
     void *(*alloc_fn)(void *user, size_t bytes);
     void  (*free_fn)(void *user, void *pointer, size_t bytes);      /* bytes as given to alloc_fn */
     void *user;
 } drl_allocator;
 
-/* An engine's own job system. parallel_for calls job(arg, 0) .. job(arg, count - 1) in any order, on any threads, each once,
- * and returns when all have returned. count is never above `threads`. Results do not depend on order or thread count. */
+/* An engine's own job system. parallel_for calls job(arg, 0) .. job(arg, count - 1) in any order, on any
+ * threads, each once, and returns when all have returned. count is never above the context's `threads`.
+ * Results do not depend on order or thread count. */
 typedef void (*drl_job_fn)(void *arg, int index);
 typedef struct drl_jobs {
     void (*parallel_for)(void *user, int count, drl_job_fn job, void *arg);
@@ -215,8 +249,9 @@ typedef struct drl_jobs {
 typedef enum drl_isa {
     DRL_ISA_AUTO = 0,       /* the best one that the processor and the operating system have */
     DRL_ISA_PORTABLE,       /* plain C; the definition that the fused sets reproduce bit for bit */
-    DRL_ISA_SSE2,           /* no fused multiply-add: the only unfused set, its results differ in the last bits */
-    DRL_ISA_FMA128,         /* vectors of 16 bytes with FMA: fused, in builds by MinGW's gcc only, and the best one there */
+    DRL_ISA_SSE2,           /* no fused multiply-add: the only unfused set, its last bits differ */
+    DRL_ISA_FMA128,         /* vectors of 16 bytes with FMA: fused, in builds by MinGW's gcc only, and the
+                             * best one there */
     DRL_ISA_AVX2,           /* with FMA */
     DRL_ISA_AVX512,         /* AVX-512 F */
     DRL_ISA_NEON            /* aarch64 */
@@ -224,97 +259,124 @@ typedef enum drl_isa {
 
 typedef struct drl_ctx_desc {
     drl_allocator allocator;    /* zero: malloc and free */
-    void  *memory;              /* with memory_size: the context and all it creates live in this block, see below */
+    void  *memory;              /* a block of the caller's in which the context and all it creates live, see
+                                 * below; needs memory_size */
     size_t memory_size;         /* bytes; excludes an allocator */
-    int    threads;             /* 1..64, zero means 1; above 1 needs jobs, or a build with DRL_THREADS. After a fork the
-                                   child has none of the pool's threads: its calls run one piece after the other */
-    drl_jobs jobs;              /* zero: serial, or the built-in pool when DRL_THREADS is defined and threads > 1 */
-    drl_isa  isa;               /* zero: chosen at run time; asking for a missing one fails with DRL_E_UNSUPPORTED */
+    int    threads;             /* 1..64, zero means 1; above 1 needs jobs, or a build with DRL_THREADS. After
+                                 * a fork the child has none of the pool's threads: its calls run one piece
+                                 * after the other */
+    drl_jobs jobs;              /* zero: serial, or the built-in pool with DRL_THREADS and threads > 1 */
+    drl_isa  isa;               /* zero: chosen at run time. A set that is missing: DRL_E_UNSUPPORTED */
 } drl_ctx_desc;
 
-/* A block of the caller's (memory, memory_size). Objects are made and destroyed in any order, and no other memory is
- * ever taken. Each piece goes to the lowest place that is large enough, and is joined with its free neighbours when
- * it is freed; at most 144 bytes of a piece, and one piece or two an object, are the library's own. What is destroyed
- * in reverse order never leaves a gap. Other orders may, and a gap serves only what fits into it, since nothing in use
- * is moved: a block that has room for all that lives at one time can still be too cut up for it, and the sentence of
- * DRL_E_MEMORY then says what is free and how much of that lies in one piece. When all is destroyed, the block is
- * whole again. Loading a model and then destroying the one before needs room for both, and for the file meanwhile
- * (not with drl_model_load_memory). A block in which two rounds of such a loop succeed takes any number of them, if
- * the models are of one description. With AddressSanitizer what is free cannot be touched until drl_ctx_destroy. */
+/* A block of the caller's (memory, memory_size). Objects are made and destroyed in any order, and no other
+ * memory is ever taken. An object takes one piece of the block or two, and at most 144 bytes of a piece are
+ * the library's own. Each piece goes to the lowest place that is large enough; a piece that is freed is
+ * joined with its free neighbours. Destroying in reverse order never leaves a gap. Other orders may, and a
+ * gap serves only what fits into it, since nothing in use is moved. So a block that has room for all that
+ * lives at one time can still be too cut up; the sentence of DRL_E_MEMORY then says how many bytes are free
+ * and how many of them lie in one piece. When all is destroyed, the block is whole again.
+ * Loading a model and destroying the one before afterwards needs room for both, and for the file meanwhile
+ * (not with drl_model_load_memory). If all models have one description and a block has taken two rounds of
+ * such a loop, it takes any number. With AddressSanitizer free bytes cannot be touched until
+ * drl_ctx_destroy. */
 
-/* drl_ctx_create - make a context; desc NULL means all defaults. One allocation, plus the pool's threads if asked for.
- * Fails with DRL_E_ARGUMENT (half an allocator, threads out of range), DRL_E_MEMORY, DRL_E_UNSUPPORTED. */
+/* drl_ctx_create - make a context; desc NULL means all defaults. One allocation, and the pool's threads if
+ * asked for. Fails with DRL_E_ARGUMENT (half an allocator, threads out of range), DRL_E_MEMORY,
+ * DRL_E_UNSUPPORTED. */
 DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **ctx);
-DRL_API void       drl_ctx_destroy(drl_ctx *ctx);                   /* NULL is allowed, as in every destroy function */
+DRL_API void       drl_ctx_destroy(drl_ctx *ctx);          /* NULL is allowed, as in every destroy function */
 
-/* The first failure since creation or drl_ctx_clear: its status and one sentence with the actual numbers ("" when none). */
+/* The first failure since creation or drl_ctx_clear: its status, and one sentence with the actual numbers (""
+ * when there was none). */
 DRL_API drl_status  drl_ctx_status(const drl_ctx *ctx);
 DRL_API const char *drl_ctx_message(const drl_ctx *ctx);
 DRL_API void        drl_ctx_clear(drl_ctx *ctx);
 
-DRL_API drl_isa     drl_ctx_isa(const drl_ctx *ctx);                /* the set in use, never DRL_ISA_AUTO */
-DRL_API const char *drl_isa_name(drl_isa isa);                      /* "portable", "sse2", "fma128", "avx2", "avx512", "neon" */
+DRL_API drl_isa     drl_ctx_isa(const drl_ctx *ctx);        /* the set in use, never DRL_ISA_AUTO */
+/* "portable", "sse2", "fma128", "avx2", "avx512" or "neon". */
+DRL_API const char *drl_isa_name(drl_isa isa);
 DRL_API int         drl_ctx_threads(const drl_ctx *ctx);
-DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx);         /* bytes that live objects hold now, overhead included */
-DRL_API size_t      drl_ctx_bytes_peak(const drl_ctx *ctx);         /* the most that was held at once */
+DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx); /* what objects hold now, overhead included */
+DRL_API size_t      drl_ctx_bytes_peak(const drl_ctx *ctx); /* the most that was held at once */
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [rng] - counter-based random numbers: draw i of a stream is a pure function of (seed, stream, i), Philox 4x32-10 [Salmon11].
- * Saving a position is copying the struct. Normals are Box-Muller on two neighbouring words with our own log, sin and cos.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [rng] - counter-based random numbers: draw i of a stream is a pure function of (seed, stream, i), made by
+ * Philox 4x32-10 [Salmon11]. Saving a position is copying the struct. Normals are made by Box-Muller from two
+ * neighbouring words, with our own log, sin and cos.
+ * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl_rng {
     uint64_t seed, stream;
-    uint64_t position;          /* index of the next draw; a uniform, an integer and a normal each use one index */
+    uint64_t position;          /* index of the next draw; a uniform, an integer and a normal use one each */
 } drl_rng;
 
-DRL_API float    drl_rng_uniform(drl_rng *rng);                     /* [0, 1), a multiple of 2^-24 */
-DRL_API int      drl_rng_below(drl_rng *rng, int n);                /* 0..n-1; bias below n * 2^-32; 0, and no draw, for n < 1 */
-DRL_API void     drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count);     /* N(0, 1), on ctx's vectors */
+DRL_API float drl_rng_uniform(drl_rng *rng);            /* [0, 1), a multiple of 2^-24 */
+DRL_API int   drl_rng_below(drl_rng *rng, int n);       /* 0..n-1, bias below n * 2^-32; n < 1: 0, no draw */
+/* out [count] <- draws of N(0, 1), computed with ctx's instruction set. */
+DRL_API void  drl_rng_normals(drl_ctx *ctx, drl_rng *rng, float *out, size_t count);
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [tensor] - a view: float32, dense, image by image, row by row, channels innermost (NHWC). Vectors are 1x1 images.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [tensor] - a view: float32, dense, image by image, row by row, channels innermost (NHWC). Vectors are 1x1
+ * images.
+ * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl_tensor {
     float *data;
     int n, h, w, c;             /* images, rows, columns, channels; all >= 1 */
 } drl_tensor;
 
 DRL_API drl_tensor drl_tensor_of(float *data, int n, int h, int w, int c);
-DRL_API size_t     drl_tensor_count(const drl_tensor *t);           /* n*h*w*c, 0 if that does not fit size_t */
+DRL_API size_t     drl_tensor_count(const drl_tensor *t);       /* n*h*w*c, 0 if that does not fit size_t */
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [conv] - 3x3 (stride 1, zero padding 1) and 1x1 convolution with bias; a dense layer is the 1x1 one on 1x1 images.
- * y[n,i,j,k] = bias[k] + sum over r, s, c of x[n,i+r-1,j+s-1,c] * weight[k,c,r,s], weights in file order [K,C,R,S].
- * Weights are packed once, then used by any number of calls. Every output element is one chain of fused multiply-adds in the
- * order r, s, c, on every instruction set; with `winograd` 36 chains in the order c, between transforms of a fixed order.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [conv] - 3x3 (stride 1, zero padding 1) and 1x1 convolution with bias; a dense layer is the 1x1 one on 1x1
+ * images. With weights in file order [K,C,R,S]
+ *   y[n,i,j,k] = bias[k] + sum over r, s, c of x[n,i+r-1,j+s-1,c] * weight[k,c,r,s]
+ * Weights are packed once, then used by any number of calls. On every instruction set an output element is
+ * one chain of fused multiply-adds in the order r, s, c; with `winograd` it is 36 chains in the order c,
+ * between transforms of a fixed order.
+ * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl_conv2d_desc {
     int in_channels, out_channels;  /* >= 1 */
     int kernel;                     /* 3 or 1, zero means 3 */
-    int winograd;                   /* nonzero: all passes of a 3x3 kernel by F(4x4, 3x3) [Lavin15]: a quarter of the multiplications, about
-                                     * three times the rounding error. Pays from 4x4 pixels up. 1: packed weights take 4 times the memory;
-                                     * 2: nothing is packed, the passes take the weights themselves and transform them block by block, to the
-                                     * same bits; no slower where 36 C K floats are more than the caches hold */
+    int winograd;                   /* nonzero: all passes of a 3x3 kernel by F(4x4, 3x3), a quarter of the
+                                     * multiplications and about three times the rounding error. Pays from 4x4
+                                     * pixels up.                                                    [Lavin15]
+                                     * 1: packed weights take 4 times the memory. 2: nothing is packed; the
+                                     * passes take the weights themselves and transform them block by block,
+                                     * to the same bits, no slower where 36 C K floats do not fit the
+                                     * caches */
 } drl_conv2d_desc;
 
-/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on ctx's vectors. 0, as from all
- * functions that count floats, when there is no such convolution or the number does not fit size_t. */
+/* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on
+ * ctx's instruction set. Returns 0, as do all functions that count floats, when there is no such
+ * convolution or the number does not fit size_t. */
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed);
-/* packed <- scale * weight, in the order that the pass reads it. Does nothing when drl_conv2d_packed_count is 0. */
-DRL_API void   drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed, const float *weight, float scale, float *packed);
-/* Floats of scratch that any of the three passes needs for images of h x w and batch n, with ctx's threads. */
+/* packed <- scale * weight, in the order that the pass reads it. Nothing is done when
+ * drl_conv2d_packed_count is 0. */
+DRL_API void   drl_conv2d_pack(drl_ctx *ctx, const drl_conv2d_desc *d, int transposed,
+                               const float *weight, float scale, float *packed);
+/* Floats of scratch (`work`) that suffice for each of the three passes on n images of h x w, with ctx's
+ * threads. */
 DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w);
 
-/* The three passes. x (N,H,W,C), y (N,H,W,K); accumulate != 0 adds to what dx holds, else dx is overwritten; dweight [K,C,R,S] and
- * dbias [K] are added to (dbias may be NULL); bias NULL means none. Not in place. Fail with DRL_E_ARGUMENT, DRL_E_SHAPE. Allocate nothing. */
-DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const float *packed, const float *bias, drl_tensor *y, float *work);
-DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy, const float *packed_transposed, drl_tensor *dx, int accumulate, float *work);
-DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x, const drl_tensor *dy, float *dweight, float *dbias, float *work);
+/* The three passes on x (N,H,W,C) and y (N,H,W,K). None works in place. Fail with DRL_E_ARGUMENT,
+ * DRL_E_SHAPE. Allocate nothing.
+ *   bias            [K]; NULL means none
+ *   dx              overwritten; added to, if accumulate is nonzero
+ *   dweight, dbias  [K,C,R,S] and [K], added to; dbias may be NULL */
+DRL_API drl_status drl_conv2d_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x,
+                                      const float *packed, const float *bias, drl_tensor *y, float *work);
+DRL_API drl_status drl_conv2d_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *dy,
+                                         const float *packed_transposed, drl_tensor *dx, int accumulate,
+                                         float *work);
+DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_tensor *x,
+                                         const drl_tensor *dy, float *dweight, float *dbias, float *work);
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [io] - files: arrays in safetensors, NPY and IDX, image data sets, and files written whole or not at all. Every reader accepts
- * exactly its format; every failure leaves outputs and files as they were. DRL_NO_STDIO leaves out all that takes a path.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [io] - files: arrays in safetensors, NPY and IDX, image data sets, and files written whole or not at all.
+ * Every reader accepts exactly its format; every failure leaves outputs and files as they were. DRL_NO_STDIO
+ * leaves out all functions that take a path.
+ * -------------------------------------------------------------------------------------------------------- */
 #define DRL_DTYPE_LIST(X)           /* name, bytes, name in safetensors, name in NPY */ \
     X(DRL_DTYPE_F32,  4, "F32",  "f4")                                                  \
     X(DRL_DTYPE_F64,  8, "F64",  "f8")                                                  \
@@ -348,65 +410,82 @@ typedef struct drl_array {
     size_t      shape[DRL_RANK_MAX];    /* may hold zeros: such an array has no elements */
     const void *data;
     size_t      bytes;          /* product of shape times the bytes of one element */
-    int         swapped;        /* not zero: elements have the byte order that this machine does not have (set by readers) */
+    int         swapped;        /* nonzero: elements have the other byte order than this machine (set by
+                                 * readers) */
 } drl_array;
 
-/* An array of the program's own, bytes filled in. shape has rank entries. */
-DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, const size_t *shape, const void *data);
-DRL_API size_t    drl_array_count(const drl_array *array);          /* elements; 0 also if that does not fit size_t */
-/* The elements in place when they can be read as floats where they lie (F32, aligned, this machine's byte order), else NULL. */
+/* An array of the program's own; `bytes` is computed. shape has `rank` entries. */
+DRL_API drl_array drl_array_of(const char *name, drl_dtype dtype, int rank, const size_t *shape,
+                               const void *data);
+DRL_API size_t    drl_array_count(const drl_array *array);      /* elements; 0 if that does not fit size_t */
+/* The elements in place, when they can be read as floats where they lie (F32, aligned, this machine's byte
+ * order), else NULL. */
 DRL_API const float *drl_array_floats(const drl_array *array);
-/* dst (drl_array_count floats) <- every element as float: rounded to nearest, BOOL to 0 or 1. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE. */
+/* dst [drl_array_count] <- every element as float: rounded to nearest, BOOL to 0 or 1. Fails with
+ * DRL_E_ARGUMENT, DRL_E_SHAPE. */
 DRL_API drl_status drl_array_to_float(drl_ctx *ctx, const drl_array *array, float *dst);
 
-/* --- safetensors ---------------------------------------------------------------------------------------------------------------
- * drl_safetensors_open_memory - check everything and index it; data is used in place, may be read-only and must outlive *out.
+/* --- safetensors -------------------------------------------------------------------------------------------
+ * drl_safetensors_open_memory - check everything and index it. data is used in place, may be read-only and
+ * must outlive *out.
  * drl_safetensors_open        - the same on a file, which is read into one block first.
- * Refused with DRL_E_FORMAT: a header above 100 MB or past the end; anything but a strict UTF-8 JSON object of
- * {"dtype","shape","data_offsets"} objects and one optional "__metadata__" of strings, then spaces; duplicate or NUL-holding names;
- * unknown dtypes; rank above 8; numbers with sign, fraction, exponent or leading zero, or that overflow; spans that are not
- * shape times dtype; holes, overlaps or bytes left over. One allocation, at most about four times the header; time n log n. */
+ * One allocation, at most about four times the header; time n log n for n names.
+ * Refused with DRL_E_FORMAT are
+ *   - a header above 100 MB or past the end of the file
+ *   - a header that is not one strict UTF-8 JSON object, then spaces. Its members are objects of "dtype",
+ *     "shape" and "data_offsets", and at most one "__metadata__" of strings
+ *   - names that occur twice or hold a NUL, unknown dtypes, rank above 8
+ *   - numbers with sign, fraction, exponent or leading zero, or that overflow
+ *   - spans of data that are not shape times dtype, overlap, or leave holes or bytes over */
 typedef struct drl_safetensors drl_safetensors;
 
-DRL_API drl_status drl_safetensors_open_memory(drl_ctx *ctx, const void *data, size_t size, drl_safetensors **out);
+DRL_API drl_status drl_safetensors_open_memory(drl_ctx *ctx, const void *data, size_t size,
+                                               drl_safetensors **out);
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_safetensors_open(drl_ctx *ctx, const char *path, drl_safetensors **out);
 #endif
-DRL_API void             drl_safetensors_close(drl_safetensors *st);
-DRL_API const drl_array *drl_safetensors_find(const drl_safetensors *st, const char *name);   /* NULL when absent */
+DRL_API void drl_safetensors_close(drl_safetensors *st);
+DRL_API const drl_array *drl_safetensors_find(const drl_safetensors *st, const char *name);  /* or NULL */
 
 /* What to write. The same description always gives the same bytes. */
 typedef struct drl_safetensors_desc {
     const drl_array *arrays;        /* written in this order; names unique (compared pair by pair), UTF-8 */
     size_t count;                   /* zero: only metadata */
-    const char *const *meta;        /* 2 * meta_count strings: key, value, key, value ...; keys unique, UTF-8 */
+    const char *const *meta;        /* [2 * meta_count] key, value, key, value ...; keys unique, UTF-8 */
     size_t meta_count;
 } drl_safetensors_desc;
 
-/* What an open file holds, in the order of its header; owned by *st. */
+/* What an open file holds, in the order of its header; owned by *st. NULL for NULL. */
 DRL_API const drl_safetensors_desc *drl_safetensors_contents(const drl_safetensors *st);
 
-/* Bytes of the file. The header is padded so that the data starts on a multiple of 64. All three fail with DRL_E_ARGUMENT
- * (names, dtypes), DRL_E_SHAPE (bytes is not shape times dtype; capacity too small) and allocate nothing. */
-DRL_API drl_status drl_safetensors_write_memory(drl_ctx *ctx, const drl_safetensors_desc *desc, void *dst, size_t capacity, size_t *written);
+/* Writing: see Bytes in the manual. The header is padded so that the data starts on a multiple of 64. Both
+ * functions fail with DRL_E_ARGUMENT (names, dtypes) and DRL_E_SHAPE (bytes is not shape times dtype;
+ * capacity too small), and allocate nothing. */
+DRL_API drl_status drl_safetensors_write_memory(drl_ctx *ctx, const drl_safetensors_desc *desc,
+                                                void *dst, size_t capacity, size_t *written);
 #ifndef DRL_NO_STDIO
-DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path, const drl_safetensors_desc *desc);
+DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path,
+                                              const drl_safetensors_desc *desc);
 #endif
 
-/* --- NPY and IDX ---------------------------------------------------------------------------------------------------------------
- * *out becomes a view of the array inside data. Allocate nothing. Fail with DRL_E_FORMAT, and DRL_E_UNSUPPORTED for valid files
- * that are no drl_array (structured or complex types, Fortran order of rank 2 and up, more than 8 axes). What
- * is no such file at all is named when its first bytes are those of a known format.
- * NPY: versions 1.0, 2.0, 3.0, either byte order. IDX: the format of MNIST; u8 i8 i16 i32 f32 f64. */
+/* --- NPY
+ * -----------------------------------------------------------------------------------------------------
+ * drl_npy_parse - *out becomes a view of the array inside data: NPY 1.0, 2.0 or 3.0, either byte order. IDX
+ * files are read by drl_dataset_parse. Allocates nothing. Fails with DRL_E_FORMAT, and with
+ * DRL_E_UNSUPPORTED for valid files that are no drl_array (structured or complex types, Fortran order of
+ * rank 2 and up, more than 8 axes). If the first bytes are those of another known format, the sentence
+ * names it. */
 DRL_API drl_status drl_npy_parse(drl_ctx *ctx, const void *data, size_t size, drl_array *out);
 
-/* NPY version 1.0, little-endian, data on a multiple of 64. There is no BF16 in NPY (DRL_E_ARGUMENT). Allocate nothing. */
-DRL_API drl_status drl_npy_write_memory(drl_ctx *ctx, const drl_array *array, void *dst, size_t capacity, size_t *written);
+/* Writing: see Bytes in the manual. NPY version 1.0, little-endian, data on a multiple of 64. There is no
+ * BF16 in NPY (DRL_E_ARGUMENT). Allocate nothing. */
+DRL_API drl_status drl_npy_write_memory(drl_ctx *ctx, const drl_array *array,
+                                        void *dst, size_t capacity, size_t *written);
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_npy_write_file(drl_ctx *ctx, const char *path, const drl_array *array);
 #endif
 
-/* --- image data sets -----------------------------------------------------------------------------------------------------------
+/* --- image data sets ---------------------------------------------------------------------------------------
  * A program may fill in the struct itself, over memory of its own, and use it everywhere. Images of 2 and 4
  * channels have alpha in the last one. Colour under alpha 0 means nothing, and files hold anything there:
  * whatever is read or copied here has colour 0 (-1 in a batch) wherever alpha is 0. A program that fills in
@@ -474,32 +553,36 @@ DRL_API void       drl_dataset_destroy(drl_dataset *ds);
 /* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 (rounded once), or the value, of one
  * image, centred (the odd pixel goes below and right), surrounded by -1. Fails with DRL_E_SHAPE when the
  * image is larger than that.
- * drl_dataset_batch - n such images drawn uniformly, with repetition, one rng index each; labels (n ints) may be NULL. */
-DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width, float *out);
-DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n, int height, int width, float *out, int *labels);
+ * drl_dataset_batch - out [n * height * width * channels] <- n such images, drawn uniformly with repetition,
+ * one index of rng each. labels [n] may be NULL. */
+DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width,
+                                     float *out);
+DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n,
+                                     int height, int width, float *out, int *labels);
 
-/* --- whole files ---------------------------------------------------------------------------------------------------------------
+/* --- whole files -------------------------------------------------------------------------------------------
  * drl_file_read  - a regular file into one block (never NULL, freed by drl_file_free with the same ctx).
- * drl_file_write - bytes under a name: into a temporary file beside it, flushed, synced, then renamed over it. After a failure the
- * old file is as it was and the temporary is gone; after a crash at any moment the name holds the old bytes or the new ones. A
- * symbolic link is followed, and the file that it means is replaced (Windows: the link is). What is written over keeps its
- * permissions, and its owner where the system allows that, but not its access control lists or hard links. Refused are read-only
- * files, what is not a regular file (folders, devices, pipes), and what lies in /dev, /proc or /sys. Every writer here works this
- * way, from one thread per context; only a process that is killed while it writes leaves its .drl-PID-N.tmp behind.
- * Fail with DRL_E_IO, DRL_E_MEMORY. */
+ * drl_file_write - bytes under a name: into a temporary file beside it, flushed, synced, then renamed over
+ * it. After a failure the old file is as it was and the temporary file is gone; after a crash at any moment
+ * the name holds the old bytes or the new ones. A symbolic link is followed and the file behind it replaced
+ * (Windows: the link is). A file that is replaced keeps its permissions, and its owner where the system
+ * allows that, but not its access control lists or hard links. Refused are read-only files, what is not a
+ * regular file (folders, devices, pipes), and what lies in /dev, /proc or /sys. Every function here that
+ * writes a file works this way, from one thread per context; only a process that is killed while it writes
+ * leaves its .drl-PID-N.tmp behind. Fail with DRL_E_IO, DRL_E_MEMORY. */
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_file_read(drl_ctx *ctx, const char *path, void **data, size_t *size);
 DRL_API void       drl_file_free(drl_ctx *ctx, void *data);
 DRL_API drl_status drl_file_write(drl_ctx *ctx, const char *path, const void *data, size_t size);
 #endif
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [net] - a static list of operators, written in a straight line by a build function, then planned once: which gradient needs which
- * value, and where every buffer lies in one arena. Running it allocates nothing.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [net] - a static list of operators, written in a straight line by a build function, then planned once:
+ * which gradient needs which value, and where every buffer lies in one arena. Running it allocates nothing.
+ * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl_net drl_net;
 
-/* What an operator returns and the next one takes: an image batch of h x w x c whose number of images is given at each run. */
+/* What an operator returns and the next one takes: images of h x w x c; each run says how many. */
 typedef struct drl_value { int id, h, w, c; } drl_value;
 
 /* Writes the network down; called several times (to count, to fill), always with the same outcome. */
@@ -514,51 +597,67 @@ typedef enum drl_act {
 
 typedef enum drl_spectral {
     DRL_SPECTRAL_NONE = 0,
-    DRL_SPECTRAL_UNIT,          /* W / sigma                                                             [Miyato18] */
-    DRL_SPECTRAL_CAP            /* W / sigma * min(sigma, 1): only ever shrinks, for weights that start near zero   */
+    DRL_SPECTRAL_UNIT,          /* W / sigma                                                        [Miyato18] */
+    DRL_SPECTRAL_CAP            /* W / sigma * min(sigma, 1): only ever shrinks, for weights that start near
+                                 * zero */
 } drl_spectral;
 
 typedef struct drl_layer_desc {
     const char *name;           /* of its parameters in files: "name.weight", "name.bias" */
     int out_channels;           /* >= 1 */
-    int kernel;                 /* 3 or 1; zero means 3, and 1 on images of 1x1, where the other taps would see only padding */
+    int kernel;                 /* 3 or 1; zero means 3, and 1 on images of 1x1, where the other taps would see
+                                 * only padding */
     int no_bias;
     drl_spectral spectral;
-    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means 1, negative: all zero, bias too */
-    int keep_norm;              /* nonzero, with spectral: files hold what PyTorch's do, the weight before the norm "name.weight_orig" and the
-                                 * power iteration's vectors "name.weight_u" [K], "name.weight_v" [C*R*S] */
+    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means
+                                 * 1; negative: weights and bias are all zero */
+    int keep_norm;              /* nonzero, with spectral: files hold the same as PyTorch's, the weight before
+                                 * the norm, "name.weight_orig", and the vectors of the power iteration,
+                                 * "name.weight_u" [K] and "name.weight_v" [C*R*S] */
 } drl_layer_desc;
 
-DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c);                  /* the images; exactly one, first */
-DRL_API drl_value drl_net_level(drl_net *net, int c);                                /* sinusoidal embedding of the level values, c even */
-DRL_API drl_value drl_net_label(drl_net *net, int classes);                          /* 1 x 1 x (classes + 1): one for the image's label, else zero */
-DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc);     /* on 1x1 images: a dense layer */
+/* The images; exactly one, first. */
+DRL_API drl_value drl_net_input(drl_net *net, int h, int w, int c);
+/* 1 x 1 x c: sinusoidal embedding of the level values; c even. */
+DRL_API drl_value drl_net_level(drl_net *net, int c);
+/* 1 x 1 x (classes + 1): one for the image's label, zero for the others. */
+DRL_API drl_value drl_net_label(drl_net *net, int classes);
+/* A convolution; on 1x1 images a dense layer. */
+DRL_API drl_value drl_net_conv2d(drl_net *net, drl_value x, const drl_layer_desc *desc);
 DRL_API drl_value drl_net_act(drl_net *net, drl_value x, drl_act act);
 DRL_API drl_value drl_net_avgpool2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_maxpool2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_upsample2(drl_net *net, drl_value x);
 DRL_API drl_value drl_net_add(drl_net *net, drl_value a, drl_value b);
-DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b);             /* channels of a, then of b */
-DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift);         /* shift: 1 x 1 x c, one per image */
-DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale_shift);     /* x * (1 + scale) + shift; 1 x 1 x 2c, scale first */
-DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name);         /* a learned gain a channel, ones at first */
-/* Normalised over groups of neighbouring channels (groups divide c); learned name.weight, ones at first, and name.bias, zeros at first. */
+/* The channels of a, then those of b. */
+DRL_API drl_value drl_net_concat(drl_net *net, drl_value a, drl_value b);
+/* x + shift; shift is 1 x 1 x c, one per image. */
+DRL_API drl_value drl_net_shift(drl_net *net, drl_value x, drl_value shift);
+/* x * (1 + scale) + shift; scale_shift is 1 x 1 x 2c, one per image, scale first. */
+DRL_API drl_value drl_net_scale_shift(drl_net *net, drl_value x, drl_value scale_shift);
+/* x times a learned gain for each channel, ones at first. */
+DRL_API drl_value drl_net_gain(drl_net *net, drl_value x, const char *name);
+/* x normalised over groups of neighbouring channels (groups divide c); learned name.weight, ones at first,
+ * and name.bias, zeros at first. */
 DRL_API drl_value drl_net_group_norm(drl_net *net, drl_value x, const char *name, int groups, float eps);
-DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv);                    /* h x w x 3c: q, k, v; one head, all pixels; h x w x c */
-DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p);                /* 0 <= p < 1; see drl_batch.dropout */
+/* h x w x c from h x w x 3c, the channels of q, k and v: attention with one head, over all pixels. */
+DRL_API drl_value drl_net_attention(drl_net *net, drl_value qkv);
+/* Dropout with probability p, 0 <= p < 1; see drl_batch.dropout. */
+DRL_API drl_value drl_net_dropout(drl_net *net, drl_value x, float p);
 DRL_API drl_value drl_net_spatial_sum(drl_net *net, drl_value x, float scale);
 /* The sum over all elements of a * b, which have the same sides. The last value of the list is the output. */
 DRL_API drl_value drl_net_dot(drl_net *net, drl_value a, drl_value b);
 
 typedef enum drl_net_mode {
     DRL_NET_FORWARD = 0,        /* values only */
-    DRL_NET_INPUT_GRAD,         /* and the gradient by the input: for ReLUs one bit an element is kept, for convolutions nothing */
+    DRL_NET_INPUT_GRAD,         /* and the gradient by the input: keeps one bit an element for ReLUs, nothing
+                                 * for convolutions */
     DRL_NET_PARAM_GRAD          /* and the gradient by the parameters (not by the input) */
 } drl_net_mode;
 
 typedef struct drl_net_desc {
     int batch;                  /* most images a run; zero means 16 */
-    int modes;                  /* sum of 1 << mode over the modes that will be used; zero means 1 << DRL_NET_FORWARD */
+    int modes;                  /* sum of 1 << mode over the modes to be used; zero: 1 << DRL_NET_FORWARD */
 } drl_net_desc;
 
 /* One named parameter: a slice of the flat parameter block. */
@@ -568,25 +667,30 @@ typedef struct drl_param {
     size_t offset, count;       /* floats, from drl_net_params */
 } drl_param;
 
-/* drl_net_create - build, plan, allocate (two blocks), parameters zero, gains and weights of norms one. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (the sentence of
- * the first operator that did not fit), DRL_E_MEMORY. drl_net_size: bytes the same call will hold; uses the allocator while it counts. */
-DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, drl_net **net);
-DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc, size_t *bytes);
+/* drl_net_create - build, plan, and allocate two blocks. Parameters are zero, gains and weights of norms one.
+ * Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (the sentence of the first operator that did not fit), DRL_E_MEMORY.
+ * drl_net_size - bytes that drl_net_create will hold; uses the allocator while it counts. */
+DRL_API drl_status drl_net_create(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc,
+                                  drl_net **net);
+DRL_API drl_status drl_net_size(drl_ctx *ctx, drl_net_build_fn build, void *user, const drl_net_desc *desc,
+                                size_t *bytes);
 DRL_API void       drl_net_destroy(drl_net *net);
 
 DRL_API int        drl_net_param_count(const drl_net *net);
 DRL_API const drl_param *drl_net_param(const drl_net *net, int index);
 DRL_API float     *drl_net_params(drl_net *net);                    /* all parameters in one block */
-DRL_API float     *drl_net_grads(drl_net *net);                     /* their gradients; NULL without DRL_NET_PARAM_GRAD */
+DRL_API float     *drl_net_grads(drl_net *net);                 /* their gradients; NULL without PARAM_GRAD */
 DRL_API size_t     drl_net_params_size(const drl_net *net);         /* floats in each */
 DRL_API void       drl_net_init(drl_net *net, uint64_t seed);       /* random first weights */
 
-/* drl_net_refresh - after the parameters have changed: `iterations` power iterations of every spectral norm, and all packed weights. */
+/* drl_net_refresh - after the parameters have changed: `iterations` power iterations of every spectral norm,
+ * and all weights packed again. */
 DRL_API void       drl_net_refresh(drl_net *net, int iterations);
 
-/* drl_net_load - every parameter by its name from an open file, converted to float, and the power iterations' vectors of keep_norm layers;
- * other tensors of the file are left alone. Fails with DRL_E_FORMAT (a name is missing), DRL_E_SHAPE, and then changes nothing.
- * Refreshes without a power iteration: norms are u' W v. */
+/* drl_net_load - every parameter by its name from an open file, converted to float, and for keep_norm layers
+ * the vectors of the power iteration; other tensors of the file are left alone. Refreshes without a power
+ * iteration: norms are u' W v. Fails with DRL_E_FORMAT (a name is missing), DRL_E_SHAPE, and then changes
+ * nothing. */
 DRL_API drl_status drl_net_load(drl_net *net, const drl_safetensors *st);
 
 /* What a net is run on. */
@@ -595,40 +699,52 @@ typedef struct drl_batch {
     const float *x;             /* (N,H,W,C) */
     const float *level;         /* [N] level values; NULL if the net has none */
     const int *label;           /* [N] classes 1 .. the net's, 0 meaning no class; NULL: all 0 */
-    const drl_rng *dropout;     /* drl_net_train_forward only: what dropout draws from, by seed and stream; NULL: no dropout */
+    const drl_rng *dropout;     /* for drl_net_train_forward alone: what dropout draws from, by seed and stream;
+                                 * NULL: no dropout */
 } drl_batch;
 DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level);             /* all else zero */
 
 /* drl_net_forward - out [N * size of the output], values only.
- * drl_net_input_grad - the same, and dx (N,H,W,C), the gradient of sum(dout * out) by the images, dout [N * size of the output].
- * Both take a few images at a time from end to end, so that they stay in the cache; threads take different images, or, when there are
- * too few of them, share each operator.
- * drl_net_train_forward - out, and whatever the gradient by the parameters needs is kept; *batch's arrays must stay as they are until
- * drl_net_train_backward adds that gradient to drl_net_grads (by the effective, spectrally normalised weights).
- * drl_net_spectral_grads - turns accumulated gradients by effective weights into those by the parameters; once, after all of them. */
+ * drl_net_input_grad - the same, and dx (N,H,W,C), the gradient of sum(dout * out) by the images;
+ * dout [N * size of the output].
+ * Both take a few images at a time from end to end, so that they stay in the cache; threads take different
+ * images, or, when there are too few of them, share each operator.
+ * drl_net_train_forward - out; keeps what the gradient by the parameters needs. *batch's arrays must stay as
+ * they are until drl_net_train_backward.
+ * drl_net_train_backward - adds to drl_net_grads the gradient by the effective, spectrally normalised
+ * weights. drl_net_spectral_grads - turns gradients by effective weights into gradients by the parameters:
+ * once, after all of them have been added. */
 DRL_API drl_status drl_net_forward(drl_net *net, const drl_batch *batch, float *out);
-DRL_API drl_status drl_net_input_grad(drl_net *net, const drl_batch *batch, const float *dout, float *out, float *dx);
+DRL_API drl_status drl_net_input_grad(drl_net *net, const drl_batch *batch, const float *dout, float *out,
+                                      float *dx);
 DRL_API drl_status drl_net_train_forward(drl_net *net, const drl_batch *batch, float *out);
 DRL_API drl_status drl_net_train_backward(drl_net *net, const float *dout);
 DRL_API void       drl_net_spectral_grads(drl_net *net);
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [schedule] - how noise grows: x_t = abar_t x_0 + sbar_t eps, one step x_{t+1} = a_{t+1} x_t + s_{t+1} eps. Plain arrays.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [schedule] - how noise grows: x_t = abar_t x_0 + sbar_t eps, and in one step x_{t+1} = a_{t+1} x_t +
+ * s_{t+1} eps. Plain arrays.
+ * -------------------------------------------------------------------------------------------------------- */
 /* The size of a Langevin step at level t. */
 typedef enum drl_step_rule {
-    DRL_STEP_PUBLISHED = 0,                 /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2            [Gao21] */
-    DRL_STEP_FINE,                          /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}: for hundreds of levels */
-    DRL_STEP_PROPOSAL                       /* step_t^2 = b2 (a_{t+1} sbar_t s_{t+1} / sbar_{t+1})^2: the same share, on all levels, of what
-                                             * is open once x_{t+1} and x_0 are known; and F = f */
+    DRL_STEP_PUBLISHED = 0,     /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2     [Gao21] */
+    DRL_STEP_FINE,              /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}: for hundreds of levels */
+    DRL_STEP_PROPOSAL           /* step_t^2 = b2 (a_{t+1} sbar_t s_{t+1} / sbar_{t+1})^2, and F = f. On all
+                                 * levels this is the same share of the variance that y_t has once x_{t+1} and
+                                 * x_0 are known */
 } drl_step_rule;
 
-/* Filled by the functions below, never by hand: a field that is left out, or comes later, would be whatever memory holds. */
+/* Filled by the functions below, never by hand: a field that is left out, or that a later version adds, would
+ * have an arbitrary value. */
 typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
     double b2;                              /* of the Langevin step size, see drl_step_rule */
-    const double *logsnr;                   /* [T + 1] log(abar^2 / sbar^2), of which [Zhu24] makes its level values; NULL: those are t */
+    /* [T + 1] l = log(abar^2 / sbar^2). The level value that a network sees is made of it,
+     * 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the
+     * published code. NULL: the level value is t itself.                                             
+     * [Zhu24] */
+    const double *logsnr;
     drl_step_rule rule;
 } drl_schedule;
 
@@ -637,43 +753,53 @@ typedef struct drl_schedule {
 /* The schedules of the papers, and one between them. */
 typedef enum drl_schedule_kind {
     DRL_SCHEDULE_FORM = 0,      /* the form's own */
-    DRL_SCHEDULE_DRL,           /* [Gao21]: 1000 linear betas (1e-4 .. 0.02), cut into T levels; T = 6 is "T6". b2 = 2e-4 */
-    DRL_SCHEDULE_CDRL,          /* [Zhu24]: cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to -5.1.
-                                 * b2 = 4e-4. As in the published code l is rounded to float at every operation; the rest
-                                 * follows from it in double: abar^2 = sigmoid(l) */
-    DRL_SCHEDULE_T1K,           /* the 1000 betas in T stretches; 1000, one by one, is "T1k". Nothing but noise is left of
-                                 * x_T: a_T = 0. Its rule is DRL_STEP_FINE with b2 = 0.1: steps are equally safe on all
-                                 * levels, and the slopes of f, sbar_{t+1} times the score, are near 1 on all of them. With
-                                 * f / step_t^2 they would go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that */
-    DRL_SCHEDULE_SHIFTED        /* DRL_SCHEDULE_CDRL with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T: more of the levels
-                                 * lie where images decide what they are, and less of the image is left in x_T. Better than
-                                 * DRL_SCHEDULE_CDRL from 12 levels up, worse at 6 */
+    DRL_SCHEDULE_DRL,           /* 1000 linear betas (1e-4 .. 0.02), cut into T levels; T = 6 is "T6".
+                                 * b2 = 2e-4                                                          
+                                 * [Gao21] */
+    DRL_SCHEDULE_CDRL,          /* cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to -5.1.
+                                 * b2 = 4e-4. As in the published code l is rounded to float at every
+                                 * operation; the rest follows from it in double: abar^2 = sigmoid(l)       
+                                 *      [Zhu24] */
+    DRL_SCHEDULE_T1K,           /* the 1000 betas in T stretches; T = 1000, one by one, is "T1k". x_T is nothing
+                                 * but noise: a_T = 0. Its rule is DRL_STEP_FINE with b2 = 0.1: steps are
+                                 * equally safe on all levels, and the slopes of f, sbar_{t+1} times the
+                                 * score, are near 1 on all of them. With f / step_t^2 they would go from
+                                 * 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that */
+    DRL_SCHEDULE_SHIFTED        /* DRL_SCHEDULE_CDRL with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T: more
+                                 * levels lie where images decide what they are, and less of the image is left
+                                 * in x_T. Better than DRL_SCHEDULE_CDRL from 12 levels up, worse at 6 */
 } drl_schedule_kind;
 #define DRL_SCHEDULE_SHIFT 1.5
 
-/* drl_schedule_standard - one of the schedules that models have, by its name; DRL_SCHEDULE_FORM is that of DRL_FORM_DRL.
- *   kind    see drl_schedule_kind
+/* drl_schedule_standard - one of the schedules that models have, by its name.
+ *   kind    see drl_schedule_kind; DRL_SCHEDULE_FORM means DRL_SCHEDULE_DRL
  *   levels  T, 2..500; 2..1000 for DRL_SCHEDULE_T1K
- *   memory  DRL_SCHEDULE_DOUBLES(levels) doubles of the caller, which the schedule points into and which must outlive it
+ *   memory  DRL_SCHEDULE_DOUBLES(levels) doubles of the caller; the schedule points into them, so they must
+ *           outlive it
  * Fails with DRL_E_ARGUMENT, and then writes nothing. */
-DRL_API drl_status drl_schedule_standard(drl_schedule_kind kind, int levels, double *memory, drl_schedule *schedule);
+DRL_API drl_status drl_schedule_standard(drl_schedule_kind kind, int levels, double *memory,
+                                         drl_schedule *schedule);
 /* drl_schedule_of - a schedule of one's own, for energies without a network.
- *   sbar    [levels + 1] standard deviation of the noise at levels 0..T, growing from level to level, 0 < sbar_t <= 1; signals lie in about [-1, 1]
+ *   sbar    [levels + 1] standard deviation of the noise at levels 0..T, growing from level to level,
+ *           0 < sbar_t <= 1, copied; signals lie in about [-1, 1]
  *   levels  T, 1..1000
  *   b2      of the step size, above 0: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2
- *   memory  4 * (levels + 1) doubles of the caller, which the schedule points into and which must outlive it; sbar is copied
- * The rest follows: abar^2 = 1 - sbar^2, a_t = abar_t / abar_{t-1}, s^2 = 1 - a^2. Level values are the numbers of the levels, the rule is
- * DRL_STEP_PUBLISHED.
- * Fails with DRL_E_ARGUMENT, and then writes nothing. */
-DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule);
-/* Scale a of y_t = a x_t: a_{t+1}, and 1 at the last level; and the step size of level t. 0 where there is no such level. */
+ *   memory  4 * (levels + 1) doubles of the caller; the schedule points into them, so they must outlive it
+ * The rest follows: abar^2 = 1 - sbar^2, a_t = abar_t / abar_{t-1}, s^2 = 1 - a^2. Level values are the
+ * numbers of the levels, the rule is DRL_STEP_PUBLISHED. Fails with DRL_E_ARGUMENT, and then writes
+ * nothing. */
+DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, double *memory,
+                                   drl_schedule *schedule);
+/* drl_schedule_scale - the a of y_t = a x_t: a_{t+1}, and 1 at the last level.
+ * drl_schedule_step  - the step size of level t. Both return 0 where there is no such level. */
 DRL_API double drl_schedule_scale(const drl_schedule *schedule, int level);
 DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [energy] - what samplers know: unnormalised log densities F(y, t) (negative energies) and their gradient. A network is one of them,
- * a closed-form mixture or a weighted sum of others are two more, and any function of the user's a fourth.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [energy] - what samplers know: unnormalised log densities F(y, t) (negative energies) and their gradient. A
+ * network is one of them; others are a closed-form mixture, a weighted sum of energies, and any function of
+ * the user's.
+ * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl_energy {
     /* F [n] (NULL if not wanted) and gradient dF/dy [n * size] (NULL if not wanted) of n <= batch points y at level[n], label[n]
      * (NULL: no class). Returns DRL_OK or a failure, which ends the caller's run. */
@@ -711,10 +837,10 @@ DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int c
 DRL_API drl_energy drl_sum_energy(drl_sum *sum);
 DRL_API void       drl_sum_destroy(drl_sum *sum);
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [sample] - progressive Langevin sampling, from N(0, I) down the levels. A sampler is an object that can be advanced by any number of
  * steps, looked at, saved to bytes and restored; it knows an energy and a schedule, never a network.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* A source of standard normal draws: fills out[0..n) with draw number `draw` of image number `image`. It may be called from several
  * jobs at once, and must be a pure function of its arguments. */
@@ -786,9 +912,9 @@ DRL_API void       drl_sampler_destroy(drl_sampler *sampler);
 DRL_API drl_status drl_sampler_save(const drl_sampler *sampler, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_sampler_restore(drl_sampler *sampler, const void *bytes, size_t size);
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [model] - the energy network with everything needed to train and to sample it, built from one description and kept in one file.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 #define DRL_RESOLUTIONS_MAX 8
 
 typedef enum drl_form {
@@ -892,12 +1018,12 @@ DRL_API drl_status drl_model_save(drl_model *model, drl_dtype dtype, const char 
 DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_model_desc *use, drl_model **model);
 #endif
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [train] - diffusion recovery likelihood: contrastive divergence on p(y_t | x_{t+1}) with K Langevin steps from x_{t+1}.
  *   loss = mean of -(f(a x_t, t) - f(y_K, t)) * s_1 / s_{t+1}                                                       [Gao21] (8)
  * or, for fine schedules, score matching.
  * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 typedef enum drl_objective {
     DRL_OBJECTIVE_AUTO = 0,     /* the published networks: recovery; DRL_ENERGY_UNET: score */
     DRL_OBJECTIVE_RECOVERY,     /* recovery likelihood by contrast with chains; with K = 0 with draws of its normal approximation */
@@ -1071,7 +1197,7 @@ DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path,
                                            drl_model_desc *model, drl_train_desc *train);
 #endif
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * Research tools: nothing in [config] to [train] uses what follows.
  *
  * [mcmc] - Markov chains on one level of an energy, what their traces are worth, and the constant Z that makes exp(F) / Z a density.
@@ -1081,7 +1207,7 @@ DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path,
  * The conditional is what training sees and sampling walks down; it has few modes. The marginal has all of them, and a chain may need
  * very long to get from one to the next: start several chains from samples, and look at what drl_mcmc_diagnose says. The last level has no
  * x_{t+1}, and its marginal alone.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
 typedef enum drl_mcmc_kernel {
     DRL_MCMC_LANGEVIN = 0,      /* y + eps^2/2 grad + eps noise, always taken, as in sampling: its density is off by what the step size makes it */
     DRL_MCMC_MALA,              /* the same, taken or refused so that the density is exact                                  [Roberts98] */
