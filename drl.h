@@ -597,7 +597,8 @@ typedef enum drl_act {
 
 typedef enum drl_spectral {
     DRL_SPECTRAL_NONE = 0,
-    DRL_SPECTRAL_UNIT,          /* W / sigma                                                        [Miyato18] */
+    DRL_SPECTRAL_UNIT,          /* W / sigma                                                       
+                                 * [Miyato18] */
     DRL_SPECTRAL_CAP            /* W / sigma * min(sigma, 1): only ever shrinks, for weights that start near
                                  * zero */
 } drl_spectral;
@@ -605,12 +606,12 @@ typedef enum drl_spectral {
 typedef struct drl_layer_desc {
     const char *name;           /* of its parameters in files: "name.weight", "name.bias" */
     int out_channels;           /* >= 1 */
-    int kernel;                 /* 3 or 1; zero means 3, and 1 on images of 1x1, where the other taps would see
-                                 * only padding */
+    int kernel;                 /* 3 or 1; zero means 3, and 1 on images of 1x1, where the other taps would
+                                 * see only padding */
     int no_bias;
     drl_spectral spectral;
-    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0 means
-                                 * 1; negative: weights and bias are all zero */
+    float init_scale;           /* variance of the first weights, times the mean of fan-in and fan-out; 0
+                                 * means 1; negative: weights and bias are all zero */
     int keep_norm;              /* nonzero, with spectral: files hold the same as PyTorch's, the weight before
                                  * the norm, "name.weight_orig", and the vectors of the power iteration,
                                  * "name.weight_u" [K] and "name.weight_v" [C*R*S] */
@@ -699,8 +700,8 @@ typedef struct drl_batch {
     const float *x;             /* (N,H,W,C) */
     const float *level;         /* [N] level values; NULL if the net has none */
     const int *label;           /* [N] classes 1 .. the net's, 0 meaning no class; NULL: all 0 */
-    const drl_rng *dropout;     /* for drl_net_train_forward alone: what dropout draws from, by seed and stream;
-                                 * NULL: no dropout */
+    const drl_rng *dropout;     /* for drl_net_train_forward alone: what dropout draws from, by seed and
+                                 * stream; NULL: no dropout */
 } drl_batch;
 DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level);             /* all else zero */
 
@@ -727,7 +728,8 @@ DRL_API void       drl_net_spectral_grads(drl_net *net);
  * -------------------------------------------------------------------------------------------------------- */
 /* The size of a Langevin step at level t. */
 typedef enum drl_step_rule {
-    DRL_STEP_PUBLISHED = 0,     /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2     [Gao21] */
+    DRL_STEP_PUBLISHED = 0,     /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2    
+                                 * [Gao21] */
     DRL_STEP_FINE,              /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}: for hundreds of levels */
     DRL_STEP_PROPOSAL           /* step_t^2 = b2 (a_{t+1} sbar_t s_{t+1} / sbar_{t+1})^2, and F = f. On all
                                  * levels this is the same share of the variance that y_t has once x_{t+1} and
@@ -756,18 +758,19 @@ typedef enum drl_schedule_kind {
     DRL_SCHEDULE_DRL,           /* 1000 linear betas (1e-4 .. 0.02), cut into T levels; T = 6 is "T6".
                                  * b2 = 2e-4                                                          
                                  * [Gao21] */
-    DRL_SCHEDULE_CDRL,          /* cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to -5.1.
-                                 * b2 = 4e-4. As in the published code l is rounded to float at every
+    DRL_SCHEDULE_CDRL,          /* cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to
+                                 * -5.1. b2 = 4e-4. As in the published code l is rounded to float at every
                                  * operation; the rest follows from it in double: abar^2 = sigmoid(l)       
                                  *      [Zhu24] */
-    DRL_SCHEDULE_T1K,           /* the 1000 betas in T stretches; T = 1000, one by one, is "T1k". x_T is nothing
-                                 * but noise: a_T = 0. Its rule is DRL_STEP_FINE with b2 = 0.1: steps are
-                                 * equally safe on all levels, and the slopes of f, sbar_{t+1} times the
-                                 * score, are near 1 on all of them. With f / step_t^2 they would go from
-                                 * 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that */
-    DRL_SCHEDULE_SHIFTED        /* DRL_SCHEDULE_CDRL with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T: more
-                                 * levels lie where images decide what they are, and less of the image is left
-                                 * in x_T. Better than DRL_SCHEDULE_CDRL from 12 levels up, worse at 6 */
+    DRL_SCHEDULE_T1K,           /* the 1000 betas in T stretches; T = 1000, one by one, is "T1k". x_T is
+                                 * nothing but noise: a_T = 0. Its rule is DRL_STEP_FINE with b2 = 0.1:
+                                 * steps are equally safe on all levels, and the slopes of f, sbar_{t+1}
+                                 * times the score, are near 1 on all of them. With f / step_t^2 they would
+                                 * go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that */
+    DRL_SCHEDULE_SHIFTED        /* DRL_SCHEDULE_CDRL with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T:
+                                 * more levels lie where images decide what they are, and less of the image
+                                 * is left in x_T. Better than DRL_SCHEDULE_CDRL from 12 levels up, worse at
+                                 * 6 */
 } drl_schedule_kind;
 #define DRL_SCHEDULE_SHIFT 1.5
 
@@ -801,19 +804,23 @@ DRL_API double drl_schedule_step(const drl_schedule *schedule, int level);
  * the user's.
  * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl_energy {
-    /* F [n] (NULL if not wanted) and gradient dF/dy [n * size] (NULL if not wanted) of n <= batch points y at level[n], label[n]
+    /* F [n] and dF/dy [n * size] (each NULL if not wanted) of n <= batch points y at level[n], label[n]
      * (NULL: no class). Returns DRL_OK or a failure, which ends the caller's run. */
-    drl_status (*eval)(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient);
+    drl_status (*eval)(void *user, int n, const float *y, const int *level, const int *label,
+                       float *f, float *gradient);
     void *user;
     size_t size;                /* floats of one point */
     int batch;                  /* most points a call */
-    /* NULL, or where chains start: mean [n * size] of the draw of y at level[n] that goes with x_next = x_{t+1}; the noise around it is
-     * a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps and comes from the sampler. Without it chains start at x_{t+1} itself. */
-    drl_status (*propose)(void *user, int n, const float *x_next, const int *level, const int *label, float *mean);
+    /* Where chains start: mean [n * size] of the draw of y at level[n] that goes with x_next = x_{t+1}. The
+     * sampler adds the noise a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps. NULL: chains start at x_{t+1}
+     * itself. */
+    drl_status (*propose)(void *user, int n, const float *x_next, const int *level, const int *label,
+                          float *mean);
 } drl_energy;
 
-/* A diagonal Gaussian mixture diffused along a schedule, in closed form: x_0 ~ sum_k weight_k N(mean_k, diag variance_k), so
- * y_t = a x_t ~ sum_k weight_k N(a abar_t mean_k, a^2 (abar_t^2 variance_k + sbar_t^2)); F is normalised: log p(y_t) itself. */
+/* A diagonal Gaussian mixture diffused along a schedule, in closed form: x_0 ~ sum_k weight_k N(mean_k, diag
+ * variance_k), so y_t = a x_t ~ sum_k weight_k N(a abar_t mean_k, a^2 (abar_t^2 variance_k + sbar_t^2)). F is
+ * normalised: log p(y_t) itself. */
 typedef struct drl_mixture {
     const drl_schedule *schedule;
     size_t size;                            /* dimension */
@@ -821,29 +828,34 @@ typedef struct drl_mixture {
     const double *weight;                   /* [components], positive, sum 1 */
     const double *mean, *variance;          /* [components * size], variances >= 0 */
 } drl_mixture;
-DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);      /* points at *mixture; any batch; of size 0 when something is missing */
+/* Points at *mixture; any batch; of size 0 when something is missing. */
+DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture);
 
-/* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). Terms of one energy (the same functions
- * and user) are evaluated as one batch, as far as the energy's goes, every point once for each of them; all points have labels there, 0
- * where the caller has none. A proposal is the sum of the terms' proposals by the same weights; terms without one are left out, so
- * the weights of those that have one should add up to 1, as those of guidance and composition do. */
+/* Weighted sum of energies: guidance, composition and negation are choices of weights (and labels). Terms of
+ * one energy (equal functions and user) are evaluated as one batch, as far as the energy's batch goes, every
+ * point once for each term; all points have labels there, 0 where the caller has none. A proposal is the sum
+ * of the terms' proposals by the same weights. Terms without a proposal are left out, so the weights of those
+ * that have one should add up to 1, as in guidance and composition. */
 typedef struct drl_sum_term {
     drl_energy energy;
     float weight;
-    int use_label, label;                   /* use_label != 0: evaluate this term with `label` whatever the caller asks for */
+    int use_label, label;       /* use_label nonzero: this term has the class `label`, whatever the caller
+                                 * says */
 } drl_sum_term;
 typedef struct drl_sum drl_sum;
-DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **sum);      /* sizes must agree */
+/* The sizes of all terms must agree. */
+DRL_API drl_status drl_sum_create(drl_ctx *ctx, const drl_sum_term *terms, int count, drl_sum **sum);
 DRL_API drl_energy drl_sum_energy(drl_sum *sum);
 DRL_API void       drl_sum_destroy(drl_sum *sum);
 
 /* -----------------------------------------------------------------------------------------------------------
- * [sample] - progressive Langevin sampling, from N(0, I) down the levels. A sampler is an object that can be advanced by any number of
- * steps, looked at, saved to bytes and restored; it knows an energy and a schedule, never a network.
+ * [sample] - progressive Langevin sampling, from N(0, I) down the levels. A sampler is an object that can be
+ * advanced by any number of steps, looked at, saved to bytes and restored; it knows an energy and a schedule,
+ * never a network.
  * -------------------------------------------------------------------------------------------------------- */
 
-/* A source of standard normal draws: fills out[0..n) with draw number `draw` of image number `image`. It may be called from several
- * jobs at once, and must be a pure function of its arguments. */
+/* A source of standard normal draws: fills out[0..n) with draw number `draw` of image number `image`. It
+ * may be called from several jobs at once, and must be a pure function of its arguments. */
 typedef struct drl_noise {
     void (*fill)(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n);
     void *user;
@@ -852,149 +864,195 @@ typedef struct drl_noise {
 typedef struct drl_sample_desc {
     int count;                  /* images; zero means 1 */
     uint64_t seed;
-    int first;                  /* number of the first image: image i of this call is image first + i of the seed, alone or in any batch */
-    int steps;                  /* Langevin steps a level; zero means as in training. Fewer steps are longer: step * sqrt(K / steps). Negative: none,
-                                 * K = 0: one draw of N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules; counts as one step everywhere else.
-                                 * Trained with K = 0 and sampled with more: step^2 = min(1, 6 / steps) s^2; from 6 steps on, chains forget where they began */
+    int first;                  /* number of the first image: image i of this call is image first + i of the
+                                 * seed, alone or in any batch */
+    int steps;                  /* Langevin steps a level; zero means as in training. Fewer steps are longer:
+                                 * step * sqrt(K / steps). Negative: none, K = 0: one draw of
+                                 * N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules, which counts
+                                 * as one step everywhere else. A model trained with K = 0 and sampled with
+                                 * more has step^2 = min(1, 6 / steps) s^2; from 6 steps on, chains forget
+                                 * where they began */
     int keep_step;              /* nonzero: do not lengthen the step */
-    int no_chain;               /* nonzero: no Langevin step and no denoising at all, every level ends with its proposal: what the initializer
-                                 * does alone. For energies that propose. Counts as one step a level */
-    float noise_scale;          /* factor of the Langevin noise; zero means the model's (0.99 for DRL), 1 without a model */
+    int no_chain;               /* nonzero: no Langevin step and no denoising at all, every level ends with
+                                 * its proposal: what the initializer does alone. For energies that propose.
+                                 * Counts as one step a level */
+    float noise_scale;          /* factor of the Langevin noise; zero means the model's (0.99 for DRL), 1
+                                 * without a model */
     const int *labels;          /* [count] classes, or NULL for none */
-    int from_level;             /* with `start`: begin at x_{from_level} = start instead of x_T; 1..T, zero means T */
+    int from_level;             /* with `start`: begin at x_{from_level} = start, not x_T; 1..T, zero means
+                                 * T */
     const float *start;         /* [count * size], copied */
     drl_noise noise;            /* zero: counter-based draws from seed */
-    float guidance;             /* w, with labels: (w + 1) F(y; label) - w F(y; 0), and proposals alike; zero: none */
-    float denoise;              /* factor of the score in the denoising step at the end: zero means the model's (2 for CDRL, none for DRL), none
-                                 * without a model; negative none */
-    const drl_energy *energy;   /* with a model: sampled in place of its energy, for sums and the like; NULL: the model's. Its user must outlive
-                                 * the sampler */
-    const float *known;         /* inpainting, both or neither, [count * size], copied, finite: where mask is nonzero, the image is held at this */
-    const uint8_t *mask;        /* one, diffused to the level under way by one draw (number 2^31 - 1). The upper levels know it through noise only, so
-                                 * with few levels the rest is drawn somewhat towards what is common; examples/again.h mends that */
+    float guidance;             /* w, with labels: (w + 1) F(y; label) - w F(y; 0), and proposals alike; zero:
+                                 * none */
+    float denoise;              /* factor of the score in the denoising step at the end: zero means the
+                                 * model's (2 for CDRL, none for DRL), none without a model; negative none */
+    const drl_energy *energy;   /* with a model: sampled in place of its energy, for sums and the like; NULL:
+                                 * the model's. Its user must outlive the sampler */
+    const float *known;         /* [count * size] and mask [count * size], both or neither, copied:
+                                 * inpainting. */
+    const uint8_t *mask;        /* Where mask is nonzero, the image is held at `known` (finite), diffused to
+                                 * the level under way by one draw (number 2^31 - 1). The upper levels know it
+                                 * through noise only, so with few levels the rest is drawn somewhat towards
+                                 * what is common; examples/again.h mends that */
     int guidance_from;          /* the weight acts on levels guidance_from <= t < guidance_to, */
     int guidance_to;            /* where zero means T. On the other levels w is 0, at half the cost. At the
                                  * noisiest levels guidance takes variety away, at the lowest it is hardly
                                  * needed [Kynkaanniemi24] */
 } drl_sample_desc;
 
-/* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to, w = i / (count - 1) * pi/2, the draws
- * being those of images `from` and `to` (another one) of `seed`, of x_T and of every Langevin step. First image 0, last image exactly the other end. */
+/* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to with
+ * w = i / (count - 1) * pi/2, for x_T and for every Langevin step. eps_from and eps_to are the draws of the
+ * images `from` and `to` of `seed`, which differ. Image 0 and the last one are exactly the two ends. */
 typedef struct drl_interpolation { uint64_t seed; int from, to, count; } drl_interpolation;
-DRL_API drl_noise drl_interpolation_noise(drl_interpolation *interpolation);            /* points at *interpolation */
+DRL_API drl_noise drl_interpolation_noise(drl_interpolation *interpolation);    /* points at *interpolation */
 
 typedef struct drl_sampler drl_sampler;
 
-/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about (3 count + threads) * size floats, with
- * guidance up to (7 count + threads) * size.
- * drl_sampler_run - advance every image by up to `steps` Langevin steps: DRL_RUNNING, or DRL_OK when x_0 is reached, or DRL_E_NUMERIC
- * when a chain leaves the finite numbers (the sampler stays as it is and cannot go on), or what the energy returned.
- * One step, for x_next = x_{t+1}:
- *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps     (no quadratic term at the last level)   [Gao21] (9)
- * and after K of them x_t = y / a_{t+1}. Chains of an energy that proposes start at its mean + a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps, else at x_{t+1}.
+/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about
+ * (3 count + threads) * size floats, with guidance up to (7 count + threads) * size.
+ * drl_sampler_run - advance every image by up to `steps` Langevin steps: DRL_RUNNING, or DRL_OK when x_0 is
+ * reached, or DRL_E_NUMERIC when a chain leaves the finite numbers (the sampler stays as it is and cannot go
+ * on), or what the energy returned. One step, for x_next = x_{t+1}, without the quadratic term at the last
+ * level:
+ *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps                   [Gao21]
+ *   (9)
+ * and after K of them x_t = y / a_{t+1}. Chains of an energy that proposes start at its
+ * mean + a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps, else at x_{t+1}.
  * A denoising step, if asked for, goes with the last Langevin step:
  *   x_0 = (x + denoise sbar_0^2 score(x)) / abar_0,  x = y / a_1,  score(x) = a_1 grad F(y)
- * denoise = 1 is the posterior mean; the published code of [Zhu24] has the effect of 2 (its b^2 is 2e-4 there, 4e-4 everywhere else).
- * Draw 0 of an image is x_T; then each level has one for the proposal, if there is one, and one for each of its steps. */
-DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **sampler);
+ * denoise = 1 is the posterior mean; the published code of [Zhu24] has the effect of 2 (its b^2 is 2e-4
+ * there, 4e-4 everywhere else).
+ * Draw 0 of an image is x_T; then each level has one for the proposal, if there is one, and one for each
+ * step. drl_sampler_run_until - the same until clock(user) has reached `end` (any unit), asking before
+ * every step; at least one step is made. */
+DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy,
+                                             const drl_schedule *schedule, const drl_sample_desc *desc,
+                                             drl_sampler **sampler);
 DRL_API drl_status drl_sampler_run(drl_sampler *sampler, int steps);
-/* The same until clock(user) has reached `end` (any unit), asking before every step; at least one step is made. */
-DRL_API drl_status drl_sampler_run_until(drl_sampler *sampler, double (*clock)(void *user), void *user, double end);
+DRL_API drl_status drl_sampler_run_until(drl_sampler *sampler, double (*clock)(void *user), void *user,
+                                         double end);
 DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);
 DRL_API int        drl_sampler_level(const drl_sampler *sampler);           /* T-1 .. 0; -1 when done */
-/* drl_sampler_image - the current image i in the units of x_t: y / a while a level is under way. Copies `size` floats.
- * drl_sampler_point - the same in the units of y_t, on which energies and chains are defined: a x_t, with the a of the level that was
- * run last (1 before the first step). */
+/* drl_sampler_image - out [size] <- the current image i in the units of x_t: y / a while a level is under
+ * way. drl_sampler_point - the same in the units of y_t, on which energies and chains are defined: a x_t,
+ * with the a of the level that was run last (1 before the first step). */
 DRL_API drl_status drl_sampler_image(const drl_sampler *sampler, int i, float *out);
 DRL_API drl_status drl_sampler_point(const drl_sampler *sampler, int i, float *out);
 DRL_API void       drl_sampler_destroy(drl_sampler *sampler);
-/* State as bytes: size, copy out, copy in (into a sampler made from the same description; anything else is refused whole). */
+/* The sampler's state as bytes (see Bytes in the manual), and back: into a sampler made from the same
+ * description. Anything else is refused whole. */
 DRL_API drl_status drl_sampler_save(const drl_sampler *sampler, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_sampler_restore(drl_sampler *sampler, const void *bytes, size_t size);
 
 /* -----------------------------------------------------------------------------------------------------------
- * [model] - the energy network with everything needed to train and to sample it, built from one description and kept in one file.
+ * [model] - the energy network with everything needed to train and to sample it, built from one description
+ * and kept in one file.
  * -------------------------------------------------------------------------------------------------------- */
 #define DRL_RESOLUTIONS_MAX 8
 
 typedef enum drl_form {
     DRL_FORM_DRL = 0,           /* [Gao21]: chains start at x_{t+1} */
-    DRL_FORM_CDRL               /* [Zhu24]: schedule and energy network of its own, and an initializer network that draws where chains start */
+    DRL_FORM_CDRL               /* [Zhu24]: schedule and energy network of its own, and an initializer network
+                                 * that draws where chains start */
 } drl_form;
 
-/* How the initializer's mean g of y_t = a x_t follows from its network's output, with x = x_{t+1} and a = drl_schedule_scale:
- * as in [Zhu24], or by predicting the "velocity" v = abar eps - sbar x_0 of level t + 1 (abar, sbar of that level), from which
- * x_0 = abar x - sbar v, and g = a (A x_0 + B x), the mean of y_t given both: A = abar_t s^2 / sbar^2,
- * B = a_{t+1} sbar_t^2 / sbar^2 with s of level t + 1, too.                                                          [Salimans22]
- * Each level's small error in g adds up over the levels. The velocity's error is scaled by the noise of the level; the residual's is
- * not, and with 12 levels or more its samples drift off (grey backgrounds). */
+/* How the initializer's mean g of y_t = a x_t follows from its network's output, with x = x_{t+1} and a =
+ * drl_schedule_scale: as in [Zhu24], or by predicting the "velocity" v = abar eps - sbar x_0 of level t + 1
+ * (abar, sbar of that level), from which x_0 = abar x - sbar v, and g = a (A x_0 + B x), the mean of y_t
+ * given both: A = abar_t s^2 / sbar^2, B = a_{t+1} sbar_t^2 / sbar^2 with s of level t + 1, too.                                                          [Salimans22]
+ * Each level's small error in g adds up over the levels. The velocity's error is scaled by the noise of the
+ * level; the residual's is not, and with 12 levels or more its samples drift off (grey backgrounds). */
 typedef enum drl_initializer_form {
     DRL_INITIALIZER_AUTO = 0,   /* residual up to 11 levels, velocity from 12 up */
-    DRL_INITIALIZER_RESIDUAL,   /* g = x + net(x)                                                                 [Zhu24] */
+    DRL_INITIALIZER_RESIDUAL,   /* g = x + net(x)                                                           
+                                 *      [Zhu24] */
     DRL_INITIALIZER_VELOCITY    /* g = a ((A abar + B) x - A sbar net(x)) */
 } drl_initializer_form;
 
 /* What the energies are made of.
- * The published networks pool features and end in one number. Their gradient is a poor denoiser: on MNIST it leaves
- * 4 to 11 times the noise that the initializer leaves, and does not know the class. As the squared length of what a
- * U-Net makes of an image, F has a gradient that comes within 6 to 20 % of it (bench/RESULTS.md); and with net = 0 it
- * is the standard normal density, which is right where noise is all there is.
- * Made for DRL_OBJECTIVE_SCORE. One gradient costs about as much as three forward passes of an initializer of the same width. */
+ * The published networks pool features and end in one number. Their gradient is a poor denoiser: on MNIST
+ * it leaves 4 to 11 times the noise that the initializer leaves, and does not know the class. As the
+ * squared length of what a U-Net makes of an image, F has a gradient that comes within 6 to 20 % of it
+ * (bench/RESULTS.md); and with net = 0 it is the standard normal density, which is right where noise is all
+ * there is. Made for DRL_OBJECTIVE_SCORE. One gradient costs about as much as three forward passes of an
+ * initializer of the same width. */
 typedef enum drl_energy_form {
     DRL_ENERGY_PUBLISHED = 0,   /* [Gao21], [Zhu24]: drl_model_desc.form says which of them */
-    DRL_ENERGY_UNET             /* F(y) = -|y + net(y)|^2 / 2                                      [Salimans21] (their x - net(x)) */
+    DRL_ENERGY_UNET             /* F(y) = -|y + net(y)|^2 / 2                                     
+                                 * [Salimans21] (their x - net(x)) */
 } drl_energy_form;
 
 typedef struct drl_model_desc {
-    int height, width, channels;            /* of the data; height 0 means 32, width 0 means height, channels 0 means 1. 1x1: plain vectors */
-    int base;                               /* width of the network; zero means 32 (128 in the paper); even, >= 4 */
+    int height, width, channels;            /* of the data; height 0 means 32, width 0 means height,
+                                             * channels 0 means 1. 1x1: plain vectors */
+    int base;                               /* width of the network; zero means 32 (128 in the paper); even,
+                                             * >= 4 */
     int blocks;                             /* residual blocks a resolution; zero means 1 (8 in the paper) */
     int resolutions;                        /* zero: by size: 1 for 1x1, 4 up to 32, 5 up to 64, 6 above */
-    int mult[DRL_RESOLUTIONS_MAX];          /* width of each resolution over base; zero means 1,2,2,2 / 1,2,2,2,4 / 1,2,2,2,4,4 */
+    int mult[DRL_RESOLUTIONS_MAX];          /* width of each resolution over base; zero means 1,2,2,2 /
+                                             * 1,2,2,2,4 / 1,2,2,2,4,4 */
     int levels;                             /* T; zero means 6, 1000 with DRL_SCHEDULE_T1K */
-    int steps;                              /* K, Langevin steps a level in training; zero means 30, 15 for CDRL, none with T1K; negative: none, K = 0, see
+    int steps;                              /* K, Langevin steps a level in training; zero means 30, 15 for
+                                             * CDRL, none with T1K; negative: none, K = 0, see
                                              * drl_sample_desc */
-    double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K and DRL_ENERGY_UNET */
+    double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K and
+                                             * DRL_ENERGY_UNET */
     float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL and with T1K */
     int no_spectral;                        /* nonzero: weights as they are */
-    int batch;                              /* most images a pass; zero means 32. Memory grows with it, results do not depend on it */
+    int batch;                              /* most images a pass; zero means 32. Memory grows with it,
+                                             * results do not depend on it */
     int trainable;                          /* nonzero: with what drl_trainer needs */
     drl_form form;
-    int initializer;                        /* width of the initializer network of [Zhu24] (64 in the paper), even, >= 4; zero means 32 with CDRL, and
-                                             * none with plain DRL; negative: none, chains then start at x_{t+1}. Its sides are multiples of 4; for
-                                             * plain vectors (1x1) it is not the paper's U-Net but dense residual blocks without norms or dropout */
-    int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the paper) */
+    int initializer;                        /* width of the initializer network of [Zhu24] (64 in the
+                                             * paper), even, >= 4; zero means 32 with CDRL, and none with
+                                             * plain DRL; negative: none, chains then start at x_{t+1}. Its
+                                             * sides are multiples of 4; for plain vectors (1x1) it is not
+                                             * the paper's U-Net but dense residual blocks without norms or
+                                             * dropout */
+    int initializer_blocks;                 /* its residual blocks a resolution; zero means 1 (3 in the
+                                             * paper) */
     int classes;                            /* labels 1..classes, with CDRL; zero: unconditional */
-    drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the form's. b2 stays the form's, but for T1K */
-    int smooth;                             /* nonzero: SiLU in place of every leaky ReLU and of the head's ReLU, for DRL_OBJECTIVE_SCORE: gradients that
-                                             * have a derivative */
+    drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the
+                                             * form's. b2 stays the form's, but for T1K */
+    int smooth;                             /* nonzero: SiLU in place of every leaky ReLU and of the head's
+                                             * ReLU, for DRL_OBJECTIVE_SCORE: gradients that have a
+                                             * derivative */
     drl_initializer_form initializer_form;  /* zero: by the number of levels */
-    drl_energy_form energy_form;            /* with CDRL. DRL_ENERGY_UNET: of width `base` (zero means 16) and `blocks` a resolution, of which
-                                             * it has three; smooth, without spectral norms, steps by DRL_STEP_PROPOSAL with b2 = 0.1 (but for
-                                             * T1K), K = 3 */
+    drl_energy_form energy_form;            /* with CDRL. DRL_ENERGY_UNET: of width `base` (zero means 16)
+                                             * and `blocks` a resolution, of which it has three; smooth,
+                                             * without spectral norms, steps by DRL_STEP_PROPOSAL with b2 =
+                                             * 0.1 (but for T1K), K = 3 */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
 
-/* drl_model_create - a model with random first weights (seed). drl_model_size: bytes that it will hold. The description in full, defaults
- * filled in: drl_model_describe. Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (image sides that the poolings do not divide), DRL_E_MEMORY. */
-DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed, drl_model **model);
+/* drl_model_create - a model with random first weights (seed). Fails with DRL_E_ARGUMENT, DRL_E_SHAPE (image
+ * sides that the poolings do not divide), DRL_E_MEMORY.
+ * drl_model_size - bytes that it will hold.
+ * drl_model_describe - the description in full, defaults filled in. */
+DRL_API drl_status drl_model_create(drl_ctx *ctx, const drl_model_desc *desc, uint64_t seed,
+                                    drl_model **model);
 DRL_API drl_status drl_model_size(drl_ctx *ctx, const drl_model_desc *desc, size_t *bytes);
 DRL_API drl_status drl_model_describe(const drl_model *model, drl_model_desc *desc);
 DRL_API void       drl_model_destroy(drl_model *model);
 DRL_API drl_net   *drl_model_net(drl_model *model);             /* the energy's */
 DRL_API drl_net   *drl_model_initializer(drl_model *model);     /* NULL if there is none */
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *model);
-/* F(y, t) follows from the network's f(y, t) as drl_step_rule says: log p(y_t) up to a constant.                            [Gao21] */
+/* F(y, t) follows from the network's f(y, t) as drl_step_rule says: log p(y_t) up to a constant.           
+ *                 [Gao21] */
 DRL_API drl_energy drl_model_energy(drl_model *model);
 
-/* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at `level` t, at y = a_{t+1} abar_t x, the mean of the data's diffusion
- * (label NULL: no class). Larger is more typical; drl_auroc compares two sets. The lowest level, 0, which is usual, sees strokes and edges,
- * those above it what they make together. work [N * H * W * C]. */
-DRL_API drl_status drl_model_score(drl_model *model, int level, int n, const float *x, const int *label, float *score, float *work);
+/* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at `level` t, at y = a_{t+1} abar_t
+ * x, the mean of the data's diffusion (label NULL: no class). Larger is more typical; drl_auroc compares
+ * two sets. The lowest level, 0, which is usual, sees strokes and edges, those above it what they make
+ * together. work [N * H * W * C]. */
+DRL_API drl_status drl_model_score(drl_model *model, int level, int n, const float *x, const int *label,
+                                   float *score, float *work);
 
 DRL_API drl_status drl_sampler_create(drl_model *model, const drl_sample_desc *desc, drl_sampler **sampler);
-/* drl_sample - all of it at once: pixels [count * height * width * channels], NHWC, values about [-1, 1], not clamped. */
+/* drl_sample - all of it at once: pixels [count * height * width * channels], NHWC, values about [-1, 1],
+ * not clamped. */
 DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, float *pixels);
 
 /* Files (.safetensors): weights by name, and the description in __metadata__ as "drl.model". Plain DRL's are effective weights (spectral norm
@@ -1019,20 +1077,26 @@ DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_mode
 #endif
 
 /* -----------------------------------------------------------------------------------------------------------
- * [train] - diffusion recovery likelihood: contrastive divergence on p(y_t | x_{t+1}) with K Langevin steps from x_{t+1}.
- *   loss = mean of -(f(a x_t, t) - f(y_K, t)) * s_1 / s_{t+1}                                                       [Gao21] (8)
+ * [train] - diffusion recovery likelihood: contrastive divergence on p(y_t | x_{t+1}) with K Langevin steps
+ * from x_{t+1}.
+ *   loss = mean of -(f(a x_t, t) - f(y_K, t)) * s_1 / s_{t+1}                                              
+ *           [Gao21] (8)
  * or, for fine schedules, score matching.
  * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
  * -------------------------------------------------------------------------------------------------------- */
 typedef enum drl_objective {
     DRL_OBJECTIVE_AUTO = 0,     /* the published networks: recovery; DRL_ENERGY_UNET: score */
-    DRL_OBJECTIVE_RECOVERY,     /* recovery likelihood by contrast with chains; with K = 0 with draws of its normal approximation */
+    DRL_OBJECTIVE_RECOVERY,     /* recovery likelihood by contrast with chains; with K = 0 with draws of its
+                                 * normal approximation */
     DRL_OBJECTIVE_SCORE         /* denoising score matching: loss = mean of |r|^2 / (2 size), r = sigma grad F(x) + eps, x of noise sigma eps     [Vincent11]
-                                 * There are no chains: a step costs as much as two of a chain's and the two passes. x is where sampling looks at F: a_{t+1}
-                                 * x_t, and x_{t+1} with K = 0. The loss's gradient is taken to first order, as a difference of two:
-                                 *   r' d(grad f)/dtheta = (df/dtheta (x + h r) - df/dtheta (x - h r)) / (2 h),  h = sigma / 10
-                                 * which wants a `smooth` model: a leaky ReLU's gradient does not change but at kinks. Without chains an initializer
-                                 * learns from the data alone: initializer_data is 1 */
+                                 * There are no chains: a step costs as much as two of a chain's and the two
+                                 * passes. x is where sampling looks at F: a_{t+1} x_t, and x_{t+1} with K =
+                                 * 0. The loss's gradient is taken to first order, as a difference of two:
+                                 *   r' d(grad f)/dtheta = (df/dtheta (x + h r) - df/dtheta (x - h r)) / (2
+                                 *   h),  h = sigma / 10
+                                 * which wants a `smooth` model: a leaky ReLU's gradient does not change but
+                                 * at kinks. Without chains an initializer learns from the data alone:
+                                 * initializer_data is 1 */
 } drl_objective;
 
 typedef struct drl_train_desc {
@@ -1040,8 +1104,8 @@ typedef struct drl_train_desc {
     int batch;                  /* images a step; zero means 32, at most the model's batch */
     float learning_rate;        /* zero means 3e-4, 5e-4 for CDRL (1e-4 in the papers, at batch 256), 2e-3 for
                                  * DRL_ENERGY_UNET */
-    float beta1, beta2;         /* zero means 0.5 (0.9 for DRL_ENERGY_UNET) and 0.999, negative means 0. The paper
-                                 * has 0.9 (0.5 at 64x64): with the larger rates of short
+    float beta1, beta2;         /* zero means 0.5 (0.9 for DRL_ENERGY_UNET) and 0.999, negative means 0. The
+                                 * paper has 0.9 (0.5 at 64x64): with the larger rates of short
                                  * runs, that much momentum overshoots and the chains run away */
     int   warmup;               /* steps of linear warm-up; zero means 300, in a run by drl_train a tenth
                                  * of it if that is less, see there; negative none */
@@ -1051,20 +1115,29 @@ typedef struct drl_train_desc {
                                  * standard deviation of 0.09 of the run [Karras24]. Zero means 0.99999,
                                  * which limits the ramp from step 900,000 on: an average in floats cannot
                                  * be much slower */
-    float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the paper; Adam hardly notices) */
+    float clip;                 /* largest norm of the gradient; zero means 1, negative none (as in the
+                                 * paper; Adam hardly notices) */
     int   steps;                /* Langevin steps; zero means the model's, negative none (K = 0) */
     int   flip;                 /* nonzero: half of the images are mirrored left-right */
-    int   snapshot;             /* the last good state is kept every so many steps; zero means 100, negative never (saves memory) */
-    float data_noise;           /* standard deviation of noise added to the images; zero means 0.02, none for CDRL and T1K; negative none (as in the papers).
-                                 * A chain ends about one step from where it should; where data is sharper than that, as flat backgrounds are, the
-                                 * energies of level 0 are driven ever steeper and the step overshoots ever more: this is how runs diverge */
+    int   snapshot;             /* the last good state is kept every so many steps; zero means 100, negative
+                                 * never (saves memory) */
+    float data_noise;           /* standard deviation of noise added to the images; zero means 0.02, none
+                                 * for CDRL and T1K; negative none (as in the papers). A chain ends about
+                                 * one step from where it should; where data is sharper than that, as flat
+                                 * backgrounds are, the energies of level 0 are driven ever steeper and the
+                                 * step overshoots ever more: this is how runs diverge */
     /* CDRL: */
-    float initializer_rate;     /* the initializer's learning rate; zero means 1e-3 (1e-5 in the paper, at batch 256) */
-    float label_drop;           /* probability that an image trains without its class; zero means 0.1, negative never */
-    int   own_noise;            /* nonzero: x_{t+1} gets a noise of its own, as in DRL; zero: that of x_t again, which lowers the variance */
+    float initializer_rate;     /* the initializer's learning rate; zero means 1e-3 (1e-5 in the paper, at
+                                 * batch 256) */
+    float label_drop;           /* probability that an image trains without its class; zero means 0.1,
+                                 * negative never */
+    int   own_noise;            /* nonzero: x_{t+1} gets a noise of its own, as in DRL; zero: that of x_t
+                                 * again, which lowers the variance */
     drl_objective objective;
-    float initializer_data;     /* share l of the data in what the initializer learns, see drl_trainer_step; zero means 1, negative none: l = 0, as
-                                 * in [Zhu24]. There it learns from chains alone, which in short runs know less than it could: it never sees an image */
+    float initializer_data;     /* share l of the data in what the initializer learns, see drl_trainer_step;
+                                 * zero means 1, negative none: l = 0, as in [Zhu24]. There it learns from
+                                 * chains alone, which in short runs know less than it could: it never sees
+                                 * an image */
     /* For small sets: */
     int   shift;                /* images move by up to so many pixels, each of -shift..shift equally
                                  * often down and to the right; below height and width. The pixels at the
@@ -1080,13 +1153,15 @@ typedef struct drl_train_desc {
 /* Running averages over the level's last 50 images or so.
  * The noise that a network leaves: from x = abar x_0 + sigma eps (sigma is sbar, and the data noise if there
  * is any) follows an estimate eps_hat of eps, and the mean of (eps_hat - eps)^2 over the pixels is left.
- * eps_hat = 0 leaves 1; the best estimate, the mean of eps given x, leaves more than 0. Compare figures of one
- * level and one data set. */
+ * eps_hat = 0 leaves 1; the best estimate, the mean of eps given x, leaves more than 0. Compare figures of
+ * one level and one data set. */
 typedef struct drl_level_report {
     double f_pos, f_neg;        /* mean f of data and of chain ends */
-    double gradient;            /* root mean square of step^2/2 * dF/dy at the chain's end over the step's noise: 1 means as large as the noise */
-    double displacement;        /* root mean square move of a pixel over the chain, units of s_{t+1}; with DRL_OBJECTIVE_SCORE of the residual r: it is 1
-                                 * where nothing is known, and `gradient` is 0 */
+    double gradient;            /* root mean square of step^2/2 * dF/dy at the chain's end over the step's
+                                 * noise: 1 means as large as the noise */
+    double displacement;        /* root mean square move of a pixel over the chain, units of s_{t+1}; with
+                                 * DRL_OBJECTIVE_SCORE of the residual r: it is 1 where nothing is known,
+                                 * and `gradient` is 0 */
     double images;              /* number of images of this level so far */
     double noise_left;          /* by the energy of this level, eps_hat = -sigma a grad F(a x_t, t),
                                  * a = drl_schedule_scale; with DRL_OBJECTIVE_SCORE the mean of r^2. Recovery
@@ -1111,7 +1186,8 @@ typedef struct drl_train_report {
     /* of a run by drl_train: */
     uint64_t total;             /* steps at which it ends; zero while a run by time has not settled it */
     double seconds;             /* spent on steps so far, by the run's clock */
-    const char *diverged;       /* NULL, or the sentence of a divergence from which the run is about to go back */
+    const char *diverged;       /* NULL, or the sentence of a divergence from which the run is about to go
+                                 * back */
 } drl_train_report;
 
 typedef struct drl_trainer drl_trainer;
@@ -1122,54 +1198,64 @@ DRL_API drl_status drl_trainer_create(drl_model *model, const drl_train_desc *de
 DRL_API drl_status drl_trainer_size(drl_model *model, const drl_train_desc *desc, size_t *bytes);
 DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
 
-/* drl_trainer_step - one step on `batch` images x0 (N,H,W,C) in [-1, 1] with labels [N] (1..classes, 0 for none; NULL: all 0). With an
- * initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where they end and from the data, minimising
- *   |g - ((1 - l) (y_K - noise) + l a (A x_0 + B x_{t+1}))|^2,  A and B as at drl_initializer_form                 [Zhu24], l = 0 there
- * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where energies are right, both targets
- * have the same mean, and l changes nothing. Then both networks are clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite pixels), DRL_E_DIVERGED
- * (energies, gradient or chain not finite or exploding); the weights are then those before the step.
- * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the
- * total and the warm-up of drl_train), with half the learning rate and fresh noise.
- * A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes nothing.
- * Then resume an older checkpoint, or start again with another description; a loop of steps and rollbacks therefore ends. */
-DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels, drl_train_report *report);
+/* drl_trainer_step - one step on `batch` images x0 (N,H,W,C) in [-1, 1] with labels [N] (1..classes, 0 for
+ * none; NULL: all 0). With an initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from
+ * where they end and from the data, minimising
+ *   |g - ((1 - l) (y_K - noise) + l a (A x_0 + B x_{t+1}))|^2,  A and B as at drl_initializer_form         
+ *          [Zhu24], l = 0 there
+ * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where
+ * energies are right, both targets have the same mean, and l changes nothing. Then both networks are
+ * clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or
+ * infinite pixels), DRL_E_DIVERGED (energies, gradient or chain not finite or exploding); the weights are
+ * then those before the step. drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's
+ * factor included; but for the total and the warm-up of drl_train), with half the learning rate and fresh
+ * noise. A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails
+ * with DRL_E_DIVERGED and changes nothing. Then resume an older checkpoint, or start again with another
+ * description; a loop of steps and rollbacks therefore ends. */
+DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels,
+                                    drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
 DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
-/* From the next step on, the learning rate is `factor` (0..1) times that of the description: for runs that end with a falling rate, which
- * makes much better samples than a constant one. */
+/* From the next step on, the learning rate is `factor` (0..1) times that of the description: for runs that
+ * end with a falling rate, which makes much better samples than a constant one. */
 DRL_API drl_status drl_trainer_set_rate(drl_trainer *trainer, double factor);
 
-/* drl_trainer_swap_average - exchange the model's weights with their average, to sample or save with the better ones; call again to go
- * back before the next step (a step in between fails). Power iterations are run for the average and do not touch the training ones. */
+/* drl_trainer_swap_average - exchange the model's weights with their average, to sample or save with the
+ * better ones; call again to go back before the next step (a step in between fails). Power iterations are
+ * run for the average and do not touch the training ones. */
 DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
 
-/* drl_train - the training loop: images of a data set, a falling learning rate, rollbacks, and a callback that looks at it and can
- * stop it. Either `steps` or `seconds` says how long the whole run is, including the part that the trainer has behind it. With neither,
- * a resumed run goes on to the end that it had when it was saved.
- * The learning rate's factor is a function of two numbers that checkpoints hold: the step and the total of steps. A run by `steps`
- * knows its total from the start. In a run by `seconds` the rate is constant until it is time for it to fall, by default when half of
- * the seconds are over. The total is then settled, once, as step * seconds / seconds spent, and the run ends at this step: the second
- * half takes as long as the first if the machine keeps its speed, and nothing depends on the clock any more. A run that is stopped,
- * saved and resumed with the same description therefore continues bit for bit once its total is settled. Before that its weights
- * continue bit for bit, too, and the clock says where it ends. Other steps or seconds than before give the run a new total by the same
- * rules: more of them let it go on, at the rate that the new total asks for.
- * A warm-up of zero in drl_train_desc is a tenth of the total, at most 300 steps. In a run by `seconds` the
- * speed of the first 10 steps decides, once, and checkpoints hold that, too.
- * Only steps count as time spent, not what on_step does. After a divergence the run goes back to the last good state, steps and seconds
- * included, and keeps the total. Returns DRL_OK when the total is reached (at once, if it already is), DRL_RUNNING when on_step asked
- * to stop, or the failure: DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned.
+/* drl_train - the training loop: images of a data set, a falling learning rate, rollbacks, and a callback
+ * that looks at it and can stop it. Either `steps` or `seconds` says how long the whole run is, including
+ * the part that the trainer has behind it. With neither, a resumed run goes on to the end that it had when
+ * it was saved. The learning rate's factor is a function of two numbers that checkpoints hold: the step and
+ * the total of steps. A run by `steps` knows its total from the start. In a run by `seconds` the rate is
+ * constant until it is time for it to fall, by default when half of the seconds are over. The total is then
+ * settled, once, as step * seconds / seconds spent, and the run ends at this step: the second half takes as
+ * long as the first if the machine keeps its speed, and nothing depends on the clock any more. A run that
+ * is stopped, saved and resumed with the same description therefore continues bit for bit once its total is
+ * settled. Before that its weights continue bit for bit, too, and the clock says where it ends. Other steps
+ * or seconds than before give the run a new total by the same rules: more of them let it go on, at the rate
+ * that the new total asks for. A warm-up of zero in drl_train_desc is a tenth of the total, at most 300
+ * steps. In a run by `seconds` the speed of the first 10 steps decides, once, and checkpoints hold that,
+ * too. Only steps count as time spent, not what on_step does. After a divergence the run goes back to the
+ * last good state, steps and seconds included, and keeps the total. Returns DRL_OK when the total is
+ * reached (at once, if it already is), DRL_RUNNING when on_step asked to stop, or the failure:
+ * DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned.
  * Holds one batch of images while it runs; if `balanced`, also an int for each image of the data set. */
 typedef struct drl_run_desc {
     uint64_t steps;             /* of the whole run */
     double seconds;             /* or its time, with a clock */
     double (*clock)(void *user);            /* seconds since some moment; NULL: no time is measured */
-    double fall;                /* share of the run, at its end, over which the learning rate falls to zero; at most 1, with `seconds`
-                                 * 0.9. Zero means 0.5, negative: it does not fall */
+    double fall;                /* share of the run, at its end, over which the learning rate falls to zero;
+                                 * at most 1, with `seconds` 0.9. Zero means 0.5, negative: it does not
+                                 * fall */
     int rollbacks;              /* at most, over the whole run; zero means 5, negative none */
-    /* In place of a data set: n images (H,W,C) in [-1, 1] and labels (1..classes, 0 for none; NULL for a model without classes), as a
-     * function of rng. */
+    /* In place of a data set: n images (H,W,C) in [-1, 1] and labels (1..classes, 0 for none; NULL for a
+     * model without classes), as a function of rng. */
     drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
-    /* After every step, and with report->diverged before going back. It may draw samples and save. Nonzero stops the run. NULL: none. */
+    /* After every step, and with report->diverged before going back. It may draw samples and save. Nonzero
+     * stops the run. NULL: none. */
     int (*on_step)(void *user, const drl_train_report *report);
     void *user;                 /* of all three */
     int balanced;               /* nonzero: an image's class is drawn first, each of those that the data
@@ -1179,13 +1265,14 @@ typedef struct drl_run_desc {
 /* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
 DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
 
-/* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a resumed run continues bit for bit, if the
- * trainer was made from the description in the file (drl_checkpoint_describe) and is given the same images. (After a resume, the last good
- * state for rollbacks is the checkpoint.) The total and the time of a run by drl_train are among the counters.
+/* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a
+ * resumed run continues bit for bit, if the trainer was made from the description in the file
+ * (drl_checkpoint_describe) and is given the same images. (After a resume, the last good state for
+ * rollbacks is the checkpoint.) The total and the time of a run by drl_train are among the counters.
  * drl_trainer_resume fails with DRL_E_SHAPE when the file belongs to another model, and changes nothing.
- * Fails with DRL_E_FORMAT on numbers that no run can have come to: not finite, or counters and factors out of range.
- * drl_checkpoint_describe reads both descriptions. They are what the file says: a stranger's file can ask for any amount of memory, so look
- * at drl_model_size before drl_model_create. */
+ * Fails with DRL_E_FORMAT on numbers that no run can have come to: not finite, or counters and factors out
+ * of range. drl_checkpoint_describe reads both descriptions. They are what the file says: a stranger's file
+ * can ask for any amount of memory, so look at drl_model_size before drl_model_create. */
 DRL_API drl_status drl_trainer_save_memory(drl_trainer *trainer, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_trainer_resume_memory(drl_trainer *trainer, const void *data, size_t size);
 DRL_API drl_status drl_checkpoint_describe_memory(drl_ctx *ctx, const void *data, size_t size,
@@ -1200,155 +1287,203 @@ DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path,
 /* -----------------------------------------------------------------------------------------------------------
  * Research tools: nothing in [config] to [train] uses what follows.
  *
- * [mcmc] - Markov chains on one level of an energy, what their traces are worth, and the constant Z that makes exp(F) / Z a density.
- * All points here are y_t = a x_t, on which energies are defined: divide by drl_schedule_scale's a to look at them. A level has two densities:
- *   marginal       log p(y_t) = F(y_t, t) - log Z                                             of all that has the level's noise
- *   conditional    log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const                           [Gao21] (6)
- * The conditional is what training sees and sampling walks down; it has few modes. The marginal has all of them, and a chain may need
- * very long to get from one to the next: start several chains from samples, and look at what drl_mcmc_diagnose says. The last level has no
- * x_{t+1}, and its marginal alone.
+ * [mcmc] - Markov chains on one level of an energy, what their traces are worth, and the constant Z that
+ * makes exp(F) / Z a density. All points here are y_t = a x_t, on which energies are defined: divide by
+ * drl_schedule_scale's a to look at them. A level has two densities:
+ *   marginal       log p(y_t) = F(y_t, t) - log Z                                             of all that
+ *   has the level's noise conditional    log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2
+ *   s_{t+1}^2) + const                           [Gao21] (6)
+ * The conditional is what training sees and sampling walks down; it has few modes. The marginal has all of
+ * them, and a chain may need very long to get from one to the next: start several chains from samples, and
+ * look at what drl_mcmc_diagnose says. The last level has no x_{t+1}, and its marginal alone.
  * -------------------------------------------------------------------------------------------------------- */
 typedef enum drl_mcmc_kernel {
-    DRL_MCMC_LANGEVIN = 0,      /* y + eps^2/2 grad + eps noise, always taken, as in sampling: its density is off by what the step size makes it */
-    DRL_MCMC_MALA,              /* the same, taken or refused so that the density is exact                                  [Roberts98] */
-    DRL_MCMC_HMC                /* `leapfrog` such steps with one momentum, taken or refused together                            [Neal11] */
+    DRL_MCMC_LANGEVIN = 0,      /* y + eps^2/2 grad + eps noise, always taken, as in sampling: its density
+                                 * is off by what the step size makes it */
+    DRL_MCMC_MALA,              /* the same, taken or refused so that the density is exact                  
+                                 *                [Roberts98] */
+    DRL_MCMC_HMC                /* `leapfrog` such steps with one momentum, taken or refused together       
+                                 *                     [Neal11] */
 } drl_mcmc_kernel;
 
 typedef struct drl_mcmc_desc {
     int count;                  /* chains; zero means 1 */
-    uint64_t seed;              /* image i of a sampler with this seed has the draws of chain i: chains that start at samples need a `first` above them */
-    int first;                  /* number of the first chain: apart from warm-up, chain i of this call is chain first + i of the seed */
+    uint64_t seed;              /* image i of a sampler with this seed has the draws of chain i: chains that
+                                 * start at samples need a `first` above them */
+    int first;                  /* number of the first chain: apart from warm-up, chain i of this call is
+                                 * chain first + i of the seed */
     drl_mcmc_kernel kernel;
     int level;
     const int *labels;          /* [count] classes, or NULL for none */
-    const drl_schedule *schedule;   /* of the level: its step size and s; NULL: `step` is given, and there is no x_next */
+    const drl_schedule *schedule;   /* of the level: its step size and s; NULL: `step` is given, and there
+                                     * is no x_next */
     const float *start;         /* [count * size] points y, copied; NULL: draws of N(0, I) */
-    const float *x_next;        /* [count * size] x_{t+1}, copied: chains of the conditional; NULL: of the marginal */
-    double step;                /* eps, unit of y; zero means drl_schedule_step. With a warm-up, where it begins */
+    const float *x_next;        /* [count * size] x_{t+1}, copied: chains of the conditional; NULL: of the
+                                 * marginal */
+    double step;                /* eps, unit of y; zero means drl_schedule_step. With a warm-up, where it
+                                 * begins */
     double noise_scale;         /* Langevin only: factor of the noise; zero means 1 */
     int leapfrog;               /* HMC only: steps a proposal; zero means 10 */
-    int warmup;                 /* MALA and HMC: the first so many steps choose eps, which is fixed from then on */
-    double accept;              /* the acceptance to be chosen, 0..1; zero means 0.574 for MALA [Roberts98], 0.8 for HMC */
+    int warmup;                 /* MALA and HMC: the first so many steps choose eps, which is fixed from
+                                 * then on */
+    double accept;              /* the acceptance to be chosen, 0..1; zero means 0.574 for MALA [Roberts98],
+                                 * 0.8 for HMC */
 } drl_mcmc_desc;
 
 typedef struct drl_mcmc_report {
     int step;                   /* steps done, warm-up included */
     double step_size;           /* eps */
-    double accept;              /* mean probability of acceptance, since warm-up if that is over; 0 before the first; 1 for Langevin */
-    uint64_t divergent;         /* proposals since warm-up that left the finite numbers or lost more than 1000 nats: the step is too large there */
+    double accept;              /* mean probability of acceptance, since warm-up if that is over; 0 before
+                                 * the first; 1 for Langevin */
+    uint64_t divergent;         /* proposals since warm-up that left the finite numbers or lost more than
+                                 * 1000 nats: the step is too large there */
     double f;                   /* mean F over the chains, now */
-    const float *point;         /* [count * size] the chains' points y, owned by the chains: valid until they run or are destroyed */
+    const float *point;         /* [count * size] the chains' points y, owned by the chains: valid until
+                                 * they run or are destroyed */
     const float *value;         /* [count] F there, likewise */
 } drl_mcmc_report;
 
 typedef struct drl_mcmc drl_mcmc;
 
-/* drl_mcmc_create - chains of any energy. One block of about 5 count * size floats, 6 with x_next. Fails with DRL_E_ARGUMENT, DRL_E_MEMORY,
- * DRL_E_NUMERIC (a start, or F there, is not finite), or what the energy returned.
- * drl_mcmc_run - `steps` steps of every chain, at most 2^31 - 2 in all: DRL_OK, or what the energy returned, or for Langevin DRL_E_NUMERIC when a chain leaves the
- * finite numbers; the chains are then as they were before the step that failed. Allocates nothing; a step evaluates every chain's energy
- * once, `leapfrog` times for HMC. With L(y) the log density, one step from y, p ~ N(0, I), is `leapfrog` times
+/* drl_mcmc_create - chains of any energy. One block of about 5 count * size floats, 6 with x_next. Fails
+ * with DRL_E_ARGUMENT, DRL_E_MEMORY, DRL_E_NUMERIC (a start, or F there, is not finite), or what the energy
+ * returned. drl_mcmc_run - `steps` steps of every chain, at most 2^31 - 2 in all: DRL_OK, or what the
+ * energy returned, or for Langevin DRL_E_NUMERIC when a chain leaves the finite numbers; the chains are
+ * then as they were before the step that failed. Allocates nothing; a step evaluates every chain's energy
+ * once, `leapfrog` times for HMC. With L(y) the log density, one step from y, p ~ N(0, I), is `leapfrog`
+ * times
  *   p <- p + eps/2 grad L(y),  y <- y + eps p,  p <- p + eps/2 grad L(y)
- * taken with probability min(1, exp(L(y') - |p'|^2/2 - L(y) + |p|^2/2)); MALA is the case of one leapfrog. HMC has eps times a uniform draw
- * of [0.8, 1.2) for every chain and step, so that no orbit closes. Warm-up is dual averaging over all chains' acceptance       [Hoffman14]
- * (3.2: gamma 0.05, t0 10, kappa 0.75). Chain c at step k draws from { seed, c << 32 | k }: p, then, from the next index that is a
- * multiple of 4, the uniforms of acceptance and of eps. F is a float: differences below |F| * 1e-7 are lost, and acceptance with them. */
-DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **mcmc);
+ * taken with probability min(1, exp(L(y') - |p'|^2/2 - L(y) + |p|^2/2)); MALA is the case of one leapfrog.
+ * HMC has eps times a uniform draw of [0.8, 1.2) for every chain and step, so that no orbit closes. Warm-up is dual averaging over all chains' acceptance       [Hoffman14]
+ * (3.2: gamma 0.05, t0 10, kappa 0.75). Chain c at step k draws from { seed, c << 32 | k }: p, then, from
+ * the next index that is a multiple of 4, the uniforms of acceptance and of eps. F is a float: differences
+ * below |F| * 1e-7 are lost, and acceptance with them. */
+DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc,
+                                   drl_mcmc **mcmc);
 DRL_API drl_status drl_mcmc_run(drl_mcmc *mcmc, int steps);
 DRL_API drl_status drl_mcmc_look(const drl_mcmc *mcmc, drl_mcmc_report *report);
 DRL_API void       drl_mcmc_destroy(drl_mcmc *mcmc);
-/* State as bytes, for a run that goes on bit for bit: size, copy out, copy in. Copying in evaluates the energy once, refuses what is not from
- * chains of the same description, or not finite, and changes nothing then. */
+/* State as bytes, for a run that goes on bit for bit: size, copy out, copy in. Copying in evaluates the
+ * energy once, refuses what is not from chains of the same description, or not finite, and changes nothing
+ * then. */
 DRL_API drl_status drl_mcmc_save(const drl_mcmc *mcmc, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_mcmc_restore(drl_mcmc *mcmc, const void *bytes, size_t size);
 
 typedef struct drl_diagnosis {
     double mean, sd;            /* over all chains and draws */
-    double ess;                 /* effective sample size: independent draws that know the mean as well. At most n log10(n) of n draws */
+    double ess;                 /* effective sample size: independent draws that know the mean as well. At
+                                 * most n log10(n) of n draws */
     double error;               /* of the mean, standard: sd / sqrt(ess) */
-    double rhat;                /* split R-hat: 1 when halves of chains agree, above 1.01 they have not mixed; infinite when none moves */
+    double rhat;                /* split R-hat: 1 when halves of chains agree, above 1.01 they have not
+                                 * mixed; infinite when none moves */
 } drl_diagnosis;
 
-/* drl_mcmc_diagnose - what the trace of one number (a coordinate, its square, F) is worth: x [draws * chains], a row a step. Every chain is cut
- * in two, so that drift is seen too; draws >= 8. ESS by Geyer's initial monotone sequence of autocorrelations, which are those of the
- * chains together [Geyer92] [Vehtari21]. Time O(draws chains) for every lag that counts; thin what is long and mixes badly. No memory.
- * Fails with DRL_E_ARGUMENT, DRL_E_NUMERIC (not finite, or all numbers are equal). */
-DRL_API drl_status drl_mcmc_diagnose(drl_ctx *ctx, const double *x, int draws, int chains, drl_diagnosis *diagnosis);
+/* drl_mcmc_diagnose - what the trace of one number (a coordinate, its square, F) is worth: x [draws *
+ * chains], a row a step. Every chain is cut in two, so that drift is seen too; draws >= 8. ESS by Geyer's
+ * initial monotone sequence of autocorrelations, which are those of the chains together [Geyer92]
+ * [Vehtari21]. Time O(draws chains) for every lag that counts; thin what is long and mixes badly. No
+ * memory. Fails with DRL_E_ARGUMENT, DRL_E_NUMERIC (not finite, or all numbers are equal). */
+DRL_API drl_status drl_mcmc_diagnose(drl_ctx *ctx, const double *x, int draws, int chains,
+                                     drl_diagnosis *diagnosis);
 
 typedef struct drl_ais_desc {
     int count;                  /* chains, each of one weight; zero means 16 */
     uint64_t seed;              /* with `start`, one that its points were not drawn with */
     int level;
-    const int *labels;          /* [count] classes, or NULL for none. One class for all, if log Z is to be that class's */
+    const int *labels;          /* [count] classes, or NULL for none. One class for all, if log Z is to be
+                                 * that class's */
     int steps;                  /* K, temperatures; zero means 1000; at least 2 */
-    const double *beta;         /* [steps + 1], from 0 to 1, rising; NULL: sigmoid(4 (2 k / K - 1)), stretched to [0, 1], slow at both ends */
+    const double *beta;         /* [steps + 1], from 0 to 1, rising; NULL: sigmoid(4 (2 k / K - 1)),
+                                 * stretched to [0, 1], slow at both ends */
     int moves;                  /* HMC steps at a temperature; zero means 1 */
     int leapfrog;               /* zero means 10 */
     double accept;              /* acceptance that the pilot aims at; zero means 0.8 */
-    double step;                /* eps at all temperatures, and no pilot; zero: the pilot chooses one for each */
-    int pilot;                  /* chains of the pilot, which cost extra; zero means a quarter, at least 4; at most `count` */
+    double step;                /* eps at all temperatures, and no pilot; zero: the pilot chooses one for
+                                 * each */
+    int pilot;                  /* chains of the pilot, which cost extra; zero means a quarter, at least 4;
+                                 * at most `count` */
     const float *mean, *variance;   /* [size] of the Gaussian at beta = 0; NULL: 0, 1 */
-    const float *fit;           /* [fit_count * size] instead of these: points, samples say, whose mean and variance it shall have */
+    const float *fit;           /* [fit_count * size] instead of these: points, samples say, whose mean and
+                                 * variance it shall have */
     int fit_count;              /* at least 2 */
-    const float *start;         /* [count * size] reverse: from these exact samples of exp(F) / Z up to the Gaussian */
+    const float *start;         /* [count * size] reverse: from these exact samples of exp(F) / Z up to the
+                                 * Gaussian */
 } drl_ais_desc;
 
 typedef struct drl_ais_result {
     double log_z;               /* nats; forward: log of the mean weight; reverse: minus that */
-    double error;               /* standard, over chains, by the delta method: sd(w) / (mean(w) sqrt(count)). Too small when ess is below 5 or so */
+    double error;               /* standard, over chains, by the delta method: sd(w) / (mean(w)
+                                 * sqrt(count)). Too small when ess is below 5 or so */
     double ess;                 /* (sum w)^2 / sum w^2, of `count`: how many chains have a say */
     double accept;              /* mean acceptance of the moves; 1 before the first */
-    const double *log_weight;   /* [count] log w, for error bars of one's own; owned by the path, valid until it runs or is destroyed */
+    const double *log_weight;   /* [count] log w, for error bars of one's own; owned by the path, valid
+                                 * until it runs or is destroyed */
 } drl_ais_result;
 
 typedef struct drl_ais drl_ais;
 
 /* drl_ais_create - annealed importance sampling of log Z(t), the log of the integral of exp(F(y, t)) over y                        [Neal01]
  *   L_k(y) = (1 - beta_k) log N(y; mean, variance) + beta_k F(y),   beta_0 = 0, beta_K = 1
- *   log w = sum over k = 1..K of (beta_k - beta_{k-1}) (F(y_{k-1}) - log N(y_{k-1})),   y_0 ~ N, y_k from y_{k-1} by `moves` HMC steps on L_k
- * E w = Z, so that log_z is below log Z on average, ever less with more temperatures. With `start` the same path the other way, from samples
- * of exp(F) / Z: E w = 1 / Z, and log_z is above [Grosse15]. Both together bracket log Z, as far as the samples are exact (a long HMC run, or
- * a known model) and the chains reach all modes. The step sizes come from a pilot run with draws of its own, or the bounds would not hold.
- * Two blocks of memory, about 5 count * size floats and steps * 16 bytes. Fails as drl_mcmc_create.
- * drl_ais_run - up to `steps` temperatures, the pilot's counted too: DRL_RUNNING, DRL_OK when done, or what the energy returned; it can be
- * called again then. drl_ais_steps_left counts them. drl_ais_look: the result, of the path as far as it went: final when none is left.
+ *   log w = sum over k = 1..K of (beta_k - beta_{k-1}) (F(y_{k-1}) - log N(y_{k-1})),   y_0 ~ N, y_k from
+ *   y_{k-1} by `moves` HMC steps on L_k
+ * E w = Z, so that log_z is below log Z on average, ever less with more temperatures. With `start` the same
+ * path the other way, from samples of exp(F) / Z: E w = 1 / Z, and log_z is above [Grosse15]. Both together
+ * bracket log Z, as far as the samples are exact (a long HMC run, or a known model) and the chains reach
+ * all modes. The step sizes come from a pilot run with draws of its own, or the bounds would not hold. Two
+ * blocks of memory, about 5 count * size floats and steps * 16 bytes. Fails as drl_mcmc_create. drl_ais_run
+ * - up to `steps` temperatures, the pilot's counted too: DRL_RUNNING, DRL_OK when done, or what the energy
+ * returned; it can be called again then. drl_ais_steps_left counts them. drl_ais_look: the result, of the
+ * path as far as it went: final when none is left.
  */
-DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **ais);
+DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc,
+                                  drl_ais **ais);
 DRL_API drl_status drl_ais_run(drl_ais *ais, int steps);
 DRL_API int        drl_ais_steps_left(const drl_ais *ais);
 DRL_API drl_status drl_ais_look(const drl_ais *ais, drl_ais_result *result);
 DRL_API void       drl_ais_destroy(drl_ais *ais);
 
-/* drl_log_likelihood - log p(x_t) in nats of n points x (units of x_t, with the noise of the level): F(a x, t) + size log a - log_z, a that of
- * the schedule's level; log_p [n], work [min(n, 64) * size + n]. For images x_0 give abar_t x_0 + sbar_t eps: what is learned is the density of those.
- * With K = 0 it is that of y = x_{t+1}: give abar_t x_0 + sbar_{t+1} / a eps.
- * drl_bits_per_dim - the same in bits a dimension of data u = scale * x + const: (log(scale) - log_p / size) / log 2. Bytes u of 0..255 that became
- * x_0 = u / 127.5 - 1, then x_t: scale = 127.5 / abar_t, and u has the noise 127.5 sbar_t / abar_t. NaN for size 0 or scale not above 0. */
-DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p,
+/* drl_log_likelihood - log p(x_t) in nats of n points x (units of x_t, with the noise of the level): F(a x,
+ * t) + size log a - log_z, a that of the schedule's level; log_p [n], work [min(n, 64) * size + n]. For
+ * images x_0 give abar_t x_0 + sbar_t eps: what is learned is the density of those. With K = 0 it is that
+ * of y = x_{t+1}: give abar_t x_0 + sbar_{t+1} / a eps. drl_bits_per_dim - the same in bits a dimension of
+ * data u = scale * x + const: (log(scale) - log_p / size) / log 2. Bytes u of 0..255 that became x_0 = u /
+ * 127.5 - 1, then x_t: scale = 127.5 / abar_t, and u has the noise 127.5 sbar_t / abar_t. NaN for size 0 or
+ * scale not above 0. */
+DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule,
+                                      int level, const int *labels, int n, const float *x, double log_z, double *log_p,
                                       float *work);
 DRL_API double     drl_bits_per_dim(double log_p, size_t size, double scale);
 
-/* In the plane everything can be summed up: a grid of nx * ny cells of [x0, x1] x [y0, y1]. Point (i, j), number j * nx + i, is the middle of a cell. */
+/* In the plane everything can be summed up: a grid of nx * ny cells of [x0, x1] x [y0, y1]. Point (i, j),
+ * number j * nx + i, is the middle of a cell. */
 typedef struct drl_grid { double x0, x1, y0, y1; int nx, ny; } drl_grid;
 
-/* drl_grid_evaluate - f [nx * ny] <- F at the grid's points y, of an energy of size 2; label 0: no class. f is undefined when the energy fails.
- * drl_grid_log_z - log of the integral of exp(factor * F) by the midpoint rule; factor 1 / tau is temperature tau. What lies outside is not counted.
- * drl_grid_kl - KL(p || q) in nats, q = exp(F) / Z and p [nx * ny] any density on the same points, both made to sum to 1 there: the extra nats
- * that data of density p costs under the model. A factor of p does not matter, nor whether it is meant by y or by x. */
-DRL_API drl_status drl_grid_evaluate(drl_ctx *ctx, const drl_energy *energy, int level, int label, const drl_grid *grid, double *f);
-DRL_API drl_status drl_grid_log_z(drl_ctx *ctx, const drl_grid *grid, const double *f, double factor, double *log_z);
-DRL_API drl_status drl_grid_kl(drl_ctx *ctx, const drl_grid *grid, const double *p, const double *f, double *kl);
+/* drl_grid_evaluate - f [nx * ny] <- F at the grid's points y, of an energy of size 2; label 0: no class. f
+ * is undefined when the energy fails. drl_grid_log_z - log of the integral of exp(factor * F) by the
+ * midpoint rule; factor 1 / tau is temperature tau. What lies outside is not counted. drl_grid_kl - KL(p ||
+ * q) in nats, q = exp(F) / Z and p [nx * ny] any density on the same points, both made to sum to 1 there:
+ * the extra nats that data of density p costs under the model. A factor of p does not matter, nor whether
+ * it is meant by y or by x. */
+DRL_API drl_status drl_grid_evaluate(drl_ctx *ctx, const drl_energy *energy, int level, int label,
+                                     const drl_grid *grid, double *f);
+DRL_API drl_status drl_grid_log_z(drl_ctx *ctx, const drl_grid *grid, const double *f, double factor,
+                                  double *log_z);
+DRL_API drl_status drl_grid_kl(drl_ctx *ctx, const drl_grid *grid, const double *p, const double *f,
+                               double *kl);
 
 /* -----------------------------------------------------------------------------------------------------------
  * [metrics] - how good are samples.
  * -------------------------------------------------------------------------------------------------------- */
 /* drl_frechet - Frechet distance of two sets of feature vectors: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), S with 1/(n-1).  [Heusel17]
  * a [na * dim], b [nb * dim]; work: 5 * dim * dim + 4 * dim doubles. Time O((na + nb) dim^2 + dim^3). */
-DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance);
-/* drl_auroc - the probability that a number of a [na] is larger than one of b [nb], equal ones counting half: the area under the receiver
- * operating characteristic of telling a from b. Time O(na nb). Fails with DRL_E_NUMERIC on NaN. */
+DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim,
+                               double *work, double *distance);
+/* drl_auroc - the probability that a number of a [na] is larger than one of b [nb], equal ones counting
+ * half: the area under the receiver operating characteristic of telling a from b. Time O(na nb). Fails with
+ * DRL_E_NUMERIC on NaN. */
 DRL_API drl_status drl_auroc(drl_ctx *ctx, const float *a, int na, const float *b, int nb, double *area);
-/* drl_inception_score - exp of the mean of KL(p(class | image) || p(class)) over n images; p [n * classes], rows of sum 1.           [Salimans16] */
+/* drl_inception_score - exp of the mean of KL(p(class | image) || p(class)) over n images; p [n * classes],
+ * rows of sum 1.           [Salimans16] */
 DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int classes, double *score);
 
 #ifdef __cplusplus
