@@ -100,7 +100,7 @@ static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *pref
     drl_model_describe(model, &d);
     columns = picture_columns(d.classes);
     cost = (double)d.levels * (d.steps > 0 ? d.steps : 1) * d.height * d.width;
-    count = last || cost <= 200.0 * 16 * 16 ? TRAINING_GRID : 16;
+    count = (last && !training_stop) || cost <= 200.0 * 16 * 16 ? TRAINING_GRID : 16;
     memset(&how, 0, sizeof how);
     how.count = count / columns ? count / columns * columns : columns;
     for (i = 0; i < TRAINING_GRID && d.classes; ++i) labels[i] = 1 + i % d.classes;

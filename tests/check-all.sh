@@ -237,7 +237,7 @@ data_files() {
     : > $dir/empty
     lines=0
     while IFS='|' read -r options want; do
-        said=$(cd $dir && timeout 60 ./train --steps 1 --base 8 --batch 2 --k 1 --out o $options 2>&1)
+        said=$(cd $dir && timeout 60 ./train --steps 1 --base 8 --batch 2 --k 1 --levels 4 --out o $options 2>&1)
         case $said in *"$want"*) ;; *) echo "$options: '$said' has no '$want'"; return 1;; esac
         lines=$((lines + 1))
     done << END

@@ -55,7 +55,7 @@ static char check_names[4096];
 CHECK_MAYBE_UNUSED static double check_now(void)
 {
 #if defined(TIME_UTC) && !defined(_WIN32)
-    struct timespec t;
+    struct timespec t = { 0, 0 };           /* MemorySanitizer does not see timespec_get write */
     timespec_get(&t, TIME_UTC);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 #else
