@@ -215,7 +215,7 @@ data_files() {
     dir=$out/data
     rm -rf $dir
     mkdir -p $dir
-    gcc -O1 -DDRL_NO_SIMD examples/02_train_images.c -o $dir/train -lm || return 1
+    gcc -O1 examples/02_train_images.c -o $dir/train -lm || return 1
     npy() {
         printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '$2', 'fortran_order': $3, 'shape': ($4), }" > $dir/$1
         head -c $5 $6 >> $dir/$1
