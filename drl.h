@@ -97,11 +97,13 @@
  * when product and sum are rounded one after the other. Portable C, FMA128, AVX2, AVX-512 and NEON are
  * fused and give the same bits, at any thread count: every sum has one order, every fused multiply-add is
  * written as one, logarithm and sine are our own, and random draws are functions of (seed, stream, index).
- * SSE2 is unfused and differs in the last bits. It is chosen only where the processor has no FMA (x86
- * before 2012 or so); ask for DRL_ISA_PORTABLE where such a processor must agree, which is slow. On 32-bit
- * x86 say -msse2: its older registers keep digits that no other machine has. With gcc, -ffast-math does not
- * change this file's arithmetic, but makes a program flush denormal numbers to zero; clang still takes
- * approximate square roots. With both compilers, numbers that are not finite are noticed as always.
+ * SSE2 and WASM are unfused: they agree with each other to the bit, and differ from the fused sets in the
+ * last bits. SSE2 is chosen only where the processor has no FMA (x86 before 2012 or so), WASM in every build
+ * with simd128 (emcc -msimd128); ask for DRL_ISA_PORTABLE where such a program must agree with a fused set,
+ * which is slow. On 32-bit x86 say -msse2: its older registers keep digits that no other machine has. With
+ * gcc, -ffast-math does not change this file's arithmetic, but makes a program flush denormal numbers to
+ * zero; clang still takes approximate square roots. With both compilers, numbers that are not finite are
+ * noticed as always.
  *
  * Accuracy. Arithmetic is float32. A direct convolution's error is that of one chain of C*R*S fused
  * multiply-adds, Winograd's about three times as much. Tolerances in the tests follow the length of the sum;
@@ -249,12 +251,13 @@ typedef struct drl_jobs {
 typedef enum drl_isa {
     DRL_ISA_AUTO = 0,       /* the best one that the processor and the operating system have */
     DRL_ISA_PORTABLE,       /* plain C; the definition that the fused sets reproduce bit for bit */
-    DRL_ISA_SSE2,           /* no fused multiply-add: the only unfused set, its last bits differ */
+    DRL_ISA_SSE2,           /* no fused multiply-add: unfused, its last bits differ */
     DRL_ISA_FMA128,         /* vectors of 16 bytes with FMA: fused, in builds by MinGW's gcc only, and the
                              * best one there */
     DRL_ISA_AVX2,           /* with FMA */
     DRL_ISA_AVX512,         /* AVX-512 F */
-    DRL_ISA_NEON            /* aarch64 */
+    DRL_ISA_NEON,           /* aarch64 */
+    DRL_ISA_WASM            /* WebAssembly's simd128 (-msimd128): unfused, with the bits of SSE2 */
 } drl_isa;
 
 typedef struct drl_ctx_desc {
@@ -294,7 +297,7 @@ DRL_API const char *drl_ctx_message(const drl_ctx *ctx);
 DRL_API void        drl_ctx_clear(drl_ctx *ctx);
 
 DRL_API drl_isa     drl_ctx_isa(const drl_ctx *ctx);        /* the set in use, never DRL_ISA_AUTO */
-/* "portable", "sse2", "fma128", "avx2", "avx512" or "neon". */
+/* "portable", "sse2", "fma128", "avx2", "avx512", "neon" or "wasm". */
 DRL_API const char *drl_isa_name(drl_isa isa);
 DRL_API int         drl_ctx_threads(const drl_ctx *ctx);
 DRL_API size_t      drl_ctx_bytes_used(const drl_ctx *ctx); /* what objects hold now, overhead included */
@@ -2727,6 +2730,9 @@ typedef struct drl__kernels {
 #elif !defined(DRL_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
 #define DRL__ARM64 1
 #include <arm_neon.h>
+#elif !defined(DRL_NO_SIMD) && defined(__wasm_simd128__)
+#define DRL__WASM 1
+#include <wasm_simd128.h>
 #endif
 
 /* FETCH asks for the cache line at an address, into the first-level cache, FETCH_FAR into the second. An
@@ -2814,6 +2820,11 @@ DRL__INLINE float drl__fmaf(float a, float b, float c)
 #include DRL_HEADER_NAME
 #undef DRL__PASS
 #endif
+#ifdef DRL__WASM
+#define DRL__PASS 6
+#include DRL_HEADER_NAME
+#undef DRL__PASS
+#endif
 
 #ifdef DRL__X86
 static void drl__cpuid(unsigned leaf, unsigned out[4])
@@ -2877,19 +2888,23 @@ static const drl__kernels *drl__kernels_of(drl_isa isa)
 #ifdef DRL__ARM64
     if (isa == DRL_ISA_NEON) return &DRL__JOIN(drl__table, neon);
 #endif
+#ifdef DRL__WASM
+    if (isa == DRL_ISA_WASM) return &DRL__JOIN(drl__table, wasm);
+#endif
     return NULL;
 }
 
 DRL_API const char *drl_isa_name(drl_isa isa)
 {
-    static const char *const names[] = { "auto", "portable", "sse2", "fma128", "avx2", "avx512", "neon" };
+    static const char *const names[] = {
+        "auto", "portable", "sse2", "fma128", "avx2", "avx512", "neon", "wasm" };
     return (size_t)isa < DRL__COUNT(names) ? names[isa] : "unknown";
 }
 
 static drl_status drl__dispatch(drl_ctx *ctx, drl_isa wanted)
 {
     const drl__kernels *kernels = NULL;
-    int best = (int)DRL_ISA_NEON;
+    int best = (int)DRL_ISA_WASM;
 #if defined(__MINGW32__) && !defined(__clang__)
     best = (int)DRL_ISA_FMA128;     /* wider registers are stored to misaligned stack slots here */
 #endif
@@ -13947,6 +13962,47 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
     static const uint32_t lane[4] = { 1, 2, 4, 8 };
     return vld1q_u32(lane);
 }
+
+#elif DRL__PASS == 6        /* wasm_f32x4_pmin(a, b) is b < a ? b : a: vmin swaps its operands, and so does vmax */
+#define DRL__ISA        wasm
+#define DRL__ISA_ID     DRL_ISA_WASM
+#define DRL__TARGET
+#define DRL__VL         4
+#define DRL__MR         6
+#define DRL__NV         2
+#define drl__v          v128_t
+#define drl__vi         v128_t
+#define drl__vload(p)        wasm_v128_load(p)
+#define drl__vstore(p, x)    wasm_v128_store(p, x)
+#define drl__vset(x)         wasm_f32x4_splat(x)
+#define drl__vadd(a, b)      wasm_f32x4_add(a, b)
+#define drl__vsub(a, b)      wasm_f32x4_sub(a, b)
+#define drl__vmul(a, b)      wasm_f32x4_mul(a, b)
+#define drl__vdiv(a, b)      wasm_f32x4_div(a, b)
+#define drl__vsqrt(a)        wasm_f32x4_sqrt(a)
+#define drl__vfma(a, b, c)   wasm_f32x4_add(wasm_f32x4_mul(a, b), c)
+#define drl__vmax(a, b)      wasm_f32x4_pmax(b, a)
+#define drl__vmin(a, b)      wasm_f32x4_pmin(b, a)
+#define drl__vpositive(x)    ((unsigned)wasm_i32x4_bitmask(wasm_f32x4_gt(x, wasm_f32x4_splat(0.0f))))
+#define drl__vpick(bits, a, b) wasm_v128_bitselect(a, b, drl__lanes_wasm(bits))
+#define drl__vzip_low(a, b)  wasm_i32x4_shuffle(a, b, 0, 4, 1, 5)
+#define drl__vzip_high(a, b) wasm_i32x4_shuffle(a, b, 2, 6, 3, 7)
+#define drl__viload(p)       wasm_v128_load(p)
+#define drl__viset(x)        wasm_i32x4_splat((int32_t)(x))
+#define drl__viadd(a, b)     wasm_i32x4_add(a, b)
+#define drl__visub(a, b)     wasm_i32x4_sub(a, b)
+#define drl__viand(a, b)     wasm_v128_and(a, b)
+#define drl__vixor(a, b)     wasm_v128_xor(a, b)
+#define drl__vishl(a, n)     wasm_i32x4_shl(a, n)
+#define drl__vishr(a, n)     wasm_u32x4_shr(a, n)
+#define drl__vifloat(a)      wasm_f32x4_convert_i32x4(a)
+#define drl__vbits(x)        (x)
+#define drl__vfrombits(a)    (a)
+DRL__INLINE v128_t drl__lanes_wasm(unsigned bits)
+{
+    const v128_t lane = wasm_i32x4_const(1, 2, 4, 8);
+    return wasm_i32x4_eq(wasm_v128_and(wasm_i32x4_splat((int32_t)bits), lane), lane);
+}
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -14009,6 +14065,11 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__vimulhl)(drl__vi a, uint32_t m, drl__v
     uint32x4_t q = vreinterpretq_u32_u64(vmull_u32(vget_high_u32(a), vdup_n_u32(m)));
     *high = vuzp2q_u32(p, q);
     *low = vuzp1q_u32(p, q);
+#elif DRL__PASS == 6
+    v128_t p = wasm_u64x2_extmul_low_u32x4(a, drl__viset(m));
+    v128_t q = wasm_u64x2_extmul_high_u32x4(a, drl__viset(m));
+    *high = wasm_i32x4_shuffle(p, q, 1, 3, 5, 7);
+    *low = wasm_i32x4_shuffle(p, q, 0, 2, 4, 6);
 #else
     drl__vi even = DRL__MUL64(a, drl__viset(m)), odd = DRL__MUL64(DRL__SHR32_64(a), drl__viset(m));
     drl__vi mask = DRL__LOW32_64;
@@ -15721,8 +15782,8 @@ static const drl__kernels DRL__FN(drl__table) = {
  * with the next DRL__PASS, and a line each in drl__cpu_has and drl__kernels_of; in [simd] the block of that
  * pass, which defines the vectors (drl__v, drl__vload, drl__vfma and so on) and the sides of a tile, and
  * undefines them at the end of the file. No kernel changes. drl__dispatch takes the highest value of drl_isa
- * that the machine has. A fused set must print the first number of tests/CONFORMANCE.md; tests/test_ops and
- * tests/test_rng run every set that the machine has.
+ * that the machine has. A fused set must print the first number of tests/CONFORMANCE.md, an unfused one the
+ * second; tests/test_ops and tests/test_rng run every set that the machine has.
  *
  * How to add a version of a file: model files and checkpoints are safetensors whose metadata hold
  * descriptions, and have no version number. A row appended to drl__model_fields is one: a file holds all rows

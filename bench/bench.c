@@ -273,7 +273,7 @@ static int filter_known(void)
 static int refuse(const char *word)
 {
     fprintf(stderr, "bench: %s is not understood\n"
-                    "bench [--isa portable|sse2|avx2|avx512|neon] [--threads N] [--json] [--all] [--direct]\n"
+                    "bench [--isa portable|sse2|avx2|avx512|neon|wasm] [--threads N] [--json] [--all] [--direct]\n"
                     "      [FILTER]\n", word);
     return 2;
 }
@@ -299,11 +299,11 @@ int main(int argc, char **argv)
         else return refuse(argv[i]);
     }
     isa = DRL_ISA_PORTABLE;
-    while (isa <= DRL_ISA_NEON && strcmp(option_isa, drl_isa_name((drl_isa)isa))) ++isa;
-    if (*option_isa && isa > DRL_ISA_NEON) return refuse(option_isa);
+    while (isa <= DRL_ISA_WASM && strcmp(option_isa, drl_isa_name((drl_isa)isa))) ++isa;
+    if (*option_isa && isa > DRL_ISA_WASM) return refuse(option_isa);
     if (!filter_known()) return 2;
     training_catch();
-    for (isa = DRL_ISA_NEON; isa >= DRL_ISA_PORTABLE; --isa) {
+    for (isa = DRL_ISA_WASM; isa >= DRL_ISA_PORTABLE; --isa) {
         drl_ctx_desc desc;
         drl_ctx *ctx = NULL;
         if (*option_isa && strcmp(option_isa, drl_isa_name((drl_isa)isa)) != 0) continue;

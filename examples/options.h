@@ -177,10 +177,10 @@ static inline drl_ctx *options_context_in(options *o, const drl_ctx_desc *desc)
         exit(2);
     }
 #endif
-    for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON; ++isa)
+    for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_WASM; ++isa)
         if (!strcmp(name, drl_isa_name((drl_isa)isa))) d.isa = (drl_isa)isa;
     if (d.isa == DRL_ISA_AUTO && strcmp(name, "auto")) {
-        fprintf(stderr, "--isa %s: there are auto, portable, sse2, fma128, avx2, avx512, neon\n", name);
+        fprintf(stderr, "--isa %s: there are auto, portable, sse2, fma128, avx2, avx512, neon, wasm\n", name);
         exit(2);
     }
     if (drl_ctx_create(&d, &ctx) != DRL_OK) {

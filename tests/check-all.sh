@@ -354,15 +354,15 @@ parity() {
     done
     gcc -O2 tests/parity.c -o $out/parity -lm && $out/parity $files
 }
-# The hash that every fused set has on every machine, and that of SSE2: the table is tests/CONFORMANCE.md.
+# The hash that every fused set has on every machine, and that of the unfused ones: the table is tests/CONFORMANCE.md.
 HASH=$(sed -n 's/^All fused sets: `\([0-9a-f]*\)`.*/\1/p' tests/CONFORMANCE.md)
-HASH_SSE2=$(sed -n 's/^SSE2: `\([0-9a-f]*\)`.*/\1/p' tests/CONFORMANCE.md)
-UNFUSED="$HASH_SSE2 (sse2 is unfused)"
+HASH_UNFUSED=$(sed -n 's/^Unfused sets: `\([0-9a-f]*\)`.*/\1/p' tests/CONFORMANCE.md)
+UNFUSED="$HASH_UNFUSED (sse2 is unfused)"
 # NAME COMPILER RUN FLAGS...: the hash, on every set that the build has and any number of threads
 conformance() {
     program=$out/$1.exe compiler=$2 run=$3
     shift 3
-    [ -n "$HASH" ] && [ -n "$HASH_SSE2" ] || { echo "tests/CONFORMANCE.md names no hash"; return 1; }
+    [ -n "$HASH" ] && [ -n "$HASH_UNFUSED" ] || { echo "tests/CONFORMANCE.md names no hash"; return 1; }
     $compiler "$@" tests/conformance.c -o $program -lm || return 1
     run_conformance "$run $program"
 }
@@ -370,13 +370,15 @@ conformance() {
 # was found
 run_conformance() {
     sets="" runs=0
-    for isa in portable sse2 fma128 avx2 avx512 neon auto; do for threads in ${THREADS:-1 2 3 7}; do
+    for isa in portable sse2 fma128 avx2 avx512 neon wasm auto; do for threads in ${THREADS:-1 2 3 7}; do
         got=$($1 --isa $isa --threads $threads 2>/dev/null | tr -d '\r')
         case $got in *"not available"*) [ $isa = portable ] && { echo "$got"; return 1; }; continue 2;; esac
         echo "$isa $threads $got"
         expected=$HASH
-        [ $isa = sse2 ] && expected=$UNFUSED
-        [ "$isa$sets" = "auto portable sse2" ] && expected=$UNFUSED
+        case "$isa$sets" in
+        "sse2 "*|"auto portable sse2"|"auto portable sse2 auto") expected="$HASH_UNFUSED (sse2 is unfused)";;
+        "wasm "*|"auto portable wasm"|"auto portable wasm auto") expected="$HASH_UNFUSED (wasm is unfused)";;
+        esac
         [ "$got" = "$expected" ] || { echo "$isa, $threads threads: '$got', not $expected"; return 1; }
         runs=$((runs + 1))
         [ $threads = 1 ] && sets="$sets $isa"
@@ -499,15 +501,21 @@ old_processors() {
 # WebAssembly has no fused multiply-add: the portable set's is done in double, and gives the same bits
 wasm() {
     export NODE_PATH=/usr/share/nodejs          # where Debian keeps what emcc asks node for
-    emcc -O2 -sALLOW_MEMORY_GROWTH=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 tests/conformance.c \
-        -o $out/conformance.js -lm || return 1
+    WASM="-sALLOW_MEMORY_GROWTH=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1"
+    emcc -O2 $WASM tests/conformance.c -o $out/conformance.js -lm || return 1
     THREADS="1 3"
     run_conformance "node $out/conformance.js" || return 1
     for t in test_rng test_not_finite; do
-        emcc -O1 -sALLOW_MEMORY_GROWTH=1 -sWASM_ASYNC_COMPILATION=0 -sEXIT_RUNTIME=1 tests/$t.c \
-            -o $out/$t.js -lm && node $out/$t.js || return 1
+        emcc -O1 $WASM tests/$t.c -o $out/$t.js -lm && node $out/$t.js || return 1
     done
-    echo "$HASH in node; test_rng test_not_finite"
+    # with simd128, the set of vectors that has the bits of SSE2
+    emcc -O2 -msimd128 $WASM tests/conformance.c -o $out/conformance-simd.js -lm || return 1
+    run_conformance "node $out/conformance-simd.js" | tee $out/conformance-simd.txt
+    grep -q ": portable wasm auto, 6 runs" $out/conformance-simd.txt || return 1
+    for t in test_ops test_rng test_not_finite; do
+        emcc -O1 -msimd128 $WASM tests/$t.c -o $out/$t-simd.js -lm && node $out/$t-simd.js || return 1
+    done
+    echo "$HASH in node, $HASH_UNFUSED with simd128; test_ops test_rng test_not_finite"
 }
 # no operating system: a model in flash, an arena, the same bits as on this machine; and nothing of a heap or
 # of files in it

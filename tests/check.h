@@ -40,6 +40,9 @@ CHECK_MAYBE_UNUSED static size_t check_written;         /* for functions that sa
         CHECK(check_status_ == DRL_OK, "%s (%s)", drl_status_text(check_status_), drl_ctx_message(ctx)); \
     } while (0)
 
+/* Unfused sets, whose bits are not those of portable C. */
+#define UNFUSED(isa) ((isa) == DRL_ISA_SSE2 || (isa) == DRL_ISA_WASM)
+
 #ifdef DRL__IMPLEMENTED         /* counting needs the kernels, so check.h comes after drl.h where it can */
 #include "kernels.h"
 #endif

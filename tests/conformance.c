@@ -5,8 +5,8 @@
  *     ./conformance [--isa NAME] [--threads N]
  *
  * Only the public interface is used. The fused sets (portable C, FMA128, AVX2, AVX-512 and NEON), 32 and 64 bits, little and big endian, any
- * number of threads and any order of jobs print the same number; -ffast-math prints others. SSE2 is unfused: its number is another one, and
- * the words "(sse2 is unfused)" follow it, so that nobody who left the choice to the library takes it for a fault.
+ * number of threads and any order of jobs print the same number; -ffast-math prints others. SSE2 and WASM are unfused: their number is
+ * another one, and the words "(sse2 is unfused)" or "(wasm is unfused)" follow it, so that nobody who left the choice to the library takes it for a fault.
  * FMA128 is there in a program that MinGW's gcc has built, or one built with -DDRL__FMA128. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -150,17 +150,19 @@ int main(int argc, char **argv)
 {
     drl_ctx_desc d;
     drl_ctx *ctx = NULL;
-    int i, ok;
+    int i, ok, unfused;
     memset(&d, 0, sizeof d);
     for (i = 1; i < argc; i += 2) {
         if (i + 1 < argc && !strcmp(argv[i], "--threads") && strspn(argv[i + 1], "0123456789") == strlen(argv[i + 1]) && atoi(argv[i + 1]) > 0) { d.threads = atoi(argv[i + 1]); d.jobs.parallel_for = backwards; }
-        else if (i + 1 == argc || strcmp(argv[i], "--isa")) { fprintf(stderr, "%s: not understood; conformance [--isa portable|sse2|avx2|avx512|neon] [--threads N]\n", argv[i]); return 2; }
-        else while (d.isa < DRL_ISA_NEON && strcmp(drl_isa_name(d.isa), argv[i + 1])) d.isa = (drl_isa)(d.isa + 1);
-        if (!strcmp(argv[i], "--isa") && strcmp(drl_isa_name(d.isa), argv[i + 1])) { fprintf(stderr, "--isa %s: there are portable, sse2, avx2, avx512, neon\n", argv[i + 1]); return 2; }
+        else if (i + 1 == argc || strcmp(argv[i], "--isa")) { fprintf(stderr, "%s: not understood; conformance [--isa portable|sse2|avx2|avx512|neon|wasm] [--threads N]\n", argv[i]); return 2; }
+        else while (d.isa < DRL_ISA_WASM && strcmp(drl_isa_name(d.isa), argv[i + 1])) d.isa = (drl_isa)(d.isa + 1);
+        if (!strcmp(argv[i], "--isa") && strcmp(drl_isa_name(d.isa), argv[i + 1])) { fprintf(stderr, "--isa %s: there are portable, sse2, avx2, avx512, neon, wasm\n", argv[i + 1]); return 2; }
     }
     if (drl_ctx_create(&d, &ctx) != DRL_OK) { printf("this instruction set or number of threads is not available\n"); return 1; }
     ok = train_and_sample(ctx, DRL_FORM_DRL) && train_and_sample(ctx, DRL_FORM_CDRL);
-    if (ok) printf("%08lx%s\n", (unsigned long)hash, drl_ctx_isa(ctx) == DRL_ISA_SSE2 ? " (sse2 is unfused)" : "");
+    unfused = drl_ctx_isa(ctx) == DRL_ISA_SSE2 || drl_ctx_isa(ctx) == DRL_ISA_WASM;
+    if (ok && unfused) printf("%08lx (%s is unfused)\n", (unsigned long)hash, drl_isa_name(drl_ctx_isa(ctx)));
+    else if (ok) printf("%08lx\n", (unsigned long)hash);
     drl_ctx_destroy(ctx);
     return !ok;
 }

@@ -10,7 +10,7 @@ enum { DRL__SPAN_KERNELS(KERNEL_NUMBER, none) KERNEL_dot16, KERNEL_peak, KERNEL_
 #define KERNEL_NAME(set, name) #name,
 static const char *const kernel_names[] = { DRL__SPAN_KERNELS(KERNEL_NAME, none) "dot16", "peak" };
 
-static long kernel_runs[DRL_ISA_NEON + 1][KERNEL_COUNT];
+static long kernel_runs[DRL_ISA_WASM + 1][KERNEL_COUNT];
 static void kernel_ran(int set, int kernel)
 {
 #ifdef __GNUC__
@@ -61,6 +61,9 @@ KERNEL_SET(avx512)
 #ifdef DRL__ARM64
 KERNEL_SET(neon)
 #endif
+#ifdef DRL__WASM
+KERNEL_SET(wasm)
+#endif
 
 /* The table may hold nothing but what is counted above, or this does not compile. */
 typedef struct kernels_shape {
@@ -88,6 +91,9 @@ CHECK_MAYBE_UNUSED static drl_status kernels_ctx_create(const drl_ctx_desc *desc
 #ifdef DRL__ARM64
     case DRL_ISA_NEON:   (*out)->kernels = kernels_of_neon(); break;
 #endif
+#ifdef DRL__WASM
+    case DRL_ISA_WASM:   (*out)->kernels = kernels_of_wasm(); break;
+#endif
     default:             (*out)->kernels = kernels_of_portable(); break;
     }
     return status;
@@ -98,7 +104,7 @@ CHECK_MAYBE_UNUSED static drl_status kernels_ctx_create(const drl_ctx_desc *desc
 CHECK_MAYBE_UNUSED static void kernels_report(void)
 {
     int set, k;
-    for (set = DRL_ISA_PORTABLE; set <= DRL_ISA_NEON; ++set) {
+    for (set = DRL_ISA_PORTABLE; set <= DRL_ISA_WASM; ++set) {
         if (!drl__kernels_of((drl_isa)set)) continue;
         printf("kernels: %s", drl_isa_name((drl_isa)set));
         for (k = 0; k < KERNEL_COUNT; ++k) printf(" %s=%ld", kernel_names[k], kernel_runs[set][k]);

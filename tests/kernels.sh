@@ -21,7 +21,7 @@ END {
         }
         printf "kernels of %s: %d, the rarest, %s, %d times\n", sets[s], m, rarest, least
     }
-    count = split("portable sse2 fma128 avx2 avx512 neon", all, " ")
+    count = split("portable sse2 fma128 avx2 avx512 neon wasm", all, " ")
     for (s = 1; s <= count; ++s) if (!(all[s] in seen)) print "kernels of " all[s] ": not on this machine"
     print "kernels: " p + 0 " passed, " f + 0 " failed"
     exit f > 0 || n == 0

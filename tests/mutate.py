@@ -44,7 +44,7 @@ programs = {
                  "test_failure", "test_api", "test_context", "test_not_finite", "test_noise", "test_rng",
                  "conformance"],
     "simd": ["test_ops", "test_rng", "conformance"]}
-sets = ["", "portable", "sse2", "fma128", "avx2", "avx512", "neon"]       # by the numbers of drl_isa
+sets = ["", "portable", "sse2", "fma128", "avx2", "avx512", "neon", "wasm"]       # by the numbers of drl_isa
 
 # (rule, pattern, the text in its place): {c} is 1 in the mutant and 0 else, {1} the first group.
 RULES = [

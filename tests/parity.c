@@ -790,12 +790,12 @@ int main(int argc, char **argv)
     for (i = 1; i < argc; ++i) {
         if (!strcmp(argv[i], "--isa") && i + 1 < argc) only = argv[++i];
         else if (!strcmp(argv[i], "--all")) print_all = 1;
-        else if (argv[i][0] == '-') { fprintf(stderr, "%s: not understood; parity [--isa portable|sse2|avx2|avx512|neon] [--all] FILE...\n", argv[i]); return 2; }
+        else if (argv[i][0] == '-') { fprintf(stderr, "%s: not understood; parity [--isa portable|sse2|avx2|avx512|neon|wasm] [--all] FILE...\n", argv[i]); return 2; }
         else argv[++files] = argv[i];
     }
-    if (!files) { printf("use: parity [--isa portable|sse2|fma128|avx2|avx512|neon] [--all] FILE...\n"); return 2; }
+    if (!files) { printf("use: parity [--isa portable|sse2|fma128|avx2|avx512|neon|wasm] [--all] FILE...\n"); return 2; }
     for (i = 1; i <= files; ++i)
-        for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON; ++isa)
+        for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_WASM; ++isa)
             if (!only || !strcmp(only, drl_isa_name((drl_isa)isa))) compare_file(argv[i], (drl_isa)isa, &runs);
     if (!runs) { printf("parity: this machine has no instruction set '%s'\n", only ? only : ""); return 2; }
     return check_report("parity");

@@ -37,7 +37,7 @@ static void creation(void)
     d.memory = NULL; d.memory_size = 0;
     heap.fail_at = 1;                   CHECK(drl_ctx_create(&d, &ctx) == DRL_E_MEMORY && !ctx && !heap.live, "no memory");
     d.isa = (drl_isa)99;                CHECK(drl_ctx_create(&d, &ctx) == DRL_E_UNSUPPORTED && !ctx && !heap.live, "no such set");
-    for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_NEON; ++isa) {
+    for (isa = DRL_ISA_PORTABLE; isa <= DRL_ISA_WASM; ++isa) {
         d.isa = (drl_isa)isa;
         if (drl_ctx_create(&d, &ctx) != DRL_OK) continue;
         CHECK(drl_ctx_isa(ctx) == d.isa && drl_isa_name(d.isa)[0], "forced set %d", isa);

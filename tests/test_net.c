@@ -466,7 +466,7 @@ static void difference_norms(const data *d, const float *a, double *p, size_t n,
 
 static int bits_equal(const float *a, const float *b, size_t n) { return !memcmp(a, b, n * sizeof *a); }
 
-static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_WASM };
 #define SETS ((int)DRL__COUNT(sets))
 
 /* A graph from all sides. tolerance: relative error of outputs and gradients in float32. Where a norm sees a single number the gradient is
@@ -492,7 +492,7 @@ static void check_graph(const char *name, const graph *g, size_t most, double to
         }
         CHECK(sqrt(error) <= tolerance * sqrt(size), "%s, %s: output is off by %g of %g", name, drl_isa_name(sets[s]), sqrt(error), sqrt(size));
         CHECK(bits_equal(r.out[0], r.out[1], out * 3) && bits_equal(r.out[0], r.out[2], out * 3), "%s, %s: the modes' outputs differ", name, drl_isa_name(sets[s]));
-        if (!have_exact || sets[s] == DRL_ISA_SSE2) {               /* differences are slow; the other exact sets must give the same bits */
+        if (!have_exact || UNFUSED(sets[s])) {               /* differences are slow; the other exact sets must give the same bits */
             difference_norms(&d, r.dx, d.x, in * (size_t)n, most, 0, n, &error, &size);
             CHECK(error <= tolerance * size + 1e-6, "%s, %s: gradient by the input is off by %g of %g", name, drl_isa_name(sets[s]), error, size);
             for (t = 0; t < d.tensors; ++t) {
@@ -503,7 +503,7 @@ static void check_graph(const char *name, const graph *g, size_t most, double to
             for (t = 0; t < d.tensors; ++t)
                 CHECK(te[t] <= tolerance * (ts[t] + 0.1 * whole), "%s, %s: gradient by parameter %d of node %d is off by %g of %g", name, drl_isa_name(sets[s]), t, d.owner[t], te[t], ts[t]);
         }
-        if (sets[s] == DRL_ISA_SSE2) { result_free(&r); continue; }
+        if (UNFUSED(sets[s])) { result_free(&r); continue; }
         if (!have_exact) { exact = r; have_exact = 1; continue; }
         for (t = 0, i = bits_equal(r.out[0], exact.out[0], out * 3) && bits_equal(r.dx, exact.dx, in * 3); t < d.tensors; ++t) i &= bits_equal(r.grad[t], exact.grad[t], d.count[t]);
         CHECK(i, "%s: %s and portable differ", name, drl_isa_name(sets[s]));
@@ -543,7 +543,7 @@ static void check_dropout(const char *name, const graph *g, double tolerance)
     for (s = 0; s < SETS + 3; ++s) {
         double error = 0, size = 0, e, whole = 0, te[TENSORS], ts[TENSORS];
         if (!run(&d, s < SETS ? sets[s] : DRL_ISA_AUTO, s < SETS ? 1 : s - SETS + 2, s <= SETS ? n : 7, 0, n, &r)) continue;
-        if (!have_exact || (s < SETS && sets[s] == DRL_ISA_SSE2)) {
+        if (!have_exact || (s < SETS && UNFUSED(sets[s]))) {
             for (m = 0; m < n; ++m) {
                 evaluate(&d, m);
                 for (k = 0; k < out; ++k) {
@@ -575,7 +575,7 @@ static void check_dropout(const char *name, const graph *g, double tolerance)
             d.dropout = &rng;
             CHECK(sqrt(error) <= tolerance * sqrt(size) && bits_equal(r.out[0], r.out[1], out * 3), "%s, set %d: without training it is no identity, off by %g of %g", name, s, sqrt(error), sqrt(size));
         }
-        if (s < SETS && sets[s] == DRL_ISA_SSE2) { result_free(&r); continue; }
+        if (s < SETS && UNFUSED(sets[s])) { result_free(&r); continue; }
         if (!have_exact) { exact = r; have_exact = 1; continue; }
         for (t = 0, i = bits_equal(r.out[2], exact.out[2], out * 3); t < d.tensors; ++t) i &= bits_equal(r.grad[t], exact.grad[t], d.count[t]);
         CHECK(i, "%s: other bits in run %d", name, s);

@@ -169,7 +169,7 @@ static void test_descriptions(drl_ctx *ctx)
 
 int main(int argc, char **argv)
 {
-    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON };
+    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_SSE2, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_WASM };
     static const struct { uint32_t bits; const char *name; } bad[] = {
         { 0x7FC00000u, "quiet NaN" }, { 0xFFC00001u, "negative NaN" }, { 0x7F800000u, "+infinity" }, { 0xFF800000u, "-infinity" }
     };

@@ -606,7 +606,7 @@ static void sums(void)
 #define SUM_SIZE   5
 static void shared_terms(void)
 {
-    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2 };
+    static const drl_isa sets[] = { DRL_ISA_PORTABLE, DRL_ISA_FMA128, DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_SSE2, DRL_ISA_WASM };
     static const float weights[5] = { 1.25f, 0.5f, -0.75f, 2.0f, -1.5f };
     static const int batches[6] = { 9, 10, 13, 18, 27, 1000 };
     drl_schedule s = mix_schedule();
@@ -663,7 +663,7 @@ static void shared_terms(void)
             CHECK(e.eval(e.user, n, y, level, label, part_f, NULL) == DRL_OK && !memcmp(part_f, f, (size_t)n * sizeof *f), "the value alone");
             CHECK(e.eval(e.user, n, y, level, label, NULL, part) == DRL_OK && !memcmp(part, gradient, (size_t)(n * SUM_SIZE) * sizeof *part), "the gradient alone");
         }
-        if (sets[set] != DRL_ISA_SSE2) {            /* the same bits, whatever the batch and the set */
+        if (!UNFUSED(sets[set])) {            /* the same bits, whatever the batch and the set */
             if (!have_first) { memcpy(first_f, f, sizeof f); memcpy(first_gradient, gradient, sizeof gradient); have_first = 1; }
             CHECK(!memcmp(first_f, f, sizeof f) && !memcmp(first_gradient, gradient, sizeof gradient), "%s, batch %d: other bits", drl_isa_name(sets[set]), batches[b]);
         }
