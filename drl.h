@@ -110,11 +110,11 @@
  * energies and gradients agree with a double-precision implementation to about 1e-6.
  *
  * Speed. Nearly all of the time goes to 3x3 convolutions, by Winograd's algorithm where a layer is large
- * enough for it. All instruction sets are in every binary; no -m flag is needed. With gcc the kernels are
- * optimised even without -O; with clang say -O2. MinGW's gcc has a fault: it aligns stack slots to 16 bytes
- * and stores vectors of 32 and 64 bytes there, with instructions that need more. What it builds chooses
- * FMA128, which has no such vectors, and takes AVX2 or AVX-512 only when asked. clang for MinGW has no such
- * fault and chooses as on other systems.
+ * enough for it. All instruction sets are in every binary; no -m flag is needed but WebAssembly's -msimd128.
+ * With gcc the kernels are optimised even without -O; with clang say -O2. MinGW's gcc has a fault: it aligns
+ * stack slots to 16 bytes and stores vectors of 32 and 64 bytes there, with instructions that need more. What
+ * it builds chooses FMA128, which has no such vectors, and takes AVX2 or AVX-512 only when asked. clang for
+ * MinGW has no such fault and chooses as on other systems.
  *
  * Compilers. gcc, clang and MinGW are tested, on the targets of tests/CONFORMANCE.md. There is code for MSVC,
  * but nobody has compiled it there: MSVC is untested.
