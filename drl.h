@@ -11155,21 +11155,21 @@ DRL__CALL(drl_status, drl_sampler_create,
     (m, desc, out))
 {
     drl_energy e;
-    int own_energy = !desc || !desc->energy;
+    const drl_energy *own = desc ? desc->energy : NULL;     /* in place of the model's */
     float denoise = m && m->desc.form == DRL_FORM_CDRL ? 2.0f : 0.0f;       /* where desc->denoise is zero */
     if (!m || !out)
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
                          "drl_sampler_create: a model and a place for the result are needed");
-    if (desc && own_energy) {
+    if (desc && !own) {
         drl_status status = drl__model_check_labels(m, desc->count ? desc->count : 1, desc->labels);
         if (status != DRL_OK) return status;
     }
-    e = own_energy ? drl_model_energy(m) : *desc->energy;
+    e = own ? *own : drl_model_energy(m);
     if (e.size != m->size)
         return drl__fail(m->ctx, DRL_E_SHAPE,
                          "drl_sampler_create: the energy has points of %z floats, the model images of %z",
                          e.size, m->size);
-    if (desc && own_energy && desc->guidance != 0 && !m->desc.classes)
+    if (desc && !own && desc->guidance != 0 && !m->desc.classes)
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
                          "drl_sampler_create: guidance is %g, but the model has no classes",
                          (double)desc->guidance);
