@@ -5250,10 +5250,10 @@ static const char *drl__safetensors_meta(const drl_safetensors *st, const char *
 
 /* Makes an array of floats one of F16 or BF16, which lies at `to`: its own memory, or memory of its own.
  * Refuses an element that is infinite in that type, or NaN; by then the elements before it are at `to`. */
-static drl_status drl__array_halve(drl_ctx *ctx, const char *who, drl_array *a, drl_dtype dtype,
-                                   unsigned char *to)
+static drl_status drl__array_halve(drl_ctx *ctx, const char *who, drl_array *a, drl_dtype dtype, void *to)
 {
     const unsigned char *from = (const unsigned char *)a->data;
+    unsigned char *halves = (unsigned char *)to;
     char quoted[DRL__QUOTE_BYTES];
     size_t i, count = a->bytes / 4;
     for (i = 0; i < count; ++i) {
@@ -5268,7 +5268,7 @@ static drl_status drl__array_halve(drl_ctx *ctx, const char *who, drl_array *a, 
                              drl__quote(quoted, a->name), (double)value, drl__dtype_name(dtype),
                              dtype == DRL_DTYPE_F16 ? "65504" : "3.39e38");
         }
-        memcpy(to + 2 * i, &half, 2);
+        memcpy(halves + 2 * i, &half, 2);
     }
     a->dtype = dtype;
     a->data = to;
@@ -11226,8 +11226,7 @@ static drl_status drl__model_file_net(const drl_net *net, const char *who, drl_d
         if (i < net->param_count) data = scaled + p->offset;
         array[i] = drl_array_of(p->name, DRL_DTYPE_F32, p->rank, shape, data);
         if (i < net->param_count && dtype != DRL_DTYPE_F32)
-            status = drl__array_halve(net->ctx, who, &array[i], dtype,
-                                      (unsigned char *)(scaled + p->offset));
+            status = drl__array_halve(net->ctx, who, &array[i], dtype, scaled + p->offset);
     }
     return status;
 }
