@@ -60,6 +60,21 @@ demo: build/06_tiles
 	rm -f build/demo-compose.*; set -x; \
 	  build/06_tiles --minutes 1.5 --threads $(THREADS) --out build/demo $$resume
 
+# The page: a static folder with nothing in it that comes from elsewhere. EMCC: Debian's emscripten.
+EMCC = emcc
+WEB  = index.html page.js style.css
+web: build/web/drl.js $(WEB:%=build/web/%)
+	@echo "build/web is ready: python3 -m http.server -d build/web, then open the address that it prints"
+build/web/%: examples/web/%
+	@mkdir -p build/web
+	cp $< $@
+build/web/drl.js: examples/web/page.c $(HEADERS)
+	@mkdir -p build/web
+	NODE_PATH=/usr/share/nodejs $(EMCC) -O2 -msimd128 $< -o $@ -sMODULARIZE=1 -sEXPORT_NAME=drl \
+	  -sALLOW_MEMORY_GROWTH=1 -sENVIRONMENT=worker,node -sEXPORTED_RUNTIME_METHODS=UTF8ToString -sFILESYSTEM=0
+check-web: web build/03_sample
+	@sh tests/web.sh
+
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
 LOGS = $(TESTS:%=%.log) build/parity.log build/conformance.log build/fuzz.log build/kill.log
 test: $(LOGS)
@@ -143,5 +158,5 @@ coverage:
 clean:
 	rm -rf build
 
-.PHONY: all examples demo test bench soak fuzz check-all clean bench-peers parity-full ablation landscape \
-  coverage
+.PHONY: all examples demo web check-web test bench soak fuzz check-all clean bench-peers parity-full ablation \
+  landscape coverage
