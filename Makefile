@@ -158,5 +158,5 @@ coverage:
 clean:
 	rm -rf build
 
-.PHONY: all examples demo web check-web test bench soak fuzz check-all clean bench-peers parity-full ablation \
-  landscape coverage
+.PHONY: all examples demo web check-web test bench soak fuzz check-all clean bench-peers parity-full \
+  ablation landscape coverage

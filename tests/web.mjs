@@ -10,7 +10,8 @@ import path from 'node:path';
 
 const [web, out, sample] = process.argv.slice(2).map((p) => path.resolve(p));
 const { chromium } = createRequire(path.join(out, 'x.js'))('playwright-core');
-let passed = 0, failed = 0;
+let passed = 0,
+  failed = 0;
 function check(ok, what) {
   if (ok) ++passed;
   else {
@@ -31,18 +32,26 @@ function crc(bytes) {
 }
 function png(width, height, rgba) {
   const chunk = (type, data) => {
-    const body = Buffer.concat([Buffer.from(type), data]), head = Buffer.alloc(4), tail = Buffer.alloc(4);
+    const body = Buffer.concat([Buffer.from(type), data]),
+      head = Buffer.alloc(4),
+      tail = Buffer.alloc(4);
     head.writeUInt32BE(data.length);
     tail.writeUInt32BE(crc(body));
     return Buffer.concat([head, body, tail]);
   };
-  const size = Buffer.alloc(13), rows = [];
+  const size = Buffer.alloc(13),
+    rows = [];
   size.writeUInt32BE(width, 0);
   size.writeUInt32BE(height, 4);
   size.set([8, 6, 0, 0, 0], 8);
-  for (let j = 0; j < height; ++j) rows.push(Buffer.from([0]), rgba.subarray(4 * j * width, 4 * (j + 1) * width));
-  return Buffer.concat([Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]), chunk('IHDR', size),
-    chunk('IDAT', deflateSync(Buffer.concat(rows))), chunk('IEND', Buffer.alloc(0))]);
+  for (let j = 0; j < height; ++j)
+    rows.push(Buffer.from([0]), rgba.subarray(4 * j * width, 4 * (j + 1) * width));
+  return Buffer.concat([
+    Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]),
+    chunk('IHDR', size),
+    chunk('IDAT', deflateSync(Buffer.concat(rows))),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
 }
 /* Three folders: discs, squares and bars, each with a colour of its own, of 32 x 32. */
 function folders(at) {
@@ -50,13 +59,22 @@ function folders(at) {
   for (const [name, colour] of Object.entries(kinds)) {
     fs.mkdirSync(path.join(at, name), { recursive: true });
     for (let n = 0; n < 30; ++n) {
-      const rgba = Buffer.alloc(32 * 32 * 4), r = 7 + n % 5, x0 = 14 + n % 4, y0 = 14 + (n >> 2) % 4;
-      for (let y = 0; y < 32; ++y) for (let x = 0; x < 32; ++x) {
-        const dx = x - x0, dy = y - y0;
-        const inside = name === 'discs' ? dx * dx + dy * dy <= r * r
-          : name === 'squares' ? Math.max(Math.abs(dx), Math.abs(dy)) <= r : Math.abs(dx) <= 3 && Math.abs(dy) <= r + 3;
-        if (inside) rgba.set([...colour, 255], 4 * (y * 32 + x));
-      }
+      const rgba = Buffer.alloc(32 * 32 * 4),
+        r = 7 + (n % 5),
+        x0 = 14 + (n % 4),
+        y0 = 14 + ((n >> 2) % 4);
+      for (let y = 0; y < 32; ++y)
+        for (let x = 0; x < 32; ++x) {
+          const dx = x - x0,
+            dy = y - y0;
+          const inside =
+            name === 'discs'
+              ? dx * dx + dy * dy <= r * r
+              : name === 'squares'
+                ? Math.max(Math.abs(dx), Math.abs(dy)) <= r
+                : Math.abs(dx) <= 3 && Math.abs(dy) <= r + 3;
+          if (inside) rgba.set([...colour, 255], 4 * (y * 32 + x));
+        }
       fs.writeFileSync(path.join(at, name, `${n}.png`), png(32, 32, rgba));
     }
   }
@@ -64,25 +82,51 @@ function folders(at) {
 /* The numbers behind an NPY header. */
 const npy = (bytes) => bytes.subarray(10 + bytes.readUInt16LE(8));
 
-const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm' };
+const types = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.wasm': 'application/wasm',
+};
 const server = createServer((request, answer) => {
-  const name = path.join(web, request.url === '/' ? 'index.html' : new URL(request.url, 'http://x').pathname);
-  if (!name.startsWith(web) || !fs.existsSync(name)) { answer.writeHead(404).end(); return; }
-  answer.writeHead(200, { 'Content-Type': types[path.extname(name)] || 'application/octet-stream' }).end(fs.readFileSync(name));
+  const name = path.join(
+    web,
+    request.url === '/' ? 'index.html' : new URL(request.url, 'http://x').pathname,
+  );
+  if (!name.startsWith(web) || !fs.existsSync(name)) {
+    answer.writeHead(404).end();
+    return;
+  }
+  answer
+    .writeHead(200, { 'Content-Type': types[path.extname(name)] || 'application/octet-stream' })
+    .end(fs.readFileSync(name));
 });
 await new Promise((ok) => server.listen(0, '127.0.0.1', ok));
 const home = `http://127.0.0.1:${server.address().port}/`;
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu'] });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu'],
+});
 const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, acceptDownloads: true });
 const page = await context.newPage();
 page.setDefaultTimeout(120000);
-page.on('console', (m) => { if (m.type() === 'error') check(false, `console: ${m.text()}`); });
+page.on('console', (m) => {
+  if (m.type() === 'error') check(false, `console: ${m.text()}`);
+});
 page.on('pageerror', (e) => check(false, `page: ${e.message}`));
-context.on('request', (r) => { if (!r.url().startsWith(home) && !/^(blob|data):/.test(r.url())) check(false, `asks for ${r.url()}`); });
-const ask = (operation, rest) => page.evaluate(([o, r]) => window.drlPage.ask(o, r).then((v) => (ArrayBuffer.isView(v) ? [...v] : v)),
-  [operation, rest]);
-const noTrouble = async (where) => check(await page.locator('#trouble').isHidden(), `${where}: ${await page.locator('#trouble').textContent()}`);
+context.on('request', (r) => {
+  if (!r.url().startsWith(home) && !/^(blob|data):/.test(r.url())) check(false, `asks for ${r.url()}`);
+});
+const ask = (operation, rest) =>
+  page.evaluate(
+    ([o, r]) => window.drlPage.ask(o, r).then((v) => (ArrayBuffer.isView(v) ? [...v] : v)),
+    [operation, rest],
+  );
+const noTrouble = async (where) =>
+  check(
+    await page.locator('#trouble').isHidden(),
+    `${where}: ${await page.locator('#trouble').textContent()}`,
+  );
 const picture = (name) => page.screenshot({ path: path.join(out, `${name}.png`), fullPage: true });
 const sheetBytes = async (id) => {
   const [download] = await Promise.all([page.waitForEvent('download'), page.click(id)]);
@@ -95,7 +139,11 @@ try {
   const isa = await page.evaluate(() => document.documentElement.dataset.isa);
 
   /* The plane: a checkerboard until three quarters of the samples lie in squares. */
-  await page.evaluate(() => { const r = document.getElementById('plane-steps'); r.value = 12000; r.dispatchEvent(new Event('input')); });
+  await page.evaluate(() => {
+    const r = document.getElementById('plane-steps');
+    r.value = 12000;
+    r.dispatchEvent(new Event('input'));
+  });
   await page.click('#plane-train');
   let share = 0;
   const begun = Date.now();
@@ -104,12 +152,16 @@ try {
     const x = await ask('planeSample', { count: 2000, seed: 5 });
     let inside = 0;
     for (let i = 0; i < x.length; i += 2) {
-      const column = Math.floor(x[i] + 2), row = Math.floor(x[i + 1] + 2);
+      const column = Math.floor(x[i] + 2),
+        row = Math.floor(x[i + 1] + 2);
       if (column >= 0 && column < 4 && row >= 0 && row < 4 && (column + row) % 2 === 0) ++inside;
     }
     share = inside / 2000;
   }
-  console.log(`checkerboard: ${(100 * share).toFixed(1)} % of 2000 samples in squares after ${((Date.now() - begun) / 1000).toFixed(0)} s`);
+  console.log(
+    `checkerboard: ${(100 * share).toFixed(1)} % of 2000 samples in squares after ` +
+      `${((Date.now() - begun) / 1000).toFixed(0)} s`,
+  );
   check(share >= 0.75, `checkerboard: ${share}`);
   await page.click('#plane-view', { position: { x: 120, y: 140 } });
   await page.waitForTimeout(1500);
@@ -123,41 +175,58 @@ try {
   const grown = async (click) => {
     const before = await done();
     await page.click(click);
-    await page.waitForFunction((n) => +(document.getElementById('studio-canvas').dataset.done || 0) > n, before);
+    await page.waitForFunction(
+      (n) => +(document.getElementById('studio-canvas').dataset.done || 0) > n,
+      before,
+    );
   };
   await page.waitForFunction(() => +(document.getElementById('studio-canvas').dataset.done || 0) > 0);
   let least = Infinity;
   for (let i = 0; i < 8; ++i) {
     await grown('#studio-next');
-    least = Math.min(least, await page.evaluate(() => +document.getElementById('studio-canvas').dataset.milliseconds));
+    least = Math.min(
+      least,
+      await page.evaluate(() => +document.getElementById('studio-canvas').dataset.milliseconds),
+    );
   }
   console.log(`a sprite: ${least.toFixed(0)} ms (${isa})`);
   check(least < 130, `a sprite takes ${least} ms`);
   await page.evaluate(() => {
     window.frames_seen = 0;
-    const count = () => { ++window.frames_seen; requestAnimationFrame(count); };
+    const count = () => {
+      ++window.frames_seen;
+      requestAnimationFrame(count);
+    };
     requestAnimationFrame(count);
   });
   const from = await page.evaluate(() => [performance.now(), window.frames_seen]);
   for (let i = 0; i < 4; ++i) await grown('#studio-way');
   const to = await page.evaluate(() => [performance.now(), window.frames_seen]);
-  const rate = 1000 * (to[1] - from[1]) / (to[0] - from[0]);
-  console.log(`frames while images grow: ${rate.toFixed(1)} a second over ${((to[0] - from[0]) / 1000).toFixed(1)} s`);
+  const rate = (1000 * (to[1] - from[1])) / (to[0] - from[0]);
+  console.log(
+    `frames while images grow: ${rate.toFixed(1)} a second over ${((to[0] - from[0]) / 1000).toFixed(1)} s`,
+  );
   check(rate >= 55, `${rate} frames a second while images grow`);
   await grown('#studio-grow');
-  const bytes = () => page.evaluate(() => {
-    const c = document.getElementById('studio-canvas');
-    return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data];
-  });
+  const bytes = () =>
+    page.evaluate(() => {
+      const c = document.getElementById('studio-canvas');
+      return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data];
+    });
   const whole = await bytes();
   await page.click('#studio-half');
   const erased = await bytes();
-  check(erased.some((v, i) => v !== whole[i]), 'nothing was erased');
+  check(
+    erased.some((v, i) => v !== whole[i]),
+    'nothing was erased',
+  );
   await grown('#studio-redraw');
-  const again = await bytes(), width = Math.sqrt(whole.length / 4);
-  let kept = 0, changed = 0;
+  const again = await bytes(),
+    width = Math.sqrt(whole.length / 4);
+  let kept = 0,
+    changed = 0;
   for (let i = 0; i < whole.length; ++i)
-    if (i / 4 % width < width / 2) kept += again[i] === whole[i];
+    if ((i / 4) % width < width / 2) kept += again[i] === whole[i];
     else changed += again[i] !== erased[i];
   check(kept === whole.length / 2, `${whole.length / 2 - kept} bytes of the known half changed`);
   check(changed > 0, 'nothing was drawn again');
@@ -172,11 +241,18 @@ try {
   folders(images);
   await page.click('#tab-own');
   await page.setInputFiles('#own-folder', images);
-  check((await page.locator('#own-classes li').allTextContents()).join() === 'bars: 30 images,discs: 30 images,squares: 30 images',
-    `folders: ${await page.locator('#own-classes').textContent()}`);
-  await page.evaluate(() => { document.getElementById('own-minutes').value = 1; });
+  check(
+    (await page.locator('#own-classes li').allTextContents()).join() ===
+      'bars: 30 images,discs: 30 images,squares: 30 images',
+    `folders: ${await page.locator('#own-classes').textContent()}`,
+  );
+  await page.evaluate(() => {
+    document.getElementById('own-minutes').value = 1;
+  });
   await page.click('#own-train');
-  await page.waitForFunction(() => document.getElementById('own-left').textContent === 'done', null, { timeout: 300000 });
+  await page.waitForFunction(() => document.getElementById('own-left').textContent === 'done', null, {
+    timeout: 300000,
+  });
   await page.waitForTimeout(4000);
   await noTrouble('own');
   await picture('own');
@@ -184,15 +260,40 @@ try {
   const model = path.join(out, 'page.safetensors');
   await file.saveAs(model);
   await page.selectOption('#studio-sign', '0');
-  await page.evaluate(() => { document.getElementById('studio-seed').value = 7; });
+  await page.evaluate(() => {
+    document.getElementById('studio-seed').value = 7;
+  });
   const before = await done();
   await page.click('#own-open');
-  await page.waitForFunction((n) => +(document.getElementById('studio-canvas').dataset.done || 0) > n, before);
+  await page.waitForFunction(
+    (n) => +(document.getElementById('studio-canvas').dataset.done || 0) > n,
+    before,
+  );
   const ours = npy(await sheetBytes('#studio-npy'));
-  execFileSync(sample, [model, '--count', '1', '--seed', '7', '--label', '1', '--guidance', await page.inputValue('#studio-guidance'),
-    '--isa', isa === 'wasm' ? 'sse2' : isa, '--out', path.join(out, 'native')], { stdio: 'inherit' });
+  execFileSync(
+    sample,
+    [
+      model,
+      '--count',
+      '1',
+      '--seed',
+      '7',
+      '--label',
+      '1',
+      '--guidance',
+      await page.inputValue('#studio-guidance'),
+      '--isa',
+      isa === 'wasm' ? 'sse2' : isa,
+      '--out',
+      path.join(out, 'native'),
+    ],
+    { stdio: 'inherit' },
+  );
   const native = npy(fs.readFileSync(path.join(out, 'native.npy')));
-  check(ours.length === native.length && ours.equals(native), 'the page and 03_sample draw other pixels from one file');
+  check(
+    ours.length === native.length && ours.equals(native),
+    'the page and 03_sample draw other pixels from one file',
+  );
   await noTrouble('own in the studio');
 
   /* On a phone, in the dark. */
@@ -200,9 +301,18 @@ try {
   await page.emulateMedia({ colorScheme: 'dark' });
   for (const tab of ['plane', 'studio', 'own']) {
     await page.click(`#tab-${tab}`);
-    check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${tab}: wider than a phone`);
-    check(await page.evaluate(() => [...document.querySelectorAll('input, select, canvas')].every((e) =>
-      e.labels?.length || e.getAttribute('aria-label') || e.closest('button'))), `${tab}: a control without a label`);
+    check(
+      await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+      `${tab}: wider than a phone`,
+    );
+    check(
+      await page.evaluate(() =>
+        [...document.querySelectorAll('input, select, canvas')].every(
+          (e) => e.labels?.length || e.getAttribute('aria-label') || e.closest('button'),
+        ),
+      ),
+      `${tab}: a control without a label`,
+    );
     await picture(`phone-${tab}`);
   }
   await page.focus('#tab-own');

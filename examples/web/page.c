@@ -1,11 +1,11 @@
-/* page.c - what the page's worker calls: models of the plane, sprites that grow, training on the visitor's own
- * images. Everything that it does goes through the public functions of drl.h.
+/* page.c - what the page's worker calls: models of the plane, sprites that grow, training on the visitor's
+ * own images. Everything that it does goes through the public functions of drl.h.
  *
  *     make web                                    build/web/, for any static server
  *
- * A function that can fail returns a drl_status, or a negative one where it returns a number; page_message has
- * the sentence then. Arrays are passed in blocks that page_block and the functions named _data give out. A model
- * belongs to one of the rooms.
+ * A function that can fail returns a drl_status, or a negative one where it returns a number; page_message
+ * has the sentence then. Arrays come and go in blocks that page_block and others give out. A model belongs to
+ * one of the rooms.
  */
 #define DRL_IMPLEMENTATION
 #include "../../drl.h"
@@ -142,7 +142,7 @@ CALL const int *room_describe(int which)
     return numbers;
 }
 
-/* Level t: scale a of y_t = a x_t, step size, s_{t+1}, half the window that is worth showing in units of x_t. */
+/* Level t: scale a of y_t = a x_t, step size, s_{t+1}, and half the window that is worth showing, of x_t. */
 CALL const double *room_level(int which, int t)
 {
     static double numbers[4];
@@ -154,7 +154,7 @@ CALL const double *room_level(int which, int t)
     return numbers;
 }
 
-/* --- the plane -------------------------------------------------------------------------------------------- */
+/* --- the plane ----------------------------------------------------------------------------------------- */
 
 static float *drawn;                        /* points that the visitor drew, [drawn_count * 2] */
 static int drawn_count;
@@ -239,7 +239,7 @@ CALL int plane_level(int i)
     return r->d.levels <= PLANE_MAPS ? i : (int)((r->d.levels - 1) * at * at);
 }
 
-/* out [PLANE_CELLS * PLANE_CELLS] <- exp F of x_t over its largest value, rows from the top; and log Z of y_t. */
+/* out [PLANE_CELLS * PLANE_CELLS] <- exp F of x_t over its largest value, rows from the top; log Z of y_t. */
 static drl_status heat_map(room *r, int t, float *out, double *log_z)
 {
     static double f[PLANE_CELLS * PLANE_CELLS];
@@ -318,7 +318,8 @@ CALL int plane_sample(int count, int seed)
     return status;
 }
 
-/* A chain from (x, y) = x_{level + 1} down to x_0: its points, one a step, into page_block. Returns how many. */
+/* A chain from (x, y) = x_{level + 1} down to x_0: its points, one a step, into page_block. Returns their
+ * number. */
 CALL int plane_chain(double x, double y, int level, int seed)
 {
     room *r = &rooms[ROOM_PLANE];
@@ -352,7 +353,7 @@ CALL int plane_chain(double x, double y, int level, int seed)
     return status == DRL_OK ? points : -(int)status;
 }
 
-/* --- images: the studio, and the visitor's own ------------------------------------------------------------- */
+/* --- images: the studio, and the visitor's own ---------------------------------------------------------- */
 
 static float canvas[64 * 64 * 4];           /* the image in the studio */
 static uint8_t canvas_known[64 * 64];       /* nonzero where it is held */
@@ -362,7 +363,8 @@ CALL uint8_t *studio_known(void) { return canvas_known; }
 CALL const char *sprite_name(int label)
 {
     return label < 1 || label > SPRITE_SHAPES + SPRITE_COLOURS ? "any"
-         : label <= SPRITE_SHAPES ? sprite_shape_name(label - 1) : sprite_colour_name(label - 1 - SPRITE_SHAPES);
+         : label <= SPRITE_SHAPES ? sprite_shape_name(label - 1)
+         : sprite_colour_name(label - 1 - SPRITE_SHAPES);
 }
 
 /* A model file of `bytes` bytes, which lies in page_block. */
@@ -392,8 +394,8 @@ CALL int studio_load(size_t bytes)
  *   second, sign  a second class beside it: +1 with it, -1 without it, 0 none
  *   to_seed       not 0: a way from image 0 of `seed` to image 1 of it, in `count` images
  *   held          not 0: the canvas where canvas_known says so */
-CALL int room_grow(int which, int count, int label, int second, int sign, double guidance, int seed, int between,
-                   int held)
+CALL int room_grow(int which, int count, int label, int second, int sign, double guidance, int seed,
+                   int between, int held)
 {
     static int labels[COUNT_MAX];
     room *r = &rooms[which];
@@ -415,7 +417,7 @@ CALL int room_grow(int which, int count, int label, int second, int sign, double
         how.labels = labels;
         how.guidance = label ? w : 0;
     }
-    if (sign && second > 0 && r->d.classes) {       /* F(y) + w (F(y; label) - F(y)) +- w (F(y; second) - F(y)) */
+    if (sign && second > 0 && r->d.classes) {   /* F(y) + w (F(y; label) - F(y)) +- w (F(y; second) - F(y)) */
         memset(term, 0, sizeof term);
         for (i = 0; i < 3; ++i) {
             term[i].energy = drl_model_energy(r->model);
@@ -475,8 +477,12 @@ CALL int room_grow_on(int which, double ms)
     return status;
 }
 
-CALL int room_level_left(int which) { return rooms[which].sampler ? drl_sampler_level(rooms[which].sampler) + 1 : 0; }
-CALL int room_steps_left(int which) { return rooms[which].sampler ? drl_sampler_steps_left(rooms[which].sampler) : 0; }
+/* What the images still have to go; 0 without any. */
+CALL int room_level_left(int which)
+{
+    return rooms[which].sampler ? drl_sampler_level(rooms[which].sampler) + 1 : 0;
+}
+CALL int room_steps_left(int which) { return drl_sampler_steps_left(rooms[which].sampler); }
 
 /* The images that grow, as they are, into page_block, which is returned: floats (N,H,W,C). */
 CALL const float *room_images(int which, int count)

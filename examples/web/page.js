@@ -4,21 +4,30 @@
 if (typeof document === 'undefined') compute();
 else show();
 
-/* ------------------------------------------------------------------------------------------------------------
+/* --------------------------------------------------------------------------------------------------------
  * The worker: calls page.c, and turns long work into slices so that it hears the page between them.
- * --------------------------------------------------------------------------------------------------------- */
+ * ----------------------------------------------------------------------------------------------------- */
 function compute() {
   importScripts('drl.js');
-  const PLANE = 0, STUDIO = 1, OWN = 2, OK = 0, RUNNING = 1;
-  const CELLS = 48, SHOWN = 300;
-  const SLICE = 12;                         // milliseconds; a frame of the page has 16
+  const PLANE = 0,
+    STUDIO = 1,
+    OWN = 2,
+    OK = 0,
+    RUNNING = 1;
+  const CELLS = 48,
+    SHOWN = 300;
+  const SLICE = 12; // milliseconds; a frame of the page has 16
   let m;
-  const jobs = new Map();                   // name -> function that does one slice and returns whether there is more
+  const jobs = new Map(); // name -> function that does one slice and returns whether there is more
   const turns = new MessageChannel();
   turns.port1.onmessage = () => {
     for (const [name, slice] of [...jobs]) {
       let more = false;
-      try { more = slice(); } catch (error) { postMessage({ event: 'trouble', text: error.message }); }
+      try {
+        more = slice();
+      } catch (error) {
+        postMessage({ event: 'trouble', text: error.message });
+      }
       if (!more && jobs.get(name) === slice) jobs.delete(name);
     }
     if (jobs.size) turns.port2.postMessage(0);
@@ -31,7 +40,8 @@ function compute() {
 
   const text = (pointer) => m.UTF8ToString(pointer);
   const must = (status, what) => {
-    if (status !== OK && status !== RUNNING) throw new Error(`${what}: ${text(m._page_message()) || 'not possible'}`);
+    if (status !== OK && status !== RUNNING)
+      throw new Error(`${what}: ${text(m._page_message()) || 'not possible'}`);
     return status;
   };
   const floats = (pointer, n) => new Float32Array(m.HEAPF32.buffer, pointer, n).slice();
@@ -51,24 +61,41 @@ function compute() {
   const put = (array) => {
     const at = m._page_block(array.byteLength);
     if (!at) throw new Error('out of memory');
-    new Uint8Array(m.HEAPU8.buffer, at, array.byteLength).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+    new Uint8Array(m.HEAPU8.buffer, at, array.byteLength).set(
+      new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
+    );
     return at;
   };
 
   function lookAtPlane() {
     must(m._plane_look(), 'plane');
-    const n = m._plane_shown(), levels = [];
+    const n = m._plane_shown(),
+      levels = [];
     for (let i = 0; i < n; ++i) levels.push(levelOf(PLANE, m._plane_level(i)));
-    const maps = floats(m._plane_maps(), n * CELLS * CELLS), way = floats(m._plane_way(), (n + 1) * SHOWN * 2);
-    postMessage({ event: 'plane', levels, maps, way, logZ: doubles(m._plane_log_z(), n), report: report(PLANE),
-      model: describe(PLANE) }, [maps.buffer, way.buffer]);
+    const maps = floats(m._plane_maps(), n * CELLS * CELLS),
+      way = floats(m._plane_way(), (n + 1) * SHOWN * 2);
+    postMessage(
+      {
+        event: 'plane',
+        levels,
+        maps,
+        way,
+        logZ: doubles(m._plane_log_z(), n),
+        report: report(PLANE),
+        model: describe(PLANE),
+      },
+      [maps.buffer, way.buffer],
+    );
   }
-  /* A slice of training; progress every 0.3 s, `look` at the end, every so many milliseconds, and for at most a
-   * fifth of the time. */
+  /* A slice of training; progress every 0.3 s, `look` at the end, every so many milliseconds, and for at most
+   * a fifth of the time. */
   function training(room, train, every, look) {
-    let told = 0, looked = performance.now(), wait = 0;
+    let told = 0,
+      looked = performance.now(),
+      wait = 0;
     return () => {
-      const status = must(train(), 'training'), now = performance.now();
+      const status = must(train(), 'training'),
+        now = performance.now();
       if (now - told > 300) {
         told = now;
         postMessage({ event: 'trained', room, report: report(room) });
@@ -84,18 +111,33 @@ function compute() {
   }
   /* Images of a room that grow; `seen` is called after each slice with (floats, done). */
   function grow(room, name, count, how, seen) {
-    must(m._room_grow(room, count, how.label || 0, how.second || 0, how.sign || 0, how.guidance || 0, how.seed,
-      how.between ? 1 : 0, how.held ? 1 : 0), 'sampling');
+    must(
+      m._room_grow(
+        room,
+        count,
+        how.label || 0,
+        how.second || 0,
+        how.sign || 0,
+        how.guidance || 0,
+        how.seed,
+        how.between ? 1 : 0,
+        how.held ? 1 : 0,
+      ),
+      'sampling',
+    );
     start(name, () => {
       const status = must(m._room_grow_on(room, SLICE), 'sampling');
-      const size = describe(room), at = m._room_images(room, count);
+      const size = describe(room),
+        at = m._room_images(room, count);
       seen(floats(at, count * size.height * size.width * size.channels), status === OK);
       return status !== OK;
     });
   }
 
   const operations = {
-    begin() { return { isa: text(m._page_isa()) }; },
+    begin() {
+      return { isa: text(m._page_isa()) };
+    },
     planeBegin({ data, form, levels, k, b2, width, steps, points }) {
       jobs.delete('plane');
       if (points) {
@@ -105,7 +147,11 @@ function compute() {
       must(m._plane_begin(data, form, levels, k, b2, width, steps, 1), 'plane');
     },
     planeTrain({ on }) {
-      if (on) start('plane', training(PLANE, () => m._plane_train(SLICE), 800, lookAtPlane));
+      if (on)
+        start(
+          'plane',
+          training(PLANE, () => m._plane_train(SLICE), 800, lookAtPlane),
+        );
       else {
         jobs.delete('plane');
         lookAtPlane();
@@ -124,8 +170,10 @@ function compute() {
       jobs.delete('studio');
       put(new Uint8Array(bytes));
       must(m._studio_load(bytes.byteLength), 'model');
-      const model = describe(STUDIO), names = [];
-      for (let i = 0; i <= model.classes; ++i) names.push(sprites ? text(m._sprite_name(i)) : i ? `class ${i}` : 'any');
+      const model = describe(STUDIO),
+        names = [];
+      for (let i = 0; i <= model.classes; ++i)
+        names.push(sprites ? text(m._sprite_name(i)) : i ? `class ${i}` : 'any');
       return { model, names, last: levelOf(STUDIO, 0) };
     },
     studioGrow({ count, how, canvas, known }) {
@@ -134,9 +182,19 @@ function compute() {
         new Uint8Array(m.HEAPU8.buffer, m._studio_known(), known.length).set(known);
       }
       const begun = performance.now();
-      grow(STUDIO, 'studio', count, how, (images, done) => postMessage({ event: 'grown', images, done,
-        level: m._room_level_left(STUDIO), left: m._room_steps_left(STUDIO), milliseconds: performance.now() - begun },
-        [images.buffer]));
+      grow(STUDIO, 'studio', count, how, (images, done) =>
+        postMessage(
+          {
+            event: 'grown',
+            images,
+            done,
+            level: m._room_level_left(STUDIO),
+            left: m._room_steps_left(STUDIO),
+            milliseconds: performance.now() - begun,
+          },
+          [images.buffer],
+        ),
+      );
     },
     studioScore({ canvas, level, label }) {
       new Float32Array(m.HEAPF32.buffer, m._studio_canvas(), canvas.length).set(canvas);
@@ -158,14 +216,16 @@ function compute() {
         });
       };
       let next = 4000;
-      const step = training(OWN, () => m._own_train(SLICE), Infinity, look), begun = performance.now();
-      if (on) start('own', () => {
-        if (performance.now() - begun > next && !jobs.has('own-grid')) {
-          next += next < 30000 ? 8000 : 20000;
-          look();
-        }
-        return jobs.has('own-grid') || step();      // a sampler needs the weights that it began with
-      });
+      const step = training(OWN, () => m._own_train(SLICE), Infinity, look),
+        begun = performance.now();
+      if (on)
+        start('own', () => {
+          if (performance.now() - begun > next && !jobs.has('own-grid')) {
+            next += next < 30000 ? 8000 : 20000;
+            look();
+          }
+          return jobs.has('own-grid') || step(); // a sampler needs the weights that it began with
+        });
       else {
         jobs.delete('own');
         jobs.delete('own-grid');
@@ -192,13 +252,14 @@ function compute() {
   };
 }
 
-/* ------------------------------------------------------------------------------------------------------------
+/* --------------------------------------------------------------------------------------------------------
  * The page.
- * --------------------------------------------------------------------------------------------------------- */
+ * ----------------------------------------------------------------------------------------------------- */
 function show() {
   const $ = (id) => document.getElementById(id);
   const worker = new Worker('page.js');
-  const waiting = new Map(), events = {};
+  const waiting = new Map(),
+    events = {};
   let asked = 0;
 
   function ask(operation, rest = {}, transfer = []) {
@@ -247,7 +308,9 @@ function show() {
   });
   for (const range of document.querySelectorAll('input[type=range]')) {
     const out = range.parentElement.querySelector('output');
-    const write = () => { out.textContent = range.value; };
+    const write = () => {
+      out.textContent = range.value;
+    };
     range.addEventListener('input', write);
     write();
   }
@@ -255,22 +318,36 @@ function show() {
   /* y <- y + step^2/2 (grad F(y, t) - (y - x_{t+1}) / s^2) + step eps, with today's numbers below. */
   function equation(place, last) {
     const frac = (a, b) => `<mfrac>${a}${b}</mfrac>`;
-    const y = '<mi>y</mi>', step2 = '<msup><mi>step</mi><mn>2</mn></msup>';
-    const pull = `<mo>-</mo>${frac(`<mrow>${y}<mo>-</mo><msub><mi>x</mi><mrow><mi>t</mi><mo>+</mo><mn>1</mn></mrow></msub></mrow>`,
-      '<msubsup><mi>s</mi><mrow><mi>t</mi><mo>+</mo><mn>1</mn></mrow><mn>2</mn></msubsup>')}`;
-    place.innerHTML = `<math display="block"><mrow>${y}<mo>&#8592;</mo>${y}<mo>+</mo>${frac(step2, '<mn>2</mn>')}
-      <mrow><mo>(</mo><mo>&#8711;</mo><mi>F</mi><mo>(</mo>${y}<mo>,</mo><mi>t</mi><mo>)</mo>${last ? '' : pull}<mo>)</mo></mrow>
+    const y = '<mi>y</mi>',
+      step2 = '<msup><mi>step</mi><mn>2</mn></msup>';
+    const pull = `<mo>-</mo>${frac(
+      `<mrow>${y}<mo>-</mo><msub><mi>x</mi><mrow><mi>t</mi><mo>+</mo><mn>1</mn></mrow></msub></mrow>`,
+      '<msubsup><mi>s</mi><mrow><mi>t</mi><mo>+</mo><mn>1</mn></mrow><mn>2</mn></msubsup>',
+    )}`;
+    place.innerHTML = `<math display="block"><mrow>${y}<mo>&#8592;</mo>${y}<mo>+</mo>
+      ${frac(step2, '<mn>2</mn>')}
+      <mrow><mo>(</mo><mo>&#8711;</mo><mi>F</mi><mo>(</mo>${y}<mo>,</mo><mi>t</mi><mo>)</mo>
+      ${last ? '' : pull}<mo>)</mo></mrow>
       <mo>+</mo><mi>step</mi><mspace width="0.2em"/><mi>&#949;</mi></mrow></math><p></p>`;
     return place.querySelector('p');
   }
   /* 0..1 -> the colour of a density */
-  const colours = [[16, 19, 26], [38, 62, 88], [40, 120, 122], [120, 186, 120], [246, 232, 150]];
+  const colours = [
+    [16, 19, 26],
+    [38, 62, 88],
+    [40, 120, 122],
+    [120, 186, 120],
+    [246, 232, 150],
+  ];
   function colour(v) {
-    const at = Math.min(Math.max(v, 0), 0.9999) * (colours.length - 1), i = Math.floor(at), f = at - i;
+    const at = Math.min(Math.max(v, 0), 0.9999) * (colours.length - 1),
+      i = Math.floor(at),
+      f = at - i;
     return colours[i].map((c, k) => c + f * (colours[i + 1][k] - c));
   }
   function heat(map) {
-    const n = Math.sqrt(map.length), image = new ImageData(n, n);
+    const n = Math.sqrt(map.length),
+      image = new ImageData(n, n);
     for (let i = 0; i < map.length; ++i) {
       const c = colour(Math.sqrt(map[i]));
       image.data.set([c[0], c[1], c[2], 255], 4 * i);
@@ -281,40 +358,76 @@ function show() {
     return canvas;
   }
 
-  /* --- the plane ------------------------------------------------------------------------------------------ */
+  /* --- the plane ----------------------------------------------------------------------------------- */
   const plane = (() => {
-    const view = $('plane-view'), pen = view.getContext('2d'), pad = $('plane-pad'), padPen = pad.getContext('2d');
-    let now = null, heats = [], level = 0, path = null, drawn = [], live = null;
+    const view = $('plane-view'),
+      pen = view.getContext('2d'),
+      pad = $('plane-pad'),
+      padPen = pad.getContext('2d');
+    let now = null,
+      heats = [],
+      level = 0,
+      path = null,
+      drawn = [],
+      live = null;
     const RANGE = 2.2;
 
     function pad_draw() {
       padPen.clearRect(0, 0, pad.width, pad.height);
       padPen.fillStyle = getComputedStyle(document.body).color;
       for (let i = 0; i < drawn.length; i += 2)
-        padPen.fillRect((drawn[i] / RANGE + 1) / 2 * pad.width - 1, (1 - drawn[i + 1] / RANGE) / 2 * pad.height - 1, 3, 3);
+        padPen.fillRect(
+          ((drawn[i] / RANGE + 1) / 2) * pad.width - 1,
+          ((1 - drawn[i + 1] / RANGE) / 2) * pad.height - 1,
+          3,
+          3,
+        );
       $('plane-drawn').textContent = drawn.length / 2;
     }
     function dot(e) {
       if (e.buttons !== 1) return;
       const box = pad.getBoundingClientRect();
       for (let i = 0; i < 4; ++i)
-        drawn.push(RANGE * (2 * (e.clientX - box.left) / box.width - 1) + 0.1 * (Math.random() - 0.5),
-          RANGE * (1 - 2 * (e.clientY - box.top) / box.height) + 0.1 * (Math.random() - 0.5));
+        drawn.push(
+          RANGE * ((2 * (e.clientX - box.left)) / box.width - 1) + 0.1 * (Math.random() - 0.5),
+          RANGE * (1 - (2 * (e.clientY - box.top)) / box.height) + 0.1 * (Math.random() - 0.5),
+        );
       pad_draw();
     }
     pad.onpointerdown = pad.onpointermove = dot;
-    $('plane-clear').onclick = () => { drawn = []; pad_draw(); };
-    $('plane-data').onchange = () => { $('plane-draw').hidden = $('plane-data').value !== '3'; };
+    $('plane-clear').onclick = () => {
+      drawn = [];
+      pad_draw();
+    };
+    $('plane-data').onchange = () => {
+      $('plane-draw').hidden = $('plane-data').value !== '3';
+    };
     $('plane-form-of').onchange = () => {
-      const form = $('plane-form-of').value, set = (id, v) => { $(id).value = v; $(id).dispatchEvent(new Event('input')); };
-      if (form === '0') { set('plane-k', 6); set('plane-b2', -2.3); }
-      if (form === '1') { set('plane-k', 10); set('plane-b2', -2.5); }
+      const form = $('plane-form-of').value,
+        set = (id, v) => {
+          $(id).value = v;
+          $(id).dispatchEvent(new Event('input'));
+        };
+      if (form === '0') {
+        set('plane-k', 6);
+        set('plane-b2', -2.3);
+      }
+      if (form === '1') {
+        set('plane-k', 10);
+        set('plane-b2', -2.5);
+      }
       for (const id of ['plane-levels', 'plane-k', 'plane-b2']) $(id).disabled = form === '2';
     };
 
-    const choices = () => ({ data: +$('plane-data').value, form: +$('plane-form-of').value,
-      levels: +$('plane-levels').value, k: +$('plane-k').value, b2: 10 ** +$('plane-b2').value,
-      width: +$('plane-width').value, steps: +$('plane-steps').value });
+    const choices = () => ({
+      data: +$('plane-data').value,
+      form: +$('plane-form-of').value,
+      levels: +$('plane-levels').value,
+      k: +$('plane-k').value,
+      b2: 10 ** +$('plane-b2').value,
+      width: +$('plane-width').value,
+      steps: +$('plane-steps').value,
+    });
     const state = (running) => {
       live = running === null ? null : { running };
       $('plane-pause').disabled = running === null;
@@ -325,11 +438,17 @@ function show() {
       e.preventDefault();
       trouble('');
       const how = choices();
-      if (how.data === 3 && drawn.length < 40) { trouble('Draw at least 20 points first.'); return; }
+      if (how.data === 3 && drawn.length < 40) {
+        trouble('Draw at least 20 points first.');
+        return;
+      }
       if (how.data === 3) how.points = Float32Array.from(drawn);
       level = 0;
       path = null;
-      ask('planeBegin', how).then(() => ask('planeTrain', { on: true })).then(() => state(true)).catch(tell);
+      ask('planeBegin', how)
+        .then(() => ask('planeTrain', { on: true }))
+        .then(() => state(true))
+        .catch(tell);
     };
     $('plane-pause').onclick = () => {
       state(!live.running);
@@ -345,18 +464,23 @@ function show() {
       if (!now) return;
       const l = now.levels[level];
       equation($('plane-equation'), l.t === now.model.levels - 1).textContent =
-        `t = ${l.t} of ${now.model.levels - 1}, step = ${l.step.toPrecision(3)}, s = ${l.s.toPrecision(3)}, ` +
+        `t = ${l.t} of ${now.model.levels - 1}, step = ${l.step.toPrecision(3)}, ` +
+        `s = ${l.s.toPrecision(3)}, ` +
         (now.model.steps ? `K = ${now.model.steps}` : 'K = 0: one draw of N(x + s\u00b2 \u2207F, s\u00b2)');
-      $('plane-what').textContent = `exp F of level ${l.t}, log Z of y = ${now.logZ[level].toFixed(2)} by the grid, and ` +
+      $('plane-what').textContent =
+        `exp F of level ${l.t}, log Z of y = ${now.logZ[level].toFixed(2)} by the grid, and ` +
         'samples on their way. A click starts a chain.';
     }
     events.plane = (data) => {
       now = data;
-      const n = data.levels.length, box = $('plane-maps'), cells = data.maps.length / n;
+      const n = data.levels.length,
+        box = $('plane-maps'),
+        cells = data.maps.length / n;
       heats = data.levels.map((l, i) => heat(data.maps.subarray(i * cells, (i + 1) * cells)));
       while (box.children.length > n) box.lastChild.remove();
       while (box.children.length < n) {
-        const b = document.createElement('button'), i = box.children.length;
+        const b = document.createElement('button'),
+          i = box.children.length;
         b.type = 'button';
         b.append(document.createElement('canvas'), document.createElement('span'));
         b.firstChild.width = b.firstChild.height = 48;
@@ -380,15 +504,22 @@ function show() {
     function frame(time) {
       requestAnimationFrame(frame);
       if ($('plane').hidden || !now) return;
-      const n = now.levels.length, count = now.way.length / 2 / (n + 1), size = view.width;
-      const at = Math.min((time / 1000) % 6 / 4, 1) * n, k = Math.min(Math.floor(at), n - 1), f = at - k;
-      const half = now.levels[level].half, place = (v) => (v / half + 1) / 2 * size;
+      const n = now.levels.length,
+        count = now.way.length / 2 / (n + 1),
+        size = view.width;
+      const at = Math.min(((time / 1000) % 6) / 4, 1) * n,
+        k = Math.min(Math.floor(at), n - 1),
+        f = at - k;
+      const half = now.levels[level].half,
+        place = (v) => ((v / half + 1) / 2) * size;
       pen.imageSmoothingEnabled = true;
       pen.drawImage(heats[level], 0, 0, size, size);
       pen.fillStyle = '#ffffffb0';
       for (let i = 0; i < count; ++i) {
-        const a = 2 * (k * count + i), b = a + 2 * count;
-        const x = now.way[a] + f * (now.way[b] - now.way[a]), y = now.way[a + 1] + f * (now.way[b + 1] - now.way[a + 1]);
+        const a = 2 * (k * count + i),
+          b = a + 2 * count;
+        const x = now.way[a] + f * (now.way[b] - now.way[a]),
+          y = now.way[a + 1] + f * (now.way[b + 1] - now.way[a + 1]);
         pen.fillRect(place(x) - 1, size - place(y) - 1, 2.5, 2.5);
       }
       if (path) {
@@ -396,7 +527,8 @@ function show() {
         pen.strokeStyle = pen.fillStyle = '#ff9d5c';
         pen.lineWidth = 1.5;
         pen.beginPath();
-        for (let i = 0; i < shown; ++i) pen.lineTo(place(path.points[2 * i]), size - place(path.points[2 * i + 1]));
+        for (let i = 0; i < shown; ++i)
+          pen.lineTo(place(path.points[2 * i]), size - place(path.points[2 * i + 1]));
         pen.stroke();
         pen.beginPath();
         pen.arc(place(path.points[2 * shown - 2]), size - place(path.points[2 * shown - 1]), 5, 0, 7);
@@ -406,19 +538,32 @@ function show() {
     requestAnimationFrame(frame);
     view.onclick = (e) => {
       if (!now) return;
-      const box = view.getBoundingClientRect(), half = now.levels[level].half;
-      ask('planeChain', { x: half * (2 * (e.clientX - box.left) / box.width - 1),
-        y: half * (1 - 2 * (e.clientY - box.top) / box.height), level: now.levels[level].t,
-        seed: 1 + Math.floor(1e6 * Math.random()) })
-        .then((points) => { path = { points, begun: performance.now() }; }).catch(tell);
+      const box = view.getBoundingClientRect(),
+        half = now.levels[level].half;
+      ask('planeChain', {
+        x: half * ((2 * (e.clientX - box.left)) / box.width - 1),
+        y: half * (1 - (2 * (e.clientY - box.top)) / box.height),
+        level: now.levels[level].t,
+        seed: 1 + Math.floor(1e6 * Math.random()),
+      })
+        .then((points) => {
+          path = { points, begun: performance.now() };
+        })
+        .catch(tell);
     };
     view.onkeydown = (e) => {
       if (e.key !== 'Enter' || !now) return;
       const box = view.getBoundingClientRect();
-      view.onclick({ clientX: box.left + box.width * Math.random(), clientY: box.top + box.height * Math.random() });
+      view.onclick({
+        clientX: box.left + box.width * Math.random(),
+        clientY: box.top + box.height * Math.random(),
+      });
     };
     events.trained = (data) => {
-      if (data.room === 2) { own.trained(data); return; }
+      if (data.room === 2) {
+        own.trained(data);
+        return;
+      }
       figures(data.report);
       if (data.done) state(null);
     };
@@ -426,12 +571,14 @@ function show() {
     return {};
   })();
 
-  /* --- images: floats (H,W,C) in about [-1, 1] -> a canvas -------------------------------------------------- */
+  /* --- images: floats (H,W,C) in about [-1, 1] -> a canvas ----------------------------------------- */
   const byte = (v) => Math.min(Math.max(Math.round((v + 1) * 127.5), 0), 255);
   function rgba(values, at, model) {
-    const image = new ImageData(model.width, model.height), c = model.channels;
+    const image = new ImageData(model.width, model.height),
+      c = model.channels;
     for (let i = 0; i < model.width * model.height; ++i) {
-      const p = at + i * c, alpha = c === 2 || c === 4 ? byte(values[p + c - 1]) : 255;
+      const p = at + i * c,
+        alpha = c === 2 || c === 4 ? byte(values[p + c - 1]) : 255;
       for (let k = 0; k < 3; ++k) image.data[4 * i + k] = byte(values[p + (c < 3 ? 0 : k)]);
       image.data[4 * i + 3] = alpha;
     }
@@ -446,20 +593,33 @@ function show() {
   }
   /* A grid of images; several columns. */
   function gridOf(images, model, columns) {
-    const canvas = document.createElement('canvas'), size = model.width * model.height * model.channels;
+    const canvas = document.createElement('canvas'),
+      size = model.width * model.height * model.channels;
     const count = images.length / size;
     canvas.width = columns * (model.width + 1) - 1;
     canvas.height = Math.ceil(count / columns) * (model.height + 1) - 1;
     const pen = canvas.getContext('2d');
     for (let i = 0; i < count; ++i)
-      pen.putImageData(rgba(images, i * size, model), i % columns * (model.width + 1), Math.floor(i / columns) * (model.height + 1));
+      pen.putImageData(
+        rgba(images, i * size, model),
+        (i % columns) * (model.width + 1),
+        Math.floor(i / columns) * (model.height + 1),
+      );
     return canvas;
   }
 
-  /* --- the studio ------------------------------------------------------------------------------------------ */
+  /* --- the studio ---------------------------------------------------------------------------------- */
   const studio = (() => {
-    const canvas = $('studio-canvas'), pen = canvas.getContext('2d');
-    let model = null, image = null, known = null, sheet = [], scores = [], opened = false, growing = null, words = null;
+    const canvas = $('studio-canvas'),
+      pen = canvas.getContext('2d');
+    let model = null,
+      image = null,
+      known = null,
+      sheet = [],
+      scores = [],
+      opened = false,
+      growing = null,
+      words = null;
 
     async function load(bytes, sprites) {
       const loaded = await ask('studioLoad', { bytes, sprites });
@@ -477,35 +637,51 @@ function show() {
       $('studio-class').value = model.classes ? 1 : 0;
       $('studio-second').value = Math.min(6, model.classes);
       words = equation($('studio-equation'), false);
-      $('studio-what').textContent = `${model.width} x ${model.height} x ${model.channels}, ${model.classes} classes, ` +
+      $('studio-what').textContent =
+        `${model.width} x ${model.height} x ${model.channels}, ${model.classes} classes, ` +
         `T = ${model.levels}, K = ${model.steps}`;
     }
     function openRoom() {
       if (opened) return Promise.resolve();
       opened = true;
-      return fetch('sprites.safetensors').then((r) => {
-        if (!r.ok) throw new Error('There is no sprites.safetensors beside the page: choose a model file.');
-        return r.arrayBuffer();
-      }).then((bytes) => load(bytes, true)).then(() => grow()).catch(tell);
+      return fetch('sprites.safetensors')
+        .then((r) => {
+          if (!r.ok)
+            throw new Error('There is no sprites.safetensors beside the page: choose a model file.');
+          return r.arrayBuffer();
+        })
+        .then((bytes) => load(bytes, true))
+        .then(() => grow())
+        .catch(tell);
     }
     function draw() {
       const now = rgba(image, 0, model);
       for (let i = 0; i < known.length; ++i) if (!known[i]) now.data[4 * i + 3] = 0;
       pen.putImageData(now, 0, 0);
     }
-    function erase(i) { known[i] = 0; }
+    function erase(i) {
+      known[i] = 0;
+    }
     function brush(e) {
       if (!model || growing || (e.type === 'pointermove' && e.buttons !== 1)) return;
-      const box = canvas.getBoundingClientRect(), r = +$('studio-brush').value / 2;
-      const x = (e.clientX - box.left) / box.width * model.width, y = (e.clientY - box.top) / box.height * model.height;
+      const box = canvas.getBoundingClientRect(),
+        r = +$('studio-brush').value / 2;
+      const x = ((e.clientX - box.left) / box.width) * model.width,
+        y = ((e.clientY - box.top) / box.height) * model.height;
       for (let i = 0; i < known.length; ++i) {
-        const dx = i % model.width + 0.5 - x, dy = Math.floor(i / model.width) + 0.5 - y;
+        const dx = (i % model.width) + 0.5 - x,
+          dy = Math.floor(i / model.width) + 0.5 - y;
         if (dx * dx + dy * dy <= r * r + 0.25) erase(i);
       }
       draw();
     }
     canvas.onpointerdown = canvas.onpointermove = brush;
-    canvas.onkeydown = (e) => { if (e.key === 'Enter' || e.key === ' ') { e.preventDefault(); half(); } };
+    canvas.onkeydown = (e) => {
+      if (e.key === 'Enter' || e.key === ' ') {
+        e.preventDefault();
+        half();
+      }
+    };
     function half() {
       if (!model || growing) return;
       for (let i = 0; i < known.length; ++i) if (i % model.width >= model.width / 2) erase(i);
@@ -513,9 +689,16 @@ function show() {
     }
     $('studio-half').onclick = half;
 
-    const how = () => ({ label: +$('studio-class').value, sign: +$('studio-sign').value,
-      second: +$('studio-second').value, guidance: +$('studio-guidance').value, seed: +$('studio-seed').value });
-    $('studio-sign').onchange = () => { $('studio-second-of').hidden = $('studio-sign').value === '0'; };
+    const how = () => ({
+      label: +$('studio-class').value,
+      sign: +$('studio-sign').value,
+      second: +$('studio-second').value,
+      guidance: +$('studio-guidance').value,
+      seed: +$('studio-seed').value,
+    });
+    $('studio-sign').onchange = () => {
+      $('studio-second-of').hidden = $('studio-sign').value === '0';
+    };
     function grow(count = 1, more = {}) {
       if (!model) return Promise.resolve();
       trouble('');
@@ -531,11 +714,14 @@ function show() {
     }
     events.grown = ({ images, done, level, left, milliseconds }) => {
       if (!growing) return;
-      const size = image.length, { count, resolve } = growing;
+      const size = image.length,
+        { count, resolve } = growing;
       image = images.slice(0, size);
       if (done) known.fill(1);
       draw();
-      words.textContent = done ? `${milliseconds.toFixed(0)} ms in the worker` : `level ${Math.max(level - 1, 0)}, ${left} steps to go`;
+      words.textContent = done
+        ? `${milliseconds.toFixed(0)} ms in the worker`
+        : `level ${Math.max(level - 1, 0)}, ${left} steps to go`;
       if (!done) return;
       growing = null;
       for (let i = 0; i < count; ++i) keep(images.slice(i * size, (i + 1) * size));
@@ -545,7 +731,8 @@ function show() {
       resolve();
     };
     function keep(values) {
-      const b = document.createElement('button'), c = gridOf(values, model, 1);
+      const b = document.createElement('button'),
+        c = gridOf(values, model, 1);
       b.type = 'button';
       b.setAttribute('aria-label', `image ${sheet.length + 1}`);
       b.append(c);
@@ -567,12 +754,19 @@ function show() {
     async function score() {
       const f = await ask('studioScore', { canvas: image, level: 0, label: 0 });
       scores.push(f);
-      const low = Math.min(...scores), high = Math.max(...scores);
+      const low = Math.min(...scores),
+        high = Math.max(...scores);
       $('studio-f').textContent = f.toPrecision(4);
       $('studio-meter').value = high > low ? (f - low) / (high - low) : 1;
     }
-    $('studio-form').onsubmit = (e) => { e.preventDefault(); grow(); };
-    $('studio-next').onclick = () => { $('studio-seed').value = +$('studio-seed').value + 1; grow(); };
+    $('studio-form').onsubmit = (e) => {
+      e.preventDefault();
+      grow();
+    };
+    $('studio-next').onclick = () => {
+      $('studio-seed').value = +$('studio-seed').value + 1;
+      grow();
+    };
     $('studio-redraw').onclick = () => {
       if (known && known.includes(0)) grow(1, { held: true });
       else trouble('Erase something first: draw on the image.');
@@ -590,30 +784,47 @@ function show() {
     };
     $('studio-npy').onclick = () => {
       if (!sheet.length) return;
-      let head = `{'descr': '<f4', 'fortran_order': False, 'shape': (${sheet.length}, ${model.height}, ${model.width}, ${model.channels}), }`;
+      const shape = [sheet.length, model.height, model.width, model.channels].join(', ');
+      let head = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape}), }`;
       head = head.padEnd(Math.ceil((head.length + 11) / 64) * 64 - 11) + '\n';
       const start = new Uint8Array([0x93, 78, 85, 77, 80, 89, 1, 0, head.length & 255, head.length >> 8]);
       download('sheet.npy', 'application/octet-stream', [start, head, all()]);
     };
     $('studio-file').onchange = async () => {
       const [file] = $('studio-file').files;
-      if (file) file.arrayBuffer().then((bytes) => load(bytes, false)).then(() => grow()).catch(tell);
+      if (file)
+        file
+          .arrayBuffer()
+          .then((bytes) => load(bytes, false))
+          .then(() => grow())
+          .catch(tell);
     };
-    return { open: openRoom, load: async (bytes) => { opened = true; await load(bytes, false); await grow(); } };
+    return {
+      open: openRoom,
+      load: async (bytes) => {
+        opened = true;
+        await load(bytes, false);
+        await grow();
+      },
+    };
   })();
 
-  /* --- your own -------------------------------------------------------------------------------------------- */
+  /* --- your own ------------------------------------------------------------------------------------ */
   const own = (() => {
-    let files = [], running = null, seconds = 0;                /* files: { file, folder } */
+    let files = [],
+      running = null,
+      seconds = 0; /* files: { file, folder } */
 
     function list() {
       const folders = new Map();
       for (const f of files) folders.set(f.folder, (folders.get(f.folder) || 0) + 1);
-      $('own-classes').replaceChildren(...[...folders].map(([name, n]) => {
-        const li = document.createElement('li');
-        li.textContent = `${name || 'no folder'}: ${n} image${n === 1 ? '' : 's'}`;
-        return li;
-      }));
+      $('own-classes').replaceChildren(
+        ...[...folders].map(([name, n]) => {
+          const li = document.createElement('li');
+          li.textContent = `${name || 'no folder'}: ${n} image${n === 1 ? '' : 's'}`;
+          return li;
+        }),
+      );
       return [...folders.keys()];
     }
     const folderOf = (path) => path.split('/').slice(-2, -1)[0] || '';
@@ -622,16 +833,23 @@ function show() {
       list();
     }
     $('own-files').onchange = () => add([...$('own-files').files].map((file) => ({ file, folder: '' })));
-    $('own-folder').onchange = () => add([...$('own-folder').files]
-      .map((file) => ({ file, folder: folderOf(file.webkitRelativePath) })));
-    $('own-clear').onclick = () => { files = []; list(); };
+    $('own-folder').onchange = () =>
+      add([...$('own-folder').files].map((file) => ({ file, folder: folderOf(file.webkitRelativePath) })));
+    $('own-clear').onclick = () => {
+      files = [];
+      list();
+    };
     const drop = $('own-drop');
-    drop.ondragover = (e) => { e.preventDefault(); drop.classList.add('over'); };
+    drop.ondragover = (e) => {
+      e.preventDefault();
+      drop.classList.add('over');
+    };
     drop.ondragleave = () => drop.classList.remove('over');
     drop.ondrop = async (e) => {
       e.preventDefault();
       drop.classList.remove('over');
-      const entries = [...e.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean), found = [];
+      const entries = [...e.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean),
+        found = [];
       const walk = async (entry, folder) => {
         if (entry.isFile) found.push({ file: await new Promise((ok, no) => entry.file(ok, no)), folder });
         else {
@@ -649,30 +867,38 @@ function show() {
 
     /* RGBA of size x size: averaged (colour weighted by alpha), or centred and cut. */
     async function pixelsOf(file, size, average) {
-      const bitmap = await createImageBitmap(file), canvas = document.createElement('canvas');
+      const bitmap = await createImageBitmap(file),
+        canvas = document.createElement('canvas');
       canvas.width = bitmap.width;
       canvas.height = bitmap.height;
       const pen = canvas.getContext('2d', { willReadFrequently: true });
       pen.drawImage(bitmap, 0, 0);
-      const from = pen.getImageData(0, 0, bitmap.width, bitmap.height), to = new Uint8ClampedArray(size * size * 4);
-      const { width: w, height: h } = from, scale = average ? Math.max(w, h) / size : 1;
-      const left = (w - size * scale) / 2, top = (h - size * scale) / 2;
-      for (let j = 0; j < size; ++j) for (let i = 0; i < size; ++i) {
-        const sum = [0, 0, 0, 0];
-        let n = 0;
-        const steps = Math.max(1, Math.ceil(scale));
-        for (let v = 0; v < steps; ++v) for (let u = 0; u < steps; ++u) {
-          const x = Math.floor(left + (i + (u + 0.5) / steps) * scale), y = Math.floor(top + (j + (v + 0.5) / steps) * scale);
-          ++n;
-          if (x < 0 || y < 0 || x >= w || y >= h) continue;
-          const p = 4 * (y * w + x), a = from.data[p + 3];
-          for (let k = 0; k < 3; ++k) sum[k] += from.data[p + k] * a;
-          sum[3] += a;
+      const from = pen.getImageData(0, 0, bitmap.width, bitmap.height),
+        to = new Uint8ClampedArray(size * size * 4);
+      const { width: w, height: h } = from,
+        scale = average ? Math.max(w, h) / size : 1;
+      const left = (w - size * scale) / 2,
+        top = (h - size * scale) / 2;
+      for (let j = 0; j < size; ++j)
+        for (let i = 0; i < size; ++i) {
+          const sum = [0, 0, 0, 0];
+          let n = 0;
+          const steps = Math.max(1, Math.ceil(scale));
+          for (let v = 0; v < steps; ++v)
+            for (let u = 0; u < steps; ++u) {
+              const x = Math.floor(left + (i + (u + 0.5) / steps) * scale),
+                y = Math.floor(top + (j + (v + 0.5) / steps) * scale);
+              ++n;
+              if (x < 0 || y < 0 || x >= w || y >= h) continue;
+              const p = 4 * (y * w + x),
+                a = from.data[p + 3];
+              for (let k = 0; k < 3; ++k) sum[k] += from.data[p + k] * a;
+              sum[3] += a;
+            }
+          const at = 4 * (j * size + i);
+          for (let k = 0; k < 3; ++k) to[at + k] = sum[3] ? sum[k] / sum[3] : 0;
+          to[at + 3] = sum[3] / n;
         }
-        const at = 4 * (j * size + i);
-        for (let k = 0; k < 3; ++k) to[at + k] = sum[3] ? sum[k] / sum[3] : 0;
-        to[at + 3] = sum[3] / n;
-      }
       return to;
     }
     const state = (on) => {
@@ -684,11 +910,20 @@ function show() {
     $('own-form').onsubmit = async (e) => {
       e.preventDefault();
       trouble('');
-      const folders = list(), size = +$('own-size').value, average = $('own-fit').value === 'average';
-      if (files.length < 2) { trouble('Add some images first.'); return; }
-      if (folders.length > 255) { trouble(`${folders.length} folders: 255 classes at most.`); return; }
+      const folders = list(),
+        size = +$('own-size').value,
+        average = $('own-fit').value === 'average';
+      if (files.length < 2) {
+        trouble('Add some images first.');
+        return;
+      }
+      if (folders.length > 255) {
+        trouble(`${folders.length} folders: 255 classes at most.`);
+        return;
+      }
       try {
-        const pixels = new Uint8Array(files.length * size * size * 4), labels = new Uint8Array(files.length);
+        const pixels = new Uint8Array(files.length * size * size * 4),
+          labels = new Uint8Array(files.length);
         for (let i = 0; i < files.length; ++i) {
           pixels.set(await pixelsOf(files[i].file, size, average), i * size * size * 4);
           labels[i] = folders.indexOf(files[i].folder);
@@ -698,20 +933,28 @@ function show() {
         await ask('ownTrain', { on: true });
         state(true);
         $('own-download').disabled = $('own-open').disabled = false;
-      } catch (error) { tell(error); }
+      } catch (error) {
+        tell(error);
+      }
     };
     $('own-pause').onclick = () => {
       state(!running);
       ask('ownTrain', { on: running }).catch(tell);
     };
-    $('own-download').onclick = () => ask('ownSave')
-      .then((bytes) => download('model.safetensors', 'application/octet-stream', [bytes])).catch(tell);
-    $('own-open').onclick = () => ask('ownSave').then((bytes) => {
-      open($('tab-studio'));
-      return studio.load(bytes.buffer);
-    }).catch(tell);
+    $('own-download').onclick = () =>
+      ask('ownSave')
+        .then((bytes) => download('model.safetensors', 'application/octet-stream', [bytes]))
+        .catch(tell);
+    $('own-open').onclick = () =>
+      ask('ownSave')
+        .then((bytes) => {
+          open($('tab-studio'));
+          return studio.load(bytes.buffer);
+        })
+        .catch(tell);
     events.own = ({ images, model }) => {
-      const grid = gridOf(images, model, 4), canvas = $('own-grid');
+      const grid = gridOf(images, model, 4),
+        canvas = $('own-grid');
       canvas.width = grid.width;
       canvas.height = grid.height;
       canvas.getContext('2d').drawImage(grid, 0, 0);
@@ -723,17 +966,21 @@ function show() {
         $('own-step').textContent = r.step;
         $('own-loss').textContent = r.loss.toFixed(3);
         if (r.speed) $('own-speed').textContent = r.speed.toFixed(1);
-        $('own-left').textContent = done ? 'done' : `${Math.floor(left / 60)}:${String(Math.round(left % 60)).padStart(2, '0')}`;
+        $('own-left').textContent = done
+          ? 'done'
+          : `${Math.floor(left / 60)}:${String(Math.round(left % 60)).padStart(2, '0')}`;
         $('own-progress').value = done ? 1 : r.total ? r.step / r.total : r.seconds / seconds;
         if (done) state(null);
       },
     };
   })();
 
-  ask('begin').then(({ isa }) => {
-    document.documentElement.dataset.isa = isa;
-    const tab = tabs.find((t) => `#${t.getAttribute('aria-controls')}` === location.hash);
-    if (tab) open(tab);
-  }).catch(tell);
-  window.drlPage = { ask };                 /* for tests/web.mjs, and for the curious */
+  ask('begin')
+    .then(({ isa }) => {
+      document.documentElement.dataset.isa = isa;
+      const tab = tabs.find((t) => `#${t.getAttribute('aria-controls')}` === location.hash);
+      if (tab) open(tab);
+    })
+    .catch(tell);
+  window.drlPage = { ask }; /* for tests/web.mjs, and for the curious */
 }
