@@ -64,6 +64,8 @@ demo: build/06_tiles
 EMCC = emcc
 WEB  = index.html page.js style.css
 web: build/web/drl.js $(WEB:%=build/web/%)
+	@cp build/demo.safetensors build/web/sprites.safetensors 2>/dev/null || \
+	  echo "The studio opens with the model of make demo, which has not run: choose a model there."
 	@echo "build/web is ready: python3 -m http.server -d build/web, then open the address that it prints"
 build/web/%: examples/web/%
 	@mkdir -p build/web
