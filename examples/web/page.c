@@ -570,9 +570,9 @@ CALL int own_save(void)
     if (!r->trainer) return -DRL_E_ARGUMENT;
     drl_ctx_clear(ctx);
     drl_trainer_swap_average(r->trainer);
-    status = drl_model_save_memory(r->model, NULL, 0, &bytes);      /* how many bytes? */
+    status = drl_model_save_memory(r->model, DRL_DTYPE_F32, NULL, 0, &bytes);   /* how many bytes? */
     if (status == DRL_OK && !page_block(bytes)) status = DRL_E_MEMORY;
-    if (status == DRL_OK) status = drl_model_save_memory(r->model, block, bytes, &bytes);
+    if (status == DRL_OK) status = drl_model_save_memory(r->model, DRL_DTYPE_F32, block, bytes, &bytes);
     drl_trainer_swap_average(r->trainer);
     return status == DRL_OK ? (int)bytes : -(int)status;
 }
