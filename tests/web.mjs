@@ -259,7 +259,9 @@ try {
   const [file] = await Promise.all([page.waitForEvent('download'), page.click('#own-download')]);
   const model = path.join(out, 'page.safetensors');
   await file.saveAs(model);
-  await page.selectOption('#studio-sign', '0');
+  await page.evaluate(() => {
+    document.getElementById('studio-sign').value = '0';
+  });
   await page.evaluate(() => {
     document.getElementById('studio-seed').value = 7;
   });
