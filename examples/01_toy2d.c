@@ -1,19 +1,24 @@
-/* 01_toy2d.c - diffusion recovery likelihood where everything can be seen: points of the plane, a checkerboard and rings.
+/* 01_toy2d.c - diffusion recovery likelihood in the plane, where everything can be seen: a checkerboard and
+ * rings.
  *
- * Shows: a model of plain vectors (1 x 1 images of 2 channels) in both forms, training at a falling rate, a sampler watched level by level,
- * and the learned energy as what it is, a density.
+ * Shows: a model of plain vectors (1 x 1 images of 2 channels) in both forms, training at a falling rate, a
+ * sampler watched level by level, and the learned energy as a density.
  *
  *     cc -O2 examples/01_toy2d.c -o toy2d -lm
- *     ./toy2d [--form drl|cdrl] [--data NAME] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX] [--resume]
- *             [--threads N] [--isa NAME]
+ *     ./toy2d [--form drl|cdrl] [--data NAME] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX]
+ *             [--resume] [--threads N] [--isa NAME]
  *
- * Writes PREFIX-checkerboard.png and PREFIX-rings.png (or .ppm). A column is a noise level, 0 (data) to 5. The rows: data with that much
- * noise; the model's density exp(F / tau), normalised on the panel; samples on their way from pure noise (right) to data (left). tau is
- * the temperature at which the data is most likely: 1 where the energy is a log density, as it is (within 5 %) but for level 0. There a
- * step is small against the noise that has to go, sbar_t being what steps grow with, and so short a chain needs an energy far steeper.
- * CDRL's initializer starts chains at the mean of what is likely, which in a plane full of gaps is often a gap: more steps, softer edges.
- * About 25 seconds a data set on one core; --data checkerboard or rings for one of them. The first picture comes after 8 seconds
- * and is drawn again as training goes on. Ctrl-C saves PREFIX-NAME.checkpoint and ends; --data NAME --resume goes on.
+ * Writes PREFIX-checkerboard.png and PREFIX-rings.png (or .ppm). A column is a noise level, from 0 (data) to
+ * 5. The first row shows data with the noise of the level; the second the model's density exp(F / tau),
+ * normalised on the panel; the third samples on their way from pure noise (right) to data (left).
+ * tau is the temperature at which the data is most likely. It is 1 where the energy is a log density, and
+ * within 5 % of that on every level but 0. Steps grow with sbar_t, so on level 0 a step is small against the
+ * noise that has to go, and a chain this short needs an energy far steeper.
+ * CDRL's initializer starts chains at the mean of what is likely. In a plane full of gaps that mean is often
+ * in a gap, so CDRL needs more steps and its edges are softer.
+ * A data set takes about 25 seconds on one core; --data checkerboard or --data rings trains one of them. The
+ * first picture comes after 8 seconds and is drawn again as training goes on. Ctrl-C saves
+ * PREFIX-NAME.checkpoint and ends; --data NAME --resume goes on.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -36,7 +41,8 @@ typedef struct plan {
     plane_draw draw;
 } plan;
 
-/* exp(F / tau) / Z, Z being the integral over the panel, with the tau under which the data is most likely; its mean log density -> *nats. */
+/* Draws exp(F / tau) / Z, where Z is the integral over the panel and tau the temperature at which the data is
+ * most likely. *nats receives the data's mean log density. */
 static drl_status draw_density(drl_ctx *ctx, picture *p, int x, int y, drl_model *model, int t,
                                const float *data, double *tau, double *nats)
 {

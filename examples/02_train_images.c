@@ -1,33 +1,36 @@
-/* 02_train_images.c - the main job: train an energy-based model on images, look at it while it learns, stop and go on at any time.
+/* 02_train_images.c - the main job: train an energy-based model on images, watch it learn, stop and go on at
+ * any time.
  *
- * Shows: data sets of three formats, the training loop with its report, grids from the averaged weights, checkpoints, rollback.
+ * Shows: data sets of three formats, training with its report, grids from the averaged weights, checkpoints,
+ * rollback.
  *
  *     cc -O2 -DDRL_THREADS examples/02_train_images.c -o train_images -lm
- *     ./train_images                                            # embedded sprites, 16 x 16 RGBA; 10 minutes or so on 2 cores
- *     ./train_images --data IMAGES [--data LABELS ...]          # IDX, CIFAR binary or NPY files
+ *     ./train_images                                      # embedded sprites, 16 x 16 RGBA; 10 minutes
+ *     ./train_images --data IMAGES [--data LABELS ...]    # IDX, CIFAR binary or NPY files
  *
- * What files do not say about themselves: --shape HxWxC (of rows, or of a single image)
- *   --layout nchw (channels first)  --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
+ * What files do not say about themselves:
+ *   --shape HxWxC (of rows, or of a single image)  --layout nchw (channels first)
+ *   --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
  * Without further options it trains the cooperative form with many levels and three short steps on each (12
  * levels up to 16 x 16, 24 above, of the shifted schedule), and learns the labels if the files have any. The
- * published settings are
- *   --cdrl (the cooperative form, 6 levels of 15 steps; add --target -1 for the published target)
- *   --drl (the plain form, without an initializer network: 6 levels of 30)
- *   --unet (energies of a U-Net, trained by score matching: far better gradients, a step takes three times as long)
- *   --t1k (1000 levels, K = 0, trained by score matching: densities, see 08 and 09)
- * with --classes where labels are to be learned.
+ * published settings, with --classes where labels are to be learned, are
+ *   --cdrl   the cooperative form, 6 levels of 15 steps; add --target -1 for the published target
+ *   --drl    the plain form, without an initializer network: 6 levels of 30 steps
+ *   --unet   energies of a U-Net, trained by score matching: far better gradients, a step takes three times
+ *            as long
+ *   --t1k    1000 levels, K = 0, trained by score matching: densities, see 08 and 09
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
  *   --balanced (each class equally often, whatever their counts)
  * Options: --size N (pad images to N x N; else the next multiple of 8)  --half (images at half their size)
- *   --no-classes  --levels N  --shifted (drl__schedule_shifted)  --k N (Langevin steps)  --b2 X (their size)
+ *   --no-classes  --levels N  --shifted (the shifted schedule)  --k N (Langevin steps)  --b2 X (their size)
  *   --base N  --blocks N  --batch N  --lr X  --warmup N  --noise X (on the data)
  *   --initializer N (its width)  --initializer-lr X  --target L (data's share in what it learns; -1: none)
  *   --steps N or --minutes X  --every N (grid and checkpoint)  --seed N  --out PREFIX
  *   --resume (go on from PREFIX.checkpoint with the same --data, bit for bit)  --threads N  --isa NAME
  * With --classes the picture has a column for each class, drawn with a guidance weight of 0.5.
- * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then every minute. Ctrl-C
- * finishes the step, saves all three and ends; --resume then goes on bit for bit to the end that the run had, or to --steps or
- * --minutes, if they are given.
+ * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then
+ * every minute. Ctrl-C finishes the step, saves all three and ends. --resume then goes on bit for bit to the
+ * end that the run had, or to --steps or --minutes, if they are given.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"

@@ -1,12 +1,13 @@
-/* 04_mixture.c - energies without a network: a Gaussian mixture in closed form, and a rule of one's own added to it.
+/* 04_mixture.c - energies without a network: a Gaussian mixture in closed form, and a rule of one's own added
+ * to it.
  *
  * Shows: drl_energy as an interface, a schedule and a sampler without a model, weighted sums.
  *
  *     cc examples/04_mixture.c -o mixture -lm
  *     ./mixture
  *
- * Prints the share and the mean of each mode, drawn from noise through 6 levels, beside the truth; then once more with an energy added
- * that dislikes the left half plane. Takes a few seconds.
+ * Draws samples from noise through 6 levels and prints the share and the mean of each mode beside the truth.
+ * Then it does so once more with an energy added that dislikes the left half plane. Takes a few seconds.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -19,7 +20,8 @@
 #define LEVELS 6
 #define STEPS 300
 
-/* A rule: F(y) = -strength * min(y[0], 0)^2. Any function with this signature is an energy; level and label are there for those who care. */
+/* A rule: F(y) = -strength * min(y[0], 0)^2. Any function with this signature is an energy; this one needs
+ * neither the level nor the label. */
 static drl_status keep_right(void *user, int n, const float *y, const int *level, const int *label, float *f,
                              float *gradient)
 {
@@ -85,8 +87,8 @@ int main(int argc, char **argv)
     static const double weight[MODES] = { 0.5, 0.3, 0.2 };
     static const double mean[MODES * 2] = { 1.0, 0.0, -1.0, 0.8, 0.2, -1.2 };
     static const double variance[MODES * 2] = { 0.04, 0.04, 0.02, 0.06, 0.03, 0.03 };
-    /* A schedule is the noise of each level. The published ones start at 0.01 with steps to match, too short for chains to mix within a level;
-     * this one starts at 0.05. */
+    /* A schedule is the noise of each level. The published schedules start at 0.01, and their steps are too
+     * short for chains to mix within a level; this one starts at 0.05. */
     static const double sbar[LEVELS + 1] = { 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.999 };
     double memory[4 * (LEVELS + 1)];
     float strength = 20.0f;

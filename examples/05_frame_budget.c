@@ -1,12 +1,16 @@
-/* 05_frame_budget.c - images that grow a little each frame of a game: a time budget, one fixed block of memory, no allocation in the loop.
+/* 05_frame_budget.c - images that grow a little each frame of a game, within a time budget and one block of
+ * memory.
  *
- * Shows: a context inside the program's own block, sizes in numbers, a sampler advanced step by step until the frame's time is spent.
+ * Shows: a context inside the program's own block, sizes in numbers, a sampler that runs until the frame's
+ * time is spent (drl_sampler_run_until), no allocation in the loop.
  *
  *     cc -O2 examples/05_frame_budget.c -o frame_budget -lm
- *     ./frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *     ./frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] [--out PREFIX]
+ *                    [--threads N] [--isa NAME]
  *
- * Without a model file (examples/02_train_images.c and `make demo` write one) it takes random weights: the times are the same, the image is
- * noise. Prints the milliseconds of each frame and what the block holds. A step that does not fit the budget is a frame of its own.
+ * Without a model file (examples/02_train_images.c and `make demo` write one) it takes random weights: the
+ * times are the same, the image is noise. Prints the milliseconds of each frame and what the block holds. A
+ * step that does not fit the budget is a frame of its own.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -19,6 +23,12 @@ static int fail(drl_ctx *ctx, const char *what)
 {
     fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx));
     return 1;
+}
+
+static double frame_clock(void *user)
+{
+    (void)user;
+    return seconds_now();
 }
 
 int main(int argc, char **argv)
@@ -80,15 +90,15 @@ int main(int argc, char **argv)
            drl_isa_name(drl_ctx_isa(ctx)));
 
     for (frame = 0; status == DRL_RUNNING; ++frame) {           /* one turn of a game's main loop */
+        int steps = drl_sampler_steps_left(sampler);
         double start = seconds_now(), spent;
-        int steps = 0;
-        do {
-            status = drl_sampler_run(sampler, 1);
-            ++steps;
-            spent = (seconds_now() - start) * 1000;
-            /* what a step costs lately: one slow frame is soon forgotten */
-            step_ms += 0.2 * (spent / steps - step_ms);
-        } while (status == DRL_RUNNING && spent + step_ms <= budget);
+        /* the last step begins while there is still time for it */
+        status = drl_sampler_run_until(sampler, frame_clock, NULL, start + (budget - step_ms) / 1000);
+        if (status != DRL_OK && status != DRL_RUNNING) break;
+        spent = (seconds_now() - start) * 1000;
+        steps -= drl_sampler_steps_left(sampler);
+        /* the recent cost of a step: one slow frame is soon forgotten */
+        step_ms += (frame ? 0.2 : 1) * (spent / steps - step_ms);
         /* here the game would draw drl_sampler_image(sampler, i, image) as it is by now */
         printf("frame %3d: %2d steps, %6.2f ms, level %d\n", frame, steps, spent, drl_sampler_level(sampler));
         total += spent;

@@ -1,27 +1,35 @@
-/* 06_tiles.c - one model, many questions: train it with classes, then ask for classes, half images, ways between images, and sums.
+/* 06_tiles.c - one model, many questions: train it with classes, then ask for classes, half images, ways
+ * between images, and sums.
  *
  * Shows: the cooperative form with classes, guidance, inpainting, interpolation, composition and negation.
  *
  *     cc -O2 -DDRL_THREADS examples/06_tiles.c -o tiles -lm
- *     ./tiles --threads 2                                        # embedded sprites: five shapes and five colours, ten classes
- *     ./tiles --data IMAGES --data LABELS [--names FILE]          # IDX, CIFAR binary or NPY files; FILE has one class name a line
- *     (--shape, --layout, --range and --labels, where files need them, as in 02_train_images)
+ *     ./tiles --threads 2                                   # embedded sprites: five shapes, five colours
+ *     ./tiles --data IMAGES --data LABELS [--names FILE]    # IDX, CIFAR binary or NPY files
  *
- * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N  --size N (pad images to N x N, or average
- *   them down)  --base N  --k N (Langevin steps)  --b2 X (of the step size)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
+ * The sprites have ten classes, the shapes and the colours. FILE has one class name a line. --shape,
+ * --layout, --range and --labels are as in 02_train_images.
+ * Options: --model FILE (draw from it, train nothing; with the same --data)  --minutes X or --steps N
+ *   --size N (pad images to N x N, or average them down)  --base N  --k N (Langevin steps)
+ *   --b2 X (of the step size)  --batch N  --lr X  --initializer-lr X  --warmup N  --noise X (on the data)
  *   --target L (share of the data in what the initializer learns, 1 unless said; -1: none, as published)
  *   --flip (half of the images are mirrored)  --shift N (by up to N pixels)  --palette (colours exchanged)
  *   --guidance X (of the other pictures; 1 unless said: sums of classes need more than the 0.5 of 02 and 03)
  *   --seed N  --out PREFIX  --threads N  --isa NAME
  * Writes PREFIX.safetensors and four pictures, PNG or PPM:
- *   PREFIX-guidance     a column a class, a row a weight w of (w + 1) F(y; class) - w F(y): the larger, the clearer and the more alike
+ *   PREFIX-guidance     a column for each class, a row for each weight w of (w + 1) F(y; class) - w F(y): the
+ *                       larger w is, the clearer the images are, and the more alike
  *   PREFIX-inpaint      an image, the half that is shown, and what the model puts into the other half
- *   PREFIX-interpolate  from one sample of a class to another, by turning the noise of one into that of the other
- *   PREFIX-compose      a first class, a second, and both: F(y; c1) + F(y; c2) - F(y); in the last row the first without the second
- * Trains for 10 minutes; the pictures take 10 seconds. After 8 seconds, 30, 60, and then every minute it saves PREFIX.safetensors and
- * PREFIX.checkpoint and draws a first PREFIX-guidance. Ctrl-C saves and ends; the same command with --resume goes on bit for bit.
- * After 2500 steps (5 minutes of one core) guided columns have their colours and roughly
- * their shapes, and heart + red gives red hearts, though no image of the training is called both. Tiles of 32 x 32 want hours and a --base of 32.
+ *   PREFIX-interpolate  from one sample of a class to another, by turning the noise of one into that of the
+ *                       other
+ *   PREFIX-compose      a first class, a second, and both: F(y; c1) + F(y; c2) - F(y); in the last row the
+ *                       first without the second
+ * Trains for 10 minutes; the pictures take 10 seconds. After 8 seconds, 30, 60, and then every minute it
+ * saves PREFIX.safetensors and PREFIX.checkpoint and draws a first PREFIX-guidance. Ctrl-C saves and ends;
+ * the same command with --resume goes on bit for bit.
+ * After 2500 steps (5 minutes of one core) guided columns have their colours and roughly their shapes, and
+ * heart + red gives red hearts, though no image of the training is called both. Tiles of 32 x 32 need hours
+ * and --base 32.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -67,7 +75,8 @@ static int fail(drl_ctx *ctx, const char *what)
     return 1;
 }
 
-/* A class of an image whose label is `label`: label + 1, as 0 means none. Of a sprite it is its shape or its colour, one at a time. */
+/* A class of an image whose label is `label`: label + 1, as class 0 means none. A sprite has two classes, its
+ * shape and its colour (colour != 0), and is shown under one of them at a time. */
 static int class_of(const demo *e, int label, int colour)
 {
     return 1 + (!e->sprites ? label
@@ -262,7 +271,8 @@ static int draw_interpolate(demo *e)
     return sheet(e, "interpolate", ROWS, ACROSS, head, row);
 }
 
-/* Samples of sum of weight[i] F(y; label[i]), label 0 being no class. The weights add up to 1, so that the initializer's means do, too. */
+/* Draws samples of the sum of weight[i] F(y; label[i]), where label 0 is no class. The weights add up to 1,
+ * so that the sum of the initializer's means is a mean, too. */
 static int draw_sum(demo *e, const float *weight, const int *label, int terms, int count, float *out)
 {
     drl_sum_term term[3];
@@ -300,7 +310,8 @@ static int draw_compose(demo *e)
             second = e->sprites ? 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS : 1 + (r + 1) % e->d.classes;
         float sign = r < rows - 1 ? 1.0f : -1.0f, w = e->guidance + 1,
               *out = e->images + (size_t)(r * ACROSS) * e->size;
-        /* F(y; c1) + (F(y; c2) - F(y)), in the last row minus; guided, each class counts w times: F(y) + w (F(y; c1) - F(y)) + w (...) */
+        /* F(y; c1) + (F(y; c2) - F(y)), in the last row minus the bracket. With guidance each class counts w
+         * times: F(y) + w (F(y; c1) - F(y)) + w (F(y; c2) - F(y)). */
         float alone[2], both[3];
         int label[3];
         alone[0] = both[0] = w;

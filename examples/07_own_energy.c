@@ -1,14 +1,18 @@
-/* 07_own_energy.c - a rule of one's own added to a learned energy: what is drawn obeys both, and nothing is trained for it.
+/* 07_own_energy.c - a rule of one's own added to a learned energy: samples obey both, and nothing is trained
+ * for it.
  *
  * Shows: a drl_energy in closed form that knows the levels, drl_sum, drl_sample_desc.energy.
  *
  *     cc -O2 -DDRL_THREADS examples/07_own_energy.c -o own_energy -lm
- *     ./own_energy [--model FILE] [--palette] [--strength X] [--minutes X or --steps N] [--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *     ./own_energy [--model FILE] [--palette] [--strength X] [--minutes X or --steps N] [--resume] [--base N]
+ *                  [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
  *
- * The rule is that images are their own mirror images, or with --palette that pixels have one of five colours. FILE is any model; without
- * one a small model is trained on the embedded sprites for a minute, enough for blobs of colour; one of 06_tiles.c gives crests and beetles.
- * Prints how far samples are from the rule without it and with it, and writes PREFIX.png (or .ppm): plain above, ruled below, from the
- * same noise. Mirror images: the distance falls from about 0.4 to 0.02; five colours: from 0.4 to 0.05.
+ * The rule is that images are their own mirror images, or with --palette that pixels have one of five
+ * colours. FILE is any model. Without one a small model is trained on the embedded sprites for a minute,
+ * enough for blobs of colour.
+ * Prints how far samples are from the rule without it and with it, and writes PREFIX.png (or .ppm): samples
+ * without the rule above, with the rule below, from the same noise. The distance falls from about 0.4 to 0.02
+ * for mirror images, and from 0.4 to 0.05 for five colours.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -27,9 +31,10 @@ typedef struct rule {
     float strength;
 } rule;
 
-/* At level t the energy sees y = a (abar x_0 + sbar eps), not an image: the rule is about x_0, so what may differ from it is the noise, of
- * standard deviation a sbar. A rule with the density of that noise, 1 / (2 a^2 sbar^2) times a squared distance, weighs at every level
- * as much as there is left to know. It is held below half of what a Langevin step of the level could overshoot at. */
+/* At level t the energy sees y = a (abar x_0 + sbar eps), not an image. The rule is about x_0, so y may
+ * differ from the rule by the noise, which has standard deviation a sbar. The weight of the squared distance
+ * is therefore that of the noise's log density, 1 / (2 a^2 sbar^2). It is kept below half of the weight at
+ * which a Langevin step of the level would overshoot. */
 static void noise_of(const rule *r, int level, float *signal, float *weight)
 {
     double a = drl_schedule_scale(r->schedule, level), noise = a * r->schedule->sbar[level],
@@ -39,7 +44,8 @@ static void noise_of(const rule *r, int level, float *signal, float *weight)
     *weight = (float)(w < most ? w : most);
 }
 
-/* Mirror: F(y) = -weight sum over pixels of (y - mirror y)^2 / 4, which is the squared distance to the nearest symmetric image. */
+/* Mirror: F(y) = -weight * sum over pixels of (y - mirror y)^2 / 4. The sum is the squared distance to the
+ * nearest symmetric image. */
 static drl_status mirror(void *user, int n, const float *y, const int *level, const int *label, float *f,
                          float *gradient)
 {
@@ -62,7 +68,8 @@ static drl_status mirror(void *user, int n, const float *y, const int *level, co
     return DRL_OK;
 }
 
-/* The greens of an old hand console, from dark to light, and nothing at all; of grey images the light alone. */
+/* The greens of an old hand console, from dark to light, and nothing at all; of grey images the light
+ * alone. */
 static float palette_colour(int colour, int channel, int channels)
 {
     static const float table[5][4] = { { -0.88f, -0.56f, -0.88f, 1 },
@@ -73,8 +80,8 @@ static float palette_colour(int colour, int channel, int channels)
     return channels < 3 ? table[colour][channel ? 3 : 1] : table[colour][channel];
 }
 
-/* Palette: F(y) = sum over pixels of log sum over colours of exp(-weight |pixel - signal colour|^2): while noise is large all colours pull
- * alike, and as it falls each pixel makes up its mind. */
+/* Palette: F(y) = sum over pixels of log sum over colours of exp(-weight |pixel - signal colour|^2). While
+ * the noise is large all colours pull alike; as it falls, each pixel settles on one colour. */
 static drl_status palette(void *user, int n, const float *y, const int *level, const int *label, float *f,
                           float *gradient)
 {

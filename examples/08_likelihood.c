@@ -1,17 +1,24 @@
-/* 08_likelihood.c - what only an energy can do: exp(F) made a density, level by level, and likelihoods from it.
+/* 08_likelihood.c - what only an energy can do: exp(F) as a density, level by level, and likelihoods from it.
  *
- * Shows: annealed importance sampling in both directions, a grid of the plane beside it, chains that turn rough samples into exact ones,
- * log-likelihood of test points, and the divergence of the data from the model.
+ * Shows: annealed importance sampling in both directions, a grid of the plane beside it, chains that turn
+ * rough samples into exact ones, log-likelihood of test points, and the divergence of the data from the
+ * model.
  *
  *     cc -O2 examples/08_likelihood.c -o likelihood -lm
- *     ./likelihood [--data checkerboard|rings|moons] [--model FILE] [--steps N] [--count N] [--temperatures N] [--save FILE] [--seed N] [--threads N] [--isa NAME]
+ *     ./likelihood [--data checkerboard|rings|moons] [--model FILE] [--steps N] [--count N]
+ *                  [--temperatures N] [--save FILE] [--seed N] [--threads N] [--isa NAME]
  *
- * Trains a model of a checkerboard (half a minute less than 01_toy2d.c takes, and less crisp) or other points, or loads one of points of the plane. A line a level:
- *   log Z         of exp(F(y, t)) by quadrature; by annealed importance sampling, which is low on average; by the same path walked backwards, which is high
- *   log p         mean log-likelihood of test points x_t in nats under the model (log Z by the path forwards), and under the data's own density
- *   KL            of the data's density from the model's on the grid: what the difference of the two should be. Both for the checkerboard only, whose
- *                 density is known in closed form (bench/landscape.c has the others)
- * On level 0 the energy is far steeper than a log density (see 01_toy2d.c), and so its likelihood is poor.
+ * Trains a model of a checkerboard (half a minute less than 01_toy2d.c takes, and less crisp) or of other
+ * points, or loads a model of points of the plane. Prints a line for each level:
+ *   log Z    of exp(F(y, t)) by quadrature; by annealed importance sampling, which is low on average; and by
+ *            the same path walked backwards, which is high on average
+ *   log p    mean log-likelihood of test points x_t in nats, under the model (with log Z by the path
+ *            forwards) and under the data's own density
+ *   KL       divergence of the data's density from the model's, on the grid: the difference that the two log
+ *            p should have
+ * The data's own density and KL are printed for the checkerboard only, whose density has a closed form
+ * (bench/landscape.c has the others). On level 0 the energy is far steeper than a log density (see
+ * 01_toy2d.c), and so its likelihood is poor.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"

@@ -1,24 +1,30 @@
-/* 09_long_chain.c - do chains stay where the images are? A population of long chains on one level of an image model, and how it looks on the way.
+/* 09_long_chain.c - do chains stay where the images are? Long chains on one level of an image model, with
+ * pictures.
  *
- * Shows: chains that start from the model's own samples, Langevin or with accept and reject, their energy and acceptance over the steps, and a
- * checkpoint from which a run of days goes on bit for bit.
+ * Shows: chains that start from the model's own samples, Langevin or with accept and reject, their energy and
+ * acceptance over the steps, and a checkpoint from which a run of days goes on bit for bit.
  *
  *     cc -O2 -DDRL_THREADS examples/09_long_chain.c -o long_chain -lm
- *     ./long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel langevin|mala|hmc] [--steps N] [--step X] [--count N] [--resume]
- *                  [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *     ./long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel langevin|mala|hmc] [--steps N]
+ *                  [--step X] [--count N] [--resume] [--minutes X] [--seed N] [--out PREFIX]
+ *                  [--threads N] [--isa NAME]
  *
- * Without a file a small model is trained on the embedded sprites for a minute (--minutes) and kept as PREFIX.safetensors. Chains are of the
- * marginal density of the level (lowest unless --level), or of the conditional, given one x_{t+1} each. Langevin takes the level's own step;
- * the others choose theirs in their first 500 steps.
- * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and PREFIX.chains, from which --resume
- * goes on with the same words and any larger --steps. Points of a level above the lowest are noisy: a row shows the images that the model's sampler makes
- * of them from there, with the same draws in every row. The energies of K = 0 (--t1k) are those of x_{t+1}, so their marginal chains begin at x_{t+1}, and
- * even the lowest level has one step down. Chains and ways down have draws of their own (`first`): with those of the samples that chains begin at, the
- * same noise would come to a chain twice. Stable chains keep their mean F, and their pictures; diverging ones go on climbing, to places that F likes and
- * data never was at. Chains of a few steps a level are trained to end where they end, not to stay: theirs climb. Models trained by score matching
- * (02_train_images --t1k) draw images for long on levels with noise, but in shares that are not the data's (bench/RESULTS.md). Where MALA's step is far
- * below the level's own, Langevin chains are of another density than exp(F).
- * 1000 steps of 8 sprites take some seconds.
+ * Without a file a small model is trained on the embedded sprites for a minute (--minutes) and kept as
+ * PREFIX.safetensors. The chains' density is the marginal one of the level (the lowest unless --level), or
+ * with --conditional the one given an x_{t+1} for each chain. Langevin takes the level's own step; the other
+ * kernels choose theirs in their first 500 steps.
+ * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and
+ * PREFIX.chains, from which --resume goes on with the same options and any larger --steps.
+ * Points of a level above the lowest are noisy: a row shows the images that the model's sampler makes of them
+ * from there, with the same noise in every row. The energies of K = 0 (--t1k) are those of x_{t+1}, so their
+ * marginal chains begin at x_{t+1}, and even the lowest level has one step down. Chains and ways down have
+ * random numbers of their own (`first`); with those of the samples that chains begin at, a chain would get
+ * the same noise twice. Stable chains keep their mean F and their pictures. Diverging chains climb on, to
+ * places of high F where there never was any data. Models of a few steps a level are trained for where chains
+ * end after these steps, not for chains to stay there: their chains climb. Models trained by score matching
+ * (02_train_images --t1k) draw images for long on levels with noise, but in shares that are not the data's
+ * (bench/RESULTS.md). Where MALA's step is far below the level's own, Langevin chains have another density
+ * than exp(F). 1000 steps of 8 sprites take some seconds.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"

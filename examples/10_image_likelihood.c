@@ -1,19 +1,27 @@
-/* 10_image_likelihood.c - how many bits a pixel costs under an energy-based model, with a bound from below and one from above.
+/* 10_image_likelihood.c - how many bits a pixel costs under an energy-based model, with a lower and an upper
+ * bound.
  *
- * Shows: annealed importance sampling in both directions on images, log-likelihood, bits per dimension with error bars, what scores worse than test images.
+ * Shows: annealed importance sampling in both directions on images, log-likelihood, bits per dimension with
+ * error bars, and which images score worse than test images.
  *
  *     cc -O2 -DDRL_THREADS examples/10_image_likelihood.c -o image_likelihood -lm
- *     ./image_likelihood [MODEL.safetensors [--data IMAGES]] [--half] [--other IMAGES] [--level T] [--noise X] [--count N]
- *                        [--temperatures N] [--images N] [--minutes X or --steps N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
- *                        (--shape, --layout, --range and --labels, where files need them, as in 02_train_images)
+ *     ./image_likelihood [MODEL.safetensors [--data IMAGES]] [--half] [--other IMAGES] [--level T]
+ *                        [--noise X] [--count N] [--temperatures N] [--images N] [--minutes X or --steps N]
+ *                        [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *                        (--shape, --layout, --range and --labels as in 02_train_images)
  *
- * The model is one of 02_train_images --t1k: score matching leaves energies that are log densities up to a constant. Without a file a small one is trained on
- * the embedded sprites (--minutes); with a file and no --data the images are these sprites. log Z of a level by annealed importance sampling from a Gaussian is low on average, walked backwards from samples it is high;
- * the samples are the model's, moved on by HMC. Images get the noise that the energy was fitted with: of the level, and --noise of the training data.
- * Bits are those of bytes with that noise, per pixel and channel. A fine level has narrow, separate modes, which no path of a few hundred temperatures finds
- * the right share of: the gap between the bounds says so. Then what is none of the data: the same images upside down, means of two of them, one grey for all pixels, a
- * grey for every pixel, and --other, images of another data set, made grey if the model has one channel and halved while they are larger than the
- * model's: mean log-likelihood less that of the images, and the probability that an image scores higher than one of them (AUROC).
+ * The model is one of 02_train_images --t1k: score matching leaves energies that are log densities up to a
+ * constant. Without a file a small model is trained on the embedded sprites (--minutes); with a file and no
+ * --data the images are these sprites.
+ * log Z of a level is low on average by annealed importance sampling from a Gaussian, and high on average by
+ * the path walked backwards from samples, which are the model's, moved on by HMC. Images get the noise that
+ * the energy was fitted with: that of the level, and --noise, that of the training data. Bits are those of
+ * bytes with this noise, per pixel and channel. A fine level has narrow, separate modes, and no path of a few
+ * hundred temperatures finds their right shares: the gap between the bounds shows that.
+ * Then other images are scored: the same images upside down, means of two of them, one grey for all pixels, a
+ * grey for every pixel, and --other, images of another data set, made grey if the model has one channel and
+ * halved while they are larger than the model's. Printed are their mean log-likelihood less that of the
+ * images, and the probability that an image scores higher than one of them (AUROC).
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -81,7 +89,8 @@ static drl_status draw(drl_ctx *ctx, drl_model *model, int t, int count, uint64_
     return status;
 }
 
-/* *grey <- the images as bright as they look, on black where they are transparent. The pixels are the caller's to free. 0: out of memory. */
+/* *grey <- the images as bright as they look, on black where they are transparent. The caller frees the
+ * pixels. Returns 0 when there is no memory. */
 static int grey_create(const drl_dataset *data, drl_dataset *grey)
 {
     size_t n = (size_t)data->count * (size_t)data->height * (size_t)data->width, c = (size_t)data->channels,

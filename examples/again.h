@@ -1,11 +1,13 @@
-/* again.h - drl_sample, then again and again from lower and lower levels: each result is noised up to a level and comes down again. One pass
- * decides on the noisy levels, with few steps and hardly seeing what is known or asked for; every further one corrects that by what the
- * levels below made of it. For inpainting and sums of several classes, at several times the cost. Include it after drl.h. */
+/* again.h - drl_sample, then again and again from lower and lower levels: each result is noised up to a level
+ * and comes down again. One pass decides on the noisy levels, with few steps and hardly seeing what is known
+ * or asked for; every further one corrects that by what the levels below made of it. For inpainting and sums
+ * of several classes, at several times the cost. Include it after drl.h. */
 #ifndef AGAIN_H
 #define AGAIN_H
 #include <stdlib.h>
 
-/* from: the levels to start from after the first pass, ending with 0, none above the model's number of levels. */
+/* from: the levels to start from after the first pass, ending with 0, none above the model's number of
+ * levels. */
 static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_sample_desc *first,
                                       const int *from, float *out)
 {

@@ -54,8 +54,8 @@ static inline drl_status data_load(drl_ctx *ctx, const char *const *files, int c
     return status;
 }
 
-/* *less <- images averaged down by a whole factor, colours weighted by alpha if it is there. Labels are shared,
- * the images are the caller's to free, with data_free. 0: out of memory. */
+/* *less <- images averaged down by a whole factor, colours weighted by alpha if it is there. Labels are
+ * shared, the images are the caller's to free, with data_free. 0: out of memory. */
 static inline int data_shrink(const drl_dataset *data, int factor, drl_dataset *less)
 {
     int n, i, j, k, u, h = data->height / factor, w = data->width / factor, c = data->channels,

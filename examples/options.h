@@ -1,4 +1,5 @@
-/* options.h - what every example needs around drl.h: options of the form --name value, a clock, and a context with threads. */
+/* options.h - what every example needs around drl.h: options of the form --name value, a clock, and a context
+ * with threads. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 #include <stdio.h>
@@ -8,8 +9,8 @@
 #if defined(_WIN32)
 #include <direct.h>
 #define options_mkdir(path) _mkdir(path)
-/* The two functions of the clock as windows.h declares them, without the names that it brings along. MinGW's time.h defines CLOCK_MONOTONIC,
- * but clock_gettime is in a library of its own. */
+/* The two functions of the clock as windows.h declares them, without the names that it brings along. MinGW's
+ * time.h defines CLOCK_MONOTONIC, but clock_gettime is in a library of its own. */
 union _LARGE_INTEGER;
 __declspec(dllimport) int __stdcall QueryPerformanceCounter(union _LARGE_INTEGER *count);
 __declspec(dllimport) int __stdcall QueryPerformanceFrequency(union _LARGE_INTEGER *counts_a_second);
@@ -65,7 +66,8 @@ static inline int option_int(options *o, const char *name, int otherwise)
     return (int)v;
 }
 
-/* --out PREFIX, or build/NAME, NAME being `otherwise`: what a program writes never lies among the sources. Makes the folder of the prefix. */
+/* --out PREFIX, or build/NAME, NAME being `otherwise`: what a program writes never lies among the sources.
+ * Makes the folder of the prefix. */
 static inline const char *option_prefix(options *o, const char *otherwise)
 {
     static char prefix[1024], folder[1024];
@@ -117,7 +119,8 @@ static inline options options_of(int argc, char **argv)
     return o;
 }
 
-/* Call last: the words that no option took, moved to the front of argv + 1; an unknown --name ends the program with `usage`. */
+/* Call last: the words that no option took, moved to the front of argv + 1; an unknown --name ends the
+ * program with `usage`. */
 static inline int options_rest(options *o, const char *usage)
 {
     int i, count = 0;
@@ -159,7 +162,8 @@ static inline double seconds_now(void)
 #endif
 }
 
-/* A context for --threads N and --isa NAME, otherwise as in desc (NULL: all defaults); exits with a sentence when there is none. */
+/* A context for --threads N and --isa NAME, otherwise as in desc (NULL: all defaults); exits with a sentence
+ * when there is none. */
 static inline drl_ctx *options_context_in(options *o, const drl_ctx_desc *desc)
 {
     drl_ctx_desc d;

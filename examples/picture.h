@@ -1,5 +1,6 @@
-/* picture.h - a canvas for the examples: images on a grid, labels, heat maps, and a file: PNG when stb_image_write.h is installed
- * (Debian: libstb-dev), else PPM, where transparent pixels show a grey checkerboard. Include it after drl.h, which writes the file. */
+/* picture.h - a canvas for the examples: images on a grid, labels, heat maps, and a file: PNG when
+ * stb_image_write.h is installed (Debian: libstb-dev), else PPM, where transparent pixels show a grey
+ * checkerboard. Include it after drl.h, which writes the file. */
 #ifndef PICTURE_H
 #define PICTURE_H
 #include <stdio.h>
@@ -68,9 +69,9 @@ static inline uint8_t picture_byte(float value)
     return (uint8_t)(v > 255.0f ? 255.0f : v > 0.0f ? v : 0.0f);
 }
 
-/* One image (height, width, channels) with its upper left corner at x, y, every pixel `scale` pixels wide. Values in [-1, 1];
- * 1 channel is grey, 2 grey and alpha, 3 RGB, 4 RGBA. Colour under alpha 0 means nothing: it is
- * written as 0. */
+/* One image (height, width, channels) with its upper left corner at x, y, every pixel `scale` pixels wide.
+ * Values in [-1, 1]; 1 channel is grey, 2 grey and alpha, 3 RGB, 4 RGBA. Colour under alpha 0 means nothing:
+ * it is written as 0. */
 static inline void picture_image(picture *p, int x, int y, const float *image, int height, int width,
                                  int channels, int scale)
 {
@@ -86,7 +87,8 @@ static inline void picture_image(picture *p, int x, int y, const float *image, i
         }
 }
 
-/* Lay the picture over one colour, so that nothing is transparent any more: for pictures to look at rather than to use. */
+/* Lay the picture over one colour, so that nothing is transparent any more: for pictures to look at rather
+ * than to use. */
 static inline void picture_flatten(picture *p, uint32_t colour)
 {
     size_t i, count = (size_t)p->width * (size_t)p->height * 4;
@@ -96,7 +98,8 @@ static inline void picture_flatten(picture *p, uint32_t colour)
     }
 }
 
-/* Columns of a grid of samples: one for every class, if they are few. Sample i is then of class 1 + i % columns. */
+/* Columns of a grid of samples: one for every class, if they are few. Sample i is then of class 1 + i %
+ * columns. */
 static inline int picture_columns(int classes)
 {
     return classes > 1 && classes <= 16 ? classes : 8;
@@ -115,7 +118,8 @@ static inline picture picture_grid(const float *images, int count, int columns, 
     return p;
 }
 
-/* Letters of 3 x 5 dots, one octal digit a row. Lower case looks like upper case; what is not here is a space. */
+/* Letters of 3 x 5 dots, one octal digit a row. Lower case looks like upper case; what is not here is a
+ * space. */
 static inline void picture_text(picture *p, int x, int y, const char *text, uint32_t colour, int scale)
 {
     static const char letter[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ.,:;-+=/%()<>'";
@@ -164,7 +168,8 @@ static inline void picture_heat_map(picture *p, int x, int y, const float *value
                          picture_heat((double)value[(size_t)j * (size_t)width + (size_t)i] / top));
 }
 
-/* Points (u, v) of the square [-half, half]^2 as single pixels on a black square, v upwards; those outside are left out. */
+/* Points (u, v) of the square [-half, half]^2 as single pixels on a black square, v upwards; those outside
+ * are left out. */
 static inline void picture_points(picture *p, int x, int y, int side, const float *uv, int count, double half)
 {
     int i;
@@ -177,7 +182,8 @@ static inline void picture_points(picture *p, int x, int y, int side, const floa
     }
 }
 
-/* Write the picture as `name` plus PICTURE_SUFFIX, whole or not at all (drl_file_write renames a finished file). Says what it wrote, or why not. */
+/* Write the picture as `name` plus PICTURE_SUFFIX, whole or not at all (drl_file_write renames a finished
+ * file). Says what it wrote, or why not. */
 static inline int picture_save(drl_ctx *ctx, const picture *p, const char *name, int quiet)
 {
     char path[1024];

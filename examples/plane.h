@@ -1,4 +1,5 @@
-/* plane.h - data of the plane and models of it, for the examples and benchmarks that look at densities. Include it after drl.h. */
+/* plane.h - data of the plane and models of it, for the examples and benchmarks that look at densities.
+ * Include it after drl.h. */
 #ifndef PLANE_H
 #define PLANE_H
 #include <math.h>
@@ -62,7 +63,8 @@ static inline void plane_noisy(drl_ctx *ctx, plane_draw draw, const drl_schedule
     }
 }
 
-/* The density of the checkerboard's x_t at x, in closed form: a mean over squares of products of differences of the normal distribution. */
+/* The density of the checkerboard's x_t at x, in closed form: a mean over squares of products of differences
+ * of the normal distribution. */
 static inline double plane_checkerboard_density(const drl_schedule *s, int t, const double *x)
 {
     double side = 0.5 * (double)PLANE_RANGE * s->abar[t], sum = 0;
@@ -87,8 +89,8 @@ static inline double plane_window(const drl_schedule *s, int t)
     return 1.15 * (double)PLANE_RANGE * s->abar[t] + 2.2 * s->sbar[t];
 }
 
-/* A model of points: 1 x 1 images of 2 channels. In two dimensions the bound on slopes costs more than it protects, and steps can be longer than for
- * images: there is less to get wrong. */
+/* A model of points: 1 x 1 images of 2 channels. In two dimensions the bound on slopes costs more than it
+ * protects, and steps can be longer than for images: there is less to get wrong. */
 static inline drl_model_desc plane_model(drl_form form, int steps, double b2)
 {
     drl_model_desc d;
@@ -108,7 +110,8 @@ static inline drl_model_desc plane_model(drl_form form, int steps, double b2)
     return d;
 }
 
-/* A run with fresh points each step. The rate falls to zero over the last two thirds: that is what makes a board crisp. */
+/* A run with fresh points each step. The rate falls to zero over the last two thirds: that is what makes a
+ * board crisp. */
 static inline training plane_training(drl_ctx *ctx, const drl_model_desc *model, const char *name,
                                       plane_draw draw, drl_objective objective, int steps, float rate,
                                       uint64_t seed)

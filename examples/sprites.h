@@ -1,7 +1,9 @@
-/* sprites.h - a data set that needs no download: 16 x 16 RGBA sprites drawn in code, five shapes in five colours, each with its own
- * size, place, hue, light and highlight. Sprite number i of a seed is always the same one. Include it after drl.h.
- * label = shape * SPRITE_COLOURS + colour. Shapes differ in outline; of the pixels with any colour, all have the hue of the label: both can be
- * read back from the pixels (sprite_read), of drawn sprites always right, so that one can count whether a model draws what it was asked for. */
+/* sprites.h - a data set that needs no download: 16 x 16 RGBA sprites drawn in code, five shapes in five
+ * colours, each with its own size, place, hue, light and highlight. Sprite number i of a seed is always the
+ * same one. Include it after drl.h.
+ * label = shape * SPRITE_COLOURS + colour. Shapes differ in outline, and all pixels with any colour have the
+ * hue of the label. sprite_read reads both back from the pixels, without a mistake for drawn sprites, so that
+ * one can count whether a model draws what it was asked for. */
 #ifndef SPRITES_H
 #define SPRITES_H
 #include <stdlib.h>
@@ -30,7 +32,8 @@ static inline const char *sprite_colour_name(int colour)
     return colour >= 0 && colour < SPRITE_COLOURS ? name[colour] : "?";
 }
 
-/* What a point of the unit square belongs to: nothing, the coloured part, or a part without colour (hilt, glass, cork). y points down. */
+/* What a point of the unit square belongs to: nothing, the coloured part, or a part without colour (hilt,
+ * glass, cork). y points down. */
 enum { SPRITE_OUTSIDE, SPRITE_COLOURED, SPRITE_NEUTRAL };
 
 static inline int sprite_part(int shape, float x, float y, float fill)
@@ -76,8 +79,8 @@ static inline int sprite_part(int shape, float x, float y, float fill)
     }
 }
 
-/* The parts of a whole sprite, with a margin of one pixel of outside around it, and whether pixel (i, j) belongs to the sprite, the dark line
- * around everything included. */
+/* The parts of a whole sprite, with a margin of one pixel of outside around it, and whether pixel (i, j)
+ * belongs to the sprite, the dark line around everything included. */
 typedef int sprite_parts[SPRITE_SIZE + 2][SPRITE_SIZE + 2];
 
 static inline void sprite_lay_out(int shape, float size, float cx, float cy, float fill, sprite_parts part)
@@ -165,9 +168,10 @@ static inline int sprite_draw(uint64_t seed, int index, uint8_t *rgba)
     return label;
 }
 
-/* sprite_read - the label that the pixels of an image (16,16,4) in about [-1, 1] look most like. The shape is that of the silhouette, of any
- * size and place, that alpha differs least from; the colour, that which most of the chroma is nearest to. match, if not NULL, receives how
- * much of that silhouette and of the image's own is common, 0..1: 0.9 and more for drawn sprites. */
+/* sprite_read - the label that the pixels of an image (16,16,4) in about [-1, 1] look most like. The shape is
+ * that of the silhouette, of any size and place, that alpha differs least from; the colour, that which most
+ * of the chroma is nearest to. match, if not NULL, receives how much of that silhouette and of the image's
+ * own is common, 0..1: 0.9 and more for drawn sprites. */
 static inline int sprite_read(const float *rgba, float *match)
 {
     /* hues 0, 50, 125, 215, 285 */
@@ -217,7 +221,8 @@ static inline int sprite_read(const float *rgba, float *match)
     return shape * SPRITE_COLOURS + colour;
 }
 
-/* A data set of `count` sprites in one block: free((void *)...) is sprites_destroy's job. Returns 0 without memory. */
+/* A data set of `count` sprites in one block: free((void *)...) is sprites_destroy's job. Returns 0 without
+ * memory. */
 static inline int sprites_create(uint64_t seed, int count, drl_dataset *ds)
 {
     uint8_t *block = (uint8_t *)malloc((size_t)count * (SPRITE_BYTES + 1));
@@ -244,8 +249,8 @@ static inline void sprites_destroy(drl_dataset *ds)
 
 #define SPRITE_NOISE 0.05f          /* on the images */
 
-/* A run on sprites, for so many steps, or, if that is zero, minutes; resumed, without either, to its end. The data set is made
- * here, and is the caller's to destroy. Returns 0 without memory. */
+/* A run on sprites, for so many steps, or, if that is zero, minutes; resumed, without either, to its end. The
+ * data set is made here, and is the caller's to destroy. Returns 0 without memory. */
 static inline int sprites_training(drl_ctx *ctx, const drl_model_desc *model, int steps, double minutes,
                                    uint64_t seed, drl_dataset *sprites, training *t)
 {
@@ -276,8 +281,9 @@ static inline int sprites_picture(void *user, drl_model *model, int last)
     return training_grid(t->ctx, model, t->prefix, last);
 }
 
-/* For the examples that need some model: trains one, saves it as PREFIX.safetensors, leaves it in *model. A run that Ctrl-C stops
- * is saved, too, and then DRL_RUNNING. resume: 1 goes on from a checkpoint, -1 where the program has no such option. */
+/* For the examples that need some model: trains one, saves it as PREFIX.safetensors, leaves it in *model. A
+ * run that Ctrl-C stops is saved, too, and then DRL_RUNNING. resume: 1 goes on from a checkpoint, -1 where
+ * the program has no such option. */
 static inline drl_status sprites_model(drl_ctx *ctx, const drl_model_desc *desc, int steps, double minutes,
                                        uint64_t seed, const char *prefix, int resume, drl_model **model)
 {

@@ -1,5 +1,5 @@
-/* training.h - what programs have around drl_train: Ctrl-C, going on from a checkpoint, lines of progress, and
- * pictures while it learns. Include it after drl.h, options.h and picture.h. */
+/* training.h - what programs have around drl_train: Ctrl-C, going on from a checkpoint, lines of progress,
+ * and pictures while it learns. Include it after drl.h, options.h and picture.h. */
 #ifndef TRAINING_H
 #define TRAINING_H
 #include <signal.h>
@@ -48,8 +48,8 @@ typedef struct training {
     const drl_dataset *data;                /* where images come from: this, */
     void (*points)(drl_rng *rng, float *x); /* or vectors of two numbers, one a call, */
     void *user;                             /* or run.source, which gets this pointer, and so does: */
-    /* Draws with the averaged weights and writes a picture; last is nonzero when the run ends. Returns 0 when it
-     * cannot. */
+    /* Draws with the averaged weights and writes a picture; last is nonzero when the run ends. Returns 0 when
+     * it cannot. */
     int (*picture)(void *user, drl_model *model, int last);
     /* set by training_open: */
     drl_model *model;
@@ -128,8 +128,8 @@ static inline int training_failed(const training *t, const char *what)
     return 0;
 }
 
-/* The checkpoint, then the model and the picture. The averaged weights draw better than those of the last step: they
- * are swapped in for the latter two, and out again. */
+/* The checkpoint, then the model and the picture. The averaged weights draw better than those of the last
+ * step: they are swapped in for the latter two, and out again. */
 static inline int training_save(training *t, int last)
 {
     char path[1024];
@@ -246,8 +246,8 @@ static inline drl_status training_open(training *t)
     return status;
 }
 
-/* Trains until the run is over (DRL_OK) or somebody asks to stop (DRL_RUNNING), saves, and leaves the averaged
- * weights in the model. A failure's sentence is in the context. */
+/* Trains until the run is over (DRL_OK) or somebody asks to stop (DRL_RUNNING), saves, and leaves the
+ * averaged weights in the model. A failure's sentence is in the context. */
 static inline drl_status training_run(training *t)
 {
     drl_run_desc run = t->run;
