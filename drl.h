@@ -960,30 +960,31 @@ typedef enum drl_form {
                                  * that draws where chains start */
 } drl_form;
 
-/* How the initializer's mean g of y_t = a x_t follows from its network's output, with x = x_{t+1} and a =
- * drl_schedule_scale: as in [Zhu24], or by predicting the "velocity" v = abar eps - sbar x_0 of level t + 1
- * (abar, sbar of that level), from which x_0 = abar x - sbar v, and g = a (A x_0 + B x), the mean of y_t
- * given both: A = abar_t s^2 / sbar^2, B = a_{t+1} sbar_t^2 / sbar^2 with s of level t + 1, too.                                                          [Salimans22]
+/* How the initializer's mean g of y_t = a x_t follows from its network's output, with x = x_{t+1} and
+ * a = drl_schedule_scale: as in [Zhu24], or by predicting the "velocity" of level t + 1,
+ *   v = abar eps - sbar x_0,  from which  x_0 = abar x - sbar v                                  [Salimans22]
+ * (abar, sbar of that level), and g is the mean of y_t given both:
+ *   g = a (A x_0 + B x),  A = abar_t s^2 / sbar^2,  B = a_{t+1} sbar_t^2 / sbar^2,  s of level t + 1, too.
  * Each level's small error in g adds up over the levels. The velocity's error is scaled by the noise of the
  * level; the residual's is not, and with 12 levels or more its samples drift off (grey backgrounds). */
 typedef enum drl_initializer_form {
     DRL_INITIALIZER_AUTO = 0,   /* residual up to 11 levels, velocity from 12 up */
-    DRL_INITIALIZER_RESIDUAL,   /* g = x + net(x)                                                           
-                                 *      [Zhu24] */
+    DRL_INITIALIZER_RESIDUAL,   /* g = x + net(x)                                          [Zhu24] */
     DRL_INITIALIZER_VELOCITY    /* g = a ((A abar + B) x - A sbar net(x)) */
 } drl_initializer_form;
 
 /* What the energies are made of.
- * The published networks pool features and end in one number. Their gradient is a poor denoiser: on MNIST
- * it leaves 4 to 11 times the noise that the initializer leaves, and does not know the class. As the
- * squared length of what a U-Net makes of an image, F has a gradient that comes within 6 to 20 % of it
+ * The published networks pool features and end in one number. Their gradient is a poor denoiser: on MNIST it
+ * leaves 4 to 11 times the noise that the initializer leaves, and does not know the class. As the squared
+ * length of what a U-Net makes of an image, F has a gradient that comes within 6 to 20 % of the initializer
  * (bench/RESULTS.md); and with net = 0 it is the standard normal density, which is right where noise is all
- * there is. Made for DRL_OBJECTIVE_SCORE. One gradient costs about as much as three forward passes of an
- * initializer of the same width. */
+ * there is.
+ * Made for DRL_OBJECTIVE_SCORE. One gradient costs about as much as three forward passes of an initializer of
+ * the same width. */
 typedef enum drl_energy_form {
     DRL_ENERGY_PUBLISHED = 0,   /* [Gao21], [Zhu24]: drl_model_desc.form says which of them */
-    DRL_ENERGY_UNET             /* F(y) = -|y + net(y)|^2 / 2                                     
-                                 * [Salimans21] (their x - net(x)) */
+    DRL_ENERGY_UNET             /* F(y) = -|y + net(y)|^2 / 2                            [Salimans21]
+                                 * (their x - net(x)) */
 } drl_energy_form;
 
 typedef struct drl_model_desc {
@@ -1042,14 +1043,13 @@ DRL_API void       drl_model_destroy(drl_model *model);
 DRL_API drl_net   *drl_model_net(drl_model *model);             /* the energy's */
 DRL_API drl_net   *drl_model_initializer(drl_model *model);     /* NULL if there is none */
 DRL_API const drl_schedule *drl_model_schedule(const drl_model *model);
-/* F(y, t) follows from the network's f(y, t) as drl_step_rule says: log p(y_t) up to a constant.           
- *                 [Gao21] */
+/* F(y, t) follows from the network's f(y, t) as drl_step_rule says: log p(y_t) up to a constant.   [Gao21] */
 DRL_API drl_energy drl_model_energy(drl_model *model);
 
-/* How typical images x (N,H,W,C) of about [-1, 1] are: score [N] <- f at `level` t, at y = a_{t+1} abar_t
- * x, the mean of the data's diffusion (label NULL: no class). Larger is more typical; drl_auroc compares
- * two sets. The lowest level, 0, which is usual, sees strokes and edges, those above it what they make
- * together. work [N * H * W * C]. */
+/* drl_model_score - how typical images x (N,H,W,C) of about [-1, 1] are:
+ *   score [N] <- f at `level` t, at y = a_{t+1} abar_t x, the mean of the data's diffusion
+ * label NULL: no class. Larger is more typical; drl_auroc compares two sets. The lowest level, 0, which is
+ * usual, sees strokes and edges; the levels above it see what strokes make together. work [N * H * W * C]. */
 DRL_API drl_status drl_model_score(drl_model *model, int level, int n, const float *x, const int *label,
                                    float *score, float *work);
 
@@ -1058,32 +1058,36 @@ DRL_API drl_status drl_sampler_create(drl_model *model, const drl_sample_desc *d
  * not clamped. */
 DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, float *pixels);
 
-/* Files (.safetensors): weights by name, and the description in __metadata__ as "drl.model". Plain DRL's are effective weights (spectral norm
- * folded in), named as here; CDRL's have the names and shapes of the published networks in PyTorch, norms apart, so that weights can be
- * exchanged. batch and trainable come from `use` (NULL: a batch of 32, not trainable), all else from the file: the batch that a model was
- * trained with says nothing of the memory that sampling takes. The file must hold exactly the described networks' tensors. Memory that a model is loaded
- * from may be read-only, and can go afterwards.
+/* Files (.safetensors): weights by name, and the description in __metadata__ as "drl.model".
+ * Plain DRL's are effective weights (spectral norm folded in), named as here. CDRL's have the names and
+ * shapes of the published networks in PyTorch, norms apart, so that weights can be exchanged.
  * drl_model_save - weights of type `dtype`: DRL_DTYPE_F32 (zero) of 4 bytes each, DRL_DTYPE_F16 or
  * DRL_DTYPE_BF16 of 2. Halves are rounded to nearest, halfway to even. An F16 is within 2^-11 of the weight,
  * relative to it, and within 2^-25 where the weight is below 2^-14. A BF16 is within 2^-8, relative to the
- * weight, and within 2^-134 where it is below 2^-126. The vectors of the power iterations stay F32. Loading
- * makes floats of every type. Fails with DRL_E_ARGUMENT (another type), DRL_E_NUMERIC (halves of a weight that
- * is too large or not finite; the sentence names its tensor).
- * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own. Fails as drl_net_load. */
+ * weight, and within 2^-134 where it is below 2^-126. The vectors of the power iterations stay F32. Fails
+ * with DRL_E_ARGUMENT (another type), DRL_E_NUMERIC (halves of a weight that is too large or not finite; the
+ * sentence names its tensor).
+ * drl_model_load - takes every type. batch and trainable come from `use` (NULL: a batch of 32, not
+ * trainable), all else from the file: the batch that a model was trained with says nothing of the memory that
+ * sampling takes. The file must hold exactly the described networks' tensors. Memory that a model is loaded
+ * from may be read-only, and can go afterwards.
+ * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own. Fails as
+ * drl_net_load. */
 DRL_API drl_status drl_model_save_memory(drl_model *model, drl_dtype dtype, void *dst, size_t capacity,
                                          size_t *written);
-DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size, const drl_model_desc *use, drl_model **model);
+DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size,
+                                         const drl_model_desc *use, drl_model **model);
 DRL_API drl_status drl_model_load_weights(drl_model *model, const drl_safetensors *st);
 #ifndef DRL_NO_STDIO
 DRL_API drl_status drl_model_save(drl_model *model, drl_dtype dtype, const char *path);
-DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_model_desc *use, drl_model **model);
+DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_model_desc *use,
+                                  drl_model **model);
 #endif
 
 /* -----------------------------------------------------------------------------------------------------------
  * [train] - diffusion recovery likelihood: contrastive divergence on p(y_t | x_{t+1}) with K Langevin steps
  * from x_{t+1}.
- *   loss = mean of -(f(a x_t, t) - f(y_K, t)) * s_1 / s_{t+1}                                              
- *           [Gao21] (8)
+ *   loss = mean of -(f(a x_t, t) - f(y_K, t)) * s_1 / s_{t+1}                                   [Gao21] (8)
  * or, for fine schedules, score matching.
  * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
  * -------------------------------------------------------------------------------------------------------- */
@@ -1091,14 +1095,16 @@ typedef enum drl_objective {
     DRL_OBJECTIVE_AUTO = 0,     /* the published networks: recovery; DRL_ENERGY_UNET: score */
     DRL_OBJECTIVE_RECOVERY,     /* recovery likelihood by contrast with chains; with K = 0 with draws of its
                                  * normal approximation */
-    DRL_OBJECTIVE_SCORE         /* denoising score matching: loss = mean of |r|^2 / (2 size), r = sigma grad F(x) + eps, x of noise sigma eps     [Vincent11]
-                                 * There are no chains: a step costs as much as two of a chain's and the two
-                                 * passes. x is where sampling looks at F: a_{t+1} x_t, and x_{t+1} with K =
-                                 * 0. The loss's gradient is taken to first order, as a difference of two:
-                                 *   r' d(grad f)/dtheta = (df/dtheta (x + h r) - df/dtheta (x - h r)) / (2
-                                 *   h),  h = sigma / 10
-                                 * which wants a `smooth` model: a leaky ReLU's gradient does not change but
-                                 * at kinks. Without chains an initializer learns from the data alone:
+    DRL_OBJECTIVE_SCORE         /* denoising score matching:                               [Vincent11]
+                                 *   loss = mean of |r|^2 / (2 size),  r = sigma grad F(x) + eps,
+                                 * x having the noise sigma eps. x is where sampling looks at F: a_{t+1} x_t,
+                                 * and x_{t+1} with K = 0. There are no chains: a step costs as much as two of
+                                 * a chain's and the two passes. The loss's gradient is taken to first order,
+                                 * as a difference of two:
+                                 *   r' d(grad f)/dtheta
+                                 *     = (df/dtheta (x + h r) - df/dtheta (x - h r)) / (2 h),  h = sigma / 10
+                                 * It needs a `smooth` model: a leaky ReLU's gradient does not change but at
+                                 * kinks. Without chains an initializer learns from the data alone:
                                  * initializer_data is 1 */
 } drl_objective;
 
@@ -1202,19 +1208,19 @@ DRL_API drl_status drl_trainer_size(drl_model *model, const drl_train_desc *desc
 DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
 
 /* drl_trainer_step - one step on `batch` images x0 (N,H,W,C) in [-1, 1] with labels [N] (1..classes, 0 for
- * none; NULL: all 0). With an initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from
- * where they end and from the data, minimising
- *   |g - ((1 - l) (y_K - noise) + l a (A x_0 + B x_{t+1}))|^2,  A and B as at drl_initializer_form         
- *          [Zhu24], l = 0 there
+ * none; NULL: all 0). With an initializer chains start at y_0 = g(x_{t+1}) + noise, and it learns from where
+ * they end and from the data, minimising, with A and B as at drl_initializer_form,
+ *   |g - ((1 - l) (y_K - noise) + l a (A x_0 + B x_{t+1}))|^2                             l = 0 in [Zhu24]
  * over (a A sbar_{t+1})^2 for DRL_INITIALIZER_VELOCITY, which is the squared error of the velocity. Where
- * energies are right, both targets have the same mean, and l changes nothing. Then both networks are
- * clipped, updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or
- * infinite pixels), DRL_E_DIVERGED (energies, gradient or chain not finite or exploding); the weights are
- * then those before the step. drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's
- * factor included; but for the total and the warm-up of drl_train), with half the learning rate and fresh
- * noise. A state from which DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails
- * with DRL_E_DIVERGED and changes nothing. Then resume an older checkpoint, or start again with another
- * description; a loop of steps and rollbacks therefore ends. */
+ * energies are right, both targets have the same mean, and l changes nothing. Then both networks are clipped,
+ * updated and averaged, each by itself. Fails with DRL_E_ARGUMENT (labels), DRL_E_NUMERIC (NaN or infinite
+ * pixels), DRL_E_DIVERGED (energies, gradient or chain not finite or exploding); the weights are then those
+ * before the step.
+ * drl_trainer_rollback - back to the last good state (drl_trainer_set_rate's factor included; but for the
+ * total and the warm-up of drl_train), with half the learning rate and fresh noise. A state from which
+ * DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes
+ * nothing. Then resume an older checkpoint, or start again with another description; a loop of steps and
+ * rollbacks therefore ends. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels,
                                     drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
@@ -1229,23 +1235,28 @@ DRL_API drl_status drl_trainer_set_rate(drl_trainer *trainer, double factor);
 DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
 
 /* drl_train - the training loop: images of a data set, a falling learning rate, rollbacks, and a callback
- * that looks at it and can stop it. Either `steps` or `seconds` says how long the whole run is, including
- * the part that the trainer has behind it. With neither, a resumed run goes on to the end that it had when
- * it was saved. The learning rate's factor is a function of two numbers that checkpoints hold: the step and
- * the total of steps. A run by `steps` knows its total from the start. In a run by `seconds` the rate is
- * constant until it is time for it to fall, by default when half of the seconds are over. The total is then
- * settled, once, as step * seconds / seconds spent, and the run ends at this step: the second half takes as
- * long as the first if the machine keeps its speed, and nothing depends on the clock any more. A run that
- * is stopped, saved and resumed with the same description therefore continues bit for bit once its total is
- * settled. Before that its weights continue bit for bit, too, and the clock says where it ends. Other steps
- * or seconds than before give the run a new total by the same rules: more of them let it go on, at the rate
- * that the new total asks for. A warm-up of zero in drl_train_desc is a tenth of the total, at most 300
- * steps. In a run by `seconds` the speed of the first 10 steps decides, once, and checkpoints hold that,
- * too. Only steps count as time spent, not what on_step does. After a divergence the run goes back to the
- * last good state, steps and seconds included, and keeps the total. Returns DRL_OK when the total is
- * reached (at once, if it already is), DRL_RUNNING when on_step asked to stop, or the failure:
- * DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the source of images returned.
- * Holds one batch of images while it runs; if `balanced`, also an int for each image of the data set. */
+ * that looks at it and can stop it.
+ *
+ * How long. Either `steps` or `seconds` says how long the whole run is, including the part that the trainer
+ * has behind it. With neither, a resumed run goes on to the end that it had when it was saved. Other steps or
+ * seconds than before give the run a new total by the same rules: more of them let it go on, at the rate that
+ * the new total asks for. Only steps count as time spent, not what on_step does.
+ *
+ * The learning rate's factor is a function of two numbers that checkpoints hold: the step and the total of
+ * steps. A run by `steps` knows its total from the start. In a run by `seconds` the rate is constant until it
+ * is time for it to fall, by default when half of the seconds are over. The total is then settled, once, as
+ * step * seconds / seconds spent, and the run ends at this step: the second half takes as long as the first
+ * if the machine keeps its speed, and nothing depends on the clock any more. A run that is stopped, saved and
+ * resumed with the same description therefore continues bit for bit once its total is settled. Before that
+ * its weights continue bit for bit, too, and the clock says where it ends.
+ * A warm-up of zero in drl_train_desc is a tenth of the total, at most 300 steps. In a run by `seconds` the
+ * speed of the first 10 steps decides, once, and checkpoints hold that, too.
+ *
+ * After a divergence the run goes back to the last good state, steps and seconds included, and keeps the
+ * total. Returns DRL_OK when the total is reached (at once, if it already is), DRL_RUNNING when on_step asked
+ * to stop, or the failure: DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the
+ * source of images returned. Holds one batch of images while it runs; if `balanced`, also an int for each
+ * image of the data set. */
 typedef struct drl_run_desc {
     uint64_t steps;             /* of the whole run */
     double seconds;             /* or its time, with a clock */
@@ -1268,14 +1279,15 @@ typedef struct drl_run_desc {
 /* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
 DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
 
-/* A checkpoint holds weights, averages, optimizer, power iterations, counters and both descriptions; a
- * resumed run continues bit for bit, if the trainer was made from the description in the file
- * (drl_checkpoint_describe) and is given the same images. (After a resume, the last good state for
- * rollbacks is the checkpoint.) The total and the time of a run by drl_train are among the counters.
- * drl_trainer_resume fails with DRL_E_SHAPE when the file belongs to another model, and changes nothing.
- * Fails with DRL_E_FORMAT on numbers that no run can have come to: not finite, or counters and factors out
- * of range. drl_checkpoint_describe reads both descriptions. They are what the file says: a stranger's file
- * can ask for any amount of memory, so look at drl_model_size before drl_model_create. */
+/* A checkpoint, a file or memory, holds weights, averages, optimizer, power iterations, counters (the total
+ * and the time of a run by drl_train among them) and both descriptions. A resumed run continues bit for bit,
+ * if the trainer was made from the description in the checkpoint (drl_checkpoint_describe) and is given the
+ * same images. (After a resume, the last good state for rollbacks is the checkpoint.)
+ * drl_trainer_resume - fails with DRL_E_SHAPE when the checkpoint belongs to another model, with DRL_E_FORMAT
+ * on numbers that no run can have come to: not finite, or counters and factors out of range. It changes
+ * nothing then.
+ * drl_checkpoint_describe - reads both descriptions. They are what the checkpoint says: a stranger's can ask
+ * for any amount of memory, so look at drl_model_size before drl_model_create. */
 DRL_API drl_status drl_trainer_save_memory(drl_trainer *trainer, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_trainer_resume_memory(drl_trainer *trainer, const void *data, size_t size);
 DRL_API drl_status drl_checkpoint_describe_memory(drl_ctx *ctx, const void *data, size_t size,
@@ -1292,10 +1304,10 @@ DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path,
  *
  * [mcmc] - Markov chains on one level of an energy, what their traces are worth, and the constant Z that
  * makes exp(F) / Z a density. All points here are y_t = a x_t, on which energies are defined: divide by
- * drl_schedule_scale's a to look at them. A level has two densities:
- *   marginal       log p(y_t) = F(y_t, t) - log Z                                             of all that
- *   has the level's noise conditional    log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2
- *   s_{t+1}^2) + const                           [Gao21] (6)
+ * drl_schedule_scale's a to look at them. A level has two densities, of
+ * all that has its noise, and of what x_{t+1} may have come from:
+ *   marginal       log p(y_t) = F(y_t, t) - log Z
+ *   conditional    log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const   [Gao21] (6)
  * The conditional is what training sees and sampling walks down; it has few modes. The marginal has all of
  * them, and a chain may need very long to get from one to the next: start several chains from samples, and
  * look at what drl_mcmc_diagnose says. The last level has no x_{t+1}, and its marginal alone.
@@ -1303,10 +1315,8 @@ DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path,
 typedef enum drl_mcmc_kernel {
     DRL_MCMC_LANGEVIN = 0,      /* y + eps^2/2 grad + eps noise, always taken, as in sampling: its density
                                  * is off by what the step size makes it */
-    DRL_MCMC_MALA,              /* the same, taken or refused so that the density is exact                  
-                                 *                [Roberts98] */
-    DRL_MCMC_HMC                /* `leapfrog` such steps with one momentum, taken or refused together       
-                                 *                     [Neal11] */
+    DRL_MCMC_MALA,              /* the same step, taken or refused so that the density is exact [Roberts98] */
+    DRL_MCMC_HMC                /* `leapfrog` steps with one momentum, taken or refused together   [Neal11] */
 } drl_mcmc_kernel;
 
 typedef struct drl_mcmc_desc {
@@ -1348,27 +1358,28 @@ typedef struct drl_mcmc_report {
 
 typedef struct drl_mcmc drl_mcmc;
 
-/* drl_mcmc_create - chains of any energy. One block of about 5 count * size floats, 6 with x_next. Fails
- * with DRL_E_ARGUMENT, DRL_E_MEMORY, DRL_E_NUMERIC (a start, or F there, is not finite), or what the energy
- * returned. drl_mcmc_run - `steps` steps of every chain, at most 2^31 - 2 in all: DRL_OK, or what the
- * energy returned, or for Langevin DRL_E_NUMERIC when a chain leaves the finite numbers; the chains are
- * then as they were before the step that failed. Allocates nothing; a step evaluates every chain's energy
- * once, `leapfrog` times for HMC. With L(y) the log density, one step from y, p ~ N(0, I), is `leapfrog`
- * times
- *   p <- p + eps/2 grad L(y),  y <- y + eps p,  p <- p + eps/2 grad L(y)
+/* drl_mcmc_create - chains of any energy. One block of about 5 count * size floats, 6 with x_next. Fails with
+ * DRL_E_ARGUMENT, DRL_E_MEMORY, DRL_E_NUMERIC (a start, or F there, is not finite), or what the energy
+ * returned.
+ * drl_mcmc_run - `steps` steps of every chain, at most 2^31 - 2 in all: DRL_OK, or what the energy returned,
+ * or for Langevin DRL_E_NUMERIC when a chain leaves the finite numbers; the chains are then as they were
+ * before the step that failed. Allocates nothing; a step evaluates every chain's energy once, `leapfrog`
+ * times for HMC. With L(y) the log density, one step from y, p ~ N(0, I), is `leapfrog` times
+ *   p <- p + eps/2 grad L(y),  y <- y + eps p,  p <- p + eps/2 grad L(y)                             [Neal11]
  * taken with probability min(1, exp(L(y') - |p'|^2/2 - L(y) + |p|^2/2)); MALA is the case of one leapfrog.
- * HMC has eps times a uniform draw of [0.8, 1.2) for every chain and step, so that no orbit closes. Warm-up is dual averaging over all chains' acceptance       [Hoffman14]
- * (3.2: gamma 0.05, t0 10, kappa 0.75). Chain c at step k draws from { seed, c << 32 | k }: p, then, from
- * the next index that is a multiple of 4, the uniforms of acceptance and of eps. F is a float: differences
- * below |F| * 1e-7 are lost, and acceptance with them. */
+ * HMC has eps times a uniform draw of [0.8, 1.2) for every chain and step, so that no orbit closes. Warm-up
+ * is dual averaging over all chains' acceptance ([Hoffman14], 3.2: gamma 0.05, t0 10, kappa 0.75).
+ * Chain c at step k draws from { seed, c << 32 | k }: p, then, from the next index that is a multiple of 4,
+ * the uniforms of acceptance and of eps. F is a float: differences below |F| * 1e-7 are lost, and acceptance
+ * with them. */
 DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc,
                                    drl_mcmc **mcmc);
 DRL_API drl_status drl_mcmc_run(drl_mcmc *mcmc, int steps);
 DRL_API drl_status drl_mcmc_look(const drl_mcmc *mcmc, drl_mcmc_report *report);
 DRL_API void       drl_mcmc_destroy(drl_mcmc *mcmc);
-/* State as bytes, for a run that goes on bit for bit: size, copy out, copy in. Copying in evaluates the
- * energy once, refuses what is not from chains of the same description, or not finite, and changes nothing
- * then. */
+/* State as bytes, for a run that goes on bit for bit; sizes as at "Bytes" in the manual. drl_mcmc_restore
+ * evaluates the energy once. It refuses what is not from chains of the same description, or not finite, and
+ * changes nothing then. */
 DRL_API drl_status drl_mcmc_save(const drl_mcmc *mcmc, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_mcmc_restore(drl_mcmc *mcmc, const void *bytes, size_t size);
 
@@ -1425,19 +1436,18 @@ typedef struct drl_ais_result {
 
 typedef struct drl_ais drl_ais;
 
-/* drl_ais_create - annealed importance sampling of log Z(t), the log of the integral of exp(F(y, t)) over y                        [Neal01]
- *   L_k(y) = (1 - beta_k) log N(y; mean, variance) + beta_k F(y),   beta_0 = 0, beta_K = 1
- *   log w = sum over k = 1..K of (beta_k - beta_{k-1}) (F(y_{k-1}) - log N(y_{k-1})),   y_0 ~ N, y_k from
- *   y_{k-1} by `moves` HMC steps on L_k
+/* drl_ais_create - annealed importance sampling of log Z(t), the log of the integral of exp(F(y, t)) over y:
+ *   L_k(y) = (1 - beta_k) log N(y; mean, variance) + beta_k F(y),   beta_0 = 0, beta_K = 1           [Neal01]
+ *   log w = sum over k = 1..K of (beta_k - beta_{k-1}) (F(y_{k-1}) - log N(y_{k-1})),
+ *   y_0 ~ N,  y_k from y_{k-1} by `moves` HMC steps on L_k
  * E w = Z, so that log_z is below log Z on average, ever less with more temperatures. With `start` the same
  * path the other way, from samples of exp(F) / Z: E w = 1 / Z, and log_z is above [Grosse15]. Both together
- * bracket log Z, as far as the samples are exact (a long HMC run, or a known model) and the chains reach
- * all modes. The step sizes come from a pilot run with draws of its own, or the bounds would not hold. Two
- * blocks of memory, about 5 count * size floats and steps * 16 bytes. Fails as drl_mcmc_create. drl_ais_run
- * - up to `steps` temperatures, the pilot's counted too: DRL_RUNNING, DRL_OK when done, or what the energy
- * returned; it can be called again then. drl_ais_steps_left counts them. drl_ais_look: the result, of the
- * path as far as it went: final when none is left.
- */
+ * bracket log Z, as far as the samples are exact (a long HMC run, or a known model) and the chains reach all
+ * modes. The step sizes come from a pilot run with draws of its own, or the bounds would not hold. Two blocks
+ * of memory, about 5 count * size floats and steps * 16 bytes. Fails as drl_mcmc_create.
+ * drl_ais_run - up to `steps` temperatures, the pilot's counted too: DRL_RUNNING, DRL_OK when done, or what
+ * the energy returned; it can be called again then. drl_ais_steps_left counts them.
+ * drl_ais_look - the result, of the path as far as it went: final when none is left. */
 DRL_API drl_status drl_ais_create(drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc,
                                   drl_ais **ais);
 DRL_API drl_status drl_ais_run(drl_ais *ais, int steps);
@@ -1445,16 +1455,17 @@ DRL_API int        drl_ais_steps_left(const drl_ais *ais);
 DRL_API drl_status drl_ais_look(const drl_ais *ais, drl_ais_result *result);
 DRL_API void       drl_ais_destroy(drl_ais *ais);
 
-/* drl_log_likelihood - log p(x_t) in nats of n points x (units of x_t, with the noise of the level): F(a x,
- * t) + size log a - log_z, a that of the schedule's level; log_p [n], work [min(n, 64) * size + n]. For
- * images x_0 give abar_t x_0 + sbar_t eps: what is learned is the density of those. With K = 0 it is that
- * of y = x_{t+1}: give abar_t x_0 + sbar_{t+1} / a eps. drl_bits_per_dim - the same in bits a dimension of
- * data u = scale * x + const: (log(scale) - log_p / size) / log 2. Bytes u of 0..255 that became x_0 = u /
- * 127.5 - 1, then x_t: scale = 127.5 / abar_t, and u has the noise 127.5 sbar_t / abar_t. NaN for size 0 or
- * scale not above 0. */
+/* drl_log_likelihood - in nats, of n points x (units of x_t, with the noise of the level):
+ *   log p(x_t) = F(a x_t, t) + size log a - log_z,  a that of the schedule's level
+ * log_p [n], work [min(n, 64) * size + n]. For images x_0 give abar_t x_0 + sbar_t eps: what is learned is
+ * the density of those. With K = 0 it is that of y = x_{t+1}: give abar_t x_0 + sbar_{t+1} / a eps.
+ * drl_bits_per_dim - the same in bits a dimension of data u = scale * x + const:
+ *   (log(scale) - log_p / size) / log 2
+ * Bytes u of 0..255 that became x_0 = u / 127.5 - 1, then x_t: scale = 127.5 / abar_t, and u has the noise
+ * 127.5 sbar_t / abar_t. NaN for size 0 or scale not above 0. */
 DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule,
-                                      int level, const int *labels, int n, const float *x, double log_z, double *log_p,
-                                      float *work);
+                                      int level, const int *labels, int n, const float *x, double log_z,
+                                      double *log_p, float *work);
 DRL_API double     drl_bits_per_dim(double log_p, size_t size, double scale);
 
 /* In the plane everything can be summed up: a grid of nx * ny cells of [x0, x1] x [y0, y1]. Point (i, j),
@@ -1462,11 +1473,12 @@ DRL_API double     drl_bits_per_dim(double log_p, size_t size, double scale);
 typedef struct drl_grid { double x0, x1, y0, y1; int nx, ny; } drl_grid;
 
 /* drl_grid_evaluate - f [nx * ny] <- F at the grid's points y, of an energy of size 2; label 0: no class. f
- * is undefined when the energy fails. drl_grid_log_z - log of the integral of exp(factor * F) by the
- * midpoint rule; factor 1 / tau is temperature tau. What lies outside is not counted. drl_grid_kl - KL(p ||
- * q) in nats, q = exp(F) / Z and p [nx * ny] any density on the same points, both made to sum to 1 there:
- * the extra nats that data of density p costs under the model. A factor of p does not matter, nor whether
- * it is meant by y or by x. */
+ * is undefined when the energy fails.
+ * drl_grid_log_z - log of the integral of exp(factor * F) by the midpoint rule; factor 1 / tau is temperature
+ * tau. What lies outside is not counted.
+ * drl_grid_kl - KL(p || q) in nats, q = exp(F) / Z and p [nx * ny] any density on the same points, both made
+ * to sum to 1 there: the extra nats that data of density p costs under the model. A factor of p does not
+ * matter, nor whether it is meant by y or by x. */
 DRL_API drl_status drl_grid_evaluate(drl_ctx *ctx, const drl_energy *energy, int level, int label,
                                      const drl_grid *grid, double *f);
 DRL_API drl_status drl_grid_log_z(drl_ctx *ctx, const drl_grid *grid, const double *f, double factor,
@@ -1477,7 +1489,8 @@ DRL_API drl_status drl_grid_kl(drl_ctx *ctx, const drl_grid *grid, const double 
 /* -----------------------------------------------------------------------------------------------------------
  * [metrics] - how good are samples.
  * -------------------------------------------------------------------------------------------------------- */
-/* drl_frechet - Frechet distance of two sets of feature vectors: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), S with 1/(n-1).  [Heusel17]
+/* drl_frechet - Frechet distance of two sets of feature vectors, with S over n - 1:
+ *   |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))                                                    [Heusel17]
  * a [na * dim], b [nb * dim]; work: 5 * dim * dim + 4 * dim doubles. Time O((na + nb) dim^2 + dim^3). */
 DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim,
                                double *work, double *distance);
@@ -1485,8 +1498,8 @@ DRL_API drl_status drl_frechet(drl_ctx *ctx, const float *a, int na, const float
  * half: the area under the receiver operating characteristic of telling a from b. Time O(na nb). Fails with
  * DRL_E_NUMERIC on NaN. */
 DRL_API drl_status drl_auroc(drl_ctx *ctx, const float *a, int na, const float *b, int nb, double *area);
-/* drl_inception_score - exp of the mean of KL(p(class | image) || p(class)) over n images; p [n * classes],
- * rows of sum 1.           [Salimans16] */
+/* drl_inception_score - of n images; p [n * classes], rows of sum 1:
+ *   exp of the mean of KL(p(class | image) || p(class))                                       [Salimans16] */
 DRL_API drl_status drl_inception_score(drl_ctx *ctx, const float *p, int n, int classes, double *score);
 
 #ifdef __cplusplus

@@ -23,7 +23,7 @@
 #define COUNT 16
 
 static const char usage[] = "own_energy [--model FILE] [--palette] [--strength X] [--minutes X | --steps N] "
-                            "[--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+                            "[--resume] [--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 
 typedef struct rule {
     const drl_schedule *schedule;
