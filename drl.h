@@ -12671,75 +12671,106 @@ DRL__CALL(drl_status, drl_checkpoint_describe,
 }
 #endif
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * Research tools: nothing in [config] to [train] uses what follows.
  *
- * [mcmc.impl] - one step of all chains is: draw, then for every leapfrog a kick and a drift of each chain and one evaluation of the batch, then
- * accept or refuse. It is made beside the current points, and put in their place when nothing has failed.
- * Every log density here is beta F(y) - precision / 2 sum_j shape_j (y_j - centre_j)^2: the marginal has precision 0, the conditional 1 / s^2
- * around its x_next, and the path of annealed importance sampling 1 - beta around one mean, shape being one over the variances.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * [mcmc.impl] - Markov chains, annealed importance sampling, likelihoods, and grids in the plane.
+ *
+ * Every log density of this section has one form:
+ *   L(y) = beta F(y) - gaussian_weight / 2 * sum over j of inverse_variance_j (y_j - centre_j)^2
+ * The three kinds of chains fill it in as follows:
+ *   marginal       beta = 1, gaussian_weight = 0
+ *   conditional    beta = 1, gaussian_weight = 1 / s_{t+1}^2, centre = x_{t+1}, inverse_variance = 1
+ *   AIS            beta = beta_k, gaussian_weight = 1 - beta_k, mean and variance of the path's Gaussian
+ *
+ * One step of a batch of chains draws the random numbers (begin), makes `leapfrog` leapfrog steps with one
+ * evaluation of F each, and decides which proposals are taken (end). A step is computed in a second set of
+ * buffers, y_new and its kin, and copied over only if nothing has failed.
+ * -------------------------------------------------------------------------------------------------------- */
 struct drl_mcmc {
     drl_ctx *ctx;
     drl_energy energy;
     uint64_t seed;
-    int count, first, leapfrog, warmup, level;
+    int count;                              /* chains */
+    int first;                              /* number of the first chain: it selects the random numbers */
+    int leapfrog;                           /* leapfrog steps per step; 1 for Langevin and MALA */
+    int warmup;                             /* steps */
+    int level;
     drl_mcmc_kernel kernel;
-    double accept, noise_scale, begin;      /* begin: eps of the first step */
-    uint32_t hash;                          /* of what else the description says */
-    size_t size;
-    double beta, precision;
-    const float *centre;                    /* centre_step floats further for the next chain: 0 where all have one */
-    size_t centre_step;
-    const double *shape;                    /* NULL: all 1 */
-    /* position */
-    int step;
-    uint64_t divergent;
-    double eps, log_mean, lag, accepted;    /* log_mean: of eps, weighted; lag: what acceptance was short of; accepted: sum over steps */
-    double last;                            /* mean acceptance of the last step */
-    /* of every chain; q: where it may go */
-    float *y, *gradient, *f, *yq, *gradient_q, *f_q, *p;
-    double *before, *log_u, *eps_of, *alpha;
-    int *levels, *labels, *taken;
+    double accept;                          /* the acceptance that warm-up aims at */
+    double noise_scale;
+    double first_eps;                       /* step size of the first step */
+    uint32_t desc_hash;                     /* of step, noise_scale, accept, labels and x_next */
+    size_t size;                            /* floats per point */
+    /* The log density: */
+    double beta, gaussian_weight;
+    const float *centre;                    /* NULL if gaussian_weight is always 0 */
+    size_t centre_stride;                   /* floats from one chain's centre to the next; 0: all share one */
+    const double *inverse_variance;         /* [size]; NULL: all 1 */
+    /* The position of the run: */
+    int step;                               /* steps done */
+    uint64_t divergent;                     /* proposals since warm-up */
+    double eps;                             /* step size */
+    double log_eps_mean;                    /* weighted mean of log eps: what warm-up ends with */
+    double accept_error;                    /* mean of (accept - acceptance), H in [Hoffman14] */
+    double accept_sum;                      /* of last_accept, over the steps since warm-up */
+    double last_accept;                     /* mean acceptance of the chains in the last step */
+    /* The points [count * size], their gradient of F [count * size], and F [count]: */
+    float *y, *gradient, *f;
+    float *y_new, *gradient_new, *f_new;    /* of the proposals */
+    float *p;                               /* [count * size] momentum; for Langevin the noise */
+    /* [count]: */
+    double *log_joint;                      /* L(y) - |p|^2 / 2 where the trajectory began */
+    double *log_u;                          /* logarithm of the uniform number that decides */
+    double *chain_eps;                      /* step size of this step */
+    double *alpha;                          /* probability of acceptance */
+    int *levels, *labels;                   /* as the energy reads them; labels NULL: no classes */
+    int *taken;                             /* 1: taken, 0: refused, -1: divergent */
 };
 
-#define DRL__DRAW_START 0x7fffffff          /* of every chain: where it starts, beyond all steps */
-#define DRL__MCMC_LOST  1000.0              /* nats of energy error beyond which a trajectory counts as divergent */
+/* Chain c draws from the stream c << 32 | step. Its starting point has the stream of this step number, which
+ * no run reaches. */
+#define DRL__START_STEP 0x7fffffff
 
-/* beta F - precision / 2 sum shape (y - centre)^2 of chain i, at y. */
+/* A trajectory is divergent if L(y) - |p|^2 / 2 falls by more, in nats. */
+#define DRL__ENERGY_ERROR_MAX 1000.0
+
+/* L of chain i at y, where F is f. */
 static double drl__mcmc_density(const drl_mcmc *m, int i, const float *y, float f)
 {
-    const float *centre = m->centre ? m->centre + (size_t)i * m->centre_step : NULL;
+    const float *centre = m->centre ? m->centre + (size_t)i * m->centre_stride : NULL;
     double sum = 0;
     size_t j;
-    if (!(m->precision > 0)) return m->beta * (double)f;
+    if (!(m->gaussian_weight > 0)) return m->beta * (double)f;
     DRL_ASSERT(centre);
     for (j = 0; j < m->size; ++j) {
         double d = (double)y[j] - (double)centre[j];
-        sum += d * d * (m->shape ? m->shape[j] : 1.0);
+        sum += d * d * (m->inverse_variance ? m->inverse_variance[j] : 1.0);
     }
-    return m->beta * (double)f - 0.5 * m->precision * sum;
+    return m->beta * (double)f - 0.5 * m->gaussian_weight * sum;
 }
 
-typedef struct drl__mcmc_args {
-    drl_mcmc *m;
-    int base, n, jobs;
-    int begin, end;                         /* of the trajectory */
-} drl__mcmc_args;
-
-/* p <- p + c * gradient of the log density at yq. */
-static void drl__mcmc_kick(const drl_mcmc *m, int i, double c)
+/* The leapfrog step moves the momentum and the point in turns:                                      [Neal11]
+ *   kick     p <- p + h grad L(y),   h = eps, and eps / 2 for the first and the last kick
+ *   drift    y <- y + eps p
+ * where
+ *   grad L(y) = beta grad F(y) - gaussian_weight inverse_variance (y - centre) */
+static void drl__mcmc_kick(const drl_mcmc *m, int i, double h)
 {
     size_t at = (size_t)i * m->size, j;
-    const float *y = m->yq + at, *g = m->gradient_q + at, *centre = m->precision > 0 ? m->centre + (size_t)i * m->centre_step : NULL;
+    const float *y = m->y_new + at, *g = m->gradient_new + at;
+    const float *centre = m->gaussian_weight > 0 ? m->centre + (size_t)i * m->centre_stride : NULL;
     float *p = m->p + at;
-    if (!centre) for (j = 0; j < m->size; ++j) p[j] = (float)((double)p[j] + c * (m->beta * (double)g[j]));
+    if (!centre) for (j = 0; j < m->size; ++j) p[j] = (float)((double)p[j] + h * (m->beta * (double)g[j]));
     else for (j = 0; j < m->size; ++j) {
-        double pull = m->precision * (m->shape ? m->shape[j] : 1.0) * ((double)y[j] - (double)centre[j]);
-        p[j] = (float)((double)p[j] + c * (m->beta * (double)g[j] - pull));
+        double pull = m->gaussian_weight * (m->inverse_variance ? m->inverse_variance[j] : 1.0) *
+                      ((double)y[j] - (double)centre[j]);
+        p[j] = (float)((double)p[j] + h * (m->beta * (double)g[j] - pull));
     }
 }
 
+/* Draws what a step of chain i needs, and begins its proposal. For Langevin that is the whole step:
+ *   y_new = y + eps^2 / 2 grad L(y) + eps noise_scale p,   p ~ N(0, I) */
 static void drl__mcmc_begin(drl_mcmc *m, int i)
 {
     size_t at = (size_t)i * m->size;
@@ -12748,33 +12779,50 @@ static void drl__mcmc_begin(drl_mcmc *m, int i)
     rng.stream = (uint64_t)(uint32_t)(m->first + i) << 32 | (uint32_t)m->step;
     rng.position = 0;
     drl_rng_normals(m->ctx, &rng, m->p + at, m->size);
-    memcpy(m->yq + at, m->y + at, m->size * sizeof(float));
+    memcpy(m->y_new + at, m->y + at, m->size * sizeof(float));
     if (m->kernel == DRL_MCMC_LANGEVIN) {
         double half = 0.5 * m->eps * m->eps;
-        drl__langevin_update(m->ctx, m->size, m->yq + at, m->precision > 0 ? m->centre + (size_t)i * m->centre_step : NULL, m->gradient + at, m->p + at,
-                             (float)half, (float)(half * m->precision), (float)(m->eps * m->noise_scale));
+        drl__langevin_update(m->ctx, m->size, m->y_new + at,
+                             m->gaussian_weight > 0 ? m->centre + (size_t)i * m->centre_stride : NULL,
+                             m->gradient + at, m->p + at, (float)half, (float)(half * m->gaussian_weight),
+                             (float)(m->eps * m->noise_scale));
         return;
     }
-    memcpy(m->gradient_q + at, m->gradient + at, m->size * sizeof(float));
-    rng.position = drl__round_up(m->size, 4);                   /* the normals have used whole pairs */
+    memcpy(m->gradient_new + at, m->gradient + at, m->size * sizeof(float));
+    rng.position = drl__round_up(m->size, 4);       /* the normals have used whole groups of 4 indices */
     m->log_u[i] = drl__log(1.0 - (double)drl_rng_uniform(&rng));
-    m->eps_of[i] = m->kernel == DRL_MCMC_HMC ? m->eps * (0.8 + 0.4 * (double)drl_rng_uniform(&rng)) : m->eps;
-    m->before[i] = drl__mcmc_density(m, i, m->y + at, m->f[i]) - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at);
+    m->chain_eps[i] = m->kernel == DRL_MCMC_HMC ? m->eps * (0.8 + 0.4 * (double)drl_rng_uniform(&rng)) : m->eps;
+    m->log_joint[i] = drl__mcmc_density(m, i, m->y + at, m->f[i])
+                      - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at);
 }
 
+/* Decides whether chain i takes its proposal. Metropolis' rule for the point and its momentum:      [Neal11]
+ *   alpha = min(1, exp(gain)),   gain = L(y_new) - |p_new|^2 / 2 - (L(y) - |p|^2 / 2)
+ *   taken if u <= exp(gain),     u uniform in (0, 1]
+ * Langevin has no such rule: its proposal is taken if it is finite. */
 static void drl__mcmc_end(drl_mcmc *m, int i)
 {
     size_t at = (size_t)i * m->size;
-    int finite = drl__all_finite(m->ctx, m->size, m->yq + at) && drl__finite(m->f_q[i]);
+    int finite = drl__all_finite(m->ctx, m->size, m->y_new + at) && drl__finite(m->f_new[i]);
     double gain;
     m->alpha[i] = 1;
     m->taken[i] = finite;
     if (m->kernel == DRL_MCMC_LANGEVIN) return;
-    gain = drl__mcmc_density(m, i, m->yq + at, m->f_q[i]) - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at) - m->before[i];
-    if (!finite || !drl__finite(gain) || gain < -DRL__MCMC_LOST) m->taken[i] = -1;
+    gain = drl__mcmc_density(m, i, m->y_new + at, m->f_new[i])
+           - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at)
+           - m->log_joint[i];
+    if (!finite || !drl__finite(gain) || gain < -DRL__ENERGY_ERROR_MAX) m->taken[i] = -1;
     else m->taken[i] = m->log_u[i] <= gain;
     m->alpha[i] = m->taken[i] < 0 ? 0.0 : gain < 0 ? drl__exp(gain) : 1.0;
 }
+
+/* A job moves some chains of a batch on between two evaluations of the energy. */
+typedef struct drl__mcmc_args {
+    drl_mcmc *m;
+    int base, n;                            /* first chain of the batch, and their number */
+    int jobs;
+    int begin, end;                         /* whether these are the first or the last moves of the step */
+} drl__mcmc_args;
 
 static void drl__mcmc_job(void *arg, int job)
 {
@@ -12785,30 +12833,35 @@ static void drl__mcmc_job(void *arg, int job)
     for (i = a->base + (int)((int64_t)a->n * job / a->jobs); i < end; ++i) {
         if (a->begin) drl__mcmc_begin(m, i);
         if (m->kernel != DRL_MCMC_LANGEVIN) {
-            float *y = m->yq + (size_t)i * m->size, *p = m->p + (size_t)i * m->size;
-            drl__mcmc_kick(m, i, a->begin || a->end ? 0.5 * m->eps_of[i] : m->eps_of[i]);
-            if (!a->end) for (j = 0; j < m->size; ++j) y[j] = (float)((double)y[j] + m->eps_of[i] * (double)p[j]);
+            float *y = m->y_new + (size_t)i * m->size, *p = m->p + (size_t)i * m->size;
+            drl__mcmc_kick(m, i, a->begin || a->end ? 0.5 * m->chain_eps[i] : m->chain_eps[i]);
+            if (!a->end) for (j = 0; j < m->size; ++j) y[j] = (float)((double)y[j] + m->chain_eps[i] * (double)p[j]);
         }
         if (a->end) drl__mcmc_end(m, i);
     }
 }
 
-/* Energies of a user's may fail without a sentence; then there is this one. */
+/* F and its gradient at y_new, of n chains from number base on. An energy of the caller's may fail without a
+ * sentence: then the one here remains. */
 static drl_status drl__mcmc_eval(drl_mcmc *m, int base, int n)
 {
     size_t at = (size_t)base * m->size;
-    drl_status status = m->energy.eval(m->energy.user, n, m->yq + at, m->levels + base, m->labels ? m->labels + base : NULL, m->f_q + base, m->gradient_q + at);
-    if (status != DRL_OK) drl__fail(m->ctx, status, "chains: the energy failed at level %d, chains %d to %d, step %d", m->level, base, base + n - 1, m->step);
+    drl_status status = m->energy.eval(m->energy.user, n, m->y_new + at, m->levels + base,
+                                       m->labels ? m->labels + base : NULL, m->f_new + base,
+                                       m->gradient_new + at);
+    if (status != DRL_OK)
+        drl__fail(m->ctx, status, "chains: the energy failed at level %d, chains %d to %d, step %d",
+                  m->level, base, base + n - 1, m->step);
     return status;
 }
 
-/* Chain i goes to yq. */
+/* Chain i moves to y_new. */
 static void drl__mcmc_take(drl_mcmc *m, int i)
 {
     size_t at = (size_t)i * m->size;
-    memcpy(m->y + at, m->yq + at, m->size * sizeof(float));
-    memcpy(m->gradient + at, m->gradient_q + at, m->size * sizeof(float));
-    m->f[i] = m->f_q[i];
+    memcpy(m->y + at, m->y_new + at, m->size * sizeof(float));
+    memcpy(m->gradient + at, m->gradient_new + at, m->size * sizeof(float));
+    m->f[i] = m->f_new[i];
 }
 
 static drl_status drl__mcmc_step(drl_mcmc *m)
@@ -12831,35 +12884,43 @@ static drl_status drl__mcmc_step(drl_mcmc *m)
         }
     }
     for (i = 0; i < m->count && m->kernel == DRL_MCMC_LANGEVIN; ++i)
-        if (!m->taken[i]) return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d leaves the finite numbers at level %d, step %d, with step size %g", i, m->level, m->step, m->eps);
+        if (!m->taken[i])
+            return drl__fail(m->ctx, DRL_E_NUMERIC,
+                             "chains: chain %d leaves the finite numbers at level %d, step %d, with step "
+                             "size %g", i, m->level, m->step, m->eps);
     for (i = 0; i < m->count; ++i) {
         if (m->taken[i] > 0) drl__mcmc_take(m, i);
         if (m->taken[i] < 0) ++m->divergent;
         sum += m->alpha[i];
     }
-    m->last = sum / m->count;
-    m->accepted += m->last;
+    m->last_accept = sum / m->count;
+    m->accept_sum += m->last_accept;
     ++m->step;
     return DRL_OK;
 }
 
-/* After a step of warm-up: eps by the lag of acceptance, and, as what will be kept, a mean that forgets the first steps.      [Hoffman14] (6) */
+/* Dual averaging, after step k of the warm-up:                                                [Hoffman14] (6)
+ *   H <- (1 - 1 / (k + t0)) H + (accept - acceptance of this step) / (k + t0)
+ *   log eps = mu - sqrt(k) / gamma H,   mu = log(10 eps_first)
+ *   log_eps_mean <- k^-kappa log eps + (1 - k^-kappa) log_eps_mean
+ * The steps of the warm-up use eps, later ones exp(log_eps_mean). We keep log eps within 40 of mu. */
 static void drl__mcmc_adapt(drl_mcmc *m)
 {
     const double gamma = 0.05, t0 = 10, kappa = 0.75;
-    double k = m->step, middle = drl__log(10 * m->begin), log_eps, w = drl__exp(-kappa * drl__log(k));
-    m->lag += (m->accept - m->last - m->lag) / (k + t0);
-    log_eps = middle - sqrt(k) / gamma * m->lag;
-    log_eps = log_eps < middle - 40 ? middle - 40 : log_eps > middle + 40 ? middle + 40 : log_eps;
-    m->log_mean += w * (log_eps - m->log_mean);
-    m->eps = drl__exp(m->step < m->warmup ? log_eps : m->log_mean);
+    double k = m->step, mu = drl__log(10 * m->first_eps), log_eps, weight = drl__exp(-kappa * drl__log(k));
+    m->accept_error += (m->accept - m->last_accept - m->accept_error) / (k + t0);
+    log_eps = mu - sqrt(k) / gamma * m->accept_error;
+    log_eps = log_eps < mu - 40 ? mu - 40 : log_eps > mu + 40 ? mu + 40 : log_eps;
+    m->log_eps_mean += weight * (log_eps - m->log_eps_mean);
+    m->eps = drl__exp(m->step < m->warmup ? log_eps : m->log_eps_mean);
     if (m->step == m->warmup) {
-        m->accepted = 0;
+        m->accept_sum = 0;
         m->divergent = 0;
     }
 }
 
-/* Every chain starts anew at its yq, unless that is no place to be. */
+/* Moves every chain to its y_new, where F and its gradient are computed. If a point or an F is not finite,
+ * all chains stay where they are. */
 static drl_status drl__mcmc_start(drl_mcmc *m)
 {
     int base, i, n;
@@ -12870,8 +12931,8 @@ static drl_status drl__mcmc_start(drl_mcmc *m)
         if (status != DRL_OK) return status;
     }
     for (i = 0; i < m->count; ++i)
-        if (!drl__finite(m->f_q[i]) || !drl__all_finite(m->ctx, m->size, m->yq + (size_t)i * m->size))
-            return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d starts where F is %g, or at a point that is not finite", i, (double)m->f_q[i]);
+        if (!drl__finite(m->f_new[i]) || !drl__all_finite(m->ctx, m->size, m->y_new + (size_t)i * m->size))
+            return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d starts where F is %g, or at a point that is not finite", i, (double)m->f_new[i]);
     for (i = 0; i < m->count; ++i) drl__mcmc_take(m, i);
     return DRL_OK;
 }
@@ -12887,40 +12948,42 @@ static const drl__field drl__mcmc_fields[] = {
     { "accept",        DRL__DOUBLE, offsetof(drl_mcmc_desc, accept), 0, 0, 1, DRL__OPEN }
 };
 
-/* Chains that have yet to be started, at yq. */
-/* Sets the addresses of m's arrays in the block, and returns its bytes; block NULL: the bytes alone. x is the
- * copy of the description's x_next. */
+/* Sets the addresses of m's arrays in the block, and returns its bytes; block NULL: the bytes alone. x_next:
+ * the chains' copy of the description's. */
 static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, unsigned char *block,
-    float **x)
+                              float **x_next)
 {
     size_t total = 0, n = (size_t)d->count, floats;
     if (!drl__mul_fits(n, size, &floats)) return SIZE_MAX;
     drl__place_array(block, &total, 1, sizeof *m);
     m->y = (float *)drl__place_array(block, &total, floats, sizeof(float));
     m->gradient = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    m->yq = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    m->gradient_q = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    m->y_new = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    m->gradient_new = (float *)drl__place_array(block, &total, floats, sizeof(float));
     m->p = (float *)drl__place_array(block, &total, floats, sizeof(float));
     m->f = (float *)drl__place_array(block, &total, n, sizeof(float));
-    m->f_q = (float *)drl__place_array(block, &total, n, sizeof(float));
-    m->before = (double *)drl__place_array(block, &total, n, sizeof(double));
+    m->f_new = (float *)drl__place_array(block, &total, n, sizeof(float));
+    m->log_joint = (double *)drl__place_array(block, &total, n, sizeof(double));
     m->log_u = (double *)drl__place_array(block, &total, n, sizeof(double));
-    m->eps_of = (double *)drl__place_array(block, &total, n, sizeof(double));
+    m->chain_eps = (double *)drl__place_array(block, &total, n, sizeof(double));
     m->alpha = (double *)drl__place_array(block, &total, n, sizeof(double));
     m->levels = (int *)drl__place_array(block, &total, n, sizeof(int));
     m->taken = (int *)drl__place_array(block, &total, n, sizeof(int));
     m->labels = d->labels ? (int *)drl__place_array(block, &total, n, sizeof(int)) : NULL;
-    *x = d->x_next ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    *x_next = d->x_next ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
     return total;
 }
 
-static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out)
+/* Makes chains whose starting points are at y_new, where drl__mcmc_start finds them. who: the caller, for
+ * sentences. */
+static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy *energy,
+                                const drl_mcmc_desc *desc, drl_mcmc **out)
 {
     drl_mcmc sizes, *m;
     drl_mcmc_desc d = *desc;
     unsigned char *block;
     size_t floats, n, j;
-    float *x;
+    float *x_next;
     int i;
     drl_status status;
     drl__defaults(drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
@@ -12938,49 +13001,54 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: warmup is %d; it is for MALA and HMC, which have a rate of acceptance", who, d.warmup);
     if (drl__misaligned(d.start) || drl__misaligned(d.x_next)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: `start` or `x_next` is not aligned as floats are", who);
     n = (size_t)d.count;
-    block = (unsigned char *)drl__alloc(ctx, drl__mcmc_place(&sizes, &d, energy->size, NULL, &x));
+    block = (unsigned char *)drl__alloc(ctx, drl__mcmc_place(&sizes, &d, energy->size, NULL, &x_next));
     if (!block) return DRL_E_MEMORY;
     m = (drl_mcmc *)(void *)block;
     memset(m, 0, sizeof *m);
     m->ctx = ctx;
     m->energy = *energy;
     m->seed = d.seed;
-    m->count = d.count; m->first = d.first; m->warmup = d.warmup; m->level = d.level; m->kernel = d.kernel;
+    m->count = d.count;
+    m->first = d.first;
+    m->warmup = d.warmup;
+    m->level = d.level;
+    m->kernel = d.kernel;
     m->leapfrog = d.kernel == DRL_MCMC_HMC ? d.leapfrog : 1;
-    m->accept = d.accept; m->noise_scale = d.noise_scale;
-    m->begin = m->eps = d.step;
-    m->log_mean = drl__log(d.step);
+    m->accept = d.accept;
+    m->noise_scale = d.noise_scale;
+    m->first_eps = m->eps = d.step;
+    m->log_eps_mean = drl__log(d.step);
     m->size = energy->size;
     m->beta = 1;
-    drl__mcmc_place(m, &d, m->size, block, &x);
+    drl__mcmc_place(m, &d, m->size, block, &x_next);
     floats = n * m->size;
-    m->hash = drl__hash_double(drl__hash_double(drl__hash_double(2166136261u, d.step), d.noise_scale), d.accept);
+    m->desc_hash = drl__hash_double(drl__hash_double(drl__hash_double(2166136261u, d.step), d.noise_scale), d.accept);
     for (i = 0; i < d.count; ++i) m->levels[i] = d.level;
     if (d.labels) {
         memcpy(m->labels, d.labels, n * sizeof(int));
-        for (i = 0; i < d.count; ++i) m->hash = drl__hash_double(m->hash, d.labels[i]);
+        for (i = 0; i < d.count; ++i) m->desc_hash = drl__hash_double(m->desc_hash, d.labels[i]);
     }
     if (d.x_next) {
         double s = d.schedule->s[d.level + 1];
-        memcpy(x, d.x_next, floats * sizeof(float));
-        m->centre = x;
-        m->centre_step = m->size;
-        m->precision = 1 / (s * s);
-        m->hash = drl__hash_double(m->hash, s);
-        for (j = 0; j < floats; ++j) m->hash = drl__hash_double(m->hash, (double)x[j]);
+        memcpy(x_next, d.x_next, floats * sizeof(float));
+        m->centre = x_next;
+        m->centre_stride = m->size;
+        m->gaussian_weight = 1 / (s * s);
+        m->desc_hash = drl__hash_double(m->desc_hash, s);
+        for (j = 0; j < floats; ++j) m->desc_hash = drl__hash_double(m->desc_hash, (double)x_next[j]);
     }
     for (i = 0; i < d.count; ++i) {
         drl_rng rng;
         rng.seed = d.seed;
-        rng.stream = (uint64_t)(uint32_t)(d.first + i) << 32 | DRL__DRAW_START;
+        rng.stream = (uint64_t)(uint32_t)(d.first + i) << 32 | DRL__START_STEP;
         rng.position = 0;
-        if (!d.start) drl_rng_normals(ctx, &rng, m->yq + (size_t)i * m->size, m->size);
+        if (!d.start) drl_rng_normals(ctx, &rng, m->y_new + (size_t)i * m->size, m->size);
         if (d.x_next && !drl__all_finite(ctx, m->size, d.x_next + (size_t)i * m->size)) {
             drl__free(ctx, m);
             return drl__fail(ctx, DRL_E_NUMERIC, "%s: x_next of chain %d is not finite", who, i);
         }
     }
-    if (d.start) memcpy(m->yq, d.start, floats * sizeof(float));
+    if (d.start) memcpy(m->y_new, d.start, floats * sizeof(float));
     *out = m;
     return DRL_OK;
 }
@@ -12991,7 +13059,8 @@ DRL__CALL(drl_status, drl_mcmc_create,
 {
     drl_mcmc *m = NULL;
     drl_status status;
-    if (!ctx || !energy || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_create: a context, an energy, a description and a place for the result are needed");
+    if (!ctx || !energy || !desc || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_create: a context, an energy, a description and a place for the result are needed");
     status = drl__mcmc_new(ctx, "drl_mcmc_create", energy, desc, &m);
     if (status == DRL_OK) status = drl__mcmc_start(m);
     if (status == DRL_OK) *out = m;
@@ -13001,7 +13070,7 @@ DRL__CALL(drl_status, drl_mcmc_create,
 
 DRL__CALL(drl_status, drl_mcmc_run, (drl_mcmc *m, int steps), (m, steps))
 {
-    if (!m || steps < 0 || steps >= DRL__DRAW_START - m->step) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_run: no chains, or %d more steps after %d", steps, m ? m->step : 0);
+    if (!m || steps < 0 || steps >= DRL__START_STEP - m->step) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_run: no chains, or %d more steps after %d", steps, m ? m->step : 0);
     for (; steps > 0; --steps) {
         drl_status status = drl__mcmc_step(m);
         if (status != DRL_OK) return status;
@@ -13017,7 +13086,7 @@ DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report
     steps = m->step > m->warmup ? m->step - m->warmup : m->step < m->warmup ? m->step : 0;
     report->step = m->step;
     report->step_size = m->eps;
-    report->accept = steps ? m->accepted / steps : m->last;
+    report->accept = steps ? m->accept_sum / steps : m->last_accept;
     report->divergent = m->divergent;
     report->f = 0;
     for (i = 0; i < m->count; ++i) report->f += (double)m->f[i] / m->count;
@@ -13028,31 +13097,45 @@ DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report
 
 DRL_API void drl_mcmc_destroy(drl_mcmc *m) { if (m) drl__free(m->ctx, m); }
 
-/* State: magic, what the chains were made from, position, y. All little-endian, doubles as two words, the lower one first. */
+/* A saved state: 32-bit words, little-endian, a double as two of them, the lower one first. Behind the words
+ * come the points y. */
 #define DRL__MCMC_WORDS    25
-#define DRL__MCMC_POSITION 12               /* words before must agree */
+#define DRL__MCMC_POSITION 12               /* the words before must be those of the chains that restore it */
 
 static void drl__mcmc_words(const drl_mcmc *m, uint32_t *w)
 {
     double position[5];
     int i;
-    position[0] = m->eps; position[1] = m->log_mean; position[2] = m->lag; position[3] = m->accepted; position[4] = m->last;
+    position[0] = m->eps;
+    position[1] = m->log_eps_mean;
+    position[2] = m->accept_error;
+    position[3] = m->accept_sum;
+    position[4] = m->last_accept;
     w[0] = 0x4D4C5244u;                     /* "DRLM" */
     w[1] = 1;                               /* version */
-    w[2] = (uint32_t)m->count;         w[3] = (uint32_t)m->size;
-    w[4] = (uint32_t)m->seed;          w[5] = (uint32_t)(m->seed >> 32);
-    w[6] = (uint32_t)m->first;         w[7] = (uint32_t)m->kernel;
-    w[8] = (uint32_t)m->level;         w[9] = (uint32_t)m->leapfrog;
-    w[10] = (uint32_t)m->warmup;       w[11] = m->hash;
+    w[2] = (uint32_t)m->count;
+    w[3] = (uint32_t)m->size;
+    w[4] = (uint32_t)m->seed;
+    w[5] = (uint32_t)(m->seed >> 32);
+    w[6] = (uint32_t)m->first;
+    w[7] = (uint32_t)m->kernel;
+    w[8] = (uint32_t)m->level;
+    w[9] = (uint32_t)m->leapfrog;
+    w[10] = (uint32_t)m->warmup;
+    w[11] = m->desc_hash;
     w[12] = (uint32_t)m->step;
-    w[13] = (uint32_t)m->divergent;    w[14] = (uint32_t)(m->divergent >> 32);
+    w[13] = (uint32_t)m->divergent;
+    w[14] = (uint32_t)(m->divergent >> 32);
     for (i = 0; i < 5; ++i) {
         w[15 + 2 * i] = (uint32_t)drl__bits64(position[i]);
         w[16 + 2 * i] = (uint32_t)(drl__bits64(position[i]) >> 32);
     }
 }
 
-static size_t drl__mcmc_state_size(const drl_mcmc *m) { return m ? 4 * (DRL__MCMC_WORDS + (size_t)m->count * m->size) : 0; }
+static size_t drl__mcmc_state_size(const drl_mcmc *m)
+{
+    return m ? 4 * (DRL__MCMC_WORDS + (size_t)m->count * m->size) : 0;
+}
 
 DRL__CALL(drl_status, drl_mcmc_save,
     (const drl_mcmc *m, void *dst, size_t capacity, size_t *written),
@@ -13068,7 +13151,10 @@ DRL__CALL(drl_status, drl_mcmc_save,
     if (status != DRL_OK || !dst) return status;
     drl__mcmc_words(m, w);
     for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
-    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) { memcpy(&v, m->y + i, 4); drl__put_u32(p, v); }
+    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
+        memcpy(&v, m->y + i, 4);
+        drl__put_u32(p, v);
+    }
     return DRL_OK;
 }
 
@@ -13088,49 +13174,62 @@ DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t 
         w[i] = v;
     }
     for (i = 0; i < 5; ++i) position[i] = drl__double_of((uint64_t)w[16 + 2 * i] << 32 | w[15 + 2 * i]);
-    if (w[12] >= DRL__DRAW_START || !(position[0] > 0 && position[0] < 1e60) || !(position[1] > -1000 && position[1] < 1000) || !(position[2] >= -1 && position[2] <= 1) ||
+    if (w[12] >= DRL__START_STEP || !(position[0] > 0 && position[0] < 1e60) || !(position[1] > -1000 && position[1] < 1000) || !(position[2] >= -1 && position[2] <= 1) ||
         !(position[3] >= 0 && position[3] <= (w[12] < (uint32_t)m->warmup ? w[12] : w[12] - (uint32_t)m->warmup)) || !(position[4] >= 0 && position[4] <= 1))
         return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: the state's position is not one that these chains can have");
     for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
         v = drl__get_u32(p);
         if ((v & 0x7f800000u) == 0x7f800000u) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: number %z of the points is not finite", i);
-        memcpy(m->yq + i, &v, 4);
+        memcpy(m->y_new + i, &v, 4);
     }
     status = drl__mcmc_start(m);
     if (status != DRL_OK) return status;
     m->step = (int)w[12];
     m->divergent = (uint64_t)w[14] << 32 | w[13];
-    m->eps = position[0]; m->log_mean = position[1]; m->lag = position[2]; m->accepted = position[3]; m->last = position[4];
+    m->eps = position[0];
+    m->log_eps_mean = position[1];
+    m->accept_error = position[2];
+    m->accept_sum = position[3];
+    m->last_accept = position[4];
     return DRL_OK;
 }
 
-/* A trace as 2 * chains half chains: number h is the first `half` draws of chain h, or the last ones of chain h - chains. */
-typedef struct drl__trace { const double *x; int draws, chains, half; } drl__trace;
+/* Diagnosis of a trace. Every chain is cut into two halves, so that a drift is seen as well: half h < chains
+ * is the first `length` draws of chain h, half h >= chains the last ones of chain h - chains.
+ * With n = length, m = 2 * chains halves of means mean_h, and autocovariances at lag k divided by n:
+ *   W       = mean over h of the variance within half h, divided by n - 1
+ *   B / n   = variance of mean_h over h, divided by m - 1
+ *   var+    = (n - 1) / n W + B / n
+ *   R-hat   = sqrt(var+ / W)                                                              [Vehtari21] (1)-(4)
+ *   rho_k   = 1 - (W - mean over h of the autocovariance at lag k) / var+                          [Vehtari21]
+ *   tau     = -1 + 2 sum over k of (rho_2k + rho_2k+1)
+ *   ESS     = m n / tau */
+typedef struct drl__trace { const double *x; int draws, chains, length; } drl__trace;
 
+/* Draw i of half h. */
 static double drl__trace_at(const drl__trace *t, int h, int i)
 {
-    int row = h < t->chains ? i : t->draws - t->half + i;
+    int row = h < t->chains ? i : t->draws - t->length + i;
     return t->x[(size_t)row * (size_t)t->chains + (size_t)(h % t->chains)];
 }
 
-/* Autocovariance of a half chain at a lag, 1 / half normalised. */
 static double drl__trace_covariance(const drl__trace *t, int h, double mean, int lag)
 {
     double sum = 0;
     int i;
-    for (i = 0; i + lag < t->half; ++i) sum += (drl__trace_at(t, h, i) - mean) * (drl__trace_at(t, h, i + lag) - mean);
-    return sum / t->half;
+    for (i = 0; i + lag < t->length; ++i) sum += (drl__trace_at(t, h, i) - mean) * (drl__trace_at(t, h, i + lag) - mean);
+    return sum / t->length;
 }
 
 static double drl__trace_mean(const drl__trace *t, int h)
 {
     double sum = 0;
     int i;
-    for (i = 0; i < t->half; ++i) sum += drl__trace_at(t, h, i);
-    return sum / t->half;
+    for (i = 0; i < t->length; ++i) sum += drl__trace_at(t, h, i);
+    return sum / t->length;
 }
 
-/* Mean autocovariance over all half chains. */
+/* Mean autocovariance of the halves. */
 static double drl__trace_lag(const drl__trace *t, int lag)
 {
     double sum = 0;
@@ -13159,8 +13258,8 @@ DRL__CALL(drl_status, drl_mcmc_diagnose,
     t.x = x;
     t.draws = draws;
     t.chains = chains;
-    t.half = draws / 2;
-    n = t.half;
+    t.length = draws / 2;
+    n = t.length;
     {
         double mean = 0;
         for (h = 0; h < 2 * chains; ++h) mean += drl__trace_mean(&t, h) / (2 * chains);
@@ -13168,8 +13267,9 @@ DRL__CALL(drl_status, drl_mcmc_diagnose,
     }
     within = drl__trace_lag(&t, 0) * n / (n - 1);
     total = within * (n - 1) / n + between;
-    /* pairs of neighbouring autocorrelations are positive and fall for a reversible chain; where an estimate does not, it is noise          [Geyer92] */
-    for (k = 0; k + 1 < t.half; k += 2) {
+    /* For a reversible chain the sums of neighbouring pairs are positive and fall with k. The sum ends before
+     * the first pair that is not positive, and no pair counts more than the one before:      [Geyer92] */
+    for (k = 0; k + 1 < t.length; k += 2) {
         double even = k ? 1 - (within - drl__trace_lag(&t, k)) / total : 1.0, odd = 1 - (within - drl__trace_lag(&t, k + 1)) / total, pair = even + odd;
         if (!(pair > 0)) break;
         if (pair < least) least = pair;
@@ -13185,64 +13285,78 @@ DRL__CALL(drl_status, drl_mcmc_diagnose,
     return DRL_OK;
 }
 
-/* The path is walked by chains whose log density is changed under them: beta and precision = 1 - beta. Stage 0 is the pilot, with fewer
- * chains and a seed of its own, stage 1 the path itself. */
+/* Annealed importance sampling: the chains stay, and their log density L_k changes under them, from the
+ * Gaussian N at k = 0 to F at k = K = steps:                                                         [Neal01]
+ *   L_k(y) = (1 - beta_k) log N(y) + beta_k F(y)
+ * When the chains go from L_k to L_{k+1}, each weight grows by what y gains:
+ *   log w <- log w + (beta_{k+1} - beta_k) (F(y) - log N(y))
+ * and `moves` HMC steps on L_{k+1} follow; none is needed on L_K. A pilot comes first, which is the same path
+ * with fewer chains and another seed, without weights: it finds a step size for every temperature. In reverse
+ * the path itself goes from beta_K to beta_0; the pilot does not. */
 struct drl_ais {
     drl_ctx *ctx;
     drl_mcmc *chains;
     uint64_t seed;
-    int count, pilot, steps, moves, reverse;
-    int stage, at, move;                    /* at: temperatures behind; move: those made at the present one, -1 before its weights are counted */
-    double accept, log_norm;                /* log_norm: of the Gaussian's constant */
-    double accepted;                        /* sum of acceptance, over `made` moves of stage 1 */
-    double made;
-    double *beta, *eps, *shape, *log_w;
-    float *mean, *start;
+    int count;                              /* chains of the path */
+    int pilot_count;                        /* chains of the pilot */
+    int steps, moves, reverse;
+    int on_path;                            /* 0 as long as the pilot runs */
+    int k;                                  /* the temperature, in the order in which the path meets them */
+    int move;                               /* moves made at it; -1: the weights are still those of k */
+    double accept;                          /* the acceptance that the pilot aims at */
+    double log_norm;                        /* log N at its mean */
+    double accept_sum, moves_made;          /* on the path: the mean acceptances, and how many they are */
+    double *beta;                           /* [steps + 1] */
+    double *eps;                            /* [steps + 1] step sizes; NULL: the description's, and no pilot */
+    double *inverse_variance;               /* [size] of N */
+    double *log_w;                          /* [count] log weights */
+    float *mean;                            /* [size] of N */
+    float *start;                           /* [count * size] where reverse chains start, or NULL */
 };
 
 #define DRL__AIS_PILOT_SEED  UINT64_C(0x9E3779B97F4A7C15)       /* added to the seed */
-#define DRL__AIS_PILOT_MOVES 50                                 /* before the first temperature, to find an eps at all */
+#define DRL__AIS_PILOT_MOVES 50             /* before the pilot's first temperature, to find the scale of eps */
 
-/* beta number k of the direction in which the stage goes. */
-static double drl__ais_beta(const drl_ais *a, int k) { return a->beta[a->stage && a->reverse ? a->steps - k : k]; }
+/* beta of the path's temperature k. */
+static double drl__ais_beta(const drl_ais *a, int k) { return a->beta[a->on_path && a->reverse ? a->steps - k : k]; }
 
 static void drl__ais_temper(drl_ais *a, int k)
 {
     a->chains->beta = drl__ais_beta(a, k);
-    a->chains->precision = 1 - a->chains->beta;
-    if (a->eps) a->chains->eps = a->eps[a->stage && a->reverse ? a->steps - k : k];
+    a->chains->gaussian_weight = 1 - a->chains->beta;
+    if (a->eps) a->chains->eps = a->eps[a->on_path && a->reverse ? a->steps - k : k];
 }
 
-/* All chains at the start of the stage. */
-static drl_status drl__ais_begin(drl_ais *a, int stage)
+/* Puts all chains at the beginning of the pilot (on_path 0) or of the path. */
+static drl_status drl__ais_begin(drl_ais *a, int on_path)
 {
     drl_mcmc *m = a->chains;
     drl_status status;
     size_t j;
     int i;
-    m->count = stage ? a->count : a->pilot;
-    m->seed = stage ? a->seed : a->seed + DRL__AIS_PILOT_SEED;
+    m->count = on_path ? a->count : a->pilot_count;
+    m->seed = on_path ? a->seed : a->seed + DRL__AIS_PILOT_SEED;
     for (i = 0; i < m->count; ++i) {
-        float *y = m->yq + (size_t)i * m->size;
+        float *y = m->y_new + (size_t)i * m->size;
         drl_rng rng;
         rng.seed = m->seed;
-        rng.stream = (uint64_t)(uint32_t)i << 32 | DRL__DRAW_START;
+        rng.stream = (uint64_t)(uint32_t)i << 32 | DRL__START_STEP;
         rng.position = 0;
         drl_rng_normals(a->ctx, &rng, y, m->size);
-        for (j = 0; j < m->size; ++j) y[j] = (float)((double)a->mean[j] + (double)y[j] / sqrt(a->shape[j]));
+        for (j = 0; j < m->size; ++j) y[j] = (float)((double)a->mean[j] + (double)y[j] / sqrt(a->inverse_variance[j]));
     }
-    if (stage && a->reverse) memcpy(m->yq, a->start, (size_t)m->count * m->size * sizeof(float));
+    if (on_path && a->reverse) memcpy(m->y_new, a->start, (size_t)m->count * m->size * sizeof(float));
     status = drl__mcmc_start(m);
     if (status != DRL_OK) return status;
     m->step = 0;
-    a->stage = stage;
-    a->at = stage ? 0 : 1;                  /* nothing is weighed in the pilot */
-    a->move = stage ? -1 : -DRL__AIS_PILOT_MOVES;
+    a->on_path = on_path;
+    a->k = on_path ? 0 : 1;                 /* the pilot has no weights, so it begins at 1 */
+    a->move = on_path ? -1 : -DRL__AIS_PILOT_MOVES;
     drl__ais_temper(a, 1);
     return DRL_OK;
 }
 
-/* F - log N of chain i: what its log weight grows by for all of beta. */
+/* F - log N of chain i. */
 static double drl__ais_gap(const drl_ais *a, int i)
 {
     const drl_mcmc *m = a->chains;
@@ -13251,40 +13365,41 @@ static double drl__ais_gap(const drl_ais *a, int i)
     size_t j;
     for (j = 0; j < m->size; ++j) {
         double d = (double)y[j] - (double)a->mean[j];
-        sum += d * d * a->shape[j];
+        sum += d * d * a->inverse_variance[j];
     }
     return (double)m->f[i] - (a->log_norm - 0.5 * sum);
 }
 
-/* One temperature, or what is left of it after a failure. */
+/* One temperature. After a failure the next call makes what is left of it. */
 static drl_status drl__ais_step(drl_ais *a)
 {
     drl_mcmc *m = a->chains;
     int i;
-    if (a->stage && a->move < 0) {
-        double by = drl__ais_beta(a, a->at + 1) - drl__ais_beta(a, a->at);
+    if (a->on_path && a->move < 0) {
+        double by = drl__ais_beta(a, a->k + 1) - drl__ais_beta(a, a->k);
         for (i = 0; i < a->count; ++i) a->log_w[i] += by * drl__ais_gap(a, i);
         a->move = 0;
-        ++a->at;
-        if (a->at < a->steps) drl__ais_temper(a, a->at);
+        ++a->k;
+        if (a->k < a->steps) drl__ais_temper(a, a->k);
     }
-    for (; a->at < a->steps && a->move < a->moves; ++a->move) {
+    for (; a->k < a->steps && a->move < a->moves; ++a->move) {
         drl_status status = drl__mcmc_step(m);
         if (status != DRL_OK) return status;
-        if (a->stage) { a->accepted += m->last; ++a->made; }
+        if (a->on_path) { a->accept_sum += m->last_accept; ++a->moves_made; }
         /* a step towards the acceptance that is asked for; larger ones until the first temperature has its eps */
-        else m->eps *= drl__exp((a->move < 0 ? 0.5 : 0.2) * (m->last - a->accept));
+        else m->eps *= drl__exp((a->move < 0 ? 0.5 : 0.2) * (m->last_accept - a->accept));
     }
-    if (a->stage) { a->move = -1; return DRL_OK; }
-    a->eps[a->at] = m->eps;
-    if (a->at + 1 == a->steps) return drl__ais_begin(a, 1);
-    m->beta = drl__ais_beta(a, ++a->at);
-    m->precision = 1 - m->beta;
+    if (a->on_path) { a->move = -1; return DRL_OK; }
+    a->eps[a->k] = m->eps;
+    if (a->k + 1 == a->steps) return drl__ais_begin(a, 1);
+    m->beta = drl__ais_beta(a, ++a->k);
+    m->gaussian_weight = 1 - m->beta;
     a->move = 0;
     return DRL_OK;
 }
 
-/* Mean and one over the variance of n points, a coordinate at a time. A coordinate that hardly varies gets a thousandth of the largest deviation. */
+/* Mean and variance of n points, for each coordinate. A coordinate that hardly varies gets a thousandth of
+ * the largest deviation. */
 static void drl__ais_fit(drl_ais *a, const float *x, int n, size_t size)
 {
     double largest = 0;
@@ -13298,10 +13413,10 @@ static void drl__ais_fit(drl_ais *a, const float *x, int n, size_t size)
             variance += d * d / (n - 1);
         }
         a->mean[j] = (float)mean;
-        a->shape[j] = variance;
+        a->inverse_variance[j] = variance;
         if (variance > largest) largest = variance;
     }
-    for (j = 0; j < size; ++j) a->shape[j] = 1 / (a->shape[j] > 1e-6 * largest ? a->shape[j] : 1e-6 * largest);
+    for (j = 0; j < size; ++j) a->inverse_variance[j] = 1 / (a->inverse_variance[j] > 1e-6 * largest ? a->inverse_variance[j] : 1e-6 * largest);
 }
 
 static const drl__field drl__ais_fields[] = {
@@ -13320,9 +13435,9 @@ static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
     int k;
     drl_status status = drl__check(ctx, DRL_E_ARGUMENT, "drl_ais_create", drl__ais_fields, DRL__COUNT(drl__ais_fields), d);
     if (status != DRL_OK) return status;
-    if (d->steps > (DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1) / d->moves)
+    if (d->steps > (DRL__START_STEP - DRL__AIS_PILOT_MOVES - 1) / d->moves)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: %d moves at each of %d steps; up to %d moves together are possible",
-                         d->moves, d->steps, DRL__DRAW_START - DRL__AIS_PILOT_MOVES - 1);
+                         d->moves, d->steps, DRL__START_STEP - DRL__AIS_PILOT_MOVES - 1);
     if (d->pilot > d->count)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: pilot is %d; up to %d, the count, are possible", d->pilot, d->count);
     if (d->fit && d->fit_count < 2)
@@ -13345,7 +13460,7 @@ static size_t drl__ais_place(drl_ais *a, const drl_ais_desc *d, size_t size, uns
     drl__place_array(block, &total, 1, sizeof *a);
     a->beta = (double *)drl__place_array(block, &total, steps, sizeof(double));
     a->eps = d->step > 0 ? NULL : (double *)drl__place_array(block, &total, steps, sizeof(double));
-    a->shape = (double *)drl__place_array(block, &total, size, sizeof(double));
+    a->inverse_variance = (double *)drl__place_array(block, &total, size, sizeof(double));
     a->log_w = (double *)drl__place_array(block, &total, (size_t)d->count, sizeof(double));
     a->mean = (float *)drl__place_array(block, &total, size, sizeof(float));
     a->start = d->start ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
@@ -13377,7 +13492,12 @@ DRL__CALL(drl_status, drl_ais_create,
     status = drl__ais_check(ctx, &d);
     if (status != DRL_OK) return status;
     memset(&md, 0, sizeof md);
-    md.count = d.count; md.kernel = DRL_MCMC_HMC; md.level = d.level; md.labels = d.labels; md.leapfrog = d.leapfrog; md.accept = d.accept;
+    md.count = d.count;
+    md.kernel = DRL_MCMC_HMC;
+    md.level = d.level;
+    md.labels = d.labels;
+    md.leapfrog = d.leapfrog;
+    md.accept = d.accept;
     md.step = d.step > 0 ? d.step : 1;
     md.start = d.start;
     block = (unsigned char *)drl__alloc(ctx, drl__ais_place(&sizes, &d, size, NULL));
@@ -13386,7 +13506,11 @@ DRL__CALL(drl_status, drl_ais_create,
     memset(a, 0, sizeof *a);
     a->ctx = ctx;
     a->seed = d.seed;
-    a->count = d.count; a->pilot = d.pilot; a->steps = d.steps; a->moves = d.moves; a->reverse = d.start != NULL;
+    a->count = d.count;
+    a->pilot_count = d.pilot;
+    a->steps = d.steps;
+    a->moves = d.moves;
+    a->reverse = d.start != NULL;
     a->accept = d.accept;
     drl__ais_place(a, &d, size, block);
     low = 1 / (1 + drl__exp(4.0));
@@ -13396,22 +13520,22 @@ DRL__CALL(drl_status, drl_ais_create,
     if (d.start) memcpy(a->start, d.start, (size_t)d.count * size * sizeof(float));
     for (j = 0; j < size; ++j) {
         a->mean[j] = d.mean ? d.mean[j] : 0.0f;
-        a->shape[j] = d.variance ? 1 / (double)d.variance[j] : 1.0;         /* 0, negative and NaN are refused below */
+        a->inverse_variance[j] = d.variance ? 1 / (double)d.variance[j] : 1.0;         /* 0, negative and NaN are refused below */
     }
     if (d.fit) drl__ais_fit(a, d.fit, d.fit_count, size);
     for (j = 0; j < size; ++j) {
-        if (!(a->shape[j] > 1e-30 && a->shape[j] < 1e30) || !(a->mean[j] > -1e15f && a->mean[j] < 1e15f)) {
-            status = drl__fail(ctx, d.fit ? DRL_E_NUMERIC : DRL_E_ARGUMENT, "drl_ais_create: the Gaussian's coordinate %z has mean %g and variance %g", j, (double)a->mean[j], 1 / a->shape[j]);
+        if (!(a->inverse_variance[j] > 1e-30 && a->inverse_variance[j] < 1e30) || !(a->mean[j] > -1e15f && a->mean[j] < 1e15f)) {
+            status = drl__fail(ctx, d.fit ? DRL_E_NUMERIC : DRL_E_ARGUMENT, "drl_ais_create: the Gaussian's coordinate %z has mean %g and variance %g", j, (double)a->mean[j], 1 / a->inverse_variance[j]);
             drl__free(ctx, a);
             return status;
         }
-        a->log_norm -= 0.5 * drl__log(2 * DRL__PI / a->shape[j]);
-        if (1 / sqrt(a->shape[j]) < smallest) smallest = 1 / sqrt(a->shape[j]);
+        a->log_norm -= 0.5 * drl__log(2 * DRL__PI / a->inverse_variance[j]);
+        if (1 / sqrt(a->inverse_variance[j]) < smallest) smallest = 1 / sqrt(a->inverse_variance[j]);
     }
     status = drl__mcmc_new(ctx, "drl_ais_create", energy, &md, &a->chains);
     if (status != DRL_OK) { drl__free(ctx, a); return status; }
     a->chains->centre = a->mean;
-    a->chains->shape = a->shape;
+    a->chains->inverse_variance = a->inverse_variance;
     for (k = 0; a->eps && k <= d.steps; ++k) a->eps[k] = smallest;
     status = drl__ais_begin(a, 1);
     if (status == DRL_OK && a->eps) status = drl__ais_begin(a, 0);
@@ -13420,7 +13544,7 @@ DRL__CALL(drl_status, drl_ais_create,
     return DRL_OK;
 }
 
-DRL_API int drl_ais_steps_left(const drl_ais *a) { return !a ? 0 : a->steps - a->at + (a->stage ? 0 : a->steps); }
+DRL_API int drl_ais_steps_left(const drl_ais *a) { return !a ? 0 : a->steps - a->k + (a->on_path ? 0 : a->steps); }
 
 DRL__CALL(drl_status, drl_ais_run, (drl_ais *a, int steps), (a, steps))
 {
@@ -13448,7 +13572,7 @@ DRL__CALL(drl_status, drl_ais_look, (const drl_ais *a, drl_ais_result *result), 
     result->ess = sum * sum / squares;
     /* variance of w over its squared mean: count squares / sum^2 - 1, times count / (count - 1) for one over the sample */
     result->error = a->count > 1 ? sqrt((a->count / result->ess - 1 > 0 ? a->count / result->ess - 1 : 0.0) / (a->count - 1)) : HUGE_VAL;
-    result->accept = a->made > 0 ? a->accepted / a->made : 1.0;
+    result->accept = a->moves_made > 0 ? a->accept_sum / a->moves_made : 1.0;
     result->log_weight = a->log_w;
     return DRL_OK;
 }
@@ -13460,7 +13584,7 @@ DRL_API void drl_ais_destroy(drl_ais *a)
     drl__free(a->ctx, a);
 }
 
-#define DRL__POINTS 64                      /* that the functions below evaluate together */
+#define DRL__POINTS 64                      /* points that the functions below evaluate together */
 
 DRL__CALL(drl_status, drl_log_likelihood,
     (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p, float *work),
@@ -13480,8 +13604,12 @@ DRL__CALL(drl_status, drl_log_likelihood,
         k = drl__min(n - base, drl__min(energy->batch, DRL__POINTS));
         drl__axpby(ctx, (size_t)k * energy->size, (float)a, x + (size_t)base * energy->size, 0.0f, NULL, work);
         status = energy->eval(energy->user, k, work, levels, labels ? labels + base : NULL, f + base, NULL);
-        if (status != DRL_OK) return drl__fail(ctx, status, "drl_log_likelihood: the energy failed at level %d, points %d to %d", level, base, base + k - 1);
-        for (i = base; i < base + k; ++i) if (!drl__finite(f[i])) return drl__fail(ctx, DRL_E_NUMERIC, "drl_log_likelihood: F of point %d is %g", i, (double)f[i]);
+        if (status != DRL_OK)
+            return drl__fail(ctx, status, "drl_log_likelihood: the energy failed at level %d, points %d to %d",
+                             level, base, base + k - 1);
+        for (i = base; i < base + k; ++i)
+            if (!drl__finite(f[i]))
+                return drl__fail(ctx, DRL_E_NUMERIC, "drl_log_likelihood: F of point %d is %g", i, (double)f[i]);
     }
     for (i = 0; i < n; ++i) log_p[i] = (double)f[i] + shift;
     return DRL_OK;
@@ -13492,7 +13620,7 @@ DRL__CALL(double, drl_bits_per_dim, (double log_p, size_t size, double scale), (
     return size && scale > 0 ? (drl__log(scale) - log_p / (double)size) / drl__log(2.0) : (double)NAN;
 }
 
-/* Number of cells, 0 when that is no grid. */
+/* Number of cells; 0 if the description is not one of a grid. */
 static size_t drl__grid_cells(const drl_grid *g)
 {
     size_t cells = 0;
@@ -13522,28 +13650,32 @@ DRL__CALL(drl_status, drl_grid_evaluate,
             y[i][1] = (float)(g->y0 + (g->y1 - g->y0) * ((double)row + 0.5) / g->ny);
         }
         status = energy->eval(energy->user, k, &y[0][0], levels, label ? labels : NULL, value, NULL);
-        if (status != DRL_OK) return drl__fail(ctx, status, "drl_grid_evaluate: the energy failed at level %d", level);
+        if (status != DRL_OK)
+            return drl__fail(ctx, status, "drl_grid_evaluate: the energy failed at level %d", level);
         for (i = 0; i < k; ++i) {
-            if (!drl__finite(value[i])) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_evaluate: F at (%g, %g) is %g", (double)y[i][0], (double)y[i][1], (double)value[i]);
+            if (!drl__finite(value[i]))
+                return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_evaluate: F at (%g, %g) is %g",
+                                 (double)y[i][0], (double)y[i][1], (double)value[i]);
             f[at + (size_t)i] = (double)value[i];
         }
     }
     return DRL_OK;
 }
 
-/* log of the sum of exp(factor f) over the cells; NaN when one f is not finite. */
+/* log of the sum of exp(factor * f) over the cells, by its largest term; NaN if a term is not finite. */
 static double drl__grid_log_sum(const double *f, size_t cells, double factor)
 {
-    double most = factor * f[0], sum = 0;
+    double largest = factor * f[0], sum = 0;
     size_t i;
     for (i = 0; i < cells; ++i) {
         if (!drl__finite(factor * f[i])) return (double)NAN;
-        if (factor * f[i] > most) most = factor * f[i];
+        if (factor * f[i] > largest) largest = factor * f[i];
     }
-    for (i = 0; i < cells; ++i) sum += drl__exp(factor * f[i] - most);
-    return most + drl__log(sum);
+    for (i = 0; i < cells; ++i) sum += drl__exp(factor * f[i] - largest);
+    return largest + drl__log(sum);
 }
 
+/* The midpoint rule: log of the sum of exp(factor * f) times the area of a cell. */
 DRL__CALL(drl_status, drl_grid_log_z,
     (drl_ctx *ctx, const drl_grid *g, const double *f, double factor, double *log_z),
     (ctx, g, f, factor, log_z))
@@ -13551,12 +13683,16 @@ DRL__CALL(drl_status, drl_grid_log_z,
     size_t cells = drl__grid_cells(g);
     double v;
     if (!cells || !f || !log_z) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_log_z: a grid, values and a place for the result are needed");
-    v = drl__grid_log_sum(f, cells, factor) + drl__log((g->x1 - g->x0) / g->nx) + drl__log((g->y1 - g->y0) / g->ny);
+    v = drl__grid_log_sum(f, cells, factor)
+        + drl__log((g->x1 - g->x0) / g->nx)
+        + drl__log((g->y1 - g->y0) / g->ny);
     if (!drl__finite(v)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_log_z: a value, or the factor %g, is not finite", factor);
     *log_z = v;
     return DRL_OK;
 }
 
+/* With P = p / sum of p and Q = exp(f) / sum of exp(f):
+ *   KL(P || Q) = sum over the cells of P (log P - log Q) */
 DRL__CALL(drl_status, drl_grid_kl,
     (drl_ctx *ctx, const drl_grid *g, const double *p, const double *f, double *kl),
     (ctx, g, p, f, kl))
@@ -13566,20 +13702,25 @@ DRL__CALL(drl_status, drl_grid_kl,
     if (!cells || !p || !f || !kl) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_kl: a grid, a density, values and a place for the result are needed");
     log_z = drl__grid_log_sum(f, cells, 1);
     for (i = 0; i < cells; ++i) {
-        if (!(p[i] >= 0 && p[i] < 1e300)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: density %g at point %z", p[i], i);
+        if (!(p[i] >= 0 && p[i] < 1e300))
+            return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: density %g at point %z", p[i], i);
         all += p[i];
     }
     if (!(all > 0) || !drl__finite(log_z)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: the density is zero everywhere, or a value is not finite");
-    for (i = 0; i < cells; ++i) if (p[i] > 0) sum += p[i] / all * (drl__log(p[i]) - drl__log(all) - (f[i] - log_z));
+    for (i = 0; i < cells; ++i)
+        if (p[i] > 0) sum += p[i] / all * (drl__log(p[i]) - drl__log(all) - (f[i] - log_z));
     *kl = sum;
     return DRL_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [metrics.impl]
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [metrics.impl] - distances between sets of samples, and scores of them, in double.
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* Eigenvalues of the symmetric a [n * n] on its diagonal, eigenvectors in the columns of v: cyclic Jacobi rotations. */
+/* Eigenvalues of the symmetric matrix a [n * n], left on its diagonal, and its eigenvectors, the columns of
+ * v [n * n]. Cyclic Jacobi rotations: J turns rows and columns p and q by the angle after which a_pq = 0,
+ *   a <- J' a J,  v <- v J,  tan of the angle t = sign(theta) / (|theta| + sqrt(theta^2 + 1)),
+ *   theta = (a_qq - a_pp) / (2 a_pq) */
 static void drl__jacobi(double *a, double *v, int n)
 {
     int sweep, p, q, k;
@@ -13615,6 +13756,7 @@ static void drl__jacobi(double *a, double *v, int n)
     }
 }
 
+/* Mean [dim] and covariance [dim * dim] (divided by n - 1) of x [n * dim]. */
 static void drl__moments(const float *x, int n, int dim, double *mean, double *cov)
 {
     int i, j, k;
@@ -13631,6 +13773,11 @@ static void drl__moments(const float *x, int n, int dim, double *mean, double *c
         for (k = 0; k < j; ++k) cov[k * dim + j] = cov[j * dim + k];
 }
 
+/* The Frechet distance of two Gaussians with means m1, m2 and covariances S1, S2:                  [Heusel17]
+ *   |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
+ * With S1 = V L V', R = S1^(1/2) = V L^(1/2) V', the matrices S1 S2 and R S2 R have the same eigenvalues, and
+ * the latter is symmetric:
+ *   tr (S1 S2)^(1/2) = sum of the roots of the eigenvalues of R S2 R */
 DRL__CALL(drl_status, drl_frechet,
     (drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance),
     (ctx, a, na, b, nb, dim, work, distance))
@@ -13641,25 +13788,29 @@ DRL__CALL(drl_status, drl_frechet,
     if (drl__bad_floats(a) || drl__bad_floats(b) || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_frechet: %d and %d vectors of %d; at least 2 of each and at least one dimension are needed", na, nb, dim);
     square = (size_t)dim * (size_t)dim;
-    s2 = s1 + square; v = s2 + square; t = v + square; r = t + square;
-    m1 = r + square; m2 = m1 + dim;
+    s2 = s1 + square;
+    v = s2 + square;
+    t = v + square;
+    r = t + square;
+    m1 = r + square;
+    m2 = m1 + dim;
     drl__moments(a, na, dim, m1, s1);
     drl__moments(b, nb, dim, m2, s2);
     for (i = 0; i < dim; ++i) total += (m1[i] - m2[i]) * (m1[i] - m2[i]) + s1[i * dim + i] + s2[i * dim + i];
-    drl__jacobi(s1, v, dim);                                    /* S1 = V L V', r = S1^(1/2) = V L^(1/2) V' */
-    for (i = 0; i < dim; ++i)
+    drl__jacobi(s1, v, dim);
+    for (i = 0; i < dim; ++i)                                   /* r = V L^(1/2) V' */
         for (j = 0; j < dim; ++j) {
             double sum = 0;
             for (k = 0; k < dim; ++k) sum += v[i * dim + k] * (s1[k * dim + k] > 0 ? sqrt(s1[k * dim + k]) : 0.0) * v[j * dim + k];
             r[i * dim + j] = sum;
         }
-    for (i = 0; i < dim; ++i)                                   /* tr (S1 S2)^(1/2) = sum of the roots of the eigenvalues of r S2 r */
+    for (i = 0; i < dim; ++i)                                   /* t = r S2 */
         for (j = 0; j < dim; ++j) {
             double sum = 0;
             for (k = 0; k < dim; ++k) sum += r[i * dim + k] * s2[k * dim + j];
             t[i * dim + j] = sum;
         }
-    for (i = 0; i < dim; ++i)
+    for (i = 0; i < dim; ++i)                                   /* s1 = t r */
         for (j = 0; j < dim; ++j) {
             double sum = 0;
             for (k = 0; k < dim; ++k) sum += t[i * dim + k] * r[k * dim + j];
@@ -13672,6 +13823,8 @@ DRL__CALL(drl_status, drl_frechet,
     return DRL_OK;
 }
 
+/* The area under the receiver operating characteristic:
+ *   P(a > b) + P(a = b) / 2,   over all pairs of a number of a and a number of b */
 DRL__CALL(drl_status, drl_auroc,
     (drl_ctx *ctx, const float *a, int na, const float *b, int nb, double *area),
     (ctx, a, na, b, nb, area))
@@ -13680,12 +13833,17 @@ DRL__CALL(drl_status, drl_auroc,
     int i, j;
     if (drl__bad_floats(a) || drl__bad_floats(b) || na < 1 || nb < 1 || na > INT32_MAX - nb || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
     for (i = 0; i < na + nb; ++i)
-        if ((drl__bits32(i < na ? a[i] : b[i - na]) & 0x7fffffff) > 0x7f800000) return drl__fail(ctx, DRL_E_NUMERIC, "drl_auroc: number %d of set %d is not a number", i < na ? i : i - na, i < na ? 1 : 2);
-    for (i = 0; i < na; ++i) for (j = 0; j < nb; ++j) sum += a[i] > b[j] ? 1.0 : a[i] < b[j] ? 0.0 : 0.5;
+        if ((drl__bits32(i < na ? a[i] : b[i - na]) & 0x7fffffff) > 0x7f800000)
+            return drl__fail(ctx, DRL_E_NUMERIC, "drl_auroc: number %d of set %d is not a number",
+                             i < na ? i : i - na, i < na ? 1 : 2);
+    for (i = 0; i < na; ++i)
+        for (j = 0; j < nb; ++j) sum += a[i] > b[j] ? 1.0 : a[i] < b[j] ? 0.0 : 0.5;
     *area = sum / na / nb;
     return DRL_OK;
 }
 
+/* With p(c) the mean over the images of p(c | image):                                            [Salimans16]
+ *   score = exp(1 / n sum over images and classes c of p(c | image) (log p(c | image) - log p(c))) */
 DRL__CALL(drl_status, drl_inception_score,
     (drl_ctx *ctx, const float *p, int n, int classes, double *score),
     (ctx, p, n, classes, score))
@@ -13698,7 +13856,8 @@ DRL__CALL(drl_status, drl_inception_score,
         for (i = 0; i < n; ++i) mean += (double)p[(size_t)i * (size_t)classes + (size_t)c] / n;
         for (i = 0; i < n; ++i) {
             double q = (double)p[(size_t)i * (size_t)classes + (size_t)c];
-            if (!(q >= 0 && q <= 1.0001)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_inception_score: %g is no probability", q);
+            if (!(q >= 0 && q <= 1.0001))
+                return drl__fail(ctx, DRL_E_NUMERIC, "drl_inception_score: %g is no probability", q);
             if (q > 0) sum += q * (drl__log(q) - drl__log(mean)) / n;
         }
     }

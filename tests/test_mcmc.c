@@ -508,7 +508,7 @@ static void log_z(void)
             double m = 0, v = 0;
             for (i = 0; i < N; ++i) m += (double)start[2 * i + j] / N;
             for (i = 0; i < N; ++i) v += ((double)start[2 * i + j] - m) * ((double)start[2 * i + j] - m) / (N - 1);
-            CHECK(fabs((double)a->mean[j] - m) < 1e-6 && fabs(a->shape[j] * v - 1) < 1e-9, "fitted mean %g and variance %g instead of %g and %g", (double)a->mean[j], 1 / a->shape[j], m, v);
+            CHECK(fabs((double)a->mean[j] - m) < 1e-6 && fabs(a->inverse_variance[j] * v - 1) < 1e-9, "fitted mean %g and variance %g instead of %g and %g", (double)a->mean[j], 1 / a->inverse_variance[j], m, v);
         }
         drl_ais_destroy(a);
     }
