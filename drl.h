@@ -66,11 +66,15 @@
  * K steps.
  *
  * Ownership. Objects are made by drl_X_create (or _load, _open) and freed by drl_X_destroy (_close). They
- * keep a pointer to their context, which must outlive them. Structs named _desc are read during the call
- * only, and a zeroed one is the good default; other public structs are the caller's. An object takes one or
- * two blocks from the allocator when it is made; running, training and sampling allocate nothing.
- * drl_net_size, drl_model_size and drl_trainer_size say beforehand how many bytes an object will hold, and
- * a context can live in a block of the caller's.
+ * keep a pointer to their context, which must outlive them. An object takes one or two blocks from the
+ * allocator when it is made; running, training and sampling allocate nothing. drl_net_size, drl_model_size
+ * and drl_trainer_size say beforehand how many bytes an object will hold, and a context can live in a block
+ * of the caller's.
+ *
+ * Descriptions. Structs named _desc are read during the call only. Zero each whole before setting a field,
+ * drl_X_desc d = { 0 }: zero is the good default of every field. Their last field, `canary`, stays 0. A
+ * description whose canary is anything else was not zeroed, and is refused. Other public structs are the
+ * caller's to fill in.
  *
  * Bytes. A function that writes into memory, drl_X_save_memory(x, dst, capacity, &written) and its like, sets
  * `written` to the number of bytes. With dst NULL and capacity 0 it sets only that: so the size is asked for.
@@ -270,6 +274,7 @@ typedef struct drl_ctx_desc {
                                  * after the other */
     drl_jobs jobs;              /* zero: serial, or the built-in pool with DRL_THREADS and threads > 1 */
     drl_isa  isa;               /* zero: chosen at run time. A set that is missing: DRL_E_UNSUPPORTED */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_ctx_desc;
 
 /* A block of the caller's (memory, memory_size). Objects are made and destroyed in any order, and no other
@@ -348,6 +353,7 @@ typedef struct drl_conv2d_desc {
                                      * passes take the weights themselves and transform them block by block,
                                      * to the same bits, no slower where 36 C K floats do not fit the
                                      * caches */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_conv2d_desc;
 
 /* Floats of one packed weight: transposed 0 for drl_conv2d_forward, 1 for drl_conv2d_input_grad. Depends on
@@ -456,6 +462,7 @@ typedef struct drl_safetensors_desc {
     size_t count;                   /* zero: only metadata */
     const char *const *meta;        /* [2 * meta_count] key, value, key, value ...; keys unique, UTF-8 */
     size_t meta_count;
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_safetensors_desc;
 
 /* What an open file holds, in the order of its header; owned by *st. NULL for NULL. */
@@ -523,6 +530,7 @@ typedef struct drl_dataset_desc {
                                  * zero: 0 and 255 for U8, 0 and 65535 for U16, 0 and 1 for floats and BOOL;
                                  * other types need the two */
     int coarse_labels;          /* not zero: of CIFAR-100 the 20 coarse labels. Zero: the 100 fine ones */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_dataset_desc;
 
 /* drl_dataset_parse - one data set from the contents of one or several files, recognised by content:
@@ -618,6 +626,7 @@ typedef struct drl_layer_desc {
     int keep_norm;              /* nonzero, with spectral: files hold the same as PyTorch's, the weight before
                                  * the norm, "name.weight_orig", and the vectors of the power iteration,
                                  * "name.weight_u" [K] and "name.weight_v" [C*R*S] */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_layer_desc;
 
 /* The images; exactly one, first. */
@@ -662,6 +671,7 @@ typedef enum drl_net_mode {
 typedef struct drl_net_desc {
     int batch;                  /* most images a run; zero means 16 */
     int modes;                  /* sum of 1 << mode over the modes to be used; zero: 1 << DRL_NET_FORWARD */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_net_desc;
 
 /* One named parameter: a slice of the flat parameter block. */
@@ -902,6 +912,7 @@ typedef struct drl_sample_desc {
     int guidance_to;            /* where zero means T. On the other levels w is 0, at half the cost. At the
                                  * noisiest levels guidance takes variety away, at the lowest it is hardly
                                  * needed [Kynkaanniemi24] */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_sample_desc;
 
 /* Draws that lead from one image to another: image i of `count` gets cos(w) eps_from + sin(w) eps_to with
@@ -1027,6 +1038,7 @@ typedef struct drl_model_desc {
                                              * and `blocks` a resolution, of which it has three; smooth,
                                              * without spectral norms, steps by DRL_STEP_PROPOSAL with b2 =
                                              * 0.1 (but for T1K), K = 3 */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_model_desc;
 
 typedef struct drl_model drl_model;
@@ -1157,6 +1169,7 @@ typedef struct drl_train_desc {
                                  * the six orders equally often. For 3 channels, or 4, of which the last
                                  * is alpha and stays. Grey stays grey, and colour 0 under alpha 0 stays
                                  * 0. Not for sets where a class is a colour */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_train_desc;
 
 /* Running averages over the level's last 50 images or so.
@@ -1275,6 +1288,7 @@ typedef struct drl_run_desc {
     int balanced;               /* nonzero: an image's class is drawn first, each of those that the data
                                  * set has equally often, then one of its images; zero: every image
                                  * equally often. Needs labels, but not a model with classes */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_run_desc;
 /* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
 DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
@@ -1341,6 +1355,7 @@ typedef struct drl_mcmc_desc {
                                  * then on */
     double accept;              /* the acceptance to be chosen, 0..1; zero means 0.574 for MALA [Roberts98],
                                  * 0.8 for HMC */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_mcmc_desc;
 
 typedef struct drl_mcmc_report {
@@ -1422,6 +1437,7 @@ typedef struct drl_ais_desc {
     int fit_count;              /* at least 2 */
     const float *start;         /* [count * size] reverse: from these exact samples of exp(F) / Z up to the
                                  * Gaussian */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_ais_desc;
 
 typedef struct drl_ais_result {
@@ -1883,6 +1899,15 @@ static drl_status drl__fail(drl_ctx *ctx, drl_status status, const char *format,
 #define drl__fail(ctx, status, ...) (drl__fail(ctx, status, __VA_ARGS__), (status))
 #endif
 
+/* Whether a description was zeroed before its fields were set, as far as its last field shows. If not, the
+ * fields that nobody set hold what happened to be in memory. */
+static drl_status drl__zeroed(drl_ctx *ctx, const char *type, int canary)
+{
+    if (!canary) return DRL_OK;
+    return drl__fail(ctx, DRL_E_ARGUMENT, "the %s was not zeroed before its fields were set: "
+                     "%s d = { 0 }; does it", type, type);
+}
+
 DRL_API drl_status  drl_ctx_status(const drl_ctx *ctx)     { return ctx ? ctx->status : DRL_E_ARGUMENT; }
 DRL_API const char *drl_ctx_message(const drl_ctx *ctx)    { return ctx ? ctx->message : "no context"; }
 
@@ -2270,6 +2295,7 @@ DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
     if (!out) return DRL_E_ARGUMENT;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
+    if (d.canary) return DRL_E_ARGUMENT;
     if (!d.threads) d.threads = 1;
     if (d.threads < 1 || d.threads > DRL__THREADS_MAX) return DRL_E_ARGUMENT;
     if (!d.allocator.alloc_fn != !d.allocator.free_fn) return DRL_E_ARGUMENT;
@@ -3135,24 +3161,38 @@ static size_t drl__packed_floats(const drl_ctx *ctx, int out, size_t depth)
 
 #define DRL__SIDE_MAX (1 << 24)     /* sides and channels: sums with them, and small multiples, fit an int */
 
-/* Whether the description is possible, and its weights, packed or not, can be addressed. */
-static int drl__conv_valid(const drl_conv2d_desc *d)
+/* Fails unless the description is possible, and its weights, packed or not, can be addressed. */
+static drl_status drl__conv_valid(drl_ctx *ctx, const char *who, const drl_conv2d_desc *d)
 {
-    size_t n, taps = !d ? 0 : d->kernel == 1 ? 1 : d->winograd ? 36 : 9;       /* packed floats per weight */
-    return d &&
-           d->in_channels >= 1 && d->in_channels <= DRL__SIDE_MAX &&
-           d->out_channels >= 1 && d->out_channels <= DRL__SIDE_MAX &&
-           (d->kernel == 0 || d->kernel == 1 || d->kernel == 3) &&
-           (unsigned)d->winograd <= 2 &&
-           !(d->winograd && d->kernel == 1) &&
-           drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) &&
-           drl__mul_fits(n, taps * sizeof(float), &n);
+    size_t n, taps;                                             /* taps: packed floats per weight */
+    if (!d) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the description is NULL", who);
+    if (drl__zeroed(ctx, "drl_conv2d_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->in_channels < 1 || d->in_channels > DRL__SIDE_MAX)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: in_channels is %d; 1 to %d are possible",
+                         who, d->in_channels, DRL__SIDE_MAX);
+    if (d->out_channels < 1 || d->out_channels > DRL__SIDE_MAX)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: out_channels is %d; 1 to %d are possible",
+                         who, d->out_channels, DRL__SIDE_MAX);
+    if (d->kernel != 0 && d->kernel != 1 && d->kernel != 3)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: kernel is %d; 3 (or 0 for 3) and 1 are possible",
+                         who, d->kernel);
+    if ((unsigned)d->winograd > 2)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: winograd is %d; 0 to 2 are possible", who, d->winograd);
+    if (d->winograd && d->kernel == 1)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: winograd is %d with kernel 1; it needs kernel 3",
+                         who, d->winograd);
+    taps = d->kernel == 1 ? 1 : d->winograd ? 36 : 9;
+    if (!drl__mul_fits((size_t)d->in_channels + 64, (size_t)d->out_channels + 64, &n) ||
+        !drl__mul_fits(n, taps * sizeof(float), &n))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: weights of %d x %d channels do not fit the address space",
+                         who, d->in_channels, d->out_channels);
+    return DRL_OK;
 }
 
 DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int transposed)
 {
     drl__weight v;
-    if (!ctx || !drl__conv_valid(d)) return 0;
+    if (!ctx || drl__conv_valid(NULL, "", d) != DRL_OK) return 0;
     v = drl__weight_of(d, transposed);
     if (d->winograd == 2) return 0;
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
@@ -3165,7 +3205,7 @@ DRL__CALL_VOID(drl_conv2d_pack,
     (ctx, d, transposed, weight, scale, packed))
 {
     drl__pack_args a;
-    if (!ctx || !drl__conv_valid(d) || drl__bad_floats(weight) || drl__bad_floats(packed)) return;
+    if (!ctx || drl__conv_valid(NULL, "", d) != DRL_OK || drl__bad_floats(weight) || drl__bad_floats(packed)) return;
     if (d->winograd == 2) return;
     a.v = drl__weight_of(d, transposed);
     if (d->winograd) {
@@ -3300,7 +3340,7 @@ static int drl__conv_images_fit(const drl_conv2d_desc *d, int n, int h, int w)
 DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *d, int n, int h, int w)
 {
     uint64_t floats;
-    if (!ctx || !drl__conv_valid(d) || !drl__conv_images_fit(d, n, h, w)) return 0;
+    if (!ctx || drl__conv_valid(NULL, "", d) != DRL_OK || !drl__conv_images_fit(d, n, h, w)) return 0;
     floats = drl__conv_work(ctx, d, n, h, w, ctx->threads, 1);
     return floats <= DRL__FLOATS_MAX ? (size_t)floats : 0;
 }
@@ -3309,13 +3349,12 @@ DRL_API size_t drl_conv2d_work_count(const drl_ctx *ctx, const drl_conv2d_desc *
 static drl_status drl__conv_check(drl_ctx *ctx, const char *function, const drl_conv2d_desc *d,
     const drl_tensor *in, const drl_tensor *out, const float *weight, const float *bias, const float *work)
 {
-    drl_status status;
-    if (!drl__conv_valid(d)) 
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a convolution has 1 to %d channels and kernel 3 or 1, a "
-                         "Winograd one kernel 3, and weights that fit the memory", function, DRL__SIDE_MAX);
-    if (!in || !out || drl__bad_floats(work) || drl__bad_floats(weight) || drl__misaligned(bias))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL, or not aligned as floats are",
-                         function);
+    drl_status status = drl__conv_valid(ctx, function, d);
+    if (status != DRL_OK) return status;
+    if (!in || !out || !work || !weight)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is NULL", function);
+    if (drl__misaligned(work) || drl__misaligned(weight) || drl__misaligned(bias))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: an argument is not aligned as floats are", function);
     status = drl__expect(ctx, function, "the input side", in, in->n, in->h, in->w, d->in_channels);
     if (status == DRL_OK)
         status = drl__expect(ctx, function, "the output side", out, in->n, in->h, in->w, d->out_channels);
@@ -5414,6 +5453,8 @@ static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetens
     if (!ctx) return DRL_E_ARGUMENT;
     if (!d || (d->count && !d->arrays) || (d->meta_count && !d->meta))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: desc, its arrays or its metadata is NULL", who);
+    status = drl__zeroed(ctx, "drl_safetensors_desc", d->canary);
+    if (status != DRL_OK) return status;
     status = drl__st_plan_arrays(ctx, who, d, &bytes);
     if (status == DRL_OK) status = drl__st_plan_metadata(ctx, who, d);
     if (status != DRL_OK) return status;
@@ -6228,12 +6269,15 @@ static void drl__ds_fill(const drl__ds_part *part, drl_dataset *ds, size_t at)
 
 static drl_status drl__ds_desc(drl_ctx *ctx, const drl_dataset_desc *d)
 {
+    if (drl__zeroed(ctx, "drl_dataset_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
     if ((unsigned)d->layout > (unsigned)DRL_LAYOUT_NCHW)
         return drl__fail(ctx, DRL_E_ARGUMENT, "data set: layout is %d, none of drl_layout", (int)d->layout);
-    if (d->height < 0 || d->width < 0 || d->channels < 0 || d->channels > 4)
-        return drl__fail(ctx, DRL_E_ARGUMENT,
-                         "data set: height %d, width %d, channels %d; the first two are 0 or more, channels "
-                         "0 to 4", d->height, d->width, d->channels);
+    if (d->height < 0)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: height is %d; 0 or more is possible", d->height);
+    if (d->width < 0)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: width is %d; 0 or more is possible", d->width);
+    if (d->channels < 0 || d->channels > 4)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "data set: channels is %d; 0 to 4 are possible", d->channels);
     if (!(d->high - d->low >= 0 && d->high - d->low < 1e300) || (d->low == d->high && d->low != 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "data set: low %g, high %g; both zero, or low below high",
                          d->low, d->high);
@@ -7121,22 +7165,24 @@ static drl_status drl__conv2d_shape(drl_net *net, drl__op *op, const drl__op_set
     drl_conv2d_desc *conv = &op->conv;
     int dense = s->a.h == 1 && s->a.w == 1;
     drl_status status;
-    if (layer) {
-        conv->in_channels = s->a.c;
-        conv->out_channels = layer->out_channels;
-        conv->kernel = layer->kernel ? layer->kernel : dense ? 1 : 3;
-        conv->winograd = conv->kernel == 3 ? drl__winograd_choice(s->a.h, s->a.w, s->a.c,
-            conv->out_channels) : 0;
-    }
-    if (!layer || !layer->name || !drl__conv_valid(conv) ||
-        (unsigned)layer->spectral > (unsigned)DRL_SPECTRAL_CAP ||
-        !drl__finite(layer->init_scale))
-        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: '%s' has %d output channels, kernel %d, "
-                         "spectral norm %d, first variance %g; "
-                         "a name, at least 1 channel, kernel 1 or 3, norm 0 to 2 and a number are needed",
-                         layer && layer->name ? layer->name : "", conv->out_channels, conv->kernel,
-                         layer ? (int)layer->spectral : 0,
-                         layer ? (double)layer->init_scale : 0.0);
+    char who[64];
+    if (!layer || !layer->name)
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "drl_net_conv2d: the layer has no name");
+    drl__text(who, sizeof who, "drl_net_conv2d: '%s'", layer->name);
+    status = drl__zeroed(net->ctx, "drl_layer_desc", layer->canary);
+    if (status != DRL_OK) return status;
+    conv->in_channels = s->a.c;
+    conv->out_channels = layer->out_channels;
+    conv->kernel = layer->kernel ? layer->kernel : dense ? 1 : 3;
+    if (conv->kernel == 3)
+        conv->winograd = drl__winograd_choice(s->a.h, s->a.w, s->a.c, conv->out_channels);
+    status = drl__conv_valid(net->ctx, who, conv);
+    if (status != DRL_OK) return status;
+    if ((unsigned)layer->spectral > (unsigned)DRL_SPECTRAL_CAP)
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: spectral is %d; 0 to %d are possible",
+                         who, (int)layer->spectral, (int)DRL_SPECTRAL_CAP);
+    if (!drl__finite(layer->init_scale))
+        return drl__fail(net->ctx, DRL_E_ARGUMENT, "%s: init_scale is not finite", who);
     status = drl__conv2d_params(net, op, layer, dense && conv->kernel == 1 ? 2 : 4);
     if (status != DRL_OK) return status;
     op->packed = drl__floats_next(&net->packed_size, drl_conv2d_packed_count(net->ctx, conv, 0));
@@ -8520,10 +8566,12 @@ static drl_status drl__net_build(drl_ctx *ctx, drl_net_build_fn build, void *use
     if (desc) count.desc = *desc;
     if (!count.desc.batch) count.desc.batch = 16;
     if (!count.desc.modes) count.desc.modes = 1 << DRL_NET_FORWARD;
-    if (count.desc.batch < 1 || count.desc.batch > DRL__SIDE_MAX || count.desc.modes < 1 ||
-        count.desc.modes > 7)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch %d, modes %d; a batch of 1 to %d and modes of "
-                         "1 to 7 are possible", count.desc.batch, count.desc.modes, DRL__SIDE_MAX);
+    if (drl__zeroed(ctx, "drl_net_desc", count.desc.canary) != DRL_OK) return DRL_E_ARGUMENT;
+    if (count.desc.batch < 1 || count.desc.batch > DRL__SIDE_MAX)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: batch is %d; 1 to %d are possible",
+                         count.desc.batch, DRL__SIDE_MAX);
+    if (count.desc.modes < 1 || count.desc.modes > 7)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_net: modes is %d; 1 to 7 are possible", count.desc.modes);
     count.ctx = ctx;
     build(&count, user);
     if (count.status == DRL_OK && count.op_count < 2)
@@ -10094,6 +10142,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     int i, guided;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
+    if (drl__zeroed(ctx, "drl_sample_desc", d.canary) != DRL_OK) return DRL_E_ARGUMENT;
     drl__defaults(drl__sample_fields, DRL__COUNT(drl__sample_fields), &d);
     if (d.denoise == 0) d.denoise = denoise;
     if (!d.steps) d.steps = train_steps;
@@ -10552,6 +10601,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     drl_status status;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
+    if (drl__zeroed(ctx, "drl_model_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
     cdrl = (int)d->form == DRL_FORM_CDRL;
     unet = (int)d->energy_form == DRL_ENERGY_UNET;
     if (!d->schedule) d->schedule = cdrl ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL;
@@ -11276,6 +11326,7 @@ static drl_status drl__model_file_make(drl_model *m, const char *who, drl_dtype 
     drl__model_to_text(&d, file->text, sizeof file->text);
     file->meta[0] = "drl.model";
     file->meta[1] = file->text;
+    memset(&file->desc, 0, sizeof file->desc);
     file->desc.arrays = array;
     file->desc.count = arrays;
     file->desc.meta = file->meta;
@@ -11326,7 +11377,11 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
     if (!text || !drl__model_from_text(text, &read))
         return drl__fail(ctx, DRL_E_FORMAT, "model file: its metadata has %s \"drl.model\"",
                          text ? "a malformed" : "no");
-    if (use) { read.batch = use->batch; read.trainable = use->trainable; }
+    if (use) {
+        read.batch = use->batch;
+        read.trainable = use->trainable;
+        read.canary = use->canary;
+    }
     status = drl__model_resolve(ctx, &read, &d);
     if (status != DRL_OK) return status;
     /* buffers are as large as images, of which the weights say nothing: images have a limit of 2^24 floats */
@@ -11512,6 +11567,7 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     drl_status status;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
+    if (drl__zeroed(m->ctx, "drl_train_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
     if (!d->batch) d->batch = drl__min(32, m->desc.batch);
     if (!d->objective) d->objective = unet ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY;
     if (d->learning_rate == 0)
@@ -12256,6 +12312,7 @@ static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data,
 {
     drl_ctx *ctx = tr->ctx;
     int by_time = d->seconds > 0;
+    if (drl__zeroed(ctx, "drl_run_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
     if (!data == !d->source)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: either a data set or a source of images is needed");
     if (d->steps && d->seconds != 0)
@@ -12986,6 +13043,7 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
     float *x_next;
     int i;
     drl_status status;
+    if (drl__zeroed(ctx, "drl_mcmc_desc", d.canary) != DRL_OK) return DRL_E_ARGUMENT;
     drl__defaults(drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
     if (d.accept == 0) d.accept = d.kernel == DRL_MCMC_MALA ? 0.574 : 0.8;
     if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function, no size or no batch", who);
@@ -13481,6 +13539,7 @@ DRL__CALL(drl_status, drl_ais_create,
     int k;
     if (!ctx || !energy || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: a context, an energy, a description and a place for the result are needed");
     d = *desc;
+    if (drl__zeroed(ctx, "drl_ais_desc", d.canary) != DRL_OK) return DRL_E_ARGUMENT;
     size = energy->size;
     if (!d.count) d.count = 16;
     if (!d.steps) d.steps = 1000;
@@ -15942,8 +16001,8 @@ static const drl__kernels DRL__FN(drl__table) = {
  * new kind is a field of drl__op_settings and drl__op. An operator that Winograd convolutions should take
  * in needs a case in drl__fuse_forward and a field of drl__fused.
  *
- * How to add a field to a description: the member at the end of the struct, where zero is the good default,
- * with its unit, range and the meaning of zero; and a row in the table of that description (drl__train_fields
+ * How to add a field to a description: the member before `canary`, where zero is the good default, with its
+ * unit, range and the meaning of zero; and a row in the table of that description (drl__train_fields
  * and its kin; drl__field in [describe] says what a row holds). The row gives the default, the range, the
  * sentence about a value that is not possible, and the text in files. A rule that depends on other fields
  * stands where the description is resolved (drl__model_resolve and its kin). Then a row of wrong values in
@@ -15988,7 +16047,8 @@ static const drl__kernels DRL__FN(drl__table) = {
  *   0.2  (first released) Against 0.1, which was not:
  *        drl_train, which trains in one call, with falling rate, average, rollback, checkpoint and resume.
  *        One table of operators in place of public small operators; drl_net_maxpool2; shorter public part.
- *        One table for each description: defaults, ranges and files agree, and each rule has its sentence.
+ *        One table for each description: defaults, ranges and files agree, and each rule has its sentence. A
+ *        description that was not zeroed is found by its last field, `canary`.
  *        Energies of a U-Net, trained by score matching; augmentation by shifts and exchanged colours.
  *        Fused sets share one set of bits: FMA128 for MinGW's gcc. Calls set and restore the floating-point
  *        mode.

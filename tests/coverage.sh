@@ -2,7 +2,7 @@
 # coverage.sh [FOLDER] - lines and branches of drl.h that the tests reach, run by `make coverage`. The
 # programs are built without vectors, so that each kernel counts once and not once for every instruction set;
 # the choice of a set comes from one build with them. Prints a table by section and every line that was not
-# reached; fails if the text of such a line is not in tests/COVERAGE.md, which says why.
+# reached; fails if such a line, after the name of its function, is not in tests/COVERAGE.md, which says why.
 cd "$(dirname "$0")/.." || exit 1
 case $1 in -*) echo "$1: not understood; coverage.sh [FOLDER]"; exit 2;; esac
 [ $# -le 1 ] || { echo "$2: not understood; coverage.sh [FOLDER]"; exit 2; }
@@ -59,6 +59,11 @@ END {
     section = "[config]"
     for (n = 1; n <= last; ++n) {
         if (text[n] ~ /^ \* \[[a-z.]+\]/) { split(text[n], w, /[][]/); section = "[" w[2] "]" }
+        if (text[n] ~ /^[a-zA-Z].*\(/) {
+            head = text[n]
+            sub(/^DRL__CALL(_VOID)?\(([a-z_]+[ *]*, *)?/, "", head)
+            if (match(head, /[a-z][a-zA-Z0-9_]*[(,]/)) name = substr(head, RSTART, RLENGTH - 1)
+        }
         if (!((n in code) || (n in only))) continue
         if (!(section in seen)) { seen[section] = 1; order[++sections] = section }
         ++lines[section]; ++all
@@ -68,7 +73,7 @@ END {
         } else {
             t = text[n]
             sub(/^ +/, "", t)
-            print n ": " t > list
+            if (t != "}") print n ": " name ": " t > list
         }
         for (b = 1; b <= most[n]; ++b) {
             ++branches[section]
@@ -85,7 +90,7 @@ END {
 
 unknown=0
 while IFS= read -r entry; do
-    if ! grep -qF -- "${entry#*: }" tests/COVERAGE.md 2>/dev/null; then
+    if ! grep -qxF -- "    ${entry#*: }" tests/COVERAGE.md 2>/dev/null; then
         echo "drl.h:$entry"
         unknown=$((unknown + 1))
     fi

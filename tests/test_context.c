@@ -404,7 +404,7 @@ static double mode_clock(void *user) { return *(double *)user += 0.1; }
 static void mode_ops(drl_ctx *ctx)
 {
     static float x[2 * 8 * 8 * 8], y[2 * 8 * 8 * 8], w[8 * 8 * 9], packed[1 << 14], work[1 << 16];
-    const drl_conv2d_desc plain = { 8, 8, 3, 0 }, fast = { 8, 8, 3, 1 };
+    const drl_conv2d_desc plain = { 8, 8, 3, 0, 0 }, fast = { 8, 8, 3, 1, 0 };
     const drl_conv2d_desc *conv[2];
     const uint32_t tiny = 0x00012345u;
     drl_tensor tx, ty;

@@ -564,6 +564,64 @@ static void short_blocks(void)
     }
 }
 
+/* A description whose canary is not 0 was not zeroed, and every function that takes one says so. */
+#define NOT_ZEROED(call) do { \
+        CHECK((call) == DRL_E_ARGUMENT && strstr(drl_ctx_message(ctx), "was not zeroed"), \
+              #call ": '%s'", drl_ctx_message(ctx)); \
+        drl_ctx_clear(ctx); \
+    } while (0)
+
+static void named_layer(drl_net *net, void *layer)
+{
+    drl_net_spatial_sum(net, drl_net_conv2d(net, drl_net_input(net, SIDE, SIDE, 1), (drl_layer_desc *)layer), 1);
+}
+
+static void canaries(void)
+{
+    drl_energy e = drl_model_energy(model);
+    drl_ctx_desc cd = { 0 };
+    drl_conv2d_desc conv = { 0 };
+    drl_safetensors_desc tensors = { 0 };
+    static drl_dataset_desc images;             /* a zeroed one, in C++ as well */
+    drl_layer_desc layer = { 0 };
+    drl_net_desc nd = { 0 };
+    drl_sample_desc how = how_of();
+    drl_model_desc md = desc_of(DRL_FORM_CDRL);
+    drl_train_desc td = plan();
+    drl_run_desc run = { 0 };
+    drl_mcmc_desc chains = chains_of();
+    drl_ais_desc path = path_of();
+    drl_blob blob = { "not read", 8 };
+    drl_tensor x = drl_tensor_of(made.out, 1, 1, 1, 1);
+    drl_ctx *c = NULL;
+    drl_net *net = NULL;
+    drl_model *m = NULL;
+    drl_trainer *tr = NULL;
+    drl_sampler *s = NULL;
+    drl_dataset *ds = NULL;
+    size_t size = 0;
+    cd.canary = tensors.canary = images.canary = layer.canary = nd.canary = 1;
+    conv.canary = how.canary = md.canary = td.canary = run.canary = chains.canary = path.canary = -1;
+    conv.in_channels = conv.out_channels = layer.out_channels = 1;
+    conv.kernel = 1;
+    layer.name = "c";
+    CHECK(drl_ctx_create(&cd, &c) == DRL_E_ARGUMENT, "a context");
+    CHECK(!drl_conv2d_packed_count(ctx, &conv, 0) && !drl_conv2d_work_count(ctx, &conv, 1, 1, 1), "sizes");
+    NOT_ZEROED(drl_conv2d_forward(ctx, &conv, &x, made.out, NULL, &x, made.out));
+    NOT_ZEROED(drl_safetensors_write_memory(ctx, &tensors, NULL, 0, &size));
+    NOT_ZEROED(drl_dataset_parse(ctx, &blob, 1, &images, &ds));
+    NOT_ZEROED(drl_net_create(ctx, named_layer, &layer, NULL, &net));
+    NOT_ZEROED(drl_net_create(ctx, build, NULL, &nd, &net));
+    NOT_ZEROED(drl_sampler_create(model, &how, &s));
+    NOT_ZEROED(drl_model_create(ctx, &md, 1, &m));
+    NOT_ZEROED(drl_model_size(ctx, &md, &size));
+    NOT_ZEROED(drl_model_load_memory(ctx, model_file, model_size, &md, &m));
+    NOT_ZEROED(drl_trainer_create(model, &td, &tr));
+    NOT_ZEROED(drl_train(trainer, NULL, &run));
+    NOT_ZEROED(drl_mcmc_create(ctx, &e, &chains, &mcmc));
+    NOT_ZEROED(drl_ais_create(ctx, &e, &path, &ais));
+}
+
 int main(int argc, char **argv)
 {
     if (check_words(argc, argv)) return 2;
@@ -611,6 +669,7 @@ int main(int argc, char **argv)
         check_end(operations[i].name);
     }
     PART(short_blocks());
+    PART(canaries());
     printf("%ld allocations and %ld calls to files failed, %ld disks were full, in %d operations\n", allocations, calls_failed, disks, (int)(sizeof operations / sizeof operations[0]));
     drl_safetensors_close(weights);
     drl_ais_destroy(ais);

@@ -644,7 +644,7 @@ static void st_compare(const drl_safetensors *a, const drl_safetensors *b, const
 /* Everything that was read, as a description to write. The arrays are malloc'ed. */
 static drl_safetensors_desc st_desc_of(const drl_safetensors *st)
 {
-    drl_safetensors_desc d;
+    drl_safetensors_desc d = { 0 };
     drl_array *arrays = (drl_array *)malloc((drl_safetensors_contents(st)->count + 1) * sizeof(drl_array));
     size_t i;
     if (!arrays) exit(2);
@@ -654,6 +654,32 @@ static drl_safetensors_desc st_desc_of(const drl_safetensors *st)
     d.meta = drl_safetensors_contents(st)->meta;
     d.meta_count = drl_safetensors_contents(st)->meta_count;
     return d;
+}
+
+/* Files that would be longer than size_t counts, by their header alone, and headers that no reader takes. */
+static void test_st_too_long(void)
+{
+    enum { LENGTH = 17000000 };                 /* characters that the header writes as six each, \u0001 */
+    char *text = (char *)malloc(LENGTH + 1);
+    const char *meta[2];
+    size_t shape = SIZE_MAX - 64, size = 0;
+    drl_array array = drl_array_of("a", DRL_DTYPE_U8, 1, &shape, &shape);
+    drl_safetensors_desc d = { 0 };
+    if (!text) exit(2);
+    memset(text, 1, LENGTH);
+    text[LENGTH] = 0;
+    meta[0] = "key";
+    meta[1] = text;
+    d.meta = meta;
+    d.meta_count = 1;
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_ARGUMENT,
+                "at most 100000000 are allowed");
+    d.meta_count = 0;
+    d.arrays = &array;
+    d.count = 1;
+    CHECK_FAILS(drl_safetensors_write_memory(ctx, &d, NULL, 0, &size), DRL_E_SHAPE, "does not fit size_t");
+    CHECK_FAILS(drl_npy_write_memory(ctx, &array, NULL, 0, &size), DRL_E_SHAPE, "does not fit size_t");
+    free(text);
 }
 
 static void test_st_writing(void)
@@ -775,6 +801,7 @@ static void test_st_writing(void)
     }
     free(p);
     free(q);
+    test_st_too_long();
 }
 
 /* --- NPY and IDX */
@@ -1849,7 +1876,7 @@ static void test_questions(void)
         drl_status status;
         const char *sentence;
     } cases[] = {
-#define F(layout, h, w, c) { layout, h, w, c, 0, 0, 0 }
+#define F(layout, h, w, c) { layout, h, w, c, 0, 0, 0, 0 }
         { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
           "8 x 8 x 3 is one image with 3 channels, or 8 grey images of 8 x 3" },
         { "8, 8, 3", 192, F(DRL_LAYOUT_NHWC, 0, 0, 0), DRL_E_SHAPE, "is one image with 3 channels" },
@@ -1907,14 +1934,14 @@ static void test_questions(void)
         { "2, 3, 4, 5, 6", 720, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_FORMAT, "U8 of rank 5" },
         { "", 1, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_FORMAT, "U8 of rank 0" },
         { "5, 8, 8", 320, F((drl_layout)3, 0, 0, 0), DRL_E_ARGUMENT, "layout is 3" },
-        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, -1, 0, 0), DRL_E_ARGUMENT, "height -1" },
-        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, -2, 0), DRL_E_ARGUMENT, "width -2" },
-        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 5), DRL_E_ARGUMENT, "channels 5" },
-        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 1, 0 }, DRL_E_ARGUMENT, "low 2, high 1" },
-        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 2, 0 }, DRL_E_ARGUMENT, "low 2, high 2" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, -1, 0, 0), DRL_E_ARGUMENT, "height is -1" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, -2, 0), DRL_E_ARGUMENT, "width is -2" },
+        { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 5), DRL_E_ARGUMENT, "channels is 5" },
+        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 1, 0, 0 }, DRL_E_ARGUMENT, "low 2, high 1" },
+        { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 2, 0, 0 }, DRL_E_ARGUMENT, "low 2, high 2" },
         { "5, 8, 8",
           320,
-          { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1 },
+          { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1, 0 },
           DRL_E_ARGUMENT,
           "no file is of CIFAR-100" }
 #undef F

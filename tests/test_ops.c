@@ -1389,10 +1389,27 @@ static void test_errors(void)
     d.out_channels = 5;
     CHECK(drl_conv2d_forward(ctx, &d, &x, data, NULL, &y, data) == DRL_E_SHAPE && strstr(drl_ctx_message(ctx), "2x2x4"), "%s", drl_ctx_message(ctx));
     drl_ctx_clear(ctx);
+    d.in_channels = 4;
+    y.h = x.h = y.w = x.w = 1;              /* the sizes are refused before any element is read */
+    y.n = x.n = INT32_MAX;
+#define REFUSED(status, sentence) \
+    CHECK(drl_conv2d_forward(ctx, &d, &x, data, NULL, &y, data) == (status) && \
+          strstr(drl_ctx_message(ctx), sentence), "%s", drl_ctx_message(ctx)); \
+    drl_ctx_clear(ctx)
+    REFUSED(DRL_E_SHAPE, sizeof(size_t) < 8 ? "" : "2147483647 images of 1 x 1 are too many or too large");
     d.kernel = 5;
-    CHECK(drl_conv2d_forward(ctx, &d, &x, data, NULL, &y, data) == DRL_E_ARGUMENT, "kernel 5");
+    REFUSED(DRL_E_ARGUMENT, "kernel is 5");
     d.kernel = d.winograd = 1;
-    CHECK(drl_conv2d_forward(ctx, &d, &x, data, NULL, &y, data) == DRL_E_ARGUMENT, "Winograd, kernel 1");
+    REFUSED(DRL_E_ARGUMENT, "winograd is 1 with kernel 1");
+    d.winograd = -1;
+    REFUSED(DRL_E_ARGUMENT, "winograd is -1");
+    d.winograd = 0;
+    d.in_channels = 0;
+    REFUSED(DRL_E_ARGUMENT, "in_channels is 0");
+    d.in_channels = 4;
+    d.out_channels = (1 << 24) + 1;
+    REFUSED(DRL_E_ARGUMENT, "out_channels is 16777217");
+#undef REFUSED
     drl_ctx_destroy(ctx);
 }
 

@@ -771,7 +771,7 @@ static void wrong_checkpoints(void)
 
     {                                                       /* whole files, but for a tensor too many, or without one of the texts */
         drl_safetensors *st = NULL;
-        drl_safetensors_desc desc;
+        drl_safetensors_desc desc = { 0 };
         drl_array array[DRL__CHECKPOINT_ARRAYS + 1];
         const char *meta[8];
         size_t j;
@@ -1638,6 +1638,64 @@ static void sound_states(void)
     drl_ctx_destroy(ctx);
 }
 
+/* A tensor of a checkpoint with one number that is not finite: the checkpoint is refused by its name. */
+static void checkpoint_not_finite(void)
+{
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    setup s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    drl_safetensors *st = NULL;
+    unsigned char *file;
+    float *before;
+    size_t size, n, k;
+    steps(&s, 2);
+    CHECK_OK(s.ctx, drl_trainer_save_memory(s.tr, NULL, 0, &size));
+    file = (unsigned char *)malloc(size);
+    if (!file) exit(3);
+    CHECK_OK(s.ctx, drl_trainer_save_memory(s.tr, file, size, &size));
+    CHECK_OK(s.ctx, drl_safetensors_open_memory(s.ctx, file, size, &st));
+    n = state_of(&s, &before);
+    for (k = 0; k < 2 * drl_safetensors_contents(st)->count; ++k) {
+        const drl_array *a = &drl_safetensors_contents(st)->arrays[k / 2];
+        unsigned char *number = file + ((const unsigned char *)a->data - file) + a->bytes / 8 * 4, kept[4];
+        const unsigned char bad[2][4] = { { 0, 0, 0xC0, 0x7F }, { 0, 0, 0x80, 0xFF } };     /* NaN, -infinity */
+        if (a->dtype != DRL_DTYPE_F32) continue;
+        memcpy(kept, number, 4);
+        memcpy(number, bad[k % 2], 4);
+        CHECK(drl_trainer_resume_memory(s.tr, file, size) == DRL_E_FORMAT &&
+              strstr(drl_ctx_message(s.ctx), "not finite"), "%s: '%s'", a->name, drl_ctx_message(s.ctx));
+        drl_ctx_clear(s.ctx);
+        expect_state(&s, before, n, a->name);
+        memcpy(number, kept, 4);
+    }
+    CHECK_OK(s.ctx, drl_trainer_resume_memory(s.tr, file, size));
+    drl_safetensors_close(st);
+    free(file);
+    free(before);
+    unmake(&s);
+}
+
+/* Without chains nothing but the initializer's own gradient tells that its weights have left all bounds. */
+static void initializer_explodes(void)
+{
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    setup s;
+    float x0[BATCH * IMAGE], *weights;
+    int label[BATCH];
+    size_t k;
+    md.smooth = 1;
+    td.objective = DRL_OBJECTIVE_SCORE;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    weights = drl_net_params(s.m->initializer);
+    for (k = 0; k < drl_net_params_size(s.m->initializer); ++k) weights[k] *= 1e20f;
+    drl_net_refresh(s.m->initializer, 0);
+    pictures(s.tr, x0, BATCH);
+    CHECK(drl_trainer_step(s.tr, x0, labels_of(s.tr, label), NULL) == DRL_E_DIVERGED, "a step was taken");
+    CHECK(strstr(drl_ctx_message(s.ctx), "the initializer's gradient"), "'%s'", drl_ctx_message(s.ctx));
+    unmake(&s);
+}
+
 /* A learning rate that explodes: a status and a sentence, everything as before the step; rollbacks halve the rate until it works. */
 static void divergence(void)
 {
@@ -2308,6 +2366,8 @@ int main(int argc, char **argv)
     PART(balanced_classes());
     PART(warm_ups());
     PART(divergence());
+    PART(checkpoint_not_finite());
+    PART(initializer_explodes());
     PART(score_of_unet());
     PART(score_matching(1, 0.05f));
     PART(score_matching(0, 0.05f));
