@@ -780,15 +780,16 @@ typedef enum drl_schedule_kind {
                                  * steps are equally safe on all levels, and the slopes of f, sbar_{t+1}
                                  * times the score, are near 1 on all of them. With f / step_t^2 they would
                                  * go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that */
-    DRL_SCHEDULE_SHIFTED        /* DRL_SCHEDULE_CDRL with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T:
+    DRL_SCHEDULE_SHIFTED,       /* DRL_SCHEDULE_CDRL with DRL_SCHEDULE_SHIFT less log-SNR on levels 1 to T:
                                  * more levels lie where images decide what they are, and less of the image
                                  * is left in x_T. Better than DRL_SCHEDULE_CDRL from 12 levels up, worse at
                                  * 6 */
+    DRL_SCHEDULE_OWN            /* drl_schedule_of makes it of drl_model_desc.sbar. b2 is the form's */
 } drl_schedule_kind;
 #define DRL_SCHEDULE_SHIFT 1.5
 
 /* drl_schedule_standard - one of the schedules that models have, by its name.
- *   kind    see drl_schedule_kind; DRL_SCHEDULE_FORM means DRL_SCHEDULE_DRL
+ *   kind    see drl_schedule_kind; DRL_SCHEDULE_FORM means DRL_SCHEDULE_DRL; not DRL_SCHEDULE_OWN
  *   levels  T, 2..500; 2..1000 for DRL_SCHEDULE_T1K
  *   memory  DRL_SCHEDULE_DOUBLES(levels) doubles of the caller; the schedule points into them, so they must
  *           outlive it
@@ -994,8 +995,9 @@ typedef enum drl_initializer_form {
  * the same width. */
 typedef enum drl_energy_form {
     DRL_ENERGY_PUBLISHED = 0,   /* [Gao21], [Zhu24]: drl_model_desc.form says which of them */
-    DRL_ENERGY_UNET             /* F(y) = -|y + net(y)|^2 / 2                            [Salimans21]
+    DRL_ENERGY_UNET,            /* F(y) = -|y + net(y)|^2 / 2                            [Salimans21]
                                  * (their x - net(x)) */
+    DRL_ENERGY_OWN              /* F(y) is the output of the network that drl_model_desc.build makes */
 } drl_energy_form;
 
 typedef struct drl_model_desc {
@@ -1038,6 +1040,20 @@ typedef struct drl_model_desc {
                                              * and `blocks` a resolution, of which it has three; smooth,
                                              * without spectral norms, steps by DRL_STEP_PROPOSAL with b2 =
                                              * 0.1 (but for T1K), K = 3 */
+    /* A network and a schedule of the program's own. Files do not hold these three: drl_model_load takes
+     * them from `use`, and after drl_checkpoint_describe the program sets them again. */
+    drl_net_build_fn build;                 /* makes the energy's network; NULL: a network of the library.
+                                             * The input has the sides of the images, the output is one
+                                             * number, F(y, t), and labels go up to `classes`, which may
+                                             * be above zero in both forms. `smooth` says that F has second
+                                             * derivatives. `base`, `blocks`, `resolutions` and `mult` are
+                                             * not used; defaults of steps, b2 and their rule are those of
+                                             * DRL_ENERGY_UNET. In files, weights have their spectral norm
+                                             * folded in, but for layers with keep_norm */
+    void *build_user;                       /* what build is called with */
+    const double *sbar;                     /* [levels + 1] the noise of each level, as in drl_schedule_of,
+                                             * copied; NULL: `schedule` says which. Level values are then
+                                             * the numbers of the levels */
     int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_model_desc;
 
@@ -1081,8 +1097,10 @@ DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, flo
  * sentence names its tensor).
  * drl_model_load - takes every type. batch and trainable come from `use` (NULL: a batch of 32, not
  * trainable), all else from the file: the batch that a model was trained with says nothing of the memory that
- * sampling takes. The file must hold exactly the described networks' tensors. Memory that a model is loaded
- * from may be read-only, and can go afterwards.
+ * sampling takes. Where the file's energy is a network of the program's own, build and build_user come from
+ * `use`, too; where its schedule is, sbar does, and `use` has the file's number of levels. The file must hold
+ * exactly the described networks' tensors. Memory that a model is loaded from may be read-only, and can go
+ * afterwards.
  * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own. Fails as
  * drl_net_load. */
 DRL_API drl_status drl_model_save_memory(drl_model *model, drl_dtype dtype, void *dst, size_t capacity,
@@ -1104,7 +1122,7 @@ DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_mode
  * Adam with warm-up, exponential average of the weights, gradient clipping, and a watch over divergence.
  * -------------------------------------------------------------------------------------------------------- */
 typedef enum drl_objective {
-    DRL_OBJECTIVE_AUTO = 0,     /* the published networks: recovery; DRL_ENERGY_UNET: score */
+    DRL_OBJECTIVE_AUTO = 0,     /* DRL_ENERGY_UNET: score; other energies: recovery */
     DRL_OBJECTIVE_RECOVERY,     /* recovery likelihood by contrast with chains; with K = 0 with draws of its
                                  * normal approximation */
     DRL_OBJECTIVE_SCORE         /* denoising score matching:                               [Vincent11]
@@ -10541,12 +10559,12 @@ static const drl__field drl__model_fields[] = {
       0, DRL__UNET_BLOCKS_MAX, 0 },
     { "classes",            DRL__INT,     offsetof(drl_model_desc, classes), 0, 0, 65535, 0 },
     { "schedule",           DRL__INT,     offsetof(drl_model_desc, schedule), 0,
-      DRL_SCHEDULE_DRL, DRL_SCHEDULE_SHIFTED, 0 },
+      DRL_SCHEDULE_DRL, DRL_SCHEDULE_OWN, 0 },
     { "smooth",             DRL__INT,     offsetof(drl_model_desc, smooth), 0, 0, 0, DRL__ANY },
     { "initializer_form",   DRL__INT,     offsetof(drl_model_desc, initializer_form), 0,
       DRL_INITIALIZER_RESIDUAL, DRL_INITIALIZER_VELOCITY, 0 },
     { "energy_form",        DRL__INT,     offsetof(drl_model_desc, energy_form), 0,
-      DRL_ENERGY_PUBLISHED, DRL_ENERGY_UNET, 0 }
+      DRL_ENERGY_PUBLISHED, DRL_ENERGY_OWN, 0 }
 };
 
 /* `batch` is chosen by each user of a model, and no file holds it (nor `trainable`, which may have any
@@ -10593,17 +10611,48 @@ static void drl__model_to_text(const drl_model_desc *d, char *text, size_t capac
     }
 }
 
+/* Whether the description has the program's own network and schedule where they are asked for, and only
+ * there. */
+static drl_status drl__model_check_own(drl_ctx *ctx, const drl_model_desc *d)
+{
+    int i, own = d->energy_form == DRL_ENERGY_OWN;
+    if (own && !d->build)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "model: its energy is a network of the program that made it; give its build "
+                         "function");
+    if (d->build && !own)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "model: a build function goes with DRL_ENERGY_OWN; energy_form is %d",
+                         (int)d->energy_form);
+    own = d->schedule == DRL_SCHEDULE_OWN;
+    if (own && !d->sbar)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "model: its schedule is of the program that made it; give its sbar");
+    if (d->sbar && !own)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "model: sbar goes with DRL_SCHEDULE_OWN; schedule is %d", (int)d->schedule);
+    for (i = 0; own && i <= d->levels; ++i)
+        if (!(d->sbar[i] > (i ? d->sbar[i - 1] : 0.0) && d->sbar[i] <= 1))
+            return drl__fail(ctx, DRL_E_ARGUMENT,
+                             "model: sbar[%d] is %g; above %g and at most 1 are possible", i, d->sbar[i],
+                             i ? d->sbar[i - 1] : 0.0);
+    return DRL_OK;
+}
+
 /* Fills in defaults and checks ranges; *d is complete on success. ctx NULL: failures leave no sentence. */
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
-    int i, side, cdrl, t1k, unet;
+    int i, side, cdrl, t1k, unet, own;
     drl_status status;
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
     if (drl__zeroed(ctx, "drl_model_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->build && !d->energy_form) d->energy_form = DRL_ENERGY_OWN;
+    if (d->sbar && !d->schedule) d->schedule = DRL_SCHEDULE_OWN;
     cdrl = (int)d->form == DRL_FORM_CDRL;
     unet = (int)d->energy_form == DRL_ENERGY_UNET;
+    own = (int)d->energy_form == DRL_ENERGY_OWN;
     if (!d->schedule) d->schedule = cdrl ? DRL_SCHEDULE_CDRL : DRL_SCHEDULE_DRL;
     t1k = d->schedule == DRL_SCHEDULE_T1K;
     if (t1k && !d->levels) d->levels = 1000;
@@ -10612,11 +10661,11 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     drl__defaults(drl__model_use_fields, DRL__COUNT(drl__model_use_fields), d);
     if (!d->width) d->width = d->height;
     side = drl__max(d->height, d->width);
-    if (unet) d->resolutions = 1;           /* of the published networks; a U-Net always has three */
+    if (unet || own) d->resolutions = 1;    /* of the published networks; a U-Net always has three */
     if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
-    if (!d->steps) d->steps = t1k ? -1 : unet ? 3 : cdrl ? 15 : 30;
+    if (!d->steps) d->steps = t1k ? -1 : unet || own ? 3 : cdrl ? 15 : 30;
     if (d->steps < 0) d->steps = -1;
-    if (d->b2 == 0) d->b2 = t1k || unet ? 0.1 : cdrl ? 4e-4 : 2e-4;
+    if (d->b2 == 0) d->b2 = t1k || unet || own ? 0.1 : cdrl ? 4e-4 : 2e-4;
     if (d->noise_scale == 0) d->noise_scale = t1k || cdrl ? 1.0f : 0.99f;
     d->smooth = d->smooth || unet;
     d->no_spectral = d->no_spectral || unet;
@@ -10630,7 +10679,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     status = drl__check(ctx, DRL_E_ARGUMENT, "model",
                         drl__model_use_fields, DRL__COUNT(drl__model_use_fields), d);
     if (status != DRL_OK) return status;
-    if (!t1k && d->levels > 500)
+    if (!t1k && d->levels > 500 && d->schedule != DRL_SCHEDULE_OWN)
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "model: levels is %d; up to 500 are possible, and 1000 with DRL_SCHEDULE_T1K",
                          d->levels);
@@ -10652,11 +10701,13 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->initializer > 0 && !cdrl)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: initializer is %d, and plain DRL has none",
                          d->initializer);
-    if (d->classes && !cdrl)
+    if (d->classes && !cdrl && !own)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: classes is %d, and plain DRL has none", d->classes);
     if (unet && !cdrl)
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "model: energies of a U-Net come with the form CDRL; the form is DRL");
+    status = drl__model_check_own(ctx, d);
+    if (status != DRL_OK) return status;
     if (unet && d->blocks > DRL__UNET_BLOCKS_MAX)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: blocks is %d; a U-Net has up to %d per resolution",
                          d->blocks, DRL__UNET_BLOCKS_MAX);
@@ -10904,6 +10955,13 @@ static void drl__energy_build(drl_net *net, void *user)
     drl_net_dot(net, h, drl__model_layer(net, e, "energy", "temb_final", h.c, 1, &head));
 }
 
+/* The energy's build function, and what it is called with. */
+static drl_net_build_fn drl__model_energy_build(drl_model_desc *d, void **user)
+{
+    *user = d->build ? d->build_user : d;
+    return d->build ? d->build : drl__energy_build;
+}
+
 static void drl__model_net_desc(const drl_model_desc *d, drl_net_desc *n)
 {
     memset(n, 0, sizeof *n);
@@ -10933,6 +10991,8 @@ DRL__CALL(drl_status, drl_model_size,
 {
     drl_model_desc d;
     drl_net_desc n;
+    drl_net_build_fn build;
+    void *user;
     drl_status status;
     size_t net_bytes = 0, initializer_bytes = 0, total, sum = 0, at[2];
     if (!ctx || !bytes)
@@ -10941,7 +11001,8 @@ DRL__CALL(drl_status, drl_model_size,
     status = drl__model_resolve(ctx, desc, &d);
     if (status != DRL_OK) return status;
     drl__model_net_desc(&d, &n);
-    status = drl_net_size(ctx, drl__energy_build, &d, &n, &net_bytes);
+    build = drl__model_energy_build(&d, &user);
+    status = drl_net_size(ctx, build, user, &n, &net_bytes);
     drl__initializer_net_desc(&d, &n);
     if (status == DRL_OK && d.initializer > 0)
         status = drl_net_size(ctx, drl__initializer_build, &d, &n, &initializer_bytes);
@@ -10967,10 +11028,32 @@ DRL_API void drl_model_destroy(drl_model *m)
 /* memory [5 * (levels + 1)]: the schedule's arrays. */
 static void drl__model_schedule(const drl_model_desc *d, double *memory, drl_schedule *schedule)
 {
-    drl_schedule_standard(d->schedule, d->levels, memory, schedule);
+    if (d->schedule == DRL_SCHEDULE_OWN) drl_schedule_of(d->sbar, d->levels, d->b2, memory, schedule);
+    else drl_schedule_standard(d->schedule, d->levels, memory, schedule);
     schedule->b2 = d->b2;
-    if (d->energy_form == DRL_ENERGY_UNET && d->schedule != DRL_SCHEDULE_T1K)
+    if (d->energy_form != DRL_ENERGY_PUBLISHED && d->schedule != DRL_SCHEDULE_T1K)
         schedule->rule = DRL_STEP_PROPOSAL;
+}
+
+/* Whether a program's own network fits the description. */
+static drl_status drl__model_net_fits(const drl_model_desc *d, const drl_net *net)
+{
+    const drl__op *input = &net->op[0], *output = &net->op[net->op_count - 1];
+    if (input->h != d->height || input->w != d->width || input->c != d->channels)
+        return drl__fail(net->ctx, DRL_E_SHAPE,
+                         "model: the network that build makes takes images of %d x %d x %d, the model has "
+                         "%d x %d x %d",
+                         input->h, input->w, input->c, d->height, d->width, d->channels);
+    if (output->h != 1 || output->w != 1 || output->c != 1)
+        return drl__fail(net->ctx, DRL_E_SHAPE,
+                         "model: the network that build makes has an output of %d x %d x %d; an energy is "
+                         "one number",
+                         output->h, output->w, output->c);
+    if (net->classes != d->classes)
+        return drl__fail(net->ctx, DRL_E_SHAPE,
+                         "model: the network that build makes has labels up to %d; classes is %d",
+                         net->classes, d->classes);
+    return DRL_OK;
 }
 
 /* The tables of a model's networks; net[1] stays NULL without an initializer. The description in a hostile
@@ -10981,9 +11064,12 @@ static drl_status drl__model_build(drl_ctx *ctx, drl_model_desc *d, const drl_sa
 {
     size_t tensors, in_file = st ? st->count : SIZE_MAX;
     drl_net_desc n;
+    void *user;
+    drl_net_build_fn build = drl__model_energy_build(d, &user);
     drl_status status;
     drl__model_net_desc(d, &n);
-    status = drl__net_build(ctx, drl__energy_build, d, &n, in_file, &net[0]);
+    status = drl__net_build(ctx, build, user, &n, in_file, &net[0]);
+    if (status == DRL_OK && d->build) status = drl__model_net_fits(d, net[0]);
     drl__initializer_net_desc(d, &n);
     if (status == DRL_OK && d->initializer > 0)
         status = drl__net_build(ctx, drl__initializer_build, d, &n, in_file, &net[1]);
@@ -11029,6 +11115,7 @@ static drl_status drl__model_new(drl_ctx *ctx, drl_model_desc *d, const drl_safe
     m->f = m->level + d->batch;
     m->df = m->f + d->batch;
     drl__model_schedule(d, m->schedule_memory, &m->schedule);
+    if (d->sbar) m->desc.sbar = m->schedule.sbar;
     *out = m;
     return DRL_OK;
 }
@@ -11107,7 +11194,7 @@ static drl_status drl__model_f(drl_model *m, int n, const float *y, const float 
 /* f / F at a level. */
 static double drl__model_f_scale(const drl_model *m, int level)
 {
-    return m->desc.energy_form == DRL_ENERGY_UNET ? 1.0 : drl__schedule_f_scale(&m->schedule, level);
+    return m->desc.energy_form != DRL_ENERGY_PUBLISHED ? 1.0 : drl__schedule_f_scale(&m->schedule, level);
 }
 
 static drl_status drl__model_check_levels(const drl_model *m, int n, const int *level)
@@ -11381,6 +11468,12 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
         read.batch = use->batch;
         read.trainable = use->trainable;
         read.canary = use->canary;
+        if (read.energy_form == DRL_ENERGY_OWN) read.build = use->build;
+        read.build_user = use->build_user;
+        if (read.schedule == DRL_SCHEDULE_OWN) read.sbar = use->sbar;
+        if (read.sbar && read.levels != use->levels)
+            return drl__fail(ctx, DRL_E_FORMAT, "model file: it has %d levels, the program's sbar %d",
+                             read.levels, use->levels);
     }
     status = drl__model_resolve(ctx, &read, &d);
     if (status != DRL_OK) return status;
@@ -12023,7 +12116,7 @@ static double drl__train_weight(const drl_trainer *tr, int t)
     double step = drl__schedule_proposal(&m->schedule, t);
     if (tr->desc.objective == DRL_OBJECTIVE_SCORE)
         return 1 / (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
-    if (m->desc.energy_form == DRL_ENERGY_UNET) return step * step / ((double)m->size * tr->desc.batch);
+    if (m->desc.energy_form != DRL_ENERGY_PUBLISHED) return step * step / ((double)m->size * tr->desc.batch);
     return m->schedule.s[1] / m->schedule.s[t + 1] / tr->desc.batch;
 }
 
@@ -16050,6 +16143,7 @@ static const drl__kernels DRL__FN(drl__table) = {
  *        One table for each description: defaults, ranges and files agree, and each rule has its sentence. A
  *        description that was not zeroed is found by its last field, `canary`.
  *        Energies of a U-Net, trained by score matching; augmentation by shifts and exchanged colours.
+ *        Models whose energy is a network of the program's own, on a schedule of its own.
  *        Fused sets share one set of bits: FMA128 for MinGW's gcc. Calls set and restore the floating-point
  *        mode.
  *        Research tools ([mcmc], [metrics]) behind the core, and a tag for every part of [io] and [net].

@@ -396,11 +396,11 @@ static void descriptions(void)
     BAD((d.form = DRL_FORM_CDRL, d.initializer_blocks = -1), DRL_E_ARGUMENT);
     BAD(d.form = DRL_FORM_CDRL, DRL_E_SHAPE);           /* 4 x 6 is not for an initializer */
     BAD((d.form = DRL_FORM_CDRL, d.height = 1, d.width = 4, d.resolutions = 1), DRL_E_SHAPE);   /* and neither is a line */
-    BAD(d.schedule = (drl_schedule_kind)5, DRL_E_ARGUMENT);
+    BAD(d.schedule = (drl_schedule_kind)6, DRL_E_ARGUMENT);
     BAD(d.initializer_form = (drl_initializer_form)3, DRL_E_ARGUMENT);
     BAD(d.initializer_form = (drl_initializer_form)-1, DRL_E_ARGUMENT);
     BAD(d.schedule = (drl_schedule_kind)-1, DRL_E_ARGUMENT);
-    BAD(d.energy_form = (drl_energy_form)2, DRL_E_ARGUMENT);
+    BAD(d.energy_form = (drl_energy_form)3, DRL_E_ARGUMENT);
     BAD(d.energy_form = (drl_energy_form)-1, DRL_E_ARGUMENT);
     BAD(d.energy_form = DRL_ENERGY_UNET, DRL_E_ARGUMENT);       /* of plain DRL */
     BAD((d.energy_form = DRL_ENERGY_UNET, d.form = DRL_FORM_CDRL, d.initializer = -1, d.height = d.width = 8, d.blocks = 65), DRL_E_ARGUMENT);
@@ -983,6 +983,142 @@ static void initializer_forms(void)
             drl_model_destroy(m);
             drl_ctx_destroy(ctx);
         }
+}
+
+/* A network and a schedule of the program's own. own_build has every kind of parameter that files treat in a way of its own:
+ * a spectral norm that is folded in, and one that is kept. */
+typedef struct own_net { int side, channels, classes, outputs; } own_net;
+
+static void own_build(drl_net *net, void *user)
+{
+    const own_net *o = (const own_net *)user;
+    drl_layer_desc l;
+    drl_value x = drl_net_input(net, o->side, o->side, o->channels), e = drl_net_level(net, 4);
+    memset(&l, 0, sizeof l);
+    l.out_channels = 4;
+    l.name = "label";
+    if (o->classes) e = drl_net_add(net, e, drl_net_conv2d(net, drl_net_label(net, o->classes), &l));
+    l.name = "folded";
+    l.spectral = DRL_SPECTRAL_UNIT;
+    x = drl_net_act(net, drl_net_shift(net, drl_net_conv2d(net, x, &l), e), DRL_ACT_SILU);
+    l.name = "kept";
+    l.keep_norm = 1;
+    x = drl_net_spatial_sum(net, drl_net_conv2d(net, x, &l), 0.1f);
+    memset(&l, 0, sizeof l);
+    l.name = "out";
+    l.out_channels = o->outputs;
+    drl_net_conv2d(net, x, &l);
+}
+
+static const double own_sbar[6] = { 0.1, 0.3, 0.5, 0.8, 0.95, 1.0 };
+
+static drl_model_desc own_desc(own_net *o)
+{
+    drl_model_desc d;
+    memset(&d, 0, sizeof d);
+    o->side = 6; o->channels = 2; o->classes = 3; o->outputs = 1;
+    d.height = o->side; d.channels = o->channels; d.classes = o->classes; d.levels = 5;
+    d.trainable = 1; d.batch = 3;
+    d.build = own_build; d.build_user = o; d.sbar = own_sbar;
+    return d;
+}
+
+static void own_networks(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    own_net o;
+    double sbar[6];
+    drl_model_desc d = own_desc(&o), got, use;
+    drl_model *m, *again = NULL;
+    const drl_schedule *s;
+    drl_energy e;
+    drl_batch b;
+    float y[3 * 72], dy[3 * 72], f[3], out[3], ones[3] = { 1, 1, 1 }, values[3] = { 1, 3, 4 }, dx[3 * 72];
+    int level[3] = { 1, 3, 4 }, label[3] = { 0, 2, 3 }, k;
+    unsigned char *bytes;
+    size_t size, used, j;
+    memcpy(sbar, own_sbar, sizeof sbar);
+    d.sbar = sbar;
+    m = make(ctx, &d, 7);
+    for (k = 0; k < 6; ++k) sbar[k] = 0;                        /* it was copied */
+    d.sbar = own_sbar;
+    s = drl_model_schedule(m);
+    CHECK_OK(ctx, drl_model_describe(m, &got));
+    CHECK(got.energy_form == DRL_ENERGY_OWN && got.schedule == DRL_SCHEDULE_OWN && got.sbar == s->sbar && got.build == own_build && got.steps == 3 && got.b2 == 0.1 && !drl_model_initializer(m),
+          "what goes with a network of one's own");
+    CHECK(s->levels == 5 && !memcmp(s->sbar, own_sbar, sizeof own_sbar) && s->b2 == 0.1 && s->rule == DRL_STEP_PROPOSAL && !s->logsnr, "its schedule");
+    /* F is the network's output */
+    for (j = 0; j < 3 * 72; ++j) y[j] = (float)real(-1, 1);
+    e = drl_model_energy(m);
+    CHECK_OK(ctx, e.eval(e.user, 3, y, level, label, f, dy));
+    b = drl_batch_of(3, y, values);
+    b.label = label;
+    CHECK_OK(ctx, drl_net_input_grad(drl_model_net(m), &b, ones, out, dx));
+    CHECK(!memcmp(f, out, sizeof f) && !memcmp(dy, dx, sizeof dy), "F of a network of one's own is not its output");
+    /* files, from which a model is made with the same network and schedule alone */
+    CHECK_OK(ctx, drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &size));
+    bytes = (unsigned char *)malloc(size);
+    CHECK_OK(ctx, drl_model_save_memory(m, DRL_DTYPE_F32, bytes, size, &size));
+    REFUSED(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again), DRL_E_ARGUMENT);
+    memset(&use, 0, sizeof use);
+    use.build = own_build; use.build_user = &o;
+    REFUSED(ctx, drl_model_load_memory(ctx, bytes, size, &use, &again), DRL_E_ARGUMENT);
+    use.sbar = own_sbar; use.levels = 5; use.build = NULL;
+    REFUSED(ctx, drl_model_load_memory(ctx, bytes, size, &use, &again), DRL_E_ARGUMENT);
+    use.build = own_build;
+    for (k = 0; k < 5; ++k) {               /* the program says how long sbar is, not the file */
+        use.levels = k;
+        REFUSED(ctx, drl_model_load_memory(ctx, bytes, size, &use, &again), DRL_E_FORMAT);
+    }
+    use.levels = 5;
+    o.classes = 2;
+    REFUSED(ctx, drl_model_load_memory(ctx, bytes, size, &use, &again), DRL_E_SHAPE);
+    o.classes = 3;
+    CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, &use, &again));
+    e = drl_model_energy(again);
+    CHECK_OK(ctx, e.eval(e.user, 3, y, level, label, out, dx));
+    CHECK(!memcmp(f, out, sizeof f) && !memcmp(dy, dx, sizeof dy), "a loaded network of one's own has other energies");
+    drl_model_destroy(again);
+    free(bytes);
+    /* what a file does not ask for is not looked at */
+    {
+        drl_model_desc plain = tiny();
+        drl_model *other = make(ctx, &plain, 1);
+        again = NULL;
+        CHECK_OK(ctx, drl_model_save_memory(other, DRL_DTYPE_F32, NULL, 0, &size));
+        bytes = (unsigned char *)malloc(size);
+        CHECK_OK(ctx, drl_model_save_memory(other, DRL_DTYPE_F32, bytes, size, &size));
+        CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, &use, &again));
+        drl_model_destroy(again);
+        drl_model_destroy(other);
+        free(bytes);
+        again = NULL;
+    }
+    drl_model_destroy(m);
+    m = NULL;
+#define BAD_OWN(assign, want) do { d = own_desc(&o); assign; REFUSED(ctx, drl_model_create(ctx, &d, 0, &m), want); } while (0)
+    BAD_OWN(d.energy_form = DRL_ENERGY_UNET, DRL_E_ARGUMENT);
+    BAD_OWN((d.energy_form = DRL_ENERGY_OWN, d.build = NULL), DRL_E_ARGUMENT);
+    BAD_OWN(d.schedule = DRL_SCHEDULE_DRL, DRL_E_ARGUMENT);
+    BAD_OWN((d.schedule = DRL_SCHEDULE_OWN, d.sbar = NULL), DRL_E_ARGUMENT);
+    BAD_OWN((memcpy(sbar, own_sbar, sizeof sbar), sbar[2] = sbar[1], d.sbar = sbar), DRL_E_ARGUMENT);
+    BAD_OWN((memcpy(sbar, own_sbar, sizeof sbar), sbar[0] = 0, d.sbar = sbar), DRL_E_ARGUMENT);
+    BAD_OWN((memcpy(sbar, own_sbar, sizeof sbar), sbar[5] = 1.5, d.sbar = sbar), DRL_E_ARGUMENT);
+    BAD_OWN((memcpy(sbar, own_sbar, sizeof sbar), sbar[3] = HUGE_VAL - HUGE_VAL, d.sbar = sbar), DRL_E_ARGUMENT);
+    BAD_OWN(d.height = 8, DRL_E_SHAPE);
+    BAD_OWN(d.width = 8, DRL_E_SHAPE);
+    BAD_OWN(d.channels = 1, DRL_E_SHAPE);
+    BAD_OWN(d.classes = 2, DRL_E_SHAPE);
+    BAD_OWN(o.classes = 0, DRL_E_SHAPE);
+    BAD_OWN(o.outputs = 2, DRL_E_SHAPE);
+    BAD_OWN(d.form = DRL_FORM_CDRL, DRL_E_SHAPE);               /* 6 cannot be halved twice, as the initializer needs */
+    d = own_desc(&o);
+    CHECK_OK(ctx, drl_model_size(ctx, &d, &size));
+    used = drl_ctx_bytes_used(ctx);
+    m = make(ctx, &d, 0);
+    CHECK(drl_ctx_bytes_used(ctx) - used == size, "%d bytes, %d were said", (int)(drl_ctx_bytes_used(ctx) - used), (int)size);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
 }
 
 /* Energies of a U-Net: f = -|y + net(y)|^2 / 2 with the net of an initializer that has the same weights, F = f, the size of
@@ -1844,6 +1980,7 @@ int main(int argc, char **argv)
     PART(schedules());
     PART(initializer_forms());
     PART(unet_energies());
+    PART(own_networks());
     PART(numbers());
     PART(texts());
     PART(limits());

@@ -1938,6 +1938,73 @@ static void score_of_unet(void)
     unmake(&twin);
 }
 
+/* A network and a schedule of the program's own are trained like the library's, by either objective, and a
+ * resumed run goes on bit for bit. */
+static void own_build(drl_net *net, void *user)
+{
+    drl_value y = drl_net_input(net, 4, 4, 2), h, level;
+    drl_layer_desc l;
+    (void)user;
+    memset(&l, 0, sizeof l);
+    l.out_channels = 8;
+    l.name = "level";
+    level = drl_net_conv2d(net, drl_net_level(net, 4), &l);
+    l.name = "in";
+    h = drl_net_act(net, drl_net_shift(net, drl_net_conv2d(net, y, &l), level), DRL_ACT_SILU);
+    l.out_channels = 2;
+    l.init_scale = -1;
+    l.name = "out";
+    h = drl_net_add(net, drl_net_conv2d(net, h, &l), y);
+    drl_net_spatial_sum(net, drl_net_dot(net, h, h), -0.5f);
+}
+
+static void own_network(drl_objective objective)
+{
+    static const double sbar[7] = { 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.999 };
+    drl_model_desc md, got_md;
+    drl_train_desc td = plan(), got_td;
+    drl_train_report report;
+    drl_model *m = NULL;
+    float x0[BATCH * 32];
+    float f[2];
+    drl_energy e;
+    unsigned char *bytes;
+    size_t size;
+    setup s, again;
+    int level[2] = { 3, 3 }, i, j;
+    memset(&md, 0, sizeof md);
+    md.height = 4; md.channels = 2; md.levels = 6; md.smooth = 1; md.batch = BATCH; md.trainable = 1;
+    md.build = own_build; md.sbar = sbar;
+    td.objective = objective; td.learning_rate = 1e-2f; td.warmup = -1; td.steps = 0;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    for (i = 0; i < 60; ++i) {
+        for (j = 0; j < BATCH * 32; ++j) x0[j] = j % 2 ? 0.5f : -0.25f;
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, &report));
+    }
+    for (j = 0; j < 32; ++j) x0[32 + j] = -x0[j];
+    e = drl_model_energy(s.m);
+    CHECK_OK(s.ctx, e.eval(e.user, 2, x0, level, NULL, f, NULL));
+    CHECK(f[0] > f[1] + 1, "F is %g at the data, and %g at its negative", (double)f[0], (double)f[1]);
+    CHECK_OK(s.ctx, drl_trainer_save_memory(s.tr, NULL, 0, &size));
+    bytes = (unsigned char *)malloc(size);
+    CHECK_OK(s.ctx, drl_trainer_save_memory(s.tr, bytes, size, &size));
+    CHECK_OK(s.ctx, drl_checkpoint_describe_memory(s.ctx, bytes, size, &got_md, &got_td));
+    CHECK(!got_md.build && !got_md.sbar && got_md.energy_form == DRL_ENERGY_OWN && got_md.schedule == DRL_SCHEDULE_OWN && got_md.levels == 6 && got_md.height == 4 && got_md.smooth == 1 && got_td.objective == objective,
+          "what a checkpoint says of a network of the program's own");
+    REFUSED(s.ctx, drl_model_create(s.ctx, &got_md, 0, &m), DRL_E_ARGUMENT);
+    got_md.build = own_build; got_md.sbar = sbar;
+    again = make(context(DRL_ISA_AUTO, 1, NULL), &got_md, &got_td, 6);
+    CHECK_OK(again.ctx, drl_trainer_resume_memory(again.tr, bytes, size));
+    for (i = 0; i < 3; ++i) {
+        CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, &report));
+        CHECK_OK(again.ctx, drl_trainer_step(again.tr, x0, NULL, &report));
+    }
+    CHECK(!memcmp(drl_net_params(drl_model_net(s.m)), drl_net_params(drl_model_net(again.m)), drl_net_params_size(drl_model_net(s.m)) * sizeof(float)), "a resumed run has other weights");
+    free(bytes);
+    unmake(&s);
+    unmake(&again);
+}
+
 /* A chain of no steps: y_K is a draw of the normal approximation, and the step is that of recovery likelihood in all else. */
 static void contrast_without_steps(void)
 {
@@ -2369,6 +2436,8 @@ int main(int argc, char **argv)
     PART(checkpoint_not_finite());
     PART(initializer_explodes());
     PART(score_of_unet());
+    PART(own_network(DRL_OBJECTIVE_SCORE));
+    PART(own_network(DRL_OBJECTIVE_RECOVERY));
     PART(score_matching(1, 0.05f));
     PART(score_matching(0, 0.05f));
     PART(score_matching(0, 0.5f));
