@@ -35,6 +35,7 @@ need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 need node nodejs
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
+need chromium chromium
 # gcc-multilib would remove the cross compilers
 [ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"
 ls /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-* > /dev/null 2>&1 ||
@@ -679,6 +680,8 @@ memory() {      # NAME TEST RUN COMPILER FLAGS...: one test under a checker of u
 }
 soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak; }
 
+web() { make --no-print-directory check-web; }
+
 checks() {     # the longest first, so that no lane ends long after the others
 check mutations "gcc python3" mutate
 check tests-thread-sanitizer gcc tests tests-tsan gcc -O1 -g -fsanitize=thread -DDRL_THREADS
@@ -749,7 +752,11 @@ check readme "gcc git" sh tests/readme.sh $out/readme
 check msan-examples clang msan_examples
 check msan-train clang memory msan test_train "" clang -O1 -g -fsanitize=memory -fno-sanitize-recover=all
 }
-if [ -n "$LIST$LANE" ]; then checks; exit 0; fi
+alone() {      # what measures times runs by itself, when the lanes have ended
+check web "emcc node chromium" web
+}
+if [ -n "$LIST" ]; then checks; alone; exit 0; fi
+if [ -n "$LANE" ]; then checks; exit 0; fi
 known=$(LIST=1 sh tests/check-all.sh)
 for n in $ONLY $SKIP; do
     echo "$known" | grep -qx -- "$n" || { echo "$n: no such check; there are" $known; exit 2; }
@@ -762,6 +769,7 @@ mkdir -p $all/claimed
 : > $all/table
 for lane in $(seq "$LANES"); do LANE=$lane sh tests/check-all.sh & done
 wait
+alone
 
 echo
 LIST=1 sh tests/check-all.sh | while read -r name; do grep "^$name " $all/table; done |

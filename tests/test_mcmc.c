@@ -843,14 +843,15 @@ static void conditions(void)
     drl__schedule_drl(6, memory, &s);
     e.eval = label_eval; e.size = 2; e.batch = 3;
     d.count = 7; d.kernel = DRL_MCMC_MALA; d.step = 0.1; d.schedule = &s; d.level = 2; d.x_next = x_next;
-    for (run = 0; run < 4; ++run) {             /* a state belongs to chains with the same labels, x_next and s_{t+1} */
+    for (run = 0; run < 5; ++run) {             /* a state belongs to chains with the same labels, x_next and s_{t+1} */
         drl_mcmc *c = NULL;
         int other[7];
         for (i = 0; i < 7; ++i) { other[i] = labels[i]; longer[i] = s.s[i]; }
         d.labels = other;
-        if (run == 1) other[6] = 5;
-        if (run == 2) x_next[13] = 0.5f;
-        if (run == 3) { x_next[13] = 0; longer[3] *= 1.5; s.s = longer; }
+        if (run == 1) other[0] = 1;
+        if (run == 2) other[6] = 5;
+        if (run == 3) x_next[13] = 0.5f;
+        if (run == 4) { x_next[13] = 0; longer[3] *= 1.5; s.s = longer; }
         CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
         if (!c) break;
         CHECK_OK(ctx, drl_mcmc_run(c, 2));
