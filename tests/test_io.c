@@ -1,5 +1,6 @@
 /* test_io.c - reading and writing files: good files, hostile files, and what happens when memory, reads and
- * writes fail. Run from the repository root; it makes files called test_io.* and removes them again. */
+ * writes fail. Run from the repository root; it makes files called test_io.* in build/, or in the folder that
+ * CHECK_DIR names, so that two runs at one time do not meet, and removes them again. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,8 @@ static void io_note(const char *path)
 #include "../examples/sprites.h"
 #ifdef _WIN32
 #include <direct.h>
+#define chdir  _chdir
+#define getcwd _getcwd
 #endif
 
 static check_heap heap;
@@ -1227,10 +1230,10 @@ static void test_files(void)
     remove("test_io.bin");
     CHECK_FAILS(drl_file_read(ctx, "test_io.bin", &data, &size), DRL_E_IO, "'test_io.bin'");
     data = untouched;
-    CHECK_FAILS(drl_file_read(ctx, "tests", &data, &size), DRL_E_IO, "not a regular file");
+    CHECK_FAILS(drl_file_read(ctx, ".", &data, &size), DRL_E_IO, "not a regular file");
     CHECK_FAILS(drl_file_read(ctx, "", &data, &size), DRL_E_IO, "cannot");
     CHECK(data == untouched && size == 5, "outputs after failures");
-    CHECK_FAILS(drl_file_write(ctx, "tests", "x", 1), DRL_E_IO, "not a regular file");
+    CHECK_FAILS(drl_file_write(ctx, ".", "x", 1), DRL_E_IO, "not a regular file");
     CHECK_FAILS(drl_file_write(ctx, "test_io.none/x", "x", 1), DRL_E_IO, "test_io.none/x");
     CHECK_FAILS(drl_file_write(ctx, "", "x", 1), DRL_E_IO, "cannot");
     CHECK(!exists(io_temporary), "%s is left", io_temporary);
@@ -2677,7 +2680,9 @@ static void test_sprites(void)
 int main(int argc, char **argv)
 {
     drl_ctx_desc desc;
-    if (check_words(argc, argv)) return 2;
+    char root[2048];
+    if (check_words(argc, argv) || !getcwd(root, sizeof root)) return 2;
+    if (chdir(getenv("CHECK_DIR") ? getenv("CHECK_DIR") : "build") != 0 && getenv("CHECK_DIR")) return 2;
     memset(&desc, 0, sizeof desc);
     desc.allocator.alloc_fn = check_alloc;
     desc.allocator.free_fn = check_free;
@@ -2739,6 +2744,7 @@ int main(int argc, char **argv)
     PART(test_alpha_bytes());
     PART(test_alpha_floats());
     PART(test_wrong_files());
+    if (chdir(root) != 0) return 2;             /* only read from here on */
     PART(test_data_files());
     PART(test_sprites());
     PART(test_reference_files());
