@@ -12837,6 +12837,74 @@ DRL__CALL(drl_status, drl_checkpoint_describe,
  * evaluation of F each, and decides which proposals are taken (end). A step is computed in a second set of
  * buffers, y_new and its kin, and copied over only if nothing has failed.
  * -------------------------------------------------------------------------------------------------------- */
+/* Checks of arguments. Each fails with one sentence, in the name of the public function `who`. */
+
+/* name: of the argument. */
+static drl_status drl__at_least(drl_ctx *ctx, const char *who, const char *name, int value, int low)
+{
+    if (value >= low) return DRL_OK;
+    return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is %d; %d or more are possible", who, name, value, low);
+}
+
+static drl_status drl__floats_check(drl_ctx *ctx, const char *who, const char *name, const float *floats)
+{
+    if (!floats) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", who, name);
+    if (drl__misaligned(floats))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is not aligned as floats are", who, name);
+    return DRL_OK;
+}
+
+static drl_status drl__energy_check(drl_ctx *ctx, const char *who, const drl_energy *energy)
+{
+    if (!energy->eval) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function `eval`", who);
+    if (!energy->size)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's size is 0; 1 or more are possible", who);
+    return drl__at_least(ctx, who, "the energy's batch", energy->batch, 1);
+}
+
+static drl_status drl__schedule_check(drl_ctx *ctx, const char *who, const drl_schedule *schedule)
+{
+    static const char *const names[4] = { "a", "s", "abar", "sbar" };
+    const double *array[4];
+    int i, k;
+    array[0] = schedule->a;
+    array[1] = schedule->s;
+    array[2] = schedule->abar;
+    array[3] = schedule->sbar;
+    if (drl__at_least(ctx, who, "the schedule's number of levels", schedule->levels, 1) != DRL_OK)
+        return DRL_E_ARGUMENT;
+    if (!(schedule->b2 > 0) || !drl__finite(schedule->b2))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's b2 is %g; it has to be above 0 and finite",
+                         who, schedule->b2);
+    for (k = 0; k < 4; ++k) {
+        if (!array[k])
+            return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's array %s is missing", who, names[k]);
+        for (i = 0; i <= schedule->levels; ++i)
+            if (!drl__finite(array[k][i]))
+                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's %s[%d] is %g; it has to be finite",
+                                 who, names[k], i, array[k][i]);
+    }
+    return DRL_OK;
+}
+
+/* schedule NULL: there is no highest level. */
+static drl_status drl__level_check(drl_ctx *ctx, const char *who, const drl_schedule *schedule, int level)
+{
+    if (schedule && (level < 0 || level >= schedule->levels))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level is %d; 0 to %d are possible",
+                         who, level, schedule->levels - 1);
+    return drl__at_least(ctx, who, "level", level, 0);
+}
+
+/* The numbers in double that a run goes on from, in the order in which saved states hold them. */
+typedef struct drl__mcmc_state {
+    double eps;                             /* step size */
+    double log_eps_mean;                    /* weighted mean of log eps: what warm-up ends with */
+    double accept_error;                    /* mean of (accept - acceptance), H in [Hoffman14] */
+    double accept_sum;                      /* of last_accept over steps: see drl__mcmc_counted */
+    double last_accept;                     /* mean acceptance of the chains in the last step */
+} drl__mcmc_state;
+
 struct drl_mcmc {
     drl_ctx *ctx;
     drl_energy energy;
@@ -12850,21 +12918,18 @@ struct drl_mcmc {
     double accept;                          /* the acceptance that warm-up aims at */
     double noise_scale;
     double first_eps;                       /* step size of the first step */
-    uint32_t desc_hash;                     /* of step, noise_scale, accept, labels and x_next */
+    uint32_t desc_hash;                     /* see drl__mcmc_hash */
     size_t size;                            /* floats per point */
     /* The log density: */
     double beta, gaussian_weight;
     const float *centre;                    /* NULL if gaussian_weight is always 0 */
     size_t centre_stride;                   /* floats from one chain's centre to the next; 0: all share one */
     const double *inverse_variance;         /* [size]; NULL: all 1 */
+    float *x_next;                          /* [count * size] the centres of the conditional, or NULL */
     /* The position of the run: */
     int step;                               /* steps done */
     uint64_t divergent;                     /* proposals since warm-up */
-    double eps;                             /* step size */
-    double log_eps_mean;                    /* weighted mean of log eps: what warm-up ends with */
-    double accept_error;                    /* mean of (accept - acceptance), H in [Hoffman14] */
-    double accept_sum;                      /* of last_accept, over the steps since warm-up */
-    double last_accept;                     /* mean acceptance of the chains in the last step */
+    drl__mcmc_state now;
     /* The points [count * size], their gradient of F [count * size], and F [count]: */
     float *y, *gradient, *f;
     float *y_new, *gradient_new, *f_new;    /* of the proposals */
@@ -12878,21 +12943,35 @@ struct drl_mcmc {
     int *taken;                             /* 1: taken, 0: refused, -1: divergent */
 };
 
-/* Chain c draws from the stream c << 32 | step. Its starting point has the stream of this step number, which
- * no run reaches. */
+/* A chain's starting point is drawn like the random numbers of this step, which no run reaches. */
 #define DRL__START_STEP 0x7fffffff
 
 /* A trajectory is divergent if L(y) - |p|^2 / 2 falls by more, in nats. */
 #define DRL__ENERGY_ERROR_MAX 1000.0
 
-/* L of chain i at y, where F is f. */
-static double drl__mcmc_density(const drl_mcmc *m, int i, const float *y, float f)
+/* The random numbers of one step of one chain. */
+static drl_rng drl__mcmc_rng(uint64_t seed, int chain, int step)
 {
-    const float *centre = m->centre ? m->centre + (size_t)i * m->centre_stride : NULL;
+    drl_rng rng;
+    rng.seed = seed;
+    rng.stream = (uint64_t)(uint32_t)chain << 32 | (uint32_t)step;
+    rng.position = 0;
+    return rng;
+}
+
+/* Chain i's centre, or NULL if its log density has no Gaussian term. */
+static const float *drl__mcmc_centre(const drl_mcmc *m, int i)
+{
+    return m->gaussian_weight > 0 ? m->centre + (size_t)i * m->centre_stride : NULL;
+}
+
+/* L of chain i at y, where F is f. */
+static double drl__mcmc_log_density(const drl_mcmc *m, int i, const float *y, float f)
+{
+    const float *centre = drl__mcmc_centre(m, i);
     double sum = 0;
     size_t j;
-    if (!(m->gaussian_weight > 0)) return m->beta * (double)f;
-    DRL_ASSERT(centre);
+    if (!centre) return m->beta * (double)f;
     for (j = 0; j < m->size; ++j) {
         double d = (double)y[j] - (double)centre[j];
         sum += d * d * (m->inverse_variance ? m->inverse_variance[j] : 1.0);
@@ -12900,7 +12979,7 @@ static double drl__mcmc_density(const drl_mcmc *m, int i, const float *y, float 
     return m->beta * (double)f - 0.5 * m->gaussian_weight * sum;
 }
 
-/* The leapfrog step moves the momentum and the point in turns:                                      [Neal11]
+/* A leapfrog step moves the momentum and the point in turns:                                        [Neal11]
  *   kick     p <- p + h grad L(y),   h = eps, and eps / 2 for the first and the last kick
  *   drift    y <- y + eps p
  * where
@@ -12908,46 +12987,56 @@ static double drl__mcmc_density(const drl_mcmc *m, int i, const float *y, float 
 static void drl__mcmc_kick(const drl_mcmc *m, int i, double h)
 {
     size_t at = (size_t)i * m->size, j;
-    const float *y = m->y_new + at, *g = m->gradient_new + at;
-    const float *centre = m->gaussian_weight > 0 ? m->centre + (size_t)i * m->centre_stride : NULL;
+    const float *y = m->y_new + at, *gradient = m->gradient_new + at, *centre = drl__mcmc_centre(m, i);
     float *p = m->p + at;
-    if (!centre) for (j = 0; j < m->size; ++j) p[j] = (float)((double)p[j] + h * (m->beta * (double)g[j]));
-    else for (j = 0; j < m->size; ++j) {
-        double pull = m->gaussian_weight * (m->inverse_variance ? m->inverse_variance[j] : 1.0) *
-                      ((double)y[j] - (double)centre[j]);
-        p[j] = (float)((double)p[j] + h * (m->beta * (double)g[j] - pull));
+    for (j = 0; j < m->size; ++j) {
+        double slope = m->beta * (double)gradient[j];
+        if (centre) {
+            double inverse_variance = m->inverse_variance ? m->inverse_variance[j] : 1.0;
+            slope -= m->gaussian_weight * inverse_variance * ((double)y[j] - (double)centre[j]);
+        }
+        p[j] = (float)((double)p[j] + h * slope);
     }
 }
 
-/* Draws what a step of chain i needs, and begins its proposal. For Langevin that is the whole step:
+static void drl__mcmc_drift(const drl_mcmc *m, int i)
+{
+    float *y = m->y_new + (size_t)i * m->size;
+    const float *p = m->p + (size_t)i * m->size;
+    size_t j;
+    for (j = 0; j < m->size; ++j) y[j] = (float)((double)y[j] + m->chain_eps[i] * (double)p[j]);
+}
+
+/* The whole step of a Langevin chain:
  *   y_new = y + eps^2 / 2 grad L(y) + eps noise_scale p,   p ~ N(0, I) */
+static void drl__mcmc_langevin(drl_mcmc *m, int i)
+{
+    size_t at = (size_t)i * m->size;
+    double half = 0.5 * m->now.eps * m->now.eps;
+    drl__langevin_update(m->ctx, m->size, m->y_new + at, drl__mcmc_centre(m, i), m->gradient + at, m->p + at,
+                         (float)half, (float)(half * m->gaussian_weight),
+                         (float)(m->now.eps * m->noise_scale));
+}
+
+/* Draws what a step of chain i needs, and puts y_new where its trajectory begins. */
 static void drl__mcmc_begin(drl_mcmc *m, int i)
 {
     size_t at = (size_t)i * m->size;
-    drl_rng rng;
-    rng.seed = m->seed;
-    rng.stream = (uint64_t)(uint32_t)(m->first + i) << 32 | (uint32_t)m->step;
-    rng.position = 0;
+    drl_rng rng = drl__mcmc_rng(m->seed, m->first + i, m->step);
     drl_rng_normals(m->ctx, &rng, m->p + at, m->size);
     memcpy(m->y_new + at, m->y + at, m->size * sizeof(float));
-    if (m->kernel == DRL_MCMC_LANGEVIN) {
-        double half = 0.5 * m->eps * m->eps;
-        drl__langevin_update(m->ctx, m->size, m->y_new + at,
-                             m->gaussian_weight > 0 ? m->centre + (size_t)i * m->centre_stride : NULL,
-                             m->gradient + at, m->p + at, (float)half, (float)(half * m->gaussian_weight),
-                             (float)(m->eps * m->noise_scale));
-        return;
-    }
+    if (m->kernel == DRL_MCMC_LANGEVIN) return;
     memcpy(m->gradient_new + at, m->gradient + at, m->size * sizeof(float));
-    rng.position = drl__round_up(m->size, 4);       /* the normals have used whole groups of 4 indices */
+    rng.position = drl__round_up(m->size, 4);
     m->log_u[i] = drl__log(1.0 - (double)drl_rng_uniform(&rng));
-    m->chain_eps[i] = m->kernel == DRL_MCMC_HMC ? m->eps * (0.8 + 0.4 * (double)drl_rng_uniform(&rng)) : m->eps;
-    m->log_joint[i] = drl__mcmc_density(m, i, m->y + at, m->f[i])
+    m->chain_eps[i] = m->now.eps;
+    if (m->kernel == DRL_MCMC_HMC) m->chain_eps[i] *= 0.8 + 0.4 * (double)drl_rng_uniform(&rng);
+    m->log_joint[i] = drl__mcmc_log_density(m, i, m->y + at, m->f[i])
                       - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at);
 }
 
-/* Decides whether chain i takes its proposal. Metropolis' rule for the point and its momentum:      [Neal11]
- *   alpha = min(1, exp(gain)),   gain = L(y_new) - |p_new|^2 / 2 - (L(y) - |p|^2 / 2)
+/* Decides whether chain i takes its proposal. The rule of Metropolis for the point and its momentum:
+ *   alpha = min(1, exp(gain)),   gain = L(y_new) - |p_new|^2 / 2 - (L(y) - |p|^2 / 2)               [Neal11]
  *   taken if u <= exp(gain),     u uniform in (0, 1]
  * Langevin has no such rule: its proposal is taken if it is finite. */
 static void drl__mcmc_end(drl_mcmc *m, int i)
@@ -12958,12 +13047,16 @@ static void drl__mcmc_end(drl_mcmc *m, int i)
     m->alpha[i] = 1;
     m->taken[i] = finite;
     if (m->kernel == DRL_MCMC_LANGEVIN) return;
-    gain = drl__mcmc_density(m, i, m->y_new + at, m->f_new[i])
+    gain = drl__mcmc_log_density(m, i, m->y_new + at, m->f_new[i])
            - 0.5 * drl__sum_squares(m->ctx, m->size, m->p + at)
            - m->log_joint[i];
-    if (!finite || !drl__finite(gain) || gain < -DRL__ENERGY_ERROR_MAX) m->taken[i] = -1;
-    else m->taken[i] = m->log_u[i] <= gain;
-    m->alpha[i] = m->taken[i] < 0 ? 0.0 : gain < 0 ? drl__exp(gain) : 1.0;
+    if (!finite || !drl__finite(gain) || gain < -DRL__ENERGY_ERROR_MAX) {
+        m->taken[i] = -1;
+        m->alpha[i] = 0;
+        return;
+    }
+    m->taken[i] = m->log_u[i] <= gain;
+    if (gain < 0) m->alpha[i] = drl__exp(gain);
 }
 
 /* A job moves some chains of a batch on between two evaluations of the energy. */
@@ -12978,14 +13071,16 @@ static void drl__mcmc_job(void *arg, int job)
 {
     drl__mcmc_args *a = (drl__mcmc_args *)arg;
     drl_mcmc *m = a->m;
-    int i, end = a->base + (int)((int64_t)a->n * (job + 1) / a->jobs);
-    size_t j;
-    for (i = a->base + (int)((int64_t)a->n * job / a->jobs); i < end; ++i) {
+    int from = a->base + (int)((int64_t)a->n * job / a->jobs);
+    int to = a->base + (int)((int64_t)a->n * (job + 1) / a->jobs);
+    int i;
+    for (i = from; i < to; ++i) {
         if (a->begin) drl__mcmc_begin(m, i);
-        if (m->kernel != DRL_MCMC_LANGEVIN) {
-            float *y = m->y_new + (size_t)i * m->size, *p = m->p + (size_t)i * m->size;
+        if (m->kernel == DRL_MCMC_LANGEVIN) {
+            if (a->begin) drl__mcmc_langevin(m, i);
+        } else {
             drl__mcmc_kick(m, i, a->begin || a->end ? 0.5 * m->chain_eps[i] : m->chain_eps[i]);
-            if (!a->end) for (j = 0; j < m->size; ++j) y[j] = (float)((double)y[j] + m->chain_eps[i] * (double)p[j]);
+            if (!a->end) drl__mcmc_drift(m, i);
         }
         if (a->end) drl__mcmc_end(m, i);
     }
@@ -13006,7 +13101,7 @@ static drl_status drl__mcmc_eval(drl_mcmc *m, int base, int n)
 }
 
 /* Chain i moves to y_new. */
-static void drl__mcmc_take(drl_mcmc *m, int i)
+static void drl__mcmc_move(drl_mcmc *m, int i)
 {
     size_t at = (size_t)i * m->size;
     memcpy(m->y + at, m->y_new + at, m->size * sizeof(float));
@@ -13014,11 +13109,11 @@ static void drl__mcmc_take(drl_mcmc *m, int i)
     m->f[i] = m->f_new[i];
 }
 
-static drl_status drl__mcmc_step(drl_mcmc *m)
+/* Computes the proposals of all chains, batch by batch, and which of them are taken. */
+static drl_status drl__mcmc_propose(drl_mcmc *m)
 {
     drl__mcmc_args a;
-    int base, i, l;
-    double sum = 0;
+    int base, l;
     memset(&a, 0, sizeof a);
     a.m = m;
     for (base = 0; base < m->count; base += a.n) {
@@ -13033,45 +13128,63 @@ static drl_status drl__mcmc_step(drl_mcmc *m)
             drl__parallel(m->ctx, a.jobs, drl__mcmc_job, &a);
         }
     }
+    return DRL_OK;
+}
+
+static drl_status drl__mcmc_step(drl_mcmc *m)
+{
+    drl_status status = drl__mcmc_propose(m);
+    double sum = 0;
+    int i;
+    if (status != DRL_OK) return status;
     for (i = 0; i < m->count && m->kernel == DRL_MCMC_LANGEVIN; ++i)
         if (!m->taken[i])
             return drl__fail(m->ctx, DRL_E_NUMERIC,
                              "chains: chain %d leaves the finite numbers at level %d, step %d, with step "
-                             "size %g", i, m->level, m->step, m->eps);
+                             "size %g", i, m->level, m->step, m->now.eps);
     for (i = 0; i < m->count; ++i) {
-        if (m->taken[i] > 0) drl__mcmc_take(m, i);
+        if (m->taken[i] > 0) drl__mcmc_move(m, i);
         if (m->taken[i] < 0) ++m->divergent;
         sum += m->alpha[i];
     }
-    m->last_accept = sum / m->count;
-    m->accept_sum += m->last_accept;
+    m->now.last_accept = sum / m->count;
+    m->now.accept_sum += m->now.last_accept;
     ++m->step;
     return DRL_OK;
 }
 
 /* Dual averaging, after step k of the warm-up:                                                [Hoffman14] (6)
  *   H <- (1 - 1 / (k + t0)) H + (accept - acceptance of this step) / (k + t0)
- *   log eps = mu - sqrt(k) / gamma H,   mu = log(10 eps_first)
+ *   log eps = mu - sqrt(k) / gamma H,   mu = log(10 first_eps)
  *   log_eps_mean <- k^-kappa log eps + (1 - k^-kappa) log_eps_mean
  * The steps of the warm-up use eps, later ones exp(log_eps_mean). We keep log eps within 40 of mu. */
 static void drl__mcmc_adapt(drl_mcmc *m)
 {
     const double gamma = 0.05, t0 = 10, kappa = 0.75;
-    double k = m->step, mu = drl__log(10 * m->first_eps), log_eps, weight = drl__exp(-kappa * drl__log(k));
-    m->accept_error += (m->accept - m->last_accept - m->accept_error) / (k + t0);
-    log_eps = mu - sqrt(k) / gamma * m->accept_error;
-    log_eps = log_eps < mu - 40 ? mu - 40 : log_eps > mu + 40 ? mu + 40 : log_eps;
-    m->log_eps_mean += weight * (log_eps - m->log_eps_mean);
-    m->eps = drl__exp(m->step < m->warmup ? log_eps : m->log_eps_mean);
-    if (m->step == m->warmup) {
-        m->accept_sum = 0;
-        m->divergent = 0;
+    double k = m->step, mu = drl__log(10 * m->first_eps), weight = drl__exp(-kappa * drl__log(k)), log_eps;
+    m->now.accept_error += (m->accept - m->now.last_accept - m->now.accept_error) / (k + t0);
+    log_eps = mu - sqrt(k) / gamma * m->now.accept_error;
+    if (log_eps < mu - 40) log_eps = mu - 40;
+    if (log_eps > mu + 40) log_eps = mu + 40;
+    m->now.log_eps_mean += weight * (log_eps - m->now.log_eps_mean);
+    if (m->step < m->warmup) {
+        m->now.eps = drl__exp(log_eps);
+        return;
     }
+    m->now.eps = drl__exp(m->now.log_eps_mean);
+    m->now.accept_sum = 0;
+    m->divergent = 0;
 }
 
-/* Moves every chain to its y_new, where F and its gradient are computed. If a point or an F is not finite,
+/* Steps that accept_sum counts at a step: those of the warm-up as long as it lasts, then those after it. */
+static int drl__mcmc_counted(const drl_mcmc *m, int step)
+{
+    return step < m->warmup ? step : step - m->warmup;
+}
+
+/* Moves every chain to its y_new, and computes F and its gradient there. If a point or an F is not finite,
  * all chains stay where they are. */
-static drl_status drl__mcmc_start(drl_mcmc *m)
+static drl_status drl__mcmc_move_all(drl_mcmc *m)
 {
     int base, i, n;
     for (base = 0; base < m->count; base += n) {
@@ -13080,10 +13193,16 @@ static drl_status drl__mcmc_start(drl_mcmc *m)
         status = drl__mcmc_eval(m, base, n);
         if (status != DRL_OK) return status;
     }
-    for (i = 0; i < m->count; ++i)
-        if (!drl__finite(m->f_new[i]) || !drl__all_finite(m->ctx, m->size, m->y_new + (size_t)i * m->size))
-            return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: chain %d starts where F is %g, or at a point that is not finite", i, (double)m->f_new[i]);
-    for (i = 0; i < m->count; ++i) drl__mcmc_take(m, i);
+    for (i = 0; i < m->count; ++i) {
+        if (!drl__all_finite(m->ctx, m->size, m->y_new + (size_t)i * m->size))
+            return drl__fail(m->ctx, DRL_E_NUMERIC, "chains: the point where chain %d starts is not finite",
+                             i);
+        if (!drl__finite(m->f_new[i]))
+            return drl__fail(m->ctx, DRL_E_NUMERIC,
+                             "chains: F is %g where chain %d starts; it has to be finite",
+                             (double)m->f_new[i], i);
+    }
+    for (i = 0; i < m->count; ++i) drl__mcmc_move(m, i);
     return DRL_OK;
 }
 
@@ -13098,10 +13217,50 @@ static const drl__field drl__mcmc_fields[] = {
     { "accept",        DRL__DOUBLE, offsetof(drl_mcmc_desc, accept), 0, 0, 1, DRL__OPEN }
 };
 
-/* Sets the addresses of m's arrays in the block, and returns its bytes; block NULL: the bytes alone. x_next:
- * the chains' copy of the description's. */
-static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, unsigned char *block,
-                              float **x_next)
+/* x_next needs noise between its level and the level of the chains. */
+static drl_status drl__mcmc_check_x_next(drl_ctx *ctx, const char *who, const drl_mcmc_desc *d)
+{
+    const drl_schedule *schedule = d->schedule;
+    if (!schedule)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: x_next needs a schedule, which has its noise", who);
+    if (d->level + 1 == schedule->levels)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level is %d; with x_next, levels below %d are possible",
+                         who, d->level, schedule->levels - 1);
+    if (!(schedule->s[d->level + 1] > 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "%s: the schedule's s[%d] is %g; with x_next it has to be above 0",
+                         who, d->level + 1, schedule->s[d->level + 1]);
+    return drl__floats_check(ctx, who, "x_next", d->x_next);
+}
+
+/* *d <- the description with its defaults, if it is possible. */
+static drl_status drl__mcmc_resolve(drl_ctx *ctx, const char *who, const drl_energy *energy,
+                                    const drl_mcmc_desc *desc, drl_mcmc_desc *d)
+{
+    *d = *desc;
+    if (drl__zeroed(ctx, "drl_mcmc_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
+    drl__defaults(drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), d);
+    if (d->accept == 0) d->accept = d->kernel == DRL_MCMC_MALA ? 0.574 : 0.8;
+    if (drl__energy_check(ctx, who, energy) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->schedule && drl__schedule_check(ctx, who, d->schedule) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__level_check(ctx, who, d->schedule, d->level) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->x_next && drl__mcmc_check_x_next(ctx, who, d) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->start && drl__floats_check(ctx, who, "start", d->start) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->step == 0 && d->schedule) d->step = drl_schedule_step(d->schedule, d->level);
+    if (drl__check(ctx, DRL_E_ARGUMENT, who, drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), d) != DRL_OK)
+        return DRL_E_ARGUMENT;
+    if (d->first > INT32_MAX - d->count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: first is %d; with %d chains, 0 to %d are possible",
+                         who, d->first, d->count, INT32_MAX - d->count);
+    if (d->warmup && d->kernel == DRL_MCMC_LANGEVIN)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "%s: warmup is %d; for Langevin, which takes every proposal, 0 is possible",
+                         who, d->warmup);
+    return DRL_OK;
+}
+
+/* Sets the addresses of m's arrays in the block, and returns its bytes; block NULL: the bytes alone. */
+static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, unsigned char *block)
 {
     size_t total = 0, n = (size_t)d->count, floats;
     if (!drl__mul_fits(n, size, &floats)) return SIZE_MAX;
@@ -13120,86 +13279,81 @@ static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, 
     m->levels = (int *)drl__place_array(block, &total, n, sizeof(int));
     m->taken = (int *)drl__place_array(block, &total, n, sizeof(int));
     m->labels = d->labels ? (int *)drl__place_array(block, &total, n, sizeof(int)) : NULL;
-    *x_next = d->x_next ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    m->x_next = d->x_next ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
     return total;
 }
 
-/* Makes chains whose starting points are at y_new, where drl__mcmc_start finds them. who: the caller, for
- * sentences. */
+/* Of what the description says beyond the fields that a saved state holds. */
+static uint32_t drl__mcmc_hash(const drl_mcmc *m, const drl_mcmc_desc *d)
+{
+    uint32_t hash = 2166136261u;
+    size_t j;
+    int i;
+    hash = drl__hash_double(hash, d->step);
+    hash = drl__hash_double(hash, d->noise_scale);
+    hash = drl__hash_double(hash, d->accept);
+    for (i = 0; m->labels && i < m->count; ++i) hash = drl__hash_double(hash, m->labels[i]);
+    if (!m->x_next) return hash;
+    hash = drl__hash_double(hash, d->schedule->s[d->level + 1]);
+    for (j = 0; j < (size_t)m->count * m->size; ++j) hash = drl__hash_double(hash, (double)m->x_next[j]);
+    return hash;
+}
+
+/* Adds the Gaussian term of the conditional, -|y - x_next|^2 / (2 s^2), to the log density. */
+static drl_status drl__mcmc_condition(drl_mcmc *m, const char *who, const drl_mcmc_desc *d)
+{
+    double s = d->schedule->s[d->level + 1];
+    int i;
+    for (i = 0; i < m->count; ++i)
+        if (!drl__all_finite(m->ctx, m->size, d->x_next + (size_t)i * m->size))
+            return drl__fail(m->ctx, DRL_E_NUMERIC, "%s: x_next of chain %d is not finite", who, i);
+    memcpy(m->x_next, d->x_next, (size_t)m->count * m->size * sizeof(float));
+    m->centre = m->x_next;
+    m->centre_stride = m->size;
+    m->gaussian_weight = 1 / (s * s);
+    return DRL_OK;
+}
+
+/* Makes chains of a resolved description. Their starting points are at y_new, where drl__mcmc_move_all finds
+ * them. */
 static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy *energy,
-                                const drl_mcmc_desc *desc, drl_mcmc **out)
+                                const drl_mcmc_desc *d, drl_mcmc **out)
 {
     drl_mcmc sizes, *m;
-    drl_mcmc_desc d = *desc;
-    unsigned char *block;
-    size_t floats, n, j;
-    float *x_next;
+    size_t n = (size_t)d->count;
     int i;
-    drl_status status;
-    if (drl__zeroed(ctx, "drl_mcmc_desc", d.canary) != DRL_OK) return DRL_E_ARGUMENT;
-    drl__defaults(drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
-    if (d.accept == 0) d.accept = d.kernel == DRL_MCMC_MALA ? 0.574 : 0.8;
-    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function, no size or no batch", who);
-    if (d.schedule && !drl__schedule_sound(d.schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", who, d.schedule->levels, d.schedule->b2);
-    if (d.level < 0 || (d.schedule && d.level >= d.schedule->levels) || (d.x_next && (!d.schedule || d.level + 1 == d.schedule->levels || !(d.schedule->s[d.level + 1] > 0))))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level %d of %d%s", who, d.level, d.schedule ? d.schedule->levels : 0, d.x_next ? "; where there is an x_next, a level above and noise in between are needed" : "");
-    if (d.step == 0 && d.schedule) d.step = drl_schedule_step(d.schedule, d.level);
-    status = drl__check(ctx, DRL_E_ARGUMENT, who, drl__mcmc_fields, DRL__COUNT(drl__mcmc_fields), &d);
-    if (status != DRL_OK) return status;
-    if (d.first > INT32_MAX - d.count)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: chains are numbered up to %d; first is %d, count %d", who, INT32_MAX, d.first, d.count);
-    if (d.warmup && d.kernel == DRL_MCMC_LANGEVIN)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: warmup is %d; it is for MALA and HMC, which have a rate of acceptance", who, d.warmup);
-    if (drl__misaligned(d.start) || drl__misaligned(d.x_next)) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: `start` or `x_next` is not aligned as floats are", who);
-    n = (size_t)d.count;
-    block = (unsigned char *)drl__alloc(ctx, drl__mcmc_place(&sizes, &d, energy->size, NULL, &x_next));
+    unsigned char *block = (unsigned char *)drl__alloc(ctx, drl__mcmc_place(&sizes, d, energy->size, NULL));
     if (!block) return DRL_E_MEMORY;
     m = (drl_mcmc *)(void *)block;
     memset(m, 0, sizeof *m);
     m->ctx = ctx;
     m->energy = *energy;
-    m->seed = d.seed;
-    m->count = d.count;
-    m->first = d.first;
-    m->warmup = d.warmup;
-    m->level = d.level;
-    m->kernel = d.kernel;
-    m->leapfrog = d.kernel == DRL_MCMC_HMC ? d.leapfrog : 1;
-    m->accept = d.accept;
-    m->noise_scale = d.noise_scale;
-    m->first_eps = m->eps = d.step;
-    m->log_eps_mean = drl__log(d.step);
     m->size = energy->size;
+    m->seed = d->seed;
+    m->count = d->count;
+    m->first = d->first;
+    m->warmup = d->warmup;
+    m->level = d->level;
+    m->kernel = d->kernel;
+    m->leapfrog = d->kernel == DRL_MCMC_HMC ? d->leapfrog : 1;
+    m->accept = d->accept;
+    m->noise_scale = d->noise_scale;
+    m->first_eps = m->now.eps = d->step;
+    m->now.log_eps_mean = drl__log(d->step);
     m->beta = 1;
-    drl__mcmc_place(m, &d, m->size, block, &x_next);
-    floats = n * m->size;
-    m->desc_hash = drl__hash_double(drl__hash_double(drl__hash_double(2166136261u, d.step), d.noise_scale), d.accept);
-    for (i = 0; i < d.count; ++i) m->levels[i] = d.level;
-    if (d.labels) {
-        memcpy(m->labels, d.labels, n * sizeof(int));
-        for (i = 0; i < d.count; ++i) m->desc_hash = drl__hash_double(m->desc_hash, d.labels[i]);
+    drl__mcmc_place(m, d, m->size, block);
+    if (d->x_next) {
+        drl_status status = drl__mcmc_condition(m, who, d);
+        if (status != DRL_OK) { drl__free(ctx, m); return status; }
     }
-    if (d.x_next) {
-        double s = d.schedule->s[d.level + 1];
-        memcpy(x_next, d.x_next, floats * sizeof(float));
-        m->centre = x_next;
-        m->centre_stride = m->size;
-        m->gaussian_weight = 1 / (s * s);
-        m->desc_hash = drl__hash_double(m->desc_hash, s);
-        for (j = 0; j < floats; ++j) m->desc_hash = drl__hash_double(m->desc_hash, (double)x_next[j]);
+    for (i = 0; i < m->count; ++i) m->levels[i] = d->level;
+    if (d->labels) memcpy(m->labels, d->labels, n * sizeof(int));
+    m->desc_hash = drl__mcmc_hash(m, d);
+    if (d->start) memcpy(m->y_new, d->start, n * m->size * sizeof(float));
+    for (i = 0; i < m->count && !d->start; ++i) {
+        drl_rng rng = drl__mcmc_rng(m->seed, m->first + i, DRL__START_STEP);
+        drl_rng_normals(ctx, &rng, m->y_new + (size_t)i * m->size, m->size);
     }
-    for (i = 0; i < d.count; ++i) {
-        drl_rng rng;
-        rng.seed = d.seed;
-        rng.stream = (uint64_t)(uint32_t)(d.first + i) << 32 | DRL__START_STEP;
-        rng.position = 0;
-        if (!d.start) drl_rng_normals(ctx, &rng, m->y_new + (size_t)i * m->size, m->size);
-        if (d.x_next && !drl__all_finite(ctx, m->size, d.x_next + (size_t)i * m->size)) {
-            drl__free(ctx, m);
-            return drl__fail(ctx, DRL_E_NUMERIC, "%s: x_next of chain %d is not finite", who, i);
-        }
-    }
-    if (d.start) memcpy(m->y_new, d.start, floats * sizeof(float));
     *out = m;
     return DRL_OK;
 }
@@ -13208,12 +13362,15 @@ DRL__CALL(drl_status, drl_mcmc_create,
     (drl_ctx *ctx, const drl_energy *energy, const drl_mcmc_desc *desc, drl_mcmc **out),
     (ctx, energy, desc, out))
 {
+    drl_mcmc_desc d;
     drl_mcmc *m = NULL;
     drl_status status;
     if (!ctx || !energy || !desc || !out)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_create: a context, an energy, a description and a place for the result are needed");
-    status = drl__mcmc_new(ctx, "drl_mcmc_create", energy, desc, &m);
-    if (status == DRL_OK) status = drl__mcmc_start(m);
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_create: a context, an energy, a description and a "
+                         "place for the result are needed");
+    status = drl__mcmc_resolve(ctx, "drl_mcmc_create", energy, desc, &d);
+    if (status == DRL_OK) status = drl__mcmc_new(ctx, "drl_mcmc_create", energy, &d, &m);
+    if (status == DRL_OK) status = drl__mcmc_move_all(m);
     if (status == DRL_OK) *out = m;
     else drl_mcmc_destroy(m);
     return status;
@@ -13221,7 +13378,12 @@ DRL__CALL(drl_status, drl_mcmc_create,
 
 DRL__CALL(drl_status, drl_mcmc_run, (drl_mcmc *m, int steps), (m, steps))
 {
-    if (!m || steps < 0 || steps >= DRL__START_STEP - m->step) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_run: no chains, or %d more steps after %d", steps, m ? m->step : 0);
+    if (!m) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_mcmc_run: no chains");
+    if (drl__at_least(m->ctx, "drl_mcmc_run", "steps", steps, 0) != DRL_OK) return DRL_E_ARGUMENT;
+    if (steps >= DRL__START_STEP - m->step)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_mcmc_run: steps is %d; after %d steps, 0 to %d are possible",
+                         steps, m->step, DRL__START_STEP - m->step - 1);
     for (; steps > 0; --steps) {
         drl_status status = drl__mcmc_step(m);
         if (status != DRL_OK) return status;
@@ -13233,11 +13395,13 @@ DRL__CALL(drl_status, drl_mcmc_run, (drl_mcmc *m, int steps), (m, steps))
 DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report), (m, report))
 {
     int i, steps;
-    if (!m || !report) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_look: chains and a place for the report are needed");
-    steps = m->step > m->warmup ? m->step - m->warmup : m->step < m->warmup ? m->step : 0;
+    if (!m || !report)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_mcmc_look: chains and a place for the report are needed");
+    steps = drl__mcmc_counted(m, m->step);
     report->step = m->step;
-    report->step_size = m->eps;
-    report->accept = steps ? m->accept_sum / steps : m->last_accept;
+    report->step_size = m->now.eps;
+    report->accept = steps ? m->now.accept_sum / steps : m->now.last_accept;
     report->divergent = m->divergent;
     report->f = 0;
     for (i = 0; i < m->count; ++i) report->f += (double)m->f[i] / m->count;
@@ -13249,21 +13413,28 @@ DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report
 DRL_API void drl_mcmc_destroy(drl_mcmc *m) { if (m) drl__free(m->ctx, m); }
 
 /* A saved state: 32-bit words, little-endian, a double as two of them, the lower one first. Behind the words
- * come the points y. */
-#define DRL__MCMC_WORDS    25
-#define DRL__MCMC_POSITION 12               /* the words before must be those of the chains that restore it */
+ * come the points y. The first words have to be those of the chains that restore it. */
+#define DRL__MCMC_WORDS 25
+static const char *const drl__mcmc_word_names[12] = {
+    "format", "version", "count", "size", "seed", "seed", "first", "kernel", "level", "leapfrog", "warmup",
+    "hash of step, noise_scale, accept, labels and x_next"
+};
+
+static const drl__field drl__mcmc_state_fields[] = {
+    { "eps",           DRL__DOUBLE, offsetof(drl__mcmc_state, eps), 0, 0, 1e60, DRL__OPEN },
+    { "log_eps_mean",  DRL__DOUBLE, offsetof(drl__mcmc_state, log_eps_mean), 0, -1000, 1000, DRL__OPEN },
+    { "accept_error",  DRL__DOUBLE, offsetof(drl__mcmc_state, accept_error), 0, -1, 1, 0 },
+    { "accept_sum",    DRL__DOUBLE, offsetof(drl__mcmc_state, accept_sum), 0, 0, DRL__START_STEP, 0 },
+    { "last_accept",   DRL__DOUBLE, offsetof(drl__mcmc_state, last_accept), 0, 0, 1, 0 }
+};
 
 static void drl__mcmc_words(const drl_mcmc *m, uint32_t *w)
 {
-    double position[5];
+    uint64_t bits[5];
     int i;
-    position[0] = m->eps;
-    position[1] = m->log_eps_mean;
-    position[2] = m->accept_error;
-    position[3] = m->accept_sum;
-    position[4] = m->last_accept;
+    memcpy(bits, &m->now, sizeof bits);
     w[0] = 0x4D4C5244u;                     /* "DRLM" */
-    w[1] = 1;                               /* version */
+    w[1] = 1;
     w[2] = (uint32_t)m->count;
     w[3] = (uint32_t)m->size;
     w[4] = (uint32_t)m->seed;
@@ -13278,8 +13449,8 @@ static void drl__mcmc_words(const drl_mcmc *m, uint32_t *w)
     w[13] = (uint32_t)m->divergent;
     w[14] = (uint32_t)(m->divergent >> 32);
     for (i = 0; i < 5; ++i) {
-        w[15 + 2 * i] = (uint32_t)drl__bits64(position[i]);
-        w[16 + 2 * i] = (uint32_t)(drl__bits64(position[i]) >> 32);
+        w[15 + 2 * i] = (uint32_t)bits[i];
+        w[16 + 2 * i] = (uint32_t)(bits[i] >> 32);
     }
 }
 
@@ -13298,7 +13469,8 @@ DRL__CALL(drl_status, drl_mcmc_save,
     drl_status status;
     size_t i;
     if (!m) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_mcmc_save: no chains");
-    status = drl__sink_memory(m->ctx, "drl_mcmc_save", dst, capacity, drl__mcmc_state_size(m), &sink, written);
+    status = drl__sink_memory(m->ctx, "drl_mcmc_save", dst, capacity, drl__mcmc_state_size(m), &sink,
+                              written);
     if (status != DRL_OK || !dst) return status;
     drl__mcmc_words(m, w);
     for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
@@ -13309,84 +13481,157 @@ DRL__CALL(drl_status, drl_mcmc_save,
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t size), (m, bytes, size))
+/* w and *now <- the words of a saved state, if they are possible for these chains. */
+static drl_status drl__mcmc_read_words(const drl_mcmc *m, const unsigned char *p, uint32_t *w,
+                                       drl__mcmc_state *now)
 {
-    uint32_t w[DRL__MCMC_WORDS], v;
-    const unsigned char *p = (const unsigned char *)bytes;
-    double position[5];
-    drl_status status;
-    size_t i;
-    if (!m || !bytes) return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_restore: no chains or no bytes");
-    if (size != drl__mcmc_state_size(m)) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: %z bytes given, the state of these chains has %z", size, drl__mcmc_state_size(m));
-    drl__mcmc_words(m, w);
-    for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) {
-        v = drl__get_u32(p);
-        if (i < DRL__MCMC_POSITION && v != w[i]) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: word %z of the state belongs to other chains", i);
-        w[i] = v;
-    }
-    for (i = 0; i < 5; ++i) position[i] = drl__double_of((uint64_t)w[16 + 2 * i] << 32 | w[15 + 2 * i]);
-    if (w[12] >= DRL__START_STEP || !(position[0] > 0 && position[0] < 1e60) || !(position[1] > -1000 && position[1] < 1000) || !(position[2] >= -1 && position[2] <= 1) ||
-        !(position[3] >= 0 && position[3] <= (w[12] < (uint32_t)m->warmup ? w[12] : w[12] - (uint32_t)m->warmup)) || !(position[4] >= 0 && position[4] <= 1))
-        return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: the state's position is not one that these chains can have");
-    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
-        v = drl__get_u32(p);
-        if ((v & 0x7f800000u) == 0x7f800000u) return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: number %z of the points is not finite", i);
-        memcpy(m->y_new + i, &v, 4);
-    }
-    status = drl__mcmc_start(m);
-    if (status != DRL_OK) return status;
-    m->step = (int)w[12];
-    m->divergent = (uint64_t)w[14] << 32 | w[13];
-    m->eps = position[0];
-    m->log_eps_mean = position[1];
-    m->accept_error = position[2];
-    m->accept_sum = position[3];
-    m->last_accept = position[4];
+    uint32_t own[DRL__MCMC_WORDS];
+    uint64_t bits[5];
+    int i;
+    drl__mcmc_words(m, own);
+    for (i = 0; i < DRL__MCMC_WORDS; ++i) w[i] = drl__get_u32(p + 4 * i);
+    for (i = 0; i < (int)DRL__COUNT(drl__mcmc_word_names); ++i)
+        if (w[i] != own[i])
+            return drl__fail(m->ctx, DRL_E_FORMAT,
+                             "drl_mcmc_restore: the state's %s is %u; these chains have %u",
+                             drl__mcmc_word_names[i], (uint64_t)w[i], (uint64_t)own[i]);
+    if (w[12] >= DRL__START_STEP)
+        return drl__fail(m->ctx, DRL_E_FORMAT,
+                         "drl_mcmc_restore: the state's step is %u; numbers below %d are possible",
+                         (uint64_t)w[12], DRL__START_STEP);
+    for (i = 0; i < 5; ++i) bits[i] = (uint64_t)w[16 + 2 * i] << 32 | w[15 + 2 * i];
+    memcpy(now, bits, sizeof bits);
+    if (drl__check(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore", drl__mcmc_state_fields,
+                   DRL__COUNT(drl__mcmc_state_fields), now) != DRL_OK)
+        return DRL_E_FORMAT;
+    if (now->accept_sum > drl__mcmc_counted(m, (int)w[12]))
+        return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: accept_sum is %g; 0 to %d, the steps, are "
+                         "possible", now->accept_sum, drl__mcmc_counted(m, (int)w[12]));
     return DRL_OK;
 }
 
-/* Diagnosis of a trace. Every chain is cut into two halves, so that a drift is seen as well: half h < chains
- * is the first `length` draws of chain h, half h >= chains the last ones of chain h - chains.
- * With n = length, m = 2 * chains halves of means mean_h, and autocovariances at lag k divided by n:
- *   W       = mean over h of the variance within half h, divided by n - 1
- *   B / n   = variance of mean_h over h, divided by m - 1
+DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t size), (m, bytes, size))
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    uint32_t w[DRL__MCMC_WORDS], v;
+    drl__mcmc_state now;
+    drl_status status;
+    size_t i;
+    if (!m || !bytes)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_restore: chains and bytes are needed");
+    if (size != drl__mcmc_state_size(m))
+        return drl__fail(m->ctx, DRL_E_FORMAT,
+                         "drl_mcmc_restore: the state has %z bytes; that of these chains has %z",
+                         size, drl__mcmc_state_size(m));
+    status = drl__mcmc_read_words(m, p, w, &now);
+    if (status != DRL_OK) return status;
+    p += 4 * DRL__MCMC_WORDS;
+    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
+        v = drl__get_u32(p);
+        if ((v & 0x7f800000u) == 0x7f800000u)
+            return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: number %z of the points is not finite",
+                             i);
+        memcpy(m->y_new + i, &v, 4);
+    }
+    status = drl__mcmc_move_all(m);
+    if (status != DRL_OK) return status;
+    m->step = (int)w[12];
+    m->divergent = (uint64_t)w[14] << 32 | w[13];
+    m->now = now;
+    return DRL_OK;
+}
+
+/* Diagnosis of a trace. Every chain is cut into two halves of n draws, so that a drift is seen as well: half
+ * h < chains is the first half of chain h, half h >= chains the last half of chain h - chains. With
+ * m = 2 * chains:
+ *   W       = mean over the halves of the variance within each
+ *   B / n   = variance of the means of the halves
  *   var+    = (n - 1) / n W + B / n
- *   R-hat   = sqrt(var+ / W)                                                              [Vehtari21] (1)-(4)
- *   rho_k   = 1 - (W - mean over h of the autocovariance at lag k) / var+                          [Vehtari21]
+ *   R-hat   = sqrt(var+ / W)
+ *   rho_k   = 1 - (W - mean over the halves of the autocovariance at lag k) / var+
  *   tau     = -1 + 2 sum over k of (rho_2k + rho_2k+1)
- *   ESS     = m n / tau */
-typedef struct drl__trace { const double *x; int draws, chains, length; } drl__trace;
+ *   ESS     = m n / tau                                                                        [Vehtari21] */
+typedef struct drl__trace { const double *x; int draws, chains, n; } drl__trace;
 
 /* Draw i of half h. */
 static double drl__trace_at(const drl__trace *t, int h, int i)
 {
-    int row = h < t->chains ? i : t->draws - t->length + i;
+    int row = h < t->chains ? i : t->draws - t->n + i;
     return t->x[(size_t)row * (size_t)t->chains + (size_t)(h % t->chains)];
-}
-
-static double drl__trace_covariance(const drl__trace *t, int h, double mean, int lag)
-{
-    double sum = 0;
-    int i;
-    for (i = 0; i + lag < t->length; ++i) sum += (drl__trace_at(t, h, i) - mean) * (drl__trace_at(t, h, i + lag) - mean);
-    return sum / t->length;
 }
 
 static double drl__trace_mean(const drl__trace *t, int h)
 {
     double sum = 0;
     int i;
-    for (i = 0; i < t->length; ++i) sum += drl__trace_at(t, h, i);
-    return sum / t->length;
+    for (i = 0; i < t->n; ++i) sum += drl__trace_at(t, h, i);
+    return sum / t->n;
 }
 
-/* Mean autocovariance of the halves. */
-static double drl__trace_lag(const drl__trace *t, int lag)
+/* The autocovariance, with divisor n, at a lag: the mean over all halves. */
+static double drl__trace_autocovariance(const drl__trace *t, int lag)
 {
     double sum = 0;
-    int h;
-    for (h = 0; h < 2 * t->chains; ++h) sum += drl__trace_covariance(t, h, drl__trace_mean(t, h), lag);
+    int h, i;
+    for (h = 0; h < 2 * t->chains; ++h) {
+        double mean = drl__trace_mean(t, h), products = 0;
+        for (i = 0; i + lag < t->n; ++i)
+            products += (drl__trace_at(t, h, i) - mean) * (drl__trace_at(t, h, i + lag) - mean);
+        sum += products / t->n;
+    }
     return sum / (2 * t->chains);
+}
+
+/* B / n. */
+static double drl__trace_between(const drl__trace *t)
+{
+    int h, halves = 2 * t->chains;
+    double mean = 0, sum = 0;
+    for (h = 0; h < halves; ++h) mean += drl__trace_mean(t, h) / halves;
+    for (h = 0; h < halves; ++h) {
+        double d = drl__trace_mean(t, h) - mean;
+        sum += d * d / (halves - 1);
+    }
+    return sum;
+}
+
+/* tau. For a reversible chain the sums of neighbouring pairs, rho_2k + rho_2k+1, are positive and fall with
+ * k. Where their estimates do not, they are noise: the sum over k ends before the first pair that is not
+ * positive, and no pair counts more than the one before it.                                      [Geyer92] */
+static double drl__trace_tau(const drl__trace *t, double within, double total)
+{
+    double tau = 0, least = HUGE_VAL;
+    int k;
+    for (k = 0; k + 1 < t->n; k += 2) {
+        double even = k ? 1 - (within - drl__trace_autocovariance(t, k)) / total : 1.0;
+        double odd = 1 - (within - drl__trace_autocovariance(t, k + 1)) / total;
+        if (!(even + odd > 0)) break;
+        if (even + odd < least) least = even + odd;
+        tau += 2 * least;
+    }
+    return tau - 1;
+}
+
+/* mean, sd <- of all numbers of the trace. */
+static drl_status drl__trace_moments(drl_ctx *ctx, const double *x, size_t numbers, double *mean, double *sd)
+{
+    double sum = 0, squares = 0, low = x[0], high = x[0];
+    size_t i;
+    for (i = 0; i < numbers; ++i) {
+        if (!(x[i] > -1e150 && x[i] < 1e150))
+            return drl__fail(ctx, DRL_E_NUMERIC, "drl_mcmc_diagnose: number %z of the trace is %g; it has to "
+                             "be above -1e150 and below 1e150", i, x[i]);
+        if (x[i] < low) low = x[i];
+        if (x[i] > high) high = x[i];
+        sum += x[i] / (double)numbers;
+    }
+    if (low == high)
+        return drl__fail(ctx, DRL_E_NUMERIC, "drl_mcmc_diagnose: all %z numbers are %g; they have to vary",
+                         numbers, low);
+    for (i = 0; i < numbers; ++i) squares += (x[i] - sum) * (x[i] - sum);
+    *mean = sum;
+    *sd = sqrt(squares / ((double)numbers - 1));
+    return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_mcmc_diagnose,
@@ -13394,56 +13639,47 @@ DRL__CALL(drl_status, drl_mcmc_diagnose,
     (ctx, x, draws, chains, diagnosis))
 {
     drl__trace t;
-    double n, all = 0, squares = 0, between = 0, within, total, tau = 0, most, least = HUGE_VAL;
-    size_t i, numbers;
-    int h, k;
-    if (!x || (uintptr_t)x % sizeof(double) || draws < 8 || chains < 1 || chains > INT32_MAX / 2 || !diagnosis) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_diagnose: %d draws of %d chains; a trace of 8 draws or more and a place for the result are needed", draws, chains);
-    numbers = (size_t)draws * (size_t)chains;
-    for (i = 0; i < numbers; ++i) {
-        if (!(x[i] > -1e150 && x[i] < 1e150)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_mcmc_diagnose: number %z of the trace is %g", i, x[i]);
-        all += x[i] / (double)numbers;
-    }
-    for (i = 0; i < numbers; ++i) squares += (x[i] - all) * (x[i] - all);
-    for (i = 1; i < numbers && !(x[i] < x[0] || x[i] > x[0]); ++i) { }
-    if (i == numbers) return drl__fail(ctx, DRL_E_NUMERIC, "drl_mcmc_diagnose: all %z numbers are %g: there is nothing to tell", numbers, all);
+    double n, all, log_all, within, total, tau, mean, sd;
+    drl_status status;
+    if (!x || !diagnosis)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_mcmc_diagnose: a trace and a place for the result are needed");
+    if ((uintptr_t)x % sizeof(double))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_diagnose: x is not aligned as doubles are");
+    if (drl__at_least(ctx, "drl_mcmc_diagnose", "draws", draws, 8) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, "drl_mcmc_diagnose", "chains", chains, 1) != DRL_OK) return DRL_E_ARGUMENT;
+    if (chains > INT32_MAX / 2)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_mcmc_diagnose: chains is %d; 1 to %d are possible",
+                         chains, INT32_MAX / 2);
+    status = drl__trace_moments(ctx, x, (size_t)draws * (size_t)chains, &mean, &sd);
+    if (status != DRL_OK) return status;
     t.x = x;
     t.draws = draws;
     t.chains = chains;
-    t.length = draws / 2;
-    n = t.length;
-    {
-        double mean = 0;
-        for (h = 0; h < 2 * chains; ++h) mean += drl__trace_mean(&t, h) / (2 * chains);
-        for (h = 0; h < 2 * chains; ++h) between += (drl__trace_mean(&t, h) - mean) * (drl__trace_mean(&t, h) - mean) / (2 * chains - 1);
-    }
-    within = drl__trace_lag(&t, 0) * n / (n - 1);
-    total = within * (n - 1) / n + between;
-    /* For a reversible chain the sums of neighbouring pairs are positive and fall with k. The sum ends before
-     * the first pair that is not positive, and no pair counts more than the one before:      [Geyer92] */
-    for (k = 0; k + 1 < t.length; k += 2) {
-        double even = k ? 1 - (within - drl__trace_lag(&t, k)) / total : 1.0, odd = 1 - (within - drl__trace_lag(&t, k + 1)) / total, pair = even + odd;
-        if (!(pair > 0)) break;
-        if (pair < least) least = pair;
-        tau += 2 * least;
-    }
-    most = 2 * chains * n;
-    tau -= 1;
-    diagnosis->mean = all;
-    diagnosis->sd = sqrt(squares / ((double)numbers - 1));
-    diagnosis->ess = tau > drl__log(10.0) / drl__log(most) ? most / tau : most * drl__log(most) / drl__log(10.0);
-    diagnosis->error = diagnosis->sd / sqrt(diagnosis->ess);
+    t.n = draws / 2;
+    n = t.n;
+    within = drl__trace_autocovariance(&t, 0) * n / (n - 1);
+    total = within * (n - 1) / n + drl__trace_between(&t);
+    tau = drl__trace_tau(&t, within, total);
+    all = 2 * chains * n;
+    log_all = drl__log(all);
+    diagnosis->mean = mean;
+    diagnosis->sd = sd;
+    /* tau may be near 0, or negative, by noise: ESS <= m n log10(m n) */
+    diagnosis->ess = tau > drl__log(10.0) / log_all ? all / tau : all * log_all / drl__log(10.0);
+    diagnosis->error = sd / sqrt(diagnosis->ess);
     diagnosis->rhat = within > 0 ? sqrt(total / within) : HUGE_VAL;
     return DRL_OK;
 }
 
-/* Annealed importance sampling: the chains stay, and their log density L_k changes under them, from the
- * Gaussian N at k = 0 to F at k = K = steps:                                                         [Neal01]
+/* Annealed importance sampling: the chains stay, and their log density L_k changes under them, from that of
+ * the Gaussian N at k = 0 to F at k = K = steps:                                                     [Neal01]
  *   L_k(y) = (1 - beta_k) log N(y) + beta_k F(y)
- * When the chains go from L_k to L_{k+1}, each weight grows by what y gains:
+ * When the chains go on from L_k to L_{k+1}, the weight of each changes:
  *   log w <- log w + (beta_{k+1} - beta_k) (F(y) - log N(y))
- * and `moves` HMC steps on L_{k+1} follow; none is needed on L_K. A pilot comes first, which is the same path
- * with fewer chains and another seed, without weights: it finds a step size for every temperature. In reverse
- * the path itself goes from beta_K to beta_0; the pilot does not. */
+ * Then `moves` HMC steps on L_{k+1} follow; there are none on L_K. A pilot comes first: it is the same path
+ * with fewer chains, another seed, and no weights, and finds a step size for every temperature. In reverse
+ * the path goes from beta_K to beta_0; the pilot goes forward even then. */
 struct drl_ais {
     drl_ctx *ctx;
     drl_mcmc *chains;
@@ -13453,12 +13689,12 @@ struct drl_ais {
     int steps, moves, reverse;
     int on_path;                            /* 0 as long as the pilot runs */
     int k;                                  /* the temperature, in the order in which the path meets them */
-    int move;                               /* moves made at it; -1: the weights are still those of k */
+    int move;                               /* moves made at it; -1: the step from k to k + 1 comes next */
     double accept;                          /* the acceptance that the pilot aims at */
     double log_norm;                        /* log N at its mean */
     double accept_sum, moves_made;          /* on the path: the mean acceptances, and how many they are */
     double *beta;                           /* [steps + 1] */
-    double *eps;                            /* [steps + 1] step sizes; NULL: the description's, and no pilot */
+    double *eps;                            /* [steps + 1] step sizes; NULL: one for all, without a pilot */
     double *inverse_variance;               /* [size] of N */
     double *log_w;                          /* [count] log weights */
     float *mean;                            /* [size] of N */
@@ -13466,16 +13702,44 @@ struct drl_ais {
 };
 
 #define DRL__AIS_PILOT_SEED  UINT64_C(0x9E3779B97F4A7C15)       /* added to the seed */
-#define DRL__AIS_PILOT_MOVES 50             /* before the pilot's first temperature, to find the scale of eps */
+#define DRL__AIS_PILOT_MOVES 50             /* more at its first temperature, to find the scale of eps */
 
-/* beta of the path's temperature k. */
-static double drl__ais_beta(const drl_ais *a, int k) { return a->beta[a->on_path && a->reverse ? a->steps - k : k]; }
+/* Where temperature k of the path stands in the arrays. */
+static int drl__ais_index(const drl_ais *a, int k) { return a->on_path && a->reverse ? a->steps - k : k; }
 
-static void drl__ais_temper(drl_ais *a, int k)
+/* beta_{k+1} - beta_k, negative in reverse. */
+static double drl__ais_beta_step(const drl_ais *a, int k)
 {
-    a->chains->beta = drl__ais_beta(a, k);
-    a->chains->gaussian_weight = 1 - a->chains->beta;
-    if (a->eps) a->chains->eps = a->eps[a->on_path && a->reverse ? a->steps - k : k];
+    return a->beta[drl__ais_index(a, k + 1)] - a->beta[drl__ais_index(a, k)];
+}
+
+/* The chains' log density <- L_k. */
+static void drl__ais_set_temperature(drl_ais *a, int k)
+{
+    int index = drl__ais_index(a, k);
+    a->k = k;
+    a->chains->beta = a->beta[index];
+    a->chains->gaussian_weight = 1 - a->beta[index];
+    if (a->on_path && a->eps) a->chains->now.eps = a->eps[index];
+}
+
+/* y_new <- where the chains of the pilot or of the path start. */
+static void drl__ais_draw_starts(drl_ais *a, int on_path)
+{
+    drl_mcmc *m = a->chains;
+    size_t j;
+    int i;
+    if (on_path && a->reverse) {
+        memcpy(m->y_new, a->start, (size_t)m->count * m->size * sizeof(float));
+        return;
+    }
+    for (i = 0; i < m->count; ++i) {
+        float *y = m->y_new + (size_t)i * m->size;
+        drl_rng rng = drl__mcmc_rng(m->seed, i, DRL__START_STEP);
+        drl_rng_normals(a->ctx, &rng, y, m->size);
+        for (j = 0; j < m->size; ++j)
+            y[j] = (float)((double)a->mean[j] + (double)y[j] / sqrt(a->inverse_variance[j]));
+    }
 }
 
 /* Puts all chains at the beginning of the pilot (on_path 0) or of the path. */
@@ -13483,32 +13747,24 @@ static drl_status drl__ais_begin(drl_ais *a, int on_path)
 {
     drl_mcmc *m = a->chains;
     drl_status status;
-    size_t j;
-    int i;
     m->count = on_path ? a->count : a->pilot_count;
     m->seed = on_path ? a->seed : a->seed + DRL__AIS_PILOT_SEED;
-    for (i = 0; i < m->count; ++i) {
-        float *y = m->y_new + (size_t)i * m->size;
-        drl_rng rng;
-        rng.seed = m->seed;
-        rng.stream = (uint64_t)(uint32_t)i << 32 | DRL__START_STEP;
-        rng.position = 0;
-        drl_rng_normals(a->ctx, &rng, y, m->size);
-        for (j = 0; j < m->size; ++j) y[j] = (float)((double)a->mean[j] + (double)y[j] / sqrt(a->inverse_variance[j]));
-    }
-    if (on_path && a->reverse) memcpy(m->y_new, a->start, (size_t)m->count * m->size * sizeof(float));
-    status = drl__mcmc_start(m);
+    drl__ais_draw_starts(a, on_path);
+    status = drl__mcmc_move_all(m);
     if (status != DRL_OK) return status;
     m->step = 0;
     a->on_path = on_path;
-    a->k = on_path ? 0 : 1;                 /* the pilot has no weights, so it begins at 1 */
-    a->move = on_path ? -1 : -DRL__AIS_PILOT_MOVES;
-    drl__ais_temper(a, 1);
+    a->k = 0;
+    a->move = -1;
+    if (on_path) return DRL_OK;
+    drl__ais_set_temperature(a, 1);         /* without weights nothing is to be done at temperature 0 */
+    a->move = -DRL__AIS_PILOT_MOVES;
+    m->now.eps = a->eps[1];
     return DRL_OK;
 }
 
 /* F - log N of chain i. */
-static double drl__ais_gap(const drl_ais *a, int i)
+static double drl__ais_log_ratio(const drl_ais *a, int i)
 {
     const drl_mcmc *m = a->chains;
     const float *y = m->y + (size_t)i * m->size;
@@ -13521,86 +13777,161 @@ static double drl__ais_gap(const drl_ais *a, int i)
     return (double)m->f[i] - (a->log_norm - 0.5 * sum);
 }
 
+/* The path goes on from temperature k to k + 1. */
+static void drl__ais_weigh(drl_ais *a)
+{
+    double step = drl__ais_beta_step(a, a->k);
+    int i;
+    for (i = 0; i < a->count; ++i) a->log_w[i] += step * drl__ais_log_ratio(a, i);
+    drl__ais_set_temperature(a, a->k + 1);
+    a->move = 0;
+}
+
 /* One temperature. After a failure the next call makes what is left of it. */
 static drl_status drl__ais_step(drl_ais *a)
 {
     drl_mcmc *m = a->chains;
-    int i;
-    if (a->on_path && a->move < 0) {
-        double by = drl__ais_beta(a, a->k + 1) - drl__ais_beta(a, a->k);
-        for (i = 0; i < a->count; ++i) a->log_w[i] += by * drl__ais_gap(a, i);
-        a->move = 0;
-        ++a->k;
-        if (a->k < a->steps) drl__ais_temper(a, a->k);
-    }
+    if (a->on_path && a->move < 0) drl__ais_weigh(a);
     for (; a->k < a->steps && a->move < a->moves; ++a->move) {
         drl_status status = drl__mcmc_step(m);
         if (status != DRL_OK) return status;
-        if (a->on_path) { a->accept_sum += m->last_accept; ++a->moves_made; }
-        /* a step towards the acceptance that is asked for; larger ones until the first temperature has its eps */
-        else m->eps *= drl__exp((a->move < 0 ? 0.5 : 0.2) * (m->last_accept - a->accept));
+        if (a->on_path) {
+            a->accept_sum += m->now.last_accept;
+            ++a->moves_made;
+        } else {
+            /* eps goes towards the acceptance that is asked for, faster as long as its scale is unknown */
+            double rate = a->move < 0 ? 0.5 : 0.2;
+            m->now.eps *= drl__exp(rate * (m->now.last_accept - a->accept));
+        }
     }
-    if (a->on_path) { a->move = -1; return DRL_OK; }
-    a->eps[a->k] = m->eps;
+    if (a->on_path) {
+        a->move = -1;
+        return DRL_OK;
+    }
+    a->eps[a->k] = m->now.eps;
     if (a->k + 1 == a->steps) return drl__ais_begin(a, 1);
-    m->beta = drl__ais_beta(a, ++a->k);
-    m->gaussian_weight = 1 - m->beta;
+    drl__ais_set_temperature(a, a->k + 1);
     a->move = 0;
     return DRL_OK;
 }
 
-/* Mean and variance of n points, for each coordinate. A coordinate that hardly varies gets a thousandth of
- * the largest deviation. */
+/* N gets the mean and the variance of n points, in each coordinate. Where they hardly vary, the deviation is
+ * a thousandth of the largest one. */
 static void drl__ais_fit(drl_ais *a, const float *x, int n, size_t size)
 {
-    double largest = 0;
+    double *variance = a->inverse_variance, largest = 0, low;
     size_t j;
     int i;
     for (j = 0; j < size; ++j) {
-        double mean = 0, variance = 0;
+        double mean = 0;
         for (i = 0; i < n; ++i) mean += (double)x[(size_t)i * size + j] / n;
-        for (i = 0; i < n; ++i) {
+        for (variance[j] = 0, i = 0; i < n; ++i) {
             double d = (double)x[(size_t)i * size + j] - mean;
-            variance += d * d / (n - 1);
+            variance[j] += d * d / (n - 1);
         }
         a->mean[j] = (float)mean;
-        a->inverse_variance[j] = variance;
-        if (variance > largest) largest = variance;
+        if (variance[j] > largest) largest = variance[j];
     }
-    for (j = 0; j < size; ++j) a->inverse_variance[j] = 1 / (a->inverse_variance[j] > 1e-6 * largest ? a->inverse_variance[j] : 1e-6 * largest);
+    low = 1e-6 * largest;
+    for (j = 0; j < size; ++j) a->inverse_variance[j] = 1 / (variance[j] > low ? variance[j] : low);
+}
+
+/* Sets N, or fails if a number of it is out of range. The description's variances may be 0, negative or NaN
+ * until they are checked here. */
+static drl_status drl__ais_set_gaussian(drl_ais *a, const drl_ais_desc *d, size_t size)
+{
+    drl_status bad = d->fit ? DRL_E_NUMERIC : DRL_E_ARGUMENT;
+    size_t j;
+    for (j = 0; j < size; ++j) {
+        a->mean[j] = d->mean ? d->mean[j] : 0.0f;
+        a->inverse_variance[j] = d->variance ? 1 / (double)d->variance[j] : 1.0;
+    }
+    if (d->fit) drl__ais_fit(a, d->fit, d->fit_count, size);
+    for (j = 0; j < size; ++j) {
+        double inverse = a->inverse_variance[j];
+        if (!(a->mean[j] > -1e15f && a->mean[j] < 1e15f))
+            return drl__fail(a->ctx, bad, "drl_ais_create: the Gaussian's mean %z is %g; it has to be above "
+                             "-1e15 and below 1e15", j, (double)a->mean[j]);
+        if (!(inverse > 1e-30 && inverse < 1e30))
+            return drl__fail(a->ctx, bad, "drl_ais_create: the Gaussian's variance %z is %g; it has to be "
+                             "above 1e-30 and below 1e30", j, 1 / inverse);
+        a->log_norm -= 0.5 * drl__log(2 * DRL__PI / inverse);
+    }
+    return DRL_OK;
+}
+
+/* The description's beta_k or, with x_k = 4 (2 k / K - 1),
+ *   beta_k = (sigmoid(x_k) - sigmoid(-4)) / (sigmoid(4) - sigmoid(-4)) */
+static void drl__ais_set_betas(drl_ais *a, const double *beta)
+{
+    double low = 1 / (1 + drl__exp(4.0)), high = 1 / (1 + drl__exp(-4.0));
+    int k;
+    for (k = 0; k <= a->steps; ++k) {
+        double x = 4 * (2.0 * k / a->steps - 1);
+        a->beta[k] = beta ? beta[k] : (1 / (1 + drl__exp(-x)) - low) / (high - low);
+    }
+    a->beta[a->steps] = 1;
+}
+
+/* The pilot's first step size at all temperatures: the smallest standard deviation of N. */
+static void drl__ais_set_eps(drl_ais *a, size_t size)
+{
+    double smallest = HUGE_VAL;
+    size_t j;
+    int k;
+    for (j = 0; j < size; ++j)
+        if (1 / sqrt(a->inverse_variance[j]) < smallest) smallest = 1 / sqrt(a->inverse_variance[j]);
+    for (k = 0; k <= a->steps; ++k) a->eps[k] = smallest;
 }
 
 static const drl__field drl__ais_fields[] = {
-    { "count",         DRL__INT,    offsetof(drl_ais_desc, count), 0, 1, INT32_MAX, 0 },
-    { "steps",         DRL__INT,    offsetof(drl_ais_desc, steps), 0, 2, INT32_MAX, 0 },
-    { "moves",         DRL__INT,    offsetof(drl_ais_desc, moves), 0, 1, INT32_MAX, 0 },
-    { "leapfrog",      DRL__INT,    offsetof(drl_ais_desc, leapfrog), 0, 1, INT32_MAX, 0 },
+    { "count",         DRL__INT,    offsetof(drl_ais_desc, count), 16, 1, INT32_MAX, 0 },
+    { "steps",         DRL__INT,    offsetof(drl_ais_desc, steps), 1000, 2, INT32_MAX, 0 },
+    { "moves",         DRL__INT,    offsetof(drl_ais_desc, moves), 1, 1, INT32_MAX, 0 },
+    { "leapfrog",      DRL__INT,    offsetof(drl_ais_desc, leapfrog), 10, 1, INT32_MAX, 0 },
     { "pilot",         DRL__INT,    offsetof(drl_ais_desc, pilot), 0, 1, INT32_MAX, 0 },
-    { "accept",        DRL__DOUBLE, offsetof(drl_ais_desc, accept), 0, 0, 1, DRL__OPEN },
+    { "accept",        DRL__DOUBLE, offsetof(drl_ais_desc, accept), 0.8, 0, 1, DRL__OPEN },
     { "step",          DRL__DOUBLE, offsetof(drl_ais_desc, step), 0, 0, 1e30, DRL__NO_HIGH }
 };
 
-/* *d has its defaults already. */
-static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
+static drl_status drl__ais_check_betas(drl_ctx *ctx, const drl_ais_desc *d)
 {
     int k;
-    drl_status status = drl__check(ctx, DRL_E_ARGUMENT, "drl_ais_create", drl__ais_fields, DRL__COUNT(drl__ais_fields), d);
-    if (status != DRL_OK) return status;
-    if (d->steps > (DRL__START_STEP - DRL__AIS_PILOT_MOVES - 1) / d->moves)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: %d moves at each of %d steps; up to %d moves together are possible",
-                         d->moves, d->steps, DRL__START_STEP - DRL__AIS_PILOT_MOVES - 1);
-    if (d->pilot > d->count)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: pilot is %d; up to %d, the count, are possible", d->pilot, d->count);
-    if (d->fit && d->fit_count < 2)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: fit_count is %d; two points or more are needed", d->fit_count);
-    if (d->fit && (d->mean || d->variance))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `fit` or `mean` and `variance` say where chains begin, not both");
-    if (drl__misaligned(d->mean) || drl__misaligned(d->variance) || drl__misaligned(d->fit) || drl__misaligned(d->start)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: `mean`, `variance`, `fit` or `start` is not aligned as floats are");
-    if (d->beta) {
-        for (k = 0; k < d->steps; ++k) if (!(d->beta[k] < d->beta[k + 1])) break;
-        if (k < d->steps || d->beta[0] < 0 || d->beta[0] > 0 || d->beta[k] < 1 || d->beta[k] > 1) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: beta does not rise from 0 to 1, see number %d of %d", k, d->steps);
-    }
+    if (d->beta[0] != 0)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: beta[0] is %g; 0 is possible", d->beta[0]);
+    if (d->beta[d->steps] != 1)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: beta[%d], the last one, is %g; 1 is possible",
+                         d->steps, d->beta[d->steps]);
+    for (k = 0; k < d->steps; ++k)
+        if (!(d->beta[k] < d->beta[k + 1]))
+            return drl__fail(ctx, DRL_E_ARGUMENT,
+                             "drl_ais_create: beta[%d] is %g; it has to be above beta[%d], which is %g",
+                             k + 1, d->beta[k + 1], k, d->beta[k]);
     return DRL_OK;
+}
+
+/* `d` has its defaults already. */
+static drl_status drl__ais_check(drl_ctx *ctx, const drl_ais_desc *d)
+{
+    const char *who = "drl_ais_create";
+    int moves_max = DRL__START_STEP - DRL__AIS_PILOT_MOVES - 1;
+    if (drl__check(ctx, DRL_E_ARGUMENT, who, drl__ais_fields, DRL__COUNT(drl__ais_fields), d) != DRL_OK)
+        return DRL_E_ARGUMENT;
+    if (d->steps > moves_max / d->moves)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_ais_create: steps is %d; with %d moves at each, 2 to %d are possible", d->steps,
+                         d->moves, moves_max / d->moves);
+    if (d->pilot > d->count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: pilot is %d; 1 to %d, the count, are possible",
+                         d->pilot, d->count);
+    if (d->fit && drl__at_least(ctx, who, "fit_count", d->fit_count, 2) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->fit && (d->mean || d->variance))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: %s is given, and `fit`, which says it, too",
+                         d->mean ? "mean" : "variance");
+    if (d->mean && drl__floats_check(ctx, who, "mean", d->mean) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->variance && drl__floats_check(ctx, who, "variance", d->variance) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->fit && drl__floats_check(ctx, who, "fit", d->fit) != DRL_OK) return DRL_E_ARGUMENT;
+    return d->beta ? drl__ais_check_betas(ctx, d) : DRL_OK;
 }
 
 /* Sets the addresses of a's arrays in the block, and returns its bytes; block NULL: the bytes alone. */
@@ -13618,89 +13949,86 @@ static size_t drl__ais_place(drl_ais *a, const drl_ais_desc *d, size_t size, uns
     return total;
 }
 
-DRL__CALL(drl_status, drl_ais_create,
-    (drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **out),
-    (ctx, energy, desc, out))
+/* Makes a path of a resolved description, without its chains. */
+static drl_status drl__ais_new(drl_ctx *ctx, const drl_ais_desc *d, size_t size, drl_ais **out)
 {
     drl_ais sizes, *a;
-    drl_ais_desc d;
-    drl_mcmc_desc md;
     drl_status status;
-    unsigned char *block;
-    size_t j, size;
-    double smallest = HUGE_VAL, low, high;
-    int k;
-    if (!ctx || !energy || !desc || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: a context, an energy, a description and a place for the result are needed");
-    d = *desc;
-    if (drl__zeroed(ctx, "drl_ais_desc", d.canary) != DRL_OK) return DRL_E_ARGUMENT;
-    size = energy->size;
-    if (!d.count) d.count = 16;
-    if (!d.steps) d.steps = 1000;
-    if (!d.moves) d.moves = 1;
-    if (!d.leapfrog) d.leapfrog = 10;
-    if (!d.pilot) d.pilot = drl__min(d.count, drl__max(4, d.count / 4));
-    if (d.accept == 0) d.accept = 0.8;
-    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: the energy has no function, no size or no batch");
-    status = drl__ais_check(ctx, &d);
-    if (status != DRL_OK) return status;
-    memset(&md, 0, sizeof md);
-    md.count = d.count;
-    md.kernel = DRL_MCMC_HMC;
-    md.level = d.level;
-    md.labels = d.labels;
-    md.leapfrog = d.leapfrog;
-    md.accept = d.accept;
-    md.step = d.step > 0 ? d.step : 1;
-    md.start = d.start;
-    block = (unsigned char *)drl__alloc(ctx, drl__ais_place(&sizes, &d, size, NULL));
+    int i;
+    unsigned char *block = (unsigned char *)drl__alloc(ctx, drl__ais_place(&sizes, d, size, NULL));
     if (!block) return DRL_E_MEMORY;
     a = (drl_ais *)(void *)block;
     memset(a, 0, sizeof *a);
     a->ctx = ctx;
-    a->seed = d.seed;
-    a->count = d.count;
-    a->pilot_count = d.pilot;
-    a->steps = d.steps;
-    a->moves = d.moves;
-    a->reverse = d.start != NULL;
-    a->accept = d.accept;
-    drl__ais_place(a, &d, size, block);
-    low = 1 / (1 + drl__exp(4.0));
-    high = 1 / (1 + drl__exp(-4.0));
-    for (k = 0; k <= d.steps; ++k) a->beta[k] = d.beta ? d.beta[k] : k == d.steps ? 1.0 : (1 / (1 + drl__exp(-4 * (2.0 * k / d.steps - 1))) - low) / (high - low);
-    for (k = 0; k < d.count; ++k) a->log_w[k] = 0;
-    if (d.start) memcpy(a->start, d.start, (size_t)d.count * size * sizeof(float));
-    for (j = 0; j < size; ++j) {
-        a->mean[j] = d.mean ? d.mean[j] : 0.0f;
-        a->inverse_variance[j] = d.variance ? 1 / (double)d.variance[j] : 1.0;         /* 0, negative and NaN are refused below */
+    a->seed = d->seed;
+    a->count = d->count;
+    a->pilot_count = d->pilot;
+    a->steps = d->steps;
+    a->moves = d->moves;
+    a->reverse = d->start != NULL;
+    a->accept = d->accept;
+    drl__ais_place(a, d, size, block);
+    status = drl__ais_set_gaussian(a, d, size);
+    if (status != DRL_OK) {
+        drl__free(ctx, a);
+        return status;
     }
-    if (d.fit) drl__ais_fit(a, d.fit, d.fit_count, size);
-    for (j = 0; j < size; ++j) {
-        if (!(a->inverse_variance[j] > 1e-30 && a->inverse_variance[j] < 1e30) || !(a->mean[j] > -1e15f && a->mean[j] < 1e15f)) {
-            status = drl__fail(ctx, d.fit ? DRL_E_NUMERIC : DRL_E_ARGUMENT, "drl_ais_create: the Gaussian's coordinate %z has mean %g and variance %g", j, (double)a->mean[j], 1 / a->inverse_variance[j]);
-            drl__free(ctx, a);
-            return status;
-        }
-        a->log_norm -= 0.5 * drl__log(2 * DRL__PI / a->inverse_variance[j]);
-        if (1 / sqrt(a->inverse_variance[j]) < smallest) smallest = 1 / sqrt(a->inverse_variance[j]);
-    }
-    status = drl__mcmc_new(ctx, "drl_ais_create", energy, &md, &a->chains);
-    if (status != DRL_OK) { drl__free(ctx, a); return status; }
-    a->chains->centre = a->mean;
-    a->chains->inverse_variance = a->inverse_variance;
-    for (k = 0; a->eps && k <= d.steps; ++k) a->eps[k] = smallest;
-    status = drl__ais_begin(a, 1);
-    if (status == DRL_OK && a->eps) status = drl__ais_begin(a, 0);
-    if (status != DRL_OK) { drl_ais_destroy(a); return status; }
+    drl__ais_set_betas(a, d->beta);
+    if (a->eps) drl__ais_set_eps(a, size);
+    for (i = 0; i < a->count; ++i) a->log_w[i] = 0;
+    if (d->start) memcpy(a->start, d->start, (size_t)d->count * size * sizeof(float));
     *out = a;
     return DRL_OK;
 }
 
-DRL_API int drl_ais_steps_left(const drl_ais *a) { return !a ? 0 : a->steps - a->k + (a->on_path ? 0 : a->steps); }
+DRL__CALL(drl_status, drl_ais_create,
+    (drl_ctx *ctx, const drl_energy *energy, const drl_ais_desc *desc, drl_ais **out),
+    (ctx, energy, desc, out))
+{
+    drl_ais *a = NULL;
+    drl_ais_desc d;
+    drl_mcmc_desc chains;
+    drl_status status;
+    if (!ctx || !energy || !desc || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_ais_create: a context, an energy, a description and a "
+                         "place for the result are needed");
+    d = *desc;
+    if (drl__zeroed(ctx, "drl_ais_desc", d.canary) != DRL_OK) return DRL_E_ARGUMENT;
+    drl__defaults(drl__ais_fields, DRL__COUNT(drl__ais_fields), &d);
+    if (!d.pilot) d.pilot = drl__min(d.count, drl__max(4, d.count / 4));
+    if (drl__ais_check(ctx, &d) != DRL_OK) return DRL_E_ARGUMENT;
+    memset(&chains, 0, sizeof chains);
+    chains.count = d.count;
+    chains.kernel = DRL_MCMC_HMC;
+    chains.level = d.level;
+    chains.labels = d.labels;
+    chains.leapfrog = d.leapfrog;
+    chains.step = d.step > 0 ? d.step : 1;
+    chains.start = d.start;
+    status = drl__mcmc_resolve(ctx, "drl_ais_create", energy, &chains, &chains);
+    if (status == DRL_OK) status = drl__ais_new(ctx, &d, energy->size, &a);
+    if (status == DRL_OK) status = drl__mcmc_new(ctx, "drl_ais_create", energy, &chains, &a->chains);
+    if (status == DRL_OK) {
+        a->chains->centre = a->mean;
+        a->chains->inverse_variance = a->inverse_variance;
+        status = drl__ais_begin(a, 1);      /* also before the pilot: a bad `start` is to be seen now */
+    }
+    if (status == DRL_OK && a->eps) status = drl__ais_begin(a, 0);
+    if (status == DRL_OK) *out = a;
+    else drl_ais_destroy(a);
+    return status;
+}
+
+DRL_API int drl_ais_steps_left(const drl_ais *a)
+{
+    if (!a) return 0;
+    return a->steps - a->k + (a->on_path ? 0 : a->steps);
+}
 
 DRL__CALL(drl_status, drl_ais_run, (drl_ais *a, int steps), (a, steps))
 {
-    if (!a || steps < 0) return drl__fail(a ? a->ctx : NULL, DRL_E_ARGUMENT, "drl_ais_run: no path, or %d steps", steps);
+    if (!a) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_ais_run: no path");
+    if (drl__at_least(a->ctx, "drl_ais_run", "steps", steps, 0) != DRL_OK) return DRL_E_ARGUMENT;
     for (; steps > 0 && drl_ais_steps_left(a); --steps) {
         drl_status status = drl__ais_step(a);
         if (status != DRL_OK) return status;
@@ -13708,22 +14036,30 @@ DRL__CALL(drl_status, drl_ais_run, (drl_ais *a, int steps), (a, steps))
     return drl_ais_steps_left(a) ? DRL_RUNNING : DRL_OK;
 }
 
+/* With n = count:
+ *   log Z    = log(1 / n sum of w), in reverse minus that
+ *   ESS      = (sum of w)^2 / sum of w^2
+ *   error    = sd(w) / (mean(w) sqrt(n)) = sqrt((n / ESS - 1) / (n - 1)) */
 DRL__CALL(drl_status, drl_ais_look, (const drl_ais *a, drl_ais_result *result), (a, result))
 {
-    double most, sum = 0, squares = 0;
+    double largest, sum = 0, squares = 0, spread;
     int i;
-    if (!a || !result) return drl__fail(a ? a->ctx : NULL, DRL_E_ARGUMENT, "drl_ais_look: a path and a place for the result are needed");
-    for (most = a->log_w[0], i = 1; i < a->count; ++i) if (a->log_w[i] > most) most = a->log_w[i];
+    if (!a || !result)
+        return drl__fail(a ? a->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_ais_look: a path and a place for the result are needed");
+    largest = a->log_w[0];
+    for (i = 1; i < a->count; ++i)
+        if (a->log_w[i] > largest) largest = a->log_w[i];
     for (i = 0; i < a->count; ++i) {
-        double w = drl__exp(a->log_w[i] - most);
+        double w = drl__exp(a->log_w[i] - largest);
         sum += w;
         squares += w * w;
     }
-    result->log_z = most + drl__log(sum / a->count);
+    result->log_z = largest + drl__log(sum / a->count);
     if (a->reverse) result->log_z = -result->log_z;
     result->ess = sum * sum / squares;
-    /* variance of w over its squared mean: count squares / sum^2 - 1, times count / (count - 1) for one over the sample */
-    result->error = a->count > 1 ? sqrt((a->count / result->ess - 1 > 0 ? a->count / result->ess - 1 : 0.0) / (a->count - 1)) : HUGE_VAL;
+    spread = a->count / result->ess - 1;    /* rounding may leave it below 0 */
+    result->error = a->count > 1 ? sqrt((spread > 0 ? spread : 0.0) / (a->count - 1)) : HUGE_VAL;
     result->accept = a->moves_made > 0 ? a->accept_sum / a->moves_made : 1.0;
     result->log_weight = a->log_w;
     return DRL_OK;
@@ -13736,32 +14072,48 @@ DRL_API void drl_ais_destroy(drl_ais *a)
     drl__free(a->ctx, a);
 }
 
-#define DRL__POINTS 64                      /* points that the functions below evaluate together */
+#define DRL__POINTS 64                      /* points that the functions below evaluate together, at most */
 
 DRL__CALL(drl_status, drl_log_likelihood,
-    (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels, int n, const float *x, double log_z, double *log_p, float *work),
+    (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, int level, const int *labels,
+     int n, const float *x, double log_z, double *log_p, float *work),
     (ctx, energy, schedule, level, labels, n, x, log_z, log_p, work))
 {
-    float *f;
-    int levels[DRL__POINTS], base, i, k;
+    const char *who = "drl_log_likelihood";
+    float *y = work, *f;
+    int levels[DRL__POINTS], base, i, count;
     double a, shift;
-    if (!ctx || drl__energy_lacks(energy) || !drl__schedule_has(schedule, level, 0) || n < 1 || drl__bad_floats(x) || drl__bad_floats(work) || !log_p || !drl__finite(log_z) || !(drl_schedule_scale(schedule, level) > 0))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_log_likelihood: level %d, %d points, log Z %g, or something is missing or misaligned", level, n, log_z);
+    if (!ctx || !energy || !schedule || !log_p)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a context, an energy, a schedule and a place for the "
+                         "results are needed", who);
+    if (drl__energy_check(ctx, who, energy) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__schedule_check(ctx, who, schedule) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__level_check(ctx, who, schedule, level) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "n", n, 1) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__floats_check(ctx, who, "x", x) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__floats_check(ctx, who, "work", work) != DRL_OK) return DRL_E_ARGUMENT;
+    if (!drl__finite(log_z))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: log_z is %g; it has to be finite", who, log_z);
     a = drl_schedule_scale(schedule, level);
+    if (!(a > 0))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's a[%d] is %g; it has to be above 0", who,
+                         level + 1, a);
     shift = (double)energy->size * drl__log(a) - log_z;
-    for (i = 0; i < DRL__POINTS; ++i) levels[i] = level;
     f = work + (size_t)drl__min(n, DRL__POINTS) * energy->size;
-    for (base = 0; base < n; base += k) {
+    for (i = 0; i < DRL__POINTS; ++i) levels[i] = level;
+    for (base = 0; base < n; base += count) {
+        const float *x_base = x + (size_t)base * energy->size;
         drl_status status;
-        k = drl__min(n - base, drl__min(energy->batch, DRL__POINTS));
-        drl__axpby(ctx, (size_t)k * energy->size, (float)a, x + (size_t)base * energy->size, 0.0f, NULL, work);
-        status = energy->eval(energy->user, k, work, levels, labels ? labels + base : NULL, f + base, NULL);
+        count = drl__min(n - base, drl__min(energy->batch, DRL__POINTS));
+        drl__axpby(ctx, (size_t)count * energy->size, (float)a, x_base, 0.0f, NULL, y);
+        status = energy->eval(energy->user, count, y, levels, labels ? labels + base : NULL, f + base, NULL);
         if (status != DRL_OK)
-            return drl__fail(ctx, status, "drl_log_likelihood: the energy failed at level %d, points %d to %d",
-                             level, base, base + k - 1);
-        for (i = base; i < base + k; ++i)
+            return drl__fail(ctx, status, "%s: the energy failed at level %d, points %d to %d", who, level,
+                             base, base + count - 1);
+        for (i = base; i < base + count; ++i)
             if (!drl__finite(f[i]))
-                return drl__fail(ctx, DRL_E_NUMERIC, "drl_log_likelihood: F of point %d is %g", i, (double)f[i]);
+                return drl__fail(ctx, DRL_E_NUMERIC, "%s: F of point %d is %g; it has to be finite", who, i,
+                                 (double)f[i]);
     }
     for (i = 0; i < n; ++i) log_p[i] = (double)f[i] + shift;
     return DRL_OK;
@@ -13769,60 +14121,96 @@ DRL__CALL(drl_status, drl_log_likelihood,
 
 DRL__CALL(double, drl_bits_per_dim, (double log_p, size_t size, double scale), (log_p, size, scale))
 {
-    return size && scale > 0 ? (drl__log(scale) - log_p / (double)size) / drl__log(2.0) : (double)NAN;
+    if (!size || !(scale > 0)) return (double)NAN;
+    return (drl__log(scale) - log_p / (double)size) / drl__log(2.0);
 }
 
-/* Number of cells; 0 if the description is not one of a grid. */
-static size_t drl__grid_cells(const drl_grid *g)
+static const drl__field drl__grid_fields[] = {
+    { "x0", DRL__DOUBLE, offsetof(drl_grid, x0), 0, -1e30, 1e30, DRL__OPEN },
+    { "x1", DRL__DOUBLE, offsetof(drl_grid, x1), 0, -1e30, 1e30, DRL__OPEN },
+    { "y0", DRL__DOUBLE, offsetof(drl_grid, y0), 0, -1e30, 1e30, DRL__OPEN },
+    { "y1", DRL__DOUBLE, offsetof(drl_grid, y1), 0, -1e30, 1e30, DRL__OPEN },
+    { "nx", DRL__INT,    offsetof(drl_grid, nx), 0, 1, INT32_MAX, 0 },
+    { "ny", DRL__INT,    offsetof(drl_grid, ny), 0, 1, INT32_MAX, 0 }
+};
+
+/* *cells <- the number of the grid's cells. */
+static drl_status drl__grid_check(drl_ctx *ctx, const char *who, const drl_grid *g, size_t *cells)
 {
-    size_t cells = 0;
-    if (!g || g->nx < 1 || g->ny < 1 || !(g->x0 < g->x1) || !(g->y0 < g->y1) || !(g->x0 > -1e30 && g->x1 < 1e30) || !(g->y0 > -1e30 && g->y1 < 1e30)) return 0;
-    return drl__mul_fits((size_t)g->nx, (size_t)g->ny, &cells) && cells <= INT32_MAX ? cells : 0;
+    if (!g) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: grid is missing", who);
+    if (drl__check(ctx, DRL_E_ARGUMENT, who, drl__grid_fields, DRL__COUNT(drl__grid_fields), g) != DRL_OK)
+        return DRL_E_ARGUMENT;
+    if (!(g->x0 < g->x1))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: x1 is %g; it has to be above x0, which is %g", who, g->x1,
+                         g->x0);
+    if (!(g->y0 < g->y1))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: y1 is %g; it has to be above y0, which is %g", who, g->y1,
+                         g->y0);
+    if (g->nx > INT32_MAX / g->ny)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: nx is %d; with ny %d, 1 to %d are possible", who, g->nx,
+                         g->ny, INT32_MAX / g->ny);
+    *cells = (size_t)g->nx * (size_t)g->ny;
+    return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_grid_evaluate,
     (drl_ctx *ctx, const drl_energy *energy, int level, int label, const drl_grid *g, double *f),
     (ctx, energy, level, label, g, f))
 {
+    const char *who = "drl_grid_evaluate";
     float y[DRL__POINTS][2], value[DRL__POINTS];
-    int levels[DRL__POINTS], labels[DRL__POINTS], i, k;
-    size_t cells = drl__grid_cells(g), at;
-    if (!ctx || drl__energy_lacks(energy) || !cells || level < 0 || label < 0 || !f) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_evaluate: level %d, label %d, no grid, or something is missing", level, label);
-    if (energy->size != 2) return drl__fail(ctx, DRL_E_SHAPE, "drl_grid_evaluate: the energy has points of %z floats, a plane has 2", energy->size);
+    int levels[DRL__POINTS], labels[DRL__POINTS], i, count;
+    size_t cells, base;
+    if (!ctx || !energy || !f)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_grid_evaluate: a context, an energy and a place for the results are needed");
+    if (drl__energy_check(ctx, who, energy) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "level", level, 0) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "label", label, 0) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__grid_check(ctx, who, g, &cells) != DRL_OK) return DRL_E_ARGUMENT;
+    if (energy->size != 2)
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: the energy's points have %z floats; in the plane they have 2",
+                         who, energy->size);
     for (i = 0; i < DRL__POINTS; ++i) {
         levels[i] = level;
         labels[i] = label;
     }
-    for (at = 0; at < cells; at += (size_t)k) {
+    for (base = 0; base < cells; base += (size_t)count) {
         drl_status status;
-        k = drl__min(cells - at < DRL__POINTS ? (int)(cells - at) : DRL__POINTS, energy->batch);
-        for (i = 0; i < k; ++i) {
-            size_t row = (at + (size_t)i) / (size_t)g->nx, column = (at + (size_t)i) % (size_t)g->nx;
+        count = drl__min(cells - base < DRL__POINTS ? (int)(cells - base) : DRL__POINTS, energy->batch);
+        for (i = 0; i < count; ++i) {
+            size_t row = (base + (size_t)i) / (size_t)g->nx, column = (base + (size_t)i) % (size_t)g->nx;
             y[i][0] = (float)(g->x0 + (g->x1 - g->x0) * ((double)column + 0.5) / g->nx);
             y[i][1] = (float)(g->y0 + (g->y1 - g->y0) * ((double)row + 0.5) / g->ny);
         }
-        status = energy->eval(energy->user, k, &y[0][0], levels, label ? labels : NULL, value, NULL);
-        if (status != DRL_OK)
-            return drl__fail(ctx, status, "drl_grid_evaluate: the energy failed at level %d", level);
-        for (i = 0; i < k; ++i) {
+        status = energy->eval(energy->user, count, &y[0][0], levels, label ? labels : NULL, value, NULL);
+        if (status != DRL_OK) return drl__fail(ctx, status, "%s: the energy failed at level %d", who, level);
+        for (i = 0; i < count; ++i) {
             if (!drl__finite(value[i]))
-                return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_evaluate: F at (%g, %g) is %g",
+                return drl__fail(ctx, DRL_E_NUMERIC, "%s: F at (%g, %g) is %g; it has to be finite", who,
                                  (double)y[i][0], (double)y[i][1], (double)value[i]);
-            f[at + (size_t)i] = (double)value[i];
+            f[base + (size_t)i] = (double)value[i];
         }
     }
     return DRL_OK;
 }
 
-/* log of the sum of exp(factor * f) over the cells, by its largest term; NaN if a term is not finite. */
+static drl_status drl__grid_check_values(drl_ctx *ctx, const char *who, const double *f, size_t cells)
+{
+    size_t i;
+    for (i = 0; i < cells; ++i)
+        if (!drl__finite(f[i]))
+            return drl__fail(ctx, DRL_E_NUMERIC, "%s: f[%z] is %g; it has to be finite", who, i, f[i]);
+    return DRL_OK;
+}
+
+/* log of the sum of exp(factor * f) over the cells. No exp overflows, as the largest term is taken out. */
 static double drl__grid_log_sum(const double *f, size_t cells, double factor)
 {
     double largest = factor * f[0], sum = 0;
     size_t i;
-    for (i = 0; i < cells; ++i) {
-        if (!drl__finite(factor * f[i])) return (double)NAN;
+    for (i = 1; i < cells; ++i)
         if (factor * f[i] > largest) largest = factor * f[i];
-    }
     for (i = 0; i < cells; ++i) sum += drl__exp(factor * f[i] - largest);
     return largest + drl__log(sum);
 }
@@ -13832,13 +14220,21 @@ DRL__CALL(drl_status, drl_grid_log_z,
     (drl_ctx *ctx, const drl_grid *g, const double *f, double factor, double *log_z),
     (ctx, g, f, factor, log_z))
 {
-    size_t cells = drl__grid_cells(g);
+    const char *who = "drl_grid_log_z";
+    size_t cells;
     double v;
-    if (!cells || !f || !log_z) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_log_z: a grid, values and a place for the result are needed");
+    if (!f || !log_z)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: values and a place for the result are needed", who);
+    if (drl__grid_check(ctx, who, g, &cells) != DRL_OK) return DRL_E_ARGUMENT;
+    if (!drl__finite(factor))
+        return drl__fail(ctx, DRL_E_NUMERIC, "%s: factor is %g; it has to be finite", who, factor);
+    if (drl__grid_check_values(ctx, who, f, cells) != DRL_OK) return DRL_E_NUMERIC;
     v = drl__grid_log_sum(f, cells, factor)
         + drl__log((g->x1 - g->x0) / g->nx)
         + drl__log((g->y1 - g->y0) / g->ny);
-    if (!drl__finite(v)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_log_z: a value, or the factor %g, is not finite", factor);
+    if (!drl__finite(v))
+        return drl__fail(ctx, DRL_E_NUMERIC, "%s: factor is %g; factor * f does not fit a double", who,
+                         factor);
     *log_z = v;
     return DRL_OK;
 }
@@ -13849,16 +14245,22 @@ DRL__CALL(drl_status, drl_grid_kl,
     (drl_ctx *ctx, const drl_grid *g, const double *p, const double *f, double *kl),
     (ctx, g, p, f, kl))
 {
-    size_t cells = drl__grid_cells(g), i;
+    const char *who = "drl_grid_kl";
+    size_t cells, i;
     double all = 0, sum = 0, log_z;
-    if (!cells || !p || !f || !kl) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_grid_kl: a grid, a density, values and a place for the result are needed");
-    log_z = drl__grid_log_sum(f, cells, 1);
+    if (!p || !f || !kl)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a density, values and a place for the result are needed",
+                         who);
+    if (drl__grid_check(ctx, who, g, &cells) != DRL_OK) return DRL_E_ARGUMENT;
     for (i = 0; i < cells; ++i) {
         if (!(p[i] >= 0 && p[i] < 1e300))
-            return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: density %g at point %z", p[i], i);
+            return drl__fail(ctx, DRL_E_NUMERIC, "%s: p[%z] is %g; 0 to below 1e300 are possible", who, i,
+                             p[i]);
         all += p[i];
     }
-    if (!(all > 0) || !drl__finite(log_z)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_grid_kl: the density is zero everywhere, or a value is not finite");
+    if (!(all > 0)) return drl__fail(ctx, DRL_E_NUMERIC, "%s: p is 0 in all %z cells", who, cells);
+    if (drl__grid_check_values(ctx, who, f, cells) != DRL_OK) return DRL_E_NUMERIC;
+    log_z = drl__grid_log_sum(f, cells, 1);
     for (i = 0; i < cells; ++i)
         if (p[i] > 0) sum += p[i] / all * (drl__log(p[i]) - drl__log(all) - (f[i] - log_z));
     *kl = sum;
@@ -13869,13 +14271,25 @@ DRL__CALL(drl_status, drl_grid_kl,
  * [metrics.impl] - distances between sets of samples, and scores of them, in double.
  * -------------------------------------------------------------------------------------------------------- */
 
-/* Eigenvalues of the symmetric matrix a [n * n], left on its diagonal, and its eigenvectors, the columns of
- * v [n * n]. Cyclic Jacobi rotations: J turns rows and columns p and q by the angle after which a_pq = 0,
- *   a <- J' a J,  v <- v J,  tan of the angle t = sign(theta) / (|theta| + sqrt(theta^2 + 1)),
- *   theta = (a_qq - a_pp) / (2 a_pq) */
+/* Turns rows or columns p and q of a matrix: x_p <- c x_p - s x_q, x_q <- s x_p + c x_q. The n elements of
+ * either are `stride` numbers apart. */
+static void drl__rotate(double *x_p, double *x_q, int n, int stride, double c, double s)
+{
+    int k;
+    for (k = 0; k < n; ++k) {
+        double x = x_p[k * stride], y = x_q[k * stride];
+        x_p[k * stride] = c * x - s * y;
+        x_q[k * stride] = s * x + c * y;
+    }
+}
+
+/* Eigenvalues of the symmetric matrix a [n * n], on its diagonal, and eigenvectors, in the columns of
+ * v [n * n], by cyclic Jacobi rotations. The rotation by the angle of tangent t makes a_pq zero:
+ *   theta = (a_qq - a_pp) / (2 a_pq)
+ *   t     = sign(theta) / (|theta| + sqrt(theta^2 + 1)) */
 static void drl__jacobi(double *a, double *v, int n)
 {
-    int sweep, p, q, k;
+    int sweep, p, q;
     for (p = 0; p < n * n; ++p) v[p] = p % (n + 1) ? 0.0 : 1.0;
     for (sweep = 0; sweep < 60; ++sweep) {
         double off = 0, diagonal = 0;
@@ -13884,132 +14298,166 @@ static void drl__jacobi(double *a, double *v, int n)
         if (off <= 1e-26 * diagonal) break;
         for (p = 0; p < n - 1; ++p)
             for (q = p + 1; q < n; ++q) {
-                double apq = a[p * n + q], theta, t, c, s;
+                double apq = a[p * n + q], theta, t, c;
                 if (apq == 0) continue;
                 theta = (a[q * n + q] - a[p * n + p]) / (2 * apq);
                 t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
                 c = 1 / sqrt(t * t + 1);
-                s = t * c;
-                for (k = 0; k < n; ++k) {
-                    double x = a[k * n + p], y = a[k * n + q];
-                    a[k * n + p] = c * x - s * y;
-                    a[k * n + q] = s * x + c * y;
-                }
-                for (k = 0; k < n; ++k) {
-                    double x = a[p * n + k], y = a[q * n + k];
-                    a[p * n + k] = c * x - s * y;
-                    a[q * n + k] = s * x + c * y;
-                    x = v[k * n + p];
-                    y = v[k * n + q];
-                    v[k * n + p] = c * x - s * y;
-                    v[k * n + q] = s * x + c * y;
-                }
+                drl__rotate(a + p, a + q, n, n, c, t * c);
+                drl__rotate(a + p * n, a + q * n, n, 1, c, t * c);
+                drl__rotate(v + p, v + q, n, n, c, t * c);
             }
     }
 }
 
-/* Mean [dim] and covariance [dim * dim] (divided by n - 1) of x [n * dim]. */
+/* Mean [dim] and covariance [dim * dim], with divisor n - 1, of x [n * dim]. */
 static void drl__moments(const float *x, int n, int dim, double *mean, double *cov)
 {
     int i, j, k;
     for (j = 0; j < dim; ++j) mean[j] = 0;
     for (j = 0; j < dim * dim; ++j) cov[j] = 0;
-    for (i = 0; i < n; ++i)
-        for (j = 0; j < dim; ++j) mean[j] += (double)x[(size_t)i * (size_t)dim + (size_t)j] / n;
-    for (i = 0; i < n; ++i)
+    for (i = 0; i < n; ++i) {
+        const float *row = x + (size_t)i * (size_t)dim;
+        for (j = 0; j < dim; ++j) mean[j] += (double)row[j] / n;
+    }
+    for (i = 0; i < n; ++i) {
+        const float *row = x + (size_t)i * (size_t)dim;
         for (j = 0; j < dim; ++j) {
-            double d = (double)x[(size_t)i * (size_t)dim + (size_t)j] - mean[j];
-            for (k = 0; k <= j; ++k) cov[j * dim + k] += d * ((double)x[(size_t)i * (size_t)dim + (size_t)k] - mean[k]) / (n - 1);
+            double d = (double)row[j] - mean[j];
+            for (k = 0; k <= j; ++k) cov[j * dim + k] += d * ((double)row[k] - mean[k]) / (n - 1);
         }
+    }
     for (j = 0; j < dim; ++j)
         for (k = 0; k < j; ++k) cov[k * dim + j] = cov[j * dim + k];
 }
 
+/* c <- a b, matrices of n rows and n columns. */
+static void drl__matrix_product(const double *a, const double *b, int n, double *c)
+{
+    int i, j, k;
+    for (i = 0; i < n; ++i)
+        for (j = 0; j < n; ++j) {
+            double sum = 0;
+            for (k = 0; k < n; ++k) sum += a[i * n + k] * b[k * n + j];
+            c[i * n + j] = sum;
+        }
+}
+
+/* Rounding may leave an eigenvalue of 0 below 0. */
+static double drl__eigenvalue_root(double x) { return x > 0 ? sqrt(x) : 0.0; }
+
+/* root <- V L^(1/2) V', where drl__jacobi has left L on the diagonal of l. */
+static void drl__matrix_root(const double *l, const double *v, int n, double *root)
+{
+    int i, j, k;
+    for (i = 0; i < n; ++i)
+        for (j = 0; j < n; ++j) {
+            double sum = 0;
+            for (k = 0; k < n; ++k) sum += v[i * n + k] * drl__eigenvalue_root(l[k * n + k]) * v[j * n + k];
+            root[i * n + j] = sum;
+        }
+}
+
 /* The Frechet distance of two Gaussians with means m1, m2 and covariances S1, S2:                  [Heusel17]
  *   |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
- * With S1 = V L V', R = S1^(1/2) = V L^(1/2) V', the matrices S1 S2 and R S2 R have the same eigenvalues, and
- * the latter is symmetric:
+ * With S1 = V L V' and R = S1^(1/2) = V L^(1/2) V', the matrices S1 S2 and R S2 R have the same eigenvalues.
+ * The latter is symmetric:
  *   tr (S1 S2)^(1/2) = sum of the roots of the eigenvalues of R S2 R */
 DRL__CALL(drl_status, drl_frechet,
     (drl_ctx *ctx, const float *a, int na, const float *b, int nb, int dim, double *work, double *distance),
     (ctx, a, na, b, nb, dim, work, distance))
 {
-    double *s1 = work, *s2, *v, *t, *r, *m1, *m2, total = 0;
+    const char *who = "drl_frechet";
+    double *s1 = work, *s2, *v, *product, *root, *m1, *m2, total = 0;
     size_t square;
-    int i, j, k;
-    if (drl__bad_floats(a) || drl__bad_floats(b) || !work || !distance || na < 2 || nb < 2 || dim < 1 || dim > 8192)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_frechet: %d and %d vectors of %d; at least 2 of each and at least one dimension are needed", na, nb, dim);
+    int i;
+    if (!work || !distance)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: work and a place for the result are needed", who);
+    if (drl__floats_check(ctx, who, "a", a) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__floats_check(ctx, who, "b", b) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "na", na, 2) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "nb", nb, 2) != DRL_OK) return DRL_E_ARGUMENT;
+    if (dim < 1 || dim > 8192)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: dim is %d; 1 to 8192 are possible", who, dim);
     square = (size_t)dim * (size_t)dim;
     s2 = s1 + square;
     v = s2 + square;
-    t = v + square;
-    r = t + square;
-    m1 = r + square;
+    product = v + square;
+    root = product + square;
+    m1 = root + square;
     m2 = m1 + dim;
     drl__moments(a, na, dim, m1, s1);
     drl__moments(b, nb, dim, m2, s2);
-    for (i = 0; i < dim; ++i) total += (m1[i] - m2[i]) * (m1[i] - m2[i]) + s1[i * dim + i] + s2[i * dim + i];
+    for (i = 0; i < dim; ++i)
+        total += (m1[i] - m2[i]) * (m1[i] - m2[i]) + s1[i * dim + i] + s2[i * dim + i];
     drl__jacobi(s1, v, dim);
-    for (i = 0; i < dim; ++i)                                   /* r = V L^(1/2) V' */
-        for (j = 0; j < dim; ++j) {
-            double sum = 0;
-            for (k = 0; k < dim; ++k) sum += v[i * dim + k] * (s1[k * dim + k] > 0 ? sqrt(s1[k * dim + k]) : 0.0) * v[j * dim + k];
-            r[i * dim + j] = sum;
-        }
-    for (i = 0; i < dim; ++i)                                   /* t = r S2 */
-        for (j = 0; j < dim; ++j) {
-            double sum = 0;
-            for (k = 0; k < dim; ++k) sum += r[i * dim + k] * s2[k * dim + j];
-            t[i * dim + j] = sum;
-        }
-    for (i = 0; i < dim; ++i)                                   /* s1 = t r */
-        for (j = 0; j < dim; ++j) {
-            double sum = 0;
-            for (k = 0; k < dim; ++k) sum += t[i * dim + k] * r[k * dim + j];
-            s1[i * dim + j] = sum;
-        }
+    drl__matrix_root(s1, v, dim, root);
+    drl__matrix_product(root, s2, dim, product);
+    drl__matrix_product(product, root, dim, s1);
     drl__jacobi(s1, v, dim);
-    for (i = 0; i < dim; ++i) total -= 2 * (s1[i * dim + i] > 0 ? sqrt(s1[i * dim + i]) : 0.0);
-    if (!drl__finite(total)) return drl__fail(ctx, DRL_E_NUMERIC, "drl_frechet: a feature is not finite");
+    for (i = 0; i < dim; ++i) total -= 2 * drl__eigenvalue_root(s1[i * dim + i]);
+    if (!drl__finite(total)) return drl__fail(ctx, DRL_E_NUMERIC, "%s: a feature is not finite", who);
     *distance = total > 0 ? total : 0;
     return DRL_OK;
 }
 
-/* The area under the receiver operating characteristic:
- *   P(a > b) + P(a = b) / 2,   over all pairs of a number of a and a number of b */
+/* set: of the argument, for the sentence. Infinities can be compared, so they pass. */
+static drl_status drl__auroc_check(drl_ctx *ctx, const char *set, const float *x, int n)
+{
+    int i;
+    for (i = 0; i < n; ++i)
+        if ((drl__bits32(x[i]) & 0x7fffffff) > 0x7f800000)
+            return drl__fail(ctx, DRL_E_NUMERIC, "drl_auroc: %s[%d] is not a number", set, i);
+    return DRL_OK;
+}
+
+/* Over all pairs of a number of a and a number of b:
+ *   area = P(a > b) + P(a = b) / 2 */
 DRL__CALL(drl_status, drl_auroc,
     (drl_ctx *ctx, const float *a, int na, const float *b, int nb, double *area),
     (ctx, a, na, b, nb, area))
 {
+    const char *who = "drl_auroc";
     double sum = 0;
     int i, j;
-    if (drl__bad_floats(a) || drl__bad_floats(b) || na < 1 || nb < 1 || na > INT32_MAX - nb || !area) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_auroc: %d and %d numbers, or something is missing", na, nb);
-    for (i = 0; i < na + nb; ++i)
-        if ((drl__bits32(i < na ? a[i] : b[i - na]) & 0x7fffffff) > 0x7f800000)
-            return drl__fail(ctx, DRL_E_NUMERIC, "drl_auroc: number %d of set %d is not a number",
-                             i < na ? i : i - na, i < na ? 1 : 2);
+    if (!area) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a place for the result is needed", who);
+    if (drl__floats_check(ctx, who, "a", a) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__floats_check(ctx, who, "b", b) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "na", na, 1) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "nb", nb, 1) != DRL_OK) return DRL_E_ARGUMENT;
+    if (na > INT32_MAX - nb)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: na is %d; with nb %d, 1 to %d are possible", who, na, nb,
+                         INT32_MAX - nb);
+    if (drl__auroc_check(ctx, "a", a, na) != DRL_OK) return DRL_E_NUMERIC;
+    if (drl__auroc_check(ctx, "b", b, nb) != DRL_OK) return DRL_E_NUMERIC;
     for (i = 0; i < na; ++i)
         for (j = 0; j < nb; ++j) sum += a[i] > b[j] ? 1.0 : a[i] < b[j] ? 0.0 : 0.5;
     *area = sum / na / nb;
     return DRL_OK;
 }
 
-/* With p(c) the mean over the images of p(c | image):                                            [Salimans16]
+/* With p(c) the mean of p(c | image) over the n images:                                         [Salimans16]
  *   score = exp(1 / n sum over images and classes c of p(c | image) (log p(c | image) - log p(c))) */
 DRL__CALL(drl_status, drl_inception_score,
     (drl_ctx *ctx, const float *p, int n, int classes, double *score),
     (ctx, p, n, classes, score))
 {
+    const char *who = "drl_inception_score";
     double sum = 0;
     int i, c;
-    if (drl__bad_floats(p) || n < 1 || classes < 1 || !score) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_inception_score: %d images, %d classes, or something is missing", n, classes);
+    if (!score) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a place for the result is needed", who);
+    if (drl__floats_check(ctx, who, "p", p) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "n", n, 1) != DRL_OK) return DRL_E_ARGUMENT;
+    if (drl__at_least(ctx, who, "classes", classes, 1) != DRL_OK) return DRL_E_ARGUMENT;
     for (c = 0; c < classes; ++c) {
         double mean = 0;
         for (i = 0; i < n; ++i) mean += (double)p[(size_t)i * (size_t)classes + (size_t)c] / n;
         for (i = 0; i < n; ++i) {
             double q = (double)p[(size_t)i * (size_t)classes + (size_t)c];
             if (!(q >= 0 && q <= 1.0001))
-                return drl__fail(ctx, DRL_E_NUMERIC, "drl_inception_score: %g is no probability", q);
+                return drl__fail(ctx, DRL_E_NUMERIC,
+                                 "%s: class %d of image %d has probability %g; 0 to 1 are possible",
+                                 who, c, i, q);
             if (q > 0) sum += q * (drl__log(q) - drl__log(mean)) / n;
         }
     }
