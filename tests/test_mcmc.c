@@ -966,6 +966,331 @@ static void failures(void)
     drl_ctx_destroy(ctx);
 }
 
+/* -- sentences: one for each rule, with the value and what is possible -- */
+
+#define SAYS(ctx, call, want, sentence)                                                                \
+    do {                                                                                               \
+        drl_status status_;                                                                            \
+        drl_ctx_clear(ctx);                                                                            \
+        status_ = (call);                                                                              \
+        CHECK(status_ == want && !strcmp(drl_ctx_message(ctx), sentence),                              \
+              "status %d, '%s' instead of '%s'", (int)status_, drl_ctx_message(ctx), sentence);        \
+        drl_ctx_clear(ctx);                                                                            \
+    } while (0)
+
+/* Where no float may lie. */
+static float *misplaced(float *p) { return (float *)(void *)((char *)p + 1); }
+
+static void says_energy_and_schedule(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g), bad;
+    double memory[28], changed[7];
+    drl_schedule s, odd;
+    drl_mcmc_desc d;
+    drl_mcmc *c = NULL;
+    drl__schedule_drl(6, memory, &s);
+    memset(&d, 0, sizeof d);
+    d.step = 0.1;
+#define CHAINS(energy, sentence) \
+    SAYS(ctx, drl_mcmc_create(ctx, energy, &d, &c), DRL_E_ARGUMENT, "drl_mcmc_create: " sentence)
+    bad = e;
+    bad.eval = NULL;
+    CHAINS(&bad, "the energy has no function `eval`");
+    bad = e;
+    bad.size = 0;
+    CHAINS(&bad, "the energy's size is 0; 1 or more are possible");
+    bad = e;
+    bad.batch = -3;
+    CHAINS(&bad, "the energy's batch is -3; 1 or more are possible");
+    d.schedule = &odd;
+    odd = s;
+    odd.levels = 0;
+    CHAINS(&e, "the schedule's number of levels is 0; 1 or more are possible");
+    odd = s;
+    odd.b2 = -1;
+    CHAINS(&e, "the schedule's b2 is -1; it has to be above 0 and finite");
+    odd = s;
+    odd.abar = NULL;
+    CHAINS(&e, "the schedule's array abar is missing");
+    odd = s;
+    memcpy(changed, s.sbar, sizeof changed);
+    changed[6] = HUGE_VAL;
+    odd.sbar = changed;
+    CHAINS(&e, "the schedule's sbar[6] is inf; it has to be finite");
+    odd = s;
+    d.level = 6;
+    CHAINS(&e, "level is 6; 0 to 5 are possible");
+    d.schedule = NULL;
+    d.level = -1;
+    CHAINS(&e, "level is -1; 0 or more are possible");
+    drl_ctx_destroy(ctx);
+}
+
+static void says_chains(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g);
+    double memory[28], changed[7];
+    drl_schedule s, silent;
+    drl_mcmc_desc d;
+    drl_mcmc *c = NULL;
+    float y[4] = { 0, 0, 0, 0 };
+    drl__schedule_drl(6, memory, &s);
+    memset(&d, 0, sizeof d);
+    d.step = 0.1;
+    d.count = 2;
+    d.x_next = y;
+    CHAINS(&e, "x_next needs a schedule, which has its noise");
+    d.schedule = &s;
+    d.level = 5;
+    CHAINS(&e, "level is 5; with x_next, levels below 5 are possible");
+    d.level = 2;
+    silent = s;
+    memcpy(changed, s.s, sizeof changed);
+    changed[3] = 0;
+    silent.s = changed;
+    d.schedule = &silent;
+    CHAINS(&e, "the schedule's s[3] is 0; with x_next it has to be above 0");
+    d.schedule = &s;
+    d.x_next = misplaced(y);
+    CHAINS(&e, "x_next is not aligned as floats are");
+    d.x_next = NULL;
+    d.start = misplaced(y);
+    CHAINS(&e, "start is not aligned as floats are");
+    d.start = y;
+    d.first = 0x7ffffffe;
+    CHAINS(&e, "first is 2147483646; with 2 chains, 0 to 2147483645 are possible");
+    d.first = 0;
+    d.warmup = 5;
+    CHAINS(&e, "warmup is 5; for Langevin, which takes every proposal, 0 is possible");
+    d.warmup = 0;
+    y[2] = (float)NAN;
+    SAYS(ctx, drl_mcmc_create(ctx, &e, &d, &c), DRL_E_NUMERIC,
+         "chains: the point where chain 1 starts is not finite");
+    y[2] = 3;
+    g.wall = 1;
+    SAYS(ctx, drl_mcmc_create(ctx, &e, &d, &c), DRL_E_NUMERIC,
+         "chains: F is -inf where chain 1 starts; it has to be finite");
+    g.wall = 0;
+    CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
+    CHECK_OK(ctx, drl_mcmc_run(c, 7));
+    SAYS(ctx, drl_mcmc_run(c, -1), DRL_E_ARGUMENT, "drl_mcmc_run: steps is -1; 0 or more are possible");
+    SAYS(ctx, drl_mcmc_run(c, 0x7fffffff - 7), DRL_E_ARGUMENT,
+         "drl_mcmc_run: steps is 2147483640; after 7 steps, 0 to 2147483639 are possible");
+    drl_mcmc_destroy(c);
+    drl_ctx_destroy(ctx);
+}
+
+/* Word `at` of a state, or a double of which it is the lower word, becomes another. */
+static void says_states(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g);
+    drl_mcmc_desc d;
+    drl_mcmc *c = NULL;
+    unsigned char state[4 * (DRL__MCMC_WORDS + 4)], bad[sizeof state];
+    memset(&d, 0, sizeof d);
+    d.count = 2;
+    d.seed = 5;
+    d.step = 0.5;
+    d.kernel = DRL_MCMC_MALA;
+    CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
+    CHECK_OK(ctx, drl_mcmc_run(c, 3));
+    CHECK_OK(ctx, drl_mcmc_save(c, state, sizeof state, &check_written));
+#define STATE(at, word, sentence)                                                          \
+    do {                                                                                   \
+        memcpy(bad, state, sizeof bad);                                                    \
+        drl__put_u32(bad + 4 * (at), word);                                                \
+        SAYS(ctx, drl_mcmc_restore(c, bad, sizeof bad), DRL_E_FORMAT, "drl_mcmc_restore: " sentence); \
+    } while (0)
+#define STATE_DOUBLE(at, value, sentence)                                                  \
+    do {                                                                                   \
+        drl__put_u32(state + 4 * (at), 0);                                                 \
+        STATE((at) + 1, (uint32_t)(drl__bits64(value) >> 32), sentence);                   \
+    } while (0)
+    SAYS(ctx, drl_mcmc_restore(c, state, 9), DRL_E_FORMAT,
+         "drl_mcmc_restore: the state has 9 bytes; that of these chains has 116");
+    STATE(1, 2, "the state's version is 2; these chains have 1");
+    STATE(4, 6, "the state's seed is 6; these chains have 5");
+    STATE(7, 2, "the state's kernel is 2; these chains have 1");
+    STATE(12, 0x7fffffff, "the state's step is 2147483647; numbers below 2147483647 are possible");
+    STATE(28, 0x7f800000, "number 3 of the points is not finite");
+    STATE_DOUBLE(15, 0.0, "eps is 0; it has to be above 0 and below 1e60");
+    memcpy(state, bad, sizeof state);
+    drl__put_u32(state + 4 * 16, (uint32_t)(drl__bits64(0.5) >> 32));
+    STATE_DOUBLE(17, 1024.0, "log_eps_mean is 1024; it has to be above -1000 and below 1000");
+    drl_mcmc_destroy(c);
+    drl_ctx_destroy(ctx);
+}
+
+static void says_diagnosis(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    double x[16] = { 0 };
+    drl_diagnosis d;
+#define TRACE(status, x, draws, chains, sentence) \
+    SAYS(ctx, drl_mcmc_diagnose(ctx, x, draws, chains, &d), status, "drl_mcmc_diagnose: " sentence)
+    TRACE(DRL_E_ARGUMENT, x, 7, 2, "draws is 7; 8 or more are possible");
+    TRACE(DRL_E_ARGUMENT, x, 8, 0, "chains is 0; 1 or more are possible");
+    TRACE(DRL_E_ARGUMENT, x, 8, 0x40000000, "chains is 1073741824; 1 to 1073741823 are possible");
+    TRACE(DRL_E_ARGUMENT, (double *)(void *)((char *)x + 4), 8, 1, "x is not aligned as doubles are");
+    TRACE(DRL_E_NUMERIC, x, 8, 2, "all 16 numbers are 0; they have to vary");
+    x[5] = 1e160;
+    TRACE(DRL_E_NUMERIC, x, 8, 2,
+          "number 5 of the trace is 1e160; it has to be above -1e150 and below 1e150");
+    drl_ctx_destroy(ctx);
+}
+
+static void says_paths(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g);
+    drl_ais_desc d;
+    drl_ais *a = NULL;
+    double beta[4] = { 0, 0.25, 0.5, 1 };
+    float mean[2] = { 0, 0 }, variance[2] = { 1, -2 }, points[6] = { 0, 1, 2, 3, 4, 5 };
+#define PATH(change, status, sentence)                                                     \
+    do {                                                                                   \
+        memset(&d, 0, sizeof d);                                                           \
+        d.count = 6;                                                                       \
+        d.steps = 3;                                                                       \
+        d.beta = beta;                                                                     \
+        change;                                                                            \
+        SAYS(ctx, drl_ais_create(ctx, &e, &d, &a), status, "drl_ais_create: " sentence);   \
+    } while (0)
+    PATH(d.moves = 0x40000000, DRL_E_ARGUMENT,
+         "steps is 3; with 1073741824 moves at each, 2 to 1 are possible");
+    PATH(d.pilot = 7, DRL_E_ARGUMENT, "pilot is 7; 1 to 6, the count, are possible");
+    PATH((d.fit = points, d.fit_count = 1), DRL_E_ARGUMENT, "fit_count is 1; 2 or more are possible");
+    PATH((d.fit = points, d.fit_count = 3, d.mean = mean), DRL_E_ARGUMENT,
+         "mean is given, and `fit`, which says it, too");
+    PATH((d.fit = points, d.fit_count = 3, d.variance = variance), DRL_E_ARGUMENT,
+         "variance is given, and `fit`, which says it, too");
+    PATH(d.mean = misplaced(mean), DRL_E_ARGUMENT, "mean is not aligned as floats are");
+    PATH(d.start = misplaced(mean), DRL_E_ARGUMENT, "start is not aligned as floats are");
+    PATH(d.variance = variance, DRL_E_ARGUMENT,
+         "the Gaussian's variance 1 is -2; it has to be above 1e-30 and below 1e30");
+    mean[1] = 1e16f;
+    PATH(d.mean = mean, DRL_E_ARGUMENT,
+         "the Gaussian's mean 1 is 1e16; it has to be above -1e15 and below 1e15");
+    beta[2] = 0.125;
+    PATH((void)0, DRL_E_ARGUMENT, "beta[2] is 0.125; it has to be above beta[1], which is 0.25");
+    beta[3] = 0.5;
+    PATH((void)0, DRL_E_ARGUMENT, "beta[3], the last one, is 0.5; 1 is possible");
+    beta[0] = -0.5;
+    PATH((void)0, DRL_E_ARGUMENT, "beta[0] is -0.5; 0 is possible");
+    memset(&d, 0, sizeof d);
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    SAYS(ctx, drl_ais_run(a, -2), DRL_E_ARGUMENT, "drl_ais_run: steps is -2; 0 or more are possible");
+    drl_ais_destroy(a);
+    drl_ctx_destroy(ctx);
+}
+
+static void says_likelihood(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g);
+    double memory[28], log_p[1], changed[7];
+    float x[2] = { 0, 0 }, work[3];
+    drl_schedule s;
+    drl__schedule_drl(6, memory, &s);
+#define LIKELY(level, n, x, log_z, work, sentence)                                                        \
+    SAYS(ctx, drl_log_likelihood(ctx, &e, &s, level, NULL, n, x, log_z, log_p, work), DRL_E_ARGUMENT,     \
+         "drl_log_likelihood: " sentence)
+    LIKELY(6, 1, x, 0, work, "level is 6; 0 to 5 are possible");
+    LIKELY(2, 0, x, 0, work, "n is 0; 1 or more are possible");
+    LIKELY(2, 1, NULL, 0, work, "x is missing");
+    LIKELY(2, 1, x, 0, misplaced(work), "work is not aligned as floats are");
+    LIKELY(2, 1, x, HUGE_VAL, work, "log_z is inf; it has to be finite");
+    memcpy(changed, s.a, sizeof changed);
+    changed[3] = 0;
+    s.a = changed;
+    LIKELY(2, 1, x, 0, work, "the schedule's a[3] is 0; it has to be above 0");
+    changed[3] = 1;
+    x[0] = 9;
+    g.wall = 1;
+    SAYS(ctx, drl_log_likelihood(ctx, &e, &s, 2, NULL, 1, x, 0, log_p, work), DRL_E_NUMERIC,
+         "drl_log_likelihood: F of point 0 is -inf; it has to be finite");
+    drl_ctx_destroy(ctx);
+}
+
+static void says_plane(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2), solid = gauss_of(3);
+    drl_energy e = gauss_energy(&g), e3 = gauss_energy(&solid);
+    drl_grid grid = { 0, 1, 0, 1, 2, 2 }, bad;
+    double f[4] = { 0, 0, 0, 0 }, p[4] = { 1, 1, 1, 1 }, z;
+#define PLANE(status, energy, level, label, sentence)                                      \
+    SAYS(ctx, drl_grid_evaluate(ctx, energy, level, label, &grid, f), status, "drl_grid_evaluate: " sentence)
+    PLANE(DRL_E_ARGUMENT, &e, -1, 0, "level is -1; 0 or more are possible");
+    PLANE(DRL_E_ARGUMENT, &e, 0, -1, "label is -1; 0 or more are possible");
+    PLANE(DRL_E_SHAPE, &e3, 0, 0, "the energy's points have 3 floats; in the plane they have 2");
+    g.wall = 1e-9;
+    PLANE(DRL_E_NUMERIC, &e, 0, 0, "F at (0.25, 0.25) is -inf; it has to be finite");
+#define GRID(change, sentence)                                                             \
+    do {                                                                                   \
+        bad = grid;                                                                        \
+        change;                                                                            \
+        SAYS(ctx, drl_grid_log_z(ctx, &bad, f, 1, &z), DRL_E_ARGUMENT, "drl_grid_log_z: " sentence); \
+    } while (0)
+    GRID(bad.nx = 0, "nx is 0; 1 to 2147483647 are possible");
+    GRID(bad.y1 = HUGE_VAL, "y1 is inf; it has to be above -1e30 and below 1e30");
+    GRID(bad.x0 = 2, "x1 is 1; it has to be above x0, which is 2");
+    GRID(bad.y1 = -2, "y1 is -2; it has to be above y0, which is 0");
+    GRID((bad.nx = 65536, bad.ny = 32768), "nx is 65536; with ny 32768, 1 to 65535 are possible");
+    SAYS(ctx, drl_grid_log_z(ctx, &grid, f, HUGE_VAL, &z), DRL_E_NUMERIC,
+         "drl_grid_log_z: factor is inf; it has to be finite");
+    f[2] = -HUGE_VAL;
+    SAYS(ctx, drl_grid_log_z(ctx, &grid, f, 1, &z), DRL_E_NUMERIC,
+         "drl_grid_log_z: f[2] is -inf; it has to be finite");
+    SAYS(ctx, drl_grid_kl(ctx, &grid, p, f, &z), DRL_E_NUMERIC,
+         "drl_grid_kl: f[2] is -inf; it has to be finite");
+    f[2] = 1e200;
+    SAYS(ctx, drl_grid_log_z(ctx, &grid, f, 1e200, &z), DRL_E_NUMERIC,
+         "drl_grid_log_z: factor is 1e200; factor * f does not fit a double");
+    p[1] = -1;
+    SAYS(ctx, drl_grid_kl(ctx, &grid, p, f, &z), DRL_E_NUMERIC,
+         "drl_grid_kl: p[1] is -1; 0 to below 1e300 are possible");
+    p[0] = p[1] = p[2] = p[3] = 0;
+    SAYS(ctx, drl_grid_kl(ctx, &grid, p, f, &z), DRL_E_NUMERIC, "drl_grid_kl: p is 0 in all 4 cells");
+    drl_ctx_destroy(ctx);
+}
+
+static void says_metrics(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    float a[4] = { 0, 1, 2, 3 };
+    double work[9], v;
+    SAYS(ctx, drl_frechet(ctx, a, 1, a, 4, 1, work, &v), DRL_E_ARGUMENT,
+         "drl_frechet: na is 1; 2 or more are possible");
+    SAYS(ctx, drl_frechet(ctx, a, 4, a, 0, 1, work, &v), DRL_E_ARGUMENT,
+         "drl_frechet: nb is 0; 2 or more are possible");
+    SAYS(ctx, drl_frechet(ctx, a, 4, misplaced(a), 4, 1, work, &v), DRL_E_ARGUMENT,
+         "drl_frechet: b is not aligned as floats are");
+    SAYS(ctx, drl_frechet(ctx, a, 4, a, 4, 8193, work, &v), DRL_E_ARGUMENT,
+         "drl_frechet: dim is 8193; 1 to 8192 are possible");
+    SAYS(ctx, drl_auroc(ctx, NULL, 4, a, 4, &v), DRL_E_ARGUMENT, "drl_auroc: a is missing");
+    SAYS(ctx, drl_auroc(ctx, a, 4, a, 0, &v), DRL_E_ARGUMENT, "drl_auroc: nb is 0; 1 or more are possible");
+    SAYS(ctx, drl_auroc(ctx, a, 0x7ffffffe, a, 4, &v), DRL_E_ARGUMENT,
+         "drl_auroc: na is 2147483646; with nb 4, 1 to 2147483643 are possible");
+    SAYS(ctx, drl_inception_score(ctx, a, 0, 2, &v), DRL_E_ARGUMENT,
+         "drl_inception_score: n is 0; 1 or more are possible");
+    SAYS(ctx, drl_inception_score(ctx, a, 2, 0, &v), DRL_E_ARGUMENT,
+         "drl_inception_score: classes is 0; 1 or more are possible");
+    SAYS(ctx, drl_inception_score(ctx, a, 2, 2, &v), DRL_E_NUMERIC,
+         "drl_inception_score: class 0 of image 1 has probability 2; 0 to 1 are possible");
+    a[2] = (float)NAN;
+    SAYS(ctx, drl_auroc(ctx, a, 2, a, 3, &v), DRL_E_NUMERIC, "drl_auroc: b[2] is not a number");
+    drl_ctx_destroy(ctx);
+}
+
 int main(int argc, char **argv)
 {
     if (check_words(argc, argv)) return 2;
@@ -982,6 +1307,14 @@ int main(int argc, char **argv)
     PART(resumed());
     PART(conditions());
     PART(failures());
+    PART(says_energy_and_schedule());
+    PART(says_chains());
+    PART(says_states());
+    PART(says_diagnosis());
+    PART(says_paths());
+    PART(says_likelihood());
+    PART(says_plane());
+    PART(says_metrics());
     CHECK((jobs_watched > 100 || !WATCHES || check_only) && !watch_count, "%ld calls of the job system watched, %d blocks left",
         jobs_watched, watch_count);
     return check_report("test_mcmc");
