@@ -1,14 +1,18 @@
-/* fuzz.c - hostile files, one harness for all readers: safetensors, model, checkpoint, NPY, IDX, CIFAR (data sets), states of samplers and of chains.
+/* fuzz.c - hostile files, one harness for all readers: safetensors, models, checkpoints, NPY, IDX, data sets,
+ * states of samplers and of chains.
  *
  *     clang -g -O1 -DFUZZ -fsanitize=fuzzer,address,undefined tests/fuzz.c -o fuzz -lm
- *     ./fuzz --mode=model CORPUS                 libFuzzer, with a mutator that keeps the header of safetensors files plausible
+ *     ./fuzz --mode=model CORPUS      libFuzzer, with a mutator that keeps headers of safetensors plausible
  *
- *     cc -g tests/fuzz.c -o fuzz -lm             plain replay, with any compiler
- *     ./fuzz --seeds DIR                         writes good files and one file for each known class of loader bug: DIR/MODE/good-*, bad-*
- *     ./fuzz DIR/...                              replays; the folder's name is the mode, good-* must be accepted, bad-* refused
+ *     cc -g tests/fuzz.c -o fuzz -lm  plain replay, with any compiler
+ *     ./fuzz --seeds DIR              writes DIR/MODE/good-*, good files, and DIR/MODE/bad-*, a file for each
+ *                                     known class of bugs in readers
+ *     ./fuzz DIR/...                  replays files. The folder's name is the mode; good-* must be accepted,
+ *                                     bad-* refused
  *
- * Whatever the bytes are: no crash, nothing leaks, a failure has a status and a sentence and changes nothing, the context holds what it held
- * before, and refusing a file takes memory in proportion to it: at most MEMORY_TIMES its size + MEMORY_MORE bytes are ever asked for. */
+ * Whatever the bytes are: nothing crashes and nothing leaks. A failure has a status and a sentence, and
+ * changes nothing. Refusing a file asks for memory in proportion to it: at most MEMORY_TIMES its size +
+ * MEMORY_MORE bytes. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -57,13 +61,22 @@ static int file_stat(const char *path, struct stat *info)
 
 #define MEMORY_TIMES 8
 #define MEMORY_MORE  32768
-#define MEMORY_MOST  (64u << 20)        /* what a file that is accepted may take: beyond, the allocator has nothing left */
+#define MEMORY_MOST  (64u << 20)    /* what a file that is accepted may take; the allocator gives no more */
 
 /* What must hold; a debugger and the fuzzer see an abort. */
-#define MUST(condition, ...) do { if (!(condition)) { printf("%s:%d: FAILED %s: ", __FILE__, __LINE__, #condition); printf(__VA_ARGS__); printf("\n"); fflush(stdout); abort(); } } while (0)
+#define MUST(condition, ...)                                                \
+    do {                                                                    \
+        if (!(condition)) {                                                 \
+            printf("%s:%d: FAILED %s: ", __FILE__, __LINE__, #condition);   \
+            printf(__VA_ARGS__);                                            \
+            printf("\n");                                                   \
+            fflush(stdout);                                                 \
+            abort();                                                        \
+        }                                                                   \
+    } while (0)
 
-static size_t heap_now = 0,
-              heap_asked = 0; /* bytes held; the most held, or asked for on top of what was held */
+static size_t heap_now = 0;         /* bytes held */
+static size_t heap_asked = 0;       /* the most bytes held, or asked for on top of what was held */
 static void *heap_alloc(void *user, size_t n)
 {
     void *p;
@@ -78,8 +91,7 @@ static void *heap_alloc(void *user, size_t n)
 static void heap_free(void *user, void *p, size_t n)
 {
     (void)user;
-    if (p)
-        heap_now -= n;
+    if (p) heap_now -= n;
     free(p);
 }
 
@@ -97,8 +109,7 @@ static double schedule_memory[4 * 5];
 static drl_schedule schedule;
 static drl_mixture mixture;
 static const double mix[5] = { 1.0, 0.25, -0.5, 0.1, 0.2 };     /* weight, mean, variance */
-static size_t refused_most =
-    0; /* of all refused files, the most memory over the file's size, in thousandths */
+static size_t refused_most = 0;     /* of all refused files, the most memory over the size, in thousandths */
 
 static drl_model_desc tiny(void)
 {
@@ -115,7 +126,8 @@ static drl_model_desc tiny(void)
     return d;
 }
 
-/* What the object under test is, to see whether a refused file has changed it. */
+/* Any one change of a word changes the hash. The objects under test have one, to see whether a refused file
+ * has changed them. */
 static uint32_t hash(uint32_t h, const void *p, size_t n)
 {
     const unsigned char *b = (const unsigned char *)p;
@@ -123,7 +135,7 @@ static uint32_t hash(uint32_t h, const void *p, size_t n)
     for (; n >= 4; n -= 4, b += 4) {
         memcpy(&word, b, 4);
         h = (h ^ word) * 16777619u;
-    } /* any one change of a word changes h */
+    }
     while (n--) h = (h ^ *b++) * 16777619u;
     return h;
 }
@@ -160,7 +172,8 @@ static uint32_t chains_hash(void)
     unsigned char bytes[256];
     size_t n = drl__mcmc_state_size(chains);
     uint32_t h;
-    MUST(n <= sizeof bytes && drl_mcmc_save(chains, bytes, n, &n) == DRL_OK, "state of %u bytes", (unsigned)n);
+    MUST(n <= sizeof bytes && drl_mcmc_save(chains, bytes, n, &n) == DRL_OK,
+         "state of %u bytes", (unsigned)n);
     h = hash(hash(2166136261u, bytes, n), chains->f, 2 * sizeof *chains->f);
     return hash(h, chains->gradient, 4 * sizeof *chains->gradient);
 }
@@ -232,7 +245,8 @@ static unsigned sum_array(const drl_array *a)
     const unsigned char *p = (const unsigned char *)a->data;
     size_t i, n = drl_array_count(a);
     unsigned s = 0;
-    MUST(a->bytes == n * drl__dtype_bytes(a->dtype), "%u elements, %u bytes", (unsigned)n, (unsigned)a->bytes);
+    MUST(a->bytes == n * drl__dtype_bytes(a->dtype),
+         "%u elements, %u bytes", (unsigned)n, (unsigned)a->bytes);
     for (i = 0; i < a->bytes; ++i) s += p[i];
     if (n <= 4096) MUST(drl_array_to_float(ctx, a, to) == DRL_OK, "%s", drl_ctx_message(ctx));
     if (drl_array_floats(a) && n) s += drl_array_floats(a)[n - 1] > 0;
@@ -241,57 +255,66 @@ static unsigned sum_array(const drl_array *a)
 
 static volatile unsigned sink;          /* keeps what is only read */
 
-/* What is accepted can be written again, and reads as the same. */
+/* What is accepted can be written again, and is read as the same arrays and metadata. */
 static drl_status fuzz_safetensors(const unsigned char *data, size_t size)
 {
     drl_safetensors *st = NULL, *again = NULL;
     drl_status status = drl_safetensors_open_memory(ctx, data, size, &st);
-    drl_safetensors_desc desc;
-    drl_array *arrays;
+    const drl_safetensors_desc *d;
     unsigned char *copy;
-    size_t i, n, bytes = 0, written = 0;
+    size_t i, bytes = 0, written = 0;
     if (status != DRL_OK) {
         MUST(!st, "a result in spite of failure");
         return status;
     }
-    n = drl_safetensors_contents(st)->count;
-    arrays = (drl_array *)malloc((n + 1) * sizeof *arrays);
-    MUST(arrays, "memory");
-    for (i = 0; i < n; ++i) {
-        arrays[i] = drl_safetensors_contents(st)->arrays[i];
-        sink += sum_array(&arrays[i]);
-        MUST(drl_safetensors_find(st, arrays[i].name) == &drl_safetensors_contents(st)->arrays[i], "'%s' is not found",
-             arrays[i].name);
+    d = drl_safetensors_contents(st);
+    for (i = 0; i < d->count; ++i) {
+        sink += sum_array(&d->arrays[i]);
+        MUST(drl_safetensors_find(st, d->arrays[i].name) == &d->arrays[i],
+             "'%s' is not found", d->arrays[i].name);
     }
-    for (i = 0; i < drl_safetensors_contents(st)->meta_count; ++i)
-        MUST(drl__safetensors_meta(st, drl_safetensors_contents(st)->meta[2 * i]) ==
-                 drl_safetensors_contents(st)->meta[2 * i + 1],
-             "meta %u", (unsigned)i);
-    memset(&desc, 0, sizeof desc);
-    desc.arrays = arrays;
-    desc.count = n;
-    desc.meta = drl_safetensors_contents(st)->meta;
-    desc.meta_count = drl_safetensors_contents(st)->meta_count;
-    MUST(drl_safetensors_write_memory(ctx, &desc, NULL, 0, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
+    for (i = 0; i < d->meta_count; ++i)
+        MUST(drl__safetensors_meta(st, d->meta[2 * i]) == d->meta[2 * i + 1], "meta %u", (unsigned)i);
+    MUST(drl_safetensors_write_memory(ctx, d, NULL, 0, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
     copy = (unsigned char *)malloc(bytes);
-    MUST(copy && drl_safetensors_write_memory(ctx, &desc, copy, bytes, &written) == DRL_OK &&
-             written == bytes,
+    MUST(copy && drl_safetensors_write_memory(ctx, d, copy, bytes, &written) == DRL_OK && written == bytes,
          "%s", drl_ctx_message(ctx));
-    MUST(drl_safetensors_open_memory(ctx, copy, bytes, &again) == DRL_OK && drl_safetensors_contents(again)->count == n,
-         "%s", drl_ctx_message(ctx));
-    for (i = 0; i < n; ++i) {
-        const drl_array *a = drl_safetensors_find(again, arrays[i].name);
-        MUST(a && a->bytes == arrays[i].bytes && a->rank == arrays[i].rank && a->dtype == arrays[i].dtype,
-             "'%s' has changed", arrays[i].name);
+    MUST(drl_safetensors_open_memory(ctx, copy, bytes, &again) == DRL_OK, "%s", drl_ctx_message(ctx));
+    MUST(drl_safetensors_contents(again)->count == d->count, "the number of arrays has changed");
+    for (i = 0; i < d->count; ++i) {
+        const drl_array *a = &d->arrays[i], *b = drl_safetensors_find(again, a->name);
+        MUST(b && b->bytes == a->bytes && b->rank == a->rank && b->dtype == a->dtype,
+             "'%s' has changed", a->name);
     }
     drl_safetensors_close(again);
     free(copy);
-    free(arrays);
     drl_safetensors_close(st);
     return DRL_OK;
 }
 
-/* What is accepted samples, or fails with a status; and saves. */
+/* Samples from a small model, or has a sentence that says why not. */
+static void sample_from(drl_model *m, const drl_model_desc *d)
+{
+    size_t n = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+    float *pixels = (float *)malloc(n * sizeof *pixels);
+    drl_sample_desc how;
+    drl_sampler *s = NULL;
+    drl_status status;
+    memset(&how, 0, sizeof how);
+    status = drl_sampler_create(m, &how, &s);
+    MUST(pixels && (status == DRL_OK || drl_ctx_message(ctx)[0]), "sampler");
+    if (status == DRL_OK) {
+        status = drl_sampler_run(s, 2);
+        MUST(status == DRL_OK || status == DRL_RUNNING || status == DRL_E_NUMERIC,
+             "status %d: %s", (int)status, drl_ctx_message(ctx));
+        MUST(drl_sampler_image(s, 0, pixels) == DRL_OK, "image");
+    }
+    drl_sampler_destroy(s);
+    free(pixels);
+    drl_ctx_clear(ctx);
+}
+
+/* What is accepted samples, or fails with a status; it can be saved and loaded again. */
 static drl_status fuzz_model(const unsigned char *data, size_t size)
 {
     drl_model_desc use, d;
@@ -307,29 +330,11 @@ static drl_status fuzz_model(const unsigned char *data, size_t size)
         return status;
     }
     MUST(drl_model_describe(m, &d) == DRL_OK && d.batch == 1, "describe");
-    if ((double)d.height * d.width * d.channels * d.base <= 4096) {
-        drl_sample_desc how;
-        float *pixels = (float *)malloc((size_t)d.height * (size_t)d.width * (size_t)d.channels *
-                                        sizeof *pixels);
-        drl_sampler *s = NULL;
-        memset(&how, 0, sizeof how);
-        status = drl_sampler_create(m, &how, &s);
-        MUST(pixels && (status == DRL_OK || drl_ctx_message(ctx)[0]), "sampler");
-        if (status == DRL_OK) {
-            status = drl_sampler_run(s, 2);
-            MUST(status == DRL_OK || status == DRL_RUNNING || status == DRL_E_NUMERIC, "status %d: %s",
-                 (int)status, drl_ctx_message(ctx));
-            MUST(drl_sampler_image(s, 0, pixels) == DRL_OK, "image");
-        }
-        drl_sampler_destroy(s);
-        free(pixels);
-    }
-    drl_ctx_clear(ctx);
+    if ((double)d.height * d.width * d.channels * d.base <= 4096) sample_from(m, &d);
     MUST(drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &bytes) == DRL_OK, "%s", drl_ctx_message(ctx));
     copy = (unsigned char *)malloc(bytes);
     MUST(copy && drl_model_save_memory(m, DRL_DTYPE_F32, copy, bytes, &written) == DRL_OK &&
-         written == bytes, "%s",
-         drl_ctx_message(ctx));
+         written == bytes, "%s", drl_ctx_message(ctx));
     drl_model_destroy(m);
     MUST(drl_model_load_memory(ctx, copy, bytes, &use, &again) == DRL_OK, "%s", drl_ctx_message(ctx));
     drl_model_destroy(again);
@@ -337,7 +342,8 @@ static drl_status fuzz_model(const unsigned char *data, size_t size)
     return DRL_OK;
 }
 
-/* The descriptions are read, then the trainer resumes. What is accepted trains or says why not, and rolls back. */
+/* The descriptions are read, then the trainer resumes. What is accepted trains or says why not, and can be
+ * rolled back. */
 static drl_status fuzz_checkpoint(const unsigned char *data, size_t size)
 {
     static const float x0[2 * 4] = { -1, 1, -1, 1, 1, 1, -1, -1 };
@@ -358,24 +364,25 @@ static drl_status fuzz_checkpoint(const unsigned char *data, size_t size)
     }
     for (i = 0; i < 2; ++i) {
         drl_status step = drl_trainer_step(trainer, x0, NULL, NULL);
-        MUST(step == DRL_OK || (step == DRL_E_DIVERGED && drl_ctx_message(ctx)[0]), "status %d: %s",
-             (int)step, drl_ctx_message(ctx));
+        MUST(step == DRL_OK || (step == DRL_E_DIVERGED && drl_ctx_message(ctx)[0]),
+             "status %d: %s", (int)step, drl_ctx_message(ctx));
         drl_ctx_clear(ctx);
         MUST(drl_trainer_rollback(trainer) == DRL_OK, "%s", drl_ctx_message(ctx));
     }
-    MUST(drl_trainer_swap_average(trainer) == DRL_OK && drl_trainer_swap_average(trainer) == DRL_OK, "%s",
-         drl_ctx_message(ctx));
+    for (i = 0; i < 2; ++i)
+        MUST(drl_trainer_swap_average(trainer) == DRL_OK, "%s", drl_ctx_message(ctx));
     new_trainer();
     return DRL_OK;
 }
 
-static drl_status fuzz_npy(const unsigned char *data, size_t size, int idx)
+/* What is accepted is a view of the end of the file, and can be written and read again. */
+static drl_status fuzz_array(const unsigned char *data, size_t size, int mode)
 {
     drl_array a, again;
     drl_status status;
     memset(&a, 0x5A, sizeof a);
     again = a;
-    status = idx ? drl__idx_open(ctx, "IDX", (const unsigned char *)data, size, &a) : drl_npy_parse(ctx, data, size, &a);
+    status = mode == NPY ? drl_npy_parse(ctx, data, size, &a) : drl__idx_open(ctx, "IDX", data, size, &a);
     if (status != DRL_OK) {
         MUST(!memcmp(&a, &again, sizeof a), "a result in spite of failure");
         return status;
@@ -415,7 +422,7 @@ static void use_dataset(drl_dataset *ds)
     drl_dataset_destroy(ds);
 }
 
-/* As one file, and cut into two. */
+/* The file alone, and cut into two files. */
 static drl_status fuzz_cifar(const unsigned char *data, size_t size)
 {
     drl_dataset *ds = NULL;
@@ -439,8 +446,9 @@ static drl_status fuzz_cifar(const unsigned char *data, size_t size)
     return DRL_OK;
 }
 
-/* Eight bytes are the description: layout, height, width, channels, range, coarse labels, and how many bytes at
- * the end are a second file. What is accepted has its sizes, images in [-1, 1], and no colour under alpha 0. */
+/* Eight bytes are the description: layout, height, width, channels, range, coarse labels, and how many bytes
+ * at the end are a second file. What is accepted has these sizes, values in [-1, 1], and no colour under
+ * alpha 0. */
 static drl_status fuzz_images(const unsigned char *data, size_t size)
 {
     static const double ranges[][2] = { { 0, 0 }, { 0, 1 }, { -1, 1 }, { 0, 255 }, { -1e308, 1e308 },
@@ -544,8 +552,7 @@ static drl_status fuzz_one(int mode, const unsigned char *bytes, size_t size)
     case SAFETENSORS: status = fuzz_safetensors(data, size); break;
     case MODEL: status = fuzz_model(data, size); break;
     case CHECKPOINT: status = fuzz_checkpoint(data, size); break;
-    case NPY: status = fuzz_npy(data, size, 0); break;
-    case IDX: status = fuzz_npy(data, size, 1); break;
+    case NPY: case IDX: status = fuzz_array(data, size, mode); break;
     case CIFAR: status = fuzz_cifar(data, size); break;
     case IMAGES: status = fuzz_images(data, size); break;
     case STATE: status = fuzz_state(data, size); break;
@@ -556,18 +563,19 @@ static drl_status fuzz_one(int mode, const unsigned char *bytes, size_t size)
         MUST(drl_ctx_message(ctx)[0] && drl_ctx_status(ctx) == status, "status %d without a sentence",
              (int)status);
         most = heap_asked - before;
-        if (status != DRL_E_MEMORY) {
-            MUST(most <= MEMORY_TIMES * size + MEMORY_MORE, "refusing %u bytes took %u: %s", (unsigned)size,
-                 (unsigned)most, drl_ctx_message(ctx));
-            if (size && most * 1000 / size > refused_most && size >= 256) refused_most = most * 1000 / size;
+        if (status == DRL_E_MEMORY)
+            MUST(mode == MODEL, "out of memory for %u bytes: %s", (unsigned)size, drl_ctx_message(ctx));
+        else {
+            MUST(most <= MEMORY_TIMES * size + MEMORY_MORE,
+                 "refusing %u bytes took %u: %s", (unsigned)size, (unsigned)most, drl_ctx_message(ctx));
+            if (size >= 256 && most * 1000 / size > refused_most) refused_most = most * 1000 / size;
         }
-        else MUST(mode == MODEL, "out of memory for %u bytes: %s", (unsigned)size, drl_ctx_message(ctx));
     }
     free(copy);
     return status;
 }
 
-/* --- fuzzing -------------------------------------------------------------------------------------------------------------------- */
+/* --- fuzzing -------------------------------------------------------------------------------------------- */
 #ifdef FUZZ
 static int fuzz_mode = SAFETENSORS;
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
@@ -597,7 +605,7 @@ static uint32_t pick(uint32_t n)
     return (mutate_state >> 8) % n;
 }
 
-/* Replaces data[at .. at + old) by new bytes; 0 if that does not fit. */
+/* Replaces data[at .. at + old) by n new bytes. Returns the new size, or 0 if that does not fit. */
 static size_t splice(uint8_t *data, size_t size, size_t most, size_t at, size_t old, const void *with,
                      size_t n)
 {
@@ -607,163 +615,139 @@ static size_t splice(uint8_t *data, size_t size, size_t most, size_t at, size_t 
     return size - old + n;
 }
 
-/* A safetensors file is changed in its header, part by part, and the length in front of it is put right nearly every time. NPY files are
- * changed in the header's text or anywhere; the others by libFuzzer alone. */
+static const char *const words[] = {
+    "0", "1", "-1", "2147483647", "2147483648", "4294967295", "4294967296", "9223372036854775807",
+    "18446744073709551615", "18446744073709551616",                             /* ten numbers */
+    "00", "1.0", "1e3", "[", "]", "{", "}", "[]", "{}", "null", "true", "\"\"",
+    "\"F32\"", "\"F64\"", "\"BF16\"", "\"I8\"", "\"BOOL\"",
+    "\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"__metadata__\"",
+    "\\u0000", "\\ud800", "\\\"", "\xc0\x80", ",", ":",
+    "\"drl.model\"", "form=1", "initializer=32", "levels=500", "height=4096", "batch=2147483647",
+    "resolutions=8", "blocks=4096", "x7ff0000000000000", "x7ff8000000000000", "e22", " "
+};
+static const char *const npy_words[] = {
+    "'descr'", "'fortran_order'", "'shape'", "'<f4'", "'>i8'", "'|u1'", "True", "False",
+    "()", "(0,)", "(1,)", "(,)", "99999999999", ","
+};
+
+/* Changes of a header, which lies in data[8 .. *end). Each returns the new size and moves *end, or returns 0
+ * if it finds nothing to change. This one lets libFuzzer change the text. */
+static size_t change_text(uint8_t *data, size_t size, size_t most, size_t *end)
+{
+    size_t length = *end - 8, k, n;
+    uint8_t *copy = (uint8_t *)malloc(length + 256);
+    if (!copy) return 0;
+    memcpy(copy, data + 8, length);
+    k = LLVMFuzzerMutate(copy, length, length + 256);
+    n = splice(data, size, most, 8, length, copy, k);
+    if (n) *end = 8 + k;
+    free(copy);
+    return n;
+}
+
+/* A number becomes another one, close or far. */
+static size_t change_number(uint8_t *data, size_t size, size_t most, size_t *end)
+{
+    size_t digits = 0, at, k, n;
+    char text[32];
+    for (at = 8 + pick((uint32_t)(*end - 8)); at < *end && (data[at] < '0' || data[at] > '9'); ++at) { }
+    while (at > 8 && data[at - 1] >= '0' && data[at - 1] <= '9') --at;
+    while (at + digits < *end && data[at + digits] >= '0' && data[at + digits] <= '9' && digits < 20) {
+        text[digits] = (char)data[at + digits];
+        ++digits;
+    }
+    if (!digits) return 0;
+    text[digits] = 0;
+    if (pick(2)) k = (size_t)snprintf(text, sizeof text, "%s", words[pick(10)]);
+    else k = (size_t)snprintf(text, sizeof text, "%llu",
+                              strtoull(text, NULL, 10) * (1 + pick(3)) + pick(5) - 2);
+    n = splice(data, size, most, at, digits, text, k);
+    if (n) *end = *end - digits + k;
+    return n;
+}
+
+/* A word stands somewhere, over other text or between it. */
+static size_t change_word(uint8_t *data, size_t size, size_t most, size_t *end)
+{
+    const char *word = words[pick((uint32_t)(sizeof words / sizeof words[0]))];
+    size_t at = 8 + pick((uint32_t)(*end - 8)), old = pick(2) ? 0 : strlen(word), n;
+    if (at + old > *end) old = 0;
+    n = splice(data, size, most, at, old, word, strlen(word));
+    if (n) *end = *end - old + strlen(word);
+    return n;
+}
+
+/* An entry "name":{...} goes, comes twice, or moves. */
+static size_t change_entry(uint8_t *data, size_t size, size_t most, size_t *end)
+{
+    size_t at = 8 + pick((uint32_t)(*end - 8)), stop, n;
+    uint8_t entry[512];
+    while (at > 8 && data[at] != ',') --at;
+    for (stop = at; stop < *end && data[stop] != '}'; ++stop) { }
+    if (stop < *end) ++stop;
+    if (stop - at > sizeof entry || stop <= at) return 0;
+    memcpy(entry, data + at, stop - at);
+    if (pick(2)) {
+        n = splice(data, size, most, at, stop - at, "", 0);
+        if (n) *end -= stop - at;
+    } else {
+        n = splice(data, size, most, pick(2) ? at : *end - 1, 0, entry, stop - at);
+        if (n) *end += stop - at;
+    }
+    return n;
+}
+
+/* The data behind the header become longer or shorter. */
+static size_t change_data(uint8_t *data, size_t size, size_t most, size_t end)
+{
+    size_t room = most - size < 64 ? most - size : 64, k = pick(64);
+    if (!pick(2) || !room) return size - (k < size - end ? k : size - end);
+    memset(data + size, 0x40, room);
+    return size + (k < room ? k : room);
+}
+
+/* A word of NPY stands somewhere in the header, over other text or between it. */
+static size_t change_npy(uint8_t *data, size_t size, size_t most)
+{
+    size_t from = fuzz_mode == NPY ? 10 : 18, old = 0;
+    size_t end = (size_t)(data[from - 2] | data[from - 1] << 8) + from;
+    const char *word;
+    if (end > size) end = size;
+    from += pick((uint32_t)(end - from) + 1);
+    word = npy_words[pick((uint32_t)(sizeof npy_words / sizeof npy_words[0]))];
+    if (pick(2) && from + strlen(word) <= end) old = strlen(word);
+    return splice(data, size, most, from, old, word, strlen(word));
+}
+
+/* A safetensors file is changed in its header, part by part, and the length in front of it is nearly always
+ * put right. NPY files are changed in the text of their header or anywhere; the others by libFuzzer alone. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed)
 {
-    static const char *const words[] = { "0",
-                                         "1",
-                                         "-1",
-                                         "2147483647",
-                                         "2147483648",
-                                         "4294967295",
-                                         "4294967296",
-                                         "9223372036854775807",
-                                         "18446744073709551615",
-                                         "18446744073709551616",
-                                         "00",
-                                         "1.0",
-                                         "1e3",
-                                         "[",
-                                         "]",
-                                         "{",
-                                         "}",
-                                         "[]",
-                                         "{}",
-                                         "null",
-                                         "true",
-                                         "\"\"",
-                                         "\"F32\"",
-                                         "\"F64\"",
-                                         "\"BF16\"",
-                                         "\"I8\"",
-                                         "\"BOOL\"",
-                                         "\"dtype\"",
-                                         "\"shape\"",
-                                         "\"data_offsets\"",
-                                         "\"__metadata__\"",
-                                         "\\u0000",
-                                         "\\ud800",
-                                         "\\\"",
-                                         "\xc0\x80",
-                                         ",",
-                                         ":",
-                                         "\"drl.model\"",
-                                         "form=1",
-                                         "initializer=32",
-                                         "levels=500",
-                                         "height=4096",
-                                         "batch=2147483647",
-                                         "resolutions=8",
-                                         "blocks=4096",
-                                         "x7ff0000000000000",
-                                         "x7ff8000000000000",
-                                         "e22",
-                                         " " };
-    static const char npy_words[][16] = { "'descr'",     "'fortran_order'",
-                                          "'shape'",     "'<f4'",
-                                          "'>i8'",       "'|u1'",
-                                          "True",        "False",
-                                          "()",          "(0,)",
-                                          "(1,)",        "(,)",
-                                          "99999999999", "," };
     uint64_t length = 0;
-    size_t i, start, end, from, n;
+    size_t i, end, n;
     mutate_state = seed;
     if ((fuzz_mode == NPY || fuzz_mode == IMAGES) && size > 18 && pick(3)) {
-        from = fuzz_mode == NPY ? 10 : 18;
-        end = (size_t)(data[from - 2] | data[from - 1] << 8) + from;
-        if (end > size) end = size;
-        from += pick((uint32_t)(end - from) + 1);
-        i = pick((uint32_t)(sizeof npy_words / sizeof npy_words[0]));
-        n = splice(data, size, most, from,
-                   pick(2) && from + strlen(npy_words[i]) <= end ? strlen(npy_words[i]) : 0, npy_words[i],
-                   strlen(npy_words[i]));
+        n = change_npy(data, size, most);
         return n ? n : LLVMFuzzerMutate(data, size, most);
     }
     if (fuzz_mode > CHECKPOINT || size < 10) return LLVMFuzzerMutate(data, size, most);
     for (i = 0; i < 8; ++i) length |= (uint64_t)data[i] << 8 * i;
     if (length > size - 8 || !length || !pick(12)) return LLVMFuzzerMutate(data, size, most);
-    start = 8;
     end = 8 + (size_t)length;
-    n = 0;
     switch (pick(8)) {
-    case 0: {                                                   /* libFuzzer, in the header */
-        uint8_t *copy = (uint8_t *)malloc((size_t)length + 256);
-        size_t k;
-        if (!copy) break;
-        memcpy(copy, data + start, (size_t)length);
-        k = LLVMFuzzerMutate(copy, (size_t)length, (size_t)length + 256);
-        n = splice(data, size, most, start, (size_t)length, copy, k);
-        if (n) end = start + k;
-        free(copy);
-        break;
-    }
-    case 1: case 2: {                                           /* a number becomes another, close or far */
-        size_t digits = 0, at, k = 0;
-        char text[32];
-        for (at = start + pick((uint32_t)length); at < end && (data[at] < '0' || data[at] > '9'); ++at) { }
-        while (at > start && data[at - 1] >= '0' && data[at - 1] <= '9') --at;
-        while (at + digits < end && data[at + digits] >= '0' && data[at + digits] <= '9' && digits < 20) {
-            text[digits] = (char)data[at + digits];
-            ++digits;
-        }
-        if (!digits) break;
-        text[digits] = 0;
-        if (pick(2)) k = (size_t)snprintf(text, sizeof text, "%s", words[pick(10)]);
-        else
-            k = (size_t)snprintf(text, sizeof text, "%llu",
-                                 strtoull(text, NULL, 10) * (1 + pick(3)) + pick(5) - 2);
-        n = splice(data, size, most, at, digits, text, k);
-        if (n) end = end - digits + k;
-        break;
-    }
-    case 3:
-    case 4: { /* a word somewhere, over others or between them */
-        const char *w = words[pick((uint32_t)(sizeof words / sizeof words[0]))];
-        size_t at = start + pick((uint32_t)length), old = pick(2) ? 0 : strlen(w);
-        if (at + old > end) old = 0;
-        n = splice(data, size, most, at, old, w, strlen(w));
-        if (n) end = end - old + strlen(w);
-        break;
-    }
-    case 5:
-    case 6: { /* an entry "name":{...} goes, comes twice, or moves */
-        size_t at = start + pick((uint32_t)length), stop;
-        uint8_t entry[512];
-        while (at > start && data[at] != ',') --at;
-        for (stop = at; stop < end && data[stop] != '}'; ++stop) { }
-        if (stop < end) ++stop;
-        if (stop - at > sizeof entry || stop <= at) break;
-        memcpy(entry, data + at, stop - at);
-        if (pick(2)) {
-            n = splice(data, size, most, at, stop - at, "", 0);
-            if (n)
-                end -= stop - at;
-        } else {
-            n = splice(data, size, most, pick(2) ? at : end - 1, 0, entry, stop - at);
-            if (n)
-                end += stop - at;
-        }
-        break;
-    }
-    default: {                                                  /* data longer or shorter */
-        size_t room = most - size < 64 ? most - size : 64, k = pick(64);
-        if (pick(2) && room) {
-            memset(data + size, 0x40, room);
-            n = size + (k < room ? k : room);
-        } else
-            n = size - (k < size - end ? k : size - end);
-        break;
-    }
+    case 0: n = change_text(data, size, most, &end); break;
+    case 1: case 2: n = change_number(data, size, most, &end); break;
+    case 3: case 4: n = change_word(data, size, most, &end); break;
+    case 5: case 6: n = change_entry(data, size, most, &end); break;
+    default: n = change_data(data, size, most, end); break;
     }
     if (!n) return LLVMFuzzerMutate(data, size, most);
-    length = end - start;
+    length = end - 8;
     if (pick(16)) for (i = 0; i < 8; ++i) data[i] = (uint8_t)(length >> 8 * i);
     return n;
 }
 
-/* --- seeds and replay -------------------------------------------------------------------------------------------------------------- */
+/* --- seeds and replay ----------------------------------------------------------------------------------- */
 #else
 static long passed = 0, failed = 0;
 static const char *seeds_at = "";
@@ -780,8 +764,103 @@ static void seed(int mode, const char *name, const void *data, size_t size)
     }
 }
 
-/* A safetensors file of this header and n zero bytes; length 0: the header's own. */
-static void seed_header(int mode, const char *name, const char *header, size_t n, uint64_t length)
+/* A row of edits: the name of the seed, and what is replaced in the header by what. */
+typedef struct edit { const char *name, *from, *to; } edit;
+
+/* For each row a copy of the file in which `to` replaces the first `from`, and the header's length is put
+ * right. */
+static void seed_edits(int mode, const unsigned char *file, size_t size, const edit *list, size_t count)
+{
+    uint64_t length = 0, now;
+    size_t i, k;
+    for (i = 0; i < 8; ++i) length |= (uint64_t)file[i] << 8 * i;
+    for (k = 0; k < count; ++k) {
+        size_t n = strlen(list[k].from), m = strlen(list[k].to);
+        unsigned char *copy = (unsigned char *)malloc(size + m + 1);
+        if (!copy) exit(2);
+        for (i = 8; i < 8 + length && memcmp(file + i, list[k].from, n); ++i) { }
+        if (i >= 8 + length) {
+            printf("%s: no '%s'\n", list[k].name, list[k].from);
+            exit(2);
+        }
+        memcpy(copy, file, i);
+        memcpy(copy + i, list[k].to, m);
+        memcpy(copy + i + m, file + i + n, size - i - n);
+        now = length + m - n;
+        for (i = 0; i < 8; ++i) copy[i] = (unsigned char)(now >> 8 * i);
+        seed(mode, list[k].name, copy, size + m - n);
+        free(copy);
+    }
+}
+
+/* A copy with one other byte. */
+static void seed_byte(int mode, const char *name, const unsigned char *file, size_t size, size_t at, int byte)
+{
+    unsigned char copy[256];
+    memcpy(copy, file, size);
+    copy[at] = (unsigned char)byte;
+    seed(mode, name, copy, size);
+}
+
+/* A state as it is, without its last byte, and with a NaN as its last number. */
+static void seed_state(int mode, const unsigned char *state, size_t size)
+{
+    unsigned char copy[256];
+    seed(mode, "good-two-steps", state, size);
+    seed(mode, "bad-cut", state, size - 1);
+    memcpy(copy, state, size);
+    copy[size - 1] = 0x7F;
+    copy[size - 2] = 0xC0;
+    seed(mode, "bad-nan", copy, size);
+}
+
+#define ARRAY(dtype, shape, offsets) \
+    "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+#define ONE(dtype, shape, offsets) "{\"a\":" ARRAY(dtype, shape, offsets) "}"
+#define TWO(first, name, second) \
+    "{\"a\":" ARRAY("U8", "[4]", first) ",\"" name "\":" ARRAY("U8", "[4]", second) "}"
+
+/* Safetensors: a header, the number of zero bytes behind it, and the length that the file claims for the
+ * header; 0 is its own length. */
+static const struct { const char *name, *header; size_t data; uint64_t length; } headers[] = {
+    { "good-empty", "{}", 0, 0 },
+    { "good-one", ONE("F32", "[2,3]", "[0,24]"), 24, 0 },
+    { "good-meta", "{\"__metadata__\":{\"k\":\"v\"},\"a\":" ARRAY("U8", "[]", "[0,1]")
+      ",\"b\":" ARRAY("F16", "[0,4]", "[1,1]") "}  ", 1, 0 },
+    { "bad-length-past-end", "{}", 0, 3 },
+    { "bad-length-huge", "{}", 0, UINT64_MAX },
+    { "bad-length-wraps-32", "{}", 0, (uint64_t)1 << 32 | 2 },                  /* 2 when cut to 32 bits */
+    { "bad-shape-product-wraps-64", ONE("F32", "[4294967296,4294967296]", "[0,0]"), 0, 0 },
+    { "bad-shape-product-wraps-32", ONE("U8", "[65536,65536]", "[0,0]"), 0, 0 },
+    { "bad-bytes-wrap-64", ONE("F64", "[2305843009213693952]", "[0,0]"), 0, 0 },
+    { "bad-bytes-wrap-32", ONE("F32", "[1073741825]", "[0,4]"), 4, 0 },
+    { "bad-offset-past-end", ONE("U8", "[9]", "[0,9]"), 8, 0 },
+    { "bad-offset-wraps-32", ONE("U8", "[4]", "[4294967296,4294967300]"), 4, 0 },
+    { "bad-offset-wraps-64", ONE("U8", "[4]", "[18446744073709551616,18446744073709551620]"), 4, 0 },
+    { "bad-offsets-backwards", ONE("U8", "[4]", "[4,0]"), 4, 0 },
+    { "bad-overlap", TWO("[0,4]", "b", "[2,6]"), 6, 0 },
+    { "bad-hole", TWO("[0,4]", "b", "[6,10]"), 10, 0 },
+    { "bad-left-over", ONE("U8", "[4]", "[0,4]"), 5, 0 },
+    { "bad-duplicate-name", TWO("[0,4]", "a", "[4,8]"), 8, 0 },
+    { "bad-duplicate-escaped", TWO("[0,4]", "\\u0061", "[4,8]"), 8, 0 },
+    { "bad-duplicate-field",
+      "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0 },
+    { "bad-duplicate-meta", "{\"__metadata__\":{\"k\":\"v\",\"k\":\"w\"}}", 0, 0 },
+    { "bad-name-nul", "{\"a\\u0000\":" ARRAY("U8", "[4]", "[0,4]") "}", 4, 0 },
+    { "bad-surrogate", "{\"\\ud800\":" ARRAY("U8", "[4]", "[0,4]") "}", 4, 0 },
+    { "bad-utf8", "{\"\xc0\xaf\":" ARRAY("U8", "[4]", "[0,4]") "}", 4, 0 },
+    { "bad-rank-9", ONE("U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]"), 1, 0 },
+    { "bad-negative", ONE("U8", "[-4]", "[0,4]"), 4, 0 },
+    { "bad-fraction", ONE("U8", "[4.0]", "[0,4]"), 4, 0 },
+    { "bad-exponent", ONE("U8", "[4e0]", "[0,4]"), 4, 0 },
+    { "bad-leading-zero", ONE("U8", "[04]", "[0,4]"), 4, 0 },
+    { "bad-dtype", ONE("F8", "[4]", "[0,4]"), 4, 0 },
+    { "bad-missing-field", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4]}}", 4, 0 },
+    { "bad-trailing", "{} x", 0, 0 },
+    { "bad-cut-string", "{\"a", 0, 0 }
+};
+
+static void seed_header(const char *name, const char *header, size_t data, uint64_t length)
 {
     static unsigned char file[65536];
     size_t i, k = strlen(header);
@@ -789,83 +868,79 @@ static void seed_header(int mode, const char *name, const char *header, size_t n
     memset(file, 0, sizeof file);
     for (i = 0; i < 8; ++i) file[i] = (unsigned char)(length >> 8 * i);
     memcpy(file + 8, header, k);
-    seed(mode, name, file, 8 + k + n);
+    seed(SAFETENSORS, name, file, 8 + k + data);
 }
 
-/* A copy of the file with the first `from` in its header replaced by `to`, the length put right. */
-static void seed_edit(int mode, const char *name, const unsigned char *file, size_t size, const char *from,
-                      const char *to)
+static void seeds_safetensors(void)
 {
-    unsigned char *copy = (unsigned char *)malloc(size + strlen(to) + 1);
-    uint64_t length = 0;
-    size_t i, n = strlen(from), m = strlen(to);
-    if (!copy) exit(2);
-    for (i = 0; i < 8; ++i) length |= (uint64_t)file[i] << 8 * i;
-    for (i = 8; i < 8 + length && memcmp(file + i, from, n); ++i) { }
-    if (i >= 8 + length) {
-        printf("%s: no '%s'\n", name, from);
-        exit(2);
-    }
-    memcpy(copy, file, i);
-    memcpy(copy + i, to, m);
-    memcpy(copy + i + m, file + i + n, size - i - n);
-    length += m;
-    length -= n;
-    for (i = 0; i < 8; ++i) copy[i] = (unsigned char)(length >> 8 * i);
-    seed(mode, name, copy, size + m - n);
-    free(copy);
+    static char deep[4096];
+    size_t i;
+    for (i = 0; i < sizeof headers / sizeof headers[0]; ++i)
+        seed_header(headers[i].name, headers[i].header, headers[i].data, headers[i].length);
+    seed(SAFETENSORS, "bad-nothing", "", 0);
+    memset(deep, '[', sizeof deep - 1);
+    memcpy(deep, "{\"a\":", 5);
+    seed_header("bad-deep-arrays", deep, 0, 0);
+    for (i = 0; i + 6 < sizeof deep; i += 5) memcpy(deep + i, "{\"a\":", 5);
+    deep[i] = 0;
+    seed_header("bad-deep-objects", deep, 0, 0);
 }
 
-static void npy(const char *name, const char *header, size_t n)
+/* The file of a new model. */
+static unsigned char *model_bytes(const drl_model_desc *d, size_t *size)
 {
-    static unsigned char file[4096];
-    size_t k = strlen(header), total = (10 + k + 1 + 63) / 64 * 64;
-    memset(file, ' ', sizeof file);
-    memcpy(file, "\x93NUMPY\x01\x00", 8);
-    file[8] = (unsigned char)(total - 10);
-    file[9] = (unsigned char)((total - 10) >> 8);
-    memcpy(file + 10, header, k);
-    file[total - 1] = '\n';
-    memset(file + total, 1, n);
-    seed(NPY, name, file, total + n);
+    drl_model *m = NULL;
+    unsigned char *file;
+    if (drl_model_create(ctx, d, 3, &m) != DRL_OK) exit(2);
+    if (drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, size) != DRL_OK) exit(2);
+    file = (unsigned char *)malloc(*size);
+    if (!file || drl_model_save_memory(m, DRL_DTYPE_F32, file, *size, size) != DRL_OK) exit(2);
+    drl_model_destroy(m);
+    return file;
 }
 
-static void idx(const char *name, int type, int axes, uint32_t a, uint32_t b, uint32_t c, size_t n)
+static void seeds_model(void)
 {
-    unsigned char file[1024];
-    uint32_t axis[3];
-    int i;
-    axis[0] = a;
-    axis[1] = b;
-    axis[2] = c;
-    memset(file, 1, sizeof file);
-    file[0] = file[1] = 0;
-    file[2] = (unsigned char)type;
-    file[3] = (unsigned char)axes;
-    for (i = 0; i < 3; ++i) {
-        file[4 + 4 * i] = (unsigned char)(axis[i] >> 24);
-        file[5 + 4 * i] = (unsigned char)(axis[i] >> 16);
-        file[6 + 4 * i] = (unsigned char)(axis[i] >> 8);
-        file[7 + 4 * i] = (unsigned char)axis[i];
-    }
-    seed(IDX, name, file, 4 + 4 * (size_t)(axes < 3 ? axes : 3) + n);
+    static const edit plain[] = {
+        { "bad-width-multiplier", "mult=1,", "mult=65," },
+        { "bad-image-huge", "height=2 width=2", "height=65536 width=65536" },
+        { "bad-image-other-net", "resolutions=2", "resolutions=1" },
+        { "bad-net-huge", "base=4", "base=65536" },
+        { "bad-net-deep", "blocks=1", "blocks=4096" },
+        { "bad-int-overflow", "steps=2", "steps=4294967298" },
+        { "bad-b2-infinite", "b2=0.0002", "b2=x7ff0000000000000" },
+        { "bad-b2-nan", "b2=0.0002", "b2=x7ff8000000000000" },
+        { "bad-noise-overflow", "noise_scale=0.99", "noise_scale=1e22e22" },
+        { "bad-noise-huge", "noise_scale=0.99", "noise_scale=x7fe0000000000000" },
+        { "bad-field-twice", "levels=2", "levels=2 levels=2" },
+        { "bad-form", "no_spectral=1", "no_spectral=1 form=7 initializer=0 initializer_blocks=0 classes=0" },
+        { "bad-tensor-renamed", "energy.temb_final.weight", "energy.temb_final.weighs" }
+    };
+    static const edit initialized[] = {
+        { "bad-classes", "classes=1", "classes=65535" },
+        { "bad-initializer-blocks", "initializer_blocks=1", "initializer_blocks=65" },
+        { "bad-initializer-huge", "initializer=4", "initializer=65536" },
+        { "bad-initializer-image", "height=4 width=4", "height=4096 width=4096" }
+    };
+    drl_model_desc d = tiny();
+    size_t size;
+    unsigned char *file = model_bytes(&d, &size);
+    seed(MODEL, "good-drl", file, size);
+    seed_edits(MODEL, file, size, plain, sizeof plain / sizeof plain[0]);
+    seed(MODEL, "bad-cut", file, size - 1);
+    free(file);
+    d.height = 4;
+    d.resolutions = 1;
+    d.form = DRL_FORM_CDRL;
+    d.initializer = 4;
+    d.classes = 1;
+    file = model_bytes(&d, &size);
+    seed(MODEL, "good-cdrl", file, size);
+    seed_edits(MODEL, file, size, initialized, sizeof initialized / sizeof initialized[0]);
+    free(file);
 }
 
-/* A description, an NPY file of zeros, and no second file. */
-static void images(const char *name, const char *description, const char *header, size_t n)
-{
-    static unsigned char file[2048];
-    size_t length = strlen(header);
-    memset(file, 0, sizeof file);
-    memcpy(file, description, 8);
-    memcpy(file + 8, "\x93NUMPY\1\0", 8);
-    file[16] = (unsigned char)(length + 1);
-    memcpy(file + 18, header, length);
-    file[18 + length] = '\n';
-    seed(IMAGES, name, file, 19 + length + n);
-}
-
-/* A checkpoint as bytes: what drl_trainer_save writes, made without a file. */
+/* A checkpoint as bytes, made without a file: what drl_trainer_save writes. */
 static unsigned char *checkpoint_bytes(size_t *size)
 {
     drl_array array[DRL__CHECKPOINT_ARRAYS];
@@ -895,183 +970,104 @@ static unsigned char *checkpoint_bytes(size_t *size)
     return bytes;
 }
 
-static void seeds(void)
+static void seeds_checkpoint(void)
 {
     static const float x0[2 * 4] = { -1, 1, -1, 1, 1, 1, -1, -1 };
-    static unsigned char rows[2 * 3073];
-    static char deep[4096];
-    unsigned char state[256], *file;
-    drl_model *m = NULL;
-    drl_model_desc d = tiny();
-    size_t size, i;
-    setup();
-
-    seed_header(SAFETENSORS, "good-empty", "{}", 0, 0);
-    seed_header(SAFETENSORS, "good-one",
-                "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", 24, 0);
-    seed_header(SAFETENSORS, "good-meta",
-                "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}"
-                ",\"b\":{\"dtype\":\"F16\",\"shape\":[0,4],\"data_offsets\":[1,1]}}  ",
-                1, 0);
-    seed(SAFETENSORS, "bad-nothing", "", 0);
-    seed_header(SAFETENSORS, "bad-length-past-end", "{}", 0, 3);
-    seed_header(SAFETENSORS, "bad-length-huge", "{}", 0, UINT64_MAX);
-    seed_header(SAFETENSORS, "bad-length-wraps-32", "{}", 0,
-                (uint64_t)1 << 32 | 2); /* 2 when cut to 32 bits */
-    seed_header(SAFETENSORS, "bad-shape-product-wraps-64",
-                "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, 0);
-    seed_header(SAFETENSORS, "bad-shape-product-wraps-32",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[65536,65536],\"data_offsets\":[0,0]}}", 0, 0);
-    seed_header(SAFETENSORS, "bad-bytes-wrap-64",
-                "{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}", 0, 0);
-    seed_header(SAFETENSORS, "bad-bytes-wrap-32",
-                "{\"a\":{\"dtype\":\"F32\",\"shape\":[1073741825],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-offset-past-end",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[9],\"data_offsets\":[0,9]}}", 8, 0);
-    seed_header(SAFETENSORS, "bad-offset-wraps-32",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4294967296,4294967300]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-offset-wraps-64",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[18446744073709551616,"
-                "18446744073709551620]}}",
-                4, 0);
-    seed_header(SAFETENSORS, "bad-offsets-backwards",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,0]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-overlap",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\","
-                "\"shape\":[4],\"data_offsets\":[2,6]}}",
-                6, 0);
-    seed_header(SAFETENSORS, "bad-hole",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\","
-                "\"shape\":[4],\"data_offsets\":[6,10]}}",
-                10, 0);
-    seed_header(SAFETENSORS, "bad-left-over",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 5, 0);
-    seed_header(SAFETENSORS, "bad-duplicate-name",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\","
-                "\"shape\":[4],\"data_offsets\":[4,8]}}",
-                8, 0);
-    seed_header(SAFETENSORS, "bad-duplicate-escaped",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"\\u0061\":{\"dtype\":"
-                "\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
-                8, 0);
-    seed_header(SAFETENSORS, "bad-duplicate-field",
-                "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-duplicate-meta", "{\"__metadata__\":{\"k\":\"v\",\"k\":\"w\"}}", 0, 0);
-    seed_header(SAFETENSORS, "bad-name-nul",
-                "{\"a\\u0000\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-surrogate",
-                "{\"\\ud800\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-utf8",
-                "{\"\xc0\xaf\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-rank-9",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, 0);
-    seed_header(SAFETENSORS, "bad-negative",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[-4],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-fraction",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4.0],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-exponent",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[4e0],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-leading-zero",
-                "{\"a\":{\"dtype\":\"U8\",\"shape\":[04],\"data_offsets\":[0,4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-dtype", "{\"a\":{\"dtype\":\"F8\",\"shape\":[4],\"data_offsets\":[0,4]}}",
-                4, 0);
-    seed_header(SAFETENSORS, "bad-missing-field", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4]}}", 4, 0);
-    seed_header(SAFETENSORS, "bad-trailing", "{} x", 0, 0);
-    seed_header(SAFETENSORS, "bad-cut-string", "{\"a", 0, 0);
-    memset(deep, '[', sizeof deep - 1);
-    memcpy(deep, "{\"a\":", 5);
-    seed_header(SAFETENSORS, "bad-deep-arrays", deep, 0, 0);
-    for (i = 0; i + 6 < sizeof deep; i += 5) memcpy(deep + i, "{\"a\":", 5);
-    deep[i] = 0;
-    seed_header(SAFETENSORS, "bad-deep-objects", deep, 0, 0);
-
-    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK ||
-        drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &size) != DRL_OK ||
-        !(file = (unsigned char *)malloc(size)) ||
-        drl_model_save_memory(m, DRL_DTYPE_F32, file, size, &size) != DRL_OK)
-        exit(2);
-    seed(MODEL, "good-drl", file, size);
-    seed_edit(MODEL, "bad-width-multiplier", file, size, "mult=1,", "mult=65,");
-    seed_edit(MODEL, "bad-image-huge", file, size, "height=2 width=2", "height=65536 width=65536");
-    seed_edit(MODEL, "bad-image-other-net", file, size, "resolutions=2", "resolutions=1");
-    seed_edit(MODEL, "bad-net-huge", file, size, "base=4", "base=65536");
-    seed_edit(MODEL, "bad-net-deep", file, size, "blocks=1", "blocks=4096");
-    seed_edit(MODEL, "bad-int-overflow", file, size, "steps=2", "steps=4294967298");
-    seed_edit(MODEL, "bad-b2-infinite", file, size, "b2=0.0002", "b2=x7ff0000000000000");
-    seed_edit(MODEL, "bad-b2-nan", file, size, "b2=0.0002", "b2=x7ff8000000000000");
-    seed_edit(MODEL, "bad-noise-overflow", file, size, "noise_scale=0.99", "noise_scale=1e22e22");
-    seed_edit(MODEL, "bad-noise-huge", file, size, "noise_scale=0.99", "noise_scale=x7fe0000000000000");
-    seed_edit(MODEL, "bad-field-twice", file, size, "levels=2", "levels=2 levels=2");
-    seed_edit(MODEL, "bad-form", file, size, "no_spectral=1",
-              "no_spectral=1 form=7 initializer=0 initializer_blocks=0 classes=0");
-    seed_edit(MODEL, "bad-tensor-renamed", file, size, "energy.temb_final.weight",
-              "energy.temb_final.weighs");
-    seed(MODEL, "bad-cut", file, size - 1);
-    free(file);
-    drl_model_destroy(m);
-    m = NULL;
-    d.height = 4;
-    d.resolutions = 1;
-    d.form = DRL_FORM_CDRL;
-    d.initializer = 4;
-    d.classes = 1;
-    if (drl_model_create(ctx, &d, 3, &m) != DRL_OK ||
-        drl_model_save_memory(m, DRL_DTYPE_F32, NULL, 0, &size) != DRL_OK ||
-        !(file = (unsigned char *)malloc(size)) ||
-        drl_model_save_memory(m, DRL_DTYPE_F32, file, size, &size) != DRL_OK)
-        exit(2);
-    seed(MODEL, "good-cdrl", file, size);
-    seed_edit(MODEL, "bad-classes", file, size, "classes=1", "classes=65535");
-    seed_edit(MODEL, "bad-initializer-blocks", file, size, "initializer_blocks=1", "initializer_blocks=65");
-    seed_edit(MODEL, "bad-initializer-huge", file, size, "initializer=4", "initializer=65536");
-    seed_edit(MODEL, "bad-initializer-image", file, size, "height=4 width=4", "height=4096 width=4096");
-    free(file);
-    drl_model_destroy(m);
-
+    static const edit edits[] = {
+        { "bad-other-model", "steps=2", "steps=3" },
+        { "bad-rollbacks-negative", "rollbacks=0", "rollbacks=-1" },
+        { "bad-rollbacks-overflow", "rollbacks=0", "rollbacks=2147483647" },
+        { "bad-rate-infinite", "rate_scale=1", "rate_scale=x7ff0000000000000" },
+        { "bad-rate-negative", "rate_scale=1", "rate_scale=-1" },
+        { "bad-factor", "rate_factor=1", "rate_factor=2" },
+        { "bad-beta-power", "beta1_power=0.5", "beta1_power=1" },
+        { "bad-beta-power-negative", "beta2_power=", "beta2_power=-" },
+        { "bad-step-overflow", "step=1 ", "step=18446744073709551616 " },
+        { "bad-step-huge", "step=1 ", "step=18446744073709551615 " },
+        { "bad-total-huge", "total=0", "total=4294967296" },
+        { "bad-seconds-negative", "seconds=0", "seconds=-1" },
+        { "bad-planned-infinite", "planned=0", "planned=x7ff0000000000000" },
+        { "bad-array-renamed", "train.adam_m", "train.adam_n" }
+    };
+    unsigned char *file;
+    size_t size;
     if (drl_trainer_step(trainer, x0, NULL, NULL) != DRL_OK) exit(2);
     file = checkpoint_bytes(&size);
     seed(CHECKPOINT, "good-one-step", file, size);
-    seed_edit(CHECKPOINT, "bad-other-model", file, size, "steps=2", "steps=3");
-    seed_edit(CHECKPOINT, "bad-rollbacks-negative", file, size, "rollbacks=0", "rollbacks=-1");
-    seed_edit(CHECKPOINT, "bad-rollbacks-overflow", file, size, "rollbacks=0", "rollbacks=2147483647");
-    seed_edit(CHECKPOINT, "bad-rate-infinite", file, size, "rate_scale=1", "rate_scale=x7ff0000000000000");
-    seed_edit(CHECKPOINT, "bad-rate-negative", file, size, "rate_scale=1", "rate_scale=-1");
-    seed_edit(CHECKPOINT, "bad-factor", file, size, "rate_factor=1", "rate_factor=2");
-    seed_edit(CHECKPOINT, "bad-beta-power", file, size, "beta1_power=0.5", "beta1_power=1");
-    seed_edit(CHECKPOINT, "bad-beta-power-negative", file, size, "beta2_power=", "beta2_power=-");
-    seed_edit(CHECKPOINT, "bad-step-overflow", file, size, "step=1 ", "step=18446744073709551616 ");
-    seed_edit(CHECKPOINT, "bad-step-huge", file, size, "step=1 ", "step=18446744073709551615 ");
-    seed_edit(CHECKPOINT, "bad-total-huge", file, size, "total=0", "total=4294967296");
-    seed_edit(CHECKPOINT, "bad-seconds-negative", file, size, "seconds=0", "seconds=-1");
-    seed_edit(CHECKPOINT, "bad-planned-infinite", file, size, "planned=0", "planned=x7ff0000000000000");
-    seed_edit(CHECKPOINT, "bad-array-renamed", file, size, "train.adam_m", "train.adam_n");
+    seed_edits(CHECKPOINT, file, size, edits, sizeof edits / sizeof edits[0]);
     seed(CHECKPOINT, "bad-cut", file, size - 1);
-    for (i = 0; i < 4; ++i)
-        file[size - 1 - i] = i ? 0xFF : 0x7F; /* the last number is not one */
+    memset(file + size - 4, 0xFF, 4);
+    file[size - 1] = 0x7F;                                      /* the last number is a NaN */
     seed(CHECKPOINT, "bad-nan", file, size);
     free(file);
+}
 
-    npy("good-u8", "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }", 6);
-    npy("good-f4", "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 8);
-    npy("good-f8-scalar", "{'descr': '>f8', 'fortran_order': False, 'shape': (), }", 8);
-    npy("good-empty", "{'descr': '<i2', 'fortran_order': False, 'shape': (0, 7), }", 0);
-    npy("bad-shape-wraps-64", "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",
-        0);
-    npy("bad-shape-wraps-32", "{'descr': '|u1', 'fortran_order': False, 'shape': (65536, 65536), }", 0);
-    npy("bad-bytes-wrap-32", "{'descr': '<f4', 'fortran_order': False, 'shape': (1073741825,), }", 4);
-    npy("bad-too-short", "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }", 8);
-    npy("bad-too-long", "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", 8);
-    npy("bad-key-twice", "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", 4);
-    npy("bad-number-overflow", "{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551617,), }",
-        4);
-    npy("bad-negative", "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 4);
-    npy("bad-object", "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", 8);
-    npy("bad-structured", "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4);
-    npy("bad-fortran", "{'descr': '<f4', 'fortran_order': True, 'shape': (1, 2), }", 8);
-    npy("bad-rank-9", "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 1);
+/* NPY: a header, and the number of bytes behind it. */
+#define HEADER(type, turned, shape) \
+    "{'descr': '" type "', 'fortran_order': " turned ", 'shape': (" shape "), }"
+#define ROWS(type, shape) HEADER(type, "False", shape)
+static const struct { const char *name, *header; size_t data; } arrays[] = {
+    { "good-u8", ROWS("|u1", "2, 3"), 6 },
+    { "good-f4", ROWS("<f4", "2,"), 8 },
+    { "good-f8-scalar", ROWS(">f8", ""), 8 },
+    { "good-empty", ROWS("<i2", "0, 7"), 0 },
+    { "bad-shape-wraps-64", ROWS("<f4", "4294967296, 4294967296"), 0 },
+    { "bad-shape-wraps-32", ROWS("|u1", "65536, 65536"), 0 },
+    { "bad-bytes-wrap-32", ROWS("<f4", "1073741825,"), 4 },
+    { "bad-too-short", ROWS("<f4", "3,"), 8 },
+    { "bad-too-long", ROWS("<f4", "1,"), 8 },
+    { "bad-key-twice", "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", 4 },
+    { "bad-number-overflow", ROWS("<f4", "18446744073709551617,"), 4 },
+    { "bad-negative", ROWS("<f4", "-1,"), 4 },
+    { "bad-object", ROWS("|O", "1,"), 8 },
+    { "bad-structured", "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4 },
+    { "bad-fortran", HEADER("<f4", "True", "1, 2"), 8 },
+    { "bad-rank-9", ROWS("|u1", "1, 1, 1, 1, 1, 1, 1, 1, 1"), 1 }
+};
+
+static void seeds_npy(void)
+{
+    static unsigned char file[4096];
+    size_t i;
+    for (i = 0; i < sizeof arrays / sizeof arrays[0]; ++i) {
+        size_t k = strlen(arrays[i].header), total = (10 + k + 1 + 63) / 64 * 64;
+        memset(file, ' ', sizeof file);
+        memcpy(file, "\x93NUMPY\x01\x00", 8);
+        file[8] = (unsigned char)(total - 10);
+        file[9] = (unsigned char)((total - 10) >> 8);
+        memcpy(file + 10, arrays[i].header, k);
+        file[total - 1] = '\n';
+        memset(file + total, 1, arrays[i].data);
+        seed(NPY, arrays[i].name, file, total + arrays[i].data);
+    }
     seed(NPY, "bad-header-past-end", "\x93NUMPY\x01\x00\xFF\xFF{", 11);
     seed(NPY, "bad-header-huge-v2", "\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF{", 13);
+}
 
+/* IDX: the code of the type, the number of axes, their lengths, and n bytes. */
+static void idx(const char *name, int type, int axes, uint32_t a, uint32_t b, uint32_t c, size_t n)
+{
+    unsigned char file[1024];
+    uint32_t axis[3];
+    int i;
+    axis[0] = a;
+    axis[1] = b;
+    axis[2] = c;
+    memset(file, 1, sizeof file);
+    file[0] = file[1] = 0;
+    file[2] = (unsigned char)type;
+    file[3] = (unsigned char)axes;
+    for (i = 0; i < 3; ++i) {
+        file[4 + 4 * i] = (unsigned char)(axis[i] >> 24);
+        file[5 + 4 * i] = (unsigned char)(axis[i] >> 16);
+        file[6 + 4 * i] = (unsigned char)(axis[i] >> 8);
+        file[7 + 4 * i] = (unsigned char)axis[i];
+    }
+    seed(IDX, name, file, 4 + 4 * (size_t)(axes < 3 ? axes : 3) + n);
+}
+
+static void seeds_idx(void)
+{
     idx("good-u8", 8, 3, 2, 3, 4, 24);
     idx("good-f64", 14, 1, 2, 0, 0, 16);
     idx("bad-product-wraps-64", 8, 3, 0x80000000u, 0x80000000u, 4, 0);
@@ -1082,7 +1078,12 @@ static void seeds(void)
     idx("bad-type", 10, 1, 3, 0, 0, 3);
     idx("bad-axes", 8, 255, 1, 1, 1, 200);
     seed(IDX, "bad-cut", "\0\0\x08\x02\0\0\0", 7);
+}
 
+static void seeds_cifar(void)
+{
+    static unsigned char rows[2 * 3073];
+    size_t i;
     for (i = 0; i < sizeof rows; ++i) rows[i] = (unsigned char)(i % 3073 ? i * 7 : 3);
     seed(CIFAR, "good-two-rows", rows, sizeof rows);
     seed(CIFAR, "bad-half-a-row", rows, sizeof rows - 1);
@@ -1092,84 +1093,82 @@ static void seeds(void)
     seed(CIFAR, "bad-labels-alone", "\0\0\x08\x01\0\0\0\x02" "ab", 10);
     seed(CIFAR, "bad-count-huge", "\0\0\x08\x03\xFF\xFF\xFF\xFF\0\0\0\0\0\0\0\0", 16);
     seed(CIFAR, "bad-empty-images", "\0\0\x08\x03\0\0\0\x00\0\0\0\x02\0\0\0\x02", 16);
+}
 
-    images("good-f4", "\0\0\0\0\0\0\0\0", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2, 1), }",
-           8);
-    images("good-fortran", "\0\0\0\0\0\0\0\0",
-           "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 2, 4), }", 48);
-    images("good-nchw", "\2\0\0\0\0\0\0\0",
-           "{'descr': '>f8', 'fortran_order': True, 'shape': (2, 3, 2, 5), }", 480);
-    images("good-rows", "\0\3\2\0\3\0\0\0", "{'descr': '<i8', 'fortran_order': False, 'shape': (4, 6), }",
-           192);
-    images("good-one", "\0\0\0\3\0\0\0\0", "{'descr': '|b1', 'fortran_order': False, 'shape': (6, 6, 3), }",
-           108);
-    images("good-range", "\0\0\0\0\7\0\0\0", "{'descr': '<i4', 'fortran_order': False, 'shape': (1, 2, 2), }",
-           16);
-    images("bad-single-image", "\0\0\0\0\0\0\0\0",
-           "{'descr': '|u1', 'fortran_order': False, 'shape': (8, 8, 3), }", 192);
-    images("bad-rows-wrap", "\0\177\177\0\0\0\0\0",
-           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 9), }", 9);
-    images("bad-range", "\0\0\0\0\5\0\0\0",
-           "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 2, 1), }", 8);
-    images("bad-huge-range", "\0\0\0\0\4\0\0\0",
-           "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1, 1, 1), }", 8);
-    images("bad-layout", "\3\0\0\0\0\0\0\0",
-           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 1), }", 4);
-    images("bad-sizes-negative", "\0\377\377\377\0\0\0\0",
-           "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 2, 1), }", 4);
-    images("bad-dimension-wraps", "\0\0\0\0\0\0\0\0",
-           "{'descr': '|u1', 'fortran_order': True, 'shape': (4294967297, 1, 1, 1), }", 1);
-    images("bad-empty-axis", "\0\0\0\0\0\0\0\0",
-           "{'descr': '|u1', 'fortran_order': True, 'shape': (0, 4294967295, 4294967295, 3), }", 0);
-    {
-        static unsigned char hundred[8 + 2 * 3074];
-        for (i = 8; i < sizeof hundred; ++i) hundred[i] = (unsigned char)((i - 8) % 3074 < 2 ? 19 : i * 7);
-        hundred[5] = 1;
-        seed(IMAGES, "good-cifar-100", hundred, sizeof hundred);
-        hundred[8] = 20;
-        seed(IMAGES, "bad-cifar-100-label", hundred, sizeof hundred);
+/* Images: the eight bytes of fuzz_images, an NPY file of zeros, and no second file. */
+#define TURNED(type, shape) HEADER(type, "True", shape)
+static const struct { const char *name, *description, *header; size_t data; } pictures[] = {
+    { "good-f4", "\0\0\0\0\0\0\0\0", ROWS("<f4", "1, 1, 2, 1"), 8 },
+    { "good-fortran", "\0\0\0\0\0\0\0\0", TURNED("|u1", "2, 3, 2, 4"), 48 },
+    { "good-nchw", "\2\0\0\0\0\0\0\0", TURNED(">f8", "2, 3, 2, 5"), 480 },
+    { "good-rows", "\0\3\2\0\3\0\0\0", ROWS("<i8", "4, 6"), 192 },
+    { "good-one", "\0\0\0\3\0\0\0\0", ROWS("|b1", "6, 6, 3"), 108 },
+    { "good-range", "\0\0\0\0\7\0\0\0", ROWS("<i4", "1, 2, 2"), 16 },
+    { "bad-single-image", "\0\0\0\0\0\0\0\0", ROWS("|u1", "8, 8, 3"), 192 },
+    { "bad-rows-wrap", "\0\177\177\0\0\0\0\0", ROWS("|u1", "1, 9"), 9 },
+    { "bad-range", "\0\0\0\0\5\0\0\0", ROWS("<f4", "1, 1, 2, 1"), 8 },
+    { "bad-huge-range", "\0\0\0\0\4\0\0\0", ROWS("<f8", "1, 1, 1, 1"), 8 },
+    { "bad-layout", "\3\0\0\0\0\0\0\0", ROWS("|u1", "1, 2, 2, 1"), 4 },
+    { "bad-sizes-negative", "\0\377\377\377\0\0\0\0", ROWS("|u1", "1, 2, 2, 1"), 4 },
+    { "bad-dimension-wraps", "\0\0\0\0\0\0\0\0", TURNED("|u1", "4294967297, 1, 1, 1"), 1 },
+    { "bad-empty-axis", "\0\0\0\0\0\0\0\0", TURNED("|u1", "0, 4294967295, 4294967295, 3"), 0 }
+};
+
+static void seeds_images(void)
+{
+    static unsigned char file[2048], hundred[8 + 2 * 3074];
+    size_t i;
+    for (i = 0; i < sizeof pictures / sizeof pictures[0]; ++i) {
+        size_t length = strlen(pictures[i].header);
+        memset(file, 0, sizeof file);
+        memcpy(file, pictures[i].description, 8);
+        memcpy(file + 8, "\x93NUMPY\1\0", 8);
+        file[16] = (unsigned char)(length + 1);
+        memcpy(file + 18, pictures[i].header, length);
+        file[18 + length] = '\n';
+        seed(IMAGES, pictures[i].name, file, 19 + length + pictures[i].data);
     }
+    for (i = 8; i < sizeof hundred; ++i) hundred[i] = (unsigned char)((i - 8) % 3074 < 2 ? 19 : i * 7);
+    hundred[5] = 1;
+    seed(IMAGES, "good-cifar-100", hundred, sizeof hundred);
+    hundred[8] = 20;
+    seed(IMAGES, "bad-cifar-100-label", hundred, sizeof hundred);
+}
 
+/* States of a sampler at level 4 after two steps, and of HMC chains after two steps. */
+static void seeds_states(void)
+{
+    unsigned char state[256];
+    size_t size = drl__sampler_state_size(sampler);
     drl_sampler_run(sampler, 2);
-    size = drl__sampler_state_size(sampler);
     if (drl_sampler_save(sampler, state, size, &size) != DRL_OK) exit(2);
-    seed(STATE, "good-two-steps", state, size);
-    seed(STATE, "bad-cut", state, size - 1);
-    state[56] = 200;
-    seed(STATE, "bad-level", state, size);
-    state[56] = 4;
-    state[60] = 3;
-    seed(STATE, "bad-step", state, size);
-    state[60] = 2;
-    state[56] = 0;
-    seed(STATE, "bad-done-and-under-way", state, size);
-    state[56] = 4;
-    state[12] ^= 1;
-    seed(STATE, "bad-size", state, size);
-    state[12] ^= 1;
-    state[size - 1] = 0x7F;
-    state[size - 2] = 0xC0;
-    seed(STATE, "bad-nan", state, size);
+    seed_state(STATE, state, size);
+    seed_byte(STATE, "bad-level", state, size, 56, 200);
+    seed_byte(STATE, "bad-step", state, size, 60, 3);
+    seed_byte(STATE, "bad-done-and-under-way", state, size, 56, 0);
+    seed_byte(STATE, "bad-size", state, size, 12, state[12] ^ 1);
+
     if (drl_mcmc_run(chains, 2) != DRL_OK) exit(2);
     size = drl__mcmc_state_size(chains);
     if (drl_mcmc_save(chains, state, size, &size) != DRL_OK) exit(2);
-    seed(CHAINS, "good-two-steps", state, size);
-    seed(CHAINS, "bad-cut", state, size - 1);
-    state[28] = 1;
-    seed(CHAINS, "bad-kernel", state, size);
-    state[28] = DRL_MCMC_HMC;
-    state[51] = 0x80;
-    seed(CHAINS, "bad-step", state, size);
-    state[51] = 0;
-    state[67] ^= 0x80;
-    seed(CHAINS, "bad-negative-step-size", state, size);
-    state[67] ^= 0x80;
-    state[44] ^= 1;
-    seed(CHAINS, "bad-other-start", state, size);
-    state[44] ^= 1;
-    state[size - 1] = 0x7F;
-    state[size - 2] = 0xC0;
-    seed(CHAINS, "bad-nan", state, size);
+    seed_state(CHAINS, state, size);
+    seed_byte(CHAINS, "bad-kernel", state, size, 28, 1);
+    seed_byte(CHAINS, "bad-step", state, size, 51, 0x80);
+    seed_byte(CHAINS, "bad-negative-step-size", state, size, 67, state[67] ^ 0x80);
+    seed_byte(CHAINS, "bad-other-start", state, size, 44, state[44] ^ 1);
+}
+
+static void seeds(void)
+{
+    setup();
+    seeds_safetensors();
+    seeds_model();
+    seeds_checkpoint();
+    seeds_npy();
+    seeds_idx();
+    seeds_cifar();
+    seeds_images();
+    seeds_states();
 }
 
 static void replay(const char *path)
@@ -1192,8 +1191,7 @@ static void replay(const char *path)
     if (m == MODES || !f) {
         printf("%s: %s\n", path, f ? "its folder has no mode's name" : "cannot be read");
         ++failed;
-        if (f)
-            fclose(f);
+        if (f) fclose(f);
         return;
     }
     size = fread(bytes, 1, sizeof bytes, f);
