@@ -2098,11 +2098,13 @@ static size_t drl__carve(size_t *total, size_t count, size_t size)
 
 /* Lays out an array of an object. The function that lays out the object runs twice: with block NULL for the
  * total, then with the block. Returns the address of the array, NULL without a block. */
-static void *drl__place_array(unsigned char *block, size_t *total, size_t count, size_t size)
+static void *drl__place_array(void *block, size_t *total, size_t count, size_t size)
 {
     size_t at = drl__carve(total, count, size);
-    return block ? block + at : NULL;
+    return block ? (unsigned char *)block + at : NULL;
 }
+static float *drl__place_floats(void *block, size_t *total, size_t count)
+{ return (float *)drl__place_array(block, total, count, sizeof(float)); }
 
 /* The built-in pool. Each call of drl__pool_for starts a generation of jobs. The workers take indices one by
  * one, and sleep on a condition between generations. */
@@ -5146,32 +5148,32 @@ static int drl__st_index(drl_ctx *ctx, const char *source, drl_safetensors *st)
     return 1;
 }
 
+static size_t drl__st_place(drl_safetensors *st, const drl_safetensors *count, void *block)
+{
+    size_t total = 0;
+    drl__place_array(block, &total, 1, sizeof *st);
+    st->arrays = (drl_array *)drl__place_array(block, &total, count->count, sizeof(drl_array));
+    st->pairs = (const char **)drl__place_array(block, &total, count->meta_count, 2 * sizeof(char *));
+    st->by_name = (uint32_t *)drl__place_array(block, &total, count->count, sizeof(uint32_t));
+    st->by_key = (uint32_t *)drl__place_array(block, &total, count->meta_count, sizeof(uint32_t));
+    st->strings = (char *)drl__place_array(block, &total, count->string_bytes, 1);
+    return total;
+}
+
 /* One block for an index of the size that was counted; NULL after a failure. */
 static drl_safetensors *drl__st_alloc(drl_ctx *ctx, const char *source, const drl_safetensors *count)
 {
-    drl_safetensors *st;
-    char *block;
-    size_t total = 0, at_arrays, at_pairs, at_names, at_keys, at_strings;
-    drl__carve(&total, 1, sizeof *st);
-    at_arrays = drl__carve(&total, count->count, sizeof(drl_array));
-    at_pairs = drl__carve(&total, count->meta_count, 2 * sizeof(char *));
-    at_names = drl__carve(&total, count->count, sizeof(uint32_t));
-    at_keys = drl__carve(&total, count->meta_count, sizeof(uint32_t));
-    at_strings = drl__carve(&total, count->string_bytes, 1);
+    drl_safetensors sizes, *st;
+    size_t total = drl__st_place(&sizes, count, NULL);
     if (total == SIZE_MAX) {
         drl__fail(ctx, DRL_E_MEMORY, "%s: the index does not fit size_t", source);
         return NULL;
     }
-    block = (char *)drl__alloc(ctx, total);
-    if (!block) return NULL;
-    st = (drl_safetensors *)(void *)block;
+    st = (drl_safetensors *)drl__alloc(ctx, total);
+    if (!st) return NULL;
     memset(st, 0, sizeof *st);
     st->ctx = ctx;
-    st->arrays = (drl_array *)(void *)(block + at_arrays);
-    st->pairs = (const char **)(void *)(block + at_pairs);
-    st->by_name = (uint32_t *)(void *)(block + at_names);
-    st->by_key = (uint32_t *)(void *)(block + at_keys);
-    st->strings = block + at_strings;
+    drl__st_place(st, count, st);
     return st;
 }
 
@@ -8570,6 +8572,30 @@ static int drl__net_tensors(const drl_net *net) { return net->param_count + net-
  * operator; forward, two gradients by operands with a copy before each, and three by parameters. */
 static const size_t drl__buffers_per_op[3] = { 2, 4, 5 }, drl__instrs_per_op[3] = { 1, 5, 8 };
 
+static size_t drl__net_place_tables(drl_net *net, const drl_net *count, void *block)
+{
+    size_t total = 0, ops = (size_t)count->op_count;
+    int mode;
+    drl__place_array(block, &total, 1, sizeof *net);
+    net->op = (drl__op *)drl__place_array(block, &total, ops, sizeof(drl__op));
+    net->param = (drl_param *)drl__place_array(block, &total, (size_t)count->param_count, sizeof(drl_param));
+    net->vector = (drl_param *)drl__place_array(block, &total, (size_t)count->vector_count,
+                                                sizeof(drl_param));
+    net->init_scale = drl__place_floats(block, &total, (size_t)count->param_count);
+    net->names = (char *)drl__place_array(block, &total, count->names_size, 1);
+    net->order = (int *)drl__place_array(block, &total, ops * drl__buffers_per_op[DRL_NET_PARAM_GRAD] + 2,
+                                         sizeof(int));
+    for (mode = 0; mode < 3; ++mode) {
+        drl__program *p = &net->program[mode];
+        size_t n = count->desc.modes >> mode & 1 ? ops : 0;
+        p->instr = (drl__instr *)drl__place_array(block, &total, n * drl__instrs_per_op[mode],
+                                                  sizeof(drl__instr));
+        p->buffer = (drl__buffer *)drl__place_array(block, &total, n * drl__buffers_per_op[mode] + 2,
+                                                    sizeof(drl__buffer));
+    }
+    return total;
+}
+
 /* Runs the build function twice: to count operators, and to fill tables of that size. The net and its
  * tables are one block, which the caller frees. tensors_max: a network from a file's description can have
  * no more tensors than the file, which is checked before the tables are allocated; else SIZE_MAX. */
@@ -8577,9 +8603,7 @@ static drl_status drl__net_build(drl_ctx *ctx, drl_net_build_fn build, void *use
                                  size_t tensors_max, drl_net **out)
 {
     drl_net count, *net;
-    size_t total, at_op, at_param, at_vector, at_init, at_names, at_instr[3], at_buffer[3], at_order;
-    unsigned char *block;
-    int mode;
+    size_t total;
     memset(&count, 0, sizeof count);
     if (desc) count.desc = *desc;
     if (!count.desc.batch) count.desc.batch = 16;
@@ -8600,37 +8624,14 @@ static drl_status drl__net_build(drl_ctx *ctx, drl_net_build_fn build, void *use
                                  drl__net_tensors(&count), tensors_max);
     if (count.status != DRL_OK) return count.status;
 
-    total = 0;
-    drl__carve(&total, 1, sizeof(drl_net));
-    at_op = drl__carve(&total, (size_t)count.op_count, sizeof(drl__op));
-    at_param = drl__carve(&total, (size_t)count.param_count, sizeof(drl_param));
-    at_vector = drl__carve(&total, (size_t)count.vector_count, sizeof(drl_param));
-    at_init = drl__carve(&total, (size_t)count.param_count, sizeof(float));
-    at_names = drl__carve(&total, count.names_size, 1);
-    at_order = drl__carve(&total, (size_t)count.op_count * drl__buffers_per_op[DRL_NET_PARAM_GRAD] + 2,
-                          sizeof(int));
-    for (mode = 0; mode < 3; ++mode) {
-        size_t n = count.desc.modes >> mode & 1 ? (size_t)count.op_count : 0;
-        at_instr[mode] = drl__carve(&total, n * drl__instrs_per_op[mode], sizeof(drl__instr));
-        at_buffer[mode] = drl__carve(&total, n * drl__buffers_per_op[mode] + 2, sizeof(drl__buffer));
-    }
-    block = total == SIZE_MAX ? NULL : (unsigned char *)drl__alloc(ctx, total);
-    if (!block) return drl__fail(ctx, DRL_E_MEMORY, "drl_net: %d operators do not fit the memory",
-                                 count.op_count);
-    memset(block, 0, total);
-    net = (drl_net *)(void *)block;
+    total = drl__net_place_tables(&count, &count, NULL);
+    net = total == SIZE_MAX ? NULL : (drl_net *)drl__alloc(ctx, total);
+    if (!net) return drl__fail(ctx, DRL_E_MEMORY, "drl_net: %d operators do not fit the memory",
+                               count.op_count);
+    memset(net, 0, total);
     net->ctx = ctx;
     net->desc = count.desc;
-    net->op = (drl__op *)(void *)(block + at_op);
-    net->param = (drl_param *)(void *)(block + at_param);
-    net->vector = (drl_param *)(void *)(block + at_vector);
-    net->init_scale = (float *)(void *)(block + at_init);
-    net->names = (char *)(block + at_names);
-    net->order = (int *)(void *)(block + at_order);
-    for (mode = 0; mode < 3; ++mode) {
-        net->program[mode].instr = (drl__instr *)(void *)(block + at_instr[mode]);
-        net->program[mode].buffer = (drl__buffer *)(void *)(block + at_buffer[mode]);
-    }
+    drl__net_place_tables(net, &count, net);
     net->counted = &count;
     build(net, user);
     net->counted = NULL;
@@ -8642,17 +8643,29 @@ static drl_status drl__net_build(drl_ctx *ctx, drl_net_build_fn build, void *use
                                 "%d; it must repeat itself", count.op_count, net->op_count);
     if (net->status != DRL_OK) {
         drl_status status = net->status;
-        drl__free(ctx, block);
+        drl__free(ctx, net);
         return status;
     }
     *out = net;
     return DRL_OK;
 }
 
+/* The second block of a net: parameters, their gradients, vectors of power iterations, packed weights and
+ * arenas. */
+static size_t drl__net_place_floats(drl_net *net, void *block)
+{
+    size_t total = 0, gradients = net->desc.modes >> DRL_NET_PARAM_GRAD & 1;
+    net->params = drl__place_floats(block, &total, net->params_size);
+    net->grads = gradients ? drl__place_floats(block, &total, net->params_size) : NULL;
+    net->state = drl__place_floats(block, &total, net->state_size);
+    net->packed = drl__place_floats(block, &total, net->packed_size);
+    net->arena = (unsigned char *)drl__place_array(block, &total, net->arenas_bytes, 1);
+    return total;
+}
+
 /* Compiles the programs of all modes asked for and places their buffers; all sizes are known then. */
 static drl_status drl__net_plan(drl_net *net)
 {
-    size_t total = 0;
     int mode, i;
     for (i = 0; i < net->op_count; ++i) {
         const drl__op *op = &net->op[i];
@@ -8680,13 +8693,8 @@ static drl_status drl__net_plan(drl_net *net)
         drl__place(p, net->order);
         p->ready = 1;
     }
-    drl__carve(&total, net->params_size, sizeof(float));
-    if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) drl__carve(&total, net->params_size, sizeof(float));
-    drl__carve(&total, net->state_size, sizeof(float));
-    drl__carve(&total, net->packed_size, sizeof(float));
     net->arenas_bytes = drl__net_arenas(net);
-    drl__carve(&total, net->arenas_bytes, 1);
-    net->block_bytes = net->arenas_bytes == SIZE_MAX ? SIZE_MAX : total;
+    net->block_bytes = drl__net_place_floats(net, NULL);
     return DRL_OK;
 }
 
@@ -8702,20 +8710,12 @@ static drl_status drl__net_too_large(const drl_net *net)
  * one. */
 static drl_status drl__net_allocate(drl_net *net)
 {
-    unsigned char *block;
-    size_t total = 0;
     int i;
     if (net->block_bytes == SIZE_MAX) return drl__net_too_large(net);
-    block = (unsigned char *)drl__alloc(net->ctx, net->block_bytes);
-    if (!block) return DRL_E_MEMORY;
-    memset(block, 0, net->block_bytes);
-    net->block = block;
-    net->params = (float *)(void *)(block + drl__carve(&total, net->params_size, sizeof(float)));
-    if (net->desc.modes >> DRL_NET_PARAM_GRAD & 1) net->grads = (float *)(void *)(block +
-        drl__carve(&total, net->params_size, sizeof(float)));
-    net->state = (float *)(void *)(block + drl__carve(&total, net->state_size, sizeof(float)));
-    net->packed = (float *)(void *)(block + drl__carve(&total, net->packed_size, sizeof(float)));
-    net->arena = block + total;
+    net->block = drl__alloc(net->ctx, net->block_bytes);
+    if (!net->block) return DRL_E_MEMORY;
+    memset(net->block, 0, net->block_bytes);
+    drl__net_place_floats(net, net->block);
     for (i = 0; i < net->param_count; ++i)
         if (net->init_scale[i] == DRL__INIT_ONES) {
             size_t k;
@@ -10976,12 +10976,15 @@ static void drl__initializer_net_desc(const drl_model_desc *d, drl_net_desc *n)
     n->modes &= ~(1 << DRL_NET_INPUT_GRAD);
 }
 
-static size_t drl__model_carve(const drl_model_desc *d, size_t *at_schedule, size_t *at_floats)
+static size_t drl__model_place(drl_model *m, const drl_model_desc *d, void *block)
 {
-    size_t total = 0;
-    drl__carve(&total, 1, sizeof(drl_model));
-    *at_schedule = drl__carve(&total, 5 * ((size_t)d->levels + 1), sizeof(double));
-    *at_floats = drl__carve(&total, 3 * (size_t)d->batch, sizeof(float));
+    size_t total = 0, batch = (size_t)d->batch;
+    drl__place_array(block, &total, 1, sizeof *m);
+    m->schedule_memory = (double *)drl__place_array(block, &total, 5 * ((size_t)d->levels + 1),
+                                                    sizeof(double));
+    m->level = drl__place_floats(block, &total, batch);
+    m->f = drl__place_floats(block, &total, batch);
+    m->df = drl__place_floats(block, &total, batch);
     return total;
 }
 
@@ -10989,12 +10992,13 @@ DRL__CALL(drl_status, drl_model_size,
     (drl_ctx *ctx, const drl_model_desc *desc, size_t *bytes),
     (ctx, desc, bytes))
 {
+    drl_model sizes;
     drl_model_desc d;
     drl_net_desc n;
     drl_net_build_fn build;
     void *user;
     drl_status status;
-    size_t net_bytes = 0, initializer_bytes = 0, total, sum = 0, at[2];
+    size_t net_bytes = 0, initializer_bytes = 0, total, sum = 0;
     if (!ctx || !bytes)
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "drl_model_size: a context and a place for the result are needed");
@@ -11006,7 +11010,7 @@ DRL__CALL(drl_status, drl_model_size,
     drl__initializer_net_desc(&d, &n);
     if (status == DRL_OK && d.initializer > 0)
         status = drl_net_size(ctx, drl__initializer_build, &d, &n, &initializer_bytes);
-    total = drl__model_carve(&d, &at[0], &at[1]);
+    total = drl__model_place(&sizes, &d, NULL);
     if (status != DRL_OK) return status;
     if (total > SIZE_MAX / 2 || !drl__add_fits(net_bytes, initializer_bytes, &sum) ||
         !drl__add_fits(sum, drl__piece_bytes(total), &sum))
@@ -11085,10 +11089,9 @@ static drl_status drl__model_build(drl_ctx *ctx, drl_model_desc *d, const drl_sa
 /* A model whose weights are still to be drawn, or read from the file st. *d: in full. */
 static drl_status drl__model_new(drl_ctx *ctx, drl_model_desc *d, const drl_safetensors *st, drl_model **out)
 {
-    drl_model *m = NULL;
+    drl_model sizes, *m;
     drl_net *net[2] = { NULL, NULL };
-    unsigned char *block;
-    size_t total, at_schedule, at_floats;
+    size_t total;
     int i;
     drl_status status = drl__model_build(ctx, d, st, net);
     for (i = 0; i < 2 && status == DRL_OK; ++i) {
@@ -11096,24 +11099,20 @@ static drl_status drl__model_new(drl_ctx *ctx, drl_model_desc *d, const drl_safe
         status = drl__net_plan(net[i]);
         if (status == DRL_OK) status = drl__net_allocate(net[i]);
     }
-    total = drl__model_carve(d, &at_schedule, &at_floats);
-    block = status == DRL_OK ? (unsigned char *)drl__alloc(ctx, total) : NULL;
-    if (!block) {
+    total = drl__model_place(&sizes, d, NULL);
+    m = status == DRL_OK ? (drl_model *)drl__alloc(ctx, total) : NULL;
+    if (!m) {
         drl_net_destroy(net[0]);
         drl_net_destroy(net[1]);
         return status == DRL_OK ? DRL_E_MEMORY : status;
     }
-    memset(block, 0, total);
-    m = (drl_model *)(void *)block;
+    memset(m, 0, total);
+    drl__model_place(m, d, m);
     m->ctx = ctx;
     m->desc = *d;
     m->net = net[0];
     m->initializer = net[1];
     m->size = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
-    m->schedule_memory = (double *)(void *)(block + at_schedule);
-    m->level = (float *)(void *)(block + at_floats);
-    m->f = m->level + d->batch;
-    m->df = m->f + d->batch;
     drl__model_schedule(d, m->schedule_memory, &m->schedule);
     if (d->sbar) m->desc.sbar = m->schedule.sbar;
     *out = m;
@@ -11350,7 +11349,9 @@ typedef struct drl__model_file {
     drl_safetensors_desc desc;
     const char *meta[2];
     char text[DRL__DESCRIBE_MAX];
-    void *block;                            /* arrays and scaled weights; the caller frees it */
+    drl_array *array;                       /* the one block, and in it the scaled weights; the caller frees
+                                             * it */
+    float *scaled;
 } drl__model_file;
 
 /* One network's tensors as arrays. Weights are divided by their spectral norm unless the file keeps it apart:
@@ -11381,30 +11382,37 @@ static drl_status drl__model_file_net(const drl_net *net, const char *who, drl_d
     return status;
 }
 
+static size_t drl__model_file_place(drl__model_file *file, const drl_model *m, void *block)
+{
+    size_t total = 0, arrays = (size_t)drl__net_tensors(m->net), params = m->net->params_size;
+    if (m->initializer) {
+        arrays += (size_t)drl__net_tensors(m->initializer);
+        params += m->initializer->params_size;
+    }
+    file->array = (drl_array *)drl__place_array(block, &total, arrays, sizeof(drl_array));
+    file->scaled = drl__place_floats(block, &total, params);
+    file->desc.count = arrays;
+    return total;
+}
+
 static drl_status drl__model_file_make(drl_model *m, const char *who, drl_dtype dtype,
                                        drl__model_file *file)
 {
     drl_status status;
     const drl_net *net = m->net, *init = m->initializer;
     drl_model_desc d = m->desc;
-    drl_array *array;
-    float *scaled;
-    unsigned char *block;
-    size_t total = 0, at_arrays, at_scaled, arrays = (size_t)drl__net_tensors(net);
+    void *block;
     if (dtype != DRL_DTYPE_F32 && dtype != DRL_DTYPE_F16 && dtype != DRL_DTYPE_BF16)
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "%s: dtype is %d; weights are saved as F32, F16 or BF16",
                          who, (int)dtype);
-    if (init) arrays += (size_t)drl__net_tensors(init);
-    at_arrays = drl__carve(&total, arrays, sizeof *array);
-    at_scaled = drl__carve(&total, net->params_size + (init ? init->params_size : 0), sizeof(float));
-    block = (unsigned char *)drl__alloc(m->ctx, total);
+    memset(file, 0, sizeof *file);
+    block = drl__alloc(m->ctx, drl__model_file_place(file, m, NULL));
     if (!block) return DRL_E_MEMORY;
-    array = (drl_array *)(void *)(block + at_arrays);
-    scaled = (float *)(void *)(block + at_scaled);
-    status = drl__model_file_net(net, who, dtype, array, scaled);
+    drl__model_file_place(file, m, block);
+    status = drl__model_file_net(net, who, dtype, file->array, file->scaled);
     if (status == DRL_OK && init)
-        status = drl__model_file_net(init, who, dtype, array + drl__net_tensors(net),
-                                     scaled + net->params_size);
+        status = drl__model_file_net(init, who, dtype, file->array + drl__net_tensors(net),
+                                     file->scaled + net->params_size);
     if (status != DRL_OK) {
         drl__free(m->ctx, block);
         return status;
@@ -11413,12 +11421,9 @@ static drl_status drl__model_file_make(drl_model *m, const char *who, drl_dtype 
     drl__model_to_text(&d, file->text, sizeof file->text);
     file->meta[0] = "drl.model";
     file->meta[1] = file->text;
-    memset(&file->desc, 0, sizeof file->desc);
-    file->desc.arrays = array;
-    file->desc.count = arrays;
+    file->desc.arrays = file->array;
     file->desc.meta = file->meta;
     file->desc.meta_count = 1;
-    file->block = block;
     return DRL_OK;
 }
 
@@ -11432,7 +11437,7 @@ DRL__CALL(drl_status, drl_model_save_memory,
     status = drl__model_file_make(m, "drl_model_save_memory", dtype, &file);
     if (status != DRL_OK) return status;
     status = drl_safetensors_write_memory(m->ctx, &file.desc, dst, capacity, written);
-    drl__free(m->ctx, file.block);
+    drl__free(m->ctx, file.array);
     return status;
 }
 
@@ -11522,7 +11527,7 @@ DRL__CALL(drl_status, drl_model_save,
     status = drl__model_file_make(m, "drl_model_save", dtype, &file);
     if (status != DRL_OK) return status;
     status = drl_safetensors_write_file(m->ctx, path, &file.desc);
-    drl__free(m->ctx, file.block);
+    drl__free(m->ctx, file.array);
     return status;
 }
 
@@ -11703,59 +11708,49 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     return DRL_OK;
 }
 
-/* All of a trainer's blocks in one; tr NULL: only counts. */
-static size_t drl__trainer_carve(drl_model *m, const drl_train_desc *d, unsigned char *block, drl_trainer *tr)
+static void drl__part_place(drl__part *part, int snapshot, void *block, size_t *total)
 {
-    struct { float **to; size_t count; } block_of[32];
-    drl_trainer none;
-    size_t total = 0, at, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
-    int i, k = 0, snap = d->snapshot > 0;
-    memset(&none, 0, sizeof none);
-    if (!tr) tr = &none;
+    size_t params = part->params = part->net->params_size, state = part->state = part->net->state_size;
+    part->ema = drl__place_floats(block, total, params);
+    part->adam_m = drl__place_floats(block, total, params);
+    part->adam_v = drl__place_floats(block, total, params);
+    part->kept_state = drl__place_floats(block, total, state);
+    if (!snapshot) return;
+    part->good_params = drl__place_floats(block, total, params);
+    part->good_ema = drl__place_floats(block, total, params);
+    part->good_m = drl__place_floats(block, total, params);
+    part->good_v = drl__place_floats(block, total, params);
+    part->good_state = drl__place_floats(block, total, state);
+}
+
+static size_t drl__trainer_place(drl_trainer *tr, drl_model *m, const drl_train_desc *d, void *block)
+{
+    size_t total = 0, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
+    int i;
     if (!drl__mul_fits(batch, m->size, &images)) return SIZE_MAX;
+    drl__place_array(block, &total, 1, sizeof *tr);
     tr->part[0].net = m->net;
     tr->part[1].net = m->initializer;
     tr->parts = m->initializer ? 2 : 1;
-    for (i = 0; i < tr->parts; ++i) {
-        drl__part *part = &tr->part[i];
-        size_t p = part->params = part->net->params_size, s = part->state = part->net->state_size;
-        block_of[k].to = &part->ema;         block_of[k++].count = p;
-        block_of[k].to = &part->adam_m;      block_of[k++].count = p;
-        block_of[k].to = &part->adam_v;      block_of[k++].count = p;
-        block_of[k].to = &part->kept_state;  block_of[k++].count = s;
-        block_of[k].to = &part->good_params; block_of[k++].count = snap ? p : 0;
-        block_of[k].to = &part->good_ema;    block_of[k++].count = snap ? p : 0;
-        block_of[k].to = &part->good_m;      block_of[k++].count = snap ? p : 0;
-        block_of[k].to = &part->good_v;      block_of[k++].count = snap ? p : 0;
-        block_of[k].to = &part->good_state;  block_of[k++].count = snap ? s : 0;
-    }
-    block_of[k].to = &tr->y_pos;       block_of[k++].count = images;
-    block_of[k].to = &tr->y_neg;       block_of[k++].count = images;
-    block_of[k].to = &tr->x_next;      block_of[k++].count = images;
-    block_of[k].to = &tr->gradient;    block_of[k++].count = images;
-    block_of[k].to = &tr->y_0;         block_of[k++].count = m->initializer ? images : 0;
-    block_of[k].to = &tr->target;      block_of[k++].count = m->initializer ? images : 0;
-    block_of[k].to = &tr->noise;       block_of[k++].count = drl__langevin_work_count(m->ctx, m->size);
-    block_of[k].to = &tr->level_value; block_of[k++].count = batch;
-    block_of[k].to = &tr->f_pos;       block_of[k++].count = batch;
-    block_of[k].to = &tr->f_neg;       block_of[k++].count = batch;
-    block_of[k].to = &tr->f_weight;    block_of[k++].count = batch;
-    block_of[k].to = &tr->image;       block_of[k++].count = m->size;
-    block_of[k].to = &tr->noise_left;             block_of[k++].count = batch;
-    block_of[k].to = &tr->initializer_noise_left; block_of[k++].count = batch;
-    drl__carve(&total, 1, sizeof *tr);
-    for (i = 0; i < k; ++i) {
-        at = drl__carve(&total, block_of[i].count, sizeof(float));
-        if (block) *block_of[i].to = (float *)(void *)(block + at);
-    }
-    at = drl__carve(&total, levels, sizeof(drl_level_report));
-    if (block) tr->level = (drl_level_report *)(void *)(block + at);
-    at = drl__carve(&total, levels, sizeof(drl_level_report));
-    if (block) tr->good_level = (drl_level_report *)(void *)(block + at);
-    at = drl__carve(&total, batch, sizeof(int));
-    if (block) tr->t = (int *)(void *)(block + at);
-    at = drl__carve(&total, batch, sizeof(int));
-    if (block) tr->label = (int *)(void *)(block + at);
+    for (i = 0; i < tr->parts; ++i) drl__part_place(&tr->part[i], d->snapshot > 0, block, &total);
+    tr->y_pos = drl__place_floats(block, &total, images);
+    tr->y_neg = drl__place_floats(block, &total, images);
+    tr->x_next = drl__place_floats(block, &total, images);
+    tr->gradient = drl__place_floats(block, &total, images);
+    tr->y_0 = drl__place_floats(block, &total, m->initializer ? images : 0);
+    tr->target = drl__place_floats(block, &total, m->initializer ? images : 0);
+    tr->noise = drl__place_floats(block, &total, drl__langevin_work_count(m->ctx, m->size));
+    tr->level_value = drl__place_floats(block, &total, batch);
+    tr->f_pos = drl__place_floats(block, &total, batch);
+    tr->f_neg = drl__place_floats(block, &total, batch);
+    tr->f_weight = drl__place_floats(block, &total, batch);
+    tr->image = drl__place_floats(block, &total, m->size);
+    tr->noise_left = drl__place_floats(block, &total, batch);
+    tr->initializer_noise_left = drl__place_floats(block, &total, batch);
+    tr->level = (drl_level_report *)drl__place_array(block, &total, levels, sizeof(drl_level_report));
+    tr->good_level = (drl_level_report *)drl__place_array(block, &total, levels, sizeof(drl_level_report));
+    tr->t = (int *)drl__place_array(block, &total, batch, sizeof(int));
+    tr->label = (int *)drl__place_array(block, &total, batch, sizeof(int));
     return total;
 }
 
@@ -11763,6 +11758,7 @@ DRL__CALL(drl_status, drl_trainer_size,
     (drl_model *m, const drl_train_desc *desc, size_t *bytes),
     (m, desc, bytes))
 {
+    drl_trainer sizes;
     drl_train_desc d;
     drl_status status;
     size_t total;
@@ -11771,7 +11767,7 @@ DRL__CALL(drl_status, drl_trainer_size,
                          "drl_trainer_size: a model and a place for the result are needed");
     status = drl__train_resolve(m, desc, &d);
     if (status != DRL_OK) return status;
-    total = drl__trainer_carve(m, &d, NULL, NULL);
+    total = drl__trainer_place(&sizes, m, &d, NULL);
     if (total == SIZE_MAX)
         return drl__fail(m->ctx, DRL_E_MEMORY,
                          "drl_trainer_size: what training keeps at a batch of %d does not fit one block of "
@@ -11813,9 +11809,8 @@ DRL__CALL(drl_status, drl_trainer_create,
     (m, desc, out))
 {
     drl_train_desc d;
-    drl_trainer *tr;
+    drl_trainer sizes, *tr;
     drl_status status;
-    unsigned char *block;
     size_t total;
     int i;
     if (!m || !out)
@@ -11823,15 +11818,14 @@ DRL__CALL(drl_status, drl_trainer_create,
                          "drl_trainer_create: a model and a place for the result are needed");
     status = drl__train_resolve(m, desc, &d);
     if (status != DRL_OK) return status;
-    total = drl__trainer_carve(m, &d, NULL, NULL);
-    block = (unsigned char *)drl__alloc(m->ctx, total);
-    if (!block) return DRL_E_MEMORY;
-    memset(block, 0, total);
-    tr = (drl_trainer *)(void *)block;
+    total = drl__trainer_place(&sizes, m, &d, NULL);
+    tr = (drl_trainer *)drl__alloc(m->ctx, total);
+    if (!tr) return DRL_E_MEMORY;
+    memset(tr, 0, total);
     tr->ctx = m->ctx;
     tr->model = m;
     tr->desc = d;
-    drl__trainer_carve(m, &d, block, tr);
+    drl__trainer_place(tr, m, &d, tr);
     for (i = 0; i < tr->parts; ++i)
         memcpy(tr->part[i].ema, tr->part[i].net->params, tr->part[i].params * sizeof(float));
     tr->now.rate_scale = tr->now.rate_factor = tr->now.beta1_power = tr->now.beta2_power = 1;
