@@ -5489,15 +5489,16 @@ static drl_status drl__st_plan(drl_ctx *ctx, const char *who, const drl_safetens
     return DRL_OK;
 }
 
-/* Makes *sink write to dst; fails where `needed` bytes do not fit there. Without dst, *written alone is wanted. */
+/* Makes *sink write to dst, and sets *written to the `needed` bytes. Fails if dst holds fewer. dst NULL with
+ * capacity 0 asks for *written alone. */
 static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, size_t capacity, size_t needed,
                                    drl__sink *sink, size_t *written)
 {
     memset(sink, 0, sizeof *sink);
     if (!written) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: written is NULL", who);
     if (!dst && capacity)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: dst is NULL, capacity %z; the size is asked for with 0", who,
-                         capacity);
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "%s: dst is NULL, capacity %z; the size is asked for with 0", who, capacity);
     if (dst && needed > capacity)
         return drl__fail(ctx, DRL_E_SHAPE, "%s: %z bytes do not fit the capacity of %z", who, needed,
                          capacity);
@@ -6218,7 +6219,8 @@ static uint8_t *drl__ds_pixels(const drl_dataset *ds) { return (uint8_t *)(uintp
 static uint8_t *drl__ds_labels(const drl_dataset *ds) { return (uint8_t *)(uintptr_t)ds->labels; }
 static float   *drl__ds_values(const drl_dataset *ds) { return (float *)(uintptr_t)ds->values; }
 
-/* One block for a data set of these sizes. labels != 0: it has labels; floats != 0: it has values, not pixels. */
+/* Allocates a data set of these sizes in one block: with labels if `labels`, with values in place of pixels if
+ * `floats`. */
 static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, int floats,
                                 drl_dataset **out)
 {
@@ -9591,12 +9593,15 @@ static int drl__undescribe(const drl__field *field, size_t fields, const char *t
     return seen == ((uint32_t)1 << fields) - 1;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
- * [schedule.impl] - arithmetic with + - * /, square roots and our own elementary functions only, so every machine gets the same bits.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+/* -----------------------------------------------------------------------------------------------------------
+ * [schedule.impl] - nothing but + - * /, square roots and the functions of [elementary]: every machine
+ * computes the same bits.
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* Lays the schedule's arrays out in memory; row receives a, s, abar, sbar and logsnr, to be filled. Only [Zhu24] has the last one's memory. */
-static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *schedule, double b2, double *row[5])
+/* Points the schedule's arrays into memory. The caller fills them through row: a, s, abar, sbar, logsnr. Only
+ * the schedules of [Zhu24] have memory for the last one; elsewhere nothing is written there. */
+static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *schedule, double b2,
+                                      double *row[5])
 {
     int i;
     if (!memory || !schedule) return DRL_E_ARGUMENT;
@@ -9612,17 +9617,26 @@ static drl_status drl__schedule_place(int levels, double *memory, drl_schedule *
     return DRL_OK;
 }
 
-/* Step i covers the betas from the last cut to cut i: beta 0 alone, then equal stretches: of the first half, and at the end all the rest
- * [Gao21] A.1, or, where `all`, of all of them, and at the end what leaves no signal. */
-static void drl__schedule_linear(int levels, int all, double *row[5])
+/* The linear schedule has 1000 betas, beta_j = 1e-4 + (0.02 - 1e-4) j / 999. Step i covers some of them:
+ *   a_i^2 = product of (1 - beta_j)
+ * Step 0 covers beta 0 alone, steps 1 to T - 1 equal parts of the first half of the betas, and step T all the
+ * rest [Gao21] A.1. With `whole`, steps 1 to T - 1 share out all the betas, and step T leaves no signal:
+ * a_T = 0. */
+static void drl__schedule_linear(int levels, int whole, double *row[5])
 {
     double *a = row[0], *s = row[1], *abar = row[2], *sbar = row[3];
-    int i, j, from = 0;
+    int i, j, first = 0;
     for (i = 0; i <= levels; ++i) {
-        int cut = i == levels ? 999 : all ? i * 999 / (levels - 1) : i * (1000 / (2 * (levels - 1)));
-        a[i] = all && i == levels ? 0.0 : 1.0;
-        for (j = from; j <= cut; ++j) a[i] *= sqrt(1.0 - (1e-4 + (0.02 - 1e-4) * j / 999.0));
-        from = cut + 1;
+        int last;
+        if (i == levels) last = 999;
+        else if (whole) last = i * 999 / (levels - 1);
+        else last = i * (1000 / (2 * (levels - 1)));
+        a[i] = whole && i == levels ? 0.0 : 1.0;
+        for (j = first; j <= last; ++j) {
+            double beta = 1e-4 + (0.02 - 1e-4) * j / 999.0;
+            a[i] *= sqrt(1.0 - beta);
+        }
+        first = last + 1;
         s[i] = sqrt(1.0 - a[i] * a[i]);
         abar[i] = i ? abar[i - 1] * a[i] : a[i];
         sbar[i] = sqrt(1.0 - abar[i] * abar[i]);
@@ -9632,7 +9646,8 @@ static void drl__schedule_linear(int levels, int all, double *row[5])
 static drl_status drl__schedule_drl(int levels, double *memory, drl_schedule *schedule)
 {
     double *row[5];
-    if (levels < 2 || levels > 500 || drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
+    if (levels < 2 || levels > 500) return DRL_E_ARGUMENT;
+    if (drl__schedule_place(levels, memory, schedule, 2e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
     drl__schedule_linear(levels, 0, row);
     return DRL_OK;
 }
@@ -9640,7 +9655,8 @@ static drl_status drl__schedule_drl(int levels, double *memory, drl_schedule *sc
 static drl_status drl__schedule_t1k(int levels, double *memory, drl_schedule *schedule)
 {
     double *row[5];
-    if (levels < 2 || levels > 1000 || drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
+    if (levels < 2 || levels > 1000) return DRL_E_ARGUMENT;
+    if (drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
     drl__schedule_linear(levels, 1, row);
     schedule->rule = DRL_STEP_FINE;
     return DRL_OK;
@@ -9649,18 +9665,28 @@ static drl_status drl__schedule_t1k(int levels, double *memory, drl_schedule *sc
 /* Stores and loads the float: no processor keeps more digits of an intermediate result. */
 static float drl__rounded(double x) { volatile float f = (float)x; return f; }
 
-/* The cosine of [Zhu24], with log-SNR lowered by `shift` on levels 1 to T. */
+/* The cosine schedule, with `shift` less log-SNR on levels 1 to T:                                    [Zhu24]
+ *   l_t = -2 log tan(A t / T + B),  B = atan(exp(-9.8 / 2)),  A + B = atan(exp(5.1 / 2))
+ *   abar_t^2 = 1 / (1 + exp(-l_t)),  sbar_t^2 = 1 / (1 + exp(l_t))
+ * l_t is rounded to float at every operation, as in the published code. */
 static drl_status drl__schedule_cosine(int levels, float shift, double *memory, drl_schedule *schedule)
 {
     const double low = drl__atan(drl__exp(-0.5 * 9.8)), span = drl__atan(drl__exp(0.5 * 5.1)) - low;
     double *row[5], *a, *s, *abar, *sbar, *logsnr;
     int i;
-    if (levels < 2 || levels > 500 || drl__schedule_place(levels, memory, schedule, 4e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
-    a = row[0]; s = row[1]; abar = row[2]; sbar = row[3];
+    if (levels < 2 || levels > 500) return DRL_E_ARGUMENT;
+    if (drl__schedule_place(levels, memory, schedule, 4e-4, row) != DRL_OK) return DRL_E_ARGUMENT;
+    a = row[0];
+    s = row[1];
+    abar = row[2];
+    sbar = row[3];
     schedule->logsnr = logsnr = row[4];
     for (i = 0; i <= levels; ++i) {
-        float u = drl__rounded((double)i / levels), turn = drl__rounded((double)drl__rounded((double)(float)span * (double)u) + (double)(float)low);
-        float l = -2 * drl__rounded(drl__log((double)drl__rounded(drl__tan((double)turn))));
+        float u = drl__rounded((double)i / levels);
+        float scaled = drl__rounded((double)(float)span * (double)u);
+        float angle = drl__rounded((double)scaled + (double)(float)low);
+        float tangent = drl__rounded(drl__tan((double)angle));
+        float l = -2 * drl__rounded(drl__log((double)tangent));
         if (i) l = drl__rounded((double)l - (double)shift);
         logsnr[i] = (double)l;
         abar[i] = sqrt(1 / (1 + drl__exp(-(double)l)));
@@ -9677,15 +9703,18 @@ DRL__CALL(drl_status, drl_schedule_of,
 {
     double *row[5];
     int i;
-    if (!sbar || levels < 1 || levels > 1000 || !(b2 > 0) || !drl__finite(b2)) return DRL_E_ARGUMENT;
+    if (!sbar || levels < 1 || levels > 1000) return DRL_E_ARGUMENT;
+    if (!(b2 > 0) || !drl__finite(b2)) return DRL_E_ARGUMENT;
     for (i = 0; i <= levels; ++i)
         if (!(sbar[i] > (i ? sbar[i - 1] : 0.0) && sbar[i] <= 1)) return DRL_E_ARGUMENT;
     if (drl__schedule_place(levels, memory, schedule, b2, row) != DRL_OK) return DRL_E_ARGUMENT;
-    for (i = 0; i <= levels; ++i) {         /* as products of sums and differences: 1 - a^2 of near levels would keep few digits */
-        double low = i ? sbar[i - 1] : 0.0, before = i ? row[2][i - 1] : 1.0;
+    /* abar_t^2 = 1 - sbar_t^2 and s_t^2 = (sbar_t^2 - sbar_{t-1}^2) / abar_{t-1}^2, with the differences of
+     * squares as products: 1 - a^2 would keep few digits where levels are close */
+    for (i = 0; i <= levels; ++i) {
+        double sbar_before = i ? sbar[i - 1] : 0.0, abar_before = i ? row[2][i - 1] : 1.0;
         row[2][i] = sqrt((1.0 - sbar[i]) * (1.0 + sbar[i]));
-        row[0][i] = row[2][i] / before;
-        row[1][i] = sqrt((sbar[i] - low) * (sbar[i] + low)) / before;
+        row[0][i] = row[2][i] / abar_before;
+        row[1][i] = sqrt((sbar[i] - sbar_before) * (sbar[i] + sbar_before)) / abar_before;
         row[3][i] = sbar[i];
     }
     return DRL_OK;
@@ -9705,17 +9734,52 @@ DRL__CALL(drl_status, drl_schedule_standard,
     (drl_schedule_kind kind, int levels, double *memory, drl_schedule *schedule),
     (kind, levels, memory, schedule))
 {
-    if (kind == DRL_SCHEDULE_FORM || kind == DRL_SCHEDULE_DRL) return drl__schedule_drl(levels, memory, schedule);
+    if (kind == DRL_SCHEDULE_FORM || kind == DRL_SCHEDULE_DRL)
+        return drl__schedule_drl(levels, memory, schedule);
     if (kind == DRL_SCHEDULE_CDRL) return drl__schedule_cdrl(levels, memory, schedule);
     if (kind == DRL_SCHEDULE_SHIFTED) return drl__schedule_shifted(levels, memory, schedule);
     if (kind == DRL_SCHEDULE_T1K) return drl__schedule_t1k(levels, memory, schedule);
     return DRL_E_ARGUMENT;
 }
 
-/* Arrays are there, and so is the level; more 1: level T counts as one, x_T has a value. */
-static int drl__schedule_has(const drl_schedule *schedule, int level, int more)
+/* Whether the schedule has its arrays and the level: 0 to T - 1, and with above = 1 also T, that of x_T. */
+static int drl__schedule_has(const drl_schedule *schedule, int level, int above)
 {
-    return schedule && schedule->levels >= 1 && schedule->a && schedule->s && schedule->abar && schedule->sbar && level >= 0 && level - more < schedule->levels;
+    return schedule &&
+           schedule->levels >= 1 &&
+           schedule->a &&
+           schedule->s &&
+           schedule->abar &&
+           schedule->sbar &&
+           level >= 0 &&
+           level - above < schedule->levels;
+}
+
+/* Fails with the first thing that samplers cannot work with. */
+static drl_status drl__schedule_check(drl_ctx *ctx, const char *who, const drl_schedule *schedule)
+{
+    static const char name[4][5] = { "a", "s", "abar", "sbar" };
+    const double *array[4];
+    int i, k;
+    if (schedule->levels < 1)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule has %d levels; 1 or more are needed",
+                         who, schedule->levels);
+    if (!(schedule->b2 > 0 && drl__finite(schedule->b2)))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's b2 is %g; it has to be above 0, and finite",
+                         who, schedule->b2);
+    array[0] = schedule->a;
+    array[1] = schedule->s;
+    array[2] = schedule->abar;
+    array[3] = schedule->sbar;
+    for (k = 0; k < 4; ++k) {
+        if (!array[k])
+            return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's array %s is NULL", who, name[k]);
+        for (i = 0; i <= schedule->levels; ++i)
+            if (!drl__finite(array[k][i]))
+                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's %s is %g at level %d",
+                                 who, name[k], array[k][i], i);
+    }
+    return DRL_OK;
 }
 
 /* Whether samplers can go by it. */
@@ -9736,22 +9800,28 @@ DRL__CALL(double, drl_schedule_scale, (const drl_schedule *schedule, int level),
     return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0;
 }
 
-/* Standard deviation of the noise on a proposal of y_t from x_{t+1}: that of x_t given x_0 and x_{t+1}, scaled as y_t,
- * a sqrt(btilde), btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2.                                                            [Zhu24] */
+/* Standard deviation of the noise on a proposal of y_t from x_{t+1}, the one that y_t has where x_0 and
+ * x_{t+1} are known:                                                                                  [Zhu24]
+ *   a sqrt(btilde),  btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2 */
 static double drl__schedule_proposal(const drl_schedule *schedule, int level)
 {
+    double ratio;
     if (!drl__schedule_has(schedule, level, 0)) return 0;
-    return schedule->sbar[level] / schedule->sbar[level + 1] * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
+    ratio = schedule->sbar[level] / schedule->sbar[level + 1];
+    return ratio * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
 }
 
 DRL__CALL(double, drl_schedule_step, (const drl_schedule *schedule, int level), (schedule, level))
 {
+    double factor;
     if (!drl__schedule_has(schedule, level, 0)) return 0;
-    if (schedule->rule == DRL_STEP_PROPOSAL) return sqrt(schedule->b2) * drl__schedule_proposal(schedule, level);
-    return sqrt((schedule->rule == DRL_STEP_FINE ? 1.0 : schedule->sbar[level] / schedule->sbar[0]) * schedule->b2) * schedule->s[level + 1];
+    if (schedule->rule == DRL_STEP_PROPOSAL)
+        return sqrt(schedule->b2) * drl__schedule_proposal(schedule, level);
+    factor = schedule->rule == DRL_STEP_FINE ? 1.0 : schedule->sbar[level] / schedule->sbar[0];
+    return sqrt(factor * schedule->b2) * schedule->s[level + 1];
 }
 
-/* What f is divided by to be the log density F of level t: step_t^2, sbar_{t+1} or 1, see drl_step_rule. */
+/* f / F at a level: step_t^2, sbar_{t+1} or 1, see drl_step_rule. 0 where there is no such level. */
 static double drl__schedule_f_scale(const drl_schedule *schedule, int level)
 {
     double step = drl_schedule_step(schedule, level);
@@ -9759,32 +9829,38 @@ static double drl__schedule_f_scale(const drl_schedule *schedule, int level)
     return step > 0 && schedule->rule == DRL_STEP_FINE ? schedule->sbar[level + 1] : step * step;
 }
 
-/* The level value of a log-SNR, v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the
- * published code.                                                                                                        [Zhu24] */
+/* The level value of a log-SNR, rounded to float at every operation as in the published code:         [Zhu24]
+ *   v = 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi / 2) */
 static float drl__level_of_logsnr(float logsnr)
 {
     float l = logsnr < -20 ? -20 : logsnr > 20 ? 20 : logsnr;
-    float angle = drl__rounded(drl__atan((double)drl__rounded(drl__exp((double)(-0.5f * l)))));
-    return drl__rounded(1000 * (double)drl__rounded((double)angle / (double)(float)(0.5 * DRL__PI)));
+    float power = drl__rounded(drl__exp((double)(-0.5f * l)));
+    float angle = drl__rounded(drl__atan((double)power));
+    float share = drl__rounded((double)angle / (double)(float)(0.5 * DRL__PI));
+    return drl__rounded(1000 * (double)share);
 }
 
-/* The value that embeddings take for level 0..T: the level's number [Gao21], or drl__level_of_logsnr of its log-SNR [Zhu24].
- * -1 where there is no such level. */
+/* What a network is told about its level, 0 to T: the level's number [Gao21], or drl__level_of_logsnr of the
+ * level's log-SNR [Zhu24]. -1 where there is no such level. */
 static float drl__schedule_level(const drl_schedule *schedule, int level)
 {
     if (!drl__schedule_has(schedule, level, 1)) return -1;
     return schedule->logsnr ? drl__level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
 }
 
-/* The mean of x_t given x_0 and x_{t+1}, A x_0 + B x_{t+1}: A = abar_t s_{t+1}^2 / n_{t+1}^2, B = a_{t+1} n_t^2 / n_{t+1}^2, where
- * level i has noise n_i^2 = sbar_i^2 + abar_i^2 data_noise^2 around the images. */
-static void drl__schedule_posterior(const drl_schedule *schedule, int level, double data_noise, double *of_x0, double *of_next)
+/* The mean of x_t given x_0 and x_{t+1}, A x_0 + B x_{t+1}:
+ *   A = abar_t s_{t+1}^2 / n_{t+1}^2
+ *   B = a_{t+1} n_t^2 / n_{t+1}^2
+ *   n_i^2 = sbar_i^2 + abar_i^2 data_noise^2, the variance at level i where images have noise of their own */
+static void drl__schedule_posterior(const drl_schedule *schedule, int level, double data_noise,
+                                    double *of_x0, double *of_next)
 {
-    double d2 = data_noise * data_noise, now, next;
-    now = schedule->sbar[level] * schedule->sbar[level] + d2 * schedule->abar[level] * schedule->abar[level];
-    next = schedule->sbar[level + 1] * schedule->sbar[level + 1] + d2 * schedule->abar[level + 1] * schedule->abar[level + 1];
-    *of_x0 = schedule->abar[level] * schedule->s[level + 1] * schedule->s[level + 1] / next;
-    *of_next = schedule->a[level + 1] * now / next;
+    const double *s = schedule->s, *abar = schedule->abar, *sbar = schedule->sbar;
+    double d2 = data_noise * data_noise, n2, n2_next;
+    n2 = sbar[level] * sbar[level] + d2 * abar[level] * abar[level];
+    n2_next = sbar[level + 1] * sbar[level + 1] + d2 * abar[level + 1] * abar[level + 1];
+    *of_x0 = abar[level] * s[level + 1] * s[level + 1] / n2_next;
+    *of_next = schedule->a[level + 1] * n2 / n2_next;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------------------
@@ -11170,12 +11246,18 @@ static drl_status drl__model_check_labels(drl_model *m, int n, const int *label)
     return DRL_OK;
 }
 
-/* f and df/dy themselves, NULL where not wanted, at any real level value and label: what the published networks return. */
-static drl_status drl__model_f(drl_model *m, int n, const float *y, const float *level, const int *label, float *f, float *gradient)
+/* What the published networks return: f [n] and df/dy [n * size] (each NULL if not wanted) of n points y, at
+ * any real level values. */
+static drl_status drl__model_f(drl_model *m, int n, const float *y, const float *level, const int *label,
+                               float *f, float *gradient)
 {
     drl_status status = DRL_OK;
     int i, k;
-    if (!m || drl__bad_floats(y) || drl__bad_floats(level) || drl__misaligned(f) || drl__misaligned(gradient) || n < 1)
+    if (!m || n < 1 ||
+        drl__bad_floats(y) ||
+        drl__bad_floats(level) ||
+        drl__misaligned(f) ||
+        drl__misaligned(gradient))
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
                          "drl__model_f: a model, %d points and their level values are needed", n);
     status = drl__model_check_labels(m, n, label);
@@ -12651,7 +12733,8 @@ DRL__CALL(drl_status, drl_trainer_save, (drl_trainer *tr, const char *path), (tr
     drl__checkpoint c;
     drl_status status;
     if (!tr || !path)
-        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT, "drl_trainer_save: a trainer and a path are needed");
+        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_save: a trainer and a path are needed");
     status = drl__checkpoint_make(tr, "drl_trainer_save", &c);
     return status == DRL_OK ? drl_safetensors_write_file(tr->ctx, path, &c.desc) : status;
 }
@@ -12697,7 +12780,8 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
 {
     drl_array array[DRL__CHECKPOINT_ARRAYS];
     char own[DRL__DESCRIBE_MAX];
-    const char *model = drl__safetensors_meta(st, "drl.model"), *state = drl__safetensors_meta(st, "drl.state");
+    const char *model = drl__safetensors_meta(st, "drl.model");
+    const char *state = drl__safetensors_meta(st, "drl.state");
     drl__train_state now;
     int i, k, count;
     memset(&now, 0, sizeof now);
@@ -12777,7 +12861,8 @@ DRL__CALL(drl_status, drl_checkpoint_describe_memory,
     drl_status status;
     if (!ctx || !data || !model || !train)
         return drl__fail(ctx, DRL_E_ARGUMENT,
-                         "drl_checkpoint_describe_memory: a context, memory and two places for results are needed");
+                         "drl_checkpoint_describe_memory: a context, memory and two places for results are "
+                         "needed");
     status = drl_safetensors_open_memory(ctx, data, size, &st);
     if (status == DRL_OK) status = drl__checkpoint_describe(ctx, "memory", st, model, train);
     drl_safetensors_close(st);

@@ -273,8 +273,8 @@ static int filter_known(void)
 static int refuse(const char *word)
 {
     fprintf(stderr, "bench: %s is not understood\n"
-                    "bench [--isa portable|sse2|avx2|avx512|neon|wasm] [--threads N] [--json] [--all] [--direct]\n"
-                    "      [FILTER]\n", word);
+                    "bench [--isa portable|sse2|avx2|avx512|neon|wasm] [--threads N] [--json]\n"
+                    "      [--all] [--direct] [FILTER]\n", word);
     return 2;
 }
 

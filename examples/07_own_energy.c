@@ -22,8 +22,9 @@
 
 #define COUNT 16
 
-static const char usage[] = "own_energy [--model FILE] [--palette] [--strength X] [--minutes X | --steps N] "
-                            "[--resume] [--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+static const char usage[] =
+    "own_energy [--model FILE] [--palette] [--strength X] [--minutes X | --steps N] [--resume] "
+    "[--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 
 typedef struct rule {
     const drl_schedule *schedule;
