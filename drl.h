@@ -6219,8 +6219,8 @@ static uint8_t *drl__ds_pixels(const drl_dataset *ds) { return (uint8_t *)(uintp
 static uint8_t *drl__ds_labels(const drl_dataset *ds) { return (uint8_t *)(uintptr_t)ds->labels; }
 static float   *drl__ds_values(const drl_dataset *ds) { return (float *)(uintptr_t)ds->values; }
 
-/* Allocates a data set of these sizes in one block: with labels if `labels`, with values in place of pixels if
- * `floats`. */
+/* Allocates a data set of these sizes in one block, with labels if `labels`, and with values in place of
+ * pixels if `floats`. */
 static drl_status drl__ds_alloc(drl_ctx *ctx, const drl_dataset *sizes, int labels, int floats,
                                 drl_dataset **out)
 {
@@ -9863,47 +9863,83 @@ static void drl__schedule_posterior(const drl_schedule *schedule, int level, dou
     *of_next = schedule->a[level + 1] * n2 / n2_next;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [energy.impl] - closed-form mixtures and weighted sums.
- * ------------------------------------------------------------------------------------------------------------------------------ */
-static drl_status drl__mixture_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* Fails with the first thing without which an energy cannot be run. */
+static drl_status drl__energy_check(drl_ctx *ctx, const char *who, const drl_energy *e)
+{
+    if (!e->eval) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's function eval is NULL", who);
+    if (!e->size)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's size is 0; 1 or more is needed", who);
+    if (e->batch < 1)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's batch is %d; 1 or more is needed",
+                         who, e->batch);
+    return DRL_OK;
+}
+
+/* What cannot be run. */
+static int drl__energy_lacks(const drl_energy *e) { return !e || !e->eval || !e->size || e->batch < 1; }
+
+/* log(weight_k p_k(y)) of component k of a mixture, with signal = a abar_t and noise = a sbar_t:
+ *   log weight_k - sum_j (d_j^2 / v_j + log(2 pi v_j)) / 2
+ *   d_j = y_j - signal mean_kj,  v_j = signal^2 variance_kj + noise^2 */
+static double drl__mixture_log_p(const drl_mixture *m, int k, double signal, double noise, const float *y)
+{
+    const double *mean = m->mean + (size_t)k * m->size, *variance = m->variance + (size_t)k * m->size;
+    double log_p = drl__log(m->weight[k]);
+    size_t j;
+    for (j = 0; j < m->size; ++j) {
+        double v = signal * signal * variance[j] + noise * noise;
+        double d = (double)y[j] - signal * mean[j];
+        log_p -= 0.5 * (d * d / v + drl__log(2 * DRL__PI * v));
+    }
+    return log_p;
+}
+
+/* F = log sum_k weight_k p_k(y), and dF/dy_j = -sum_k weight_k p_k d_j / v_j over the same sum, each NULL if
+ * not wanted. The p_k are taken relative to the largest, so that none overflows far from the data. */
+static void drl__mixture_point(const drl_mixture *m, double signal, double noise, const float *y,
+                               float *f, float *gradient)
+{
+    double best = 0, total = 0;
+    size_t j;
+    int k;
+    for (k = 0; k < m->components; ++k) {
+        double log_p = drl__mixture_log_p(m, k, signal, noise, y);
+        if (!k || log_p > best) best = log_p;
+    }
+    if (gradient) for (j = 0; j < m->size; ++j) gradient[j] = 0;
+    for (k = 0; k < m->components; ++k) {
+        const double *mean = m->mean + (size_t)k * m->size, *variance = m->variance + (size_t)k * m->size;
+        double p = drl__exp(drl__mixture_log_p(m, k, signal, noise, y) - best);
+        total += p;
+        if (!gradient) continue;
+        for (j = 0; j < m->size; ++j) {
+            double v = signal * signal * variance[j] + noise * noise;
+            double d = (double)y[j] - signal * mean[j];
+            gradient[j] -= (float)(p * d / v);
+        }
+    }
+    if (f) *f = (float)(best + drl__log(total));
+    if (gradient) for (j = 0; j < m->size; ++j) gradient[j] = (float)((double)gradient[j] / total);
+}
+
+/* drl_energy.eval of a mixture. */
+static drl_status drl__mixture_eval(void *user, int n, const float *y, const int *level, const int *label,
+                                    float *f, float *gradient)
 {
     const drl_mixture *m = (const drl_mixture *)user;
-    int i, k;
-    size_t j;
+    const drl_schedule *s = m->schedule;
+    int i;
     (void)label;
-    for (i = 0; i < n; ++i, y += m->size) {
-        const drl_schedule *s = m->schedule;
-        double scale = drl_schedule_scale(s, level[i]), mean_scale, noise;
-        double best = 0, total = 0;
-        int pass;
+    for (i = 0; i < n; ++i) {
+        size_t at = (size_t)i * m->size;
+        double a = drl_schedule_scale(s, level[i]);
         if (!drl__schedule_has(s, level[i], 0)) return DRL_E_ARGUMENT;
-        mean_scale = scale * s->abar[level[i]];
-        noise = scale * s->sbar[level[i]];
-        /* pass 0 finds the largest log density of a component, pass 1 sums relative to it: nothing overflows far from the data */
-        if (gradient) for (j = 0; j < m->size; ++j) gradient[(size_t)i * m->size + j] = 0;
-        for (pass = 0; pass < 2; ++pass)
-            for (k = 0; k < m->components; ++k) {
-                const double *mean = m->mean + (size_t)k * m->size, *variance = m->variance + (size_t)k * m->size;
-                double log_p = drl__log(m->weight[k]), p;
-                for (j = 0; j < m->size; ++j) {
-                    double v = mean_scale * mean_scale * variance[j] + noise * noise, d = (double)y[j] - mean_scale * mean[j];
-                    log_p -= 0.5 * (d * d / v + drl__log(6.283185307179586 * v));
-                }
-                if (!pass) {
-                    if (!k || log_p > best) best = log_p;
-                    continue;
-                }
-                p = drl__exp(log_p - best);
-                total += p;
-                if (gradient)
-                    for (j = 0; j < m->size; ++j) {
-                        double v = mean_scale * mean_scale * variance[j] + noise * noise, d = (double)y[j] - mean_scale * mean[j];
-                        gradient[(size_t)i * m->size + j] -= (float)(p * d / v);
-                    }
-            }
-        if (f) f[i] = (float)(best + drl__log(total));
-        if (gradient) for (j = 0; j < m->size; ++j) gradient[(size_t)i * m->size + j] = (float)((double)gradient[(size_t)i * m->size + j] / total);
+        drl__mixture_point(m, a * s->abar[level[i]], a * s->sbar[level[i]], y + at,
+                           f ? f + i : NULL, gradient ? gradient + at : NULL);
     }
     return DRL_OK;
 }
@@ -9911,10 +9947,16 @@ static drl_status drl__mixture_eval(void *user, int n, const float *y, const int
 DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture)
 {
     drl_energy e;
-    int sound = mixture && mixture->schedule && mixture->size && mixture->components >= 1 && mixture->weight && mixture->mean && mixture->variance;
+    int complete = mixture &&
+                   mixture->schedule &&
+                   mixture->size &&
+                   mixture->components >= 1 &&
+                   mixture->weight &&
+                   mixture->mean &&
+                   mixture->variance;
     e.eval = drl__mixture_eval;
-    e.user = (void *)(uintptr_t)mixture;                        /* read only */
-    e.size = sound ? mixture->size : 0;                         /* an energy of nothing, which all who take energies refuse */
+    e.user = (void *)(uintptr_t)mixture;                        /* it is only read */
+    e.size = complete ? mixture->size : 0;                      /* everything that takes energies refuses 0 */
     e.batch = 0x7fffffff;
     e.propose = NULL;
     return e;
@@ -9923,82 +9965,101 @@ DRL_API drl_energy drl_mixture_energy(const drl_mixture *mixture)
 struct drl_sum {
     drl_ctx *ctx;
     drl_sum_term *term;                     /* terms of one energy stand side by side */
-    int count, batch;
-    int repeat;                             /* most points an evaluation */
+    int count;                              /* of terms */
+    int batch;                              /* most points per call */
+    int piece_max;                          /* most points per evaluation of a term's energy */
+    int shared;                             /* whether there are terms of one energy */
     int proposes;
     size_t size;
-    float *f, *gradient, *points;           /* of one evaluation */
-    int *level, *label;
+    float *f, *gradient;                    /* [piece_max], [piece_max * size]: of one evaluation */
+    float *points;                          /* [piece_max * size]: copies, if `shared`, else NULL */
+    int *level, *label;                     /* [piece_max] */
 };
 
 #define DRL__SUM_BATCH_MAX 256              /* bounds the scratch of sums over energies that take any batch */
 
+/* Whether two terms are of one energy. */
 static int drl__sum_same(const drl_sum_term *a, const drl_sum_term *b)
 {
-    return a->energy.eval == b->energy.eval && a->energy.user == b->energy.user && a->energy.propose == b->energy.propose;
+    return a->energy.eval == b->energy.eval &&
+           a->energy.user == b->energy.user &&
+           a->energy.propose == b->energy.propose;
 }
-
-/* What cannot be run. */
-static int drl__energy_lacks(const drl_energy *e) { return !e || !e->eval || !e->size || e->batch < 1; }
 
 static drl_status drl__sum_check(drl_ctx *ctx, const drl_sum_term *terms, int count)
 {
     int i;
     for (i = 0; i < count; ++i) {
-        const drl_energy *e = &terms[i].energy;
-        if (drl__energy_lacks(e)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: term %d has no function, no size or no batch", i);
-        if (!drl__finite(terms[i].weight)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: the weight of term %d is %g", i, (double)terms[i].weight);
-        if (e->size != terms[0].energy.size) return drl__fail(ctx, DRL_E_SHAPE, "drl_sum_create: term %d has points of %z floats, term 0 of %z", i, e->size, terms[0].energy.size);
+        char who[40];
+        drl_status status;
+        drl__text(who, sizeof who, "drl_sum_create: term %d", i);
+        status = drl__energy_check(ctx, who, &terms[i].energy);
+        if (status != DRL_OK) return status;
+        if (!drl__finite(terms[i].weight))
+            return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the weight is %g; it has to be finite",
+                             who, (double)terms[i].weight);
+        if (terms[i].energy.size != terms[0].energy.size)
+            return drl__fail(ctx, DRL_E_SHAPE, "%s: its points have %z floats, those of term 0 have %z",
+                             who, terms[i].energy.size, terms[0].energy.size);
     }
     return DRL_OK;
 }
 
-/* Bytes of a sum that takes at most `most` points a call; block, unless NULL, becomes it. */
-static size_t drl__sum_place(drl_ctx *ctx, const drl_sum_term *terms, int count, int most, unsigned char *block)
+/* The sum of these terms for at most `most` points per call, still without its arrays. */
+static drl_sum drl__sum_plan(drl_ctx *ctx, const drl_sum_term *terms, int count, int most)
 {
-    size_t total = 0, at_term, at_f, at_level, at_label, at_gradient, at_points, floats = 0, repeated = 0, size = terms[0].energy.size;
-    int i, j, k = 0, batch = drl__min(most, DRL__SUM_BATCH_MAX), repeat, shared = 0;
-    for (i = 0; i < count; ++i) batch = drl__min(batch, terms[i].energy.batch);
-    repeat = batch;
+    drl_sum sum;
+    int i, j;
+    memset(&sum, 0, sizeof sum);
+    sum.ctx = ctx;
+    sum.count = count;
+    sum.size = terms[0].energy.size;
+    sum.batch = drl__min(most, DRL__SUM_BATCH_MAX);
     for (i = 0; i < count; ++i) {
-        int64_t same = 0;
+        sum.batch = drl__min(sum.batch, terms[i].energy.batch);
+        sum.proposes |= terms[i].energy.propose != NULL;
+    }
+    sum.piece_max = sum.batch;
+    for (i = 0; i < count; ++i) {
+        int same = 0;                       /* at most 65536, so that with a batch of 256 it fits an int */
         for (j = 0; j < count; ++j) same += drl__sum_same(&terms[i], &terms[j]);
         if (same < 2) continue;
-        shared = 1;
-        if (same * batch > terms[i].energy.batch) same = terms[i].energy.batch; else same *= batch;
-        repeat = drl__max(repeat, (int)same);
+        sum.shared = 1;
+        sum.piece_max = drl__max(sum.piece_max, drl__min(same * sum.batch, terms[i].energy.batch));
     }
-    drl__carve(&total, 1, sizeof(drl_sum));
-    at_term = drl__carve(&total, (size_t)count, sizeof *terms);
-    at_f = drl__carve(&total, (size_t)repeat, sizeof(float));
-    at_level = drl__carve(&total, (size_t)repeat, sizeof(int));
-    at_label = drl__carve(&total, (size_t)repeat, sizeof(int));
-    if (!drl__mul_fits((size_t)repeat, size, &floats)) total = SIZE_MAX;
-    if (shared) repeated = floats;
-    at_gradient = drl__carve(&total, floats, sizeof(float));
-    at_points = drl__carve(&total, repeated, sizeof(float));
-    if (block) {
-        drl_sum *sum = (drl_sum *)(void *)block;
-        memset(sum, 0, sizeof *sum);
-        sum->ctx = ctx;
-        sum->term = (drl_sum_term *)(void *)(block + at_term);
-        for (i = 0; i < count; ++i) {                           /* each energy's first term, then its others */
-            for (j = 0; j < i && !drl__sum_same(&terms[j], &terms[i]); ++j) { }
-            if (j < i) continue;
-            for (; j < count; ++j) if (drl__sum_same(&terms[i], &terms[j])) sum->term[k++] = terms[j];
-        }
-        for (i = 0; i < count; ++i) sum->proposes |= terms[i].energy.propose != NULL;
-        sum->count = count;
-        sum->batch = batch;
-        sum->repeat = repeat;
-        sum->size = size;
-        sum->f = (float *)(void *)(block + at_f);
-        sum->level = (int *)(void *)(block + at_level);
-        sum->label = (int *)(void *)(block + at_label);
-        sum->gradient = (float *)(void *)(block + at_gradient);
-        sum->points = (float *)(void *)(block + at_points);
-    }
+    return sum;
+}
+
+/* Sets the addresses of the sum's arrays in the block, and returns the bytes of the block; block NULL: the
+ * bytes alone. */
+static size_t drl__sum_place(drl_sum *sum, unsigned char *block)
+{
+    size_t total = 0, n = (size_t)sum->piece_max, floats;
+    if (!drl__mul_fits(n, sum->size, &floats)) return SIZE_MAX;
+    drl__place_array(block, &total, 1, sizeof *sum);
+    sum->term = (drl_sum_term *)drl__place_array(block, &total, (size_t)sum->count, sizeof *sum->term);
+    sum->f = (float *)drl__place_array(block, &total, n, sizeof(float));
+    sum->level = (int *)drl__place_array(block, &total, n, sizeof(int));
+    sum->label = (int *)drl__place_array(block, &total, n, sizeof(int));
+    sum->gradient = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    sum->points = sum->shared ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
     return total;
+}
+
+/* Makes the planned sum in its block. */
+static drl_sum *drl__sum_make(const drl_sum *plan, const drl_sum_term *terms, unsigned char *block)
+{
+    drl_sum *sum = (drl_sum *)(void *)block;
+    int i, j, k = 0;
+    *sum = *plan;
+    drl__sum_place(sum, block);
+    for (i = 0; i < sum->count; ++i) {      /* each energy's first term, then its others */
+        for (j = 0; j < i && !drl__sum_same(&terms[j], &terms[i]); ++j) { }
+        if (j < i) continue;
+        for (; j < sum->count; ++j)
+            if (drl__sum_same(&terms[i], &terms[j])) sum->term[k++] = terms[j];
+    }
+    return sum;
 }
 
 DRL__CALL(drl_status, drl_sum_create,
@@ -10006,20 +10067,27 @@ DRL__CALL(drl_status, drl_sum_create,
     (ctx, terms, count, out))
 {
     drl_status status;
+    drl_sum plan;
     unsigned char *block;
-    if (!ctx || !terms || count < 1 || count > 65536 || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: a context, 1 to 65536 terms (%d given) and a place for the result are needed", count);
+    if (!ctx || !terms || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_sum_create: a context, terms and a place for the result are needed");
+    if (count < 1 || count > 65536)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sum_create: count is %d; 1 to 65536 are possible", count);
     status = drl__sum_check(ctx, terms, count);
     if (status != DRL_OK) return status;
-    block = (unsigned char *)drl__alloc(ctx, drl__sum_place(ctx, terms, count, DRL__SUM_BATCH_MAX, NULL));
+    plan = drl__sum_plan(ctx, terms, count, DRL__SUM_BATCH_MAX);
+    block = (unsigned char *)drl__alloc(ctx, drl__sum_place(&plan, NULL));
     if (!block) return DRL_E_MEMORY;
-    drl__sum_place(ctx, terms, count, DRL__SUM_BATCH_MAX, block);
-    *out = (drl_sum *)(void *)block;
+    *out = drl__sum_make(&plan, terms, block);
     return DRL_OK;
 }
 
-/* The sum's values (f, may be NULL) and gradients (out, may be NULL), or its proposals (propose; into out). Terms of one energy, m of
- * them, are m * n points, one term after the other; pieces of them are evaluated together. */
-static drl_status drl__sum_run(drl_sum *sum, int propose, int n, const float *y, const int *level, const int *label, float *f, float *out)
+/* The weighted sum over the terms: of F and its gradient (f, out; each NULL if not wanted), or of the
+ * proposals (out) with `propose`. The m terms of one energy make m * n points, of which number j * n + i is
+ * point i for term j. They are evaluated in pieces of up to piece_max points. */
+static drl_status drl__sum_run(drl_sum *sum, int propose, int n, const float *y, const int *level,
+                               const int *label, float *f, float *out)
 {
     int k, m, at, piece, r, len, started = 0;
     for (k = 0; k < sum->count; k += m) {
@@ -10029,25 +10097,31 @@ static drl_status drl__sum_run(drl_sum *sum, int propose, int n, const float *y,
         if (propose && !e->propose) continue;
         for (at = 0; at < m * n; at += piece) {
             const float *points = m > 1 ? sum->points : y;
-            const int *levels = m > 1 ? sum->level : level, *labels = m > 1 || t->use_label ? sum->label : label;
+            const int *levels = m > 1 ? sum->level : level;
+            const int *labels = m > 1 || t->use_label ? sum->label : label;
             drl_status status;
-            piece = drl__min(m * n - at, drl__min(sum->repeat, e->batch));
+            piece = drl__min(m * n - at, drl__min(sum->piece_max, e->batch));
             for (r = 0; r < piece; ++r) {
-                const drl_sum_term *own = t + (at + r) / n;
-                int i = (at + r) % n;
-                if (m > 1) memcpy(sum->points + (size_t)r * sum->size, y + (size_t)i * sum->size, sum->size * sizeof(float));
+                const drl_sum_term *term = t + (at + r) / n;
+                size_t i = (size_t)((at + r) % n), size = sum->size;
+                if (m > 1) memcpy(sum->points + (size_t)r * size, y + i * size, size * sizeof(float));
                 sum->level[r] = level[i];
-                sum->label[r] = own->use_label ? own->label : label ? label[i] : 0;
+                sum->label[r] = term->use_label ? term->label : label ? label[i] : 0;
             }
-            status = propose ? e->propose(e->user, piece, points, levels, labels, sum->gradient)
-                             : e->eval(e->user, piece, points, levels, labels, f ? sum->f : NULL, out ? sum->gradient : NULL);
+            if (propose) status = e->propose(e->user, piece, points, levels, labels, sum->gradient);
+            else status = e->eval(e->user, piece, points, levels, labels,
+                                  f ? sum->f : NULL, out ? sum->gradient : NULL);
             if (status != DRL_OK) return status;
-            for (r = 0; r < piece; r += len) {                  /* the part of the piece that belongs to one term */
-                int j = (at + r) / n, i = (at + r) % n, before = started || j > 0;
-                float *to_f = f ? f + i : NULL, *to = out ? out + (size_t)i * sum->size : NULL;
+            for (r = 0; r < piece; r += len) {                  /* the part of the piece that is of term j */
+                int j = (at + r) / n, i = (at + r) % n, add = started || j > 0;
+                float *f_i = f ? f + i : NULL, *out_i = out ? out + (size_t)i * sum->size : NULL;
                 len = drl__min(n - i, piece - r);
-                if (f) drl__axpby(sum->ctx, (size_t)len, t[j].weight, sum->f + r, 1.0f, before ? to_f : NULL, to_f);
-                if (out) drl__axpby(sum->ctx, (size_t)len * sum->size, t[j].weight, sum->gradient + (size_t)r * sum->size, 1.0f, before ? to : NULL, to);
+                if (f)
+                    drl__axpby(sum->ctx, (size_t)len, t[j].weight, sum->f + r, 1.0f, add ? f_i : NULL, f_i);
+                if (out)
+                    drl__axpby(sum->ctx, (size_t)len * sum->size,
+                               t[j].weight, sum->gradient + (size_t)r * sum->size,
+                               1.0f, add ? out_i : NULL, out_i);
             }
         }
         started = 1;
@@ -10055,12 +10129,16 @@ static drl_status drl__sum_run(drl_sum *sum, int propose, int n, const float *y,
     return DRL_OK;
 }
 
-static drl_status drl__sum_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+/* drl_energy.eval of a sum. */
+static drl_status drl__sum_eval(void *user, int n, const float *y, const int *level, const int *label,
+                                float *f, float *gradient)
 {
     return drl__sum_run((drl_sum *)user, 0, n, y, level, label, f, gradient);
 }
 
-static drl_status drl__sum_propose(void *user, int n, const float *x_next, const int *level, const int *label, float *mean)
+/* drl_energy.propose of a sum. */
+static drl_status drl__sum_propose(void *user, int n, const float *x_next, const int *level,
+                                   const int *label, float *mean)
 {
     return drl__sum_run((drl_sum *)user, 1, n, x_next, level, label, NULL, mean);
 }
@@ -10078,9 +10156,11 @@ DRL_API drl_energy drl_sum_energy(drl_sum *sum)
 
 DRL_API void drl_sum_destroy(drl_sum *sum) { if (sum) drl__free(sum->ctx, sum); }
 
-/* ------------------------------------------------------------------------------------------------------------------------------
+/* -----------------------------------------------------------------------------------------------------------
  * [sample.impl] - Langevin steps of a batch, and the sampler that walks them down the levels.
- * ------------------------------------------------------------------------------------------------------------------------------ */
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* The draws of a seed, `user`: image and draw number make the stream. */
 static void drl__noise_counter(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n)
 {
     drl_rng rng;
@@ -10096,80 +10176,99 @@ typedef struct drl__langevin_desc {
     const drl_schedule *schedule;
     const int *level, *label;               /* [n]; label may be NULL */
     int steps;
-    int first_draw, first_image;            /* draws first_draw .. first_draw + steps - 1 of images first_image .. first_image + n - 1 */
-    double step_scale;                      /* of the step size; zero means 1 */
+    int first_draw;                         /* step k takes draw first_draw + k */
+    int first_image;                        /* chain i takes the draws of image first_image + i */
+    double step_scale;                      /* factor of the step size; zero means 1 */
     double noise_scale;                     /* zero means 1, negative means 0 */
     drl_noise noise;
-    int normal;                             /* nonzero: each step is a draw of N(y + s^2 grad F(y), s^2 I), which from x_{t+1} is close
-                                             * to p(y_t | x_{t+1}) where s = s_{t+1} is small: K = 0 of [Gao21] */
+    int gaussian_step;                      /* nonzero: K = 0 of [Gao21]. Each step is a draw of
+                                             * N(y + s^2 grad F(y), s^2 I), which from y = x_{t+1} is close to
+                                             * p(y_t | x_{t+1}) where s = s_{t+1} is small */
 } drl__langevin_desc;
 
-/* Images are shared out over jobs; each job draws one image's noise into its own scratch and updates that image in the same pass. */
+/* One step of the n chains of a batch, which begins at chain `base`. The jobs share out the chains. */
 typedef struct drl__langevin_args {
     drl_ctx *ctx;
     const drl__langevin_desc *d;
-    float *y, *work;
+    float *y, *work;                        /* work: [size] of noise per job */
     const float *x_next, *gradient;
     int n, jobs, draw, base;
-    int bad[DRL__THREADS_MAX];
+    int bad[DRL__THREADS_MAX];              /* per job: 1 + a chain that is no longer finite, 0 if all are */
 } drl__langevin_args;
 
+/* One Langevin step of the job's chains, at level t with s = s_{t+1}:                             [Gao21] (9)
+ *   y <- y + h (grad F(y) - (y - x_next) / s^2) + noise_scale step eps,  h = step^2 / 2
+ * At the last level there is no x_next to recover from, and the quadratic term is left out. A Gaussian step:
+ *   y <- y + s^2 grad F(y) + noise_scale s eps */
 static void drl__langevin_job(void *arg, int job)
 {
     drl__langevin_args *a = (drl__langevin_args *)arg;
     const drl__langevin_desc *d = a->d;
     const drl_schedule *sc = d->schedule;
     size_t size = d->energy->size;
+    double step_scale = d->step_scale > 0 ? d->step_scale : 1.0;
+    double noise_scale = d->noise_scale < 0 ? 0.0 : d->noise_scale > 0 ? d->noise_scale : 1.0;
     float *eps = a->work + (size_t)job * size;
     int i, end = (int)((int64_t)a->n * (job + 1) / a->jobs);
     for (i = (int)((int64_t)a->n * job / a->jobs); i < end; ++i) {
-        int t = d->level[a->base + i], recovery = t + 1 < sc->levels;       /* at the last level there is no x_next to recover from */
-        double step = drl_schedule_step(sc, t) * (d->step_scale > 0 ? d->step_scale : 1.0), s = sc->s[t + 1];
-        double noise = (d->normal ? s : step) * (d->noise_scale < 0 ? 0.0 : d->noise_scale > 0 ? d->noise_scale : 1.0), half = d->normal ? s * s : 0.5 * step * step;
-        float *y = a->y + (size_t)i * size;
-        d->noise.fill(d->noise.user, a->ctx, d->first_image + a->base + i, a->draw, eps, size);
-        drl__langevin_update(a->ctx, size, y, recovery && !d->normal ? a->x_next + (size_t)i * size : NULL, a->gradient + (size_t)i * size, eps,
-                             (float)half, (float)(half / (s * s)), (float)noise);
-        if (!drl__all_finite(a->ctx, size, y)) a->bad[job] = 1 + a->base + i;
+        int chain = a->base + i, t = d->level[chain], recovers = t + 1 < sc->levels && !d->gaussian_step;
+        double step = drl_schedule_step(sc, t) * step_scale, s = sc->s[t + 1];
+        double h = d->gaussian_step ? s * s : 0.5 * step * step;
+        double noise = (d->gaussian_step ? s : step) * noise_scale;
+        size_t at = (size_t)i * size;
+        d->noise.fill(d->noise.user, a->ctx, d->first_image + chain, a->draw, eps, size);
+        drl__langevin_update(a->ctx, size, a->y + at, recovers ? a->x_next + at : NULL, a->gradient + at, eps,
+                             (float)h, (float)(h / (s * s)), (float)noise);
+        if (!drl__all_finite(a->ctx, size, a->y + at)) a->bad[job] = 1 + chain;
     }
 }
 
+/* Floats of drl__langevin's work: one point per thread. */
 static size_t drl__langevin_work_count(const drl_ctx *ctx, size_t size)
 {
     size_t count;
     return ctx && drl__mul_fits(size, (size_t)ctx->threads, &count) ? count : SIZE_MAX;
 }
 
-/* gradient [n * size] receives dF/dy of the last step; work has drl__langevin_work_count floats. Fails as drl_sampler_run. */
-static drl_status drl__langevin(drl_ctx *ctx, const drl__langevin_desc *d, int n, float *y, const float *x_next, float *gradient, float *work)
+/* gradient [n * size] receives dF/dy of the last step; work has drl__langevin_work_count floats. Fails as
+ * drl_sampler_run. */
+static drl_status drl__langevin(drl_ctx *ctx, const drl__langevin_desc *d, int n, float *y,
+                                const float *x_next, float *gradient, float *work)
 {
+    const drl_energy *e = d->energy;
     drl__langevin_args a;
     int k, i, base, job;
-    if (!ctx || !d || drl__bad_floats(y) || drl__bad_floats(x_next) || drl__bad_floats(gradient) || drl__bad_floats(work) || n < 1 || drl__energy_lacks(d->energy) ||
-        !drl__schedule_has(d->schedule, 0, 0) || !d->level || d->steps < 0 || !d->noise.fill || !(d->step_scale >= 0 && drl__finite(d->step_scale)) || !drl__finite(d->noise_scale))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl__langevin: something is missing or misaligned for %d chains, or out of range (%d steps, scales %g and %g)", n, d ? d->steps : 0,
-                         d ? d->step_scale : 0.0, d ? d->noise_scale : 0.0);
-    for (i = 0; i < n; ++i)
-        if (d->level[i] < 0 || d->level[i] >= d->schedule->levels)
-            return drl__fail(ctx, DRL_E_ARGUMENT, "drl__langevin: chain %d is at level %d, the schedule has 0 to %d", i, d->level[i], d->schedule->levels - 1);
+    DRL_ASSERT(n >= 1);
+    DRL_ASSERT(d->steps >= 0);
+    DRL_ASSERT(d->noise.fill);
+    DRL_ASSERT(d->step_scale >= 0 && drl__finite(d->step_scale));
+    for (i = 0; i < n; ++i) DRL_ASSERT(drl__schedule_has(d->schedule, d->level[i], 0));
     memset(&a, 0, sizeof a);
-    a.ctx = ctx; a.d = d; a.work = work;
-    /* batch by batch, all steps of one before the next: the batch stays in cache, and chains do not know of each other */
+    a.ctx = ctx;
+    a.d = d;
+    a.work = work;
+    /* all steps of a batch before the next batch: the batch stays in the cache, and chains are independent */
     for (base = 0; base < n; base += a.n) {
-        size_t at = (size_t)base * d->energy->size;
+        const int *level = d->level + base, *label = d->label ? d->label + base : NULL;
+        size_t at = (size_t)base * e->size;
         a.base = base;
-        a.n = drl__min(n - base, d->energy->batch);
+        a.n = drl__min(n - base, e->batch);
         a.jobs = drl__min(a.n, ctx->threads);
-        a.y = y + at; a.x_next = x_next + at; a.gradient = gradient + at;
+        a.y = y + at;
+        a.x_next = x_next + at;
+        a.gradient = gradient + at;
         for (k = 0; k < d->steps; ++k) {
-            drl_status status = d->energy->eval(d->energy->user, a.n, y + at, d->level + base, d->label ? d->label + base : NULL, NULL, gradient + at);
+            drl_status status = e->eval(e->user, a.n, y + at, level, label, NULL, gradient + at);
             if (status != DRL_OK) return status;
             a.draw = d->first_draw + k;
             drl__parallel(ctx, a.jobs, drl__langevin_job, &a);
-            for (job = 0; job < a.jobs; ++job)
-                if (a.bad[job])
-                    return drl__fail(ctx, DRL_E_NUMERIC, "Langevin: chain %d has left the finite numbers at level %d, step %d of %d",
-                                     a.bad[job] - 1, d->level[a.bad[job] - 1], k + 1, d->steps);
+            for (job = 0; job < a.jobs; ++job) {
+                int chain = a.bad[job] - 1;
+                if (chain >= 0)
+                    return drl__fail(ctx, DRL_E_NUMERIC,
+                                     "Langevin: chain %d has left the finite numbers at level %d, "
+                                     "step %d of %d", chain, d->level[chain], k + 1, d->steps);
+            }
         }
     }
     return DRL_OK;
@@ -10177,40 +10276,46 @@ static drl_status drl__langevin(drl_ctx *ctx, const drl__langevin_desc *d, int n
 
 struct drl_sampler {
     drl_ctx *ctx;
-    drl_energy energy;
+    drl_energy energy;                      /* with guidance, if there is any */
+    drl_energy plain;                       /* without it */
     drl_schedule schedule;
     drl_noise noise;
     uint64_t seed;
-    int count, first, steps;                /* K of this run, 1 where it is 0: */
-    int normal, no_chain;
+    int count, first;
+    int steps;                              /* per level; 1 with gaussian_step or no_chain */
+    int gaussian_step;                      /* see drl__langevin_desc */
+    int no_chain;                           /* every level ends with its proposal */
     double step_scale, noise_scale;
     double guidance, denoise;               /* 0: none */
-    int guidance_from, guidance_to;         /* levels on which `energy` is used, the guided one */
-    drl_energy plain;                       /* on all others */
+    int guidance_from, guidance_to;         /* levels on which `energy` is used; `plain` on all others */
     int from_level;
     size_t size;
-    int level, step;                        /* under way: step of 0..steps-1 at level; -1 when done */
+    int level, step;                        /* under way: step 0..steps-1 of the level; level -1 when done */
     drl_status failed;
     float *y, *x_next, *gradient, *work;
-    float *known;                           /* NULL: nothing is held */
+    float *known;                           /* NULL: no pixel is held */
     uint8_t *mask;
     int *levels, *labels;                   /* labels NULL: none */
 };
 
 #define DRL__DRAW_KNOWN 0x7fffffff          /* of every image, beyond all others */
 
-/* Pixels under the mask become those of the known image at level `level`, times scale; at level -1 the image itself. */
+/* Pixels under the mask become those of the known image at level t, times scale:
+ *   y <- scale (abar_t known + sbar_t eps)
+ * eps is the same draw at all levels. At level -1 they become those of the image itself. */
 static void drl__sampler_hold(drl_sampler *s, int level, double scale)
 {
-    float abar = level < 0 ? 1.0f : (float)(scale * s->schedule.abar[level]), sbar = level < 0 ? 0.0f : (float)(scale * s->schedule.sbar[level]);
+    float signal = level < 0 ? 1.0f : (float)(scale * s->schedule.abar[level]);
+    float noise = level < 0 ? 0.0f : (float)(scale * s->schedule.sbar[level]);
     size_t j;
     int i;
     if (!s->known) return;
     for (i = 0; i < s->count; ++i) {
         size_t at = (size_t)i * s->size;
         s->noise.fill(s->noise.user, s->ctx, s->first + i, DRL__DRAW_KNOWN, s->work, s->size);
-        drl__axpby(s->ctx, s->size, abar, s->known + at, sbar, s->work, s->work);
-        for (j = 0; j < s->size; ++j) if (s->mask[at + j]) s->y[at + j] = s->work[j];
+        drl__axpby(s->ctx, s->size, signal, s->known + at, noise, s->work, s->work);
+        for (j = 0; j < s->size; ++j)
+            if (s->mask[at + j]) s->y[at + j] = s->work[j];
     }
 }
 
@@ -10224,217 +10329,330 @@ static const drl__field drl__sample_fields[] = {
     { "denoise",       DRL__FLOAT, offsetof(drl_sample_desc, denoise), 0, -DRL__FINITE, DRL__FINITE, 0 }
 };
 
-static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, int train_steps, float noise_scale, float denoise,
-                                   drl_sampler **out)
+/* The description in full. train_steps, noise_scale and denoise are the model's. */
+static void drl__sampler_resolve(const drl_sample_desc *desc, const drl_schedule *schedule, int train_steps,
+                                 float noise_scale, float denoise, drl_sample_desc *d)
 {
-    drl_sampler *s;
-    drl_sample_desc d;
-    unsigned char *block;
-    size_t total = 0, floats = 0, at_y, at_x, at_gradient, at_work, at_levels, at_labels = 0, at_sum = 0, at_known = 0, at_mask = 0;
-    drl_sum_term term[2];                   /* of guidance */
-    drl_status status;
-    int i, guided;
-    memset(&d, 0, sizeof d);
-    if (desc) d = *desc;
-    if (drl__zeroed(ctx, "drl_sample_desc", d.canary) != DRL_OK) return DRL_E_ARGUMENT;
-    drl__defaults(drl__sample_fields, DRL__COUNT(drl__sample_fields), &d);
-    if (d.denoise == 0) d.denoise = denoise;
-    if (!d.steps) d.steps = train_steps;
-    if (!d.from_level) d.from_level = schedule->levels;
-    if (!d.guidance_to) d.guidance_to = schedule->levels;
-    if (d.guidance_from < 0 || d.guidance_to > schedule->levels || d.guidance_from >= d.guidance_to)
-        return drl__fail(ctx, DRL_E_ARGUMENT,
-                         "sampler: guidance from level %d up to, but without, %d; one level or more of 0 to %d is needed",
-                         d.guidance_from, d.guidance_to, schedule->levels - 1);
-    if (drl__misaligned(d.start) || drl__misaligned(d.known)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `start` or `known` is not aligned as floats are");
-    status = drl__check(ctx, DRL_E_ARGUMENT, "sampler", drl__sample_fields, DRL__COUNT(drl__sample_fields), &d);
+    memset(d, 0, sizeof *d);
+    if (desc) *d = *desc;
+    drl__defaults(drl__sample_fields, DRL__COUNT(drl__sample_fields), d);
+    if (d->noise_scale == 0) d->noise_scale = noise_scale;
+    if (d->denoise == 0) d->denoise = denoise;
+    if (!d->steps) d->steps = train_steps;
+    if (!d->from_level) d->from_level = schedule->levels;
+    if (!d->guidance_to) d->guidance_to = schedule->levels;
+}
+
+/* Images that the description points at; name: of the field. */
+static drl_status drl__sampler_check_images(drl_ctx *ctx, const char *name, const float *x, int count,
+                                            size_t size)
+{
+    int i;
+    if (drl__misaligned(x))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `%s` is not aligned as floats are", name);
+    for (i = 0; x && i < count; ++i)
+        if (!drl__all_finite(ctx, size, x + (size_t)i * size))
+            return drl__fail(ctx, DRL_E_NUMERIC, "sampler: image %d of `%s` has pixels that are not finite",
+                             i, name);
+    return DRL_OK;
+}
+
+static drl_status drl__sampler_check(drl_ctx *ctx, const drl_energy *energy, int levels,
+                                     const drl_sample_desc *d)
+{
+    drl_status status = drl__zeroed(ctx, "drl_sample_desc", d->canary);
+    if (status == DRL_OK)
+        status = drl__check(ctx, DRL_E_ARGUMENT, "sampler",
+                            drl__sample_fields, DRL__COUNT(drl__sample_fields), d);
+    if (status == DRL_OK) status = drl__energy_check(ctx, "sampler", energy);
     if (status != DRL_OK) return status;
-    if (d.first > INT32_MAX - d.count)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: images are numbered up to %d; first is %d, count %d", INT32_MAX, d.first, d.count);
-    if (d.from_level > schedule->levels)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: from_level is %d; 1 to %d are possible", d.from_level, schedule->levels);
-    if (d.from_level < schedule->levels && !d.start)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: from_level is %d of %d; `start`, the images there, is missing",
-                         d.from_level, schedule->levels);
-    if (d.steps >= (INT32_MAX - 1) / schedule->levels)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: steps is %d on each of %d levels; together fewer than %d are possible",
-                         d.steps, schedule->levels, INT32_MAX - 1);
-    if (drl__energy_lacks(energy)) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: the energy has no function, no size or no batch");
-    if (d.no_chain && !energy->propose)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: no chain is asked for, but the energy makes no proposals (a model without an initializer)");
-    if (d.start)
-        for (i = 0; i < d.count; ++i)
-            if (!drl__all_finite(ctx, energy->size, d.start + (size_t)i * energy->size))
-                return drl__fail(ctx, DRL_E_NUMERIC, "sampler: start image %d has pixels that are not finite", i);
-    if (!d.known != !d.mask) return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: a known image and a mask go together");
-    if (d.known)
-        for (i = 0; i < d.count; ++i)
-            if (!drl__all_finite(ctx, energy->size, d.known + (size_t)i * energy->size))
-                return drl__fail(ctx, DRL_E_NUMERIC, "sampler: known image %d has pixels that are not finite", i);
-    drl__carve(&total, 1, sizeof *s);
-    if (!drl__mul_fits((size_t)d.count, energy->size, &floats)) total = SIZE_MAX;
-    at_y = drl__carve(&total, floats, sizeof(float));
-    at_x = drl__carve(&total, floats, sizeof(float));
-    at_gradient = drl__carve(&total, floats, sizeof(float));
-    at_work = drl__carve(&total, drl__langevin_work_count(ctx, energy->size), sizeof(float));
-    at_levels = drl__carve(&total, (size_t)d.count, sizeof(int));
-    if (d.labels) at_labels = drl__carve(&total, (size_t)d.count, sizeof(int));
-    if (d.known) {
-        at_known = drl__carve(&total, floats, sizeof(float));
-        at_mask = drl__carve(&total, floats, 1);
-    }
-    guided = d.labels && d.guidance != 0;
-    memset(term, 0, sizeof term);
-    term[0].energy = term[1].energy = *energy;
-    term[0].weight = d.guidance + 1;
-    term[1].weight = -d.guidance;
+    if (d->first > INT32_MAX - d->count)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: images are numbered up to %d; first is %d, count %d",
+                         INT32_MAX, d->first, d->count);
+    if (d->from_level > levels)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: from_level is %d; 1 to %d are possible",
+                         d->from_level, levels);
+    if (d->from_level < levels && !d->start)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: from_level is %d of %d; `start`, the images there, is missing",
+                         d->from_level, levels);
+    if (d->steps >= (INT32_MAX - 1) / levels)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: steps is %d on each of %d levels; together fewer than %d are possible",
+                         d->steps, levels, INT32_MAX - 1);
+    if (d->guidance_from < 0 || d->guidance_from >= levels)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: guidance_from is %d; 0 to %d are possible",
+                         d->guidance_from, levels - 1);
+    if (d->guidance_to <= d->guidance_from || d->guidance_to > levels)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: guidance_to is %d; above guidance_from, %d to %d are possible",
+                         d->guidance_to, d->guidance_from + 1, levels);
+    if (d->no_chain && !energy->propose)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: no_chain is for energies with proposals (models with an initializer)");
+    if (!d->known != !d->mask)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `%s` is given without `%s`",
+                         d->known ? "known" : "mask", d->known ? "mask" : "known");
+    status = drl__sampler_check_images(ctx, "start", d->start, d->count, energy->size);
+    if (status != DRL_OK) return status;
+    return drl__sampler_check_images(ctx, "known", d->known, d->count, energy->size);
+}
+
+/* By how much the steps are longer than the schedule's. */
+static double drl__sampler_step_scale(const drl_sample_desc *d, const drl_schedule *schedule, int train_steps)
+{
+    if (d->keep_step || d->steps < 0) return 1;
+    if (train_steps > 0) return sqrt((double)train_steps / d->steps);
+    /* trained with K = 0: step^2 = min(1, 6 / steps) s^2; 6 steps or more of it leave exp(-3) of x_{t+1} */
+    if (train_steps < 0 && schedule->rule == DRL_STEP_FINE)
+        return schedule->s[1] / drl_schedule_step(schedule, 0) * sqrt(d->steps < 6 ? 1.0 : 6.0 / d->steps);
+    return 1;
+}
+
+/* The sampler of a description that is in order, still without its arrays and without guidance. */
+static drl_sampler drl__sampler_plan(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule,
+                                     const drl_sample_desc *d, int train_steps)
+{
+    drl_sampler s;
+    memset(&s, 0, sizeof s);
+    s.ctx = ctx;
+    s.energy = *energy;
+    s.plain = *energy;
+    s.size = energy->size;
+    s.schedule = *schedule;
+    s.seed = d->seed;
+    s.noise = d->noise;
+    s.count = d->count;
+    s.first = d->first;
+    s.no_chain = d->no_chain != 0;
+    s.gaussian_step = d->steps < 0 && !s.no_chain;
+    s.steps = s.no_chain ? 1 : drl__max(d->steps, 1);
+    s.step_scale = drl__sampler_step_scale(d, schedule, train_steps);
+    s.noise_scale = (double)d->noise_scale;
+    s.guidance = d->labels ? (double)d->guidance : 0.0;
+    s.guidance_from = d->guidance_from;
+    s.guidance_to = d->guidance_to;
+    s.denoise = d->denoise > 0 && !s.no_chain ? (double)d->denoise : 0.0;
+    s.from_level = d->from_level;
+    s.level = d->from_level - 1;
+    return s;
+}
+
+/* Sets the addresses of the sampler's arrays, and of the sum that guides it, in the block, and returns the
+ * bytes of the block; block NULL: the bytes alone. */
+static size_t drl__sampler_place(drl_sampler *s, const drl_sample_desc *d, size_t sum_bytes,
+                                 unsigned char *block, unsigned char **sum)
+{
+    size_t total = 0, n = (size_t)s->count, work = drl__langevin_work_count(s->ctx, s->size), floats;
+    if (!drl__mul_fits(n, s->size, &floats)) return SIZE_MAX;
+    drl__place_array(block, &total, 1, sizeof *s);
+    s->y = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    s->x_next = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    s->gradient = (float *)drl__place_array(block, &total, floats, sizeof(float));
+    s->work = (float *)drl__place_array(block, &total, work, sizeof(float));
+    s->levels = (int *)drl__place_array(block, &total, n, sizeof(int));
+    s->labels = d->labels ? (int *)drl__place_array(block, &total, n, sizeof(int)) : NULL;
+    s->known = d->known ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    s->mask = d->known ? (uint8_t *)drl__place_array(block, &total, floats, 1) : NULL;
+    *sum = (unsigned char *)drl__place_array(block, &total, sum_bytes, 1);
+    return total;
+}
+
+/* Guidance, F_w(y) = (w + 1) F(y; label) - w F(y; 0), as the terms of a sum. */
+static void drl__guidance_terms(const drl_energy *energy, float w, drl_sum_term term[2])
+{
+    memset(term, 0, 2 * sizeof *term);
+    term[0].energy = *energy;
+    term[0].weight = w + 1;
+    term[1].energy = *energy;
+    term[1].weight = -w;
     term[1].use_label = 1;
-    if (guided) at_sum = drl__carve(&total, drl__sum_place(ctx, term, 2, d.count, NULL), 1);
-    block = (unsigned char *)drl__alloc(ctx, total);
-    if (!block) return DRL_E_MEMORY;
-    s = (drl_sampler *)(void *)block;
-    memset(s, 0, sizeof *s);
-    s->ctx = ctx;
-    s->energy = s->plain = *energy;
-    if (guided) {
-        drl__sum_place(ctx, term, 2, d.count, block + at_sum);
-        s->energy = drl_sum_energy((drl_sum *)(void *)(block + at_sum));
-        s->guidance = (double)d.guidance;
-    }
-    s->guidance_from = d.guidance_from;
-    s->guidance_to = d.guidance_to;
-    s->no_chain = d.no_chain != 0;
-    s->denoise = d.denoise > 0 && !s->no_chain ? (double)d.denoise : 0.0;
-    s->schedule = *schedule;
-    s->seed = d.seed;
-    s->noise = d.noise;
-    if (!s->noise.fill) { s->noise.fill = drl__noise_counter; s->noise.user = &s->seed; }
-    s->count = d.count; s->first = d.first; s->steps = s->no_chain ? 1 : drl__max(d.steps, 1); s->normal = d.steps < 0 && !s->no_chain; s->from_level = d.from_level;
-    s->step_scale = 1;
-    if (train_steps > 0 && !s->normal && !d.keep_step) s->step_scale = sqrt((double)train_steps / d.steps);
-    if (train_steps < 0 && !s->normal && !d.keep_step && schedule->rule == DRL_STEP_FINE)     /* exp(-3) is what K steps leave of x_{t+1} */
-        s->step_scale = schedule->s[1] / drl_schedule_step(schedule, 0) * sqrt(d.steps < 6 ? 1.0 : 6.0 / d.steps);
-    s->noise_scale = d.noise_scale > 0 ? (double)d.noise_scale : (double)noise_scale;
-    s->size = energy->size;
-    s->y = (float *)(void *)(block + at_y);
-    s->x_next = (float *)(void *)(block + at_x);
-    s->gradient = (float *)(void *)(block + at_gradient);
-    s->work = (float *)(void *)(block + at_work);
-    s->levels = (int *)(void *)(block + at_levels);
-    if (d.labels) {
-        s->labels = (int *)(void *)(block + at_labels);
-        memcpy(s->labels, d.labels, (size_t)d.count * sizeof(int));
-    }
-    if (d.known) {
-        s->known = (float *)(void *)(block + at_known);
-        s->mask = (uint8_t *)(block + at_mask);
-        memcpy(s->known, d.known, floats * sizeof(float));
-        memcpy(s->mask, d.mask, floats);
+}
+
+/* Copies the description's arrays, and sets the images at level from_level: those given, or noise. */
+static void drl__sampler_start(drl_sampler *s, const drl_sample_desc *d)
+{
+    size_t n = (size_t)s->count, floats = n * s->size;
+    int i;
+    if (d->labels) memcpy(s->labels, d->labels, n * sizeof(int));
+    if (d->known) {
+        memcpy(s->known, d->known, floats * sizeof(float));
+        memcpy(s->mask, d->mask, floats);
     }
     memset(s->gradient, 0, floats * sizeof(float));
-    s->level = d.from_level - 1;
-    if (d.start) memcpy(s->y, d.start, floats * sizeof(float));
-    else for (i = 0; i < d.count; ++i) s->noise.fill(s->noise.user, ctx, d.first + i, 0, s->y + (size_t)i * s->size, s->size);
-    drl__sampler_hold(s, d.from_level, 1.0);
-    memcpy(s->x_next, s->y, floats * sizeof(float));            /* chains start at x_{t+1}, unless there is a proposal */
+    if (d->start) memcpy(s->y, d->start, floats * sizeof(float));
+    else for (i = 0; i < s->count; ++i)
+        s->noise.fill(s->noise.user, s->ctx, s->first + i, 0, s->y + (size_t)i * s->size, s->size);
+    drl__sampler_hold(s, s->from_level, 1.0);
+    memcpy(s->x_next, s->y, floats * sizeof(float));            /* without a proposal, chains start at it */
+}
+
+/* train_steps, noise_scale and denoise: the model's, for what the description leaves out. */
+static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule,
+                                   const drl_sample_desc *desc, int train_steps, float noise_scale,
+                                   float denoise, drl_sampler **out)
+{
+    drl_sampler plan, *s;
+    drl_sample_desc d;
+    drl_sum_term term[2];
+    drl_sum sum;
+    size_t sum_bytes = 0;
+    unsigned char *block, *sum_block;
+    drl_status status;
+    drl__sampler_resolve(desc, schedule, train_steps, noise_scale, denoise, &d);
+    status = drl__sampler_check(ctx, energy, schedule->levels, &d);
+    if (status != DRL_OK) return status;
+    plan = drl__sampler_plan(ctx, energy, schedule, &d, train_steps);
+    drl__guidance_terms(energy, d.guidance, term);
+    sum = drl__sum_plan(ctx, term, 2, d.count);
+    if (plan.guidance != 0) sum_bytes = drl__sum_place(&sum, NULL);
+    block = (unsigned char *)drl__alloc(ctx, drl__sampler_place(&plan, &d, sum_bytes, NULL, &sum_block));
+    if (!block) return DRL_E_MEMORY;
+    s = (drl_sampler *)(void *)block;
+    *s = plan;
+    drl__sampler_place(s, &d, sum_bytes, block, &sum_block);
+    if (s->guidance != 0) s->energy = drl_sum_energy(drl__sum_make(&sum, term, sum_block));
+    if (!s->noise.fill) {
+        s->noise.fill = drl__noise_counter;
+        s->noise.user = &s->seed;
+    }
+    drl__sampler_start(s, &d);
     *out = s;
     return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_sampler_create_energy,
-    (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc, drl_sampler **out),
+    (drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule, const drl_sample_desc *desc,
+     drl_sampler **out),
     (ctx, energy, schedule, desc, out))
 {
-    if (!ctx || !energy || !schedule || !desc || !out || desc->energy) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: an argument is NULL, or the description has an energy, too");
-    if (!drl__schedule_sound(schedule)) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_sampler_create_energy: the schedule has %d levels, b2 %g, arrays that are missing, or numbers that are not finite", schedule->levels, schedule->b2);
+    const char *who = "drl_sampler_create_energy";
+    drl_status status;
+    if (!ctx || !energy || !schedule || !desc || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: a context, an energy, a schedule, a description and a "
+                         "place for the result are needed", who);
+    if (desc->energy)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the description has an energy, too; it has to be NULL",
+                         who);
+    status = drl__schedule_check(ctx, who, schedule);
+    if (status != DRL_OK) return status;
     return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, 0.0f, out);
 }
 
-/* What the level under way is drawn from. */
+/* The energy of the level under way. */
 static const drl_energy *drl__sampler_energy(const drl_sampler *s)
 {
     return s->level >= s->guidance_from && s->level < s->guidance_to ? &s->energy : &s->plain;
 }
 
-/* y <- a draw around the proposal for x_{t+1}. */
+/* y <- a draw around the energy's proposal for x_{t+1}. */
 static drl_status drl__sampler_propose(drl_sampler *s, int draw)
 {
     const drl_energy *e = drl__sampler_energy(s);
     float noise = (float)drl__schedule_proposal(&s->schedule, s->level);
     int base, i, n;
     for (base = 0; base < s->count; base += n) {
+        size_t at = (size_t)base * s->size;
         drl_status status;
         n = drl__min(s->count - base, e->batch);
-        status = e->propose(e->user, n, s->x_next + (size_t)base * s->size, s->levels + base, s->labels ? s->labels + base : NULL, s->y + (size_t)base * s->size);
+        status = e->propose(e->user, n, s->x_next + at, s->levels + base,
+                            s->labels ? s->labels + base : NULL, s->y + at);
         if (status != DRL_OK) return status;
         for (i = base; i < base + n; ++i) {
             float *y = s->y + (size_t)i * s->size;
             s->noise.fill(s->noise.user, s->ctx, s->first + i, draw, s->work, s->size);
             drl__axpby(s->ctx, s->size, noise, s->work, 1.0f, y, y);
-            if (!drl__all_finite(s->ctx, s->size, y)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: the proposal for image %d at level %d is not finite", i, s->level);
+            if (!drl__all_finite(s->ctx, s->size, y))
+                return drl__fail(s->ctx, DRL_E_NUMERIC,
+                                 "sampler: the proposal for image %d at level %d is not finite", i, s->level);
         }
     }
     return DRL_OK;
 }
 
-/* y <- x_0 = (x + denoise sbar_0^2 score(x)) / abar_0 with x = y / a_1, score(x) = a_1 grad F(y). */
+/* The denoising step at the end, y <- x_0:
+ *   x_0 = (x + denoise sbar_0^2 score(x)) / abar_0,  x = y / a_1,  score(x) = a_1 grad F(y) */
 static drl_status drl__sampler_denoise(drl_sampler *s)
 {
     const drl_energy *e = drl__sampler_energy(s);
     double a = drl_schedule_scale(&s->schedule, 0), abar = s->schedule.abar[0], sbar = s->schedule.sbar[0];
+    float of_y = (float)(1 / (a * abar)), of_gradient = (float)(s->denoise * sbar * sbar * a / abar);
     int base, i, n;
     for (base = 0; base < s->count; base += n) {
-        size_t at = (size_t)base * s->size;
+        float *y = s->y + (size_t)base * s->size, *gradient = s->gradient + (size_t)base * s->size;
         drl_status status;
         n = drl__min(s->count - base, e->batch);
-        status = e->eval(e->user, n, s->y + at, s->levels + base, s->labels ? s->labels + base : NULL, NULL, s->gradient + at);
+        status = e->eval(e->user, n, y, s->levels + base, s->labels ? s->labels + base : NULL,
+                         NULL, gradient);
         if (status != DRL_OK) return status;
-        drl__axpby(s->ctx, (size_t)n * s->size, (float)(1 / (a * abar)), s->y + at, (float)(s->denoise * sbar * sbar * a / abar), s->gradient + at, s->y + at);
+        drl__axpby(s->ctx, (size_t)n * s->size, of_y, y, of_gradient, gradient, y);
         for (i = base; i < base + n; ++i)
-            if (!drl__all_finite(s->ctx, s->size, s->y + (size_t)i * s->size)) return drl__fail(s->ctx, DRL_E_NUMERIC, "sampler: image %d is not finite after the denoising step", i);
+            if (!drl__all_finite(s->ctx, s->size, s->y + (size_t)i * s->size))
+                return drl__fail(s->ctx, DRL_E_NUMERIC,
+                                 "sampler: image %d is not finite after the denoising step", i);
     }
     return DRL_OK;
 }
 
+/* `steps` steps of the level under way. Its first one begins with the proposal; the last one of level 0 ends
+ * with the denoising step. */
+static drl_status drl__sampler_steps(drl_sampler *s, int steps)
+{
+    int i, proposes = s->energy.propose && !s->gaussian_step;
+    int draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);      /* the level's first one */
+    double scale = drl_schedule_scale(&s->schedule, s->level);
+    drl__langevin_desc d;
+    drl_status status = DRL_OK;
+    for (i = 0; i < s->count; ++i) s->levels[i] = s->level;
+    memset(&d, 0, sizeof d);
+    d.energy = drl__sampler_energy(s);
+    d.schedule = &s->schedule;
+    d.level = s->levels;
+    d.label = s->labels;
+    d.steps = steps;
+    d.first_image = s->first;
+    d.first_draw = draw + proposes + s->step;
+    d.step_scale = s->step_scale;
+    d.noise_scale = s->noise_scale;
+    d.noise = s->noise;
+    d.gaussian_step = s->gaussian_step;
+    if (!s->step && proposes) status = drl__sampler_propose(s, draw);
+    if (status == DRL_OK && !s->step && !s->gaussian_step) drl__sampler_hold(s, s->level, scale);
+    if (status == DRL_OK && !s->no_chain)
+        status = drl__langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
+    if (status == DRL_OK) drl__sampler_hold(s, s->level, scale);
+    if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + steps == s->steps)
+        status = drl__sampler_denoise(s);
+    return status;
+}
+
+/* The level under way is done: x_t = y_t / a_{t+1}, from which the next chain starts. */
+static void drl__sampler_finish_level(drl_sampler *s)
+{
+    size_t j, floats = (size_t)s->count * s->size;
+    float inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
+    int denoised = s->level == 0 && s->denoise > 0;             /* y is x_0 already */
+    if (!denoised) for (j = 0; j < floats; ++j) s->y[j] *= inverse;
+    if (!s->level) drl__sampler_hold(s, -1, 1.0);
+    memcpy(s->x_next, s->y, floats * sizeof(float));
+    --s->level;
+    s->step = 0;
+}
+
 DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
 {
-    if (!s || steps < 0) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_run: no sampler, or %d steps", steps);
+    if (!s) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_sampler_run: no sampler");
+    if (steps < 0)
+        return drl__fail(s->ctx, DRL_E_ARGUMENT, "drl_sampler_run: steps is %d; 0 or more are possible",
+                         steps);
     if (s->failed) return s->failed;
     while (steps > 0 && s->level >= 0) {
-        drl__langevin_desc d;
-        drl_status status = DRL_OK;
-        size_t j, floats = (size_t)s->count * s->size;
-        int i, proposes = s->energy.propose && !s->normal, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);
-        for (i = 0; i < s->count; ++i) s->levels[i] = s->level;
-        memset(&d, 0, sizeof d);
-        d.energy = drl__sampler_energy(s);
-        d.schedule = &s->schedule;
-        d.level = s->levels;
-        d.label = s->labels;
-        d.steps = drl__min(s->known ? 1 : steps, s->steps - s->step);   /* known pixels are put back after every step */
-        d.first_image = s->first;
-        d.first_draw = draw + proposes + s->step;
-        d.step_scale = s->step_scale;
-        d.noise_scale = s->noise_scale;
-        d.noise = s->noise;
-        d.normal = s->normal;
-        if (proposes && !s->step) status = drl__sampler_propose(s, draw);
-        if (status == DRL_OK && !s->step && !s->normal) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
-        if (status == DRL_OK && !s->no_chain) status = drl__langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
-        if (status == DRL_OK) drl__sampler_hold(s, s->level, drl_schedule_scale(&s->schedule, s->level));
-        if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + d.steps == s->steps) status = drl__sampler_denoise(s);
+        int n = drl__min(s->known ? 1 : steps, s->steps - s->step);     /* known pixels are held after each */
+        drl_status status = drl__sampler_steps(s, n);
         if (status != DRL_OK) return s->failed = status;
-        steps -= d.steps;
-        s->step += d.steps;
-        if (s->step == s->steps) {
-            float inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
-            if (s->level || !(s->denoise > 0))
-                for (j = 0; j < floats; ++j) s->y[j] *= inverse;        /* x_t = y_t / a_{t+1}: the next chain starts there */
-            if (!s->level) drl__sampler_hold(s, -1, 1.0);
-            memcpy(s->x_next, s->y, floats * sizeof(float));
-            --s->level;
-            s->step = 0;
-        }
+        steps -= n;
+        s->step += n;
+        if (s->step == s->steps) drl__sampler_finish_level(s);
     }
     return s->level < 0 ? DRL_OK : DRL_RUNNING;
 }
@@ -10449,6 +10667,7 @@ DRL__CALL(drl_status, drl_sampler_run_until,
     return status;
 }
 
+/* cos(w) eps_from + sin(w) eps_to,  w = image / (count - 1) pi / 2. The second draw comes in pieces of 64. */
 static void drl__noise_interpolated(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n)
 {
     const drl_interpolation *p = (const drl_interpolation *)user;
@@ -10478,15 +10697,30 @@ DRL_API drl_noise drl_interpolation_noise(drl_interpolation *p)
     return noise;
 }
 
-DRL_API int drl_sampler_steps_left(const drl_sampler *s) { return !s || s->level < 0 ? 0 : (s->level + 1) * s->steps - s->step; }
+DRL_API int drl_sampler_steps_left(const drl_sampler *s)
+{
+    return s && s->level >= 0 ? (s->level + 1) * s->steps - s->step : 0;
+}
+
 DRL_API int drl_sampler_level(const drl_sampler *s) { return s ? s->level : -1; }
 DRL_API void drl_sampler_destroy(drl_sampler *s) { if (s) drl__free(s->ctx, s); }
 
+/* What drl_sampler_image and drl_sampler_point ask of their arguments. */
+static drl_status drl__sampler_check_out(const drl_sampler *s, const char *who, int i, const float *out)
+{
+    if (!s) return drl__fail(NULL, DRL_E_ARGUMENT, "%s: no sampler", who);
+    if (drl__bad_floats(out)) return drl__fail(s->ctx, DRL_E_ARGUMENT, "%s: out is NULL or misaligned", who);
+    if (i < 0 || i >= s->count)
+        return drl__fail(s->ctx, DRL_E_ARGUMENT, "%s: image %d; 0 to %d are possible", who, i, s->count - 1);
+    return DRL_OK;
+}
+
 DRL__CALL(drl_status, drl_sampler_image, (const drl_sampler *s, int i, float *out), (s, i, out))
 {
+    drl_status status = drl__sampler_check_out(s, "drl_sampler_image", i, out);
     float inverse = 1.0f;
     size_t j;
-    if (!s || drl__bad_floats(out) || i < 0 || i >= s->count) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_image: image %d of %d", i, s ? s->count : 0);
+    if (status != DRL_OK) return status;
     if (s->level >= 0 && s->step) inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
     for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * inverse;
     return DRL_OK;
@@ -10494,23 +10728,35 @@ DRL__CALL(drl_status, drl_sampler_image, (const drl_sampler *s, int i, float *ou
 
 DRL__CALL(drl_status, drl_sampler_point, (const drl_sampler *s, int i, float *out), (s, i, out))
 {
+    drl_status status = drl__sampler_check_out(s, "drl_sampler_point", i, out);
     float scale = 1.0f;
     size_t j;
-    if (!s || drl__bad_floats(out) || i < 0 || i >= s->count)
-        return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_point: point %d of %d", i, s ? s->count : 0);
-    if (!s->step && s->level + 1 < s->schedule.levels) scale = (float)drl_schedule_scale(&s->schedule, s->level + 1);
+    if (status != DRL_OK) return status;
+    if (!s->step && s->level + 1 < s->schedule.levels)
+        scale = (float)drl_schedule_scale(&s->schedule, s->level + 1);
     for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * scale;
     return DRL_OK;
 }
 
-/* State: magic, what the sampler was made from, position, y, x_next. All little-endian. */
+/* A sampler's state: magic, what the sampler was made from, position, y, x_next. All little-endian. */
 #define DRL__STATE_WORDS 16
 #define DRL__STATE_LEVEL 14                 /* words from here on are the position, those before must agree */
 
-static void drl__put_u32(unsigned char *p, uint32_t v) { p[0] = (unsigned char)v; p[1] = (unsigned char)(v >> 8); p[2] = (unsigned char)(v >> 16); p[3] = (unsigned char)(v >> 24); }
-static uint32_t drl__get_u32(const unsigned char *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+static void drl__put_u32(unsigned char *p, uint32_t v)
+{
+    int i;
+    for (i = 0; i < 4; ++i) p[i] = (unsigned char)(v >> 8 * i);
+}
 
-static uint32_t drl__hash_double(uint32_t hash, double v)      /* FNV-1a over the number's bits, low byte first */
+static uint32_t drl__get_u32(const unsigned char *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+#define DRL__HASH_START 2166136261u
+
+/* FNV-1a over the number's bits, low byte first. */
+static uint32_t drl__hash_double(uint32_t hash, double v)
 {
     uint64_t u = drl__bits64(v);
     int i;
@@ -10518,77 +10764,162 @@ static uint32_t drl__hash_double(uint32_t hash, double v)      /* FNV-1a over th
     return hash;
 }
 
-static void drl__state_words(const drl_sampler *s, uint32_t *w)
+/* The hash of the numbers that the sampler was made from. Options count only where they are in use. */
+static uint32_t drl__sampler_hash(const drl_sampler *s)
 {
     const drl_schedule *sc = &s->schedule;
-    uint32_t hash = drl__hash_double(2166136261u, sc->b2);
-    size_t j;
+    uint32_t hash = drl__hash_double(DRL__HASH_START, sc->b2);
     int i;
-    for (i = 0; i <= sc->levels; ++i) hash = drl__hash_double(drl__hash_double(drl__hash_double(hash, sc->a[i]), sc->s[i]), sc->sbar[i]);
+    for (i = 0; i <= sc->levels; ++i) {
+        hash = drl__hash_double(hash, sc->a[i]);
+        hash = drl__hash_double(hash, sc->s[i]);
+        hash = drl__hash_double(hash, sc->sbar[i]);
+    }
     if (sc->rule) hash = drl__hash_double(hash, sc->rule);
-    hash = drl__hash_double(drl__hash_double(hash, s->step_scale), s->noise_scale);
-    if (s->guidance < 0 || s->guidance > 0 || s->denoise > 0) hash = drl__hash_double(drl__hash_double(hash, s->guidance), s->denoise);
-    if ((s->guidance < 0 || s->guidance > 0) && s->guidance_to - s->guidance_from < sc->levels)
-        hash = drl__hash_double(drl__hash_double(hash, s->guidance_from), s->guidance_to);
-    w[0] = 0x534C5244u;                     /* "DRLS" */
-    w[1] = 1;                               /* version */
-    w[2] = (uint32_t)s->count;         w[3] = (uint32_t)s->size;
-    w[4] = (uint32_t)s->seed;          w[5] = (uint32_t)(s->seed >> 32);
-    w[6] = (uint32_t)s->first;         w[7] = s->normal ? 0 : (uint32_t)s->steps;
-    w[8] = (uint32_t)sc->levels;       w[9] = (uint32_t)s->from_level;
-    w[10] = hash;                      w[11] = s->labels ? 1 : 0;
-    for (i = 0, hash = 2166136261u; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
-    for (j = 0; s->known && j < (size_t)s->count * s->size; ++j) if (s->mask[j]) hash = drl__hash_double(hash + (uint32_t)j, (double)s->known[j]);
-    w[12] = hash;                      w[13] = (s->energy.propose ? 1u : 0u) + (s->no_chain ? 2u : 0u);
-    w[14] = (uint32_t)(s->level + 1);  w[15] = (uint32_t)s->step;
+    hash = drl__hash_double(hash, s->step_scale);
+    hash = drl__hash_double(hash, s->noise_scale);
+    if (s->guidance != 0 || s->denoise > 0) {
+        hash = drl__hash_double(hash, s->guidance);
+        hash = drl__hash_double(hash, s->denoise);
+    }
+    if (s->guidance != 0 && s->guidance_to - s->guidance_from < sc->levels) {
+        hash = drl__hash_double(hash, s->guidance_from);
+        hash = drl__hash_double(hash, s->guidance_to);
+    }
+    return hash;
 }
 
-static size_t drl__sampler_state_size(const drl_sampler *s) { return s ? 4 * (DRL__STATE_WORDS + 2 * (size_t)s->count * s->size) : 0; }
+/* The hash of the labels and of the known pixels. */
+static uint32_t drl__sampler_hash_images(const drl_sampler *s)
+{
+    uint32_t hash = DRL__HASH_START;
+    size_t j, floats = (size_t)s->count * s->size;
+    int i;
+    for (i = 0; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
+    for (j = 0; s->known && j < floats; ++j)
+        if (s->mask[j]) hash = drl__hash_double(hash + (uint32_t)j, (double)s->known[j]);
+    return hash;
+}
+
+static void drl__state_words(const drl_sampler *s, uint32_t *w)
+{
+    w[0] = 0x534C5244u;                     /* "DRLS" */
+    w[1] = 1;                               /* version */
+    w[2] = (uint32_t)s->count;
+    w[3] = (uint32_t)s->size;
+    w[4] = (uint32_t)s->seed;
+    w[5] = (uint32_t)(s->seed >> 32);
+    w[6] = (uint32_t)s->first;
+    w[7] = s->gaussian_step ? 0 : (uint32_t)s->steps;
+    w[8] = (uint32_t)s->schedule.levels;
+    w[9] = (uint32_t)s->from_level;
+    w[10] = drl__sampler_hash(s);
+    w[11] = s->labels ? 1 : 0;
+    w[12] = drl__sampler_hash_images(s);
+    w[13] = (s->energy.propose ? 1u : 0u) + (s->no_chain ? 2u : 0u);
+    w[DRL__STATE_LEVEL] = (uint32_t)(s->level + 1);
+    w[DRL__STATE_LEVEL + 1] = (uint32_t)s->step;
+}
+
+static size_t drl__sampler_state_size(const drl_sampler *s)
+{
+    return s ? 4 * (DRL__STATE_WORDS + 2 * (size_t)s->count * s->size) : 0;
+}
+
+/* Floats as words, little-endian; both return where the next ones go or come from. */
+static unsigned char *drl__put_floats(unsigned char *p, const float *x, size_t n)
+{
+    uint32_t v;
+    size_t i;
+    for (i = 0; i < n; ++i, p += 4) {
+        memcpy(&v, x + i, 4);
+        drl__put_u32(p, v);
+    }
+    return p;
+}
+
+static const unsigned char *drl__get_floats(const unsigned char *p, float *x, size_t n)
+{
+    uint32_t v;
+    size_t i;
+    for (i = 0; i < n; ++i, p += 4) {
+        v = drl__get_u32(p);
+        memcpy(x + i, &v, 4);
+    }
+    return p;
+}
 
 DRL__CALL(drl_status, drl_sampler_save,
     (const drl_sampler *s, void *dst, size_t capacity, size_t *written),
     (s, dst, capacity, written))
 {
-    uint32_t w[DRL__STATE_WORDS], v;
+    uint32_t w[DRL__STATE_WORDS];
     unsigned char *p = (unsigned char *)dst;
     drl__sink sink;
     drl_status status;
-    size_t i, floats;
+    size_t floats;
+    int i;
     if (!s) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_sampler_save: no sampler");
-    status = drl__sink_memory(s->ctx, "drl_sampler_save", dst, capacity, drl__sampler_state_size(s), &sink, written);
+    status = drl__sink_memory(s->ctx, "drl_sampler_save", dst, capacity, drl__sampler_state_size(s), &sink,
+                              written);
     if (status != DRL_OK || !dst) return status;
     floats = (size_t)s->count * s->size;
     drl__state_words(s, w);
     for (i = 0; i < DRL__STATE_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
-    for (i = 0; i < floats; ++i, p += 4) { memcpy(&v, s->y + i, 4); drl__put_u32(p, v); }
-    for (i = 0; i < floats; ++i, p += 4) { memcpy(&v, s->x_next + i, 4); drl__put_u32(p, v); }
+    p = drl__put_floats(p, s->y, floats);
+    drl__put_floats(p, s->x_next, floats);
+    return DRL_OK;
+}
+
+/* Whether the bytes, of the right number, are a state of this sampler. */
+static drl_status drl__sampler_check_state(const drl_sampler *s, const unsigned char *p)
+{
+    uint32_t w[DRL__STATE_WORDS], levels_left, step;
+    size_t i, floats = (size_t)s->count * s->size;
+    drl__state_words(s, w);
+    for (i = 0; i < DRL__STATE_LEVEL; ++i)
+        if (drl__get_u32(p + 4 * i) != w[i])
+            return drl__fail(s->ctx, DRL_E_FORMAT,
+                             "drl_sampler_restore: word %z of the state belongs to another sampler", i);
+    levels_left = drl__get_u32(p + 4 * DRL__STATE_LEVEL);
+    step = drl__get_u32(p + 4 * DRL__STATE_LEVEL + 4);
+    if (levels_left > (uint32_t)s->from_level)
+        return drl__fail(s->ctx, DRL_E_FORMAT,
+                         "drl_sampler_restore: the state has %z levels left; 0 to %d are possible",
+                         (size_t)levels_left, s->from_level);
+    if (step >= (uint32_t)s->steps)
+        return drl__fail(s->ctx, DRL_E_FORMAT,
+                         "drl_sampler_restore: the state is at step %z of a level; 0 to %d are possible",
+                         (size_t)step, s->steps - 1);
+    if (!levels_left && step)
+        return drl__fail(s->ctx, DRL_E_FORMAT,
+                         "drl_sampler_restore: the state has no level left, but is at step %z", (size_t)step);
+    for (i = 0; i < 2 * floats; ++i)
+        if ((drl__get_u32(p + 4 * (DRL__STATE_WORDS + i)) & 0x7f800000u) == 0x7f800000u)
+            return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: number %z of %s is not finite",
+                             i % floats, i < floats ? "y" : "x_next");
     return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, size_t size), (s, bytes, size))
 {
-    uint32_t w[DRL__STATE_WORDS], v;
     const unsigned char *p = (const unsigned char *)bytes;
-    size_t i, floats;
-    int level, step;
-    if (!s || !bytes) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_restore: no sampler or no bytes");
-    if (size != drl__sampler_state_size(s)) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: %z bytes given, this sampler's state has %z", size, drl__sampler_state_size(s));
-    drl__state_words(s, w);
-    for (i = 0; i < DRL__STATE_LEVEL; ++i)
-        if (drl__get_u32(p + 4 * i) != w[i]) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: word %z of the state belongs to another sampler", i);
-    if (drl__get_u32(p + 4 * i) > (uint32_t)s->from_level || drl__get_u32(p + 4 * i + 4) >= (uint32_t)s->steps)
-        return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: the state's position is not one of this sampler's");
-    level = (int)drl__get_u32(p + 4 * i) - 1;
-    step = (int)drl__get_u32(p + 4 * i + 4);
-    if (level < 0 && step) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: done, and at step %d", step);
-    p += 4 * DRL__STATE_WORDS;
+    drl_status status;
+    size_t floats;
+    if (!s || !bytes)
+        return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_sampler_restore: a sampler and the bytes of a state are needed");
+    if (size != drl__sampler_state_size(s))
+        return drl__fail(s->ctx, DRL_E_FORMAT,
+                         "drl_sampler_restore: %z bytes given, this sampler's state has %z",
+                         size, drl__sampler_state_size(s));
+    status = drl__sampler_check_state(s, p);
+    if (status != DRL_OK) return status;
+    s->level = (int)drl__get_u32(p + 4 * DRL__STATE_LEVEL) - 1;
+    s->step = (int)drl__get_u32(p + 4 * DRL__STATE_LEVEL + 4);
     floats = (size_t)s->count * s->size;
-    for (i = 0; i < 2 * floats; ++i)
-        if ((drl__get_u32(p + 4 * i) & 0x7f800000u) == 0x7f800000u) return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: pixel %z is not finite", i % floats);
-    for (i = 0; i < floats; ++i, p += 4) { v = drl__get_u32(p); memcpy(s->y + i, &v, 4); }
-    for (i = 0; i < floats; ++i, p += 4) { v = drl__get_u32(p); memcpy(s->x_next + i, &v, 4); }
-    s->level = level;
-    s->step = step;
+    p = drl__get_floats(p + 4 * DRL__STATE_WORDS, s->y, floats);
+    drl__get_floats(p, s->x_next, floats);
     s->failed = DRL_OK;
     return DRL_OK;
 }
@@ -12123,7 +12454,7 @@ static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, d
     chain.schedule = &m->schedule;
     chain.level = tr->t;
     chain.label = tr->label;
-    chain.normal = no_steps;
+    chain.gaussian_step = no_steps;
     chain.steps = drl__max(tr->desc.steps, 1);
     chain.first_draw = 2;
     chain.step_scale = 1;                   /* other steps than the model's have other sizes */

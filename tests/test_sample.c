@@ -1320,18 +1320,6 @@ static void failures(void)
     CHECK_OK(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work));
     d.steps = 0;
     CHECK_OK(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work));
-    level[1] = MIX_LEVELS;
-    REFUSED(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
-    level[1] = -1;
-    REFUSED(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
-    level[1] = 0; d.steps = -1;
-    REFUSED(ctx, drl__langevin(ctx, &d, 2, y, x, gradient, work), DRL_E_ARGUMENT);
-    d.steps = 1;
-    REFUSED(ctx, drl__langevin(ctx, &d, 0, y, x, gradient, work), DRL_E_ARGUMENT);
-    REFUSED(ctx, drl__langevin(ctx, &d, 1, NULL, x, gradient, work), DRL_E_ARGUMENT);
-    REFUSED(ctx, drl__langevin(ctx, NULL, 1, y, x, gradient, work), DRL_E_ARGUMENT);
-    d.noise.fill = NULL;
-    REFUSED(ctx, drl__langevin(ctx, &d, 1, y, x, gradient, work), DRL_E_ARGUMENT);
     CHECK(drl__langevin_work_count(ctx, (size_t)-1 / 2) >= (size_t)-1 / 2, "work for a huge image");
     drl_ctx_destroy(ctx);
     CHECK(heap.live == 0 && heap.bytes == 0, "%ld blocks are left", heap.live);
