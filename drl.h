@@ -3225,7 +3225,8 @@ DRL__CALL_VOID(drl_conv2d_pack,
     (ctx, d, transposed, weight, scale, packed))
 {
     drl__pack_args a;
-    if (!ctx || drl__conv_valid(NULL, "", d) != DRL_OK || drl__bad_floats(weight) || drl__bad_floats(packed)) return;
+    if (!ctx || drl__conv_valid(NULL, "", d) != DRL_OK) return;
+    if (drl__bad_floats(weight) || drl__bad_floats(packed)) return;
     if (d->winograd == 2) return;
     a.v = drl__weight_of(d, transposed);
     if (d->winograd) {

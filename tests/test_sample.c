@@ -1066,6 +1066,112 @@ static void starts(void)
     drl_ctx_destroy(ctx);
 }
 
+#define SAYS(call, text)                                                                                   \
+    do {                                                                                                   \
+        drl_ctx_clear(ctx);                                                                                \
+        CHECK((call) != DRL_OK && strstr(drl_ctx_message(ctx), text), "'%s'", drl_ctx_message(ctx));       \
+    } while (0)
+
+/* Each rule that an energy, a schedule or a sum can break has a sentence of its own, with the value. */
+static void sentences_of_parts(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule good = mix_schedule(), s = good;
+    own o;
+    drl_energy e = own_energy(&o, OBJ_SIZE, 2), bad = e;
+    drl_sample_desc how = obj_desc();
+    drl_sampler *sampler = NULL;
+    drl_sum_term term[2];
+    drl_sum *sum = NULL;
+    double array[MIX_LEVELS + 1];
+    int i;
+#define SCHEDULE_SAYS(change, text) \
+    do { s = good; change; SAYS(drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), text); } while (0)
+#define ENERGY_SAYS(change, text) \
+    do { bad = e; change; SAYS(drl_sampler_create_energy(ctx, &bad, &good, &how, &sampler), text); } while (0)
+#define SUM_SAYS(change, text) \
+    do { memset(term, 0, sizeof term); term[0].energy = term[1].energy = e; change; \
+         SAYS(drl_sum_create(ctx, term, 2, &sum), text); } while (0)
+    for (i = 0; i <= MIX_LEVELS; ++i) array[i] = i == 2 ? HUGE_VAL : 0.5;
+    SCHEDULE_SAYS(s.levels = 0, "the schedule has 0 levels; 1 or more");
+    SCHEDULE_SAYS(s.b2 = 0, "b2 is 0;");
+    SCHEDULE_SAYS(s.b2 = HUGE_VAL, "b2 is inf;");
+    SCHEDULE_SAYS(s.a = NULL, "array a is NULL");
+    SCHEDULE_SAYS(s.s = NULL, "array s is NULL");
+    SCHEDULE_SAYS(s.abar = NULL, "array abar is NULL");
+    SCHEDULE_SAYS(s.sbar = NULL, "array sbar is NULL");
+    SCHEDULE_SAYS(s.a = array, "the schedule's a is inf at level 2");
+    SCHEDULE_SAYS(s.s = array, "the schedule's s is inf at level 2");
+    SCHEDULE_SAYS(s.abar = array, "the schedule's abar is inf at level 2");
+    SCHEDULE_SAYS(s.sbar = array, "the schedule's sbar is inf at level 2");
+    array[2] = 0.5;
+    array[MIX_LEVELS] = NAN;                        /* that of x_T counts, too */
+    SCHEDULE_SAYS(s.sbar = array, "sbar is nan at level");
+    ENERGY_SAYS(bad.eval = NULL, "eval is NULL");
+    ENERGY_SAYS(bad.size = 0, "size is 0;");
+    ENERGY_SAYS(bad.batch = -3, "batch is -3; 1 or more");
+    SUM_SAYS(term[1].energy.eval = NULL, "term 1: the energy's function eval is NULL");
+    SUM_SAYS(term[1].energy.size = 0, "term 1: the energy's size is 0");
+    SUM_SAYS(term[0].energy.batch = 0, "term 0: the energy's batch is 0");
+    SUM_SAYS(term[1].weight = (float)HUGE_VAL, "term 1: the weight is inf");
+    SUM_SAYS(term[1].energy.size = 3, "term 1: its points have 3 floats, those of term 0 have");
+    SAYS(drl_sum_create(ctx, term, 65537, &sum), "count is 65537; 1 to 65536");
+    CHECK(!sampler && !sum, "something refused was returned");
+    drl_ctx_destroy(ctx);
+}
+
+/* Each rule that a description, a call or a state can break, too. */
+static void sentences_of_samplers(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_schedule s = mix_schedule();
+    own o;
+    drl_energy e = own_energy(&o, OBJ_SIZE, 2);
+    drl_sample_desc how = obj_desc();
+    drl_sampler *sampler = NULL;
+    float x[OBJ_SIZE];
+    unsigned char *state;
+    size_t bytes;
+    const char *misaligned = (const char *)obj_known + 1;
+#define DESC_SAYS(change, text) \
+    do { how = obj_desc(); change; SAYS(drl_sampler_create_energy(ctx, &e, &s, &how, &sampler), text); } while (0)
+    DESC_SAYS(how.energy = &e, "the description has an energy, too");
+    DESC_SAYS(how.guidance_from = -1, "guidance_from is -1; 0 to");
+    DESC_SAYS(how.guidance_from = MIX_LEVELS, "guidance_from is ");
+    DESC_SAYS((how.guidance_from = 2, how.guidance_to = 2), "guidance_to is 2; above guidance_from, 3 to");
+    DESC_SAYS(how.guidance_to = MIX_LEVELS + 1, "guidance_to is ");
+    DESC_SAYS(how.no_chain = 1, "no_chain is for energies with proposals");
+    DESC_SAYS(how.known = obj_known, "`known` is given without `mask`");
+    DESC_SAYS(how.mask = obj_mask, "`mask` is given without `known`");
+    DESC_SAYS(how.start = (const float *)misaligned, "`start` is not aligned");
+    DESC_SAYS((how.known = (const float *)misaligned, how.mask = obj_mask), "`known` is not aligned");
+    CHECK(!sampler, "a refused sampler was returned");
+
+    how = obj_desc();
+    sampler = obj_new(ctx, &e, &s, &how);
+    SAYS(drl_sampler_run(sampler, -2), "steps is -2; 0 or more");
+    SAYS(drl_sampler_image(sampler, OBJ_COUNT, x), "drl_sampler_image: image ");
+    SAYS(drl_sampler_point(sampler, -1, x), "drl_sampler_point: image -1; 0 to");
+    SAYS(drl_sampler_point(sampler, 0, NULL), "out is NULL or misaligned");
+    bytes = drl__sampler_state_size(sampler);
+    state = (unsigned char *)malloc(bytes);
+    CHECK_OK(ctx, drl_sampler_save(sampler, state, bytes, &check_written));
+    drl__put_u32(state + 4 * DRL__STATE_LEVEL, MIX_LEVELS + 1);
+    SAYS(drl_sampler_restore(sampler, state, bytes), "levels left; 0 to");
+    drl__put_u32(state + 4 * DRL__STATE_LEVEL, 0);
+    drl__put_u32(state + 4 * DRL__STATE_LEVEL + 4, OBJ_STEPS);
+    SAYS(drl_sampler_restore(sampler, state, bytes), "of a level; 0 to");
+    drl__put_u32(state + 4 * DRL__STATE_LEVEL + 4, 1);
+    SAYS(drl_sampler_restore(sampler, state, bytes), "no level left, but is at step 1");
+    drl__put_u32(state + 4 * DRL__STATE_LEVEL + 4, 0);
+    CHECK_OK(ctx, drl_sampler_restore(sampler, state, bytes));
+    drl__put_u32(state + bytes - 4, 0x7f800000u);
+    SAYS(drl_sampler_restore(sampler, state, bytes), "of x_next is not finite");
+    free(state);
+    drl_sampler_destroy(sampler);
+    drl_ctx_destroy(ctx);
+}
+
 /* All of it by hand, in double: x_T, then at each level the proposal and its draw, K steps on the guided energy, y / a; at the end the
  * denoising step. Draws are numbered through. */
 static void cooperative_by_hand(void)
@@ -1954,6 +2060,8 @@ int main(int argc, char **argv)
     PART(complete_mixture());
     PART(seam());
     obj_fill();
+    PART(sentences_of_parts());
+    PART(sentences_of_samplers());
     for (cooperative = 0; cooperative < 2; ++cooperative) {
         for (inpainting = 0; inpainting < 2; ++inpainting) {
             PART(slices());
