@@ -1926,6 +1926,21 @@ static drl_status drl__zeroed(drl_ctx *ctx, const char *type, int canary)
                      "%s d = { 0 }; does it", type, type);
 }
 
+/* Checks of arguments. Each fails with one sentence that begins with `who`, the public function. */
+static drl_status drl__at_least(drl_ctx *ctx, const char *who, const char *name, int value, int low)
+{
+    if (value >= low) return DRL_OK;
+    return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is %d; %d or more are possible", who, name, value, low);
+}
+
+static drl_status drl__floats_check(drl_ctx *ctx, const char *who, const char *name, const float *floats)
+{
+    if (!floats) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", who, name);
+    if (drl__misaligned(floats))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is not aligned as floats are", who, name);
+    return DRL_OK;
+}
+
 DRL_API drl_status  drl_ctx_status(const drl_ctx *ctx)     { return ctx ? ctx->status : DRL_E_ARGUMENT; }
 DRL_API const char *drl_ctx_message(const drl_ctx *ctx)    { return ctx ? ctx->message : "no context"; }
 
@@ -9756,43 +9771,29 @@ static int drl__schedule_has(const drl_schedule *schedule, int level, int above)
            level - above < schedule->levels;
 }
 
-/* Fails with the first thing that samplers cannot work with. */
 static drl_status drl__schedule_check(drl_ctx *ctx, const char *who, const drl_schedule *schedule)
 {
-    static const char name[4][5] = { "a", "s", "abar", "sbar" };
+    static const char *const names[4] = { "a", "s", "abar", "sbar" };
     const double *array[4];
     int i, k;
-    if (schedule->levels < 1)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule has %d levels; 1 or more are needed",
-                         who, schedule->levels);
-    if (!(schedule->b2 > 0 && drl__finite(schedule->b2)))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's b2 is %g; it has to be above 0, and finite",
-                         who, schedule->b2);
     array[0] = schedule->a;
     array[1] = schedule->s;
     array[2] = schedule->abar;
     array[3] = schedule->sbar;
+    if (drl__at_least(ctx, who, "the schedule's number of levels", schedule->levels, 1) != DRL_OK)
+        return DRL_E_ARGUMENT;
+    if (!(schedule->b2 > 0) || !drl__finite(schedule->b2))
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's b2 is %g; it has to be above 0 and finite",
+                         who, schedule->b2);
     for (k = 0; k < 4; ++k) {
         if (!array[k])
-            return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's array %s is NULL", who, name[k]);
+            return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's array %s is missing", who, names[k]);
         for (i = 0; i <= schedule->levels; ++i)
             if (!drl__finite(array[k][i]))
-                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's %s is %g at level %d",
-                                 who, name[k], array[k][i], i);
+                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's %s[%d] is %g; it has to be finite",
+                                 who, names[k], i, array[k][i]);
     }
     return DRL_OK;
-}
-
-/* Whether samplers can go by it. */
-static int drl__schedule_sound(const drl_schedule *schedule)
-{
-    int i;
-    if (!drl__schedule_has(schedule, 0, 0) || !(schedule->b2 > 0) || !drl__finite(schedule->b2)) return 0;
-    for (i = 0; i <= schedule->levels; ++i) {
-        double sum = schedule->a[i] + schedule->s[i] + schedule->abar[i] + schedule->sbar[i];
-        if (!drl__finite(sum)) return 0;
-    }
-    return 1;
 }
 
 DRL__CALL(double, drl_schedule_scale, (const drl_schedule *schedule, int level), (schedule, level))
@@ -9868,20 +9869,13 @@ static void drl__schedule_posterior(const drl_schedule *schedule, int level, dou
  * [energy.impl] - closed-form mixtures and weighted sums.
  * -------------------------------------------------------------------------------------------------------- */
 
-/* Fails with the first thing without which an energy cannot be run. */
-static drl_status drl__energy_check(drl_ctx *ctx, const char *who, const drl_energy *e)
+static drl_status drl__energy_check(drl_ctx *ctx, const char *who, const drl_energy *energy)
 {
-    if (!e->eval) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's function eval is NULL", who);
-    if (!e->size)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's size is 0; 1 or more is needed", who);
-    if (e->batch < 1)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's batch is %d; 1 or more is needed",
-                         who, e->batch);
-    return DRL_OK;
+    if (!energy->eval) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function `eval`", who);
+    if (!energy->size)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's size is 0; 1 or more are possible", who);
+    return drl__at_least(ctx, who, "the energy's batch", energy->batch, 1);
 }
-
-/* What cannot be run. */
-static int drl__energy_lacks(const drl_energy *e) { return !e || !e->eval || !e->size || e->batch < 1; }
 
 /* log(weight_k p_k(y)) of component k of a mixture, with signal = a abar_t and noise = a sbar_t:
  *   log weight_k - sum_j (d_j^2 / v_j + log(2 pi v_j)) / 2
@@ -10344,16 +10338,16 @@ static void drl__sampler_resolve(const drl_sample_desc *desc, const drl_schedule
     if (!d->guidance_to) d->guidance_to = schedule->levels;
 }
 
-/* Images that the description points at; name: of the field. */
+/* Images that the description points at, NULL: none. name: of the field. */
 static drl_status drl__sampler_check_images(drl_ctx *ctx, const char *name, const float *x, int count,
                                             size_t size)
 {
     int i;
-    if (drl__misaligned(x))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `%s` is not aligned as floats are", name);
-    for (i = 0; x && i < count; ++i)
+    if (!x) return DRL_OK;
+    if (drl__floats_check(ctx, "sampler", name, x) != DRL_OK) return DRL_E_ARGUMENT;
+    for (i = 0; i < count; ++i)
         if (!drl__all_finite(ctx, size, x + (size_t)i * size))
-            return drl__fail(ctx, DRL_E_NUMERIC, "sampler: image %d of `%s` has pixels that are not finite",
+            return drl__fail(ctx, DRL_E_NUMERIC, "sampler: image %d of %s has pixels that are not finite",
                              i, name);
     return DRL_OK;
 }
@@ -10375,7 +10369,7 @@ static drl_status drl__sampler_check(drl_ctx *ctx, const drl_energy *energy, int
                          d->from_level, levels);
     if (d->from_level < levels && !d->start)
         return drl__fail(ctx, DRL_E_ARGUMENT,
-                         "sampler: from_level is %d of %d; `start`, the images there, is missing",
+                         "sampler: from_level is %d of %d; start, the images there, is missing",
                          d->from_level, levels);
     if (d->steps >= (INT32_MAX - 1) / levels)
         return drl__fail(ctx, DRL_E_ARGUMENT,
@@ -10392,7 +10386,7 @@ static drl_status drl__sampler_check(drl_ctx *ctx, const drl_energy *energy, int
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "sampler: no_chain is for energies with proposals (models with an initializer)");
     if (!d->known != !d->mask)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: `%s` is given without `%s`",
+        return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: %s is given without %s",
                          d->known ? "known" : "mask", d->known ? "mask" : "known");
     status = drl__sampler_check_images(ctx, "start", d->start, d->count, energy->size);
     if (status != DRL_OK) return status;
@@ -10643,9 +10637,7 @@ static void drl__sampler_finish_level(drl_sampler *s)
 DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
 {
     if (!s) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_sampler_run: no sampler");
-    if (steps < 0)
-        return drl__fail(s->ctx, DRL_E_ARGUMENT, "drl_sampler_run: steps is %d; 0 or more are possible",
-                         steps);
+    if (drl__at_least(s->ctx, "drl_sampler_run", "steps", steps, 0) != DRL_OK) return DRL_E_ARGUMENT;
     if (s->failed) return s->failed;
     while (steps > 0 && s->level >= 0) {
         int n = drl__min(s->known ? 1 : steps, s->steps - s->step);     /* known pixels are held after each */
@@ -10710,7 +10702,7 @@ DRL_API void drl_sampler_destroy(drl_sampler *s) { if (s) drl__free(s->ctx, s); 
 static drl_status drl__sampler_check_out(const drl_sampler *s, const char *who, int i, const float *out)
 {
     if (!s) return drl__fail(NULL, DRL_E_ARGUMENT, "%s: no sampler", who);
-    if (drl__bad_floats(out)) return drl__fail(s->ctx, DRL_E_ARGUMENT, "%s: out is NULL or misaligned", who);
+    if (drl__floats_check(s->ctx, who, "out", out) != DRL_OK) return DRL_E_ARGUMENT;
     if (i < 0 || i >= s->count)
         return drl__fail(s->ctx, DRL_E_ARGUMENT, "%s: image %d; 0 to %d are possible", who, i, s->count - 1);
     return DRL_OK;
@@ -10742,6 +10734,12 @@ DRL__CALL(drl_status, drl_sampler_point, (const drl_sampler *s, int i, float *ou
 /* A sampler's state: magic, what the sampler was made from, position, y, x_next. All little-endian. */
 #define DRL__STATE_WORDS 16
 #define DRL__STATE_LEVEL 14                 /* words from here on are the position, those before must agree */
+
+static const char *const drl__state_word_names[DRL__STATE_LEVEL] = {
+    "format", "version", "count", "size", "seed", "seed", "first", "steps", "schedule's number of levels",
+    "from_level", "hash of schedule and options", "use of labels", "hash of labels and known pixels",
+    "use of proposals and chains"
+};
 
 static void drl__put_u32(unsigned char *p, uint32_t v)
 {
@@ -10878,23 +10876,27 @@ static drl_status drl__sampler_check_state(const drl_sampler *s, const unsigned 
     uint32_t w[DRL__STATE_WORDS], levels_left, step;
     size_t i, floats = (size_t)s->count * s->size;
     drl__state_words(s, w);
-    for (i = 0; i < DRL__STATE_LEVEL; ++i)
-        if (drl__get_u32(p + 4 * i) != w[i])
+    for (i = 0; i < DRL__STATE_LEVEL; ++i) {
+        uint32_t v = drl__get_u32(p + 4 * i);
+        if (v != w[i])
             return drl__fail(s->ctx, DRL_E_FORMAT,
-                             "drl_sampler_restore: word %z of the state belongs to another sampler", i);
+                             "drl_sampler_restore: the state's %s is %u; this sampler has %u",
+                             drl__state_word_names[i], (uint64_t)v, (uint64_t)w[i]);
+    }
     levels_left = drl__get_u32(p + 4 * DRL__STATE_LEVEL);
     step = drl__get_u32(p + 4 * DRL__STATE_LEVEL + 4);
     if (levels_left > (uint32_t)s->from_level)
         return drl__fail(s->ctx, DRL_E_FORMAT,
-                         "drl_sampler_restore: the state has %z levels left; 0 to %d are possible",
-                         (size_t)levels_left, s->from_level);
+                         "drl_sampler_restore: the state has %u levels left; 0 to %d are possible",
+                         (uint64_t)levels_left, s->from_level);
     if (step >= (uint32_t)s->steps)
         return drl__fail(s->ctx, DRL_E_FORMAT,
-                         "drl_sampler_restore: the state is at step %z of a level; 0 to %d are possible",
-                         (size_t)step, s->steps - 1);
+                         "drl_sampler_restore: the state is at step %u of a level; 0 to %d are possible",
+                         (uint64_t)step, s->steps - 1);
     if (!levels_left && step)
         return drl__fail(s->ctx, DRL_E_FORMAT,
-                         "drl_sampler_restore: the state has no level left, but is at step %z", (size_t)step);
+                         "drl_sampler_restore: the state has no level left, but is at step %u",
+                         (uint64_t)step);
     for (i = 0; i < 2 * floats; ++i)
         if ((drl__get_u32(p + 4 * (DRL__STATE_WORDS + i)) & 0x7f800000u) == 0x7f800000u)
             return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: number %z of %s is not finite",
@@ -13248,55 +13250,6 @@ DRL__CALL(drl_status, drl_checkpoint_describe,
  * evaluation of F each, and decides which proposals are taken (end). A step is computed in a second set of
  * buffers, y_new and its kin, and copied over only if nothing has failed.
  * -------------------------------------------------------------------------------------------------------- */
-/* Checks of arguments. Each fails with one sentence, in the name of the public function `who`. */
-
-/* name: of the argument. */
-static drl_status drl__at_least(drl_ctx *ctx, const char *who, const char *name, int value, int low)
-{
-    if (value >= low) return DRL_OK;
-    return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is %d; %d or more are possible", who, name, value, low);
-}
-
-static drl_status drl__floats_check(drl_ctx *ctx, const char *who, const char *name, const float *floats)
-{
-    if (!floats) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is missing", who, name);
-    if (drl__misaligned(floats))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %s is not aligned as floats are", who, name);
-    return DRL_OK;
-}
-
-static drl_status drl__energy_check(drl_ctx *ctx, const char *who, const drl_energy *energy)
-{
-    if (!energy->eval) return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy has no function `eval`", who);
-    if (!energy->size)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the energy's size is 0; 1 or more are possible", who);
-    return drl__at_least(ctx, who, "the energy's batch", energy->batch, 1);
-}
-
-static drl_status drl__schedule_check(drl_ctx *ctx, const char *who, const drl_schedule *schedule)
-{
-    static const char *const names[4] = { "a", "s", "abar", "sbar" };
-    const double *array[4];
-    int i, k;
-    array[0] = schedule->a;
-    array[1] = schedule->s;
-    array[2] = schedule->abar;
-    array[3] = schedule->sbar;
-    if (drl__at_least(ctx, who, "the schedule's number of levels", schedule->levels, 1) != DRL_OK)
-        return DRL_E_ARGUMENT;
-    if (!(schedule->b2 > 0) || !drl__finite(schedule->b2))
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's b2 is %g; it has to be above 0 and finite",
-                         who, schedule->b2);
-    for (k = 0; k < 4; ++k) {
-        if (!array[k])
-            return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's array %s is missing", who, names[k]);
-        for (i = 0; i <= schedule->levels; ++i)
-            if (!drl__finite(array[k][i]))
-                return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the schedule's %s[%d] is %g; it has to be finite",
-                                 who, names[k], i, array[k][i]);
-    }
-    return DRL_OK;
-}
 
 /* schedule NULL: there is no highest level. */
 static drl_status drl__level_check(drl_ctx *ctx, const char *who, const drl_schedule *schedule, int level)
@@ -13697,7 +13650,7 @@ static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, 
 /* Of what the description says beyond the fields that a saved state holds. */
 static uint32_t drl__mcmc_hash(const drl_mcmc *m, const drl_mcmc_desc *d)
 {
-    uint32_t hash = 2166136261u;
+    uint32_t hash = DRL__HASH_START;
     size_t j;
     int i;
     hash = drl__hash_double(hash, d->step);
@@ -13874,21 +13827,18 @@ DRL__CALL(drl_status, drl_mcmc_save,
     (const drl_mcmc *m, void *dst, size_t capacity, size_t *written),
     (m, dst, capacity, written))
 {
-    uint32_t w[DRL__MCMC_WORDS], v;
+    uint32_t w[DRL__MCMC_WORDS];
     unsigned char *p = (unsigned char *)dst;
     drl__sink sink;
     drl_status status;
-    size_t i;
+    int i;
     if (!m) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_mcmc_save: no chains");
     status = drl__sink_memory(m->ctx, "drl_mcmc_save", dst, capacity, drl__mcmc_state_size(m), &sink,
                               written);
     if (status != DRL_OK || !dst) return status;
     drl__mcmc_words(m, w);
     for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
-    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
-        memcpy(&v, m->y + i, 4);
-        drl__put_u32(p, v);
-    }
+    drl__put_floats(p, m->y, (size_t)m->count * m->size);
     return DRL_OK;
 }
 
@@ -14050,7 +14000,7 @@ DRL__CALL(drl_status, drl_mcmc_diagnose,
     (ctx, x, draws, chains, diagnosis))
 {
     drl__trace t;
-    double n, all, log_all, within, total, tau, mean, sd;
+    double n, all, log_all, within, total, tau, mean = 0, sd = 0;
     drl_status status;
     if (!x || !diagnosis)
         return drl__fail(ctx, DRL_E_ARGUMENT,

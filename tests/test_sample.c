@@ -1093,24 +1093,24 @@ static void sentences_of_parts(void)
     do { memset(term, 0, sizeof term); term[0].energy = term[1].energy = e; change; \
          SAYS(drl_sum_create(ctx, term, 2, &sum), text); } while (0)
     for (i = 0; i <= MIX_LEVELS; ++i) array[i] = i == 2 ? HUGE_VAL : 0.5;
-    SCHEDULE_SAYS(s.levels = 0, "the schedule has 0 levels; 1 or more");
+    SCHEDULE_SAYS(s.levels = 0, "the schedule's number of levels is 0; 1 or more");
     SCHEDULE_SAYS(s.b2 = 0, "b2 is 0;");
     SCHEDULE_SAYS(s.b2 = HUGE_VAL, "b2 is inf;");
-    SCHEDULE_SAYS(s.a = NULL, "array a is NULL");
-    SCHEDULE_SAYS(s.s = NULL, "array s is NULL");
-    SCHEDULE_SAYS(s.abar = NULL, "array abar is NULL");
-    SCHEDULE_SAYS(s.sbar = NULL, "array sbar is NULL");
-    SCHEDULE_SAYS(s.a = array, "the schedule's a is inf at level 2");
-    SCHEDULE_SAYS(s.s = array, "the schedule's s is inf at level 2");
-    SCHEDULE_SAYS(s.abar = array, "the schedule's abar is inf at level 2");
-    SCHEDULE_SAYS(s.sbar = array, "the schedule's sbar is inf at level 2");
+    SCHEDULE_SAYS(s.a = NULL, "array a is missing");
+    SCHEDULE_SAYS(s.s = NULL, "array s is missing");
+    SCHEDULE_SAYS(s.abar = NULL, "array abar is missing");
+    SCHEDULE_SAYS(s.sbar = NULL, "array sbar is missing");
+    SCHEDULE_SAYS(s.a = array, "the schedule's a[2] is inf");
+    SCHEDULE_SAYS(s.s = array, "the schedule's s[2] is inf");
+    SCHEDULE_SAYS(s.abar = array, "the schedule's abar[2] is inf");
+    SCHEDULE_SAYS(s.sbar = array, "the schedule's sbar[2] is inf");
     array[2] = 0.5;
     array[MIX_LEVELS] = NAN;                        /* that of x_T counts, too */
-    SCHEDULE_SAYS(s.sbar = array, "sbar is nan at level");
-    ENERGY_SAYS(bad.eval = NULL, "eval is NULL");
+    SCHEDULE_SAYS(s.sbar = array, "sbar[4] is nan");
+    ENERGY_SAYS(bad.eval = NULL, "no function `eval`");
     ENERGY_SAYS(bad.size = 0, "size is 0;");
     ENERGY_SAYS(bad.batch = -3, "batch is -3; 1 or more");
-    SUM_SAYS(term[1].energy.eval = NULL, "term 1: the energy's function eval is NULL");
+    SUM_SAYS(term[1].energy.eval = NULL, "term 1: the energy has no function `eval`");
     SUM_SAYS(term[1].energy.size = 0, "term 1: the energy's size is 0");
     SUM_SAYS(term[0].energy.batch = 0, "term 0: the energy's batch is 0");
     SUM_SAYS(term[1].weight = (float)HUGE_VAL, "term 1: the weight is inf");
@@ -1141,10 +1141,10 @@ static void sentences_of_samplers(void)
     DESC_SAYS((how.guidance_from = 2, how.guidance_to = 2), "guidance_to is 2; above guidance_from, 3 to");
     DESC_SAYS(how.guidance_to = MIX_LEVELS + 1, "guidance_to is ");
     DESC_SAYS(how.no_chain = 1, "no_chain is for energies with proposals");
-    DESC_SAYS(how.known = obj_known, "`known` is given without `mask`");
-    DESC_SAYS(how.mask = obj_mask, "`mask` is given without `known`");
-    DESC_SAYS(how.start = (const float *)misaligned, "`start` is not aligned");
-    DESC_SAYS((how.known = (const float *)misaligned, how.mask = obj_mask), "`known` is not aligned");
+    DESC_SAYS(how.known = obj_known, "known is given without mask");
+    DESC_SAYS(how.mask = obj_mask, "mask is given without known");
+    DESC_SAYS(how.start = (const float *)misaligned, "start is not aligned");
+    DESC_SAYS((how.known = (const float *)misaligned, how.mask = obj_mask), "known is not aligned");
     CHECK(!sampler, "a refused sampler was returned");
 
     how = obj_desc();
@@ -1152,10 +1152,13 @@ static void sentences_of_samplers(void)
     SAYS(drl_sampler_run(sampler, -2), "steps is -2; 0 or more");
     SAYS(drl_sampler_image(sampler, OBJ_COUNT, x), "drl_sampler_image: image ");
     SAYS(drl_sampler_point(sampler, -1, x), "drl_sampler_point: image -1; 0 to");
-    SAYS(drl_sampler_point(sampler, 0, NULL), "out is NULL or misaligned");
+    SAYS(drl_sampler_point(sampler, 0, NULL), "out is missing");
     bytes = drl__sampler_state_size(sampler);
     state = (unsigned char *)malloc(bytes);
     CHECK_OK(ctx, drl_sampler_save(sampler, state, bytes, &check_written));
+    state[4 * 2] += 1;
+    SAYS(drl_sampler_restore(sampler, state, bytes), "the state's count is 6; this sampler has 5");
+    state[4 * 2] -= 1;
     drl__put_u32(state + 4 * DRL__STATE_LEVEL, MIX_LEVELS + 1);
     SAYS(drl_sampler_restore(sampler, state, bytes), "levels left; 0 to");
     drl__put_u32(state + 4 * DRL__STATE_LEVEL, 0);
