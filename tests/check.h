@@ -1,4 +1,5 @@
-/* check.h - what the tests share: counted checks that print the numbers, relative errors, a counting and failing allocator. */
+/* check.h - what the tests share: counted checks that print the numbers, the parts of a test program,
+ * relative errors, an allocator that counts and fails, where test files go. */
 #ifndef CHECK_H
 #define CHECK_H
 #include <math.h>
@@ -37,7 +38,8 @@ CHECK_MAYBE_UNUSED static size_t check_written;         /* for functions that sa
 #define CHECK_OK(ctx, call)                                                     \
     do {                                                                        \
         drl_status check_status_ = (call);                                      \
-        CHECK(check_status_ == DRL_OK, "%s (%s)", drl_status_text(check_status_), drl_ctx_message(ctx)); \
+        CHECK(check_status_ == DRL_OK, "%s (%s)",                               \
+              drl_status_text(check_status_), drl_ctx_message(ctx));            \
     } while (0)
 
 /* Unfused sets, whose bits are not those of portable C. */
@@ -48,7 +50,7 @@ CHECK_MAYBE_UNUSED static size_t check_written;         /* for functions that sa
 #endif
 
 /* A test program takes one word, text that is in the names of the parts to run; ^text: that they begin with.
- * Without it, all parts run.
+ * Without it, all parts run. main lists the parts.
  * PART(call) runs one, and prints its seconds when it took more than a tenth of one, or was asked for. */
 #define PART(call) do { if (check_begin(#call)) { call; check_end(#call); } } while (0)
 static const char *check_only;
@@ -105,7 +107,7 @@ CHECK_MAYBE_UNUSED static int check_report(const char *name)
     return check_failed != 0 || check_passed == 0;
 }
 
-/* |a - b| / |b| over n values; NaN anywhere gives infinity. */
+/* |a - b| / |b| over n values, |.| the root of the sum of squares. NaN anywhere gives infinity. */
 CHECK_MAYBE_UNUSED static double check_rel_l2(const float *a, const double *b, size_t n)
 {
     double num = 0, den = 0;
@@ -118,10 +120,26 @@ CHECK_MAYBE_UNUSED static double check_rel_l2(const float *a, const double *b, s
     }
     return den > 0 ? sqrt(num / den) : sqrt(num);
 }
+/* check_rel_l2 where b is of floats, too: results of two instruction sets. */
+CHECK_MAYBE_UNUSED static double check_rel_floats(const float *a, const float *b, size_t n)
+{
+    double num = 0, den = 0;
+    size_t i;
+    for (i = 0; i < n; ++i) {
+        double d = (double)a[i] - (double)b[i];
+        if (!(d == d)) return HUGE_VAL;
+        num += d * d;
+        den += (double)b[i] * (double)b[i];
+    }
+    return den > 0 ? sqrt(num / den) : sqrt(num);
+}
 
-/* malloc that counts, and returns NULL at call number fail_at (1-based; 0 never), and for more than 64 GB: sanitizers end
- * the program where malloc would say no. */
-typedef struct check_heap { long calls, live, fail_at; size_t bytes; } check_heap;
+/* malloc that counts, and returns NULL at call number fail_at (1-based; 0 never) and for more than 64 GB,
+ * where sanitizers would end the program instead. */
+typedef struct check_heap {
+    long calls, live, fail_at;              /* live: blocks */
+    size_t bytes;                           /* in live blocks */
+} check_heap;
 
 CHECK_MAYBE_UNUSED static void *check_alloc(void *user, size_t bytes)
 {
@@ -129,19 +147,25 @@ CHECK_MAYBE_UNUSED static void *check_alloc(void *user, size_t bytes)
     void *p;
     if (++h->calls == h->fail_at || bytes >> 20 > 65536) return NULL;
     p = malloc(bytes ? bytes : 1);
-    if (p) { ++h->live; h->bytes += bytes; memset(p, 0xA5, bytes); }
+    if (!p) return NULL;
+    ++h->live;
+    h->bytes += bytes;
+    memset(p, 0xA5, bytes);
     return p;
 }
 
 CHECK_MAYBE_UNUSED static void check_free(void *user, void *p, size_t bytes)
 {
     check_heap *h = (check_heap *)user;
-    if (p) { --h->live; h->bytes -= bytes; }
+    if (p) {
+        --h->live;
+        h->bytes -= bytes;
+    }
     free(p);
 }
 
-/* Where a test may write the file `name`: in build/ when run from the repository root, else here. CHECK_DIR names another folder, so that
- * two runs of a test at one time do not meet. */
+/* Where a test may write the file `name`: in build/ when run from the repository root, else here. CHECK_DIR
+ * names another folder, so that two runs of a test at one time do not meet. */
 CHECK_MAYBE_UNUSED static const char *check_path(const char *name)
 {
     static char path[256];
@@ -149,8 +173,12 @@ CHECK_MAYBE_UNUSED static const char *check_path(const char *name)
     FILE *f;
     snprintf(path, sizeof path, "%.150s/%.100s", folder ? folder : "build", name);
     f = fopen(path, "wb");
-    if (f) { fclose(f); remove(path); }
-    else snprintf(path, sizeof path, "%s", name);
+    if (!f) {
+        snprintf(path, sizeof path, "%s", name);
+        return path;
+    }
+    fclose(f);
+    remove(path);
     return path;
 }
 #endif
