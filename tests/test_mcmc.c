@@ -1,23 +1,35 @@
-/* test_mcmc.c - Markov chains and what is made of them. One step of every kernel against an independent loop in double that is given the same
- * random numbers; moments on Gaussians and mixtures in 2, 10 and 100 dimensions within 4 of their own standard errors; effective sample
- * sizes against series of known autocorrelation; log Z by annealed importance sampling from below and above; the plane; then the object:
- * resumed runs, threads, batches, failures. Prints the gap between the two bounds of log Z. */
+/* test_mcmc.c - Markov chains and what is made of them.
+ *   one step      every kernel against an independent loop in double that is given the same random numbers
+ *   moments       Gaussians and mixtures in 2, 10 and 100 dimensions, within 4 of their own standard errors
+ *   diagnosis     effective sample sizes of series whose autocorrelation is known
+ *   log Z         annealed importance sampling from below and from above, and importance sampling by hand
+ *   the plane     likelihoods and grids against sums in double
+ *   the object    resumed runs, threads, batches, failures, and the sentence of every rule
+ * Prints the gap between the two bounds of log Z. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
 #include "fixture.h"
 
 #define PI 3.14159265358979323846
+#define N 40                                /* chains, where a test says no other number */
 
-/* A Gaussian that is not normalised: F = c - 1/2 sum (y - mean)^2 / variance. calls counts; the one before `fail_at` gets to 0 fails; beyond `wall` (if any) F is
- * infinitely low. */
-typedef struct gauss { int size, batch; double mean[100], variance[100], c, wall; long calls, points, fail_at; } gauss;
+/* A Gaussian that is not normalised: F = c - 1/2 sum (y - mean)^2 / variance. */
+typedef struct gauss {
+    int size, batch;
+    double mean[100], variance[100], c;
+    double wall;                            /* if above 0: where the sum is above it, F is -infinity */
+    long calls, points;                     /* evaluations, and points evaluated */
+    long fail_at;                           /* number of the evaluation that fails */
+} gauss;
 
-static drl_status gauss_eval(void *user, int n, const float *y, const int *level, const int *label, float *f, float *gradient)
+static drl_status gauss_eval(void *user, int n, const float *y, const int *level, const int *label, float *f,
+                             float *gradient)
 {
     gauss *g = (gauss *)user;
     int i, j;
-    (void)level; (void)label;
+    (void)level;
+    (void)label;
     if (++g->calls == g->fail_at) return DRL_E_IO;
     g->points += n;
     for (i = 0; i < n; ++i) {
@@ -51,7 +63,10 @@ static gauss gauss_of(int size)
     g.size = size;
     g.batch = 1000;
     g.c = 3;
-    for (j = 0; j < size; ++j) { g.mean[j] = 0.3 * (j % 5) - 0.5; g.variance[j] = 0.3 + 0.35 * (j % 3); }
+    for (j = 0; j < size; ++j) {
+        g.mean[j] = 0.3 * (j % 5) - 0.5;
+        g.variance[j] = 0.3 + 0.35 * (j % 3);
+    }
     return g;
 }
 
@@ -63,24 +78,35 @@ static double gauss_log_z(const gauss *g)
     return z;
 }
 
-/* Two components that differ in coordinate 0, on a level that is the data itself: a = abar = 1, and noise that no float would show. */
-static const double flat_sbar[2] = { 1e-9, 1 };
-typedef struct pair_of { drl_schedule schedule; double schedule_memory[8]; drl_mixture mixture; double weight[2], mean[200], variance[200]; } pair_of;
+/* Two components that differ in coordinate 0, on a level that is the data itself: a = abar = 1, and noise
+ * that no float would show. */
+typedef struct pair_of {
+    drl_schedule schedule;
+    double schedule_memory[8];
+    drl_mixture mixture;
+    double weight[2], mean[200], variance[200];
+} pair_of;
 
 static drl_energy pair_energy(pair_of *p, int size)
 {
+    static const double sbar[2] = { 1e-9, 1 };
     int j;
     memset(p, 0, sizeof *p);
-    if (drl_schedule_of(flat_sbar, 1, 1e-3, p->schedule_memory, &p->schedule) != DRL_OK) exit(3);
-    p->weight[0] = 0.3; p->weight[1] = 0.7;
+    if (drl_schedule_of(sbar, 1, 1e-3, p->schedule_memory, &p->schedule) != DRL_OK) exit(3);
+    p->weight[0] = 0.3;
+    p->weight[1] = 0.7;
     for (j = 0; j < size; ++j) {
         p->mean[j] = j ? 0.2 : -1.2;
         p->mean[size + j] = j ? -0.1 : 1.0;
         p->variance[j] = j ? 1 : 0.6;
         p->variance[size + j] = j ? 0.8 : 0.5;
     }
-    p->mixture.schedule = &p->schedule; p->mixture.size = (size_t)size; p->mixture.components = 2;
-    p->mixture.weight = p->weight; p->mixture.mean = p->mean; p->mixture.variance = p->variance;
+    p->mixture.schedule = &p->schedule;
+    p->mixture.size = (size_t)size;
+    p->mixture.components = 2;
+    p->mixture.weight = p->weight;
+    p->mixture.mean = p->mean;
+    p->mixture.variance = p->variance;
     return drl_mixture_energy(&p->mixture);
 }
 
@@ -89,23 +115,57 @@ static void pair_moments(const pair_of *p, int j, double *mean, double *square)
 {
     int size = (int)p->mixture.size, k;
     for (*mean = *square = 0, k = 0; k < 2; ++k) {
-        *mean += p->weight[k] * p->mean[k * size + j];
-        *square += p->weight[k] * (p->variance[k * size + j] + p->mean[k * size + j] * p->mean[k * size + j]);
+        double mu = p->mean[k * size + j];
+        *mean += p->weight[k] * mu;
+        *square += p->weight[k] * (p->variance[k * size + j] + mu * mu);
     }
+}
+
+/* Three components in three dimensions, on the levels of a schedule of six. */
+typedef struct three {
+    drl_schedule schedule;
+    double memory[28];
+    drl_mixture mixture;
+} three;
+
+static const double three_weight[3] = { 0.2, 0.3, 0.5 };
+static const double three_mean[9] = { -1.2, 0.2, 0.4, 1.3, 1.0, 0, 0.3, -1.4, 0.1 };
+static const double three_variance[9] = { 0.05, 0.2, 0.3, 0.1, 0.5, 0.2, 0.2, 0.2, 0.9 };
+
+static drl_energy three_energy(three *t)
+{
+    memset(t, 0, sizeof *t);
+    drl__schedule_drl(6, t->memory, &t->schedule);
+    t->mixture.schedule = &t->schedule;
+    t->mixture.size = 3;
+    t->mixture.components = 3;
+    t->mixture.weight = three_weight;
+    t->mixture.mean = three_mean;
+    t->mixture.variance = three_variance;
+    return drl_mixture_energy(&t->mixture);
 }
 
 /* -- one step -- */
 
-#define N 40
-/* log density and gradient of a mixture at a level, in double, less the quadratic term if there is one. */
-static double target(const drl_mixture *m, int t, const double *y, const float *x_next, double *gradient)
+/* Variance of component k at a level, in coordinate j, and the distance of y from its mean. */
+static double component(const drl_mixture *m, int t, int k, int j, double y, double *distance)
 {
     const drl_schedule *s = m->schedule;
-    double a = t + 1 < s->levels ? s->a[t + 1] : 1, part[3], sum = 0, log_p;
+    double a = t + 1 < s->levels ? s->a[t + 1] : 1;
+    int at = k * (int)m->size + j;
+    *distance = y - a * s->abar[t] * m->mean[at];
+    return a * a * (s->abar[t] * s->abar[t] * m->variance[at] + s->sbar[t] * s->sbar[t]);
+}
+
+/* log density and gradient of a mixture at a level, in double, with the quadratic term of x_next if there is
+ * one. */
+static double target(const drl_mixture *m, int t, const double *y, const float *x_next, double *gradient)
+{
+    double part[3], sum = 0, log_p, d, v;
     int size = (int)m->size, j, k;
     for (k = 0; k < m->components; ++k) {
         for (part[k] = m->weight[k], j = 0; j < size; ++j) {
-            double v = a * a * (s->abar[t] * s->abar[t] * m->variance[k * size + j] + s->sbar[t] * s->sbar[t]), d = y[j] - a * s->abar[t] * m->mean[k * size + j];
+            v = component(m, t, k, j, y[j], &d);
             part[k] *= exp(-d * d / (2 * v)) / sqrt(2 * PI * v);
         }
         sum += part[k];
@@ -113,124 +173,196 @@ static double target(const drl_mixture *m, int t, const double *y, const float *
     log_p = log(sum);
     for (j = 0; j < size; ++j) {
         for (gradient[j] = 0, k = 0; k < m->components; ++k) {
-            double v = a * a * (s->abar[t] * s->abar[t] * m->variance[k * size + j] + s->sbar[t] * s->sbar[t]);
-            gradient[j] -= part[k] / sum * (y[j] - a * s->abar[t] * m->mean[k * size + j]) / v;
+            v = component(m, t, k, j, y[j], &d);
+            gradient[j] -= part[k] / sum * d / v;
         }
-        if (x_next) {
-            double d = y[j] - (double)x_next[j], v = s->s[t + 1] * s->s[t + 1];
-            log_p -= d * d / (2 * v);
-            gradient[j] -= d / v;
-        }
+        if (!x_next) continue;
+        d = y[j] - (double)x_next[j];
+        v = m->schedule->s[t + 1] * m->schedule->s[t + 1];
+        log_p -= d * d / (2 * v);
+        gradient[j] -= d / v;
     }
     return log_p;
 }
 
-static const double mix_weight[3] = { 0.2, 0.3, 0.5 }, mix_mean[9] = { -1.2, 0.2, 0.4, 1.3, 1.0, 0, 0.3, -1.4, 0.1 }, mix_variance[9] = { 0.05, 0.2, 0.3, 0.1, 0.5, 0.2, 0.2, 0.2, 0.9 };
+/* One step of one chain, as the test computes it. */
+typedef struct step_of {
+    const drl_mixture *mixture;
+    const float *x_next;                    /* or NULL */
+    int level;
+    double h;                               /* step size */
+    double p[3];                            /* the random numbers, then the momentum where it ends */
+    double from[3], to[3];                  /* the points */
+    double before, after;                   /* log densities there */
+    double log_ratio;                       /* of the probability of acceptance */
+} step_of;
 
-/* MALA from the densities of its proposals, log q(y' | y) = -|y' - y - eps^2/2 grad(y)|^2 / (2 eps^2); HMC from its two energies. */
+/* MALA by the densities of its proposals:
+ *   log q(y' | y) = -|y' - y - h^2 / 2 grad(y)|^2 / (2 h^2) */
+static void reference_mala(step_of *s)
+{
+    double g0[3], g[3], forth = 0, back = 0, h = s->h;
+    int j;
+    s->before = target(s->mixture, s->level, s->from, s->x_next, g0);
+    for (j = 0; j < 3; ++j) s->to[j] = s->from[j] + h * h / 2 * g0[j] + h * s->p[j];
+    s->after = target(s->mixture, s->level, s->to, s->x_next, g);
+    for (j = 0; j < 3; ++j) {
+        double f = s->to[j] - s->from[j] - h * h / 2 * g0[j];
+        double b = s->from[j] - s->to[j] - h * h / 2 * g[j];
+        forth -= f * f / (2 * h * h);
+        back -= b * b / (2 * h * h);
+    }
+    s->log_ratio = s->after + back - s->before - forth;
+}
+
+/* HMC by its two energies. */
+static void reference_hmc(step_of *s, int leapfrog)
+{
+    double g[3], kinetic = 0;
+    int j, l;
+    memcpy(s->to, s->from, sizeof s->to);
+    s->after = s->before = target(s->mixture, s->level, s->to, s->x_next, g);
+    for (j = 0; j < 3; ++j) kinetic += s->p[j] * s->p[j] / 2;
+    for (l = 0; l < leapfrog; ++l) {
+        for (j = 0; j < 3; ++j) s->to[j] += s->h * (s->p[j] += s->h / 2 * g[j]);
+        s->after = target(s->mixture, s->level, s->to, s->x_next, g);
+        for (j = 0; j < 3; ++j) s->p[j] += s->h / 2 * g[j];
+    }
+    for (j = 0; j < 3; ++j) kinetic -= s->p[j] * s->p[j] / 2;
+    s->log_ratio = s->after - s->before + kinetic;
+}
+
+/* Chain i of c has made one step from `start`. Returns its probability of acceptance; taken: 1 if its
+ * proposal was to be taken, 0 if not, -1 if float may fall on either side. */
+static double check_step(drl_ctx *ctx, const drl_mcmc *c, int i, const drl_mixture *m, const drl_mcmc_desc *d,
+                         int *taken)
+{
+    step_of s;
+    drl_rng rng = { 0, 0, 0 };
+    float eps[3];
+    double log_u;
+    int j, hmc = d->kernel == DRL_MCMC_HMC;
+    rng.seed = d->seed;
+    rng.stream = (uint64_t)(d->first + i) << 32;
+    drl_rng_normals(ctx, &rng, eps, 3);
+    rng.position = 4;
+    log_u = log(1 - (double)drl_rng_uniform(&rng));
+    s.mixture = m;
+    s.x_next = d->x_next ? d->x_next + 3 * i : NULL;
+    s.level = d->level;
+    s.h = d->step * (hmc ? 0.8 + 0.4 * (double)drl_rng_uniform(&rng) : 1);
+    for (j = 0; j < 3; ++j) {
+        s.from[j] = (double)d->start[3 * i + j];
+        s.p[j] = (double)eps[j];
+    }
+    if (hmc) reference_hmc(&s, d->leapfrog);
+    else reference_mala(&s);
+    *taken = log_u <= s.log_ratio;
+    if (fabs(s.log_ratio - log_u) < 2e-3 * (1 + fabs(s.log_ratio))) *taken = -1;
+    for (j = 0; j < 3 && *taken >= 0; ++j) {
+        double now = (double)c->y[3 * i + j], want = *taken ? s.to[j] : s.from[j];
+        CHECK(fabs(now - want) <= 2e-4 * (1 + fabs(want)),
+              "kernel %d, level %d, conditional %d, chain %d: y[%d] is %.6f instead of %.6f (log ratio %.4f, "
+              "log u %.4f)", (int)d->kernel, d->level, d->x_next != NULL, i, j, now, want, s.log_ratio,
+              log_u);
+    }
+    if (*taken >= 0 && !d->x_next)
+        CHECK(fabs((double)c->f[i] - (*taken ? s.after : s.before)) < 1, "F of chain %d is %g", i,
+              (double)c->f[i]);
+    return s.log_ratio < 0 ? exp(s.log_ratio) : 1;
+}
+
+/* One step of N chains. count[1] and count[0] count the proposals that are taken and refused. */
+static void one_step_of(drl_ctx *ctx, drl_mcmc_kernel kernel, int t, int conditional, int *count)
+{
+    three mix;
+    drl_energy e = three_energy(&mix);
+    const drl_schedule *s = &mix.schedule;
+    float start[3 * N], x_next[3 * N];
+    drl_mcmc_desc d;
+    drl_mcmc *c = NULL;
+    drl_mcmc_report r;
+    double accept = 0;
+    int i;
+    for (i = 0; i < 3 * N; ++i) {
+        start[i] = (float)(three_mean[i % 9] + 0.3 * real(-1, 1));
+        x_next[i] = start[i] + (float)(s->s[t + 1] * real(-1, 1));
+    }
+    memset(&d, 0, sizeof d);
+    d.count = N;
+    d.seed = 40 + (uint64_t)t;
+    d.first = 5;
+    d.kernel = kernel;
+    d.level = t;
+    d.start = start;
+    d.leapfrog = 4;
+    d.schedule = s;
+    d.x_next = conditional ? x_next : NULL;
+    d.step = (kernel == DRL_MCMC_MALA ? 1.1 : 0.9) * (conditional ? s->s[t + 1] : t < 3 ? 0.4 : 1.2);
+    CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
+    CHECK_OK(ctx, drl_mcmc_run(c, 1));
+    for (i = 0; i < N; ++i) {
+        int taken;
+        accept += check_step(ctx, c, i, &mix.mixture, &d, &taken) / N;
+        if (taken >= 0) ++count[taken];
+    }
+    CHECK_OK(ctx, drl_mcmc_look(c, &r));
+    CHECK(fabs(r.accept - accept) < 1e-3,
+          "kernel %d, level %d, conditional %d: acceptance %.5f instead of %.5f", (int)kernel, t, conditional,
+          r.accept, accept);
+    CHECK(r.step == 1 && fabs(r.step_size - d.step) < 1e-12, "step %d, step size %g", r.step, r.step_size);
+    drl_mcmc_destroy(c);
+}
+
 static void one_step(void)
 {
-    double memory[28], size_accept[2] = { 0, 0 };
-    drl_schedule s;
-    drl_mixture m;
-    drl_energy e;
+    static const int levels[4] = { 0, 1, 2, 5 };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
-    int t, conditional, kernel, i, j, l, taken[2] = { 0, 0 }, refused[2] = { 0, 0 };
-    drl__schedule_drl(6, memory, &s);
-    m.schedule = &s; m.size = 3; m.components = 3; m.weight = mix_weight; m.mean = mix_mean; m.variance = mix_variance;
-    e = drl_mixture_energy(&m);
-    for (t = 0; t < 6; t += t == 2 ? 3 : 1)
-        for (conditional = 0; conditional < (t < 5 ? 2 : 1); ++conditional)
-            for (kernel = DRL_MCMC_MALA; kernel <= DRL_MCMC_HMC; ++kernel) {
-                float start[3 * N], x_next[3 * N];
-                drl_mcmc_desc d;
-                drl_mcmc *c = NULL;
-                drl_mcmc_report r;
-                double accept = 0;
-                memset(&d, 0, sizeof d);
-                for (i = 0; i < 3 * N; ++i) { start[i] = (float)(mix_mean[i % 9] + 0.3 * real(-1, 1)); x_next[i] = start[i] + (float)(s.s[t + 1] * real(-1, 1)); }
-                d.count = N; d.seed = 40 + (uint64_t)t; d.first = 5; d.kernel = (drl_mcmc_kernel)kernel; d.level = t; d.start = start; d.leapfrog = 4;
-                d.schedule = &s;
-                d.x_next = conditional ? x_next : NULL;
-                d.step = (kernel == DRL_MCMC_MALA ? 1.1 : 0.9) * (conditional ? s.s[t + 1] : t < 3 ? 0.4 : 1.2);
-                CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
-                CHECK_OK(ctx, drl_mcmc_run(c, 1));
-                for (i = 0; i < N; ++i) {
-                    drl_rng rng;
-                    float eps[3];
-                    double y[3], y0[3], g0[3], g[3], p[3], h, log_ratio, log_u, before, after, forth = 0, back = 0;
-                    const float *now = c->y + 3 * i;
-                    rng.seed = d.seed; rng.stream = (uint64_t)(5 + i) << 32; rng.position = 0;
-                    drl_rng_normals(ctx, &rng, eps, 3);
-                    rng.position = 4;
-                    log_u = log(1 - (double)drl_rng_uniform(&rng));
-                    h = d.step * (kernel == DRL_MCMC_HMC ? 0.8 + 0.4 * (double)drl_rng_uniform(&rng) : 1);
-                    for (j = 0; j < 3; ++j) { y[j] = y0[j] = (double)start[3 * i + j]; p[j] = (double)eps[j]; }
-                    before = target(&m, t, y, conditional ? x_next + 3 * i : NULL, g0);
-                    if (kernel == DRL_MCMC_MALA) {
-                        for (j = 0; j < 3; ++j) y[j] += h * h / 2 * g0[j] + h * p[j];
-                        after = target(&m, t, y, conditional ? x_next + 3 * i : NULL, g);
-                        for (j = 0; j < 3; ++j) {
-                            double f = y[j] - y0[j] - h * h / 2 * g0[j], b = y0[j] - y[j] - h * h / 2 * g[j];
-                            forth -= f * f / (2 * h * h);
-                            back -= b * b / (2 * h * h);
-                        }
-                    } else {
-                        memcpy(g, g0, sizeof g);
-                        for (j = 0; j < 3; ++j) forth -= p[j] * p[j] / 2;
-                        for (after = 0, l = 0; l < 4; ++l) {
-                            for (j = 0; j < 3; ++j) y[j] += h * (p[j] += h / 2 * g[j]);
-                            after = target(&m, t, y, conditional ? x_next + 3 * i : NULL, g);
-                            for (j = 0; j < 3; ++j) p[j] += h / 2 * g[j];
-                        }
-                        for (j = 0; j < 3; ++j) back -= p[j] * p[j] / 2;
-                    }
-                    log_ratio = after + back - before - forth;
-                    accept += (log_ratio < 0 ? exp(log_ratio) : 1) / N;
-                    if (fabs(log_ratio - log_u) < 2e-3 * (1 + fabs(log_ratio))) continue;        /* float may fall on either side */
-                    if (log_u <= log_ratio) ++taken[kernel - DRL_MCMC_MALA];
-                    else ++refused[kernel - DRL_MCMC_MALA];
-                    for (j = 0; j < 3; ++j) {
-                        double want = log_u <= log_ratio ? y[j] : y0[j];
-                        CHECK(fabs((double)now[j] - want) <= 2e-4 * (1 + fabs(want)), "kernel %d, level %d, conditional %d, chain %d: y[%d] is %.6f instead of %.6f (log ratio %.4f, log u %.4f)", kernel, t, conditional, i, j,
-                              (double)now[j], want, log_ratio, log_u);
-                    }
-                    CHECK(fabs((double)c->f[i] - (log_u <= log_ratio ? after : before)) < 1 || conditional, "F of chain %d", i);
-                }
-                CHECK_OK(ctx, drl_mcmc_look(c, &r));
-                CHECK(fabs(r.accept - accept) < 1e-3 && r.step == 1 && fabs(r.step_size - d.step) < 1e-12, "kernel %d, level %d, conditional %d: acceptance %.5f instead of %.5f", kernel, t, conditional, r.accept, accept);
-                size_accept[kernel - DRL_MCMC_MALA] += accept;
-                drl_mcmc_destroy(c);
-            }
-    for (i = 0; i < 2; ++i) CHECK(taken[i] > 50 && refused[i] > 50, "%s: %d taken, %d refused", i ? "HMC" : "MALA", taken[i], refused[i]);
+    int mala[2] = { 0, 0 }, hmc[2] = { 0, 0 }, k, conditional;
+    for (k = 0; k < 4; ++k)
+        for (conditional = 0; conditional < (levels[k] < 5 ? 2 : 1); ++conditional) {
+            one_step_of(ctx, DRL_MCMC_MALA, levels[k], conditional, mala);
+            one_step_of(ctx, DRL_MCMC_HMC, levels[k], conditional, hmc);
+        }
+    CHECK(mala[1] > 50 && mala[0] > 50, "MALA: %d taken, %d refused", mala[1], mala[0]);
+    CHECK(hmc[1] > 50 && hmc[0] > 50, "HMC: %d taken, %d refused", hmc[1], hmc[0]);
     drl_ctx_destroy(ctx);
 }
 
 /* Langevin chains are drl__langevin's, bit for bit, with the level's own step, conditional and not. */
 static void langevin(void)
 {
-    double memory[28];
-    drl_schedule s;
-    drl_mixture m;
-    drl_energy e;
+    three mix;
+    drl_energy e = three_energy(&mix);
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     int t, i, level[N];
     float y[3 * N], x_next[3 * N], gradient[3 * N], work[3];
-    drl__schedule_drl(6, memory, &s);
-    m.schedule = &s; m.size = 3; m.components = 3; m.weight = mix_weight; m.mean = mix_mean; m.variance = mix_variance;
-    e = drl_mixture_energy(&m);
     for (t = 1; t < 6; t += 4) {
         uint64_t seed = 9;
         drl__langevin_desc l;
         drl_mcmc_desc d;
         drl_mcmc *c = NULL;
-        for (i = 0; i < 3 * N; ++i) { y[i] = (float)real(-1, 1); x_next[i] = (float)real(-1, 1); level[i % N] = t; }
+        for (i = 0; i < 3 * N; ++i) {
+            y[i] = (float)real(-1, 1);
+            x_next[i] = (float)real(-1, 1);
+            level[i % N] = t;
+        }
         memset(&d, 0, sizeof d);
-        memset(&l, 0, sizeof l);
-        d.count = N; d.seed = 9; d.level = t; d.schedule = &s; d.start = y; d.noise_scale = 0.99;
+        d.count = N;
+        d.seed = 9;
+        d.level = t;
+        d.schedule = &mix.schedule;
+        d.start = y;
+        d.noise_scale = 0.99;
         if (t < 5) d.x_next = x_next;
-        l.energy = &e; l.schedule = &s; l.level = level; l.steps = 25; l.noise_scale = 0.99;
-        l.noise.fill = drl__noise_counter; l.noise.user = &seed;
+        memset(&l, 0, sizeof l);
+        l.energy = &e;
+        l.schedule = &mix.schedule;
+        l.level = level;
+        l.steps = 25;
+        l.noise_scale = 0.99;
+        l.noise.fill = drl__noise_counter;
+        l.noise.user = &seed;
         CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
         CHECK_OK(ctx, drl_mcmc_run(c, 25));
         CHECK_OK(ctx, drl__langevin(ctx, &l, N, y, x_next, gradient, work));
@@ -242,76 +374,100 @@ static void langevin(void)
 
 /* -- moments -- */
 
-typedef struct trace { double *x; int draws, chains, width; } trace;        /* width numbers a chain and draw */
+/* Number `which` of chain i at draw k is x[(which * draws + k) * chains + i]. */
+typedef struct trace { double *x; int draws, chains; } trace;
 
-/* Runs the chains and records coordinates and their squares: number 2 j and 2 j + 1 of each chain. */
+/* Runs the chains and records coordinates and squares: coordinate j is number 2 j, its square 2 j + 1. */
 static trace record(drl_ctx *ctx, drl_mcmc *c, int chains, int size, int coordinates, int draws)
 {
     trace t;
+    size_t row = (size_t)draws * (size_t)chains;
     int k, i, j;
-    t.x = doubles((size_t)draws * (size_t)chains * 2 * (size_t)coordinates);
-    t.draws = draws; t.chains = chains; t.width = 2 * coordinates;
+    t.x = doubles(row * 2 * (size_t)coordinates);
+    t.draws = draws;
+    t.chains = chains;
     for (k = 0; k < draws; ++k) {
         CHECK_OK(ctx, drl_mcmc_run(c, 1));
         for (j = 0; j < coordinates; ++j)
             for (i = 0; i < chains; ++i) {
-                double y = (double)c->y[i * size + j], *at = t.x + ((size_t)(2 * j) * (size_t)draws + (size_t)k) * (size_t)chains + i;
+                double y = (double)c->y[i * size + j];
+                double *at = t.x + (size_t)(2 * j) * row + (size_t)k * (size_t)chains + i;
                 at[0] = y;
-                at[(size_t)draws * (size_t)chains] = y * y;
+                at[row] = y * y;
             }
     }
     return t;
 }
 
-/* Number `which` of the trace has this mean, within 4 of its own standard errors, which must be small enough to say something. */
+/* Number `which` of the trace has this mean, within 4 of its own standard errors, which must be small enough
+ * to say something. Returns the effective sample size. */
 static double expect(drl_ctx *ctx, const trace *t, int which, double want, double spread, const char *name)
 {
+    const double *x = t->x + (size_t)which * (size_t)t->draws * (size_t)t->chains;
     drl_diagnosis d;
     memset(&d, 0, sizeof d);
-    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, t->x + (size_t)which * (size_t)t->draws * (size_t)t->chains, t->draws, t->chains, &d));
-    CHECK(fabs(d.mean - want) <= 4 * d.error, "%s, number %d: %.4f instead of %.4f, standard error %.4f: off by %.1f (ESS %.0f)", name, which, d.mean, want, d.error, (d.mean - want) / d.error, d.ess);
-    CHECK(d.error < 0.15 * spread && d.rhat < 1.06, "%s, number %d: error %.4f of %.3f, R-hat %.3f, ESS %.0f: too little is known", name, which, d.error, spread, d.rhat, d.ess);
+    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, t->draws, t->chains, &d));
+    CHECK(fabs(d.mean - want) <= 4 * d.error,
+          "%s, number %d: %.4f instead of %.4f, standard error %.4f: off by %.1f (ESS %.0f)", name, which,
+          d.mean, want, d.error, (d.mean - want) / d.error, d.ess);
+    CHECK(d.error < 0.15 * spread && d.rhat < 1.06,
+          "%s, number %d: error %.4f of %.3f, R-hat %.3f, ESS %.0f: too little is known", name, which,
+          d.error, spread, d.rhat, d.ess);
     return d.ess;
+}
+
+/* The mixture if `mixed`, else the Gaussian. */
+static void moments_of(drl_ctx *ctx, int size, drl_mcmc_kernel kernel, int mixed)
+{
+    int chains = 8, hmc = kernel == DRL_MCMC_HMC, j;
+    int coordinates = size < 10 ? size : 10, draws = hmc ? 400 : mixed && size < 100 ? 3000 : 4000;
+    gauss g = gauss_of(size);
+    pair_of p;
+    drl_energy e = mixed ? pair_energy(&p, size) : gauss_energy(&g);
+    drl_mcmc_desc d;
+    drl_mcmc_report r;
+    drl_mcmc *c = NULL;
+    double least = HUGE_VAL;
+    trace t;
+    char name[80];
+    snprintf(name, sizeof name, "%s, %s in %d dimensions", hmc ? "HMC" : "MALA",
+             mixed ? "mixture" : "Gaussian", size);
+    memset(&d, 0, sizeof d);
+    d.count = chains;
+    d.seed = size == 2 ? 100 : size == 10 ? 101 : 102;
+    d.kernel = kernel;
+    d.warmup = 200;
+    d.step = 0.05;
+    d.leapfrog = 8;
+    CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
+    CHECK_OK(ctx, drl_mcmc_run(c, d.warmup));
+    t = record(ctx, c, chains, size, coordinates, draws);
+    for (j = 0; j < coordinates; ++j) {
+        double mean = g.mean[j], square = g.mean[j] * g.mean[j] + g.variance[j], ess;
+        if (mixed) pair_moments(&p, j, &mean, &square);
+        ess = expect(ctx, &t, 2 * j, mean, sqrt(square - mean * mean), name);
+        if (ess < least) least = ess;
+        expect(ctx, &t, 2 * j + 1, square, 2 * square, name);
+    }
+    CHECK_OK(ctx, drl_mcmc_look(c, &r));
+    CHECK(fabs(r.accept - (hmc ? 0.8 : 0.574)) < 0.07 && !r.divergent, "%s: acceptance %.3f, %lu divergent",
+          name, r.accept, (unsigned long)r.divergent);
+    printf("%-34s step %.3f, acceptance %.3f, %d draws of %d chains: ESS of the mean at least %.0f\n", name,
+           r.step_size, r.accept, draws, chains, least);
+    free(t.x);
+    drl_mcmc_destroy(c);
 }
 
 static void moments(void)
 {
     static const int sizes[3] = { 2, 10, 100 };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
-    int k, kernel, mixed, j;
+    int k, mixed;
     for (k = 0; k < 3; ++k)
-        for (kernel = DRL_MCMC_MALA; kernel <= DRL_MCMC_HMC; ++kernel)
-            for (mixed = 0; mixed < 2; ++mixed) {
-                int size = sizes[k], chains = 8, hmc = kernel == DRL_MCMC_HMC, coordinates = size < 10 ? size : 10, draws = hmc ? 400 : mixed ? 3000 : 4000;
-                gauss g = gauss_of(size);
-                pair_of p;
-                drl_energy e = mixed ? pair_energy(&p, size) : gauss_energy(&g);
-                drl_mcmc_desc d;
-                drl_mcmc_report r;
-                drl_mcmc *c = NULL;
-                double least = HUGE_VAL;
-                trace t;
-                char name[80];
-                memset(&d, 0, sizeof d);
-                if (mixed && !hmc && size == 100) draws = 4000;
-                d.count = chains; d.seed = 100 + (uint64_t)k; d.kernel = (drl_mcmc_kernel)kernel; d.warmup = 200; d.step = 0.05; d.leapfrog = 8;
-                snprintf(name, sizeof name, "%s, %s in %d dimensions", hmc ? "HMC" : "MALA", mixed ? "mixture" : "Gaussian", size);
-                CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
-                CHECK_OK(ctx, drl_mcmc_run(c, d.warmup));
-                t = record(ctx, c, chains, size, coordinates, draws);
-                for (j = 0; j < coordinates; ++j) {
-                    double mean = g.mean[j], square = g.mean[j] * g.mean[j] + g.variance[j], ess;
-                    if (mixed) pair_moments(&p, j, &mean, &square);
-                    ess = expect(ctx, &t, 2 * j, mean, sqrt(square - mean * mean), name);
-                    if (ess < least) least = ess;
-                    expect(ctx, &t, 2 * j + 1, square, 2 * square, name);
-                }
-                CHECK_OK(ctx, drl_mcmc_look(c, &r));
-                CHECK(fabs(r.accept - (hmc ? 0.8 : 0.574)) < 0.07 && !r.divergent, "%s: acceptance %.3f, %lu divergent", name, r.accept, (unsigned long)r.divergent);
-                printf("%-34s step %.3f, acceptance %.3f, %d draws of %d chains: ESS of the mean at least %.0f\n", name, r.step_size, r.accept, draws, chains, least);
-                free(t.x);
-                drl_mcmc_destroy(c);
-            }
+        for (mixed = 0; mixed < 2; ++mixed) {
+            moments_of(ctx, sizes[k], DRL_MCMC_MALA, mixed);
+            moments_of(ctx, sizes[k], DRL_MCMC_HMC, mixed);
+        }
     drl_ctx_destroy(ctx);
 }
 
@@ -329,16 +485,29 @@ static void conditional(void)
     float x_next[16];
     int i, j;
     drl__schedule_drl(6, memory, &s);
-    m.schedule = &s; m.size = 2; m.components = 1; m.weight = &weight; m.mean = mean; m.variance = variance;
+    m.schedule = &s;
+    m.size = 2;
+    m.components = 1;
+    m.weight = &weight;
+    m.mean = mean;
+    m.variance = variance;
     e = drl_mixture_energy(&m);
     for (i = 0; i < 16; ++i) x_next[i] = i % 2 ? -0.7f : 0.9f;
     memset(&d, 0, sizeof d);
-    d.count = 8; d.seed = 3; d.kernel = DRL_MCMC_HMC; d.level = 3; d.schedule = &s; d.x_next = x_next; d.warmup = 150; d.leapfrog = 5;
+    d.count = 8;
+    d.seed = 3;
+    d.kernel = DRL_MCMC_HMC;
+    d.level = 3;
+    d.schedule = &s;
+    d.x_next = x_next;
+    d.warmup = 150;
+    d.leapfrog = 5;
     CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
     CHECK_OK(ctx, drl_mcmc_run(c, 150));
     t = record(ctx, c, 8, 2, 2, 400);
     for (j = 0; j < 2; ++j) {
-        double a = s.a[4], v = a * a * (s.abar[3] * s.abar[3] * variance[j] + s.sbar[3] * s.sbar[3]), s2 = s.s[4] * s.s[4], both = 1 / (1 / v + 1 / s2), mu = both * (a * s.abar[3] * mean[j] / v + (double)x_next[j] / s2);
+        double distance, v = component(&m, 3, 0, j, 0, &distance), v_next = s.s[4] * s.s[4];
+        double both = 1 / (1 / v + 1 / v_next), mu = both * (-distance / v + (double)x_next[j] / v_next);
         expect(ctx, &t, 2 * j, mu, sqrt(both), "conditional");
         expect(ctx, &t, 2 * j + 1, mu * mu + both, 2 * sqrt(both) * fabs(mu) + both, "conditional");
     }
@@ -349,44 +518,96 @@ static void conditional(void)
 
 /* -- diagnosis -- */
 
-/* AR(1): x <- rho x + sqrt(1 - rho^2) eps. Of n draws, n (1 - rho) / (1 + rho) count. */
+enum { DRAWS = 4000, CHAINS = 4 };
+
+/* AR(1) around 5 with deviation 2: x <- rho x + sqrt(1 - rho^2) eps. Of n draws, n (1 - rho) / (1 + rho)
+ * count. */
+static void series_of(drl_ctx *ctx, double rho, uint64_t stream, double *x)
+{
+    int c, i;
+    for (c = 0; c < CHAINS; ++c) {
+        drl_rng rng = { 77, 0, 0 };
+        float eps[DRAWS];
+        double v = 0;
+        rng.stream = stream + (uint64_t)c;
+        drl_rng_normals(ctx, &rng, eps, DRAWS);
+        for (i = 0; i < DRAWS; ++i) {
+            v = i ? rho * v + sqrt(1 - rho * rho) * (double)eps[i] : (double)eps[0];
+            x[i * CHAINS + c] = 5 + 2 * v;
+        }
+    }
+}
+
 static void series(void)
 {
     static const double rhos[5] = { 0, 0.5, 0.9, 0.97, -0.4 };
-    enum { DRAWS = 4000, CHAINS = 4 };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     double *x = doubles(DRAWS * CHAINS);
-    drl_diagnosis d, again;
-    int k, c, i;
+    drl_diagnosis d;
+    int k;
     for (k = 0; k < 5; ++k) {
-        double rho = rhos[k], want = DRAWS * CHAINS * (1 - rho) / (1 + rho);
-        for (c = 0; c < CHAINS; ++c) {
-            drl_rng rng = { 77, 0, 0 };
-            float eps[DRAWS];
-            double v = 0;
-            rng.stream = (uint64_t)(10 * k + c);
-            drl_rng_normals(ctx, &rng, eps, DRAWS);
-            for (i = 0; i < DRAWS; ++i) x[i * CHAINS + c] = 5 + 2 * (v = i ? rho * v + sqrt(1 - rho * rho) * (double)eps[i] : (double)eps[0]);
-        }
+        double rho = rhos[k], want = DRAWS * CHAINS * (1 - rho) / (1 + rho), error = 2 / sqrt(want);
+        series_of(ctx, rho, (uint64_t)(10 * k), x);
         CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, DRAWS, CHAINS, &d));
-        CHECK(fabs(d.ess / want - 1) < (rho > 0.95 ? 0.25 : 0.12), "rho %g: ESS %.0f instead of %.0f", rho, d.ess, want);
-        CHECK(fabs(d.mean - 5) < 4 * d.error && fabs(d.error - 2 / sqrt(want)) < 0.2 * 2 / sqrt(want) && fabs(d.sd - 2) < 0.2, "rho %g: mean %g, error %g, deviation %g", rho, d.mean, d.error, d.sd);
+        CHECK(fabs(d.ess / want - 1) < (rho > 0.95 ? 0.25 : 0.12), "rho %g: ESS %.0f instead of %.0f", rho,
+              d.ess, want);
+        CHECK(fabs(d.mean - 5) < 4 * d.error && fabs(d.sd - 2) < 0.2, "rho %g: mean %g, deviation %g", rho,
+              d.mean, d.sd);
+        CHECK(fabs(d.error - error) < 0.2 * error, "rho %g: error %g instead of %g", rho, d.error, error);
         CHECK(d.rhat < (rho > 0.95 ? 1.05 : 1.01) && d.rhat > 0.999, "rho %g: R-hat %.4f", rho, d.rhat);
     }
-    for (c = 0; c < CHAINS; ++c) for (i = 0; i < DRAWS; ++i) x[i * CHAINS + c] += c % 2 ? 3 : 0;       /* two chains in another mode */
-    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, DRAWS, CHAINS, &again));
-    CHECK(again.rhat > 1.2 && again.ess < 0.02 * d.ess, "two modes: R-hat %.3f, ESS %.0f", again.rhat, again.ess);
-    for (c = 0; c < CHAINS; ++c) for (i = 0; i < DRAWS; ++i) x[i * CHAINS + c] += (c % 2 ? -3 : 0) + 8.0 * i / DRAWS;        /* all drift alike: only halves differ */
-    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, DRAWS, CHAINS, &again));
-    CHECK(again.rhat > 1.2, "a drift that all chains share: R-hat %.3f", again.rhat);
-    /* eight draws by hand: x = 1..8, halves 1..4 and 5..8: W = 5/3, B/n = 8, var+ = 5/3 * 3/4 + 8 = 9.25 */
+    free(x);
+    drl_ctx_destroy(ctx);
+}
+
+/* Two chains of four in another mode; then all chains drift alike, so that only halves differ. */
+static void series_that_do_not_mix(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    double *x = doubles(DRAWS * CHAINS);
+    drl_diagnosis mixed, d;
+    int c, i;
+    series_of(ctx, -0.4, 40, x);
+    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, DRAWS, CHAINS, &mixed));
+    for (c = 1; c < CHAINS; c += 2)
+        for (i = 0; i < DRAWS; ++i) x[i * CHAINS + c] += 3;
+    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, DRAWS, CHAINS, &d));
+    CHECK(d.rhat > 1.2 && d.ess < 0.02 * mixed.ess, "two modes: R-hat %.3f, ESS %.0f", d.rhat, d.ess);
+    series_of(ctx, -0.4, 40, x);
+    for (c = 0; c < CHAINS; ++c)
+        for (i = 0; i < DRAWS; ++i) x[i * CHAINS + c] += 8.0 * i / DRAWS;
+    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, DRAWS, CHAINS, &d));
+    CHECK(d.rhat > 1.2, "a drift that all chains share: R-hat %.3f", d.rhat);
+    free(x);
+    drl_ctx_destroy(ctx);
+}
+
+static void series_by_hand(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    double x[16];
+    drl_diagnosis d;
+    int i;
+    /* x = 1..8, halves 1..4 and 5..8: W = 5/3, B/n = 8, var+ = 5/3 * 3/4 + 8 = 9.25 */
     for (i = 0; i < 8; ++i) x[i] = i + 1;
     CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, 8, 1, &d));
-    CHECK(fabs(d.rhat - sqrt(9.25 / (5.0 / 3))) < 1e-12 && d.mean == 4.5 && fabs(d.sd - sqrt(6.0)) < 1e-12, "by hand: R-hat %.6f, mean %g, deviation %g", d.rhat, d.mean, d.sd);
-    for (i = 0; i < 16; ++i) x[i] = i % 2;                                                                /* two chains that stand still */
+    CHECK(fabs(d.rhat - sqrt(9.25 / (5.0 / 3))) < 1e-12, "R-hat %.6f", d.rhat);
+    CHECK(d.mean == 4.5 && fabs(d.sd - sqrt(6.0)) < 1e-12, "mean %g, deviation %g", d.mean, d.sd);
+    for (i = 0; i < 16; ++i) x[i] = i % 2;
     CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, 8, 2, &d));
-    CHECK(d.rhat > 1e300 && d.ess < 4.1, "chains that stand still: R-hat %g, ESS %g", d.rhat, d.ess);
-    again = d;
+    CHECK(d.rhat > 1e300 && d.ess < 4.1, "two chains that stand still: R-hat %g, ESS %g", d.rhat, d.ess);
+    drl_ctx_destroy(ctx);
+}
+
+static void series_refused(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    double x[16];
+    drl_diagnosis d, before;
+    int i;
+    memset(&d, 7, sizeof d);
+    before = d;
+    for (i = 0; i < 16; ++i) x[i] = i;
     REFUSED(ctx, drl_mcmc_diagnose(ctx, x, 7, 1, &d), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_mcmc_diagnose(ctx, x, 8, 0, &d), DRL_E_ARGUMENT);
     REFUSED(ctx, drl_mcmc_diagnose(ctx, NULL, 8, 1, &d), DRL_E_ARGUMENT);
@@ -395,179 +616,292 @@ static void series(void)
     REFUSED(ctx, drl_mcmc_diagnose(ctx, x, 8, 2, &d), DRL_E_NUMERIC);
     x[3] = (double)NAN;
     REFUSED(ctx, drl_mcmc_diagnose(ctx, x, 8, 2, &d), DRL_E_NUMERIC);
-    CHECK(!memcmp(&again, &d, sizeof d), "a refused diagnosis is written");
-    free(x);
+    CHECK(!memcmp(&before, &d, sizeof d), "a refused diagnosis is written");
     drl_ctx_destroy(ctx);
 }
 
 /* -- log Z -- */
 
-/* Exact draws of a target, by the library's normals. */
+/* Exact draws of the mixture or, if that is NULL, of the Gaussian, by the library's normals. */
 static void exact(drl_ctx *ctx, const gauss *g, const pair_of *p, int size, int count, float *y)
 {
-    int i, j;
+    int i, j, k;
     for (i = 0; i < count; ++i) {
         drl_rng rng = { 555, 0, 0 };
-        int k;
+        const double *mean = g->mean, *variance = g->variance;
         rng.stream = (uint64_t)i;
-        k = p ? drl_rng_uniform(&rng) >= (float)p->weight[0] : 0;
+        if (p) {
+            k = drl_rng_uniform(&rng) >= (float)p->weight[0];
+            mean = p->mean + k * size;
+            variance = p->variance + k * size;
+        }
         rng.position = 8;
         drl_rng_normals(ctx, &rng, y + i * size, (size_t)size);
-        for (j = 0; j < size; ++j) y[i * size + j] = (float)(p ? p->mean[k * size + j] + sqrt(p->variance[k * size + j]) * (double)y[i * size + j] : g->mean[j] + sqrt(g->variance[j]) * (double)y[i * size + j]);
+        for (j = 0; j < size; ++j) {
+            double eps = (double)y[i * size + j];
+            y[i * size + j] = (float)(mean[j] + sqrt(variance[j]) * eps);
+        }
     }
 }
 
+/* A whole path, in slices. */
 static drl_ais_result walk(drl_ctx *ctx, const drl_energy *e, const drl_ais_desc *d)
 {
     drl_ais *a = NULL;
     drl_ais_result r;
-    int left, total;
+    int left, total, pilot = d->step > 0 ? 0 : d->steps - 1;
     memset(&r, 0, sizeof r);
     CHECK_OK(ctx, drl_ais_create(ctx, e, d, &a));
     if (!a) return r;
     total = drl_ais_steps_left(a);
-    CHECK(total == d->steps + (d->step > 0 ? 0 : d->steps - 1), "%d temperatures, of which %d", total, d->steps);
-    CHECK(drl_ais_run(a, 7) == DRL_RUNNING && drl_ais_steps_left(a) == total - 7, "7 of %d: %d are left", total, drl_ais_steps_left(a));
-    while ((left = drl_ais_steps_left(a)) > 0) if (drl_ais_run(a, 50) > DRL_RUNNING) break;
+    CHECK(total == d->steps + pilot, "%d temperatures instead of %d and %d", total, pilot, d->steps);
+    CHECK(drl_ais_run(a, 7) == DRL_RUNNING, "7 of %d: %s", total, drl_ctx_message(ctx));
+    CHECK(drl_ais_steps_left(a) == total - 7, "7 of %d: %d are left", total, drl_ais_steps_left(a));
+    while ((left = drl_ais_steps_left(a)) > 0)
+        if (drl_ais_run(a, 50) > DRL_RUNNING) break;
     CHECK(!left && drl_ais_run(a, 1) == DRL_OK, "%d are left: %s", left, drl_ctx_message(ctx));
     CHECK_OK(ctx, drl_ais_look(a, &r));
     drl_ais_destroy(a);
     return r;
 }
 
+/* Both bounds, of the mixture if `mixed`, else of the Gaussian. */
+static void log_z_of(drl_ctx *ctx, int size, int mixed)
+{
+    enum { COUNT = 32 };
+    gauss g = gauss_of(size);
+    pair_of p;
+    drl_energy e = mixed ? pair_energy(&p, size) : gauss_energy(&g);
+    double truth = mixed ? 0 : gauss_log_z(&g), gap;
+    drl_ais_desc d;
+    drl_ais_result low, high;
+    float *y = floats((size_t)(COUNT * size)), mean[100], variance[100];
+    int j;
+    for (j = 0; j < size; ++j) {
+        mean[j] = 0.1f;
+        variance[j] = 1.5f;
+    }
+    memset(&d, 0, sizeof d);
+    d.count = COUNT;
+    d.seed = 21;
+    d.steps = size < 100 ? 200 : mixed ? 300 : 500;
+    d.leapfrog = 5;
+    d.mean = mean;
+    d.variance = variance;
+    low = walk(ctx, &e, &d);
+    exact(ctx, &g, mixed ? &p : NULL, size, COUNT, y);
+    d.start = y;
+    high = walk(ctx, &e, &d);
+    gap = high.log_z - low.log_z;
+    printf("log Z, %s in %d dimensions: %.3f +- %.3f (ESS %.1f of %d, acceptance %.2f) .. %.3f +- %.3f, "
+           "gap %.3f; truth %.3f\n", mixed ? "mixture" : "Gaussian", size, low.log_z, low.error, low.ess,
+           COUNT, low.accept, high.log_z, high.error, gap, truth);
+    CHECK(fabs(low.log_z - truth) <= 4 * low.error, "size %d, mixed %d: %.4f +- %.4f, truth %.4f", size,
+          mixed, low.log_z, low.error, truth);
+    CHECK(fabs(high.log_z - truth) <= 4 * high.error, "size %d, mixed %d: %.4f +- %.4f, truth %.4f", size,
+          mixed, high.log_z, high.error, truth);
+    CHECK(low.log_z - 2 * low.error <= truth && truth <= high.log_z + 2 * high.error,
+          "size %d, mixed %d: %.4f and %.4f do not bracket %.4f", size, mixed, low.log_z, high.log_z, truth);
+    CHECK(low.error < 0.25 && high.error < 0.25 && fabs(gap) < 0.8,
+          "size %d, mixed %d: errors %.3f and %.3f, gap %.3f", size, mixed, low.error, high.error, gap);
+    CHECK(fabs(low.accept - 0.8) < 0.1 && fabs(high.accept - 0.8) < 0.1,
+          "size %d, mixed %d: acceptance %.3f and %.3f", size, mixed, low.accept, high.accept);
+    free(y);
+}
+
 static void log_z(void)
 {
     static const int sizes[3] = { 2, 10, 100 };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
-    int k, mixed, count = 32;
-    for (k = 0; k < 3; ++k)
-        for (mixed = 0; mixed < 2; ++mixed) {
-            int size = sizes[k];
-            gauss g = gauss_of(size);
-            pair_of p;
-            drl_energy e = mixed ? pair_energy(&p, size) : gauss_energy(&g);
-            double truth = mixed ? 0 : gauss_log_z(&g);
-            drl_ais_desc d;
-            drl_ais_result low, high;
-            float *y = floats((size_t)(count * size)), mean[100], variance[100];
-            int j;
-            memset(&d, 0, sizeof d);
-            for (j = 0; j < size; ++j) { mean[j] = 0.1f; variance[j] = 1.5f; }
-            d.count = count; d.seed = 21; d.steps = size < 100 ? 200 : mixed ? 300 : 500; d.leapfrog = 5; d.mean = mean; d.variance = variance;
-            low = walk(ctx, &e, &d);
-            exact(ctx, &g, mixed ? &p : NULL, size, count, y);
-            d.start = y;
-            high = walk(ctx, &e, &d);
-            printf("log Z, %s in %d dimensions: %.3f +- %.3f (ESS %.1f of %d, acceptance %.2f) .. %.3f +- %.3f, gap %.3f; truth %.3f\n", mixed ? "mixture" : "Gaussian", size, low.log_z, low.error, low.ess, count, low.accept, high.log_z, high.error,
-                   high.log_z - low.log_z, truth);
-            CHECK(fabs(low.log_z - truth) <= 4 * low.error && fabs(high.log_z - truth) <= 4 * high.error, "size %d, mixed %d: %.4f +- %.4f and %.4f +- %.4f, truth %.4f", size, mixed, low.log_z, low.error, high.log_z, high.error, truth);
-            CHECK(low.log_z - 2 * low.error <= truth && truth <= high.log_z + 2 * high.error, "size %d, mixed %d: %.4f and %.4f do not bracket %.4f", size, mixed, low.log_z, high.log_z, truth);
-            CHECK(low.error < 0.25 && high.error < 0.25 && fabs(high.log_z - low.log_z) < 0.8, "size %d, mixed %d: errors %.3f and %.3f, gap %.3f", size, mixed, low.error, high.error, high.log_z - low.log_z);
-            CHECK(fabs(low.accept - 0.8) < 0.1 && fabs(high.accept - 0.8) < 0.1, "size %d, mixed %d: acceptance %.3f and %.3f", size, mixed, low.accept, high.accept);
-            free(y);
-        }
-    {                                           /* two temperatures are importance sampling: both terms by hand, exactly */
-        gauss g = gauss_of(2);
-        drl_energy e = gauss_energy(&g);
-        drl_ais_desc d;
-        drl_ais *a = NULL;
-        drl_ais_result r, before;
-        double beta[3] = { 0, 0.25, 1 }, sum = 0, squares = 0, most = -HUGE_VAL;
-        float start[2 * N], mean[2] = { 0.2f, -0.1f }, variance[2] = { 2, 0.5f };
-        const double *w;
-        int i, j;
-        memset(&d, 0, sizeof d);
-        exact(ctx, &g, NULL, 2, N, start);
-        d.count = N; d.steps = 2; d.beta = beta; d.step = 1e-6; d.mean = mean; d.variance = variance; d.start = start;       /* chains that hardly move */
-        CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
-        CHECK_OK(ctx, drl_ais_look(a, &before));
-        CHECK(fabs(before.log_z) < 1e-12 && before.accept == 1, "before the first temperature: %g", before.log_z);
-        CHECK(drl_ais_run(a, 2) == DRL_OK, "%s", drl_ctx_message(ctx));
-        CHECK_OK(ctx, drl_ais_look(a, &r));
-        w = a->log_w;
-        for (i = 0; i < N; ++i) {
-            double gap = g.c;
-            for (j = 0; j < 2; ++j) {
-                double y = (double)start[2 * i + j];
-                gap += -0.5 * (y - g.mean[j]) * (y - g.mean[j]) / g.variance[j] + 0.5 * (y - (double)mean[j]) * (y - (double)mean[j]) / (double)variance[j] + 0.5 * log(2 * PI * (double)variance[j]);
-            }
-            CHECK(fabs(w[i] + gap) < 1e-3, "weight %d: %.5f instead of %.5f", i, w[i], -gap);
-            if (-gap > most) most = -gap;
-        }
-        for (i = 0; i < N; ++i) { sum += exp(w[i] - most); squares += exp(2 * (w[i] - most)); }
-        CHECK(fabs(r.log_z + most + log(sum / N)) < 1e-9 && fabs(r.ess - sum * sum / squares) < 1e-9, "log Z %.9f, ESS %.6f", r.log_z, r.ess);
-        CHECK(fabs(r.error - sqrt((squares / N - sum / N * sum / N) / (N - 1)) / (sum / N)) < 1e-9, "error %.9f", r.error);
-        CHECK(r.accept > 0.999, "acceptance %.4f", r.accept);
-        drl_ais_destroy(a);
-        /* a Gaussian fitted to points: theirs is the mean and the variance, so that of the target itself costs nothing */
-        memset(&d, 0, sizeof d);
-        a = NULL;
-        d.count = 4; d.steps = 2; d.step = 0.3; d.fit = start; d.fit_count = N;
-        CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
-        for (j = 0; j < 2 && a; ++j) {
-            double m = 0, v = 0;
-            for (i = 0; i < N; ++i) m += (double)start[2 * i + j] / N;
-            for (i = 0; i < N; ++i) v += ((double)start[2 * i + j] - m) * ((double)start[2 * i + j] - m) / (N - 1);
-            CHECK(fabs((double)a->mean[j] - m) < 1e-6 && fabs(a->inverse_variance[j] * v - 1) < 1e-9, "fitted mean %g and variance %g instead of %g and %g", (double)a->mean[j], 1 / a->inverse_variance[j], m, v);
-        }
-        drl_ais_destroy(a);
+    int k;
+    for (k = 0; k < 3; ++k) {
+        log_z_of(ctx, sizes[k], 0);
+        log_z_of(ctx, sizes[k], 1);
     }
     drl_ctx_destroy(ctx);
 }
 
-/* A path is the same in slices, with any threads and batches, and goes on after an energy that has failed; of another seed it is another one,
- * also from the same start. */
-static void paths(void)
+/* log Z, ESS and error of N reverse weights, from their definitions. */
+static void check_result(const drl_ais_result *r)
 {
-    double want[12];
+    const double *w = r->log_weight;
+    double largest = -HUGE_VAL, sum = 0, squares = 0, mean, variance;
+    int i;
+    for (i = 0; i < N; ++i)
+        if (w[i] > largest) largest = w[i];
+    for (i = 0; i < N; ++i) {
+        sum += exp(w[i] - largest);
+        squares += exp(2 * (w[i] - largest));
+    }
+    mean = sum / N;
+    variance = (squares / N - mean * mean) / (N - 1);
+    CHECK(fabs(r->log_z + largest + log(mean)) < 1e-9, "log Z %.9f", r->log_z);
+    CHECK(fabs(r->ess - sum * sum / squares) < 1e-9, "ESS %.6f", r->ess);
+    CHECK(fabs(r->error - sqrt(variance) / mean) < 1e-9, "error %.9f", r->error);
+}
+
+/* With two temperatures and chains that hardly move the weights are those of importance sampling, in reverse
+ * the inverse ones: N(y) / exp(F(y)). */
+static void importance_sampling(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g);
+    drl_ais_desc d;
+    drl_ais *a = NULL;
+    drl_ais_result r;
+    double beta[3] = { 0, 0.25, 1 };
+    float start[2 * N], mean[2] = { 0.2f, -0.1f }, variance[2] = { 2, 0.5f };
+    int i, j;
+    exact(ctx, &g, NULL, 2, N, start);
+    memset(&d, 0, sizeof d);
+    d.count = N;
+    d.steps = 2;
+    d.beta = beta;
+    d.step = 1e-6;
+    d.mean = mean;
+    d.variance = variance;
+    d.start = start;
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    CHECK_OK(ctx, drl_ais_look(a, &r));
+    CHECK(fabs(r.log_z) < 1e-12 && r.accept == 1, "before the first temperature: %g", r.log_z);
+    CHECK(drl_ais_run(a, 2) == DRL_OK, "%s", drl_ctx_message(ctx));
+    CHECK_OK(ctx, drl_ais_look(a, &r));
+    for (i = 0; i < N; ++i) {
+        double ratio = g.c;                 /* log of exp(F(y)) / N(y) */
+        for (j = 0; j < 2; ++j) {
+            double y = (double)start[2 * i + j], v = (double)variance[j];
+            ratio -= 0.5 * (y - g.mean[j]) * (y - g.mean[j]) / g.variance[j];
+            ratio += 0.5 * (y - (double)mean[j]) * (y - (double)mean[j]) / v + 0.5 * log(2 * PI * v);
+        }
+        CHECK(fabs(r.log_weight[i] + ratio) < 1e-3, "weight %d: %.5f instead of %.5f", i, r.log_weight[i],
+              -ratio);
+    }
+    check_result(&r);
+    CHECK(r.accept > 0.999, "acceptance %.4f", r.accept);
+    drl_ais_destroy(a);
+    drl_ctx_destroy(ctx);
+}
+
+/* A Gaussian that is fitted to points has their mean and their variance. */
+static void fitted(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g);
+    drl_ais_desc d;
+    drl_ais *a = NULL;
+    float points[2 * N];
+    int i, j;
+    exact(ctx, &g, NULL, 2, N, points);
+    memset(&d, 0, sizeof d);
+    d.count = 4;
+    d.steps = 2;
+    d.step = 0.3;
+    d.fit = points;
+    d.fit_count = N;
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    for (j = 0; j < 2 && a; ++j) {
+        double m = 0, v = 0;
+        for (i = 0; i < N; ++i) m += (double)points[2 * i + j] / N;
+        for (i = 0; i < N; ++i) {
+            double x = (double)points[2 * i + j] - m;
+            v += x * x / (N - 1);
+        }
+        CHECK(fabs((double)a->mean[j] - m) < 1e-6, "fitted mean %g instead of %g", (double)a->mean[j], m);
+        CHECK(fabs(a->inverse_variance[j] * v - 1) < 1e-9, "fitted variance %g instead of %g",
+              1 / a->inverse_variance[j], v);
+    }
+    drl_ais_destroy(a);
+    drl_ctx_destroy(ctx);
+}
+
+/* What one path shall be like. The energy may fail in the middle of every temperature. */
+typedef struct path_of { int threads, batch, slice, fails, start; uint64_t seed; } path_of;
+
+/* 12 chains in 10 dimensions; weight [12] is what they come to. */
+static void run_path(const path_of *p, double *weight)
+{
+    check_heap heap = { 0, 0, 0, 0 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, p->threads, &heap);
+    gauss g = gauss_of(10);
+    drl_energy e;
+    drl_ais_desc d;
+    drl_ais *a = NULL;
+    drl_status status = DRL_RUNNING;
     float start[12 * 10], one[10];
-    int run, i, k;
+    long calls;
+    int i, k;
     for (i = 0; i < 120; ++i) start[i] = (float)(i % 7) / 3 - 1;
     for (i = 0; i < 10; ++i) one[i] = 1;
-    for (run = 0; run < 6; ++run) {
-        check_heap heap = { 0, 0, 0, 0 };
-        drl_ctx *ctx = context(DRL_ISA_AUTO, run == 1 ? 3 : 1, &heap);
-        gauss g = gauss_of(10);
-        drl_energy e;
-        drl_ais_desc d;
-        drl_ais *a = NULL;
-        drl_status status = DRL_RUNNING;
-        long calls;
-        g.batch = run == 2 || run == 5 ? 5 : 100;
-        e = gauss_energy(&g);
-        memset(&d, 0, sizeof d);
-        d.count = 12; d.seed = run == 5 ? 5 : 4; d.steps = 30; d.moves = 2; d.leapfrog = 3;
-        if (run > 3) { d.start = start; d.variance = one; d.step = 0.3; }      /* no pilot */
-        CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
-        calls = heap.calls;
-        for (k = 0; status == DRL_RUNNING && k < 1000; ++k) {
-            if (run == 3 && drl_ais_steps_left(a) > 1) {        /* the last temperature only weighs */
-                g.calls = 0;
-                g.fail_at = 1 + k % 5;          /* in the middle of a move */
-                CHECK(drl_ais_run(a, 1) == DRL_E_IO && strstr(drl_ctx_message(ctx), "energy failed"), "attempt %d: '%s'", k, drl_ctx_message(ctx));
-                drl_ctx_clear(ctx);
-                g.fail_at = 0;
-            }
-            status = drl_ais_run(a, run ? 1 : 100);
-        }
-        CHECK(run < 4 || g.points % 12 == 0, "run %d: %ld points for 12 chains: one is asked for twice, or beyond the last", run, g.points);
-        CHECK(status == DRL_OK && heap.calls == calls, "run %d: %s; %ld allocations", run, drl_ctx_message(ctx), heap.calls - calls);
-        for (i = 0; i < 12; ++i) {
-            if (run % 4 == 0) want[i] = a->log_w[i];
-            CHECK((run < 5) == !memcmp(&want[i], &a->log_w[i], sizeof want[i]), "run %d: weight %d is %.17g instead of %.17g", run, i, a->log_w[i], want[i]);
-        }
-        drl_ais_destroy(a);
-        drl_ctx_destroy(ctx);
-        CHECK(heap.live == 0, "%ld blocks are left", heap.live);
+    g.batch = p->batch;
+    e = gauss_energy(&g);
+    memset(&d, 0, sizeof d);
+    d.count = 12;
+    d.seed = p->seed;
+    d.steps = 30;
+    d.moves = 2;
+    d.leapfrog = 3;
+    if (p->start) {                         /* in reverse, without a pilot */
+        d.start = start;
+        d.variance = one;
+        d.step = 0.3;
     }
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    calls = heap.calls;
+    for (k = 0; status == DRL_RUNNING && k < 1000; ++k) {
+        if (p->fails && drl_ais_steps_left(a) > 1) {        /* the last temperature evaluates nothing */
+            g.calls = 0;
+            g.fail_at = 1 + k % 5;
+            CHECK(drl_ais_run(a, 1) == DRL_E_IO && strstr(drl_ctx_message(ctx), "energy failed"),
+                  "attempt %d: '%s'", k, drl_ctx_message(ctx));
+            drl_ctx_clear(ctx);
+            g.fail_at = 0;
+        }
+        status = drl_ais_run(a, p->slice);
+    }
+    CHECK(status == DRL_OK && heap.calls == calls, "%s; %ld allocations", drl_ctx_message(ctx),
+          heap.calls - calls);
+    CHECK(!p->start || g.points % 12 == 0,
+          "%ld points for 12 chains: one is asked for twice, or beyond the last", g.points);
+    memcpy(weight, a->log_w, 12 * sizeof *weight);
+    drl_ais_destroy(a);
+    drl_ctx_destroy(ctx);
+    CHECK(heap.live == 0, "%ld blocks are left", heap.live);
+}
+
+/* A path is the same in slices, with any threads and batches, and goes on after an energy that has failed. */
+static void paths(void)
+{
+    static const path_of whole = { 1, 100, 100, 0, 0, 4 };
+    static const path_of others[3] = { { 3, 100, 1, 0, 0, 4 }, { 1, 5, 1, 0, 0, 4 }, { 1, 100, 1, 1, 0, 4 } };
+    double want[12], weight[12];
+    int run;
+    run_path(&whole, want);
+    for (run = 0; run < 3; ++run) {
+        run_path(&others[run], weight);
+        CHECK(!memcmp(want, weight, sizeof want),
+              "path %d: other weights, the first is %.17g instead of %.17g", run, weight[0], want[0]);
+    }
+}
+
+/* Of another seed it is another one, also from the same start. */
+static void seeds_of_paths(void)
+{
+    static const path_of of4 = { 1, 100, 1, 0, 1, 4 }, of5 = { 1, 5, 1, 0, 1, 5 };
+    double weight[12], other[12];
+    int i;
+    run_path(&of4, weight);
+    run_path(&of5, other);
+    for (i = 0; i < 12; ++i) CHECK(weight[i] != other[i], "weight %d is %.17g with both seeds", i, weight[i]);
 }
 
 /* What zero means. */
 static void defaults(void)
 {
     double weights[16];
-    drl_ais_result r, first;
-    int run, i;
+    drl_ais_result r;
+    int run;
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     gauss g = gauss_of(4);
     drl_energy e = gauss_energy(&g);
@@ -575,257 +909,484 @@ static void defaults(void)
         drl_ais_desc d;
         drl_ais *a = NULL;
         memset(&d, 0, sizeof d);
-        if (run) { d.count = 16; d.steps = 1000; d.moves = 1; d.leapfrog = 10; d.accept = 0.8; d.pilot = 4; }
+        if (run) {
+            d.count = 16;
+            d.steps = 1000;
+            d.moves = 1;
+            d.leapfrog = 10;
+            d.accept = 0.8;
+            d.pilot = 4;
+        }
         CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
         if (!a) continue;
         while (drl_ais_run(a, 100) == DRL_RUNNING) { }
+        CHECK(drl_ais_steps_left(a) == 0, "%d are left", drl_ais_steps_left(a));
         CHECK_OK(ctx, drl_ais_look(a, &r));
-        if (!run) first = r;
-        CHECK(r.log_z == first.log_z && r.ess == first.ess && drl_ais_steps_left(a) == 0, "log Z %g and %g: other chains", first.log_z, r.log_z);
-        for (i = 0; i < 16; ++i)
-            if (!run) weights[i] = a->log_w[i];
-            else CHECK(!memcmp(&weights[i], &a->log_w[i], sizeof weights[i]), "weight %d is %g where all is said and %g where nothing is", i, a->log_w[i], weights[i]);
+        if (!run) memcpy(weights, r.log_weight, sizeof weights);
+        CHECK(!memcmp(weights, r.log_weight, sizeof weights),
+              "the first weight is %g where all is said and %g where nothing is", r.log_weight[0],
+              weights[0]);
         drl_ais_destroy(a);
     }
     drl_ctx_destroy(ctx);
 }
 
+/* One chain knows nothing of its error. */
+static void one_chain(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(10);
+    drl_energy e = gauss_energy(&g);
+    drl_ais_desc d;
+    drl_ais *a = NULL;
+    drl_ais_result r;
+    memset(&d, 0, sizeof d);
+    d.count = 1;
+    d.steps = 2;
+    d.step = 0.1;
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    CHECK(drl_ais_run(a, 2) == DRL_OK, "%s", drl_ctx_message(ctx));
+    CHECK_OK(ctx, drl_ais_look(a, &r));
+    CHECK(r.error > 1e300 && r.ess == 1, "error %g, ESS %g", r.error, r.ess);
+    drl_ais_destroy(a);
+    drl_ctx_destroy(ctx);
+}
+
 /* -- likelihood and the plane -- */
+
+/* One component: bytes u are Gaussian, so x_0 = u / 127.5 - 1 is, and x_t. */
+typedef struct bytes_of {
+    drl_schedule schedule;
+    drl_mixture m;
+    double memory[28], weight, mean[2], variance[2];
+} bytes_of;
+
+static drl_energy bytes_energy(bytes_of *b, int size)
+{
+    drl_energy e;
+    drl__schedule_drl(6, b->memory, &b->schedule);
+    b->weight = 1;
+    b->mean[0] = 20 / 127.5;
+    b->mean[1] = -50 / 127.5;
+    b->variance[0] = 900 / (127.5 * 127.5);
+    b->variance[1] = 400 / (127.5 * 127.5);
+    b->m.schedule = &b->schedule;
+    b->m.size = (size_t)size;
+    b->m.components = 1;
+    b->m.weight = &b->weight;
+    b->m.mean = b->mean;
+    b->m.variance = b->variance;
+    e = drl_mixture_energy(&b->m);
+    e.batch = 7;
+    return e;
+}
 
 static void likelihood(void)
 {
-    double memory[28], weight = 1, mean[2] = { 20, -50 }, variance[2] = { 900, 400 }, log_p[100], sum = 0, u;
-    drl_schedule s;
-    drl_mixture m;
-    drl_energy e;
+    bytes_of b;
+    drl_energy e = bytes_energy(&b, 2);
+    const drl_schedule *s = &b.schedule;
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
-    gauss g;
+    double log_p[100];
     float x[200], work[228];
     int i, j, t;
-    drl__schedule_drl(6, memory, &s);
-    /* bytes u are Gaussian, so x_0 = u / 127.5 - 1 is, and x_t */
-    for (j = 0; j < 2; ++j) { mean[j] = mean[j] / 127.5; variance[j] = variance[j] / (127.5 * 127.5); }
-    m.schedule = &s; m.size = 2; m.components = 1; m.weight = &weight; m.mean = mean; m.variance = variance;
-    e = drl_mixture_energy(&m);
-    e.batch = 7;
     for (t = 0; t < 6; t += 5) {
         for (i = 0; i < 200; ++i) x[i] = (float)real(-1, 1);
-        CHECK_OK(ctx, drl_log_likelihood(ctx, &e, &s, t, NULL, 100, x, 0.75, log_p, work));
+        CHECK_OK(ctx, drl_log_likelihood(ctx, &e, s, t, NULL, 100, x, 0.75, log_p, work));
         for (i = 0; i < 100; ++i) {
             double want = -0.75;
             for (j = 0; j < 2; ++j) {
-                double v = s.abar[t] * s.abar[t] * variance[j] + s.sbar[t] * s.sbar[t], d = (double)x[2 * i + j] - s.abar[t] * mean[j];
+                double v = s->abar[t] * s->abar[t] * b.variance[j] + s->sbar[t] * s->sbar[t];
+                double d = (double)x[2 * i + j] - s->abar[t] * b.mean[j];
                 want -= 0.5 * (d * d / v + log(2 * PI * v));
             }
-            CHECK(fabs(log_p[i] - want) < 1e-4 * (1 + fabs(want)), "level %d: log p of point %d is %.6f instead of %.6f", t, i, log_p[i], want);
+            CHECK(fabs(log_p[i] - want) < 1e-4 * (1 + fabs(want)),
+                  "level %d: log p of point %d is %.6f instead of %.6f", t, i, log_p[i], want);
         }
     }
-    /* densities by bits a dimension integrate to 1 over the bytes' own unit */
-    m.size = 1;
-    e = drl_mixture_energy(&m);
-    for (u = -400; u < 700; u += 1) {
-        x[0] = (float)(s.abar[0] * (u / 127.5 - 1));
-        CHECK_OK(ctx, drl_log_likelihood(ctx, &e, &s, 0, NULL, 1, x, 0, log_p, work));
-        sum += pow(2, -drl_bits_per_dim(log_p[0], 1, 127.5 / s.abar[0]));
+    drl_ctx_destroy(ctx);
+}
+
+/* Densities by bits a dimension sum to 1 over the bytes. */
+static void bits_per_dim(void)
+{
+    bytes_of b;
+    drl_energy e = bytes_energy(&b, 1);
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    double log_p[1], sum = 0, abar = b.schedule.abar[0];
+    float x[1], work[2];
+    int u;
+    for (u = -400; u < 700; ++u) {
+        x[0] = (float)(abar * (u / 127.5 - 1));
+        CHECK_OK(ctx, drl_log_likelihood(ctx, &e, &b.schedule, 0, NULL, 1, x, 0, log_p, work));
+        sum += pow(2, -drl_bits_per_dim(log_p[0], 1, 127.5 / abar));
     }
     CHECK(fabs(sum - 1) < 1e-4, "the density by bits a dimension sums to %.6f", sum);
     CHECK(drl_bits_per_dim(-8 * log(2), 4, 1) == 2, "%g bits", drl_bits_per_dim(-8 * log(2), 4, 1));
-    CHECK(isnan(drl_bits_per_dim(-1, 0, 1)) && isnan(drl_bits_per_dim(-1, 2, 0)) && isnan(drl_bits_per_dim(-1, 2, -1)), "no size, no scale");
-    x[0] = (float)NAN;
-    log_p[0] = 7;
-    REFUSED(ctx, drl_log_likelihood(ctx, &e, &s, 0, NULL, 1, x, 0, log_p, work), DRL_E_NUMERIC);
-    REFUSED(ctx, drl_log_likelihood(ctx, &e, &s, 6, NULL, 1, x, 0, log_p, work), DRL_E_ARGUMENT);
-    REFUSED(ctx, drl_log_likelihood(ctx, &e, &s, 0, NULL, 1, x, (double)NAN, log_p, work), DRL_E_ARGUMENT);
+    CHECK(isnan(drl_bits_per_dim(-1, 0, 1)), "no size");
+    CHECK(isnan(drl_bits_per_dim(-1, 2, 0)), "scale 0");
+    CHECK(isnan(drl_bits_per_dim(-1, 2, -1)), "scale -1");
+    drl_ctx_destroy(ctx);
+}
+
+static void likelihood_refused(void)
+{
+    bytes_of b;
+    drl_energy e = bytes_energy(&b, 1), fails;
+    const drl_schedule *s = &b.schedule;
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g;
+    float x[2] = { 0, 0 }, work[4];
+    double log_p[2] = { 7, 7 };
+    REFUSED(ctx, drl_log_likelihood(ctx, &e, s, 6, NULL, 1, x, 0, log_p, work), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_log_likelihood(ctx, &e, s, 0, NULL, 1, x, (double)NAN, log_p, work), DRL_E_ARGUMENT);
     memset(&g, 0, sizeof g);
     g.size = g.batch = 1;
     g.variance[0] = 1;
     g.fail_at = 2;
-    e = gauss_energy(&g);
-    x[0] = x[1] = 0;
-    REFUSED(ctx, drl_log_likelihood(ctx, &e, &s, 0, NULL, 2, x, 0, log_p, work), DRL_E_IO);
+    fails = gauss_energy(&g);
+    REFUSED(ctx, drl_log_likelihood(ctx, &fails, s, 0, NULL, 2, x, 0, log_p, work), DRL_E_IO);
+    x[0] = (float)NAN;
+    REFUSED(ctx, drl_log_likelihood(ctx, &e, s, 0, NULL, 1, x, 0, log_p, work), DRL_E_NUMERIC);
     CHECK(log_p[0] == 7, "a refused likelihood is written");
     drl_ctx_destroy(ctx);
 }
 
-static void plane(void)
+enum { NX = 90, NY = 70, CELLS = NX * NY };
+static const drl_grid plane_grid = { -6, 5, -5, 6, NX, NY };
+
+/* Coordinate j of the middle of a cell. */
+static double plane_at(int cell, int j)
 {
-    static double f[90 * 70 + 1], p[90 * 70], flat[90 * 70];
-    static const double one_f[1] = { 1.5 };
-    static const drl_grid one = { 0, 2, 0, 3, 1, 1 };
+    return j ? -5 + 11 * (cell / NX + 0.5) / NY : -6 + 11 * (cell % NX + 0.5) / NX;
+}
+
+static void plane_values(void)
+{
+    static double f[CELLS + 1];
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
-    gauss g = gauss_of(2), far = gauss_of(10);
-    drl_energy e, e10;
-    drl_grid grid = { -6, 5, -5, 6, 90, 70 };
-    double z = 0, kl = 0, want = 0, mean[2] = { 0.2, 0.1 }, variance[2] = { 0.5, 0.9 };
+    gauss g = gauss_of(2);
+    drl_energy e;
     int i, j;
     g.batch = 11;
     e = gauss_energy(&g);
-    e10 = gauss_energy(&far);
-    f[90 * 70] = 7;
-    CHECK_OK(ctx, drl_grid_evaluate(ctx, &e, 0, 0, &grid, f));
-    CHECK(f[90 * 70] == 7, "a number behind those of the cells is written");
-    for (i = 0; i < 90 * 70; ++i) {
-        double y[2], F = g.c;
-        y[0] = -6 + 11 * (i % 90 + 0.5) / 90;
-        y[1] = -5 + 11 * (i / 90 + 0.5) / 70;
-        for (p[i] = 17, j = 0; j < 2; ++j) {
-            F -= 0.5 * (y[j] - g.mean[j]) * (y[j] - g.mean[j]) / g.variance[j];
-            p[i] *= exp(-0.5 * (y[j] - mean[j]) * (y[j] - mean[j]) / variance[j]);
+    f[CELLS] = 7;
+    CHECK_OK(ctx, drl_grid_evaluate(ctx, &e, 0, 0, &plane_grid, f));
+    CHECK(f[CELLS] == 7, "a number behind those of the cells is written");
+    for (i = 0; i < CELLS; ++i) {
+        double want = g.c;
+        for (j = 0; j < 2; ++j) {
+            double d = plane_at(i, j) - g.mean[j];
+            want -= 0.5 * d * d / g.variance[j];
         }
-        CHECK(fabs(f[i] - F) < 1e-5 * (1 + fabs(F)), "point %d: %g instead of %g", i, f[i], F);
+        CHECK(fabs(f[i] - want) < 1e-5 * (1 + fabs(want)), "point %d: %g instead of %g", i, f[i], want);
     }
+    drl_ctx_destroy(ctx);
+}
+
+static void plane_log_z(void)
+{
+    static double f[CELLS];
+    static const double one_f[1] = { 1.5 };
+    static const drl_grid one = { 0, 2, 0, 3, 1, 1 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g);
+    double z = 0, want;
     CHECK_OK(ctx, drl_grid_log_z(ctx, &one, one_f, 1, &z));
     CHECK(fabs(z - (1.5 + log(6.0))) < 1e-12, "log Z of one cell: %.12f", z);
-    CHECK_OK(ctx, drl_grid_log_z(ctx, &grid, f, 1, &z));
+    CHECK_OK(ctx, drl_grid_evaluate(ctx, &e, 0, 0, &plane_grid, f));
+    CHECK_OK(ctx, drl_grid_log_z(ctx, &plane_grid, f, 1, &z));
     CHECK(fabs(z - gauss_log_z(&g)) < 1e-5, "log Z %.7f instead of %.7f", z, gauss_log_z(&g));
-    CHECK_OK(ctx, drl_grid_log_z(ctx, &grid, f, 0.5, &z));               /* temperature 2: twice the variances, half of c */
-    CHECK(fabs(z - (gauss_log_z(&g) - 0.5 * g.c + log(2.0))) < 1e-4, "log Z at temperature 2: %.7f", z);
-    CHECK_OK(ctx, drl_grid_kl(ctx, &grid, p, f, &kl));
-    for (j = 0; j < 2; ++j) want += 0.5 * ((variance[j] + (mean[j] - g.mean[j]) * (mean[j] - g.mean[j])) / g.variance[j] - 1 - log(variance[j] / g.variance[j]));
+    /* temperature 2: twice the variances, half of c */
+    want = gauss_log_z(&g) - 0.5 * g.c + log(2.0);
+    CHECK_OK(ctx, drl_grid_log_z(ctx, &plane_grid, f, 0.5, &z));
+    CHECK(fabs(z - want) < 1e-4, "log Z at temperature 2: %.7f instead of %.7f", z, want);
+    drl_ctx_destroy(ctx);
+}
+
+/* Of two Gaussians; then of half of the cells against all. The density has an arbitrary factor. */
+static void plane_kl(void)
+{
+    static double f[CELLS], p[CELLS];
+    static const double mean[2] = { 0.2, 0.1 }, variance[2] = { 0.5, 0.9 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2);
+    drl_energy e = gauss_energy(&g);
+    double kl = 0, want = 0;
+    int i, j;
+    CHECK_OK(ctx, drl_grid_evaluate(ctx, &e, 0, 0, &plane_grid, f));
+    for (i = 0; i < CELLS; ++i)
+        for (p[i] = 17, j = 0; j < 2; ++j) {
+            double d = plane_at(i, j) - mean[j];
+            p[i] *= exp(-0.5 * d * d / variance[j]);
+        }
+    for (j = 0; j < 2; ++j) {
+        double d = mean[j] - g.mean[j];
+        want += 0.5 * ((variance[j] + d * d) / g.variance[j] - 1 - log(variance[j] / g.variance[j]));
+    }
+    CHECK_OK(ctx, drl_grid_kl(ctx, &plane_grid, p, f, &kl));
     CHECK(fabs(kl - want) < 1e-5, "KL %.7f instead of %.7f", kl, want);
-    for (i = 0; i < 90 * 70; ++i) { flat[i] = i % 2 ? 2.0 : 0.0; p[i] = 5; }
-    CHECK_OK(ctx, drl_grid_kl(ctx, &grid, flat, p, &kl));
+    for (i = 0; i < CELLS; ++i) {
+        p[i] = i % 2 ? 2.0 : 0.0;
+        f[i] = 5;
+    }
+    CHECK_OK(ctx, drl_grid_kl(ctx, &plane_grid, p, f, &kl));
     CHECK(fabs(kl - log(2.0)) < 1e-12, "half of the cells against all: KL %.9f", kl);
-    kl = z = 7;
+    drl_ctx_destroy(ctx);
+}
+
+static void plane_refused(void)
+{
+    static double f[CELLS], p[CELLS];
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(2), far = gauss_of(10);
+    drl_energy e = gauss_energy(&g), e10 = gauss_energy(&far);
+    drl_grid grid = plane_grid;
+    double z = 7, kl = 7;
+    int i;
+    for (i = 0; i < CELLS; ++i) p[i] = f[i] = 1;
     REFUSED(ctx, drl_grid_evaluate(ctx, &e10, 0, 0, &grid, f), DRL_E_SHAPE);
     g.wall = 3;
     REFUSED(ctx, drl_grid_evaluate(ctx, &e, 0, 0, &grid, f), DRL_E_NUMERIC);
     g.fail_at = g.calls + 1;
     REFUSED(ctx, drl_grid_evaluate(ctx, &e, 0, 0, &grid, f), DRL_E_IO);
-    flat[5] = -1;
-    REFUSED(ctx, drl_grid_kl(ctx, &grid, flat, p, &kl), DRL_E_NUMERIC);
-    for (i = 0; i < 90 * 70; ++i) flat[i] = 0;
-    REFUSED(ctx, drl_grid_kl(ctx, &grid, flat, p, &kl), DRL_E_NUMERIC);
-    p[3] = HUGE_VAL;
-    REFUSED(ctx, drl_grid_log_z(ctx, &grid, p, 1, &z), DRL_E_NUMERIC);
+    p[5] = -1;
+    REFUSED(ctx, drl_grid_kl(ctx, &grid, p, f, &kl), DRL_E_NUMERIC);
+    for (i = 0; i < CELLS; ++i) p[i] = 0;
+    REFUSED(ctx, drl_grid_kl(ctx, &grid, p, f, &kl), DRL_E_NUMERIC);
+    f[3] = HUGE_VAL;
+    REFUSED(ctx, drl_grid_log_z(ctx, &grid, f, 1, &z), DRL_E_NUMERIC);
     grid.nx = 0;
-    REFUSED(ctx, drl_grid_log_z(ctx, &grid, p, 1, &z), DRL_E_ARGUMENT);
-    grid.nx = 3; grid.x1 = -6;
-    REFUSED(ctx, drl_grid_log_z(ctx, &grid, p, 1, &z), DRL_E_ARGUMENT);
+    REFUSED(ctx, drl_grid_log_z(ctx, &grid, f, 1, &z), DRL_E_ARGUMENT);
+    grid.nx = 3;
+    grid.x1 = -6;
+    REFUSED(ctx, drl_grid_log_z(ctx, &grid, f, 1, &z), DRL_E_ARGUMENT);
     CHECK(kl == 7 && z == 7, "a refused result is written");
     drl_ctx_destroy(ctx);
 }
 
 /* -- the object -- */
 
-static drl_mcmc *chains_of(drl_ctx *ctx, const drl_energy *e, drl_mcmc_kernel kernel, int count, int first, int warmup)
+static drl_mcmc *chains_of(drl_ctx *ctx, const drl_energy *e, drl_mcmc_kernel kernel, int count, int first,
+                           int warmup)
 {
     drl_mcmc_desc d;
     drl_mcmc *c = NULL;
     memset(&d, 0, sizeof d);
-    d.count = count; d.first = first; d.seed = 8; d.kernel = kernel; d.step = 0.3; d.leapfrog = 3; d.warmup = warmup;
+    d.count = count;
+    d.first = first;
+    d.seed = 8;
+    d.kernel = kernel;
+    d.step = 0.3;
+    d.leapfrog = 3;
+    d.warmup = warmup;
     CHECK_OK(ctx, drl_mcmc_create(ctx, e, &d, &c));
     return c;
 }
 
-static int same(const drl_mcmc_report *a, const drl_mcmc_report *b)
+/* The chains of the tests below: 12 in 10 dimensions, numbers 2 to 13, with a warm-up where there is one. */
+enum { WARMUP = 30, STEPS = 60, POINTS = 12 * 10 };
+static drl_mcmc *dozen(drl_ctx *ctx, const drl_energy *e, drl_mcmc_kernel kernel)
 {
-    return a->step == b->step && a->divergent == b->divergent && !memcmp(&a->step_size, &b->step_size, sizeof(double)) && !memcmp(&a->accept, &b->accept, sizeof(double)) && !memcmp(&a->f, &b->f, sizeof(double));
+    return chains_of(ctx, e, kernel, 12, 2, kernel == DRL_MCMC_LANGEVIN ? 0 : WARMUP);
 }
 
-/* Saved and restored in the warm-up and after it, into chains that have gone elsewhere; threads, batches and instruction sets; parts of a batch. */
+static int same_report(const drl_mcmc_report *a, const drl_mcmc_report *b)
+{
+    return a->step == b->step && a->divergent == b->divergent &&
+           !memcmp(&a->step_size, &b->step_size, sizeof(double)) &&
+           !memcmp(&a->accept, &b->accept, sizeof(double)) &&
+           !memcmp(&a->f, &b->f, sizeof(double));
+}
+
+/* y <- where the chains are after STEPS steps, without an allocation. Returns 0 if there is no such set. */
+static int run_dozen(drl_isa isa, int threads, int batch, drl_mcmc_kernel kernel, float *y)
+{
+    check_heap heap = { 0, 0, 0, 0 };
+    drl_ctx *ctx = context(isa, threads, &heap);
+    gauss g = gauss_of(10);
+    drl_energy e;
+    drl_mcmc *c;
+    long calls;
+    if (!ctx) return 0;
+    g.batch = batch;
+    e = gauss_energy(&g);
+    c = dozen(ctx, &e, kernel);
+    calls = heap.calls;
+    CHECK_OK(ctx, drl_mcmc_run(c, STEPS));
+    CHECK(heap.calls == calls, "kernel %d: %ld allocations while running", (int)kernel, heap.calls - calls);
+    memcpy(y, c->y, POINTS * sizeof *y);
+    drl_mcmc_destroy(c);
+    drl_ctx_destroy(ctx);
+    CHECK(heap.live == 0, "%ld blocks are left", heap.live);
+    return 1;
+}
+
+/* Chains are the same with any threads, batches and fused instruction sets. */
+static void same_chains(void)
+{
+    static const drl_isa isa[4] = { DRL_ISA_AVX2, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_FMA128 };
+    float want[POINTS], y[POINTS];
+    int kernel, k;
+    for (kernel = 0; kernel < 3; ++kernel) {
+        run_dozen(DRL_ISA_PORTABLE, 1, 100, (drl_mcmc_kernel)kernel, want);
+        run_dozen(DRL_ISA_PORTABLE, 3, 100, (drl_mcmc_kernel)kernel, y);
+        CHECK(!memcmp(want, y, sizeof want), "kernel %d: other points with three threads", kernel);
+        run_dozen(DRL_ISA_PORTABLE, 1, 5, (drl_mcmc_kernel)kernel, y);
+        CHECK(!memcmp(want, y, sizeof want), "kernel %d: other points in batches of 5", kernel);
+        for (k = 0; k < 4; ++k)
+            if (run_dozen(isa[k], 1, 100, (drl_mcmc_kernel)kernel, y))
+                CHECK(!memcmp(want, y, sizeof want), "kernel %d, instruction set %d: other points", kernel,
+                      (int)isa[k]);
+    }
+}
+
+/* Without a warm-up chains do not know of each other. */
+static void parts_of_a_batch(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(10);
+    drl_energy e = gauss_energy(&g);
+    int kernel;
+    for (kernel = 0; kernel < 3; ++kernel) {
+        drl_mcmc *all = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 12, 0, 0);
+        drl_mcmc *some = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 4, 5, 0);
+        CHECK_OK(ctx, drl_mcmc_run(all, 20));
+        CHECK_OK(ctx, drl_mcmc_run(some, 20));
+        CHECK(!memcmp(all->y + 5 * 10, some->y, 4 * 10 * sizeof(float)),
+              "kernel %d: chains 5 to 8 alone are others", kernel);
+        drl_mcmc_destroy(all);
+        drl_mcmc_destroy(some);
+    }
+    drl_ctx_destroy(ctx);
+}
+
+/* Saved after `cut` steps and restored into chains that have gone elsewhere, the same object or another. */
+static void resumed_after(int cut, int threads, int another, drl_mcmc_kernel kernel, const float *want)
+{
+    check_heap heap = { 0, 0, 0, 0 };
+    drl_ctx *ctx = context(DRL_ISA_PORTABLE, threads, &heap);
+    gauss g = gauss_of(10);
+    drl_energy e = gauss_energy(&g);
+    drl_mcmc *c = dozen(ctx, &e, kernel);
+    size_t size = drl__mcmc_state_size(c);
+    unsigned char *state = (unsigned char *)malloc(size);
+    drl_mcmc_report before, after;
+    double f = 0;
+    long calls;
+    int i;
+    CHECK_OK(ctx, drl_mcmc_run(c, cut));
+    CHECK_OK(ctx, drl_mcmc_look(c, &before));
+    CHECK_OK(ctx, drl_mcmc_save(c, state, size, &check_written));
+    CHECK_OK(ctx, drl_mcmc_run(c, 20));
+    if (another) {
+        drl_mcmc_destroy(c);
+        c = dozen(ctx, &e, kernel);
+    }
+    calls = heap.calls;
+    CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
+    CHECK_OK(ctx, drl_mcmc_look(c, &after));
+    CHECK(same_report(&before, &after) && before.step == cut, "kernel %d, cut %d: another report",
+          (int)kernel, cut);
+    for (i = 0; i < 12; ++i) f += (double)c->f[i] / 12;
+    CHECK(fabs(f - before.f) < 1e-13 * fabs(f), "kernel %d: mean F %g, reported as %g", (int)kernel, f,
+          before.f);
+    CHECK_OK(ctx, drl_mcmc_run(c, STEPS - cut));
+    CHECK(!memcmp(want, c->y, POINTS * sizeof *want), "kernel %d, cut %d: other points", (int)kernel, cut);
+    CHECK(heap.calls == calls, "kernel %d: %ld allocations", (int)kernel, heap.calls - calls);
+    free(state);
+    drl_mcmc_destroy(c);
+    drl_ctx_destroy(ctx);
+    CHECK(heap.live == 0, "%ld blocks are left", heap.live);
+}
+
 static void resumed(void)
 {
-    static const int cuts[3] = { 7, 30, 45 };
-    float want[12 * 10];
-    unsigned char *state = NULL, *other = NULL;
-    size_t size = 0, i;
+    float want[POINTS];
+    int kernel;
+    for (kernel = 0; kernel < 3; ++kernel) {
+        run_dozen(DRL_ISA_PORTABLE, 1, 100, (drl_mcmc_kernel)kernel, want);
+        resumed_after(7, 1, 0, (drl_mcmc_kernel)kernel, want);
+        resumed_after(WARMUP, 1, 1, (drl_mcmc_kernel)kernel, want);
+        resumed_after(45, 3, 0, (drl_mcmc_kernel)kernel, want);
+    }
+}
+
+/* Word i of a state: 1 if all ones are impossible there. They are NaN in the upper word of a double, and as a
+ * point; the words of the number of divergent proposals and the lower words of doubles may be anything. */
+static int impossible(size_t i)
+{
+    if (i <= 12 || i >= DRL__MCMC_WORDS) return 1;
+    return i >= 16 && i % 2 == 0;
+}
+
+/* A state that is not of these chains changes nothing. */
+static void refused_states_of(drl_ctx *ctx, drl_mcmc *c, const unsigned char *state, size_t size)
+{
+    unsigned char *bad = (unsigned char *)malloc(size);
+    unsigned char *before = (unsigned char *)malloc(size), *after = (unsigned char *)malloc(size);
+    size_t i;
+    CHECK_OK(ctx, drl_mcmc_save(c, before, size, &check_written));
+    for (i = 0; i < size / 4; ++i) {
+        if (!impossible(i)) continue;
+        if (i > DRL__MCMC_WORDS + 6 && i + 3 < size / 4) continue;      /* most of the points */
+        memcpy(bad, state, size);
+        memset(bad + 4 * i, 0xff, 4);
+        REFUSED(ctx, drl_mcmc_restore(c, bad, size), DRL_E_FORMAT);
+        CHECK_OK(ctx, drl_mcmc_save(c, after, size, &check_written));
+        CHECK(!memcmp(before, after, size), "a state with another word %d has changed the chains", (int)i);
+    }
+    REFUSED(ctx, drl_mcmc_restore(c, state, size - 1), DRL_E_FORMAT);
+    REFUSED(ctx, drl_mcmc_save(c, after, size - 1, &check_written), DRL_E_SHAPE);
+    free(bad);
+    free(before);
+    free(after);
+}
+
+/* Saved in the warm-up and after it: there cannot have been more acceptance than steps. */
+static void refused_states(void)
+{
+    static const int cuts[2] = { 7, 45 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(10);
+    drl_energy e = gauss_energy(&g);
     int kernel, k;
     for (kernel = 0; kernel < 3; ++kernel)
-        for (k = 0; k < 9; ++k) {
-            static const drl_isa isa[9] = { DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_PORTABLE, DRL_ISA_AVX2, DRL_ISA_PORTABLE, DRL_ISA_AVX512, DRL_ISA_NEON, DRL_ISA_FMA128 };
-            check_heap heap = { 0, 0, 0, 0 };
-            drl_ctx *ctx = context(isa[k], k == 3 ? 3 : 1, &heap);
-            gauss g = gauss_of(10);
-            drl_energy e;
-            drl_mcmc *c;
-            long calls;
-            if (!ctx) continue;                                 /* no such instruction set here */
-            g.batch = k == 5 ? 5 : 100;
-            e = gauss_energy(&g);
-            c = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 12, 2, kernel ? 30 : 0);
-            calls = heap.calls;
-            if (k >= 1 && k <= 3) {
-                int cut = cuts[k - 1];
-                drl_mcmc_report r, back;
-                CHECK_OK(ctx, drl_mcmc_run(c, cut));
-                CHECK_OK(ctx, drl_mcmc_look(c, &r));
-                size = drl__mcmc_state_size(c);
-                state = (unsigned char *)malloc(size);
-                CHECK_OK(ctx, drl_mcmc_save(c, state, size, &check_written));
-                CHECK_OK(ctx, drl_mcmc_run(c, 20));
-                if (k == 2) {                                   /* another object */
-                    drl_mcmc_destroy(c);
-                    c = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 12, 2, kernel ? 30 : 0);
-                    calls = heap.calls;
-                }
-                CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
-                CHECK_OK(ctx, drl_mcmc_look(c, &back));
-                CHECK(same(&r, &back) && r.step == cut, "kernel %d: the report after a restore differs", kernel);
-                {
-                    double f = 0;
-                    for (i = 0; i < 12; ++i) f += (double)c->f[i] / 12;
-                    CHECK(fabs(f - r.f) < 1e-13 * fabs(f), "kernel %d: mean F %g, reported as %g", kernel, f, r.f);
-                }
-                CHECK_OK(ctx, drl_mcmc_run(c, 60 - cut));
-                if (k == 1) {                                   /* what is not a state of these chains changes nothing */
-                    other = (unsigned char *)malloc(size);
-                    for (i = 0; i < size / 4; ++i) {
-                        unsigned char *now = (unsigned char *)malloc(size), *after = (unsigned char *)malloc(size);
-                        int point = i >= DRL__MCMC_WORDS, must = i < 12 || point || i == 12 || i == 16 || i == 18 || i == 20 || i == 22 || i == 24;
-                        if (i > DRL__MCMC_WORDS + 6 && i + 3 < size / 4) { free(now); free(after); continue; }
-                        memcpy(other, state, size);
-                        memset(other + 4 * i, 0xff, 4);         /* NaN where it is the upper word of a double, or a point */
-                        CHECK_OK(ctx, drl_mcmc_save(c, now, size, &check_written));
-                        if (must) {
-                            REFUSED(ctx, drl_mcmc_restore(c, other, size), DRL_E_FORMAT);
-                            CHECK_OK(ctx, drl_mcmc_save(c, after, size, &check_written));
-                            CHECK(!memcmp(now, after, size), "a refused state has changed word %d's chains", (int)i);
-                        }
-                        free(now); free(after);
-                    }
-                    {                                           /* one bit more accepted than there were steps since warm-up, or in it */
-                        uint64_t bits = drl__bits64(kernel && cut >= 30 ? cut - 30 : cut) + 1;
-                        memcpy(other, state, size);
-                        drl__put_u32(other + 4 * 21, (uint32_t)bits);
-                        drl__put_u32(other + 4 * 22, (uint32_t)(bits >> 32));
-                        REFUSED(ctx, drl_mcmc_restore(c, other, size), DRL_E_FORMAT);
-                    }
-                    REFUSED(ctx, drl_mcmc_restore(c, state, size - 1), DRL_E_FORMAT);
-                    REFUSED(ctx, drl_mcmc_save(c, other, size - 1, &check_written), DRL_E_SHAPE);
-                    free(other);
-                }
-                free(state);
-            }
-            else CHECK_OK(ctx, drl_mcmc_run(c, 60));
-            if (!k) memcpy(want, c->y, sizeof want);
-            CHECK(!memcmp(want, c->y, sizeof want), "kernel %d, run %d: other points", kernel, k);
-            CHECK(heap.calls == calls, "kernel %d, run %d: %ld allocations while running", kernel, k, heap.calls - calls);
+        for (k = 0; k < 2; ++k) {
+            drl_mcmc *c = dozen(ctx, &e, (drl_mcmc_kernel)kernel);
+            size_t size = drl__mcmc_state_size(c);
+            unsigned char *state = (unsigned char *)malloc(size);
+            int counted = kernel && cuts[k] > WARMUP ? cuts[k] - WARMUP : cuts[k];
+            uint64_t bits = drl__bits64((double)counted) + 1;
+            CHECK_OK(ctx, drl_mcmc_run(c, cuts[k]));
+            CHECK_OK(ctx, drl_mcmc_save(c, state, size, &check_written));
+            CHECK_OK(ctx, drl_mcmc_run(c, 5));
+            refused_states_of(ctx, c, state, size);
+            drl__put_u32(state + 4 * 21, (uint32_t)bits);
+            drl__put_u32(state + 4 * 22, (uint32_t)(bits >> 32));
+            REFUSED(ctx, drl_mcmc_restore(c, state, size), DRL_E_FORMAT);
+            drl__put_u32(state + 4 * 21, (uint32_t)(bits - 1));
+            CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
+            free(state);
             drl_mcmc_destroy(c);
-            if (!k) {                                           /* without a warm-up chains do not know of each other */
-                drl_mcmc *all = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 12, 0, 0), *some = chains_of(ctx, &e, (drl_mcmc_kernel)kernel, 4, 5, 0);
-                CHECK_OK(ctx, drl_mcmc_run(all, 20));
-                CHECK_OK(ctx, drl_mcmc_run(some, 20));
-                CHECK(!memcmp(all->y + 50, some->y, 40 * sizeof(float)), "kernel %d: chains 5 to 8 alone are others", kernel);
-                drl_mcmc_destroy(all);
-                drl_mcmc_destroy(some);
-            }
-            drl_ctx_destroy(ctx);
-            CHECK(heap.live == 0, "%ld blocks are left", heap.live);
         }
+    drl_ctx_destroy(ctx);
 }
 
 /* F is the label on level 2: each chain's own label and level reach the energy, in every batch. */
 static drl_status label_eval(void *user, int n, const float *y, const int *level, const int *label, float *f,
-    float *gradient)
+                             float *gradient)
 {
     int i;
-    (void)user; (void)y;
+    (void)user;
+    (void)y;
     for (i = 0; i < n; ++i) f[i] = !label ? -1 : level[i] == 2 ? (float)label[i] : 100;
     memset(gradient, 0, (size_t)n * 2 * sizeof *gradient);
     return DRL_OK;
 }
 
+/* Chains are told their labels, and a state belongs to chains with the same labels, x_next and s_{t+1}. */
 static void conditions(void)
 {
     static const int labels[7] = { 3, 0, 2, 5, 1, 4, 6 };
@@ -841,21 +1402,31 @@ static void conditions(void)
     memset(&e, 0, sizeof e);
     memset(&d, 0, sizeof d);
     drl__schedule_drl(6, memory, &s);
-    e.eval = label_eval; e.size = 2; e.batch = 3;
-    d.count = 7; d.kernel = DRL_MCMC_MALA; d.step = 0.1; d.schedule = &s; d.level = 2; d.x_next = x_next;
-    for (run = 0; run < 5; ++run) {             /* a state belongs to chains with the same labels, x_next and s_{t+1} */
+    memcpy(longer, s.s, sizeof longer);
+    longer[3] *= 1.5;
+    e.eval = label_eval;
+    e.size = 2;
+    e.batch = 3;
+    d.count = 7;
+    d.kernel = DRL_MCMC_MALA;
+    d.step = 0.1;
+    d.schedule = &s;
+    d.level = 2;
+    d.x_next = x_next;
+    for (run = 0; run < 5; ++run) {
         drl_mcmc *c = NULL;
         int other[7];
-        for (i = 0; i < 7; ++i) { other[i] = labels[i]; longer[i] = s.s[i]; }
+        memcpy(other, labels, sizeof other);
         d.labels = other;
         if (run == 1) other[0] = 1;
         if (run == 2) other[6] = 5;
-        if (run == 3) x_next[13] = 0.5f;
-        if (run == 4) { x_next[13] = 0; longer[3] *= 1.5; s.s = longer; }
+        x_next[13] = run == 3 ? 0.5f : 0;
+        if (run == 4) s.s = longer;
         CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
         if (!c) break;
         CHECK_OK(ctx, drl_mcmc_run(c, 2));
-        for (i = 0; i < 7; ++i) CHECK(c->f[i] == (float)other[i], "chain %d is told label %g", i, (double)c->f[i]);
+        for (i = 0; i < 7; ++i)
+            CHECK(c->f[i] == (float)other[i], "chain %d is told label %g", i, (double)c->f[i]);
         if (!run) {
             size = drl__mcmc_state_size(c);
             CHECK(size <= sizeof state, "%d bytes", (int)size);
@@ -867,63 +1438,130 @@ static void conditions(void)
     drl_ctx_destroy(ctx);
 }
 
-/* Energies that fail or are not finite: the chains stay where they were. */
-static void failures(void)
+/* -- failures -- */
+
+/* An energy that fails in any evaluation of a step leaves the chains where they were. */
+static void failed_energy(void)
 {
-    double memory[28];
-    drl_schedule s;
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     gauss g = gauss_of(10);
     drl_energy e;
     drl_mcmc *c;
-    drl_mcmc_report r, r2;
-    drl_mcmc_desc d;
-    drl_ais_desc ad;
-    drl_ais *a = NULL, *none = NULL;
-    float before[120], start[120], bad[120];
-    double rising[3] = { 0, 0.5, 1 };
+    drl_mcmc_report r;
+    float before[POINTS];
     int k;
-    drl__schedule_drl(6, memory, &s);
     g.batch = 5;
     e = gauss_energy(&g);
     c = chains_of(ctx, &e, DRL_MCMC_HMC, 12, 0, 0);
     CHECK_OK(ctx, drl_mcmc_run(c, 3));
     memcpy(before, c->y, sizeof before);
-    for (k = 1; k <= 9; ++k) {                                  /* three batches of three leapfrogs */
+    for (k = 1; k <= 9; ++k) {              /* three batches of three leapfrog steps */
         g.fail_at = g.calls + k;
         REFUSED(ctx, drl_mcmc_run(c, 1), DRL_E_IO);
         CHECK_OK(ctx, drl_mcmc_look(c, &r));
-        CHECK(r.step == 3 && !memcmp(before, c->y, sizeof before), "evaluation %d has failed, and the chains have moved", k);
+        CHECK(r.step == 3 && !memcmp(before, c->y, sizeof before),
+              "evaluation %d has failed, and the chains have moved", k);
     }
     CHECK_OK(ctx, drl_mcmc_run(c, 1));
     drl_mcmc_destroy(c);
-    /* a wall: HMC and MALA refuse what lies behind it, Langevin cannot */
-    g.wall = 30;
-    for (k = 0; k < 3; ++k) {
-        int steps = 0;
-        drl_status status = DRL_OK;
-        memset(&d, 0, sizeof d);
-        for (steps = 0; steps < 120; ++steps) start[steps] = (float)g.mean[steps % 10];
-        d.count = 12; d.kernel = (drl_mcmc_kernel)k; d.step = 1.1; d.start = start;
-        c = NULL;
-        CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
-        for (steps = 0; steps < 40 && status == DRL_OK; ++steps) {
-            memcpy(before, c->y, sizeof before);
-            CHECK_OK(ctx, drl_mcmc_look(c, &r2));
-            status = drl_mcmc_run(c, 1);
-        }
-        CHECK_OK(NULL, drl_mcmc_look(c, &r));
-        if (k) CHECK(status == DRL_OK && r.divergent > 10 && r.accept < 0.9, "kernel %d: %lu divergent, acceptance %g", k, (unsigned long)r.divergent, r.accept);
-        else CHECK(status == DRL_E_NUMERIC && !memcmp(before, c->y, sizeof before) && same(&r, &r2) && strstr(drl_ctx_message(ctx), "leaves the finite"), "Langevin: %s", drl_ctx_message(ctx));
-        drl_ctx_clear(ctx);
-        for (steps = 0; steps < 12; ++steps) CHECK(isfinite(c->f[steps]), "F of chain %d", steps);
+    drl_ctx_destroy(ctx);
+}
+
+/* Behind a wall F is -infinity. Chains start inside, with large steps. */
+static drl_mcmc *chains_at_wall(drl_ctx *ctx, gauss *g, drl_mcmc_kernel kernel)
+{
+    drl_energy e;
+    drl_mcmc_desc d;
+    drl_mcmc *c = NULL;
+    float start[POINTS];
+    int i;
+    *g = gauss_of(10);
+    g->batch = 5;
+    g->wall = 30;
+    e = gauss_energy(g);
+    for (i = 0; i < POINTS; ++i) start[i] = (float)g->mean[i % 10];
+    memset(&d, 0, sizeof d);
+    d.count = 12;
+    d.kernel = kernel;
+    d.step = 1.1;
+    d.start = start;
+    CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
+    return c;
+}
+
+/* HMC and MALA refuse what lies behind the wall. */
+static void walls(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g;
+    drl_mcmc_report r;
+    int kernel, i;
+    for (kernel = DRL_MCMC_MALA; kernel <= DRL_MCMC_HMC; ++kernel) {
+        drl_mcmc *c = chains_at_wall(ctx, &g, (drl_mcmc_kernel)kernel);
+        CHECK_OK(ctx, drl_mcmc_run(c, 40));
+        CHECK_OK(ctx, drl_mcmc_look(c, &r));
+        CHECK(r.divergent > 10 && r.accept < 0.9, "kernel %d: %lu divergent, acceptance %g", kernel,
+              (unsigned long)r.divergent, r.accept);
+        for (i = 0; i < 12; ++i) CHECK(isfinite(c->f[i]), "F of chain %d", i);
         drl_mcmc_destroy(c);
     }
-    /* descriptions */
-    c = NULL;
+    drl_ctx_destroy(ctx);
+}
+
+/* Langevin cannot refuse: the run fails, and the chains stay where they were before the step. */
+static void langevin_at_a_wall(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g;
+    drl_mcmc *c = chains_at_wall(ctx, &g, DRL_MCMC_LANGEVIN);
+    drl_mcmc_report before, after;
+    drl_status status = DRL_OK;
+    float y[POINTS];
+    int steps, i;
+    for (steps = 0; steps < 40 && status == DRL_OK; ++steps) {
+        memcpy(y, c->y, sizeof y);
+        CHECK_OK(ctx, drl_mcmc_look(c, &before));
+        status = drl_mcmc_run(c, 1);
+    }
+    CHECK(status == DRL_E_NUMERIC && strstr(drl_ctx_message(ctx), "leaves the finite"), "status %d: %s",
+          (int)status, drl_ctx_message(ctx));
+    CHECK_OK(ctx, drl_mcmc_look(c, &after));
+    CHECK(same_report(&before, &after), "another report after a failure");
+    CHECK(!memcmp(y, c->y, sizeof y), "other points after a failure");
+    for (i = 0; i < 12; ++i) CHECK(isfinite(c->f[i]), "F of chain %d", i);
+    drl_mcmc_destroy(c);
+    drl_ctx_destroy(ctx);
+}
+
+static void refused_chains(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(10);
+    drl_energy e;
+    drl_schedule s;
+    drl_mcmc_desc d;
+    drl_mcmc *c = NULL;
+    double memory[28];
+    float start[POINTS], bad[POINTS];
+    int i;
+    drl__schedule_drl(6, memory, &s);
+    g.batch = 5;
+    g.wall = 30;
+    e = gauss_energy(&g);
+    for (i = 0; i < POINTS; ++i) start[i] = (float)g.mean[i % 10];
     memcpy(bad, start, sizeof bad);
     bad[117] = (float)NAN;
-#define BAD_CHAINS(status, change) do { memset(&d, 0, sizeof d); d.count = 12; d.kernel = DRL_MCMC_HMC; d.step = 0.1; d.start = start; change; REFUSED(ctx, drl_mcmc_create(ctx, &e, &d, &c), status); CHECK(!c, "a result"); } while (0)
+#define BAD_CHAINS(status, change)                                                         \
+    do {                                                                                   \
+        memset(&d, 0, sizeof d);                                                           \
+        d.count = 12;                                                                      \
+        d.kernel = DRL_MCMC_HMC;                                                           \
+        d.step = 0.1;                                                                      \
+        d.start = start;                                                                   \
+        change;                                                                            \
+        REFUSED(ctx, drl_mcmc_create(ctx, &e, &d, &c), status);                            \
+        CHECK(!c, "a result");                                                             \
+    } while (0)
     BAD_CHAINS(DRL_E_NUMERIC, d.start = bad);
     BAD_CHAINS(DRL_E_NUMERIC, (d.schedule = &s, d.x_next = bad));
     BAD_CHAINS(DRL_E_NUMERIC, d.start = NULL);                  /* N(0, I) has points behind the wall */
@@ -937,32 +1575,51 @@ static void failures(void)
     BAD_CHAINS(DRL_E_ARGUMENT, d.accept = 1);
     g.fail_at = g.calls + 3;
     BAD_CHAINS(DRL_E_IO, (void)0);
-#define BAD_PATH(status, change) do { memset(&ad, 0, sizeof ad); ad.count = 12; ad.steps = 2; ad.variance = start + 60; ad.start = start; change; REFUSED(ctx, drl_ais_create(ctx, &e, &ad, &none), status); CHECK(!none, "a result"); } while (0)
-    for (k = 0; k < 10; ++k) start[60 + k] = 0.04f;             /* as variances */
-    BAD_PATH(DRL_E_NUMERIC, ad.start = bad);
-    BAD_PATH(DRL_E_NUMERIC, ad.variance = NULL);                /* N(0, I) has points behind the wall */
-    BAD_PATH(DRL_E_ARGUMENT, ad.steps = 1);
-    BAD_PATH(DRL_E_ARGUMENT, ad.pilot = 13);
-    BAD_PATH(DRL_E_ARGUMENT, ad.variance = bad + 110);
-    BAD_PATH(DRL_E_ARGUMENT, (ad.fit = start, ad.fit_count = 4));       /* and a variance */
-    BAD_PATH(DRL_E_NUMERIC, (ad.variance = NULL, ad.fit = bad, ad.fit_count = 12));
-    for (k = 0; k < 120; ++k) bad[k] = 0.25f;
-    BAD_PATH(DRL_E_NUMERIC, (ad.variance = NULL, ad.fit = bad, ad.fit_count = 12));             /* nothing varies */
-    BAD_PATH(DRL_E_ARGUMENT, (ad.beta = rising, rising[1] = 0));
-    BAD_PATH(DRL_E_ARGUMENT, (ad.beta = rising, rising[1] = 1.5));
-    BAD_PATH(DRL_E_ARGUMENT, (ad.beta = rising, rising[1] = 0.5, rising[2] = 0.9));
-    BAD_PATH(DRL_E_ARGUMENT, (ad.beta = rising, rising[2] = 1, rising[0] = 0.1));
-    memset(&ad, 0, sizeof ad);
-    g.wall = 0;
-    ad.count = 1; ad.steps = 2; ad.step = 0.1;
-    CHECK_OK(ctx, drl_ais_create(ctx, &e, &ad, &a));
-    CHECK(drl_ais_run(a, 2) == DRL_OK, "one chain");
-    {
-        drl_ais_result result;
-        CHECK_OK(ctx, drl_ais_look(a, &result));
-        CHECK(result.error > 1e300 && result.ess == 1, "one chain knows nothing of its error: %g", result.error);
+    drl_ctx_destroy(ctx);
+}
+
+static void refused_paths(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(10);
+    drl_energy e;
+    drl_ais_desc d;
+    drl_ais *a = NULL;
+    float start[POINTS], bad[POINTS], equal[POINTS], variance[10];
+    double beta[3] = { 0, 0.5, 1 };
+    int i;
+    g.wall = 30;
+    e = gauss_energy(&g);
+    for (i = 0; i < POINTS; ++i) {
+        start[i] = (float)g.mean[i % 10];
+        bad[i] = i == 117 ? (float)NAN : start[i];
+        equal[i] = 0.25f;
     }
-    drl_ais_destroy(a);
+    for (i = 0; i < 10; ++i) variance[i] = 0.04f;
+#define BAD_PATH(status, change)                                                           \
+    do {                                                                                   \
+        memset(&d, 0, sizeof d);                                                           \
+        d.count = 12;                                                                      \
+        d.steps = 2;                                                                       \
+        d.variance = variance;                                                             \
+        d.start = start;                                                                   \
+        change;                                                                            \
+        REFUSED(ctx, drl_ais_create(ctx, &e, &d, &a), status);                             \
+        CHECK(!a, "a result");                                                             \
+    } while (0)
+    BAD_PATH(DRL_E_NUMERIC, d.start = bad);
+    BAD_PATH(DRL_E_NUMERIC, (d.variance = NULL, d.start = NULL));       /* points behind the wall */
+    BAD_PATH(DRL_E_NUMERIC, d.variance = NULL);                         /* in the pilot alone */
+    BAD_PATH(DRL_E_ARGUMENT, d.steps = 1);
+    BAD_PATH(DRL_E_ARGUMENT, d.pilot = 13);
+    BAD_PATH(DRL_E_ARGUMENT, d.variance = bad + 110);
+    BAD_PATH(DRL_E_ARGUMENT, (d.fit = start, d.fit_count = 4));         /* and a variance */
+    BAD_PATH(DRL_E_NUMERIC, (d.variance = NULL, d.fit = bad, d.fit_count = 12));
+    BAD_PATH(DRL_E_NUMERIC, (d.variance = NULL, d.fit = equal, d.fit_count = 12));      /* nothing varies */
+    BAD_PATH(DRL_E_ARGUMENT, (d.beta = beta, beta[1] = 0));
+    BAD_PATH(DRL_E_ARGUMENT, (d.beta = beta, beta[1] = 1.5));
+    BAD_PATH(DRL_E_ARGUMENT, (d.beta = beta, beta[1] = 0.5, beta[2] = 0.9));
+    BAD_PATH(DRL_E_ARGUMENT, (d.beta = beta, beta[2] = 1, beta[0] = 0.1));
     drl_ctx_destroy(ctx);
 }
 
@@ -1299,14 +1956,33 @@ int main(int argc, char **argv)
     PART(moments());
     PART(conditional());
     PART(series());
+    PART(series_that_do_not_mix());
+    PART(series_by_hand());
+    PART(series_refused());
     PART(log_z());
+    PART(importance_sampling());
+    PART(fitted());
     PART(paths());
+    PART(seeds_of_paths());
     PART(defaults());
+    PART(one_chain());
     PART(likelihood());
-    PART(plane());
+    PART(bits_per_dim());
+    PART(likelihood_refused());
+    PART(plane_values());
+    PART(plane_log_z());
+    PART(plane_kl());
+    PART(plane_refused());
+    PART(same_chains());
+    PART(parts_of_a_batch());
     PART(resumed());
+    PART(refused_states());
     PART(conditions());
-    PART(failures());
+    PART(failed_energy());
+    PART(walls());
+    PART(langevin_at_a_wall());
+    PART(refused_chains());
+    PART(refused_paths());
     PART(says_energy_and_schedule());
     PART(says_chains());
     PART(says_states());
@@ -1315,7 +1991,7 @@ int main(int argc, char **argv)
     PART(says_likelihood());
     PART(says_plane());
     PART(says_metrics());
-    CHECK((jobs_watched > 100 || !WATCHES || check_only) && !watch_count, "%ld calls of the job system watched, %d blocks left",
-        jobs_watched, watch_count);
+    CHECK((jobs_watched > 100 || !WATCHES || check_only) && !watch_count,
+          "%ld calls of the job system watched, %d blocks left", jobs_watched, watch_count);
     return check_report("test_mcmc");
 }
