@@ -13391,7 +13391,7 @@ static void drl__mcmc_begin(drl_mcmc *m, int i)
     memcpy(m->y_new + at, m->y + at, m->size * sizeof(float));
     if (m->kernel == DRL_MCMC_LANGEVIN) return;
     memcpy(m->gradient_new + at, m->gradient + at, m->size * sizeof(float));
-    rng.position = drl__round_up(m->size, 4);
+    rng.position = drl__round_up(m->size, 4);       /* the normals come in groups of 4 */
     m->log_u[i] = drl__log(1.0 - (double)drl_rng_uniform(&rng));
     m->chain_eps[i] = m->now.eps;
     if (m->kernel == DRL_MCMC_HMC) m->chain_eps[i] *= 0.8 + 0.4 * (double)drl_rng_uniform(&rng);
@@ -13495,6 +13495,7 @@ static drl_status drl__mcmc_propose(drl_mcmc *m)
     return DRL_OK;
 }
 
+/* One step of all chains, or none of it. */
 static drl_status drl__mcmc_step(drl_mcmc *m)
 {
     drl_status status = drl__mcmc_propose(m);
@@ -13586,7 +13587,7 @@ static drl_status drl__mcmc_check_x_next(drl_ctx *ctx, const char *who, const dr
 {
     const drl_schedule *schedule = d->schedule;
     if (!schedule)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: x_next needs a schedule, which has its noise", who);
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: x_next needs a schedule", who);
     if (d->level + 1 == schedule->levels)
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: level is %d; with x_next, levels below %d are possible",
                          who, d->level, schedule->levels - 1);
@@ -13910,8 +13911,8 @@ DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t 
  *   var+    = (n - 1) / n W + B / n
  *   R-hat   = sqrt(var+ / W)
  *   rho_k   = 1 - (W - mean over the halves of the autocovariance at lag k) / var+
- *   tau     = -1 + 2 sum over k of (rho_2k + rho_2k+1)
- *   ESS     = m n / tau                                                                        [Vehtari21] */
+ *   tau     = -1 + 2 sum over k of (rho_2k + rho_2k+1)         the autocorrelation time
+ *   ESS     = m n / tau                                        the effective sample size       [Vehtari21] */
 typedef struct drl__trace { const double *x; int draws, chains, n; } drl__trace;
 
 /* Draw i of half h. */

@@ -1700,7 +1700,7 @@ static void says_chains(void)
     d.step = 0.1;
     d.count = 2;
     d.x_next = y;
-    CHAINS(&e, "x_next needs a schedule, which has its noise");
+    CHAINS(&e, "x_next needs a schedule");
     d.schedule = &s;
     d.level = 5;
     CHAINS(&e, "level is 5; with x_next, levels below 5 are possible");
