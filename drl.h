@@ -14050,7 +14050,7 @@ struct drl_ais {
     int pilot_count;                        /* chains of the pilot */
     int steps, moves, reverse;
     int on_path;                            /* 0 as long as the pilot runs */
-    int k;                                  /* the temperature, in the order in which the path meets them */
+    int k;                                  /* present temperature, counted along the path */
     int move;                               /* moves made at it; -1: the step from k to k + 1 comes next */
     double accept;                          /* the acceptance that the pilot aims at */
     double log_norm;                        /* log N at its mean */
