@@ -608,8 +608,7 @@ typedef enum drl_act {
 
 typedef enum drl_spectral {
     DRL_SPECTRAL_NONE = 0,
-    DRL_SPECTRAL_UNIT,          /* W / sigma                                                       
-                                 * [Miyato18] */
+    DRL_SPECTRAL_UNIT,          /* W / sigma                                                     [Miyato18] */
     DRL_SPECTRAL_CAP            /* W / sigma * min(sigma, 1): only ever shrinks, for weights that start near
                                  * zero */
 } drl_spectral;
@@ -741,8 +740,7 @@ DRL_API void       drl_net_spectral_grads(drl_net *net);
  * -------------------------------------------------------------------------------------------------------- */
 /* The size of a Langevin step at level t. */
 typedef enum drl_step_rule {
-    DRL_STEP_PUBLISHED = 0,     /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2    
-                                 * [Gao21] */
+    DRL_STEP_PUBLISHED = 0,     /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2  [Gao21] */
     DRL_STEP_FINE,              /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}: for hundreds of levels */
     DRL_STEP_PROPOSAL           /* step_t^2 = b2 (a_{t+1} sbar_t s_{t+1} / sbar_{t+1})^2, and F = f. On all
                                  * levels this is the same share of the variance that y_t has once x_{t+1} and
@@ -755,10 +753,9 @@ typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
     double b2;                              /* of the Langevin step size, see drl_step_rule */
-    /* [T + 1] l = log(abar^2 / sbar^2). The level value that a network sees is made of it,
-     * 1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2), rounded to float at every operation as in the
-     * published code. NULL: the level value is t itself.                                             
-     * [Zhu24] */
+    /* [T + 1] l = log(abar^2 / sbar^2), of which the level value that a network sees is made:         [Zhu24]
+     *   1000 atan(exp(-clamp(l, -20, 20) / 2)) / (pi/2)
+     * rounded to float at every operation as in the published code. NULL: the level value is t itself. */
     const double *logsnr;
     drl_step_rule rule;
 } drl_schedule;
@@ -768,13 +765,12 @@ typedef struct drl_schedule {
 /* The schedules of the papers, and one between them. */
 typedef enum drl_schedule_kind {
     DRL_SCHEDULE_FORM = 0,      /* the form's own */
-    DRL_SCHEDULE_DRL,           /* 1000 linear betas (1e-4 .. 0.02), cut into T levels; T = 6 is "T6".
-                                 * b2 = 2e-4                                                          
-                                 * [Gao21] */
-    DRL_SCHEDULE_CDRL,          /* cosine in log-SNR, l(t/T) = -2 log tan(A t/T + B), from l = 9.8 down to
-                                 * -5.1. b2 = 4e-4. As in the published code l is rounded to float at every
-                                 * operation; the rest follows from it in double: abar^2 = sigmoid(l)       
-                                 *      [Zhu24] */
+    DRL_SCHEDULE_DRL,           /* 1000 linear betas (1e-4 .. 0.02), cut into T levels; T = 6 is       [Gao21]
+                                 * "T6". b2 = 2e-4 */
+    DRL_SCHEDULE_CDRL,          /* cosine in log-SNR, from l = 9.8 down to -5.1:                       [Zhu24]
+                                 *   l(t/T) = -2 log tan(A t/T + B)
+                                 * As in the published code l is rounded to float at every operation; the
+                                 * rest follows from it in double: abar^2 = sigmoid(l). b2 = 4e-4 */
     DRL_SCHEDULE_T1K,           /* the 1000 betas in T stretches; T = 1000, one by one, is "T1k". x_T is
                                  * nothing but noise: a_T = 0. Its rule is DRL_STEP_FINE with b2 = 0.1:
                                  * steps are equally safe on all levels, and the slopes of f, sbar_{t+1}
@@ -924,23 +920,23 @@ DRL_API drl_noise drl_interpolation_noise(drl_interpolation *interpolation);    
 
 typedef struct drl_sampler drl_sampler;
 
-/* drl_sampler_create_energy - a sampler of any energy; steps must be given. One block of about
+/* drl_sampler_create_energy - a sampler of any energy; steps must be given. It is one block of about
  * (3 count + threads) * size floats, with guidance up to (7 count + threads) * size.
- * drl_sampler_run - advance every image by up to `steps` Langevin steps: DRL_RUNNING, or DRL_OK when x_0 is
- * reached, or DRL_E_NUMERIC when a chain leaves the finite numbers (the sampler stays as it is and cannot go
- * on), or what the energy returned. One step, for x_next = x_{t+1}, without the quadratic term at the last
- * level:
- *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps                   [Gao21]
- *   (9)
- * and after K of them x_t = y / a_{t+1}. Chains of an energy that proposes start at its
- * mean + a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps, else at x_{t+1}.
+ * drl_sampler_run - advances every image by up to `steps` Langevin steps. Returns DRL_RUNNING, DRL_OK when
+ * x_0 is reached, DRL_E_NUMERIC when a chain leaves the finite numbers, or what the energy returned; after a
+ * failure the sampler stays as it is and cannot go on. One step is
+ *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps               [Gao21] (9)
+ * with x_next = x_{t+1}, and without the quadratic term at the last level. After K of them x_t = y / a_{t+1}.
+ * Chains of an energy that proposes start at its mean + a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps, others at
+ * x_{t+1}.
  * A denoising step, if asked for, goes with the last Langevin step:
  *   x_0 = (x + denoise sbar_0^2 score(x)) / abar_0,  x = y / a_1,  score(x) = a_1 grad F(y)
  * denoise = 1 is the posterior mean; the published code of [Zhu24] has the effect of 2 (its b^2 is 2e-4
  * there, 4e-4 everywhere else).
- * Draw 0 of an image is x_T; then each level has one for the proposal, if there is one, and one for each
- * step. drl_sampler_run_until - the same until clock(user) has reached `end` (any unit), asking before
- * every step; at least one step is made. */
+ * Draw 0 of an image is x_T. Then each level has one draw for the proposal, if there is one, and one for
+ * each step.
+ * drl_sampler_run_until - runs step by step until clock(user) has reached `end` (any unit). The clock is
+ * asked before every step but the first, which is always made. */
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy,
                                              const drl_schedule *schedule, const drl_sample_desc *desc,
                                              drl_sampler **sampler);
@@ -949,14 +945,16 @@ DRL_API drl_status drl_sampler_run_until(drl_sampler *sampler, double (*clock)(v
                                          double end);
 DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);
 DRL_API int        drl_sampler_level(const drl_sampler *sampler);           /* T-1 .. 0; -1 when done */
-/* drl_sampler_image - out [size] <- the current image i in the units of x_t: y / a while a level is under
- * way. drl_sampler_point - the same in the units of y_t, on which energies and chains are defined: a x_t,
- * with the a of the level that was run last (1 before the first step). */
+/* drl_sampler_image - out [size] <- image i as it is now, in the units of x_t: y / a while a level is under
+ * way.
+ * drl_sampler_point - out [size] <- image i as it is now, in the units of y_t, on which energies and chains
+ * are defined: a x_t, with the a of the level that was run last (1 before the first step). */
 DRL_API drl_status drl_sampler_image(const drl_sampler *sampler, int i, float *out);
 DRL_API drl_status drl_sampler_point(const drl_sampler *sampler, int i, float *out);
 DRL_API void       drl_sampler_destroy(drl_sampler *sampler);
-/* The sampler's state as bytes (see Bytes in the manual), and back: into a sampler made from the same
- * description. Anything else is refused whole. */
+/* drl_sampler_save - the sampler's state as bytes, see Bytes in the manual.
+ * drl_sampler_restore - sets the state of a sampler that was made from the same description. Other bytes are
+ * refused whole with DRL_E_FORMAT. */
 DRL_API drl_status drl_sampler_save(const drl_sampler *sampler, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_sampler_restore(drl_sampler *sampler, const void *bytes, size_t size);
 
@@ -9678,11 +9676,11 @@ static drl_status drl__schedule_t1k(int levels, double *memory, drl_schedule *sc
     return DRL_OK;
 }
 
-/* Stores and loads the float: no processor keeps more digits of an intermediate result. */
+/* Rounds to float. Storing and loading it drops the digits that some processors keep of a result. */
 static float drl__rounded(double x) { volatile float f = (float)x; return f; }
 
 /* The cosine schedule, with `shift` less log-SNR on levels 1 to T:                                    [Zhu24]
- *   l_t = -2 log tan(A t / T + B),  B = atan(exp(-9.8 / 2)),  A + B = atan(exp(5.1 / 2))
+ *   l_t = -2 log tan(span t / T + low),  low = atan(exp(-9.8 / 2)),  low + span = atan(exp(5.1 / 2))
  *   abar_t^2 = 1 / (1 + exp(-l_t)),  sbar_t^2 = 1 / (1 + exp(l_t))
  * l_t is rounded to float at every operation, as in the published code. */
 static drl_status drl__schedule_cosine(int levels, float shift, double *memory, drl_schedule *schedule)
@@ -9713,29 +9711,6 @@ static drl_status drl__schedule_cosine(int levels, float shift, double *memory, 
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_schedule_of,
-    (const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule),
-    (sbar, levels, b2, memory, schedule))
-{
-    double *row[5];
-    int i;
-    if (!sbar || levels < 1 || levels > 1000) return DRL_E_ARGUMENT;
-    if (!(b2 > 0) || !drl__finite(b2)) return DRL_E_ARGUMENT;
-    for (i = 0; i <= levels; ++i)
-        if (!(sbar[i] > (i ? sbar[i - 1] : 0.0) && sbar[i] <= 1)) return DRL_E_ARGUMENT;
-    if (drl__schedule_place(levels, memory, schedule, b2, row) != DRL_OK) return DRL_E_ARGUMENT;
-    /* abar_t^2 = 1 - sbar_t^2 and s_t^2 = (sbar_t^2 - sbar_{t-1}^2) / abar_{t-1}^2, with the differences of
-     * squares as products: 1 - a^2 would keep few digits where levels are close */
-    for (i = 0; i <= levels; ++i) {
-        double sbar_before = i ? sbar[i - 1] : 0.0, abar_before = i ? row[2][i - 1] : 1.0;
-        row[2][i] = sqrt((1.0 - sbar[i]) * (1.0 + sbar[i]));
-        row[0][i] = row[2][i] / abar_before;
-        row[1][i] = sqrt((sbar[i] - sbar_before) * (sbar[i] + sbar_before)) / abar_before;
-        row[3][i] = sbar[i];
-    }
-    return DRL_OK;
-}
-
 static drl_status drl__schedule_cdrl(int levels, double *memory, drl_schedule *schedule)
 {
     return drl__schedule_cosine(levels, 0.0f, memory, schedule);
@@ -9744,6 +9719,31 @@ static drl_status drl__schedule_cdrl(int levels, double *memory, drl_schedule *s
 static drl_status drl__schedule_shifted(int levels, double *memory, drl_schedule *schedule)
 {
     return drl__schedule_cosine(levels, (float)DRL_SCHEDULE_SHIFT, memory, schedule);
+}
+
+DRL__CALL(drl_status, drl_schedule_of,
+    (const double *sbar, int levels, double b2, double *memory, drl_schedule *schedule),
+    (sbar, levels, b2, memory, schedule))
+{
+    double *row[5], *a, *s, *abar;
+    int i;
+    if (!sbar || levels < 1 || levels > 1000) return DRL_E_ARGUMENT;
+    if (!(b2 > 0) || !drl__finite(b2)) return DRL_E_ARGUMENT;
+    for (i = 0; i <= levels; ++i)
+        if (!(sbar[i] > (i ? sbar[i - 1] : 0.0) && sbar[i] <= 1)) return DRL_E_ARGUMENT;
+    if (drl__schedule_place(levels, memory, schedule, b2, row) != DRL_OK) return DRL_E_ARGUMENT;
+    a = row[0];
+    s = row[1];
+    abar = row[2];
+    /* differences of squares as products: s^2 = 1 - a^2 would keep few digits where levels are close */
+    for (i = 0; i <= levels; ++i) {
+        double sbar_before = i ? sbar[i - 1] : 0.0, abar_before = i ? abar[i - 1] : 1.0;
+        abar[i] = sqrt((1.0 - sbar[i]) * (1.0 + sbar[i]));
+        a[i] = abar[i] / abar_before;
+        s[i] = sqrt((sbar[i] - sbar_before) * (sbar[i] + sbar_before)) / abar_before;
+        row[3][i] = sbar[i];
+    }
+    return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_schedule_standard,
@@ -9802,8 +9802,8 @@ DRL__CALL(double, drl_schedule_scale, (const drl_schedule *schedule, int level),
     return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0;
 }
 
-/* Standard deviation of the noise on a proposal of y_t from x_{t+1}, the one that y_t has where x_0 and
- * x_{t+1} are known:                                                                                  [Zhu24]
+/* Standard deviation of the noise that is added to a proposal for y_t: that of y_t = a x_t given x_0 and
+ * x_{t+1}:                                                                                            [Zhu24]
  *   a sqrt(btilde),  btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2 */
 static double drl__schedule_proposal(const drl_schedule *schedule, int level)
 {
@@ -9828,7 +9828,8 @@ static double drl__schedule_f_scale(const drl_schedule *schedule, int level)
 {
     double step = drl_schedule_step(schedule, level);
     if (step > 0 && schedule->rule == DRL_STEP_PROPOSAL) return 1;
-    return step > 0 && schedule->rule == DRL_STEP_FINE ? schedule->sbar[level + 1] : step * step;
+    if (step > 0 && schedule->rule == DRL_STEP_FINE) return schedule->sbar[level + 1];
+    return step * step;
 }
 
 /* The level value of a log-SNR, rounded to float at every operation as in the published code:         [Zhu24]
@@ -9853,7 +9854,8 @@ static float drl__schedule_level(const drl_schedule *schedule, int level)
 /* The mean of x_t given x_0 and x_{t+1}, A x_0 + B x_{t+1}:
  *   A = abar_t s_{t+1}^2 / n_{t+1}^2
  *   B = a_{t+1} n_t^2 / n_{t+1}^2
- *   n_i^2 = sbar_i^2 + abar_i^2 data_noise^2, the variance at level i where images have noise of their own */
+ *   n_i^2 = sbar_i^2 + abar_i^2 data_noise^2
+ * n_i^2 is the variance of x_i given the image x_0, to which training adds noise before it is diffused. */
 static void drl__schedule_posterior(const drl_schedule *schedule, int level, double data_noise,
                                     double *of_x0, double *of_next)
 {
@@ -15096,7 +15098,7 @@ DRL__INLINE uint32x4_t drl__lanes_neon(void)
     return vld1q_u32(lane);
 }
 
-#elif DRL__PASS == 6        /* wasm_f32x4_pmin(a, b) is b < a ? b : a: vmin swaps its operands, and so does vmax */
+#elif DRL__PASS == 6        /* wasm_f32x4_pmin(a, b) is b < a ? b : a: vmin and vmax swap their operands */
 #define DRL__ISA        wasm
 #define DRL__ISA_ID     DRL_ISA_WASM
 #define DRL__TARGET
