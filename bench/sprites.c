@@ -45,37 +45,6 @@ static void show(const char *what, const double *value, int count)
     if (count > 1) printf(" +- %-4.1f", sqrt(sum / (count - 1)));
 }
 
-/* Samples of F(y) + sum of weight[i] (F(y; label[i]) - F(y)). */
-static int draw(drl_ctx *ctx, drl_model *m, const int *label, const float *weight, int labels,
-                const int *from, const drl_sample_desc *like, float *out)
-{
-    drl_sum_term term[3];
-    drl_sum *sum = NULL;
-    drl_energy energy;
-    drl_sample_desc how = *like;
-    drl_status status;
-    int i;
-    memset(term, 0, sizeof term);
-    /* weights add up to 1, so that the initializer's means do */
-    term[labels].weight = 1;
-    for (i = 0; i <= labels; ++i) {
-        term[i].energy = drl_model_energy(m);
-        term[i].use_label = 1;
-        if (i == labels) continue;
-        term[i].label = label[i];
-        term[i].weight = weight[i];
-        term[labels].weight -= weight[i];
-    }
-    status = drl_sum_create(ctx, term, labels + 1, &sum);
-    if (status == DRL_OK) {
-        energy = drl_sum_energy(sum);
-        how.energy = &energy;
-        status = sample_again(ctx, m, &how, from, out);
-    }
-    drl_sum_destroy(sum);
-    return status == DRL_OK ? 0 : fail(ctx, "sampling");
-}
-
 /* Shares in percent, for weight[0] on shapes and weight[1] on colours. */
 static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from, int each,
                const drl_sample_desc *like, float *out, double *figure)
@@ -89,7 +58,9 @@ static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from,
         how.count = each * 5;
         how.first = i * how.count;
         label[0] = 1 + i;
-        if (training_stop || draw(ctx, m, label, weight + colour, 1, from, &how, out)) return 1;
+        if (training_stop) return 1;
+        if (sample_sum(ctx, m, label, weight + colour, 1, &how, from, out) != DRL_OK)
+            return fail(ctx, "sampling");
         for (j = 0; j < how.count; ++j) {
             int read = sprite_read(out + j * SIZE, NULL);
             if (colour) figure[ALONE_COLOUR] += unit * (read % SPRITE_COLOURS == i - SPRITE_SHAPES);
@@ -101,7 +72,9 @@ static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from,
         how.first = LABELS * each * 5 + i * each;
         label[0] = 1 + i / SPRITE_COLOURS;
         label[1] = 1 + SPRITE_SHAPES + i % SPRITE_COLOURS;
-        if (training_stop || draw(ctx, m, label, weight, 2, from, &how, out)) return 1;
+        if (training_stop) return 1;
+        if (sample_sum(ctx, m, label, weight, 2, &how, from, out) != DRL_OK)
+            return fail(ctx, "sampling");
         for (j = 0; j < each; ++j) {
             float match;
             int read = sprite_read(out + j * SIZE, &match);

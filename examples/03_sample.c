@@ -90,18 +90,13 @@ static int draw(drawing *r)
 
 static drl_status save(drawing *r)
 {
-    drl_safetensors_desc file;
     drl_array arrays[2];
     size_t bytes = 0, floats = (size_t)(r->begun * r->shown) * r->pixels;
     drl_status status = drl_sampler_save(r->sampler, NULL, 0, &bytes);
     unsigned char *state = (unsigned char *)malloc(bytes);
     if (status == DRL_OK) status = state ? drl_sampler_save(r->sampler, state, bytes, &bytes) : DRL_E_MEMORY;
-    arrays[0] = drl_array_of("state", DRL_DTYPE_U8, 1, &bytes, state);
     arrays[1] = drl_array_of("images", DRL_DTYPE_F32, 1, &floats, r->image);
-    memset(&file, 0, sizeof file);
-    file.arrays = arrays;
-    file.count = 2;
-    if (status == DRL_OK) status = drl_safetensors_write_file(r->ctx, r->state_path, &file);
+    if (status == DRL_OK) status = training_state(r->ctx, r->state_path, state, bytes, arrays, 2);
     free(state);
     return status;
 }

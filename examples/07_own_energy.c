@@ -5,7 +5,7 @@
  *
  *     cc -O2 -DDRL_THREADS examples/07_own_energy.c -o own_energy -lm
  *     ./own_energy [--model FILE] [--palette] [--strength X] [--minutes X or --steps N] [--resume] [--base N]
- *                  [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]
+ *                  [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]    (and others of 02)
  *
  * The rule is that images are their own mirror images, or with --palette that pixels have one of five
  * colours. FILE is any model. Without one a small model is trained on the embedded sprites for a minute,
@@ -23,8 +23,8 @@
 #define COUNT 16
 
 static const char usage[] =
-    "own_energy [--model FILE] [--palette] [--strength X] [--minutes X | --steps N] [--resume] "
-    "[--base N] [--k N] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+    "own_energy [--model FILE] [--palette] [--strength X]\n"
+    "      " TRAINING_USAGE "\n      [--threads N] [--isa NAME]\n";
 
 typedef struct rule {
     const drl_schedule *schedule;
@@ -142,71 +142,46 @@ int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
-    drl_model *model = NULL;
-    drl_model_desc d;
+    drl_dataset sprites;
+    drl_model_desc *d;
     drl_sample_desc how;
+    training t;
     drl_sum_term term[2];
     drl_sum *sum = NULL;
     drl_energy both;
     drl_status status;
-    const char *file, *prefix;
     float *x;
     rule r;
     picture p;
-    int steps, resume;
-    double minutes;
-    memset(&d, 0, sizeof d);
     memset(&r, 0, sizeof r);
     memset(&how, 0, sizeof how);
     memset(term, 0, sizeof term);
-    file = option_text(&o, "--model", NULL);
-    prefix = option_prefix(&o, "own_energy");
-    r.palette = option_flag(&o, "--palette");
+    if (!sprites_training(ctx, &sprites, &t)) return 1;
+    d = &t.model_desc;
+    t.file = option_text(&o, "--model", NULL);
+    r.palette = option_flag(&o, "--palette");       /* the rule's, not the training's */
     r.strength = (float)option_number(&o, "--strength", 1);
-    steps = option_int(&o, "--steps", 0);
-    resume = option_flag(&o, "--resume");
-    minutes = option_number(&o, "--minutes", resume ? 0 : 1);
+    training_options(&o, &t, "own_energy", 1);
     how.count = COUNT;
-    how.seed = (uint64_t)option_int(&o, "--seed", 1);
-    d.height = d.width = SPRITE_SIZE;
-    d.channels = 4;
-    d.base = option_int(&o, "--base", 16);
-    d.steps = option_int(&o, "--k", 15);
-    d.b2 = 4e-4;
-    d.trainable = 1;
-    if (options_rest(&o, usage)) {
-        fprintf(stderr, "%s", usage);
-        return 2;
-    }
-    if (steps < 0) {
-        fprintf(stderr, "--steps %d: 1 or more, or none\n", steps);
-        return 2;
-    }
-    if (!(r.strength >= 0) || !(minutes >= 0)) {
-        fprintf(stderr, "--strength %g, --minutes %g: out of range\n", (double)r.strength, minutes);
+    how.seed = t.seed;
+    if (options_rest(&o, usage) || !(r.strength >= 0)) {
+        fprintf(stderr, "--strength 0 or more, and no words\n%s", usage);
         return 2;
     }
 
-    if (file) {
-        d.batch = COUNT < 32 ? COUNT : 32;
-        d.trainable = 0;
-        status = drl_model_load(ctx, file, &d, &model);
-    } else {
-        status = sprites_model(ctx, &d, steps, minutes, how.seed, prefix, resume, &model);
-        if (status == DRL_RUNNING) return 0;
-    }
-    if (status == DRL_OK) status = drl_model_describe(model, &d);
-    if (status != DRL_OK || d.channels > 4) {
-        fprintf(stderr, "%s: %s\n", file ? file : "training",
-                status == DRL_OK ? "not images of 1 to 4 channels" : drl_ctx_message(ctx));
+    status = training_open(&t);
+    if (status == DRL_OK) status = training_run(&t);
+    if (status != DRL_OK) return training_failure(&t, status);
+    if (d->channels > 4) {
+        fprintf(stderr, "%s: not images of 1 to 4 channels\n", t.file);
         return 1;
     }
-    r.schedule = drl_model_schedule(model);
-    r.height = d.height;
-    r.width = d.width;
-    r.channels = d.channels;
+    r.schedule = drl_model_schedule(t.model);
+    r.height = d->height;
+    r.width = d->width;
+    r.channels = d->channels;
 
-    term[0].energy = drl_model_energy(model);
+    term[0].energy = drl_model_energy(t.model);
     term[0].weight = 1;
     term[1].energy.eval = r.palette ? palette : mirror;
     term[1].energy.user = &r;
@@ -220,12 +195,12 @@ int main(int argc, char **argv)
         return 1;
     }
     training_catch();
-    status = training_sample(model, &how, x);
+    status = training_sample(t.model, &how, x);
     if (status == DRL_OK) status = drl_sum_create(ctx, term, 2, &sum);
     both = drl_sum_energy(sum);
     /* in place of the model's; schedule, steps and noise stay */
     how.energy = &both;
-    if (status == DRL_OK) status = training_sample(model, &how, x + COUNT * term[0].energy.size);
+    if (status == DRL_OK) status = training_sample(t.model, &how, x + COUNT * term[0].energy.size);
     if (status == DRL_RUNNING) {
         printf("stopped while drawing: the same command with --model draws again\n");
         return 0;
@@ -237,13 +212,14 @@ int main(int argc, char **argv)
     printf("root mean square distance from the rule (%s): %.3f without it, %.3f with it\n",
            r.palette ? "five colours" : "mirror images", distance(&r, x, COUNT),
            distance(&r, x + COUNT * term[0].energy.size, COUNT));
-    p = picture_grid(x, 2 * COUNT, COUNT, d.height, d.width, d.channels, d.height < 24 ? 4 : 2);
+    p = picture_grid(x, 2 * COUNT, COUNT, d->height, d->width, d->channels, d->height < 24 ? 4 : 2);
     picture_flatten(&p, 0x606060ff);
-    if (!picture_save(ctx, &p, prefix, 0)) return 1;
+    if (!picture_save(ctx, &p, t.prefix, 0)) return 1;
     picture_destroy(&p);
     free(x);
     drl_sum_destroy(sum);
-    drl_model_destroy(model);
+    drl_model_destroy(t.model);
+    sprites_destroy(&sprites);
     drl_ctx_destroy(ctx);
     return 0;
 }

@@ -13,6 +13,7 @@
  * PREFIX.safetensors. The chains' density is the marginal one of the level (the lowest unless --level), or
  * with --conditional the one given an x_{t+1} for each chain. Langevin takes the level's own step; the other
  * kernels choose theirs in their first 500 steps.
+ * At the end the trace of F says whether the chains have mixed (drl_mcmc_diagnose).
  * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and
  * PREFIX.chains, from which --resume goes on with the same options and any larger --steps.
  * Points of a level above the lowest are noisy: a row shows the images that the model's sampler makes of them
@@ -34,8 +35,10 @@
 #include <math.h>
 
 #define ROWS  5
+#define COLUMNS 16                  /* of the picture, at most */
 #define EVERY 1000                  /* steps from checkpoint to checkpoint */
 #define SLICE 20                    /* steps between two looks at Ctrl-C */
+#define DRAWS 512                   /* of F; even: when there are more, every other one is dropped */
 
 static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel "
                             "langevin|mala|hmc] [--steps N] [--step X] [--count N] [--resume]\n"
@@ -48,6 +51,8 @@ typedef struct run {
     drl_mcmc *chains;
     size_t floats;                  /* of all points */
     drl_sample_desc down;           /* from the points' level to images; from_level 0: they are images */
+    double *trace;                  /* [DRAWS] of all chains: F after every `stride` slices of steps */
+    int draws, stride, slices;
     int taken;                      /* rows of the picture */
     int32_t at[ROWS + 1];           /* their steps; one more for the last */
     float *rows;                    /* the images at those steps */
@@ -73,10 +78,9 @@ static int is_mark(int step)
     return step == 1 || step == 2 || step == 5;
 }
 
-/* One file, whole or not at all: the chains' state, and the rows so far. */
+/* The chains' state, and the rows so far. */
 static drl_status checkpoint(run *r)
 {
-    drl_safetensors_desc file;
     drl_array arrays[3];
     size_t bytes = 0, rows[2], count = (size_t)r->taken;
     drl_status status = drl_mcmc_save(r->chains, NULL, 0, &bytes);
@@ -84,13 +88,9 @@ static drl_status checkpoint(run *r)
     if (status == DRL_OK) status = state ? drl_mcmc_save(r->chains, state, bytes, &bytes) : DRL_E_MEMORY;
     rows[0] = count;
     rows[1] = r->floats;
-    arrays[0] = drl_array_of("state", DRL_DTYPE_U8, 1, &bytes, state);
     arrays[1] = drl_array_of("at", DRL_DTYPE_I32, 1, &count, r->at);
     arrays[2] = drl_array_of("rows", DRL_DTYPE_F32, 2, rows, r->rows);
-    memset(&file, 0, sizeof file);
-    file.arrays = arrays;
-    file.count = 3;
-    if (status == DRL_OK) status = drl_safetensors_write_file(r->ctx, r->path, &file);
+    if (status == DRL_OK) status = training_state(r->ctx, r->path, state, bytes, arrays, 3);
     free(state);
     return status;
 }
@@ -144,6 +144,41 @@ static void print_report(const run *r, int count, double start)
     fflush(stdout);
 }
 
+/* Keeps F of every chain after a slice of steps. */
+static void trace(run *r, int count)
+{
+    drl_mcmc_report now;
+    size_t n = (size_t)count;
+    int i;
+    if (++r->slices % r->stride) return;
+    if (r->draws == DRAWS) {
+        for (i = 0; i < DRAWS / 2; ++i)
+            memcpy(r->trace + (size_t)i * n, r->trace + (size_t)(2 * i + 1) * n, n * sizeof *r->trace);
+        r->draws = DRAWS / 2;
+        r->stride *= 2;
+        if (r->slices % r->stride) return;
+    }
+    drl_mcmc_look(r->chains, &now);
+    for (i = 0; i < count; ++i) r->trace[(size_t)r->draws * n + (size_t)i] = (double)now.value[i];
+    ++r->draws;
+}
+
+/* What F says of the chains: whether they have mixed. */
+static void print_diagnosis(const run *r, int count)
+{
+    drl_diagnosis g;
+    if (r->draws < 8) return;
+    if (drl_mcmc_diagnose(r->ctx, r->trace, r->draws, count, &g) != DRL_OK) {
+        printf("F of the chains: %s\n", drl_ctx_message(r->ctx));
+        drl_ctx_clear(r->ctx);              /* chains that do not move are no failure of the program */
+        return;
+    }
+    printf("F of the chains: %.2f +- %.2f (standard deviation %.2f), effective sample size %.0f of %d, split "
+           "R-hat %.3f%s\n",
+           g.mean, g.error, g.sd, g.ess, r->draws * count, g.rhat,
+           g.rhat <= 1.01 ? "" : ": above 1.01, the chains have not mixed");
+}
+
 /* The model's own samples of level t, as y, and the x_{t+1} that they came from. */
 static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float *y, float *x_next)
 {
@@ -171,19 +206,12 @@ static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float 
 /* The picture: a row for each snapshot so far. */
 static int draw_rows(const run *r, const drl_model_desc *d, int count, const char *prefix, int quiet)
 {
-    int columns = count < 16 ? count : 16, k = d->height < 24 ? 4 : 2, saved, i, c;
-    picture p =
-        picture_create(columns * (d->width * k + 2) + 2, r->taken * (d->height * k + 14), 0x303030ffu);
-    char text[64];
-    for (i = 0; i < r->taken; ++i) {
-        const float *row = r->rows + (size_t)i * r->floats;
-        snprintf(text, sizeof text, "%d steps", (int)r->at[i]);
-        picture_text(&p, 2, i * (d->height * k + 14) + 2, text, 0xffffffffu, 2);
-        for (c = 0; c < columns; ++c)
-            picture_image(&p, 2 + c * (d->width * k + 2), i * (d->height * k + 14) + 14,
-                          row + (size_t)c * (r->floats / (size_t)count), d->height, d->width, d->channels, k);
-    }
-    picture_flatten(&p, 0x606060ffu);
+    const char *head[COLUMNS] = { "chains", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "" };
+    char name[ROWS + 1][PICTURE_NAME];
+    int columns = count < COLUMNS ? count : COLUMNS, saved, i;
+    picture p;
+    for (i = 0; i < r->taken; ++i) snprintf(name[i], PICTURE_NAME, "%d steps", (int)r->at[i]);
+    p = picture_sheet(r->rows, r->taken, columns, count, d->height, d->width, d->channels, head, name);
     saved = picture_save(r->ctx, &p, prefix, quiet);
     picture_destroy(&p);
     return saved;
@@ -236,13 +264,7 @@ int main(int argc, char **argv)
         d.batch = md.count < 32 ? md.count : 32;
         status = drl_model_load(ctx, words ? argv[1] : name, &d, &model);
     } else {
-        d.height = d.width = SPRITE_SIZE;
-        d.channels = 4;
-        d.base = 16;
-        d.steps = 15;
-        d.b2 = 4e-4;
-        d.trainable = 1;
-        status = sprites_model(ctx, &d, 0, minutes, md.seed, prefix, -1, &model);
+        status = sprites_model(ctx, 0, 0, minutes, md.seed, prefix, &model);
         if (status == DRL_RUNNING) {
             printf("give it %s, and it is not trained again\n", name);
             return 0;
@@ -260,7 +282,9 @@ int main(int argc, char **argv)
     y = (float *)malloc(r.floats * sizeof *y);
     x_next = (float *)malloc(r.floats * sizeof *x_next);
     r.rows = (float *)malloc((ROWS + 1) * r.floats * sizeof *r.rows);
-    if (!y || !x_next || !r.rows) {
+    r.trace = (double *)malloc(DRAWS * (size_t)md.count * sizeof *r.trace);
+    r.stride = 1;
+    if (!y || !x_next || !r.rows || !r.trace) {
         fprintf(stderr, "out of memory for %d chains\n", md.count);
         return 1;
     }
@@ -303,6 +327,7 @@ int main(int argc, char **argv)
         status = drl_mcmc_run(r.chains, stop - now.step);
         drl_mcmc_look(r.chains, &now);
         if (status != DRL_OK) break;
+        trace(&r, md.count);
         for (i = 0; i < ROWS; ++i) if (stop == marks[i]) {
             status = snapshot(&r, stop);
             if (status == DRL_OK && !draw_rows(&r, &d, md.count, prefix, 1)) status = DRL_E_IO;
@@ -321,7 +346,9 @@ int main(int argc, char **argv)
     /* what there is can be seen all the same */
     if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));
 
+    print_diagnosis(&r, md.count);
     if (!draw_rows(&r, &d, md.count, prefix, 0)) status = DRL_E_IO;
+    free(r.trace);
     free(y);
     free(x_next);
     free(r.rows);

@@ -30,8 +30,8 @@
 #include "data.h"
 #include <math.h>
 
-static const char usage[] = "image_likelihood [MODEL.safetensors [--data IMAGES]] [--half] [--other IMAGES] "
-                            "[--level T] [--noise X] [--count N]\n"
+static const char usage[] = "image_likelihood [MODEL.safetensors] [--other IMAGES] [--level T] [--noise X] "
+                            "[--count N]\n"
                             "                 [--temperatures N] [--images N] [--minutes X | --steps N] "
                             "[--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n"
                             "                 " DATA_USAGE "\n";
@@ -163,9 +163,8 @@ int main(int argc, char **argv)
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     drl_model *model = NULL;
-    drl_dataset sprites, halved, *loaded = NULL;
-    const drl_dataset *data = &sprites;
-    drl_dataset_desc files_desc;
+    const drl_dataset *data;
+    data_set set = data_options(&o);
     const drl_schedule *s;
     drl_model_desc md;
     drl_ais_desc path;
@@ -173,9 +172,9 @@ int main(int argc, char **argv)
     drl_energy e;
     drl_rng rng = { 0, 0, 0 }, greys = { 0, 0, 0 };
     drl_status status = DRL_OK;
-    const char *file = option_text(&o, "--data", NULL), *other = option_text(&o, "--other", NULL),
+    const char *file = set.file[0], *other = option_text(&o, "--other", NULL),
                *prefix = option_prefix(&o, "image_likelihood");
-    int half = option_flag(&o, "--half"), t = option_int(&o, "--level", 99),
+    int t = option_int(&o, "--level", 99),
         steps = option_int(&o, "--steps", 0), images = option_int(&o, "--images", 500), words, none, n, i, k;
     double noise = option_number(&o, "--noise", file ? 0.02 : (double)SPRITE_NOISE),
            minutes = option_number(&o, "--minutes", 1), extra, abar, sigma, mean[KINDS], spread;
@@ -183,7 +182,6 @@ int main(int argc, char **argv)
     float *y, *x, *kept, *work, *score, grey = 0;
     char name[1024];
     size_t j, size;
-    files_desc = data_options(&o);
     memset(&path, 0, sizeof path);
     memset(&md, 0, sizeof md);
     path.count = option_int(&o, "--count", 32);
@@ -191,8 +189,8 @@ int main(int argc, char **argv)
     path.seed = (uint64_t)option_int(&o, "--seed", 1);
     path.leapfrog = 5;
     words = options_rest(&o, usage);
-    if (words > 1 || (file && !words) || (half && !file) || path.count < 2 || path.steps < 2 || images < 2 ||
-        t < 0 || steps < 0 || !(minutes > 0)) {
+    if (words > 1 || (file && !words) || (set.half && !file) || path.count < 2 || path.steps < 2 ||
+        images < 2 || t < 0 || steps < 0 || !(minutes > 0)) {
         fputs(usage, stderr);
         return 2;
     }
@@ -212,26 +210,10 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (file) {
-        if (data_load(ctx, &file, 1, &files_desc, &loaded) != DRL_OK) return fail(ctx, file);
-        data = loaded;
-        if (half && !data_shrink(data, 2, &halved)) {
-            fprintf(stderr, "out of memory\n");
-            return 1;
-        }
-        if (half) data = &halved;
-    } else if (!sprites_create(7, images, &sprites)) {
-        fprintf(stderr, "out of memory\n");
-        return 1;
-    }
+    if (!data_open(ctx, &set, 7, images, SPRITE_CLASSES)) return 1;
+    data = &set.data;
     if (!words) {
-        md.height = md.width = SPRITE_SIZE;
-        md.channels = 4;
-        md.base = 16;
-        md.trainable = 1;
-        md.schedule = DRL_SCHEDULE_T1K;
-        md.smooth = md.no_spectral = 1;
-        status = sprites_model(ctx, &md, steps, minutes, path.seed, prefix, -1, &model);
+        status = sprites_model(ctx, 1, steps, minutes, path.seed, prefix, &model);
         if (status == DRL_RUNNING) {
             printf("give it %s, and it is not trained again\n", name);
             return 0;
@@ -300,7 +282,7 @@ int main(int argc, char **argv)
     for (k = 0; k < KINDS - !other; ++k) {
         if (training_stop) return stopped();
         n = images;
-        if (k == OTHER && others(ctx, other, &files_desc, &md, &n, kept) != DRL_OK) return fail(ctx, other);
+        if (k == OTHER && others(ctx, other, &set.desc, &md, &n, kept) != DRL_OK) return fail(ctx, other);
         if (n < 2) {
             fprintf(stderr, "%s: %d images\n", other, n);
             return 2;
@@ -350,11 +332,7 @@ int main(int argc, char **argv)
     free(work);
     free(score);
     free(log_p);
-    if (half) data_free(&halved);
-    if (loaded)
-        drl_dataset_destroy(loaded);
-    else
-        sprites_destroy(&sprites);
+    data_close(&set);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);
     return 0;

@@ -5,6 +5,7 @@
 #ifndef AGAIN_H
 #define AGAIN_H
 #include <stdlib.h>
+#include <string.h>
 
 /* from: the levels to start from after the first pass, ending with 0, none above the model's number of
  * levels. */
@@ -41,6 +42,38 @@ static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_
         status = drl_sample(model, &how, out);
     }
     free(start);
+    return status;
+}
+
+/* Samples of the energy F(y) + sum of weight[i] (F(y; label[i]) - F(y)) over one or two classes: two at once,
+ * or, with a weight below 0, one without the other. They are drawn again from the levels `from`. */
+static inline drl_status sample_sum(drl_ctx *ctx, drl_model *model, const int *label, const float *weight,
+                                    int labels, const drl_sample_desc *like, const int *from, float *out)
+{
+    drl_sample_desc how = *like;
+    drl_sum_term term[3];
+    drl_sum *sum = NULL;
+    drl_energy energy;
+    drl_status status;
+    int i;
+    memset(term, 0, sizeof term);
+    /* weights add up to 1, so that the initializer's means do */
+    term[labels].weight = 1;
+    for (i = 0; i <= labels; ++i) {
+        term[i].energy = drl_model_energy(model);
+        term[i].use_label = 1;
+        if (i == labels) continue;
+        term[i].label = label[i];
+        term[i].weight = weight[i];
+        term[labels].weight -= weight[i];
+    }
+    status = drl_sum_create(ctx, term, labels + 1, &sum);
+    if (status == DRL_OK) {
+        energy = drl_sum_energy(sum);
+        how.energy = &energy;
+        status = sample_again(ctx, model, &how, from, out);
+    }
+    drl_sum_destroy(sum);
     return status;
 }
 #endif

@@ -1,9 +1,24 @@
-/* data.h - image files of one's own: the options that say what files do not, and images made smaller. Include
- * it after drl.h and options.h. */
+/* data.h - the images of a program: files of one's own, with the options that say what files do not, or the
+ * embedded sprites; and images made smaller. Include it after drl.h. */
 #ifndef DATA_H
 #define DATA_H
+#include "options.h"
+#include "sprites.h"
 
-#define DATA_USAGE "[--shape HxW | HxWxC] [--layout nhwc | nchw] [--range LOW:HIGH] [--labels fine | coarse]"
+#define DATA_FILES 8
+#define DATA_USAGE \
+    "[--data FILE ...] [--half] [--size N] [--shape HxW | HxWxC] [--layout nhwc | nchw]\n" \
+    "      [--range LOW:HIGH] [--labels fine | coarse]"
+
+typedef struct data_set {
+    const char *file[DATA_FILES];           /* --data */
+    int files;                              /* 0: the sprites */
+    int half;                               /* --half: images at half their size */
+    int size;                               /* --size: averaged down to this, or padded; 0: neither */
+    drl_dataset_desc desc;
+    drl_dataset data;                       /* the images */
+    drl_dataset whole, *loaded;             /* before they were made smaller; owner, NULL for sprites */
+} data_set;
 
 static inline void data_refuse(const char *name, const char *text, const char *wanted)
 {
@@ -13,7 +28,7 @@ static inline void data_refuse(const char *name, const char *text, const char *w
 
 /* --shape of an image (0: as the file has it), --layout, --range (the elements that mean black and white),
  * --labels of CIFAR-100. */
-static inline drl_dataset_desc data_options(options *o)
+static inline drl_dataset_desc data_description(options *o)
 {
     drl_dataset_desc d;
     const char *shape = option_text(o, "--shape", NULL), *layout = option_text(o, "--layout", NULL);
@@ -42,6 +57,22 @@ static inline drl_dataset_desc data_options(options *o)
         d.coarse_labels = labels[0] == 'c';
     }
     return d;
+}
+
+static inline data_set data_options(options *o)
+{
+    const char *file;
+    data_set set;
+    memset(&set, 0, sizeof set);
+    while ((file = option_text(o, "--data", NULL)) != NULL) {
+        if (set.files == DATA_FILES) data_refuse("--data", file, "at most 8 files");
+        set.file[set.files++] = file;
+    }
+    set.half = option_flag(o, "--half");
+    set.size = option_int(o, "--size", 0);
+    if (set.size < 0) data_refuse("--size", "below 0", "the side of images, 1 or more");
+    set.desc = data_description(o);
+    return set;
 }
 
 /* drl_dataset_load; when it fails, the sentence and the options that answer it. */
@@ -102,5 +133,86 @@ static inline void data_free(drl_dataset *made)
 {
     free((void *)(uintptr_t)made->pixels);
     free((void *)(uintptr_t)made->values);
+}
+
+/* Reads the files, or makes `sprites` sprites of `seed` with so many classes (see sprites_create), and makes
+ * them smaller. Returns 0, with a sentence printed, when it cannot. */
+static inline int data_open(drl_ctx *ctx, data_set *set, uint64_t seed, int sprites, int classes)
+{
+    int factor = set->half ? 2 : 1, side;
+    if (set->files && data_load(ctx, set->file, set->files, &set->desc, &set->loaded) != DRL_OK) {
+        fprintf(stderr, "--data: %s\n", drl_ctx_message(ctx));
+        return 0;
+    }
+    if (set->loaded) set->whole = *set->loaded;
+    else if (!sprites_create(seed, sprites, classes, &set->whole)) {
+        fprintf(stderr, "out of memory for the sprites\n");
+        return 0;
+    }
+    set->data = set->whole;
+    side = set->whole.height / factor;
+    if (set->size && set->size < side && side % set->size == 0 && set->whole.width == set->whole.height)
+        factor *= side / set->size;
+    if (factor > 1 && !data_shrink(&set->whole, factor, &set->data)) {
+        fprintf(stderr, "out of memory for the images\n");
+        return 0;
+    }
+    return 1;
+}
+
+static inline void data_close(data_set *set)
+{
+    if (set->data.pixels != set->whole.pixels || set->data.values != set->whole.values) data_free(&set->data);
+    if (set->loaded) drl_dataset_destroy(set->loaded);
+    else sprites_destroy(&set->whole);
+}
+
+/* Names of classes 1 .. classes, at most 256: the lines of a file (path NULL: none), the sprites', or
+ * numbers. */
+static inline void data_names(const data_set *set, const char *path, int classes, char (*name)[PICTURE_NAME])
+{
+    FILE *file = path ? fopen(path, "r") : NULL;
+    int i;
+    if (path && !file) data_refuse("--names", path, "cannot be opened");
+    for (i = 1; i <= classes && i <= 256; ++i)
+        if (file && fgets(name[i], PICTURE_NAME, file)) name[i][strcspn(name[i], "\r\n")] = 0;
+        else if (!set->files) snprintf(name[i], PICTURE_NAME, "%s", sprite_class_name(i));
+        else snprintf(name[i], PICTURE_NAME, "%d", i);
+    if (file) fclose(file);
+}
+
+/* A model's sides for these images: --size, or else the next multiple of 8, as three poolings halve them. */
+static inline void data_sides(const data_set *set, drl_model_desc *d)
+{
+    d->height = set->size ? set->size : (set->data.height + 7) / 8 * 8;
+    d->width = set->size ? set->size : (set->data.width + 7) / 8 * 8;
+    d->channels = set->data.channels;
+}
+
+/* Ends the program with a sentence when a model does not take these images, or has not `classes` classes (-1:
+ * any number will do). */
+static inline void data_check(const data_set *set, const drl_model_desc *d, int classes)
+{
+    if (set->data.channels == d->channels && set->data.height <= d->height && set->data.width <= d->width &&
+        (classes < 0 || classes == d->classes)) return;
+    fprintf(stderr,
+            "the data has %d x %d x %d in %d classes, the model draws %d x %d x %d in %d: give the --data "
+            "and the --size that it was trained with\n",
+            set->data.height, set->data.width, set->data.channels, set->data.classes, d->height, d->width,
+            d->channels, d->classes);
+    exit(2);
+}
+
+/* From the images to a model: training_open and training_run, with a line about both. classes: those that the
+ * model has to have, -1 for any number. */
+static inline drl_status data_train(const data_set *set, training *t, int classes)
+{
+    drl_status status;
+    data_sides(set, &t->model_desc);
+    status = training_open(t);
+    if (status != DRL_OK) return status;
+    data_check(set, &t->model_desc, classes);
+    training_print(t, set->data.count);
+    return training_run(t);
 }
 #endif

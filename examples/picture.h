@@ -182,6 +182,36 @@ static inline void picture_points(picture *p, int x, int y, int side, const floa
     }
 }
 
+#define PICTURE_NAME 40                     /* room for the name of a row */
+
+/* Rows of images under headings, the name of each row left of it, a gap before every heading but an empty
+ * one. Images lie row by row, `each` images a row, of which the first `columns` are shown. What is
+ * transparent shows grey. */
+static inline picture picture_sheet(const float *images, int rows, int columns, int each, int height,
+                                    int width, int channels, const char *const *head,
+                                    char (*row)[PICTURE_NAME])
+{
+    int scale = height < 24 ? 3 : 2, h = height * scale + 1, left = 0, right, i, j;
+    picture p;
+    for (i = 0; i < rows; ++i) if (left < 8 * (int)strlen(row[i])) left = 8 * (int)strlen(row[i]);
+    for (right = left, j = 0; j < columns; ++j) right += (head[j][0] ? 8 : 0) + width * scale + 1;
+    p = picture_create(right, 14 + rows * h, 0u);
+    for (i = 0; i < rows; ++i)
+        for (right = left, j = 0; j < columns; ++j) {
+            const float *image = images + (size_t)(i * each + j) * (size_t)(height * width * channels);
+            right += head[j][0] ? 8 : 0;
+            picture_image(&p, right, 14 + i * h, image, height, width, channels, scale);
+            right += width * scale + 1;
+        }
+    picture_flatten(&p, 0x606060ff);
+    for (right = left, j = 0; j < columns; ++j, right += width * scale + 1) {
+        right += head[j][0] ? 8 : 0;
+        picture_text(&p, right, 2, head[j], 0xffffffff, 2);
+    }
+    for (i = 0; i < rows; ++i) picture_text(&p, 2, 14 + i * h + h / 2 - 5, row[i], 0xffffffff, 2);
+    return p;
+}
+
 /* Write the picture as `name` plus PICTURE_SUFFIX, whole or not at all (drl_file_write renames a finished
  * file). Says what it wrote, or why not. */
 static inline int picture_save(drl_ctx *ctx, const picture *p, const char *name, int quiet)

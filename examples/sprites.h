@@ -1,9 +1,9 @@
 /* sprites.h - a data set that needs no download: 16 x 16 RGBA sprites drawn in code, five shapes in five
  * colours, each with its own size, place, hue, light and highlight. Sprite number i of a seed is always the
  * same one. Include it after drl.h.
- * label = shape * SPRITE_COLOURS + colour. Shapes differ in outline, and all pixels with any colour have the
- * hue of the label. sprite_read reads both back from the pixels, without a mistake for drawn sprites, so that
- * one can count whether a model draws what it was asked for. */
+ * label = shape * SPRITE_COLOURS + colour, or fewer classes (sprite_class). Shapes differ in outline, and all
+ * pixels with any colour have the hue of the label. sprite_read reads both back from the pixels, without a
+ * mistake for drawn sprites, so that one can count whether a model draws what it was asked for. */
 #ifndef SPRITES_H
 #define SPRITES_H
 #include <stdlib.h>
@@ -221,9 +221,26 @@ static inline int sprite_read(const float *rgba, float *match)
     return shape * SPRITE_COLOURS + colour;
 }
 
+#define SPRITE_EITHER (SPRITE_SHAPES + SPRITE_COLOURS)      /* classes: the shapes, then the colours */
+
+/* The class of sprite i: with SPRITE_CLASSES its label; with SPRITE_SHAPES its shape; with SPRITE_EITHER its
+ * shape or, of every third sprite, its colour, as shapes take longer to learn. */
+static inline int sprite_class(int i, int label, int classes)
+{
+    if (classes == SPRITE_CLASSES) return label;
+    return classes == SPRITE_EITHER && i % 3 == 0 ? SPRITE_SHAPES + label % SPRITE_COLOURS
+                                                  : label / SPRITE_COLOURS;
+}
+
+/* Class 1 .. SPRITE_EITHER, as models count them. */
+static inline const char *sprite_class_name(int i)
+{
+    return i <= SPRITE_SHAPES ? sprite_shape_name(i - 1) : sprite_colour_name(i - 1 - SPRITE_SHAPES);
+}
+
 /* A data set of `count` sprites in one block: free((void *)...) is sprites_destroy's job. Returns 0 without
  * memory. */
-static inline int sprites_create(uint64_t seed, int count, drl_dataset *ds)
+static inline int sprites_create(uint64_t seed, int count, int classes, drl_dataset *ds)
 {
     uint8_t *block = (uint8_t *)malloc((size_t)count * (SPRITE_BYTES + 1));
     int i;
@@ -231,11 +248,11 @@ static inline int sprites_create(uint64_t seed, int count, drl_dataset *ds)
     memset(ds, 0, sizeof *ds);
     for (i = 0; i < count; ++i)
         block[(size_t)count * SPRITE_BYTES + (size_t)i] =
-            (uint8_t)sprite_draw(seed, i, block + (size_t)i * SPRITE_BYTES);
+            (uint8_t)sprite_class(i, sprite_draw(seed, i, block + (size_t)i * SPRITE_BYTES), classes);
     ds->count = count;
     ds->height = ds->width = SPRITE_SIZE;
     ds->channels = 4;
-    ds->classes = SPRITE_CLASSES;
+    ds->classes = classes;
     ds->pixels = block;
     ds->labels = block + (size_t)count * SPRITE_BYTES;
     return 1;
@@ -249,53 +266,55 @@ static inline void sprites_destroy(drl_dataset *ds)
 
 #define SPRITE_NOISE 0.05f          /* on the images */
 
-/* A run on sprites, for so many steps, or, if that is zero, minutes; resumed, without either, to its end. The
- * data set is made here, and is the caller's to destroy. Returns 0 without memory. */
-static inline int sprites_training(drl_ctx *ctx, const drl_model_desc *model, int steps, double minutes,
-                                   uint64_t seed, drl_dataset *sprites, training *t)
+/* A small model of sprites and its training, to be changed by options; 0: no memory for the sprites, which
+ * are the caller's to destroy. */
+static inline int sprites_training(drl_ctx *ctx, drl_dataset *sprites, training *t)
 {
     memset(t, 0, sizeof *t);
-    if (!sprites_create(1, 2000, sprites)) return 0;
+    if (!sprites_create(1, 2000, SPRITE_CLASSES, sprites)) {
+        fprintf(stderr, "out of memory for the sprites\n");
+        return 0;
+    }
     t->ctx = ctx;
     t->name = "training";
     t->data = sprites;
-    t->seed = t->train_desc.seed = seed;
-    t->model_desc = *model;
+    t->picture = training_picture;
+    t->user = t;
+    t->model_desc.height = t->model_desc.width = SPRITE_SIZE;
+    t->model_desc.channels = 4;
+    t->model_desc.base = 16;
+    t->model_desc.steps = 15;
+    t->model_desc.b2 = 4e-4;
     t->train_desc.batch = 16;
     t->train_desc.learning_rate = 1e-3f;
     t->train_desc.warmup = 50;
     t->train_desc.data_noise = SPRITE_NOISE;
-    if (model->schedule == DRL_SCHEDULE_T1K) {
-        t->train_desc.objective = DRL_OBJECTIVE_SCORE;
-        t->train_desc.beta1 = 0.9f;
-    }
-    t->run.steps = (uint64_t)steps;
-    t->run.seconds = steps ? 0 : 60 * minutes;
     return 1;
 }
 
-/* The picture that such a run draws: user is its training. */
-static inline int sprites_picture(void *user, drl_model *model, int last)
-{
-    const training *t = (const training *)user;
-    return training_grid(t->ctx, model, t->prefix, last);
-}
-
-/* For the examples that need some model: trains one, saves it as PREFIX.safetensors, leaves it in *model. A
- * run that Ctrl-C stops is saved, too, and then DRL_RUNNING. resume: 1 goes on from a checkpoint, -1 where
- * the program has no such option. */
-static inline drl_status sprites_model(drl_ctx *ctx, const drl_model_desc *desc, int steps, double minutes,
-                                       uint64_t seed, const char *prefix, int resume, drl_model **model)
+/* For the examples that need some model: trains one for so many steps, or, if that is zero, minutes, saves it
+ * as PREFIX.safetensors, leaves it in *model. fine: of 1000 levels, for densities. A run that Ctrl-C stops is
+ * saved, too, and then DRL_RUNNING. */
+static inline drl_status sprites_model(drl_ctx *ctx, int fine, int steps, double minutes, uint64_t seed,
+                                       const char *prefix, drl_model **model)
 {
     drl_dataset sprites;
     training t;
     drl_status status;
-    if (!sprites_training(ctx, desc, steps, minutes, seed, &sprites, &t)) return DRL_E_MEMORY;
+    if (!sprites_training(ctx, &sprites, &t)) return DRL_E_MEMORY;
     t.prefix = prefix;
-    t.resume = resume > 0;
-    t.no_resume = resume < 0;
-    t.picture = sprites_picture;
-    t.user = &t;
+    t.no_resume = 1;
+    t.seed = t.train_desc.seed = seed;
+    t.run.steps = (uint64_t)steps;
+    t.run.seconds = steps ? 0 : 60 * minutes;
+    if (fine) {
+        t.model_desc.schedule = DRL_SCHEDULE_T1K;
+        t.model_desc.smooth = t.model_desc.no_spectral = 1;
+        t.model_desc.steps = 0;
+        t.model_desc.b2 = 0;
+        t.train_desc.objective = DRL_OBJECTIVE_SCORE;
+        t.train_desc.beta1 = 0.9f;
+    }
     status = training_open(&t);
     if (status == DRL_OK) status = training_run(&t);
     *model = t.model;

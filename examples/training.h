@@ -39,6 +39,7 @@ typedef struct training {
     const char *prefix;
     int resume;                             /* nonzero: go on from PREFIX.checkpoint */
     int no_resume;                          /* nonzero: the program cannot do that, and does not offer it */
+    const char *file;                       /* a model: nothing is trained, it is loaded; NULL: none */
     int every;                              /* also save every so many steps */
     uint64_t seed;                          /* of the first weights */
     drl_model_desc model_desc;
@@ -55,12 +56,57 @@ typedef struct training {
     drl_model *model;
     drl_trainer *trainer;
     int rollbacks;                          /* so far */
+    size_t bytes;                           /* that model and trainer take */
     /* private: */
     drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
     double begun, due, shown, seconds_before;
     uint64_t steps_before;
     int failed, drawn;
 } training;
+
+#define TRAINING_USAGE \
+    "[--minutes X | --steps N] [--resume] [--every N] [--out PREFIX] [--seed N]\n" \
+    "      [--base N] [--blocks N] [--levels N] [--k N] [--b2 X] [--initializer N] [--batch N] [--lr X]\n" \
+    "      [--initializer-lr X] [--target L] [--warmup N] [--noise X] [--flip] [--shift N] [--palette]"
+
+/* The options of a run. One that is not given leaves *t as it is; --out is then build/NAME, --seed 1, and the
+ * run takes `minutes`. */
+static inline void training_options(options *o, training *t, const char *name, double minutes)
+{
+    drl_model_desc *m = &t->model_desc;
+    drl_train_desc *d = &t->train_desc;
+    double given = option_number(o, "--minutes", 0);
+    int steps = option_int(o, "--steps", 0);
+    m->base = option_int(o, "--base", m->base);
+    m->blocks = option_int(o, "--blocks", m->blocks);
+    m->levels = option_int(o, "--levels", m->levels);
+    m->steps = option_int(o, "--k", m->steps);
+    m->b2 = option_number(o, "--b2", m->b2);
+    m->initializer = option_int(o, "--initializer", m->initializer);
+    d->batch = option_int(o, "--batch", d->batch);
+    d->learning_rate = (float)option_number(o, "--lr", (double)d->learning_rate);
+    d->initializer_rate = (float)option_number(o, "--initializer-lr", (double)d->initializer_rate);
+    d->initializer_data = (float)option_number(o, "--target", (double)d->initializer_data);
+    d->warmup = option_int(o, "--warmup", d->warmup);
+    d->data_noise = (float)option_number(o, "--noise", (double)d->data_noise);
+    d->flip = option_flag(o, "--flip");
+    d->shift = option_int(o, "--shift", d->shift);
+    d->palette = option_flag(o, "--palette");
+    t->seed = d->seed = (uint64_t)option_int(o, "--seed", 1);
+    t->every = option_int(o, "--every", 0);
+    t->prefix = option_prefix(o, name);
+    t->resume = option_flag(o, "--resume");
+    if (steps < 0 || !(given >= 0) || (steps && given > 0) || t->every < 0 || d->batch < 1) {
+        fprintf(stderr,
+                "--steps %d, --minutes %g (one of them), --every %d, --batch %d: each 1 or more, or not "
+                "given\n",
+                steps, given, t->every, d->batch);
+        exit(2);
+    }
+    t->run.steps = (uint64_t)steps;
+    /* a resumed run has its end */
+    t->run.seconds = 60 * (steps || given > 0 || t->resume ? given : minutes);
+}
 
 /* Writes PREFIX and a suffix; a name that is too long ends the program. */
 static inline const char *training_path(char *path, size_t size, const char *prefix, const char *suffix)
@@ -122,6 +168,13 @@ static inline int training_grid(drl_ctx *ctx, drl_model *model, const char *pref
     return saved;
 }
 
+/* The picture of a run on images: user is its training. */
+static inline int training_picture(void *user, drl_model *model, int last)
+{
+    const training *t = (const training *)user;
+    return training_grid(t->ctx, model, t->prefix, last);
+}
+
 static inline int training_failed(const training *t, const char *what)
 {
     fprintf(stderr, "\n%s: %s\n", what, drl_ctx_message(t->ctx));
@@ -151,6 +204,19 @@ static inline int training_save(training *t, int last)
     }
     t->drawn = 1;
     return ok;
+}
+
+/* One file, whole or not at all: the state of a sampler or of chains, and behind it count - 1 arrays of the
+ * program's; array[0] is set here. */
+static inline drl_status training_state(drl_ctx *ctx, const char *path, const void *state, size_t bytes,
+                                        drl_array *array, size_t count)
+{
+    drl_safetensors_desc file;
+    array[0] = drl_array_of("state", DRL_DTYPE_U8, 1, &bytes, state);
+    memset(&file, 0, sizeof file);
+    file.arrays = array;
+    file.count = count;
+    return drl_safetensors_write_file(ctx, path, &file);
 }
 
 /* What the networks leave of the noise, in percent, on up to six groups of levels, the least noisy first: see
@@ -228,22 +294,66 @@ static inline drl_status training_images(void *user, drl_ctx *ctx, drl_rng *rng,
     return DRL_OK;
 }
 
-/* Makes the model and its trainer, or has them where the checkpoint was. */
+#define TRAINING_BYTES ((size_t)1 << 31)    /* that a checkpoint may ask for, which may be a stranger's */
+
+/* Makes the model and its trainer, or has them where the checkpoint was; or loads the model. A network and a
+ * schedule of the program's own are in no file: they are those of model_desc. */
 static inline drl_status training_open(training *t)
 {
+    drl_model_desc own = t->model_desc, *d = &t->model_desc;
     char path[1024];
+    size_t trainer = 0;
     drl_status status = DRL_OK;
+    d->batch = t->train_desc.batch;
+    if (t->file) {
+        status = drl_model_load(t->ctx, t->file, d, &t->model);
+        if (status == DRL_OK) status = drl_model_describe(t->model, d);
+        return status == DRL_OK ? drl_model_size(t->ctx, d, &t->bytes) : status;
+    }
     if (t->resume) {
         training_path(path, sizeof path, t->prefix, ".checkpoint");
-        status = drl_checkpoint_describe(t->ctx, path, &t->model_desc, &t->train_desc);
+        status = drl_checkpoint_describe(t->ctx, path, d, &t->train_desc);
+        if (d->energy_form == DRL_ENERGY_OWN) d->build = own.build;
+        if (d->schedule == DRL_SCHEDULE_OWN && d->levels == own.levels) d->sbar = own.sbar;
+        d->build_user = own.build_user;
     }
-    t->model_desc.trainable = 1;
-    t->model_desc.batch = t->train_desc.batch;
-    if (status == DRL_OK) status = drl_model_create(t->ctx, &t->model_desc, t->seed, &t->model);
+    d->trainable = 1;
+    d->batch = t->train_desc.batch;
+    if (status == DRL_OK) status = drl_model_size(t->ctx, d, &t->bytes);
+    if (status == DRL_OK && t->resume && t->bytes > TRAINING_BYTES) {
+        fprintf(stderr, "%s: a model of %.0f MB\n", path, (double)t->bytes * 1e-6);
+        return DRL_E_MEMORY;
+    }
+    if (status == DRL_OK) status = drl_model_create(t->ctx, d, t->seed, &t->model);
+    if (status == DRL_OK) status = drl_trainer_size(t->model, &t->train_desc, &trainer);
+    t->bytes += trainer;
     if (status == DRL_OK) status = drl_trainer_create(t->model, &t->train_desc, &t->trainer);
     if (status == DRL_OK && t->resume) status = drl_trainer_resume(t->trainer, path);
     if (status == DRL_OK) drl_model_describe(t->model, &t->model_desc);
     return status;
+}
+
+/* A line on what is about to be trained. */
+static inline void training_print(const training *t, int images)
+{
+    const drl_model_desc *d = &t->model_desc;
+    printf("%d images of %d x %d x %d, %d classes, %lu + %lu parameters, batch %d, %d Langevin steps, %s, %d "
+           "threads, %.0f MB\n",
+           images, d->height, d->width, d->channels, d->classes,
+           (unsigned long)drl_net_params_size(drl_model_net(t->model)),
+           (unsigned long)drl_net_params_size(drl_model_initializer(t->model)), d->batch,
+           d->steps > 0 ? d->steps : 0, drl_isa_name(drl_ctx_isa(t->ctx)), drl_ctx_threads(t->ctx),
+           (double)t->bytes * 1e-6);
+}
+
+/* What a failure of the two is called: 1, with its sentence printed; 0 for what is none. */
+static inline int training_failure(const training *t, drl_status status)
+{
+    const char *message = drl_ctx_message(t->ctx);
+    if (status == DRL_OK || status == DRL_RUNNING) return 0;
+    fprintf(stderr, "\n%s: %s\n", t->file ? t->file : t->resume ? "--resume" : "training",
+            *message ? message : drl_status_text(status));
+    return 1;
 }
 
 /* Trains until the run is over (DRL_OK) or somebody asks to stop (DRL_RUNNING), saves, and leaves the
@@ -253,6 +363,7 @@ static inline drl_status training_run(training *t)
     drl_run_desc run = t->run;
     drl_status status;
     training_catch();
+    if (t->file) return DRL_OK;
     t->source = run.source;
     if (run.source || t->points) run.source = training_images;
     run.clock = training_clock;

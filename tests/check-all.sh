@@ -127,7 +127,7 @@ examples() {    # plain cc, no flags; then each does a little of its job, and it
         cc "$f" -o $e/$(basename "$f" .c) -lm || return 1
     done
     run_examples $e || return 1
-    echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 11 pictures"
+    echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 12 pictures"
 }
 # DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures
 # are there
@@ -145,10 +145,12 @@ run_examples() {
     small 07_own_energy --steps 2 --base 8 --k 1 --out $dir/own &&
     small 08_likelihood --steps 3 --count 4 --temperatures 5 &&
     small 09_long_chain $dir/images.safetensors --level 1 --steps 4 --count 2 --out $dir/chain &&
-    small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/likelihood ||
-        return 1
+    small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/likelihood &&
+    small 11_own_network --steps 2 --base 8 --batch 4 --levels 4 --out $dir/network &&
+    small 11_own_network --steps 4 --base 8 --batch 4 --levels 4 --resume --out $dir/network &&
+    small 11_own_network --model $dir/network.safetensors --base 8 --levels 4 --out $dir/network || return 1
     for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \
-        sample frame own chain; do
+        sample frame own chain network; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
 }
@@ -288,7 +290,8 @@ matrix() {
         small 02_train_images $train --t1k --out $dir/m-t1k &&
     small 06_tiles --steps 2 --base 8 --batch 4 --k 1 --size 16 --out $dir/m-tiles &&
         small 08_likelihood --steps 2 --count 4 --temperatures 3 --save $dir/m-plane.safetensors &&
-    small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/m-ten || return 1
+    small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/m-ten &&
+    small 11_own_network --steps 2 --base 8 --batch 4 --levels 4 --out $dir/m-own || return 1
     cells=0 drawn=0
     for model in $dir/m-*.safetensors; do
         while read -r name options; do
@@ -308,6 +311,7 @@ matrix() {
 08_likelihood --model MODEL --count 4 --temperatures 3
 09_long_chain MODEL --steps 2 --count 2 --out $dir/cell
 10_image_likelihood MODEL --level 2 --count 2 --temperatures 3 --images 4 --out $dir/cell
+11_own_network --model MODEL --base 8 --levels 4 --out $dir/cell
 sprites MODEL --each 1 --guidance 1 --again 1
 END
     done
@@ -321,7 +325,7 @@ END
 interrupts() {          # what Ctrl-C leaves, and that a resumed run ends with the same bits
     mkdir -p $out/interrupt
     for f in examples/01*.c examples/02*.c examples/03*.c examples/06*.c examples/07*.c \
-        examples/08*.c examples/09*.c examples/10*.c bench/ablation.c \
+        examples/08*.c examples/09*.c examples/1[01]*.c bench/ablation.c \
         bench/landscape.c bench/bench.c tests/soak.c; do
         gcc -O1 $f -o $out/interrupt/$(basename $f .c) -lm || return 1
     done
@@ -488,7 +492,7 @@ windows_examples() {
     done
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     run_examples $e wine || return 1
-    echo "$(ls examples/*.c | wc -l) examples run under wine, 11 pictures; 5 benchmarks built"
+    echo "$(ls examples/*.c | wc -l) examples run under wine, 12 pictures; 5 benchmarks built"
 }
 # without FMA: SSE2, and it is said; with FMA but without AVX2: the set of MinGW's gcc, if it is in the build
 old_processors() {

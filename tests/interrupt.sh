@@ -76,6 +76,11 @@ interrupt $dir/int-g 09_long_chain $dir/int-b.safetensors --steps 1000000 --coun
     same $dir/int-g.chains $dir/int-h.chains
 interrupt $dir/int-k 09_long_chain --minutes 5 --out $dir/int-k && draws $dir/int-k.safetensors
 interrupt $dir/int-l 07_own_energy --minutes 5 --out $dir/int-l && draws $dir/int-l.safetensors
+own="--base 8 --batch 4 --levels 4 --lr 1e-7 --warmup 20"
+interrupt $dir/int-t 11_own_network $own --steps 100000 --out $dir/int-t && n=$(total) &&
+    run 11_own_network $own --steps $n --resume --out $dir/int-t &&
+    run 11_own_network $own --steps $n --out $dir/int-u &&
+    same $dir/int-t.safetensors $dir/int-u.safetensors
 interrupt $dir/int-m 10_image_likelihood --minutes 5 --out $dir/int-m
 interrupt $dir/int-n-rings 01_toy2d --data rings --steps 100000 --out $dir/int-n
 # samples that take long: shown while they grow, saved in the middle of a chain and of a group
