@@ -1168,7 +1168,7 @@ typedef struct drl_train_desc {
                                  * batch 256) */
     float label_drop;           /* probability that an image trains without its class; zero means 0.1,
                                  * negative never */
-    int   own_noise;            /* nonzero: x_{t+1} gets a noise of its own, as in DRL; zero: that of x_t
+    int   independent_noise;    /* nonzero: x_{t+1} gets a noise of its own, as in DRL; zero: that of x_t
                                  * again, which lowers the variance */
     drl_objective objective;
     float initializer_data;     /* share l of the data in what the initializer learns, see drl_trainer_step;
@@ -12041,7 +12041,7 @@ static const drl__field drl__train_fields[] = {
     { "initializer_rate",    DRL__FLOAT,  offsetof(drl_train_desc, initializer_rate), 0.001, 0, 1,
       DRL__OPEN },
     { "label_drop",          DRL__FLOAT,  offsetof(drl_train_desc, label_drop), 0.1, 0, 1, DRL__NONE },
-    { "own_noise",           DRL__INT,    offsetof(drl_train_desc, own_noise), 0, 0, 0, DRL__ANY },
+    { "independent_noise",   DRL__INT,    offsetof(drl_train_desc, independent_noise), 0, 0, 0, DRL__ANY },
     { "objective",           DRL__INT,    offsetof(drl_train_desc, objective), 0, DRL_OBJECTIVE_RECOVERY,
       DRL_OBJECTIVE_SCORE, 0 },
     { "initializer_data",    DRL__FLOAT,  offsetof(drl_train_desc, initializer_data), 1, 0, 1, DRL__NONE },
@@ -12097,8 +12097,8 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     }
     drl__defaults(drl__train_fields, DRL__COUNT(drl__train_fields), d);
     if (d->initializer_data < 0) d->initializer_data = -1.0f;
-    if (m->desc.form == DRL_FORM_DRL) d->own_noise = 1;
-    if (d->objective == DRL_OBJECTIVE_SCORE) d->own_noise = 0;  /* r is by the one noise that made x */
+    if (m->desc.form == DRL_FORM_DRL) d->independent_noise = 1;
+    if (d->objective == DRL_OBJECTIVE_SCORE) d->independent_noise = 0;  /* r is by the noise that made x */
     if (!m->desc.trainable)
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
     status = drl__check(m->ctx, DRL_E_ARGUMENT, "drl_trainer",
@@ -12344,7 +12344,7 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
         drl__augment(tr, x0 + at, mirror, &augment, x);
         drl__train_noise(tr, tr->ctx, i, 0, eps, size);
         drl__axpby(tr->ctx, size, (float)sc->abar[t], x, (float)sigma, eps, y_pos);     /* x_t */
-        if (tr->desc.own_noise) {
+        if (tr->desc.independent_noise) {
             drl__train_noise(tr, tr->ctx, i, 1, eps, size);
             drl__axpby(tr->ctx, size, (float)sc->a[t + 1], y_pos, (float)sc->s[t + 1], eps, x_next);
         } else drl__axpby(tr->ctx, size, (float)a, x, (float)sigma_next, eps, x_next);

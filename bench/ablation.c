@@ -77,7 +77,7 @@ static drl_status sample(drl_ctx *ctx, int variant, uint64_t seed, const plan *p
     t = plane_training(ctx, &md, NULL, plane_checkerboard, DRL_OBJECTIVE_RECOVERY, p->steps, 5e-4f, seed);
     /* the published target: what is taken away is taken from that */
     t.train_desc.initializer_data = -1;
-    t.train_desc.own_noise = variant == 3;
+    t.train_desc.independent_noise = variant == 3;
     t.run.rollbacks = ROLLBACKS;
     status = training_open(&t);
     if (status == DRL_OK) status = training_run(&t);

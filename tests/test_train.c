@@ -313,7 +313,7 @@ static double scale_of(const replay *r, int t)
  * of x_t, scaled to level t + 1. */
 static void replay_image(replay *r, int i, int mirror)
 {
-    int t = r->t[i], own_noise = r->md.form == DRL_FORM_DRL || r->td.own_noise, j, k;
+    int t = r->t[i], independent_noise = r->md.form == DRL_FORM_DRL || r->td.independent_noise, j, k;
     int width = r->md.width, channels = r->md.channels;
     double a = r->sc->abar[t], b = r->sc->abar[t + 1], one = b / a, scale = scale_of(r, t);
     float eps[2][IMAGE];
@@ -323,7 +323,7 @@ static void replay_image(replay *r, int i, int mirror)
         int from = (row * width + (mirror ? width - 1 - col : col)) * channels + j % channels;
         double x = (double)r->x0[i * IMAGE + from];
         double x_t = a * x + sqrt(variance(r, t)) * (double)eps[0][j];
-        double x_next = own_noise ? one * x_t + sqrt(1 - one * one) * (double)eps[1][j]
+        double x_next = independent_noise ? one * x_t + sqrt(1 - one * one) * (double)eps[1][j]
                                   : b * x + sqrt(variance(r, t + 1)) * (double)eps[0][j];
         r->y_pos[at] = (float)(scale * x_t);
         r->x_next[at] = (float)x_next;
@@ -693,7 +693,7 @@ static void cooperative_step_by_step(int variant)
     replay r;
     td.initializer_data = variant < 6 ? -1.0f : variant == 6 ? 0.0f : variant == 7 ? 0.4f : 1.0f;
     if (variant == 1) {
-        td.own_noise = 1;
+        td.independent_noise = 1;
         td.label_drop = td.clip = td.beta1 = td.ema = -1;
         td.warmup = -1;
         td.steps = 2;
@@ -721,7 +721,7 @@ static void cooperative_step_by_step(int variant)
         md.initializer_form = DRL_INITIALIZER_VELOCITY;
     }
     if (variant == 8) {
-        td.own_noise = 1;
+        td.independent_noise = 1;
         md.schedule = DRL_SCHEDULE_SHIFTED;
     }
     replay_begin(&r, &md, &td);
@@ -868,7 +868,8 @@ static void expect_descriptions(drl_ctx *ctx, const drl_model_desc *md, const dr
           got_td->warmup, got_td->snapshot);
     CHECK((got_td->data_noise > 0) == !cooperative && got_td->label_drop == td->label_drop,
           "data_noise %g, label_drop %g", (double)got_td->data_noise, (double)got_td->label_drop);
-    CHECK(got_td->own_noise == (!cooperative || td->own_noise), "own_noise %d", got_td->own_noise);
+    CHECK(got_td->independent_noise == (!cooperative || td->independent_noise), "independent_noise %d",
+          got_td->independent_noise);
 }
 
 /* A run that is saved at step 6 and resumed goes on bit for bit. */
@@ -936,7 +937,7 @@ static void resume(void)
             td.learning_rate = 1.7e-3f;
             td.initializer_rate = 2e-3f;
             td.label_drop = 0.3f;
-            td.own_noise = visits;
+            td.independent_noise = visits;
             resume_run(&md, &td, form == 2 ? 0.7 : 1, visits);
         }
 }
@@ -2818,7 +2819,8 @@ static void defaults(void)
     CHECK(d.warmup == 0 && d.data_noise == 0.02f && !d.flip && d.snapshot == 100, "defaults of the run");
     md = coop();
     d = defaults_of(&md);
-    CHECK(d.initializer_rate == 1e-3f && d.learning_rate == 5e-4f && d.label_drop == 0.1f && !d.own_noise &&
+    CHECK(d.initializer_rate == 1e-3f && d.learning_rate == 5e-4f &&
+          d.label_drop == 0.1f && !d.independent_noise &&
           d.data_noise < 0, "defaults of the cooperative form");
 }
 
