@@ -77,12 +77,6 @@ static double norm(const float *a, const float *b, size_t n)
     return sum == sum ? sqrt(sum) : HUGE_VAL;
 }
 
-static double relative(const float *a, const float *b, size_t n)
-{
-    double whole = norm(b, NULL, n);
-    return whole > 0 ? norm(a, b, n) / whole : norm(a, b, n);
-}
-
 /* -- memory: a function gives back all that it took since held was `mark` -- */
 
 static void *holding[256];
@@ -251,7 +245,7 @@ static void kink_compare(const parity *p, const char *what, chain_fn run, void *
         double e;
         move_weights(p, weights, (uint64_t)k);
         if (!run(p, chain, image, 1, moved)) break;
-        e = relative(moved, record, p->size);
+        e = check_rel_floats(moved, record, p->size);
         agree = e <= BOUND_CHAIN;
         if (e < nearest) nearest = e;
     }
@@ -278,7 +272,7 @@ static void chain_compare(const parity *p, const char *name, chain_fn run, void 
     }
     for (image = 0; image < n; ++image) {
         const float *want = record + (size_t)image * p->size;
-        double error = relative(out + (size_t)image * p->size, want, p->size);
+        double error = check_rel_floats(out + (size_t)image * p->size, want, p->size);
         int near_by = error > BOUND_CHAIN && error <= BOUND_KINK;
         snprintf(what, sizeof what, "%s image %d", name, image);
         if (near_by) kink_compare(p, what, run, chain, image, error, want);
@@ -510,7 +504,7 @@ static int energy_loss_run(const parity *p, void *user)
 static void loss_line(const parity *p, const char *what, double loss, const float *record)
 {
     float as_float = (float)loss;
-    line(p, what, relative(&as_float, record, 1), BOUND_VALUE, "");
+    line(p, what, check_rel_floats(&as_float, record, 1), BOUND_VALUE, "");
 }
 
 /* f and df/dx of n images. With a `gradient`, which makes df/dx of some of the images, those of which a kink
@@ -525,10 +519,10 @@ static void energy_compare(const parity *p, int n, const float *x, const float *
     double error;
     if (!dx_record || !f_record) return;
     if (works(p, "out.energy", drl__model_f(p->model, n, x, level, label, f, NULL)))
-        line(p, "out.energy", relative(f, f_record, (size_t)n), BOUND_VALUE, "");
+        line(p, "out.energy", check_rel_floats(f, f_record, (size_t)n), BOUND_VALUE, "");
     if (!works(p, "out.energy_grad_x", drl__model_f(p->model, n, x, level, label, f, dx))) return;
-    line(p, "out.energy beside its gradient", relative(f, f_record, (size_t)n), BOUND_VALUE, "");
-    error = relative(dx, dx_record, count);
+    line(p, "out.energy beside its gradient", check_rel_floats(f, f_record, (size_t)n), BOUND_VALUE, "");
+    error = check_rel_floats(dx, dx_record, count);
     if (error <= BOUND_VALUE || !gradient) line(p, "out.energy_grad_x", error, BOUND_VALUE, "");
     else chain_compare(p, "out.energy_grad_x", gradient, inputs, n, dx_record);
 }
@@ -691,7 +685,7 @@ static void cdrl_schedule_part(const parity *p)
     float *record = vector(p, "out.logsnr_schedule", n), *ours = floats(n);
     if (!record) return;
     for (i = 0; i < n; ++i) ours[i] = (float)p->schedule->logsnr[i];
-    line(p, "out.logsnr_schedule", relative(ours, record, n), BOUND_LOGSNR, "");
+    line(p, "out.logsnr_schedule", check_rel_floats(ours, record, n), BOUND_LOGSNR, "");
 }
 
 /* df/dx of some images. */
@@ -734,10 +728,10 @@ static void cdrl_initializer_part(const parity *whole, const cdrl_inputs *in)
     if (!record) return;
     p.net = drl_model_initializer(p.model);
     if (works(&p, "out.initializer", drl_net_forward(p.net, &b, out)))
-        line(&p, "out.initializer", relative(out, record, count), BOUND_VALUE, "");
+        line(&p, "out.initializer", check_rel_floats(out, record, count), BOUND_VALUE, "");
     gradients_clear(p.net);
     if (!works(&p, "out.initializer, training", drl_net_train_forward(p.net, &b, out))) return;
-    line(&p, "out.initializer, training", relative(out, record, count), BOUND_VALUE, "");
+    line(&p, "out.initializer, training", check_rel_floats(out, record, count), BOUND_VALUE, "");
     for (k = 0; k < count; ++k) out[k] = 2 * out[k] / (float)in->n;
     if (works(&p, "grad.initializer", drl_net_train_backward(p.net, out))) gradient_compare(&p, "grad.");
 }
@@ -783,7 +777,7 @@ static void cdrl_diffuse_compare(const parity *p, const cdrl_step *r, size_t cou
         int i = r->t[j / p->size] + above;
         ours[j] = (float)(sc->abar[i] * (double)r->x0[j] + sc->sbar[i] * (double)r->noise[j]);
     }
-    line(p, what, relative(ours, record, count), BOUND_VALUE, "");
+    line(p, what, check_rel_floats(ours, record, count), BOUND_VALUE, "");
     release(mark);
 }
 
@@ -814,7 +808,7 @@ static void cdrl_train_part(const parity *p, const cdrl_inputs *in)
         double noise = drl__schedule_proposal(sc, r.t[j / p->size]);
         y_0[j] = (float)((double)g[j] + noise * (double)r.proposal_noise[j]);
     }
-    line(p, "train.y_init", relative(y_0, r.y_0, count), BOUND_VALUE, "");
+    line(p, "train.y_init", check_rel_floats(y_0, r.y_0, count), BOUND_VALUE, "");
 
     chain.t = r.t;
     chain.label = in->label;
