@@ -5,18 +5,25 @@
  * repository root or from tests/: the rows are compared with the declarations in drl.h, and a function
  * without a row is a failure.
  *
- * Grammar. S(function, "words", call): one word of the text for each argument, in their order, and the call
- * with a good value of each: A(i) is argument i as a pointer, I(i) as int, Z(i) as size_t, F(i), D(i) as
- * float or double, V(i) as floats, T(i) as a tensor. ctx               a context that must be there p:NAME,
- * o:NAME    a pointer that must be there; one that may be NULL. NAMEs are in the function named() v:NAME,
- * u:NAME    aligned floats that must be there; aligned floats, or NULL t:NAME            a tensor: it and its
- * data must be there and aligned, and every side as it is n:GOOD!BAD!BAD    a number, and values that are
- * refused; !?VALUE may be refused or not, but must not crash For example "ctx p:npy n:NPY!0!5 p:array2" is a
- * context, a pointer, a number of which 0 and 5 are refused, and a pointer. Q(function, ...), the quiet form,
- * is for functions without a status: what they return tells a refusal, and no sentence is kept. */
+ * Grammar. A row is S(function, "words", call): the text has a word for each argument, in their order; the
+ * call has a good value of each. A(i) is argument i as a pointer, I(i) as int, Z(i) as size_t, F(i) as float,
+ * D(i) as double, V(i) as floats, T(i) as a tensor. The words:
+ *     ctx               a context that must be there
+ *     p:NAME            a pointer that must be there
+ *     o:NAME            a pointer that may be NULL
+ *     v:NAME            aligned floats that must be there
+ *     u:NAME            aligned floats, or NULL
+ *     t:NAME            a tensor: it and its data must be there and aligned, and every side as it is
+ *     n:GOOD!BAD!BAD    a number, and values that are refused
+ *     n:GOOD!?VALUE     a number, and a value that may be refused or not, but must not crash
+ * NAMEs are in the function named(). For example "ctx p:npy n:NPY!0!5 p:array2" is a context, a pointer, a
+ * number of which 0 and 5 are refused, and a pointer. Q(function, ...), the quiet form, is for functions
+ * without a status: what they return tells a refusal, and no sentence is kept. N(function, ...) is for functions
+ * that build nets: a build function calls them. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
+#include <ctype.h>
 #include <limits.h>
 
 #define ARGS 12
@@ -110,6 +117,7 @@ static uint32_t hash(uint32_t h, const void *p, size_t n)
     return h;
 }
 
+/* Of everything that objects hold and a refused call may not change. */
 static uint32_t state(void)
 {
     uint32_t h = 2166136261u;
@@ -118,7 +126,8 @@ static uint32_t state(void)
     unsigned char bytes[BUFFER];
     drl_net *n[2];
     int i;
-    n[0] = net; n[1] = drl_model_net(model);
+    n[0] = net;
+    n[1] = drl_model_net(model);
     for (i = 0; i < 2; ++i) {
         h = hash(h, drl_net_params(n[i]), drl_net_params_size(n[i]) * sizeof(float));
         h = hash(h, drl_net_grads(n[i]), drl_net_params_size(n[i]) * sizeof(float));
@@ -201,7 +210,8 @@ static void make_desc(void)
     w.md.classes = 2;
     w.md2 = w.md;
     memset(&w.td, 0, sizeof w.td);
-    w.td.batch = BATCH; w.td.seed = 1;
+    w.td.batch = BATCH;
+    w.td.seed = 1;
     w.td2 = w.td;
     w.run.steps = 1;
 }
@@ -210,7 +220,8 @@ static void make_trainer(void)
 {
     drl_trainer_destroy(trainer);
     drl_model_destroy(model);
-    trainer = NULL; model = NULL;
+    trainer = NULL;
+    model = NULL;
     CHECK_OK(ctx, drl_model_create(ctx, &w.md, 1, &model));
     CHECK_OK(ctx, drl_trainer_create(model, &w.td, &trainer));
 }
@@ -223,19 +234,17 @@ static void make_sampler(void)
     state_size = drl__sampler_state_size(sampler);
     drl_ais_destroy(ais);
     drl_mcmc_destroy(mcmc);
-    ais = NULL; mcmc = NULL;
+    ais = NULL;
+    mcmc = NULL;
     CHECK_OK(ctx, drl_mcmc_create(ctx, &w.energy, &w.chains, &mcmc));
     CHECK_OK(ctx, drl_ais_create(ctx, &w.energy, &w.path, &ais));
     chains_size = drl__mcmc_state_size(mcmc);
 }
 
-static void make_world(void)
+/* Arrays, data sets, nets: the arguments of [tensor], [conv], [io] and [net]. */
+static void make_arguments(void)
 {
-    drl_ctx_desc d;
     int i;
-    memset(&d, 0, sizeof d);
-    d.allocator.alloc_fn = limited; d.allocator.free_fn = check_free; d.allocator.user = &heap;
-    if (drl_ctx_create(&d, &ctx) != DRL_OK) exit(3);
     for (i = 0; i < BUFFER; ++i) {
         w.x[i] = (float)(i % 7) * 0.25f - 0.5f;
         w.x2[i] = (float)(i % 5) * 0.25f - 0.5f;
@@ -243,11 +252,11 @@ static void make_world(void)
         w.bits[i] = (unsigned char)i;
     }
     for (i = 0; i < 16; ++i) w.prob[i] = 0.25f;
-    for (i = 0; i < IMAGE; ++i) variances[i] = 1;
     w.tx = drl_tensor_of(w.x, 2, 4, 4, 4);
     w.ty = drl_tensor_of(w.y, 2, 4, 4, 4);
     w.tout = drl_tensor_of(w.out, 2, 4, 4, 5);
-    w.conv.in_channels = 4; w.conv.out_channels = 5;
+    w.conv.in_channels = 4;
+    w.conv.out_channels = 5;
     w.array = drl_array_of("a", DRL_DTYPE_F32, 2, shape, w.x);
     w.ds.count = 2;
     w.ds.height = w.ds.width = SIDE;
@@ -255,23 +264,44 @@ static void make_world(void)
     w.ds.classes = 2;
     w.ds.pixels = w.bits;
     w.ds.labels = (const uint8_t *)"\0\1";
-    w.st_desc.arrays = &w.array; w.st_desc.count = 1;
-    w.net_desc.batch = BATCH; w.net_desc.modes = 7;
-    w.layer.name = "layer"; w.layer.out_channels = 4;
+    w.st_desc.arrays = &w.array;
+    w.st_desc.count = 1;
+    w.net_desc.batch = BATCH;
+    w.net_desc.modes = 7;
+    w.layer.name = "layer";
+    w.layer.out_channels = 4;
     w.batch = drl_batch_of(BATCH, w.x, w.level);
+    w.cd.threads = 1;
+    w.label[0] = 1;
+}
+
+/* Schedules, energies, samplers, chains. */
+static void make_energies(void)
+{
+    int i;
     CHECK_OK(ctx, drl__schedule_drl(3, w.schedule_memory, &w.schedule));
     w.schedule2 = w.schedule;
+    for (i = 0; i < IMAGE; ++i) variances[i] = 1;
     w.mixture.schedule = &w.schedule;
     w.mixture.size = IMAGE;
     w.mixture.components = 1;
     w.mixture.weight = mix;
     w.mixture.mean = mix + 1;
     w.mixture.variance = variances;
-    w.energy.eval = no_energy; w.energy.size = IMAGE; w.energy.batch = BATCH;
-    w.term[0].energy = w.term[1].energy = w.energy; w.term[0].weight = w.term[1].weight = 0.5f;
-    w.interpolation.to = 1; w.interpolation.count = 3;
-    w.how.count = BATCH; w.how.labels = w.label;
-    w.how_energy.count = BATCH; w.how_energy.steps = 2;
+    w.energy.eval = no_energy;
+    w.energy.size = IMAGE;
+    w.energy.batch = BATCH;
+    w.plane.eval = plane_energy;
+    w.plane.size = 2;
+    w.plane.batch = BATCH;
+    w.term[0].energy = w.term[1].energy = w.energy;
+    w.term[0].weight = w.term[1].weight = 0.5f;
+    w.interpolation.to = 1;
+    w.interpolation.count = 3;
+    w.how.count = BATCH;
+    w.how.labels = w.label;
+    w.how_energy.count = BATCH;
+    w.how_energy.steps = 2;
     w.langevin.energy = &w.energy;
     w.langevin.schedule = &w.schedule;
     w.langevin.level = w.t;
@@ -296,16 +326,14 @@ static void make_world(void)
     for (i = 0; i < 4; ++i) w.beta[i] = i / 3.0;
     for (i = 0; i < 16; ++i) w.trace[i] = i % 5;
     for (i = 0; i < 12; ++i) w.grid_p[i] = 1;
-    w.grid.x1 = w.grid.y1 = 1; w.grid.nx = 4; w.grid.ny = 3;
-    w.plane.eval = plane_energy; w.plane.size = 2; w.plane.batch = BATCH;
-    w.cd.threads = 1;
-    w.label[0] = 1;
-    make_desc();
-    CHECK_OK(ctx, drl_net_create(ctx, build_small, NULL, &w.net_desc, &net));
-    drl_net_init(net, 1);
-    make_trainer();
-    make_sampler();
-    CHECK_OK(ctx, drl_sum_create(ctx, w.term, 2, &sum));
+    w.grid.x1 = w.grid.y1 = 1;
+    w.grid.nx = 4;
+    w.grid.ny = 3;
+}
+
+/* Files of each kind, in memory and on disk. */
+static void make_files(void)
+{
     CHECK_OK(ctx, drl_model_save_memory(model, DRL_DTYPE_F32, NULL, 0, &model_size));
     model_file = (unsigned char *)malloc(model_size);
     CHECK_OK(ctx, drl_model_save_memory(model, DRL_DTYPE_F32, model_file, model_size, &model_size));
@@ -328,9 +356,29 @@ static void make_world(void)
     CHECK_OK(ctx, drl_trainer_save_memory(trainer, checkpoint, checkpoint_size, &checkpoint_size));
     memcpy(w.bytes, "\0\0\x08\x03\0\0\0\x01\0\0\0\x02\0\0\0\x02" "abcd", 20);
     CHECK_OK(ctx, drl_file_write(ctx, data_path, w.bytes, 20));
-    w.blob.data = w.bytes; w.blob.bytes = 20;
+    w.blob.data = w.bytes;
+    w.blob.bytes = 20;
     w.paths[0] = data_path;
     w.written = 0;
+}
+
+static void make_world(void)
+{
+    drl_ctx_desc d;
+    memset(&d, 0, sizeof d);
+    d.allocator.alloc_fn = limited;
+    d.allocator.free_fn = check_free;
+    d.allocator.user = &heap;
+    if (drl_ctx_create(&d, &ctx) != DRL_OK) exit(3);
+    make_arguments();
+    make_energies();
+    make_desc();
+    CHECK_OK(ctx, drl_net_create(ctx, build_small, NULL, &w.net_desc, &net));
+    drl_net_init(net, 1);
+    make_trainer();
+    make_sampler();
+    CHECK_OK(ctx, drl_sum_create(ctx, w.term, 2, &sum));
+    make_files();
 }
 
 /* What good calls have made goes at once; what they have changed in objects that later rows need is made
@@ -362,7 +410,14 @@ static void results_destroy(void)
 }
 
 /* --- building functions: called from a build function, with a good or a spoiled operand ----------------- */
-static drl_value built(int id) { drl_value v; v.id = id; v.h = v.w = SIDE; v.c = 4; return v; }
+static drl_value built(int id)
+{
+    drl_value v;
+    v.id = id;
+    v.h = v.w = SIDE;
+    v.c = 4;
+    return v;
+}
 static call_fn building;
 static arg building_args[ARGS];
 static drl_status building_result;
@@ -373,9 +428,12 @@ static void build_one(drl_net *n, void *user)
     drl_value x = drl_net_input(n, SIDE, SIDE, 4), e = drl_net_level(n, 4);
     (void)user;
     memset(&l, 0, sizeof l);
-    l.name = "big"; l.out_channels = 12; l.kernel = 1;
+    l.name = "big";
+    l.out_channels = 12;
+    l.kernel = 1;
     drl_net_conv2d(n, x, &l);                           /* 2: three times the channels */
-    l.name = "scale"; l.out_channels = 8;
+    l.name = "scale";
+    l.out_channels = 8;
     drl_net_conv2d(n, e, &l);                           /* 3: scale and shift */
     memcpy(a, building_args, sizeof a);
     if (a[0].p) a[0].p = n;
@@ -386,11 +444,13 @@ static void build_one(drl_net *n, void *user)
 static drl_value operand(double which)
 {
     drl_value v = built(which >= 10 ? 0 : (int)which);
-    if (which == 1 || which == 3) { v.h = v.w = 1; if (which == 3) v.c = 8; }
+    if (which == 1 || which == 3) v.h = v.w = 1;
+    if (which == 3) v.c = 8;
     if (which == 2) v.c = 12;
     if (which == 10) v.c = 400000;
     if (which == 11) v.h = 0;
-    if (which == 12) { v.h = 2; v.w = 8; }
+    if (which == 12) v.h = 2;
+    if (which == 12) v.w = 8;
     if (which == 13) v.w = INT_MAX;
     return v;
 }
@@ -713,7 +773,8 @@ static void *named(const char *name)
 #define R(x) if (!strcmp(name, #x)) return (void *)w.x
     P(ctx); P(net); P(model); P(trainer); P(sampler); P(mcmc); P(ais); P(st); P(weights); P(sum); P(mnet);
     P(good_path); P(model_path); P(checkpoint_path); P(new_path); P(word); P(key); P(tensors);
-    P(checkpoint); P(checkpoint_copy); P(model_file); P(file_copy); P(saved); P(chains_saved); P(chains_bytes); P(npy); P(label2); P(shape);
+    P(checkpoint); P(checkpoint_copy); P(model_file); P(file_copy); P(saved); P(chains_saved);
+    P(chains_bytes); P(npy); P(label2); P(shape);
     W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_mcmc); W(o_ais); W(o_model);
     W(o_trainer); W(o_file);
     W(rng); W(tx); W(ty); W(tout); W(conv); W(array); W(blob); W(ds); W(ds_desc); W(st_desc); W(net_desc);
@@ -805,9 +866,17 @@ static void spoiled(const row *r, const arg *a, const char *what, int must, int 
     was = state();
     before = w;
     status = guarded(r->call, a, &number);
-    if (number) { CHECK(0, "%s: %s: signal %d", r->name, what, number); w = before; return; }
+    if (number) {
+        CHECK(0, "%s: %s: signal %d", r->name, what, number);
+        w = before;
+        return;
+    }
     if (must) CHECK(status != DRL_OK, "%s accepts %s", r->name, what);
-    if (status == DRL_OK) { results_destroy(); w = before; return; }
+    if (status == DRL_OK) {
+        results_destroy();
+        w = before;
+        return;
+    }
     if (!r->quiet) {
         const unsigned char *p = (const unsigned char *)&before, *q = (const unsigned char *)&w;
         size_t i;
@@ -848,11 +917,24 @@ static int parse(const row *r, arg *a, const char *words[ARGS], char kind[ARGS])
     for (s = strtok(text_of, " "); s; s = strtok(NULL, " "), ++n) {
         kind[n] = 'p';
         words[n] = s;
-        if (s[1] == ':') { kind[n] = s[0]; words[n] = s + 2; }
+        if (s[1] == ':') {
+            kind[n] = s[0];
+            words[n] = s + 2;
+        }
         if (kind[n] == 'n') a[n].x = number_of(words[n]);
         else a[n].p = named(words[n]);
     }
     return n;
+}
+
+/* The call with good arguments, after something that they lead to has been spoiled. */
+static void spoiled_call(const row *r, const char *what, int sentence)
+{
+    arg a[ARGS];
+    const char *words[ARGS];
+    char kind[ARGS];
+    parse(r, a, words, kind);
+    spoiled(r, a, what, 1, sentence);
 }
 
 /* Size, alignment and presence of a tensor. */
@@ -861,7 +943,10 @@ static void spoil_tensor(const row *r, const arg *a, drl_tensor *t, const char *
     drl_tensor was = *t;
     int *side[4], i, k;
     char what[120];
-    side[0] = &t->n; side[1] = &t->h; side[2] = &t->w; side[3] = &t->c;
+    side[0] = &t->n;
+    side[1] = &t->h;
+    side[2] = &t->w;
+    side[3] = &t->c;
     t->data = NULL;
     spoiled(r, a, "a tensor without data", 1, 1);
     t->data = (float *)(void *)((char *)was.data + 1);
@@ -881,8 +966,7 @@ static void spoil_tensor(const row *r, const arg *a, drl_tensor *t, const char *
     *t = was;
     ++t->n;
     snprintf(what, sizeof what, "one more image in tensor %s", name);
-    /* drl_level_embedding is the only one whose other arguments have no number of images */
-    spoiled(r, a, what, strcmp(r->name, "drl_level_embedding") != 0, 1);
+    spoiled(r, a, what, 1, 1);
     *t = was;
 }
 
@@ -933,17 +1017,24 @@ static const row *row_of(const char *name)
 {
     const row *r = rows;
     while (r->name && strcmp(r->name, name)) ++r;
-    if (!r->name) { printf("no row %s\n", name); exit(3); }
+    if (!r->name) {
+        printf("no row %s\n", name);
+        exit(3);
+    }
     return r;
 }
 
 /* --- fields of structs ---------------------------------------------------------------------------------- */
+
+/* A field that a good call leads to, and values of which each makes it a bad one. Types: i, f, d, z as in
+ * C's int, float, double, size_t; p: a pointer, to be NULL; v: floats, to be NULL and to be misaligned; x: a
+ * pointer that may not be there; m: floats that need not be there, to be misaligned; a: half of a pair, the
+ * allocator. */
 typedef struct field { const char *function, *name; void *at; char type; const char *bad; } field;
 #define FIELD(function, member, type, bad) { #function, #member, (void *)&w.member, type, bad },
 
 static const field field_list[] = {
-    /* 2: neither a job system nor a pool in this build; see below */
-    FIELD(drl_ctx_create, cd.threads, 'i', "-1!65!max!min!2")
+    FIELD(drl_ctx_create, cd.threads, 'i', "-1!65!max!min")
     FIELD(drl_ctx_create, cd.isa, 'i', "-1!99")
     FIELD(drl_ctx_create, cd.memory_size, 'z', "100")
     FIELD(drl_ctx_create, cd.allocator.alloc_fn, 'a', "1")
@@ -1166,69 +1257,59 @@ static const field field_list[] = {
     FIELD(drl_inception_score, prob[3], 'f', "nan!inf!-0.1!2")
 };
 
+/* Sets a field to the first of these bad values. */
+static void set_field(const field *f, const char *bad)
+{
+    double x = number_of(bad);
+    int i = (int)(x > -3e9 && x < 3e9 ? x : 0);
+    float v = (float)x;
+    size_t z = !(x >= 0) ? SIZE_MAX : x > 1e18 ? SIZE_MAX / 4 : (size_t)x;
+    void *p = f->type == 'x' ? w.x : f->type == 'm' ? (void *)((char *)w.x + 1) : NULL;
+    switch (f->type) {
+    case 'i': memcpy(f->at, &i, sizeof i); break;
+    case 'f': memcpy(f->at, &v, sizeof v); break;
+    case 'd': memcpy(f->at, &x, sizeof x); break;
+    case 'z': memcpy(f->at, &z, sizeof z); break;
+    case 'a': w.cd.allocator.alloc_fn = check_alloc; break;
+    default: memcpy(f->at, &p, sizeof p); break;
+    }
+}
+
 static void fields(void)
 {
     size_t i;
     for (i = 0; i < sizeof field_list / sizeof field_list[0]; ++i) {
         const field *f = &field_list[i];
         const row *r = row_of(f->function);
-        const char *s = f->bad;
-        unsigned char was[16];
-        size_t size = f->type == 'i' || f->type == 'f' ? 4
-                      : f->type == 'd'                 ? 8
-                      : f->type == 'z'                 ? sizeof(size_t)
-                                                       : sizeof(void *);
-        memcpy(was, f->at, size);
-        while (s) {
-            double x = number_of(s);
-            arg a[ARGS];
-            const char *words[ARGS];
-            char kind[ARGS], what[120];
-            void *p = NULL;
-            int k = (int)(x > -3e9 && x < 3e9 ? x : 0), must = 1;
-            float v = (float)x;
-            size_t z = !(x >= 0) ? SIZE_MAX : x > 1e18 ? SIZE_MAX / 4 : (size_t)x;
-            if (f->at == (void *)&w.cd.threads && k == 2) { s = strchr(s, '!'); if (s) ++s; continue; }
-            if (f->type == 'i') memcpy(f->at, &k, 4);
-            else if (f->type == 'f') memcpy(f->at, &v, 4);
-            else if (f->type == 'd') memcpy(f->at, &x, 8);
-            else if (f->type == 'z') memcpy(f->at, &z, sizeof z);
-            else {
-                /* half of a pair, or one too many */
-                if (f->type == 'x') p = w.x;
-                if (f->type == 'm') p = (char *)w.x + 1;
-                memcpy(f->at, &p, sizeof p);
-                if (f->type == 'a') w.cd.allocator.alloc_fn = check_alloc;
-            }
+        const char *s;
+        for (s = f->bad; s; s = strchr(s, '!') ? strchr(s, '!') + 1 : NULL) {
+            static struct world good_world;
+            char what[120];
+            void *p;
+            good_world = w;
+            set_field(f, s);
             snprintf(what, sizeof what, "%s = %.20s", f->name, s);
-            parse(r, a, words, kind);
-            spoiled(r, a, what, must, strcmp(r->name, "drl_ctx_create") != 0);
-            if (f->type == 'v') {                                               /* and misaligned */
-                memcpy(&p, was, sizeof p);
-                p = (char *)p + 1;
-                memcpy(f->at, &p, sizeof p);
-                snprintf(what, sizeof what, "%s misaligned", f->name);
-                spoiled(r, a, what, 1, 1);
-            }
-            memcpy(f->at, was, size);
-            s = strchr(s, '!');
-            if (s) ++s;
+            spoiled_call(r, what, strcmp(r->name, "drl_ctx_create") != 0);
+            w = good_world;
+            if (f->type != 'v') continue;
+            memcpy(&p, f->at, sizeof p);
+            p = (char *)p + 1;
+            memcpy(f->at, &p, sizeof p);
+            snprintf(what, sizeof what, "%s misaligned", f->name);
+            spoiled_call(r, what, 1);
+            w = good_world;
         }
     }
 }
 
 /* --- buffers that may not be shared --------------------------------------------------------------------- */
-static void shared(const char *function, drl_tensor *a, drl_tensor *b, size_t apart)
+static void shared(const char *function, const drl_tensor *a, drl_tensor *b, size_t apart)
 {
-    const row *r = row_of(function);
     float *was = b->data;
-    arg args[ARGS];
-    const char *words[ARGS];
-    char kind[ARGS], what[120];
+    char what[120];
     b->data = a->data + apart;
     snprintf(what, sizeof what, "source and result %lu floats apart", (unsigned long)apart);
-    parse(r, args, words, kind);
-    spoiled(r, args, what, 1, 1);
+    spoiled_call(row_of(function), what, 1);
     b->data = was;
 }
 
@@ -1257,9 +1338,8 @@ static void declarations(void)
         if (strncmp(line, "DRL_API ", 8)) continue;
         stop = strchr(line, '(');
         if (!stop) continue;
-        for (p = stop;
-             p > line && (p[-1] == '_' || (p[-1] >= 'a' && p[-1] <= 'z') || (p[-1] >= '0' && p[-1] <= '9'));
-             --p) {}
+        p = stop;
+        while (p > line && (isalnum((unsigned char)p[-1]) || p[-1] == '_')) --p;
         *stop = 0;
         for (r = rows; r->name && strcmp(r->name, p); ++r) { }
         CHECK(r->name != NULL, "%s is declared, and no row tests it", p);
@@ -1310,9 +1390,18 @@ int main(int argc, char **argv)
     drl_net_destroy(net);
     drl_ctx_destroy(ctx);
     CHECK(heap.live == 0, "%ld blocks are left", heap.live);
-    remove(good_path); remove(model_path); remove(checkpoint_path); remove(data_path); remove(new_path);
-    free(checkpoint); free(checkpoint_copy);
-    free(good_path); free(model_path); free(checkpoint_path); free(data_path); free(new_path);
+    remove(good_path);
+    remove(model_path);
+    remove(checkpoint_path);
+    remove(data_path);
+    remove(new_path);
+    free(checkpoint);
+    free(checkpoint_copy);
+    free(good_path);
+    free(model_path);
+    free(checkpoint_path);
+    free(data_path);
+    free(new_path);
     free(model_file);
     free(tensors);
     free(file_copy);
