@@ -10476,7 +10476,6 @@ static void drl__sampler_start(drl_sampler *s, const drl_sample_desc *d)
         memcpy(s->known, d->known, floats * sizeof(float));
         memcpy(s->mask, d->mask, floats);
     }
-    memset(s->gradient, 0, floats * sizeof(float));
     if (d->start) memcpy(s->y, d->start, floats * sizeof(float));
     else for (i = 0; i < s->count; ++i)
         s->noise.fill(s->noise.user, s->ctx, s->first + i, 0, s->y + (size_t)i * s->size, s->size);
