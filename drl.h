@@ -10183,13 +10183,15 @@ typedef struct drl__langevin_desc {
                                              * p(y_t | x_{t+1}) where s = s_{t+1} is small */
 } drl__langevin_desc;
 
-/* One step of the n chains of a batch, which begins at chain `base`. The jobs share out the chains. */
+/* One step of a batch: of the n chains from number `base` on. The jobs share out the chains. */
 typedef struct drl__langevin_args {
     drl_ctx *ctx;
     const drl__langevin_desc *d;
     float *y, *work;                        /* work: [size] of noise per job */
     const float *x_next, *gradient;
-    int n, jobs, draw, base;
+    int base, n;
+    int jobs;
+    int draw;                               /* of every image, for this step */
     int bad[DRL__THREADS_MAX];              /* per job: 1 + a chain that is no longer finite, 0 if all are */
 } drl__langevin_args;
 
