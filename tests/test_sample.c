@@ -254,7 +254,7 @@ static void given_noise_refused(void)
     static const double good[5] = { 0.05, 0.2, 0.4, 0.95, 1.0 };
     static const double wrong[6][3] = {
         { 0, 0.2, 0.4 }, { -0.1, 0.2, 0.4 }, { 0.2, 0.2, 0.4 },
-        { 0.2, 0.4, 0.3 }, { 0.2, 0.4, 1.5 }, { 0.2, NAN, 0.4 }
+        { 0.2, 0.4, 0.3 }, { 0.2, 0.4, 1.5 }, { 0.2, (double)NAN, 0.4 }
     };
     static double many[1002], many_memory[5 * 1001];
     double memory[20], before[20];
@@ -1107,8 +1107,8 @@ static drl_sample_desc obj_desc(void)
 typedef struct setup {
     drl_ctx *ctx;
     drl_schedule schedule;
-    own own;
-    drl_energy energy;                  /* of `own` */
+    own o;                              /* calls of `energy`, and where it fails */
+    drl_energy energy;                  /* own_eval, unless a test changes it */
     drl_sample_desc how;
 } setup;
 
@@ -1116,13 +1116,13 @@ static void setup_begin(setup *u, size_t size, int batch)
 {
     u->ctx = context(DRL_ISA_AUTO, 1, NULL);
     u->schedule = mix_schedule();
-    u->energy = obj_energy(&u->own, size, batch);
+    u->energy = obj_energy(&u->o, size, batch);
     u->how = obj_desc();
 }
 
 static void setup_end(setup *u)
 {
-    CHECK(u->own.broken == 0, "the energy was called with a wrong batch");
+    CHECK(u->o.broken == 0, "the energy was called with a wrong batch");
     drl_ctx_destroy(u->ctx);
 }
 
@@ -1410,7 +1410,7 @@ static int whole_run(drl_isa isa, int threads, int batch, size_t size, float *ou
     u.ctx = context(isa, threads, NULL);
     if (!u.ctx) return 0;
     u.schedule = mix_schedule();
-    u.energy = obj_energy(&u.own, size, batch);
+    u.energy = obj_energy(&u.o, size, batch);
     u.how = obj_desc();
     sample_all(&u, out);
     setup_end(&u);
@@ -1495,7 +1495,7 @@ static void labels_matter(void)
     for (i = 0; i < 2; ++i) {
         u.how.labels = i ? zeros : NULL;
         sample_all(&u, got);
-        CHECK(u.own.seen_label == (i ? 0 : -1), "the energy saw label %d", u.own.seen_label);
+        CHECK(u.o.seen_label == (i ? 0 : -1), "the energy saw label %d", u.o.seen_label);
         CHECK(!memcmp(want, got, OBJ_SIZE * sizeof *got), "label 0 and no label differ");
         CHECK(memcmp(want + OBJ_SIZE, got + OBJ_SIZE, OBJ_SIZE * sizeof *got), "label 3 makes no difference");
     }
@@ -1673,7 +1673,7 @@ static void sentences_of_parts(void)
     CREATE_SAYS(u, v.schedule.abar = array, "the schedule's abar[2] is inf");
     CREATE_SAYS(u, v.schedule.sbar = array, "the schedule's sbar[2] is inf");
     array[2] = 0.5;
-    array[MIX_LEVELS] = NAN;            /* the level of x_T counts, too */
+    array[MIX_LEVELS] = (double)NAN;    /* the level of x_T counts, too */
     CREATE_SAYS(u, v.schedule.sbar = array, "sbar[4] is nan");
     CREATE_SAYS(u, v.energy.eval = NULL, "no function `eval`");
     CREATE_SAYS(u, v.energy.size = 0, "size is 0;");
@@ -1869,9 +1869,9 @@ static void chains_by_hand(void)
         CHECK(guided == levels * OBJ_COUNT, "case %d: guided %d times", k, guided);
         CHECK(worst < 3e-5, "case %d: by hand differs by %g", k, worst);
         /* 5 images in batches of 3 are two calls at each level, and two more where it is guided */
-        CHECK(u.own.proposals == (h.proposes ? 2 * (6 + levels) : 0), "case %d: %d proposals were asked for",
-              k, u.own.proposals);
-        CHECK(!h.alone || !u.own.calls, "case %d: without chains, %d calls of the energy", k, u.own.calls);
+        CHECK(u.o.proposals == (h.proposes ? 2 * (6 + levels) : 0), "case %d: %d proposals were asked for",
+              k, u.o.proposals);
+        CHECK(!h.alone || !u.o.calls, "case %d: without chains, %d calls of the energy", k, u.o.calls);
         setup_end(&u);
     }
 }
@@ -1905,10 +1905,10 @@ static void guidance(void)
 
         u.how.labels = NULL;
         sample_all(&u, want);
-        CHECK(u.own.seen_label == -1, "a label of %d from nowhere", u.own.seen_label);
+        CHECK(u.o.seen_label == -1, "a label of %d from nowhere", u.o.seen_label);
         u.how.guidance = 0;
         sample_all(&u, got);
-        CHECK(u.own.seen_label == -1, "a label of %d from nowhere", u.own.seen_label);
+        CHECK(u.o.seen_label == -1, "a label of %d from nowhere", u.o.seen_label);
         CHECK(!memcmp(want, got, sizeof got), "batch %d: guidance without labels", batch);
         setup_end(&u);
     }
@@ -1923,7 +1923,7 @@ static void energy_fails(void)
     drl_sampler *sampler;
     obj_state state;
     setup_begin(&u, OBJ_SIZE, 1000);
-    u.own.fail_at = 8;
+    u.o.fail_at = 8;
     sampler = sampler_of(&u);
     CHECK(drl_sampler_run(sampler, 7) == DRL_RUNNING, "%s", drl_ctx_message(u.ctx));
     CHECK_OK(u.ctx, drl_sampler_save(sampler, state, sizeof state, &check_written));
@@ -1956,7 +1956,7 @@ static void chain_leaves_the_numbers(void)
     drl_sampler *sampler;
     int size = OBJ_SIZE;
     setup_begin(&u, OBJ_SIZE, 2);
-    u.own.nan_at = 20;
+    u.o.nan_at = 20;
     sampler = sampler_of(&u);
     CHECK(drl_sampler_run(sampler, TO_THE_END) == DRL_E_NUMERIC, "a gradient that is not a number");
     CHECK(strlen(drl_ctx_message(u.ctx)) > 20, "NaN: '%s'", drl_ctx_message(u.ctx));
@@ -1991,7 +1991,7 @@ static void denoising_and_proposals_fail(void)
     int k;
     if (!cooperative) return;
     setup_begin(&u, OBJ_SIZE, 1000);
-    u.own.nan_at = OBJ_TOTAL + 1;
+    u.o.nan_at = OBJ_TOTAL + 1;
     sampler = sampler_of(&u);
     CHECK(drl_sampler_run(sampler, OBJ_TOTAL - 1) == DRL_RUNNING, "%s", drl_ctx_message(u.ctx));
     FAILS_IN(&u, sampler, "denoising");
@@ -2000,9 +2000,9 @@ static void denoising_and_proposals_fail(void)
     FAILS_IN(&u, sampler, "proposal");
     u.how = obj_desc();
     for (k = 0; k < 2; ++k) {
-        u.energy = obj_energy(&u.own, OBJ_SIZE, 1000);
-        if (k) u.own.propose_fail_at = 2;
-        else u.own.fail_at = OBJ_TOTAL + 1;
+        u.energy = obj_energy(&u.o, OBJ_SIZE, 1000);
+        if (k) u.o.propose_fail_at = 2;
+        else u.o.fail_at = OBJ_TOTAL + 1;
         sampler = sampler_of(&u);
         CHECK(drl_sampler_run(sampler, TO_THE_END) == DRL_E_IO, "a failure of the %s",
               k ? "proposal" : "denoising step");
@@ -2789,7 +2789,7 @@ static void run_until_fails(void)
     REFUSED(u.ctx, drl_sampler_run_until(sampler, NULL, &c, 1), DRL_E_ARGUMENT);
     CHECK(drl_sampler_run_until(NULL, ticking, &c, 1) == DRL_E_ARGUMENT, "no sampler");
     c.asked = 0;
-    u.own.fail_at = 3;
+    u.o.fail_at = 3;
     CHECK(drl_sampler_run_until(sampler, ticking, &c, 1e9) == DRL_E_IO, "a failing energy");
     CHECK(c.asked == 2, "a failing energy, and the clock was asked %d times", c.asked);
     drl_sampler_destroy(sampler);
