@@ -1,13 +1,14 @@
-/* conformance.c - the same bits everywhere: trains a tiny model of each form, samples from it, saves it, runs chains on it and estimates its
- * log Z, and prints one hash of it all.
+/* conformance.c - the same bits everywhere: trains a tiny model of each form, samples from it, saves it, runs
+ * chains on it and estimates its log Z, and prints one hash of it all.
  *
  *     cc -O2 tests/conformance.c -o conformance -lm
  *     ./conformance [--isa NAME] [--threads N]
  *
- * Only the public interface is used. The fused sets (portable C, FMA128, AVX2, AVX-512 and NEON), 32 and 64 bits, little and big endian, any
- * number of threads and any order of jobs print the same number; -ffast-math prints others. SSE2 and WASM are unfused: their number is
- * another one, and the words "(sse2 is unfused)" or "(wasm is unfused)" follow it, so that nobody who left the choice to the library takes it for a fault.
- * FMA128 is there in a program that MinGW's gcc has built, or one built with -DDRL__FMA128. */
+ * The fused sets (portable C, FMA128, AVX2, AVX-512 and NEON), 32 and 64 bits, little and big endian, any
+ * number of threads and any order of jobs print the same number; -ffast-math prints others. SSE2 and WASM are
+ * unfused: their number is another one, and the words "(sse2 is unfused)" or "(wasm is unfused)" follow it, so
+ * that nobody who left the choice to the library takes it for a fault. FMA128 is there in a program that
+ * MinGW's gcc has built, or one built with -DDRL__FMA128. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include <stdio.h>
@@ -29,24 +30,38 @@ static void hash_bytes(const void *p, size_t n)
 static void hash_word(uint32_t u)                       /* low byte first on every machine */
 {
     unsigned char b[4];
-    b[0] = (unsigned char)u; b[1] = (unsigned char)(u >> 8); b[2] = (unsigned char)(u >> 16); b[3] = (unsigned char)(u >> 24);
+    b[0] = (unsigned char)u;
+    b[1] = (unsigned char)(u >> 8);
+    b[2] = (unsigned char)(u >> 16);
+    b[3] = (unsigned char)(u >> 24);
     hash_bytes(b, 4);
 }
 
 static void hash_floats(const float *p, size_t n)
 {
     uint32_t u;
-    for (; n--; ++p) { memcpy(&u, p, 4); hash_word(u); }
+    for (; n--; ++p) {
+        memcpy(&u, p, 4);
+        hash_word(u);
+    }
 }
 
 static void hash_doubles(const double *p, size_t n)
 {
     uint64_t u;
-    for (; n--; ++p) { memcpy(&u, p, 8); hash_word((uint32_t)u); hash_word((uint32_t)(u >> 32)); }
+    for (; n--; ++p) {
+        memcpy(&u, p, 8);
+        hash_word((uint32_t)u);
+        hash_word((uint32_t)(u >> 32));
+    }
 }
 
 /* A job system with one thread that runs the last job first. */
-static void backwards(void *user, int count, drl_job_fn job, void *arg) { (void)user; while (count--) job(arg, count); }
+static void backwards(void *user, int count, drl_job_fn job, void *arg)
+{
+    (void)user;
+    while (count--) job(arg, count);
+}
 
 /* Chains of every kernel with a warm-up where there is one, and log Z by annealed importance sampling. */
 static int chains(drl_ctx *ctx, drl_model *m, const float *x, int *labels)
@@ -68,7 +83,9 @@ static int chains(drl_ctx *ctx, drl_model *m, const float *x, int *labels)
         drl_mcmc *chain = NULL;
         d.kernel = (drl_mcmc_kernel)kernel;
         d.warmup = kernel == DRL_MCMC_LANGEVIN ? 0 : 2;
-        ok = drl_mcmc_create(ctx, &energy, &d, &chain) == DRL_OK && drl_mcmc_run(chain, 4) == DRL_OK && drl_mcmc_look(chain, &report) == DRL_OK;
+        ok = drl_mcmc_create(ctx, &energy, &d, &chain) == DRL_OK
+          && drl_mcmc_run(chain, 4) == DRL_OK
+          && drl_mcmc_look(chain, &report) == DRL_OK;
         if (ok) {
             hash_floats(chain->y, BATCH * energy.size);
             hash_floats(chain->f, BATCH);
@@ -83,7 +100,8 @@ static int chains(drl_ctx *ctx, drl_model *m, const float *x, int *labels)
     a.labels = labels;
     a.steps = 4;
     a.leapfrog = 2;
-    if (ok) ok = drl_ais_create(ctx, &energy, &a, &ais) == DRL_OK && drl_ais_run(ais, drl_ais_steps_left(ais)) == DRL_OK;
+    if (ok) ok = drl_ais_create(ctx, &energy, &a, &ais) == DRL_OK
+              && drl_ais_run(ais, drl_ais_steps_left(ais)) == DRL_OK;
     if (ok) hash_doubles(ais->log_w, BATCH);
     drl_ais_destroy(ais);
     return ok;
@@ -110,7 +128,10 @@ static int train_and_sample(drl_ctx *ctx, drl_form form)
     d.steps = 5;
     d.batch = BATCH;
     d.trainable = 1;
-    if (form == DRL_FORM_CDRL) { d.initializer = 24; d.classes = 3; }
+    if (form == DRL_FORM_CDRL) {
+        d.initializer = 24;
+        d.classes = 3;
+    }
     memset(&td, 0, sizeof td);
     td.seed = 7;
     td.batch = BATCH;
@@ -146,23 +167,43 @@ static int train_and_sample(drl_ctx *ctx, drl_form form)
     return ok;
 }
 
+/* Takes one option and its value into the description; returns 0, with a sentence, where it cannot. */
+static int take(const char *option, const char *value, drl_ctx_desc *d)
+{
+    static const char names[] = "portable, sse2, fma128, avx2, avx512, neon, wasm";
+    int number = value && strspn(value, "0123456789") == strlen(value) ? atoi(value) : 0;
+    if (!strcmp(option, "--threads") && number > 0) {
+        d->threads = number;
+        d->jobs.parallel_for = backwards;
+        return 1;
+    }
+    if (!value || strcmp(option, "--isa")) {
+        fprintf(stderr, "%s: not understood; conformance [--isa NAME] [--threads N], with NAME of %s\n",
+                option, names);
+        return 0;
+    }
+    for (d->isa = DRL_ISA_AUTO; d->isa <= DRL_ISA_WASM; d->isa = (drl_isa)(d->isa + 1))
+        if (!strcmp(drl_isa_name(d->isa), value)) return 1;
+    fprintf(stderr, "--isa %s: there are %s\n", value, names);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     drl_ctx_desc d;
     drl_ctx *ctx = NULL;
     int i, ok, unfused;
     memset(&d, 0, sizeof d);
-    for (i = 1; i < argc; i += 2) {
-        if (i + 1 < argc && !strcmp(argv[i], "--threads") && strspn(argv[i + 1], "0123456789") == strlen(argv[i + 1]) && atoi(argv[i + 1]) > 0) { d.threads = atoi(argv[i + 1]); d.jobs.parallel_for = backwards; }
-        else if (i + 1 == argc || strcmp(argv[i], "--isa")) { fprintf(stderr, "%s: not understood; conformance [--isa portable|sse2|avx2|avx512|neon|wasm] [--threads N]\n", argv[i]); return 2; }
-        else while (d.isa < DRL_ISA_WASM && strcmp(drl_isa_name(d.isa), argv[i + 1])) d.isa = (drl_isa)(d.isa + 1);
-        if (!strcmp(argv[i], "--isa") && strcmp(drl_isa_name(d.isa), argv[i + 1])) { fprintf(stderr, "--isa %s: there are portable, sse2, avx2, avx512, neon, wasm\n", argv[i + 1]); return 2; }
+    for (i = 1; i < argc; i += 2) if (!take(argv[i], i + 1 < argc ? argv[i + 1] : NULL, &d)) return 2;
+    if (drl_ctx_create(&d, &ctx) != DRL_OK) {
+        printf("this instruction set or number of threads is not available\n");
+        return 1;
     }
-    if (drl_ctx_create(&d, &ctx) != DRL_OK) { printf("this instruction set or number of threads is not available\n"); return 1; }
     ok = train_and_sample(ctx, DRL_FORM_DRL) && train_and_sample(ctx, DRL_FORM_CDRL);
     unfused = drl_ctx_isa(ctx) == DRL_ISA_SSE2 || drl_ctx_isa(ctx) == DRL_ISA_WASM;
-    if (ok && unfused) printf("%08lx (%s is unfused)\n", (unsigned long)hash, drl_isa_name(drl_ctx_isa(ctx)));
-    else if (ok) printf("%08lx\n", (unsigned long)hash);
+    if (ok) printf("%08lx", (unsigned long)hash);
+    if (ok && unfused) printf(" (%s is unfused)", drl_isa_name(drl_ctx_isa(ctx)));
+    if (ok) printf("\n");
     drl_ctx_destroy(ctx);
     return !ok;
 }

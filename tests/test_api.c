@@ -18,8 +18,8 @@
  *     n:GOOD!?VALUE     a number, and a value that may be refused or not, but must not crash
  * NAMEs are in the function named(). For example "ctx p:npy n:NPY!0!5 p:array2" is a context, a pointer, a
  * number of which 0 and 5 are refused, and a pointer. Q(function, ...), the quiet form, is for functions
- * without a status: what they return tells a refusal, and no sentence is kept. N(function, ...) is for functions
- * that build nets: a build function calls them. */
+ * without a status: what they return tells a refusal, and no sentence is kept. N(function, ...) is for
+ * functions that build nets: a build function calls them. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "check.h"
