@@ -163,9 +163,10 @@ small() {               # PROGRAM ARGUMENTS...: one program of run_examples
 # DIR: each benchmark, built as DIR/NAME, does a little, after run_examples in the same DIR
 run_benches() {
     dir=$1 runner=
-    small bench --isa portable fwd-1-32-32-b1 && small ablation --seeds 2 --steps 2 --k 1 --count 100 &&
+    small bench --isa portable fwd-1-32-32-b1 &&
+    small ablation --seeds 2 --steps 2 --k 1 --count 100 &&
     small landscape --seeds 1 --data rings --form "t6 cdrl t1k score10" --steps 2 --count 50 &&
-        small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
+    small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
     [ -d ../shared/data/mnist ] || { echo "evaluate: skipped, no ../shared/data/mnist"; return 0; }
     small 02_train_images --data ../shared/data/mnist/t10k-images-idx3-ubyte --half --steps 1 --base 8 \
         --batch 2 --k 1 --levels 4 --out $dir/digits &&
@@ -240,7 +241,8 @@ data_files() {
     : > $dir/empty
     lines=0
     while IFS='|' read -r options want; do
-        said=$(cd $dir && timeout 60 ./train --steps 1 --base 8 --batch 2 --k 1 --levels 4 --out o $options 2>&1)
+        said=$(cd $dir &&
+            timeout 60 ./train --steps 1 --base 8 --batch 2 --k 1 --levels 4 --out o $options 2>&1)
         case $said in *"$want"*) ;; *) echo "$options: '$said' has no '$want'"; return 1;; esac
         lines=$((lines + 1))
     done << END
@@ -283,13 +285,13 @@ matrix() {
     dir=$out/matrix runner=
     train="--steps 2 --base 8 --batch 4"
     small 02_train_images $train --drl --k 2 --out $dir/m-plain &&
-        small 02_train_images $train --drl --k 2 --levels 3 --out $dir/m-few &&
-        small 02_train_images $train --drl --half --k 2 --out $dir/m-half &&
+    small 02_train_images $train --drl --k 2 --levels 3 --out $dir/m-few &&
+    small 02_train_images $train --drl --half --k 2 --out $dir/m-half &&
     small 02_train_images $train --cdrl --k 2 --out $dir/m-cdrl &&
-        small 02_train_images $train --cdrl --classes --k 2 --out $dir/m-classes &&
-        small 02_train_images $train --t1k --out $dir/m-t1k &&
+    small 02_train_images $train --cdrl --classes --k 2 --out $dir/m-classes &&
+    small 02_train_images $train --t1k --out $dir/m-t1k &&
     small 06_tiles --steps 2 --base 8 --batch 4 --k 1 --size 16 --out $dir/m-tiles &&
-        small 08_likelihood --steps 2 --count 4 --temperatures 3 --save $dir/m-plane.safetensors &&
+    small 08_likelihood --steps 2 --count 4 --temperatures 3 --save $dir/m-plane.safetensors &&
     small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/m-ten &&
     small 11_own_network --steps 2 --base 8 --batch 4 --levels 4 --out $dir/m-own || return 1
     cells=0 drawn=0
@@ -359,7 +361,8 @@ parity() {
     done
     gcc -O2 tests/parity.c -o $out/parity -lm && $out/parity $files
 }
-# The hash that every fused set has on every machine, and that of the unfused ones: the table is tests/CONFORMANCE.md.
+# The hash that every fused set has on every machine, and that of the unfused ones: the table is
+# tests/CONFORMANCE.md.
 HASH=$(sed -n 's/^All fused sets: `\([0-9a-f]*\)`.*/\1/p' tests/CONFORMANCE.md)
 HASH_UNFUSED=$(sed -n 's/^Unfused sets: `\([0-9a-f]*\)`.*/\1/p' tests/CONFORMANCE.md)
 UNFUSED="$HASH_UNFUSED (sse2 is unfused)"

@@ -6,8 +6,8 @@
  *
  * The fused sets (portable C, FMA128, AVX2, AVX-512 and NEON), 32 and 64 bits, little and big endian, any
  * number of threads and any order of jobs print the same number; -ffast-math prints others. SSE2 and WASM are
- * unfused: their number is another one, and the words "(sse2 is unfused)" or "(wasm is unfused)" follow it, so
- * that nobody who left the choice to the library takes it for a fault. FMA128 is there in a program that
+ * unfused: their number is another one, and the words "(sse2 is unfused)" or "(wasm is unfused)" follow it,
+ * so that nobody who left the choice to the library takes it for a fault. FMA128 is there in a program that
  * MinGW's gcc has built, or one built with -DDRL__FMA128. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"

@@ -505,8 +505,10 @@ static void set_params(drl_net *net, const data *d)
         for (j = 0; j < d->count[t]; ++j) drl_net_params(net)[p->offset + j] = (float)d->p[t][j];
     }
     for (i = 0; i < d->g->count; ++i) {
-        float *u = net->state + net->op[i].u, *v = net->state + net->op[i].v;
+        float *u, *v;
         if (!d->u[i]) continue;
+        u = net->state + net->op[i].u;
+        v = net->state + net->op[i].v;
         t = tensor_of(d, i);
         for (k = 0; k < d->rows[t]; ++k) u[k] = (float)d->u[i][k];
         for (k = 0; k < columns_of(d, t); ++k) v[k] = (float)d->v[i][k];

@@ -172,8 +172,9 @@ static void conv_double(const conv_env *e)
             double sum = e->bias[k];
             for (r = 0; r < e->side; ++r) for (s = 0; s < e->side; ++s) {
                 int ii = i + r - half, jj = j + s - half;
-                const double *x = e->x + ((n * e->h + ii) * e->w + jj) * e->c;
+                const double *x;
                 if (ii < 0 || ii >= e->h || jj < 0 || jj >= e->w) continue;
+                x = e->x + ((n * e->h + ii) * e->w + jj) * e->c;
                 for (c = 0; c < e->c; ++c)
                     sum += x[c] * e->weight[((k * e->c + c) * e->side + r) * e->side + s];
             }
