@@ -292,16 +292,16 @@ static void replay_begin(replay *r, const drl_model_desc *md, const drl_train_de
 }
 
 /* Variance of x_t around abar_t x_0, and the factor of x_{t+1} in E(x_t | x_0, x_{t+1}): x_t has that
- * variance, and x_{t+1} is one * x_t plus noise of variance 1 - one^2. */
+ * variance, and x_{t+1} is a_{t+1} x_t plus noise of variance 1 - a_{t+1}^2. */
 static double variance(const replay *r, int t)
 {
-    double a = r->sc->abar[t];
-    return 1 - a * a + r->data_noise * r->data_noise * a * a;
+    double abar = r->sc->abar[t];
+    return 1 - abar * abar + r->data_noise * r->data_noise * abar * abar;
 }
 static double gain(const replay *r, int t)
 {
-    double one = r->sc->abar[t + 1] / r->sc->abar[t], v = variance(r, t);
-    return one * v / (one * one * v + 1 - one * one);
+    double a_next = r->sc->abar[t + 1] / r->sc->abar[t], v = variance(r, t);
+    return a_next * v / (a_next * a_next * v + 1 - a_next * a_next);
 }
 /* The a of y_t = a x_t. */
 static double scale_of(const replay *r, int t)
@@ -315,19 +315,20 @@ static void replay_image(replay *r, int i, int mirror)
 {
     int t = r->t[i], independent_noise = r->md.form == DRL_FORM_DRL || r->td.independent_noise, j, k;
     int width = r->md.width, channels = r->md.channels;
-    double a = r->sc->abar[t], b = r->sc->abar[t + 1], one = b / a, scale = scale_of(r, t);
+    double abar = r->sc->abar[t], abar_next = r->sc->abar[t + 1], a_next = abar_next / abar;
+    double scale = scale_of(r, t);
     float eps[2][IMAGE];
     for (k = 0; k < 2; ++k) drl__train_noise(r->twin.tr, r->twin.ctx, i, k, eps[k], IMAGE);
     for (j = 0; j < IMAGE; ++j) {
         int pixel = j / channels, row = pixel / width, col = pixel % width, at = i * IMAGE + j;
         int from = (row * width + (mirror ? width - 1 - col : col)) * channels + j % channels;
         double x = (double)r->x0[i * IMAGE + from];
-        double x_t = a * x + sqrt(variance(r, t)) * (double)eps[0][j];
-        double x_next = independent_noise ? one * x_t + sqrt(1 - one * one) * (double)eps[1][j]
-                                  : b * x + sqrt(variance(r, t + 1)) * (double)eps[0][j];
+        double x_t = abar * x + sqrt(variance(r, t)) * (double)eps[0][j];
+        double x_next = independent_noise ? a_next * x_t + sqrt(1 - a_next * a_next) * (double)eps[1][j]
+                                          : abar_next * x + sqrt(variance(r, t + 1)) * (double)eps[0][j];
         r->y_pos[at] = (float)(scale * x_t);
         r->x_next[at] = (float)x_next;
-        r->target[at] = scale * (a * x + gain(r, t) * (x_next - b * x));
+        r->target[at] = scale * (abar * x + gain(r, t) * (x_next - abar_next * x));
     }
 }
 
@@ -371,18 +372,20 @@ static int same_images(const replay *r, const char *which, const float *got, flo
 }
 
 /* The initializer's mean of y_t from its network's output, which is that mean, or a velocity: then
- * x_0 = b x_{t+1} - sqrt(1 - b^2) net, and y_t = a E(x_t | x_0, x_{t+1}) without noise of the data. */
+ * x_0 = abar x_{t+1} - sqrt(1 - abar^2) net with the abar of level t + 1, and the mean is a times that of x_t
+ * given x_0 and x_{t+1}, without noise of the data. */
 static void replay_mean(replay *r, int i)
 {
     int t = r->t[i], j;
-    double a = r->sc->abar[t], b = r->sc->abar[t + 1], one = b / a, v = 1 - b * b;
-    double of_x0 = a * (1 - one * one) / v, of_next = one * (1 - a * a) / v, scale = scale_of(r, t);
+    double abar = r->sc->abar[t], abar_next = r->sc->abar[t + 1], a_next = abar_next / abar;
+    double v = 1 - abar_next * abar_next, scale = scale_of(r, t);
+    double of_x0 = abar * (1 - a_next * a_next) / v, of_next = a_next * (1 - abar * abar) / v;
     r->of_net[i] = 1;
     if (r->md.initializer_form != DRL_INITIALIZER_VELOCITY) return;
     r->of_net[i] = -scale * of_x0 * sqrt(v);
     for (j = i * IMAGE; j < (i + 1) * IMAGE; ++j) {
         double x = (double)r->x_next[j], out = (double)r->y_0[j];
-        r->y_0[j] = (float)(scale * (of_x0 * (b * x - sqrt(v) * out) + of_next * x));
+        r->y_0[j] = (float)(scale * (of_x0 * (abar_next * x - sqrt(v) * out) + of_next * x));
     }
 }
 
@@ -408,8 +411,9 @@ static int replay_proposal(replay *r)
     for (i = 0; i < BATCH; ++i) {
         int t = r->t[i];
         float *part = parts + i * IMAGE, sigma = (float)drl__schedule_proposal(r->sc, t);
-        double a = r->sc->abar[t], b = r->sc->abar[t + 1], one = b / a;
-        double noise = scale_of(r, t) * sqrt((1 - a * a) / (1 - b * b) * (1 - one * one));
+        double abar = r->sc->abar[t], abar_next = r->sc->abar[t + 1], a_next = abar_next / abar;
+        double share = (1 - abar * abar) / (1 - abar_next * abar_next);
+        double noise = scale_of(r, t) * sqrt(share * (1 - a_next * a_next));
         replay_mean(r, i);
         drl__train_noise(r->twin.tr, r->twin.ctx, i, DRL__DRAW_PROPOSAL, eps, IMAGE);
         drl__axpby(r->twin.ctx, IMAGE, 1.0f, part, sigma, eps, part);
@@ -504,9 +508,9 @@ static void replay_initializer_gradient(replay *r)
         double y_0 = (double)r->y_0[k], share = r->data_share;
         double target = (1 - share) * (double)r->y_neg[k] + share * r->target[k];
         double d = (y_0 - target) / r->of_net[k / IMAGE];
-        double a = r->sc->abar[t], b = r->sc->abar[t + 1];
-        double of_x0 = scale_of(r, t) * a * (1 - gain(r, t) * b / a);
-        double noise = b * (y_0 - r->target[k]) / of_x0 / sqrt(variance(r, t + 1));
+        double abar = r->sc->abar[t], abar_next = r->sc->abar[t + 1];
+        double of_x0 = scale_of(r, t) * abar * (1 - gain(r, t) * abar_next / abar);
+        double noise = abar_next * (y_0 - r->target[k]) / of_x0 / sqrt(variance(r, t + 1));
         r->initializer_loss += d * d / BATCH;
         dout[k] = (float)(2 * d / BATCH);
         r->level[t].initializer_noise_left += noise * noise / IMAGE;
@@ -2020,7 +2024,7 @@ static void augmentations_refused(void)
     drl_ctx_destroy(ctx);
 }
 
-/* 100 images of four classes: 1, 9, 0 and 90 of them, one class's among the others'. */
+/* 100 images of four classes: 1, 9, 0 and 90 of them, in mixed order. */
 enum { COUNT = 100 };
 static const int class_counts[4] = { 1, 9, 0, 90 };
 static uint8_t class_pixels[COUNT * IMAGE], class_labels[COUNT];
@@ -2197,7 +2201,7 @@ static void warm_ups(void)
         }
 }
 
-/* Without a run the warm-up is of 300 steps; with one that is known to be shorter, of so many. */
+/* Outside of drl_train the warm-up takes 300 steps. drl_train sets another number as soon as it knows one. */
 static void warm_up_rate(void)
 {
     drl_model_desc md = tiny();
