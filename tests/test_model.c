@@ -296,8 +296,8 @@ static double energy_in_double(const weights *w, const drl_model_desc *d, const 
 
 /* Cases of network(): forms, with and without spectral norms, images and vectors. */
 enum { PLAIN, PLAIN_NO_NORM, PLAIN_VECTORS, ONE_PIXEL_LEFT, CDRL, CDRL_NO_NORM, CDRL_VECTORS, NETWORK_CASES };
-enum { POINTS = 7 };                /* more than a batch */
-static const int point_labels[POINTS] = { 1, 0, 2, 2, 1, 0, 1 };
+enum { AT_ONCE = 7 };               /* images, more than a batch */
+static const int image_labels[AT_ONCE] = { 1, 0, 2, 2, 1, 0, 1 };
 
 typedef struct network_case {
     int which;
@@ -308,10 +308,10 @@ typedef struct network_case {
     weights w;                      /* of the file that the model was saved to */
     unsigned char *file;
     size_t n;                       /* floats of an image */
-    float *x, level[POINTS];        /* images, level values */
-    int t[POINTS];
-    float f[POINTS], *df;           /* of drl__model_f */
-    float F[POINTS], *dF;           /* of drl_model_energy */
+    float *x, level[AT_ONCE];        /* images, level values */
+    int t[AT_ONCE];
+    float f[AT_ONCE], *df;           /* of drl__model_f */
+    float F[AT_ONCE], *dF;           /* of drl_model_energy */
 } network_case;
 
 static void network_begin(network_case *c, int which)
@@ -343,11 +343,11 @@ static void network_begin(network_case *c, int which)
     CHECK(drl_net_param_count(c->net) == params[which], "case %d: %d parameters",
           which, drl_net_param_count(c->net));
     c->n = (size_t)(c->d.height * c->d.width * c->d.channels);
-    c->x = floats(POINTS * c->n);
-    c->df = floats(POINTS * c->n);
-    c->dF = floats(POINTS * c->n);
-    for (k = 0; k < POINTS * c->n; ++k) c->x[k] = (float)real(-1.5, 1.5);
-    for (i = 0; i < POINTS; ++i) {
+    c->x = floats(AT_ONCE * c->n);
+    c->df = floats(AT_ONCE * c->n);
+    c->dF = floats(AT_ONCE * c->n);
+    for (k = 0; k < AT_ONCE * c->n; ++k) c->x[k] = (float)real(-1.5, 1.5);
+    for (i = 0; i < AT_ONCE; ++i) {
         c->t[i] = i % c->d.levels;
         c->level[i] = (float)c->t[i];
         if (which >= CDRL) c->level[i] = drl__schedule_level(drl_model_schedule(c->m), c->t[i]);
@@ -433,17 +433,17 @@ static void expect_tensors(const network_case *c)
 /* f and df/dx, together and each alone; F = f / step^2 of the model's energy in batches of 4 and 3. */
 static void network_eval(network_case *c)
 {
-    float f[POINTS], *df = floats(POINTS * c->n);
+    float f[AT_ONCE], *df = floats(AT_ONCE * c->n);
     drl_energy e = drl_model_energy(c->m);
     const float *x = c->x + 4 * c->n;
-    CHECK_OK(c->ctx, drl__model_f(c->m, POINTS, c->x, c->level, point_labels, c->f, c->df));
-    CHECK_OK(c->ctx, drl__model_f(c->m, POINTS, c->x, c->level, point_labels, f, NULL));
+    CHECK_OK(c->ctx, drl__model_f(c->m, AT_ONCE, c->x, c->level, image_labels, c->f, c->df));
+    CHECK_OK(c->ctx, drl__model_f(c->m, AT_ONCE, c->x, c->level, image_labels, f, NULL));
     CHECK(!memcmp(c->f, f, sizeof f), "f alone differs");
-    CHECK_OK(c->ctx, drl__model_f(c->m, POINTS, c->x, c->level, point_labels, NULL, df));
-    CHECK(!memcmp(c->df, df, POINTS * c->n * sizeof *df), "the gradient alone differs");
+    CHECK_OK(c->ctx, drl__model_f(c->m, AT_ONCE, c->x, c->level, image_labels, NULL, df));
+    CHECK(!memcmp(c->df, df, AT_ONCE * c->n * sizeof *df), "the gradient alone differs");
     CHECK(e.size == c->n && e.batch == c->d.batch, "energy of size %d, batch %d", (int)e.size, e.batch);
-    CHECK_OK(c->ctx, e.eval(e.user, 4, c->x, c->t, point_labels, c->F, c->dF));
-    CHECK_OK(c->ctx, e.eval(e.user, 3, x, c->t + 4, point_labels + 4, c->F + 4, c->dF + 4 * c->n));
+    CHECK_OK(c->ctx, e.eval(e.user, 4, c->x, c->t, image_labels, c->F, c->dF));
+    CHECK_OK(c->ctx, e.eval(e.user, 3, x, c->t + 4, image_labels + 4, c->F + 4, c->dF + 4 * c->n));
     free(df);
 }
 
@@ -452,10 +452,10 @@ static void expect_energies(const network_case *c)
 {
     int i;
     size_t j;
-    for (i = 0; i < POINTS; ++i) {
+    for (i = 0; i < AT_ONCE; ++i) {
         const float *x = c->x + (size_t)i * c->n;
         const float *df = c->df + (size_t)i * c->n, *dF = c->dF + (size_t)i * c->n;
-        double want = energy_in_double(&c->w, &c->d, x, (double)c->level[i], point_labels[i]);
+        double want = energy_in_double(&c->w, &c->d, x, (double)c->level[i], image_labels[i]);
         double step = drl_schedule_step(drl_model_schedule(c->m), c->t[i]), step2 = step * step;
         double worst = 0, most = 0;
         CHECK(fabs((double)c->f[i] - want) <= 2e-5 * (1 + fabs(want)), "case %d: f is %g, should be %g",
@@ -482,10 +482,10 @@ static void expect_gradient(network_case *c)
         double up, down, h, got = (double)c->df[at];
         c->x[at] = was + 1e-3f;
         h = (double)c->x[at];
-        up = energy_in_double(&c->w, &c->d, c->x, (double)c->level[0], point_labels[0]);
+        up = energy_in_double(&c->w, &c->d, c->x, (double)c->level[0], image_labels[0]);
         c->x[at] = was - 1e-3f;
         h -= (double)c->x[at];
-        down = energy_in_double(&c->w, &c->d, c->x, (double)c->level[0], point_labels[0]);
+        down = energy_in_double(&c->w, &c->d, c->x, (double)c->level[0], image_labels[0]);
         c->x[at] = was;
         CHECK(fabs((up - down) / h - got) <= 0.02 * (fabs(got) + 0.05),
               "case %d: df/dx is %g, by differences %g", c->which, got, (up - down) / h);
@@ -497,14 +497,14 @@ static void expect_labels(network_case *c)
 {
     static const int zeros[2] = { 0, 0 };
     drl_energy e = drl_model_energy(c->m);
-    int beyond[POINTS] = { 0 };
-    float f[POINTS];
+    int beyond[AT_ONCE] = { 0 };
+    float f[AT_ONCE];
     CHECK_OK(c->ctx, drl__model_f(c->m, 2, c->x, c->level, NULL, c->f, NULL));
     CHECK_OK(c->ctx, drl__model_f(c->m, 2, c->x, c->level, zeros, f, NULL));
     CHECK(!memcmp(c->f, f, 2 * sizeof *f), "no labels and labels 0 differ");
     beyond[6] = c->d.classes + 1;                       /* in the second batch */
     f[0] = 4711;
-    REFUSED(c->ctx, drl__model_f(c->m, POINTS, c->x, c->level, beyond, f, NULL), DRL_E_ARGUMENT);
+    REFUSED(c->ctx, drl__model_f(c->m, AT_ONCE, c->x, c->level, beyond, f, NULL), DRL_E_ARGUMENT);
     CHECK(f[0] == 4711, "the first batch of points was done before the label of the second was seen");
     beyond[1] = beyond[6];
     REFUSED(c->ctx, drl__model_f(c->m, 2, c->x, c->level, beyond, f, NULL), DRL_E_ARGUMENT);
@@ -1866,24 +1866,24 @@ typedef struct score_case {
     int cooperative, t;
     const int *given;               /* labels, NULL without classes */
     const float *x;
-    float score[POINTS], work[POINTS * (COOP_SIZE + IMAGE)];
+    float score[AT_ONCE], work[AT_ONCE * (COOP_SIZE + IMAGE)];
 } score_case;
 
 /* The score of an image is f of level t at y = a abar_t x. The library rounds a abar_t to a float first. */
 static void expect_scores(score_case *c)
 {
-    float y[POINTS * (COOP_SIZE + IMAGE)], level[POINTS], f[POINTS];
+    float y[AT_ONCE * (COOP_SIZE + IMAGE)], level[AT_ONCE], f[AT_ONCE];
     double scale = drl_schedule_scale(c->sc, c->t) * c->sc->abar[c->t];
     int i;
     size_t j;
-    for (j = 0; j < POINTS * c->size; ++j) {
+    for (j = 0; j < AT_ONCE * c->size; ++j) {
         y[j] = (float)(scale * (double)c->x[j]);
         c->work[j] = (float)NAN;
     }
-    for (i = 0; i < POINTS; ++i) level[i] = drl__schedule_level(c->sc, c->t);
-    CHECK_OK(c->ctx, drl__model_f(c->m, POINTS, y, level, c->given, f, NULL));
-    CHECK_OK(c->ctx, drl_model_score(c->m, c->t, POINTS, c->x, c->given, c->score, c->work));
-    for (i = 0; i < POINTS; ++i) {
+    for (i = 0; i < AT_ONCE; ++i) level[i] = drl__schedule_level(c->sc, c->t);
+    CHECK_OK(c->ctx, drl__model_f(c->m, AT_ONCE, y, level, c->given, f, NULL));
+    CHECK_OK(c->ctx, drl_model_score(c->m, c->t, AT_ONCE, c->x, c->given, c->score, c->work));
+    for (i = 0; i < AT_ONCE; ++i) {
         double want = (double)f[i], is = (double)c->score[i];
         CHECK(fabs(is - want) <= 1e-5 * (0.01 + fabs(want)), "form %d: score %d is %g, f is %g",
               c->cooperative, i, is, want);
@@ -1896,7 +1896,7 @@ static void expect_single_scores(score_case *c)
     drl_energy e = drl_model_energy(c->m);
     double step = drl_schedule_step(c->sc, c->t);
     int i, others = 0;
-    for (i = 0; i < POINTS; ++i) {
+    for (i = 0; i < AT_ONCE; ++i) {
         const int *label = c->given ? c->given + i : NULL;
         const float *x = c->x + (size_t)i * c->size;
         float one, F;
@@ -1914,10 +1914,10 @@ static void expect_single_scores(score_case *c)
 /* Without labels all images are of class 0. */
 static void expect_scores_without_labels(score_case *c)
 {
-    float f[POINTS];
+    float f[AT_ONCE];
     int i;
-    CHECK_OK(c->ctx, drl_model_score(c->m, c->t, POINTS, c->x, NULL, f, c->work));
-    for (i = 0; i < POINTS; ++i)
+    CHECK_OK(c->ctx, drl_model_score(c->m, c->t, AT_ONCE, c->x, NULL, f, c->work));
+    for (i = 0; i < AT_ONCE; ++i)
         CHECK((f[i] < c->score[i] || f[i] > c->score[i]) == (c->given[i] != 0), "score %d: class %d or none",
               i, c->given[i]);
 }
@@ -1925,8 +1925,8 @@ static void expect_scores_without_labels(score_case *c)
 static void expect_scores_refused(score_case *c)
 {
     drl_model *m = c->m;
-    float f[POINTS];
-    int t = c->t, n = POINTS;
+    float f[AT_ONCE];
+    int t = c->t, n = AT_ONCE;
     REFUSED(c->ctx, drl_model_score(m, t, 0, c->x, c->given, f, c->work), DRL_E_ARGUMENT);
     REFUSED(c->ctx, drl_model_score(m, -1, n, c->x, c->given, f, c->work), DRL_E_ARGUMENT);
     REFUSED(c->ctx, drl_model_score(m, c->sc->levels, n, c->x, c->given, f, c->work), DRL_E_ARGUMENT);
@@ -1940,16 +1940,16 @@ static void expect_scores_refused(score_case *c)
 static void scores(int cooperative)
 {
     drl_model_desc d = cooperative ? coop_desc() : tiny();
-    float x[POINTS * (COOP_SIZE + IMAGE)], first[POINTS];
+    float x[AT_ONCE * (COOP_SIZE + IMAGE)], first[AT_ONCE];
     score_case c;
     int threads;
     size_t j;
     memset(&c, 0, sizeof c);
     c.size = (size_t)(d.height * d.width * d.channels);
     c.cooperative = cooperative;
-    c.given = cooperative ? point_labels : NULL;
+    c.given = cooperative ? image_labels : NULL;
     c.x = x;
-    for (j = 0; j < POINTS * c.size; ++j) x[j] = (float)real(-1, 1);
+    for (j = 0; j < AT_ONCE * c.size; ++j) x[j] = (float)real(-1, 1);
     for (threads = 1; threads <= 3; ++threads) {
         c.ctx = context(DRL_ISA_AUTO, threads, NULL);
         d.batch = 4 - threads;

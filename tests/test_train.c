@@ -540,7 +540,10 @@ static void replay_levels(replay *r)
 }
 
 /* |a - b| up to `error` of b, or of `of` where b may be near 0. */
-static int near(double a, double b, double error, double of) { return fabs(a - b) <= error * (fabs(b) + of); }
+static int agree(double a, double b, double error, double of)
+{
+    return fabs(a - b) <= error * (fabs(b) + of);
+}
 
 static void expect_levels(const replay *r, const drl_train_report *report)
 {
@@ -556,15 +559,15 @@ static void expect_levels(const replay *r, const drl_train_report *report)
         want.initializer_noise_left /= images;
         CHECK(got->images == want.images, "%s: %g images of level %d, should be %g",
               r->what, got->images, t, want.images);
-        CHECK(near(got->f_pos, want.f_pos, 1e-4, 1e-3) && near(got->f_neg, want.f_neg, 1e-4, 1e-3),
+        CHECK(agree(got->f_pos, want.f_pos, 1e-4, 1e-3) && agree(got->f_neg, want.f_neg, 1e-4, 1e-3),
               "%s, level %d: f %g %g, should be %g %g",
               r->what, t, got->f_pos, got->f_neg, want.f_pos, want.f_neg);
-        CHECK(near(got->displacement, want.displacement, 1e-3, 0),
+        CHECK(agree(got->displacement, want.displacement, 1e-3, 0),
               "%s, level %d: displacement %g, should be %g",
               r->what, t, got->displacement, want.displacement);
-        CHECK(near(got->gradient, want.gradient, 1e-3, 0), "%s, level %d: gradient %g, should be %g",
+        CHECK(agree(got->gradient, want.gradient, 1e-3, 0), "%s, level %d: gradient %g, should be %g",
               r->what, t, got->gradient, want.gradient);
-        CHECK(near(got->initializer_noise_left, want.initializer_noise_left, 2e-4, 0),
+        CHECK(agree(got->initializer_noise_left, want.initializer_noise_left, 2e-4, 0),
               "%s, level %d: the initializer leaves %g, should be %g",
               r->what, t, got->initializer_noise_left, want.initializer_noise_left);
         CHECK((want.initializer_noise_left > 0) == (r->run.m->initializer && want.images > 0),
@@ -576,16 +579,16 @@ static void expect_levels(const replay *r, const drl_train_report *report)
  * gradients of float networks, which agree to 1e-4. */
 static void expect_report(const replay *r, const drl_train_report *report, double rate)
 {
-    CHECK(near(report->loss, r->loss, 2e-5, fabs((double)r->f_pos[0])), "%s: loss %g, should be %g",
+    CHECK(agree(report->loss, r->loss, 2e-5, fabs((double)r->f_pos[0])), "%s: loss %g, should be %g",
           r->what, report->loss, r->loss);
-    CHECK(near(report->grad_norm, r->norm, 1e-4, 0) && r->norm > 0, "%s: gradient %g, should be %g",
+    CHECK(agree(report->grad_norm, r->norm, 1e-4, 0) && r->norm > 0, "%s: gradient %g, should be %g",
           r->what, report->grad_norm, r->norm);
-    CHECK(near(report->initializer_loss, r->initializer_loss, 1e-4, 0),
+    CHECK(agree(report->initializer_loss, r->initializer_loss, 1e-4, 0),
           "%s: the initializer's loss %g, should be %g",
           r->what, report->initializer_loss, r->initializer_loss);
     CHECK((r->initializer_loss > 0) == (r->run.tr->parts == 2), "%s: the initializer's loss is %g",
           r->what, r->initializer_loss);
-    CHECK(near(report->initializer_grad_norm, r->initializer_norm, 1e-4, 0),
+    CHECK(agree(report->initializer_grad_norm, r->initializer_norm, 1e-4, 0),
           "%s: the initializer's gradient %g, should be %g",
           r->what, report->initializer_grad_norm, r->initializer_norm);
     CHECK(report->step == (uint64_t)r->step + 1 && drl_trainer_steps(r->run.tr) == report->step,
