@@ -78,6 +78,28 @@ static double gauss_log_z(const gauss *g)
     return z;
 }
 
+/* In the plane: F is the label on level 2, so that a test sees whether level and label reach the energy. */
+static drl_status label_eval(void *user, int n, const float *y, const int *level, const int *label, float *f,
+                             float *gradient)
+{
+    int i;
+    (void)user;
+    (void)y;
+    for (i = 0; i < n; ++i) f[i] = !label ? -1 : level[i] == 2 ? (float)label[i] : 100;
+    if (gradient) memset(gradient, 0, (size_t)n * 2 * sizeof *gradient);
+    return DRL_OK;
+}
+
+static drl_energy label_energy(void)
+{
+    drl_energy e;
+    memset(&e, 0, sizeof e);
+    e.eval = label_eval;
+    e.size = 2;
+    e.batch = 3;
+    return e;
+}
+
 /* Two components that differ in coordinate 0, on a level that is the data itself: a = abar = 1, and noise
  * that no float would show. */
 typedef struct pair_of {
@@ -516,6 +538,48 @@ static void conditional(void)
     drl_ctx_destroy(ctx);
 }
 
+/* The warm-up keeps log eps within 40 of log(10 step): where every proposal is taken eps grows, where none is
+ * it falls. first: log eps - log(10 step) after 99 steps; last: that of the eps which remains. */
+static void warm_up(gauss *g, double *first, double *last)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_energy e = gauss_energy(g);
+    drl_mcmc_desc d;
+    drl_mcmc *c = NULL;
+    drl_mcmc_report r;
+    float start[2] = { 0, 0 };
+    memset(&d, 0, sizeof d);
+    d.kernel = DRL_MCMC_MALA;
+    d.start = start;
+    d.step = 1e-10;
+    d.warmup = 100;
+    CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
+    CHECK_OK(ctx, drl_mcmc_run(c, 99));
+    CHECK_OK(ctx, drl_mcmc_look(c, &r));
+    *first = log(r.step_size / 1e-9);
+    CHECK_OK(ctx, drl_mcmc_run(c, 1));
+    CHECK_OK(ctx, drl_mcmc_look(c, &r));
+    *last = log(r.step_size / 1e-9);
+    drl_mcmc_destroy(c);
+    drl_ctx_destroy(ctx);
+}
+
+static void warm_up_bounds(void)
+{
+    gauss g;
+    double first, last;
+    memset(&g, 0, sizeof g);
+    g.size = 2;
+    g.batch = 1;
+    g.variance[0] = g.variance[1] = 1e60;               /* flat */
+    warm_up(&g, &first, &last);
+    CHECK(fabs(first - 40) < 1e-9 && last > 30 && last < 40, "log eps rises by %g, then %g", first, last);
+    g.variance[0] = g.variance[1] = 1;
+    g.wall = 1e-60;                                     /* around the start */
+    warm_up(&g, &first, &last);
+    CHECK(fabs(first + 40) < 1e-9 && last < -30 && last > -40, "log eps rises by %g, then %g", first, last);
+}
+
 /* -- diagnosis -- */
 
 enum { DRAWS = 4000, CHAINS = 4 };
@@ -596,6 +660,12 @@ static void series_by_hand(void)
     for (i = 0; i < 16; ++i) x[i] = i % 2;
     CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, 8, 2, &d));
     CHECK(d.rhat > 1e300 && d.ess < 4.1, "two chains that stand still: R-hat %g, ESS %g", d.rhat, d.ess);
+    for (i = 0; i < 16; ++i) x[i] = i / 2 % 2;
+    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, 8, 2, &d));
+    CHECK(fabs(d.ess - 16 * log10(16.0)) < 1e-12, "draws that alternate: ESS %g", d.ess);
+    for (i = 0; i < 16; ++i) x[i] = 0.1 * i;
+    CHECK_OK(ctx, drl_mcmc_diagnose(ctx, x, 16, 1, &d));
+    CHECK(fabs(d.mean - 0.75) < 1e-12, "draws that rise by 0.1: mean %g", d.mean);
     drl_ctx_destroy(ctx);
 }
 
@@ -862,8 +932,8 @@ static void run_path(const path_of *p, double *weight)
     }
     CHECK(status == DRL_OK && heap.calls == calls, "%s; %ld allocations", drl_ctx_message(ctx),
           heap.calls - calls);
-    CHECK(!p->start || g.points % 12 == 0,
-          "%ld points for 12 chains: one is asked for twice, or beyond the last", g.points);
+    CHECK(!p->start || g.points == 12 * (1 + 29 * 2 * 3),
+          "%ld points instead of those of the start and of 29 temperatures of 2 moves", g.points);
     memcpy(weight, a->log_w, 12 * sizeof *weight);
     drl_ais_destroy(a);
     drl_ctx_destroy(ctx);
@@ -919,6 +989,8 @@ static void defaults(void)
         }
         CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
         if (!a) continue;
+        CHECK(a->mean[3] == 0 && a->inverse_variance[3] == 1, "mean %g, variance %g", (double)a->mean[3],
+              1 / a->inverse_variance[3]);
         while (drl_ais_run(a, 100) == DRL_RUNNING) { }
         CHECK(drl_ais_steps_left(a) == 0, "%d are left", drl_ais_steps_left(a));
         CHECK_OK(ctx, drl_ais_look(a, &r));
@@ -931,7 +1003,24 @@ static void defaults(void)
     drl_ctx_destroy(ctx);
 }
 
-/* One chain knows nothing of its error. */
+/* The pilot begins with the smallest deviation of the Gaussian. */
+static void first_eps_of_pilot(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    gauss g = gauss_of(3);
+    drl_energy e = gauss_energy(&g);
+    drl_ais_desc d;
+    drl_ais *a = NULL;
+    float variance[3] = { 1, 0.25f, 0.5f };
+    memset(&d, 0, sizeof d);
+    d.variance = variance;
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    CHECK(a->chains->now.eps == 0.5, "eps %g", a->chains->now.eps);
+    drl_ais_destroy(a);
+    drl_ctx_destroy(ctx);
+}
+
+/* One chain knows nothing of its error; two do. */
 static void one_chain(void)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
@@ -948,6 +1037,13 @@ static void one_chain(void)
     CHECK(drl_ais_run(a, 2) == DRL_OK, "%s", drl_ctx_message(ctx));
     CHECK_OK(ctx, drl_ais_look(a, &r));
     CHECK(r.error > 1e300 && r.ess == 1, "error %g, ESS %g", r.error, r.ess);
+    drl_ais_destroy(a);
+    a = NULL;
+    d.count = 2;
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    CHECK(drl_ais_run(a, 2) == DRL_OK, "%s", drl_ctx_message(ctx));
+    CHECK_OK(ctx, drl_ais_look(a, &r));
+    CHECK(r.error > 0 && r.error <= 1, "two chains: error %g", r.error);
     drl_ais_destroy(a);
     drl_ctx_destroy(ctx);
 }
@@ -1084,9 +1180,23 @@ static void plane_values(void)
     drl_ctx_destroy(ctx);
 }
 
+static void plane_conditions(void)
+{
+    static const drl_grid grid = { 0, 1, 0, 1, 4, 2 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_energy e = label_energy();
+    double f[8];
+    int i;
+    CHECK_OK(ctx, drl_grid_evaluate(ctx, &e, 2, 5, &grid, f));
+    for (i = 0; i < 8; ++i) CHECK(f[i] == 5, "cell %d is told label %g", i, f[i]);
+    CHECK_OK(ctx, drl_grid_evaluate(ctx, &e, 2, 0, &grid, f));
+    for (i = 0; i < 8; ++i) CHECK(f[i] == -1, "cell %d is told label %g of none", i, f[i]);
+    drl_ctx_destroy(ctx);
+}
+
 static void plane_log_z(void)
 {
-    static double f[CELLS];
+    static double f[CELLS + 1];
     static const double one_f[1] = { 1.5 };
     static const drl_grid one = { 0, 2, 0, 3, 1, 1 };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
@@ -1095,6 +1205,7 @@ static void plane_log_z(void)
     double z = 0, want;
     CHECK_OK(ctx, drl_grid_log_z(ctx, &one, one_f, 1, &z));
     CHECK(fabs(z - (1.5 + log(6.0))) < 1e-12, "log Z of one cell: %.12f", z);
+    f[CELLS] = HUGE_VAL;                    /* not a cell's */
     CHECK_OK(ctx, drl_grid_evaluate(ctx, &e, 0, 0, &plane_grid, f));
     CHECK_OK(ctx, drl_grid_log_z(ctx, &plane_grid, f, 1, &z));
     CHECK(fabs(z - gauss_log_z(&g)) < 1e-5, "log Z %.7f instead of %.7f", z, gauss_log_z(&g));
@@ -1374,46 +1485,31 @@ static void refused_states(void)
     drl_ctx_destroy(ctx);
 }
 
-/* F is the label on level 2: each chain's own label and level reach the energy, in every batch. */
-static drl_status label_eval(void *user, int n, const float *y, const int *level, const int *label, float *f,
-                             float *gradient)
-{
-    int i;
-    (void)user;
-    (void)y;
-    for (i = 0; i < n; ++i) f[i] = !label ? -1 : level[i] == 2 ? (float)label[i] : 100;
-    memset(gradient, 0, (size_t)n * 2 * sizeof *gradient);
-    return DRL_OK;
-}
-
-/* Chains are told their labels, and a state belongs to chains with the same labels, x_next and s_{t+1}. */
+/* Chains are told their labels, and a state belongs to chains with the same labels, x_next, s_{t+1}, step,
+ * noise_scale and accept. */
 static void conditions(void)
 {
     static const int labels[7] = { 3, 0, 2, 5, 1, 4, 6 };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
-    drl_energy e;
+    drl_energy e = label_energy();
     drl_mcmc_desc d;
-    drl_schedule s;
+    drl_schedule s, other_s;
     double memory[28], longer[7];
     float x_next[14] = { 0 };
     unsigned char state[2048];
     int i, run;
     size_t size = 0;
-    memset(&e, 0, sizeof e);
     memset(&d, 0, sizeof d);
     drl__schedule_drl(6, memory, &s);
     memcpy(longer, s.s, sizeof longer);
     longer[3] *= 1.5;
-    e.eval = label_eval;
-    e.size = 2;
-    e.batch = 3;
+    other_s = s;
+    other_s.s = longer;
     d.count = 7;
     d.kernel = DRL_MCMC_MALA;
-    d.step = 0.1;
-    d.schedule = &s;
     d.level = 2;
     d.x_next = x_next;
-    for (run = 0; run < 5; ++run) {
+    for (run = 0; run < 8; ++run) {
         drl_mcmc *c = NULL;
         int other[7];
         memcpy(other, labels, sizeof other);
@@ -1421,7 +1517,10 @@ static void conditions(void)
         if (run == 1) other[0] = 1;
         if (run == 2) other[6] = 5;
         x_next[13] = run == 3 ? 0.5f : 0;
-        if (run == 4) s.s = longer;
+        d.schedule = run == 4 ? &other_s : &s;
+        d.step = run == 5 ? 0.2 : 0.1;
+        d.noise_scale = run == 6 ? 0.9 : 0;
+        d.accept = run == 7 ? 0.6 : 0;
         CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
         if (!c) break;
         CHECK_OK(ctx, drl_mcmc_run(c, 2));
@@ -1435,6 +1534,28 @@ static void conditions(void)
         } else REFUSED(ctx, drl_mcmc_restore(c, state, size), DRL_E_FORMAT);
         drl_mcmc_destroy(c);
     }
+    drl_ctx_destroy(ctx);
+}
+
+/* The chains of a path are told their labels and their level. */
+static void conditions_of_paths(void)
+{
+    static const int labels[5] = { 3, 0, 2, 5, 1 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_energy e = label_energy();
+    drl_ais_desc d;
+    drl_ais *a = NULL;
+    int i;
+    memset(&d, 0, sizeof d);
+    d.count = 5;
+    d.steps = 2;
+    d.step = 0.1;
+    d.level = 2;
+    d.labels = labels;
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    for (i = 0; i < 5 && a; ++i)
+        CHECK(a->chains->f[i] == (float)labels[i], "chain %d is told label %g", i, (double)a->chains->f[i]);
+    drl_ais_destroy(a);
     drl_ctx_destroy(ctx);
 }
 
@@ -1494,7 +1615,9 @@ static void walls(void)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     gauss g;
-    drl_mcmc_report r;
+    drl_mcmc_report r, restored;
+    unsigned char state[4 * (DRL__MCMC_WORDS + POINTS)];
+    size_t size;
     int kernel, i;
     for (kernel = DRL_MCMC_MALA; kernel <= DRL_MCMC_HMC; ++kernel) {
         drl_mcmc *c = chains_at_wall(ctx, &g, (drl_mcmc_kernel)kernel);
@@ -1502,6 +1625,12 @@ static void walls(void)
         CHECK_OK(ctx, drl_mcmc_look(c, &r));
         CHECK(r.divergent > 10 && r.accept < 0.9, "kernel %d: %lu divergent, acceptance %g", kernel,
               (unsigned long)r.divergent, r.accept);
+        CHECK_OK(ctx, drl_mcmc_save(c, state, sizeof state, &size));
+        CHECK_OK(ctx, drl_mcmc_run(c, 5));
+        CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
+        CHECK_OK(ctx, drl_mcmc_look(c, &restored));
+        CHECK(same_report(&r, &restored), "kernel %d: %lu divergent after a restore", kernel,
+              (unsigned long)restored.divergent);
         for (i = 0; i < 12; ++i) CHECK(isfinite(c->f[i]), "F of chain %d", i);
         drl_mcmc_destroy(c);
     }
@@ -1530,6 +1659,53 @@ static void langevin_at_a_wall(void)
     CHECK(!memcmp(y, c->y, sizeof y), "other points after a failure");
     for (i = 0; i < 12; ++i) CHECK(isfinite(c->f[i]), "F of chain %d", i);
     drl_mcmc_destroy(c);
+    drl_ctx_destroy(ctx);
+}
+
+/* F is finite everywhere, but where there is a label its gradient is not: chains look at the point, too. */
+static drl_status steep_eval(void *user, int n, const float *y, const int *level, const int *label, float *f,
+                             float *gradient)
+{
+    int i;
+    (void)user;
+    (void)y;
+    (void)level;
+    for (i = 0; i < n; ++i) {
+        f[i] = 0;
+        gradient[2 * i] = gradient[2 * i + 1] = label[i] ? (float)NAN : 0;
+    }
+    return DRL_OK;
+}
+
+static void steep(void)
+{
+    static const int labels[3] = { 0, 0, 1 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_energy e = label_energy();
+    drl_mcmc_desc d;
+    drl_mcmc_report r;
+    int kernel;
+    e.eval = steep_eval;
+    memset(&d, 0, sizeof d);
+    d.count = 3;
+    d.labels = labels;
+    d.step = 0.1;
+    for (kernel = 0; kernel < 3; ++kernel) {
+        drl_mcmc *c = NULL;
+        drl_status status;
+        d.kernel = (drl_mcmc_kernel)kernel;
+        CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
+        status = drl_mcmc_run(c, 1);
+        CHECK_OK(NULL, drl_mcmc_look(c, &r));
+        if (kernel == DRL_MCMC_LANGEVIN)
+            CHECK(status == DRL_E_NUMERIC && strstr(drl_ctx_message(ctx), "chain 2 leaves"), "status %d: %s",
+                  (int)status, drl_ctx_message(ctx));
+        else
+            CHECK(status == DRL_OK && r.divergent == 1, "kernel %d: status %d, %lu divergent", kernel,
+                  (int)status, (unsigned long)r.divergent);
+        drl_ctx_clear(ctx);
+        drl_mcmc_destroy(c);
+    }
     drl_ctx_destroy(ctx);
 }
 
@@ -1712,6 +1888,10 @@ static void says_chains(void)
     d.schedule = &silent;
     CHAINS(&e, "the schedule's s[3] is 0; with x_next it has to be above 0");
     d.schedule = &s;
+    y[0] = (float)NAN;
+    SAYS(ctx, drl_mcmc_create(ctx, &e, &d, &c), DRL_E_NUMERIC,
+         "drl_mcmc_create: x_next of chain 0 is not finite");
+    y[0] = 0;
     d.x_next = misplaced(y);
     CHAINS(&e, "x_next is not aligned as floats are");
     d.x_next = NULL;
@@ -1755,6 +1935,7 @@ static void says_states(void)
     d.seed = 5;
     d.step = 0.5;
     d.kernel = DRL_MCMC_MALA;
+    d.level = 4;
     CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
     CHECK_OK(ctx, drl_mcmc_run(c, 3));
     CHECK_OK(ctx, drl_mcmc_save(c, state, sizeof state, &check_written));
@@ -1774,6 +1955,7 @@ static void says_states(void)
     STATE(1, 2, "the state's version is 2; these chains have 1");
     STATE(4, 6, "the state's seed is 6; these chains have 5");
     STATE(7, 2, "the state's kernel is 2; these chains have 1");
+    STATE(8, 3, "the state's level is 3; these chains have 4");
     STATE(12, 0x7fffffff, "the state's step is 2147483647; numbers below 2147483647 are possible");
     STATE(28, 0x7f800000, "number 3 of the points is not finite");
     STATE_DOUBLE(15, 0.0, "eps is 0; it has to be above 0 and below 1e60");
@@ -1810,6 +1992,7 @@ static void says_paths(void)
     drl_ais_desc d;
     drl_ais *a = NULL;
     double beta[4] = { 0, 0.25, 0.5, 1 };
+    int most;
     float mean[2] = { 0, 0 }, variance[2] = { 1, -2 }, points[6] = { 0, 1, 2, 3, 4, 5 };
 #define PATH(change, status, sentence)                                                     \
     do {                                                                                   \
@@ -1822,6 +2005,13 @@ static void says_paths(void)
     } while (0)
     PATH(d.moves = 0x40000000, DRL_E_ARGUMENT,
          "steps is 3; with 1073741824 moves at each, 2 to 1 are possible");
+    most = (0x7fffffff - DRL__AIS_PILOT_MOVES - 1) / 3;
+    memset(&d, 0, sizeof d);
+    d.steps = 3;
+    d.moves = most;
+    CHECK_OK(ctx, drl_ais_create(ctx, &e, &d, &a));
+    drl_ais_destroy(a);
+    a = NULL;
     PATH(d.pilot = 7, DRL_E_ARGUMENT, "pilot is 7; 1 to 6, the count, are possible");
     PATH((d.fit = points, d.fit_count = 1), DRL_E_ARGUMENT, "fit_count is 1; 2 or more are possible");
     PATH((d.fit = points, d.fit_count = 3, d.mean = mean), DRL_E_ARGUMENT,
@@ -1955,6 +2145,7 @@ int main(int argc, char **argv)
     PART(langevin());
     PART(moments());
     PART(conditional());
+    PART(warm_up_bounds());
     PART(series());
     PART(series_that_do_not_mix());
     PART(series_by_hand());
@@ -1965,11 +2156,13 @@ int main(int argc, char **argv)
     PART(paths());
     PART(seeds_of_paths());
     PART(defaults());
+    PART(first_eps_of_pilot());
     PART(one_chain());
     PART(likelihood());
     PART(bits_per_dim());
     PART(likelihood_refused());
     PART(plane_values());
+    PART(plane_conditions());
     PART(plane_log_z());
     PART(plane_kl());
     PART(plane_refused());
@@ -1978,9 +2171,11 @@ int main(int argc, char **argv)
     PART(resumed());
     PART(refused_states());
     PART(conditions());
+    PART(conditions_of_paths());
     PART(failed_energy());
     PART(walls());
     PART(langevin_at_a_wall());
+    PART(steep());
     PART(refused_chains());
     PART(refused_paths());
     PART(says_energy_and_schedule());
