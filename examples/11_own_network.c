@@ -81,10 +81,10 @@ static void build(drl_net *net, void *user)
     drl_net_spatial_sum(net, drl_net_dot(net, u, u), -0.5f);
 }
 
-/* Angles in equal steps: sbar_t = sin(angle), from 0.03 (a few shades of 255) to 0.99. */
+/* Angles in equal steps: sbar_t = sin(angle), from 0.03 (a few shades of 255) to 0.999. */
 static void schedule(double *sbar, int levels)
 {
-    double low = asin(0.03), high = asin(0.99);
+    double low = asin(0.03), high = asin(0.999);
     int t;
     for (t = 0; t <= levels; ++t) sbar[t] = sin(low + (high - low) * t / levels);
 }
@@ -101,7 +101,7 @@ static int picture_of(void *user, drl_model *model, int last)
     drl_status status = DRL_OK;
     picture p;
     for (i = 0; i < COLUMNS; ++i) head[i] = i % EACH ? "" : sprite_shape_name(i / EACH);
-    for (i = 0; i < DATA * COLUMNS && status == DRL_OK; ++i, ++next) {
+    for (i = 0; i < DATA * COLUMNS && status == DRL_OK; ++i, next += 7) {       /* of all colours */
         while (t->data->labels[next] != i % COLUMNS / EACH) ++next;
         status = drl_dataset_image(t->ctx, t->data, next, SPRITE_SIZE, SPRITE_SIZE, image[i]);
     }
@@ -109,6 +109,7 @@ static int picture_of(void *user, drl_model *model, int last)
     how.count = (ROWS - DATA) * COLUMNS;
     how.seed = t->seed;
     how.labels = labels;
+    how.guidance = 0.5f;
     for (i = 0; i < how.count; ++i) labels[i] = 1 + i % COLUMNS / EACH;
     if (status == DRL_OK) status = drl_sample(model, &how, image[DATA * COLUMNS]);
     if (status != DRL_OK) return training_failed(t, "picture");

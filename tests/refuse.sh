@@ -37,7 +37,7 @@ for p in "$dir"/*; do
         refused "$p" --shape 3; refused "$p" --shape -1x2; refused "$p" --layout x
         refused "$p" --range 1:0; refused "$p" --labels x;;
     esac
-    case $name in 01*|02*|06*|07*|11*) refused "$p" --steps -1; refused "$p" --k x;; esac
+    case $name in 01*|02*|06*|07*|11*|12*) refused "$p" --steps -1; refused "$p" --k x;; esac
     case $name in
     bench) refused "$p" no-such-layer;;
     landscape) refused "$p" --form nonsense; refused "$p" --data "rings nonsense";;
@@ -46,6 +46,7 @@ for p in "$dir"/*; do
     01_toy2d) refused "$p" --form nonsense;;
     02*) refused "$p" --cdrl --unet; refused "$p" --classes --no-classes; refused "$p" --balanced;;
     06*) refused "$p" --palette; refused "$p" --names no-such-file;;
+    12*) refused "$p" --model no-such-file; refused "$p" --strength x;;
     11*) refused "$p" --levels 1; refused "$p" --levels 1001; refused "$p" --model no-such-file;;
     08_likelihood) refused "$p" --data nonsense;;
     09_long_chain) refused "$p" --kernel nonsense;;
