@@ -81,10 +81,10 @@ static void build(drl_net *net, void *user)
     drl_net_spatial_sum(net, drl_net_dot(net, u, u), -0.5f);
 }
 
-/* Angles in equal steps: sbar_t = sin(angle), from 0.03 (a few shades of 255) to 0.999. */
+/* Angles in equal steps: sbar_t = sin(angle), from 0.03 (a few shades of 255) to 0.99. */
 static void schedule(double *sbar, int levels)
 {
-    double low = asin(0.03), high = asin(0.999);
+    double low = asin(0.03), high = asin(0.99);
     int t;
     for (t = 0; t <= levels; ++t) sbar[t] = sin(low + (high - low) * t / levels);
 }
@@ -101,15 +101,15 @@ static int picture_of(void *user, drl_model *model, int last)
     drl_status status = DRL_OK;
     picture p;
     for (i = 0; i < COLUMNS; ++i) head[i] = i % EACH ? "" : sprite_shape_name(i / EACH);
-    for (i = 0; i < DATA * COLUMNS && status == DRL_OK; ++i, next += 7) {       /* of all colours */
-        while (t->data->labels[next] != i % COLUMNS / EACH) ++next;
-        status = drl_dataset_image(t->ctx, t->data, next, SPRITE_SIZE, SPRITE_SIZE, image[i]);
+    for (i = 0; i < DATA * COLUMNS && status == DRL_OK; ++i, next += SPRITE_COLOURS) {
+        while (t->data->labels[next] != i % COLUMNS / EACH) ++next;     /* a shape comes in all colours */
+        status = drl_dataset_image(t->ctx, t->data, next + i % SPRITE_COLOURS, SPRITE_SIZE, SPRITE_SIZE,
+                                   image[i]);
     }
     memset(&how, 0, sizeof how);
     how.count = (ROWS - DATA) * COLUMNS;
     how.seed = t->seed;
     how.labels = labels;
-    how.guidance = 0.5f;
     for (i = 0; i < how.count; ++i) labels[i] = 1 + i % COLUMNS / EACH;
     if (status == DRL_OK) status = drl_sample(model, &how, image[DATA * COLUMNS]);
     if (status != DRL_OK) return training_failed(t, "picture");
@@ -140,6 +140,7 @@ int main(int argc, char **argv)
     t.train_desc.learning_rate = 2e-3f;
     t.train_desc.beta1 = 0.9f;
     t.train_desc.objective = DRL_OBJECTIVE_SCORE;
+    t.train_desc.label_drop = -1;           /* no guidance will ask for images without a class */
     d->height = d->width = SPRITE_SIZE;
     d->channels = 4;
     d->classes = SPRITE_SHAPES;

@@ -1,19 +1,20 @@
-/* 12_classifier.c - a classifier, trained by a loop that is written here, tells a model without classes what to
- * draw.
+/* 12_classifier.c - a classifier, trained by a loop that is written here, tells a model without classes what
+ * to draw.
  *
- * Shows: a network with a loss and an optimizer of one's own (drl_net_train_forward and _backward), its gradient
- * by the images (drl_net_input_grad) as an energy, and drl_sum.
+ * Shows: a network with a loss and an optimizer of one's own (drl_net_train_forward, drl_net_train_backward),
+ * its gradient by the images as an energy (drl_net_input_grad), and drl_sum.
  *
  *     cc -O2 -DDRL_THREADS examples/12_classifier.c -o classifier -lm
- *     ./classifier [--model FILE] [--strength W] [--minutes X or --steps N] [--resume] [--seed N] [--out PREFIX]
- *                  [--threads N] [--isa NAME]    (and others of 02_train_images)
+ *     ./classifier [--model FILE] [--strength W] [--minutes X or --steps N] [--resume] [--seed N]
+ *                  [--out PREFIX] [--threads N] [--isa NAME]    (and others of 02_train_images)
  *
- * The classifier learns the colour of embedded sprites from noisy ones, p(class | y, t), in seconds, as 400 steps
- * of gradient descent with momentum on cross-entropy. By Bayes' rule, F(y, t) + log p(class | y, t) is the energy
- * of images of that class; W weighs the second term (3 unless said) [Dhariwal21].
- * FILE is a model of sprites of any kind. Without one a small model is trained for a minute.
+ * The classifier learns p(class | y, t), the colour of a noisy sprite, in seconds: 400 steps of gradient
+ * descent with momentum on the cross-entropy. By Bayes' rule, F(y, t) + log p(class | y, t) is the energy of
+ * images of that class (Dhariwal and Nichol, 2021). W weighs the second term, 3 unless said.
+ * FILE is a model of sprites. Without one a small model is trained for a minute, with energies of a U-Net and
+ * by score matching: their gradient is that of a log density, and so the classifier's can be added to it.
  * Prints how many samples have the colour that was asked for, without the classifier and with it, and writes
- * PREFIX.png (or .ppm): samples without it above, with it below, from the same noise.
+ * PREFIX.png (or .ppm): samples without it above, with it below, from the same noise; four of each colour.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -88,7 +89,8 @@ static drl_status log_p(void *user, int n, const float *y, const int *level, con
 }
 
 /* The loop: noisy sprites, forward pass, loss, backward pass, update. DRL_RUNNING: Ctrl-C. */
-static drl_status train(drl_ctx *ctx, classifier *c, const drl_schedule *s, const drl_dataset *data, uint64_t seed)
+static drl_status train(drl_ctx *ctx, classifier *c, const drl_schedule *s, const drl_dataset *data,
+                        uint64_t seed)
 {
     static float x[BATCH][SPRITE_BYTES], eps[SPRITE_BYTES];
     size_t count = drl_net_params_size(c->net), k;
@@ -158,6 +160,15 @@ int main(int argc, char **argv)
     memset(term, 0, sizeof term);
     if (!sprites_training(ctx, &sprites, &t)) return 1;
     t.file = option_text(&o, "--model", NULL);
+    d->form = DRL_FORM_CDRL;
+    d->energy_form = DRL_ENERGY_UNET;
+    d->initializer = -1;
+    d->schedule = DRL_SCHEDULE_SHIFTED;
+    d->levels = 32;
+    d->steps = -1;                          /* K = 0: one draw a level */
+    d->b2 = 0;
+    d->base = 8;
+    t.train_desc.learning_rate = 2e-3f;
     term[1].weight = (float)option_number(&o, "--strength", 3);
     training_options(&o, &t, "classifier", 1);
     if (options_rest(&o, usage)) {
@@ -180,7 +191,7 @@ int main(int argc, char **argv)
 
     term[0].energy = drl_model_energy(t.model);
     term[0].weight = 1;
-    term[0].use_label = 1;                  /* no class for the model: the chains' labels are the classifier's */
+    term[0].use_label = 1;                  /* none: the labels of the chains are for the classifier */
     term[1].energy.eval = log_p;
     term[1].energy.user = &c;
     term[1].energy.size = SPRITE_BYTES;
@@ -198,8 +209,8 @@ int main(int argc, char **argv)
     if (status != DRL_OK) return training_failure(&t, status);
     for (i = 0; i < 2 * COUNT; ++i)
         hits[i / COUNT] += sprite_read(x[i], NULL) % SPRITE_COLOURS == labels[i % COUNT] - 1;
-    printf("%d of %d samples have the colour that was asked for without the classifier, %d with it\n", hits[0],
-           COUNT, hits[1]);
+    printf("%d of %d samples have the colour that was asked for without the classifier, %d with it\n",
+           hits[0], COUNT, hits[1]);
     p = picture_grid(x[0], 2 * COUNT, COUNT, SPRITE_SIZE, SPRITE_SIZE, 4, 3);
     picture_flatten(&p, 0x606060ff);
     if (!picture_save(ctx, &p, t.prefix, 0)) return 1;
