@@ -27,7 +27,6 @@ typedef struct node {
 typedef struct graph { node n[NODES]; int count; } graph;
 
 /* Appends a node whose result has the size of a's. */
-
 static int put(graph *g, int kind, int a, int b)
 {
     node *n = &g->n[g->count], none;

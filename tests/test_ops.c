@@ -941,15 +941,14 @@ static void norm_param_grad(drl__op_call *c, const drl_tensor *dy, float *dw, fl
     }
 }
 
-/* far: the mean of the images, in units of about twice their spread. Subtracting it costs so many roundings
- * more; the mean and the variance are sums over a group, whose roundings add up like the root of their
- * number. */
-static void test_norm(drl_ctx *ctx, int n, int h, int w, int c, int groups, float far)
+/* offset: the mean of the images, which spread by about 0.6; the rounding of x grows with it. Mean and
+ * variance are sums over a group, whose roundings add up like the root of their number. */
+static void test_norm(drl_ctx *ctx, int n, int h, int w, int c, int groups, float offset)
 {
     size_t count = (size_t)n * (size_t)h * (size_t)w * (size_t)c, nc = (size_t)c, i;
     size_t nm = (size_t)(2 * n * groups), most = count < 400 ? 400 : 12;
     float eps = 0.03125f, *moments, *work, *weight, *bias, *dw, *dw0, *db, *db0, *dx0;
-    double tolerance = (64 + 4 * sqrt((double)h * w * c / groups) + 8 * fabs((double)far)) * EPS + 1e-7;
+    double tolerance = (64 + 4 * sqrt((double)h * w * c / groups) + 8 * fabs((double)offset)) * EPS + 1e-7;
     double by_x = 4 * tolerance + 1e-5, by_bias = ((double)n * h * w + 8) * EPS + 1e-9;
     drl_tensor x, y, dy, dx;
     drl__op op;
@@ -961,7 +960,7 @@ static void test_norm(drl_ctx *ctx, int n, int h, int w, int c, int groups, floa
     what = name;
     lcg_state = (uint64_t)(n + 10 * h + 100 * w + 1000 * c + groups);
     x = drl_tensor_of(noise(count), n, h, w, c);
-    for (i = 0; i < count; ++i) x.data[i] = x.data[i] + far;
+    for (i = 0; i < count; ++i) x.data[i] = x.data[i] + offset;
     dy = drl_tensor_of(noise(count), n, h, w, c);
     y = drl_tensor_of(fresh(count), n, h, w, c);
     dx = drl_tensor_of(fresh(count), n, h, w, c);
@@ -1135,7 +1134,6 @@ static void test_dropout(drl_ctx *ctx, int n, int each, float p)
 }
 
 /* Channels of a, then those of b; gradients are the parts of dy, that of b also added. */
-
 static void test_concat(drl_ctx *ctx, int n, int h, int w, int ca, int cb)
 {
     size_t pixels = (size_t)n * (size_t)h * (size_t)w, A = (size_t)ca, B = (size_t)cb, C = A + B, i, k;
@@ -1736,7 +1734,10 @@ static void test_long_sum(void)
     drl__op_call call;
     double error = 0;
     size_t i, k;
-    if (make(DRL_ISA_AUTO, 1, &ctx) != DRL_OK) { CHECK(0, "no context"); return; }
+    if (make(DRL_ISA_AUTO, 1, &ctx) != DRL_OK) {
+        CHECK(0, "no context");
+        return;
+    }
     lcg_state = 7;
     what = "long sum";
     x = drl_tensor_of(noise(rows * c), 1, 64, 64, (int)c);
