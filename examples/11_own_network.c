@@ -27,8 +27,8 @@ enum { GROUPS = 4, EACH = 2, COLUMNS = EACH * SPRITE_SHAPES, DATA = 2, ROWS = 6,
 static const char usage[] = "own_network [--model FILE] [--list]\n      " TRAINING_USAGE "\n"
                             "      [--threads N] [--isa NAME]\n";
 
-/* A convolution with the parameters "block.name". zero: they begin at zero, so that what its result is added to
- * is unchanged at first. */
+/* A convolution with the parameters "block.name". zero: they begin at zero, so that what the result is added
+ * to is unchanged at first. */
 static drl_value layer(drl_net *net, drl_value x, const char *block, const char *name, int channels,
                        int kernel, int zero)
 {
