@@ -19,6 +19,7 @@
 #include "options.h"
 #include "picture.h"
 #include "sprites.h"
+#include <math.h>
 
 #define COUNT 16
 
