@@ -27,7 +27,7 @@
  *   size)  --base N (width of the energy)  --blocks N  --initializer N (width)  --batch N  --lr X
  *   --initializer-lr X  --target L (data's share in what the initializer learns; -1: none)  --warmup N
  *   --noise X (on the data)  --steps N or --minutes X  --every N (steps from save to save)  --seed N
- *   --out PREFIX  --resume  --threads N  --isa NAME
+ *   --out PREFIX  --f16 (a model file of half the bytes)  --resume  --threads N  --isa NAME
  * With --classes the picture has a column for each class, drawn with a guidance weight of 0.5.
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then
  * every minute. Ctrl-C finishes the step, saves all three and ends. --resume, with the same --data, then goes

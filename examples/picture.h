@@ -191,7 +191,7 @@ static inline picture picture_sheet(const float *images, int rows, int columns, 
                                     int width, int channels, const char *const *head,
                                     char (*row)[PICTURE_NAME])
 {
-    int scale = height < 24 ? 3 : 2, h = height * scale + 1, left = 0, right, i, j;
+    int scale = height < 12 ? 6 : height < 24 ? 3 : 2, h = height * scale + 1, left = 0, right, i, j;
     picture p;
     for (i = 0; i < rows; ++i) if (left < 8 * (int)strlen(row[i])) left = 8 * (int)strlen(row[i]);
     for (right = left, j = 0; j < columns; ++j) right += (head[j][0] ? 8 : 0) + width * scale + 1;

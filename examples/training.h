@@ -41,6 +41,7 @@ typedef struct training {
     int no_resume;                          /* nonzero: the program cannot do that, and does not offer it */
     const char *file;                       /* a model: nothing is trained, it is loaded; NULL: none */
     int every;                              /* also save every so many steps */
+    int f16;                                /* nonzero: the model's file holds F16, half of the bytes */
     uint64_t seed;                          /* of the first weights */
     drl_model_desc model_desc;
     drl_train_desc train_desc;
@@ -65,7 +66,7 @@ typedef struct training {
 } training;
 
 #define TRAINING_USAGE \
-    "[--minutes X | --steps N] [--resume] [--every N] [--out PREFIX] [--seed N]\n" \
+    "[--minutes X | --steps N] [--resume] [--every N] [--out PREFIX] [--f16] [--seed N]\n" \
     "      [--base N] [--blocks N] [--levels N] [--k N] [--b2 X] [--initializer N] [--batch N] [--lr X]\n" \
     "      [--initializer-lr X] [--target L] [--warmup N] [--noise X] [--flip] [--shift N] [--palette]"
 
@@ -94,6 +95,7 @@ static inline void training_options(options *o, training *t, const char *name, d
     d->palette = option_flag(o, "--palette");
     t->seed = d->seed = (uint64_t)option_int(o, "--seed", 1);
     t->every = option_int(o, "--every", 0);
+    t->f16 = option_flag(o, "--f16");
     t->prefix = option_prefix(o, name);
     t->resume = option_flag(o, "--resume");
     if (steps < 0 || !(given >= 0) || (steps && given > 0) || t->every < 0 || d->batch < 1) {
@@ -193,7 +195,8 @@ static inline int training_save(training *t, int last)
         training_path(path, sizeof path, t->prefix, ".safetensors");
     }
     drl_trainer_swap_average(t->trainer);
-    if (t->prefix && drl_model_save(t->model, DRL_DTYPE_F32, path) != DRL_OK) ok = training_failed(t, path);
+    if (t->prefix && drl_model_save(t->model, t->f16 ? DRL_DTYPE_F16 : DRL_DTYPE_F32, path) != DRL_OK)
+        ok = training_failed(t, path);
     if (ok && t->picture) ok = t->picture(t->user, t->model, last);
     drl_trainer_swap_average(t->trainer);
     if (ok && t->prefix && (last || !t->drawn)) {
