@@ -502,9 +502,9 @@ DRL_API drl_status drl_npy_write_file(drl_ctx *ctx, const char *path, const drl_
  * the struct sees to that itself. */
 typedef struct drl_dataset {
     int count, height, width, channels;     /* >= 1, channels <= 4 */
-    int classes;                            /* with labels: largest label + 1, or more; without: 0 */
+    int classes;                            /* with labels: the largest of them, or more; without: 0 */
     const uint8_t *pixels;                  /* (count,height,width,channels); NULL when there are values */
-    const uint8_t *labels;                  /* count values 0..classes-1, or NULL */
+    const uint8_t *labels;                  /* [count] 1..classes, 0 for none, as everywhere; or NULL */
     drl_ctx *owner;                         /* set when drl_dataset_destroy is to free it, else NULL */
     const float *values;                    /* (count,height,width,channels), -1..1; or NULL: see pixels */
 } drl_dataset;
@@ -539,7 +539,7 @@ typedef struct drl_dataset_desc {
  *     rank 3 (N,H,W)              grey images, or one image (H,W,C) when channels is more than 1 in the
  *                                 description, or its height and width say so
  *     rank 2 (N,H*W*C)            images as rows, when height and width are given
- *     rank 1 (N), rank 2 (N,1)    labels, whole numbers 0..255
+ *     rank 1 (N), rank 2 (N,1)    labels, whole numbers 0..254. Files count from 0: label 0 is class 1
  *   CIFAR-10 binary: rows of a label 0..9 and 3x32x32 bytes
  *   CIFAR-100 binary: rows of a coarse label 0..19, a fine one 0..99, and 3x32x32 bytes
  * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. One
@@ -565,7 +565,7 @@ DRL_API void       drl_dataset_destroy(drl_dataset *ds);
  * image, centred (the odd pixel goes below and right), surrounded by -1. Fails with DRL_E_SHAPE when the
  * image is larger than that.
  * drl_dataset_batch - out [n * height * width * channels] <- n such images, drawn uniformly with repetition,
- * one index of rng each. labels [n] may be NULL. */
+ * one index of rng each. labels [n] <- their classes; NULL: they are not needed. */
 DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width,
                                      float *out);
 DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n,
@@ -1306,7 +1306,7 @@ typedef struct drl_run_desc {
                                  * equally often. Needs labels, but not a model with classes */
     int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_run_desc;
-/* data: labels count from 0 and become classes from 1, if the model has classes. NULL with a source. */
+/* data: its labels are used if the model has classes. NULL with a source. */
 DRL_API drl_status drl_train(drl_trainer *trainer, const drl_dataset *data, const drl_run_desc *desc);
 
 /* A checkpoint, a file or memory, holds weights, averages, optimizer, power iterations, counters (the total
@@ -6326,11 +6326,11 @@ static drl_status drl__ds_labels_of(drl_ctx *ctx, const char *source, const drl_
     size_t i;
     for (i = 0; i < part->count; ++i) {
         double v = drl__array_double(&part->a, part->label + i * part->label_step);
-        if (!(v >= 0 && v <= 255 && v == (double)(int)v))
-            return drl__fail(ctx, DRL_E_FORMAT, "%s: label %z is not in 0..255: %g; labels are whole numbers",
+        if (!(v >= 0 && v <= 254 && v == (double)(int)v))
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: label %z is not in 0..254: %g; labels are whole numbers",
                              source, i, v);
-        if ((int)v >= *classes) *classes = (int)v + 1;
-        if (label) label[i] = (uint8_t)v;
+        *classes = drl__max(*classes, (int)v + 1);
+        if (label) label[i] = (uint8_t)(v + 1);
     }
     return DRL_OK;
 }
@@ -6536,8 +6536,7 @@ DRL__CALL(drl_status, drl_dataset_copy,
     sizes = *source;
     if (source->labels)
         for (i = 0; i < source->count; ++i)
-            if (source->labels[i] >= classes)
-                classes = source->labels[i] + 1;
+            classes = drl__max(classes, source->labels[i]);
     if (source->classes < 0 || (source->classes && source->classes < classes) ||
         (source->classes && !source->labels))
         return drl__fail(ctx, DRL_E_ARGUMENT, "%s: %d classes, the labels have %d", who, source->classes,
@@ -12968,7 +12967,6 @@ DRL__CALL(drl_status, drl_train,
             status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height,
                                        tr->model->desc.width, x0, labels);
         else status = desc->source(desc->user, tr->ctx, &rng, tr->desc.batch, x0, labels);
-        for (i = 0; i < tr->desc.batch && data && labels && status == DRL_OK; ++i) ++labels[i];
         if (status == DRL_OK) status = drl_trainer_step(tr, x0, labels, &report);
         if (desc->clock) {
             double spent = desc->clock(desc->user) - start;
@@ -16955,6 +16953,7 @@ static const drl__kernels DRL__FN(drl__table) = {
  *        One table of operators in place of public small operators; drl_net_maxpool2; shorter public part.
  *        One table for each description: defaults, ranges and files agree, and each rule has its sentence. A
  *        description that was not zeroed is found by its last field, `canary`.
+ *        Labels are classes from 1 on, with 0 for none, in data sets too.
  *        Energies of a U-Net, trained by score matching; augmentation by shifts and exchanged colours.
  *        Models whose energy is a network of the program's own, on a schedule of its own.
  *        Fused sets share one set of bits: FMA128 for MinGW's gcc. Calls set and restore the floating-point

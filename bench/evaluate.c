@@ -173,7 +173,7 @@ static int look(const judge *e, const float *images, int n, const uint8_t *asked
         int best = classify(e, f + (size_t)i * FEATURES, p + (size_t)i * DIGITS);
         v->digit[best] += 1;
         v->confidence += (double)p[i * DIGITS + best] / n;
-        v->right += asked && best == asked[i];
+        v->right += asked && best + 1 == asked[i];
     }
     if (!failed && drl_inception_score(e->ctx, p, n, DIGITS, &v->score) != DRL_OK)
         failed = fail(e, "inception score");
@@ -497,7 +497,7 @@ static int show_table(judge *e, const float *weight, int weights, const int *ste
     if (!given) { steps = usual; chains = 3; }
     row = (figures *)block((size_t)(weights * chains * e->models), sizeof *row);
     memset(row, 0, (size_t)(weights * chains * e->models) * sizeof *row);
-    for (i = 0; i < e->how.count; ++i) { asked[i] = (uint8_t)(i % DIGITS); label[i] = 1 + i % DIGITS; }
+    for (i = 0; i < e->how.count; ++i) { asked[i] = (uint8_t)(1 + i % DIGITS); label[i] = 1 + i % DIGITS; }
     for (m = 0; m < e->models && !failed; ++m) {
         drl_model_desc d;
         drl_model_describe(e->model[m], &d);
@@ -537,7 +537,7 @@ static int show_noise(judge *e, int count)
     int *label[2], i, m, t, w;
     for (w = 0; w < 2; ++w) {
         label[w] = (int *)block((size_t)count, sizeof(int));
-        for (i = 0; i < count; ++i) label[w][i] = 1 + (e->tests->labels[i] + w) % DIGITS;
+        for (i = 0; i < count; ++i) label[w][i] = 1 + (e->tests->labels[i] - 1 + w) % DIGITS;
     }
     memcpy(images, e->test, (size_t)count * PIXELS * sizeof *images);
     reduce(e, images, count);

@@ -82,9 +82,9 @@ static drl_status inpaint(demo *e, int r, int columns, float *out, char *name)
     int tries = 0, skip = r, index = r * (data->count / ROWS) % data->count;
     drl_sample_desc how;
     /* other classes, and sprites of other colours, in every row */
-    while ((data->labels[index] % ROWS != r || skip-- > 0) && tries++ < data->count)
+    while (((data->labels[index] + ROWS - 1) % ROWS != r || skip-- > 0) && tries++ < data->count)
         index = (index + 1) % data->count;
-    how = ask(e, columns - 2, 1 + data->labels[index]);
+    how = ask(e, columns - 2, data->labels[index]);
     drl_dataset_image(e->t.ctx, data, index, d->height, d->width, out);
     for (j = 0; j < size; ++j) {
         uint8_t shown = j / c % w < w / 2;                      /* the left half; the other black, opaque */

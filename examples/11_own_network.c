@@ -104,7 +104,7 @@ static int picture_of(void *user, drl_model *model, int last)
     picture p;
     for (i = 0; i < COLUMNS; ++i) head[i] = i % EACH ? "" : sprite_shape_name(i / EACH);
     for (i = 0; i < DATA * COLUMNS && status == DRL_OK; ++i, next += SPRITE_COLOURS) {
-        while (t->data->labels[next] != i % COLUMNS / EACH) ++next;     /* a shape comes in all colours */
+        while (t->data->labels[next] != 1 + i % COLUMNS / EACH) ++next;     /* a shape comes in all colours */
         status = drl_dataset_image(t->ctx, t->data, next + i % SPRITE_COLOURS, SPRITE_SIZE, SPRITE_SIZE,
                                    image[i]);
     }

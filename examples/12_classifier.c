@@ -118,8 +118,9 @@ static drl_status train(drl_ctx *ctx, classifier *c, const drl_schedule *s, cons
         if (status == DRL_OK) status = drl_net_train_forward(c->net, &b, c->out);
         for (i = 0; i < BATCH && status == DRL_OK; ++i) {
             float *out = c->out + i * CLASSES, *dout = c->dout + i * CLASSES;
-            loss -= (double)log_softmax(out, label[i] % CLASSES, dout) / (100 * BATCH);
-            right += dout[label[i] % CLASSES] < 0.5f;           /* p of the class is above one half */
+            int colour = (label[i] - 1) % CLASSES;
+            loss -= (double)log_softmax(out, colour, dout) / (100 * BATCH);
+            right += dout[colour] < 0.5f;                       /* p of the class is above one half */
             for (j = 0; j < CLASSES; ++j) dout[j] /= -BATCH;    /* of the mean loss */
         }
         memset(g, 0, count * sizeof *g);

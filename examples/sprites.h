@@ -247,8 +247,8 @@ static inline int sprites_create(uint64_t seed, int count, int classes, drl_data
     if (!block) return 0;
     memset(ds, 0, sizeof *ds);
     for (i = 0; i < count; ++i)
-        block[(size_t)count * SPRITE_BYTES + (size_t)i] =
-            (uint8_t)sprite_class(i, sprite_draw(seed, i, block + (size_t)i * SPRITE_BYTES), classes);
+        block[(size_t)count * SPRITE_BYTES + (size_t)i] = (uint8_t)
+            (1 + sprite_class(i, sprite_draw(seed, i, block + (size_t)i * SPRITE_BYTES), classes));
     ds->count = count;
     ds->height = ds->width = SPRITE_SIZE;
     ds->channels = 4;

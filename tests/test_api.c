@@ -263,7 +263,7 @@ static void make_arguments(void)
     w.ds.channels = 1;
     w.ds.classes = 2;
     w.ds.pixels = w.bits;
-    w.ds.labels = (const uint8_t *)"\0\1";
+    w.ds.labels = (const uint8_t *)"\1\2";
     w.st_desc.arrays = &w.array;
     w.st_desc.count = 1;
     w.net_desc.batch = BATCH;

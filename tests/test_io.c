@@ -1708,7 +1708,7 @@ static void test_dataset_images(void)
     CHECK(ds->count == 2 && ds->height == 2 && ds->width == 3 && ds->channels == 1 && ds->classes == 5,
           "%d images, %d classes", ds->count, ds->classes);
     CHECK(memcmp(ds->pixels, idx_images + 16, 12) == 0, "pixels");
-    CHECK(memcmp(ds->labels, idx_labels + 8, 2) == 0, "labels");
+    CHECK(ds->labels[0] == 5 && ds->labels[1] == 2, "files count labels from 0, classes from 1");
     CHECK_OK(ctx, drl_dataset_image(ctx, ds, 1, 5, 4, out));
     for (i = 0; i < 20; ++i) {      /* 2 x 3 in 5 x 4: one row above, two below, no column left, one right */
         int y = i / 4 - 1, x = i % 4, inside = y >= 0 && y < 2 && x < 3;
@@ -1770,7 +1770,7 @@ static void test_dataset_batch(void)
         same = rng;
         index = drl_rng_below(&same, 2);
         CHECK_OK(ctx, drl_dataset_batch(ctx, ds, &rng, 1, 2, 3, small, &label));
-        wrong += rng.position != same.position || label != (index ? 1 : 4) ||
+        wrong += rng.position != same.position || label != (index ? 2 : 5) ||
                  small[1] != pixel_value(index ? 251 : 1);
         seen |= 1 << index;
     }
@@ -1811,7 +1811,7 @@ static void test_dataset_copy(void)
     clean("data set");
 
     view = own_images(idx_images, 2, 2, 3, 1);
-    view.labels = idx_labels + 8;
+    view.labels = (const uint8_t *)"\5\0";                      /* the second one has no class */
     view.classes = 4;
     CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_ARGUMENT, "4 classes, the labels have 5");
     view.labels = NULL;
@@ -1863,23 +1863,23 @@ static void test_dataset_strung(void)
     files[3] = npy_label(&label, 7);
     CHECK_OK(ctx, drl_dataset_parse(ctx, files, 4, NULL, &ds));
     CHECK(ds->count == 3 && ds->pixels[12] == 0 && ds->pixels[17] == 5, "images strung together");
-    CHECK(ds->classes == 8 && ds->labels[2] == 7, "labels strung together");
+    CHECK(ds->classes == 8 && ds->labels[2] == 8, "labels strung together");
     drl_dataset_destroy(ds);
     clean("strung together");
     ds = NULL;
     CHECK_FAILS(drl_dataset_parse(ctx, files, 3, NULL, &ds), DRL_E_SHAPE, "2 labels for 3 images");
     CHECK_FAILS(drl_dataset_parse(ctx, files + 2, 2, NULL, &ds), DRL_E_FORMAT, "2 files and no images");
-    npy_label(&label, 255);
+    npy_label(&label, 254);
     CHECK_OK(ctx, drl_dataset_parse(ctx, files, 4, NULL, &ds));
-    CHECK(ds->classes == 256 && ds->labels[2] == 255, "the largest label");
+    CHECK(ds->classes == 255 && ds->labels[2] == 255, "the largest label");
     drl_dataset_destroy(ds);
     clean("the largest label");
     ds = NULL;
-    npy_label(&label, 300);
+    npy_label(&label, 255);
     CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT,
-                "data set file 3: label 0 is not in 0..255");
+                "data set file 3: label 0 is not in 0..254");
     npy_label(&label, -1);
-    CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT, "label 0 is not in 0..255");
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 4, NULL, &ds), DRL_E_FORMAT, "label 0 is not in 0..254");
     CHECK(ds == NULL, "a result after a failure");
 }
 
@@ -1931,7 +1931,7 @@ static void test_cifar10(void)
             wrong += ds->pixels[2 * 3072 + 3 * i + c] != rows[1 + 1024 * c + i];
         }
     }
-    CHECK(wrong == 0 && ds->labels[0] == 0 && ds->labels[1] == 9 && ds->labels[2] == 0,
+    CHECK(wrong == 0 && ds->labels[0] == 1 && ds->labels[1] == 10 && ds->labels[2] == 1,
           "%d bytes of CIFAR are wrong", wrong);
     drl_dataset_destroy(ds);
     ds = NULL;
@@ -2289,7 +2289,7 @@ static void test_labels(void)
     };
     static const char *const shapes[] = { "5,", "5, 1" };
     static const double good[5] = { 3, 0, 100, 7, 7 }, flags[5] = { 1, 0, 0, 1, 1 };
-    static const double bad[] = { 256, -1, 0.5, 255.5, 1e30, (double)NAN };
+    static const double bad[] = { 256, 255, -1, 0.5, 255.5, 1e30, (double)NAN };
     static npy_file images, labels;
     static double pixels[5 * 64];
     drl_dataset *ds = NULL;
@@ -2309,7 +2309,7 @@ static void test_labels(void)
                     CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, NULL, &ds));
                     if (!ds) continue;
                     for (k = 0; k < 5; ++k)
-                        CHECK(ds->labels[k] == want[k], "label %d of %s is %d",
+                        CHECK(ds->labels[k] == want[k] + 1, "label %d of %s is %d",
                               (int)k, types[i], ds->labels[k]);
                     CHECK(ds->classes == (want == good ? 101 : 2), "%d classes", ds->classes);
                     drl_dataset_destroy(ds);
@@ -2320,7 +2320,7 @@ static void test_labels(void)
         double value[5] = { 0, 0, 0, 0, 0 };
         value[3] = bad[i];
         files[1] = npy_of(&labels, '<', "f8", 0, "5, 1", value, 5);
-        CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_FORMAT, "label 3 is not in 0..255");
+        CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_FORMAT, "label 3 is not in 0..254");
     }
     files[1] = npy_of(&labels, '<', "f4", 0, "5, 2", pixels, 10);          /* one of several */
     CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE, "rows of 2 numbers");
@@ -2349,7 +2349,7 @@ static void test_cifar100(void)
         CHECK_OK(ctx, drl_dataset_parse(ctx, files, 1, &d, &ds));
         CHECK(ds->count == 2 && ds->height == 32 && ds->channels == 3 &&
               ds->classes == (coarse ? 20 : 100), "%d classes", ds->classes);
-        CHECK(ds->labels[0] == (coarse ? 19 : 99) && ds->labels[1] == (coarse ? 4 : 20), "labels %d, %d",
+        CHECK(ds->labels[0] == (coarse ? 20 : 100) && ds->labels[1] == (coarse ? 5 : 21), "labels %d, %d",
               ds->labels[0], ds->labels[1]);
         for (k = 0; k < 3072; ++k) wrong += ds->pixels[3072 + k] != rows[3074 + 2 + k % 3 * 1024 + k / 3];
         CHECK(wrong == 0, "%d bytes of CIFAR-100 are wrong", wrong);
@@ -2547,8 +2547,8 @@ static void one_dataset(const char *first, const char *second, int count, int h,
     for (i = 0; i < 256; ++i) used += per_class[i] > 0;
     CHECK(used == classes, "%s: %d classes in use", first, used);
     if (strstr(first, "cifar"))
-        CHECK(per_class[0] == count / 10 && per_class[9] == count / 10, "%s: %d images of class 0", first,
-              per_class[0]);
+        CHECK(per_class[1] == count / 10 && per_class[10] == count / 10, "%s: %d images of class 1", first,
+              per_class[1]);
     drl_dataset_destroy(ds);
     clean(first);
 }

@@ -1817,11 +1817,10 @@ static void runs_diverge(void)
     unmake(&s);
 }
 
-/* A data set's labels count from 0, classes from 1; the batch's memory is given back, and a label beyond the
- * classes is a status. */
+/* The memory of a run's batch is given back, and a label beyond the classes is a status. */
 static void runs_of_data(void)
 {
-    static uint8_t pixels[4 * IMAGE], labels[4] = { 0, 1, 2, 1 };
+    static uint8_t pixels[4 * IMAGE], labels[4] = { 1, 2, 3, 2 };
     drl_model_desc md = coop();
     drl_train_desc td = plan();
     drl_dataset ds;
@@ -1845,10 +1844,10 @@ static void runs_of_data(void)
     CHECK_OK(s.ctx, drl_train(s.tr, &ds, &d));
     CHECK(s.tr->now.step == 2 && drl_ctx_bytes_used(s.ctx) == held, "%u steps, %d bytes more",
           (unsigned)s.tr->now.step, (int)(drl_ctx_bytes_used(s.ctx) - held));
-    memset(labels, 3, sizeof labels);
+    memset(labels, 4, sizeof labels);
     d.steps = 3;
     CHECK(drl_train(s.tr, &ds, &d) == DRL_E_ARGUMENT && strstr(drl_ctx_message(s.ctx), "label 4"),
-          "label 3 is class 4: %s", drl_ctx_message(s.ctx));
+          "label 4 of three classes: %s", drl_ctx_message(s.ctx));
     drl_ctx_clear(s.ctx);
     ds.labels = NULL;
     CHECK_OK(s.ctx, drl_train(s.tr, &ds, &d));
@@ -2027,9 +2026,9 @@ static void augmentations_refused(void)
     drl_ctx_destroy(ctx);
 }
 
-/* 100 images of four classes: 1, 9, 0 and 90 of them, in mixed order. */
+/* 100 images of four classes: 1, 9, 0 and 90 of them, in mixed order. None is without a class. */
 enum { COUNT = 100 };
-static const int class_counts[4] = { 1, 9, 0, 90 };
+static const int class_counts[5] = { 0, 1, 9, 0, 90 };
 static uint8_t class_pixels[COUNT * IMAGE], class_labels[COUNT];
 
 static drl_dataset class_data(void)
@@ -2045,7 +2044,7 @@ static drl_dataset class_data(void)
     ds.pixels = class_pixels;
     ds.labels = class_labels;
     for (i = 0; i < COUNT; ++i) {
-        class_labels[i] = i == 37 ? 0 : i % 11 == 1 ? 1 : 3;
+        class_labels[i] = i == 37 ? 1 : i % 11 == 1 ? 2 : 4;
         memset(class_pixels + i * IMAGE, 2 * i, IMAGE);
     }
     return ds;
@@ -2092,10 +2091,10 @@ static void balanced_classes(void)
         t.s = class_setup();
         CHECK_OK(t.s.ctx, drl_train(t.s.tr, &ds, &d));
         CHECK(!t.of[0] && !t.of[3], "%d without a class, %d of a class without images", t.of[0], t.of[3]);
-        for (k = 0; k < 4; ++k) {
+        for (k = 0; k <= 4; ++k) {
             int want = balanced ? (class_counts[k] ? DRAWS / 3 : 0) : DRAWS * class_counts[k] / COUNT;
-            CHECK(abs(t.of[k + 1] - want) < 45, "balanced %d: class %d drawn %d times, not about %d",
-                  balanced, k + 1, t.of[k + 1], want);
+            CHECK(abs(t.of[k] - want) < 45, "balanced %d: class %d drawn %d times, not about %d",
+                  balanced, k, t.of[k], want);
         }
         unmake(&t.s);
     }

@@ -509,7 +509,7 @@ CALL double studio_score(int level, int label)
 
 static drl_dataset own;                     /* pixels (count,size,size,4), then labels, in one block */
 
-/* Room for `count` RGBA images of size x size and, behind them, their labels from 0. */
+/* Room for `count` RGBA images of size x size and, behind them, their labels. */
 CALL uint8_t *own_images(int count, int size)
 {
     size_t pixels = (size_t)count * (size_t)(size * size) * 4;

@@ -926,7 +926,7 @@ function show() {
           labels = new Uint8Array(files.length);
         for (let i = 0; i < files.length; ++i) {
           pixels.set(await pixelsOf(files[i].file, size, average), i * size * size * 4);
-          labels[i] = folders.indexOf(files[i].folder);
+          labels[i] = 1 + folders.indexOf(files[i].folder);
         }
         seconds = 60 * +$('own-minutes').value;
         await ask('ownBegin', { pixels, labels, size, classes: folders.length, seconds });
