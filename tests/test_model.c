@@ -1735,7 +1735,7 @@ static void own_refused(void)
     double sbar[6];
     drl_model_desc d;
     drl_model *m = NULL;
-    BAD_OWN(d.energy_form = DRL_ENERGY_PUBLISHED, DRL_E_ARGUMENT);
+    BAD_OWN((d.energy_form = DRL_ENERGY_UNET, d.form = DRL_FORM_CDRL), DRL_E_ARGUMENT);
     BAD_OWN(d.energy_form = DRL_ENERGY_UNET, DRL_E_ARGUMENT);
     BAD_OWN((d.energy_form = DRL_ENERGY_OWN, d.build = NULL), DRL_E_ARGUMENT);
     BAD_OWN(d.schedule = DRL_SCHEDULE_DRL, DRL_E_ARGUMENT);
