@@ -10047,6 +10047,7 @@ static drl_sum *drl__sum_make(const drl_sum *plan, const drl_sum_term *terms, un
 {
     drl_sum *sum = (drl_sum *)(void *)block;
     int i, j, k = 0;
+    DRL_ASSERT(sum);
     *sum = *plan;
     drl__sum_place(sum, block);
     for (i = 0; i < sum->count; ++i) {      /* each energy's first term, then its others */
@@ -10472,6 +10473,7 @@ static void drl__sampler_start(drl_sampler *s, const drl_sample_desc *d)
 {
     size_t n = (size_t)s->count, floats = n * s->size;
     int i;
+    DRL_ASSERT(s->y && s->x_next && (s->labels || !d->labels) && ((s->known && s->mask) || !d->known));
     if (d->labels) memcpy(s->labels, d->labels, n * sizeof(int));
     if (d->known) {
         memcpy(s->known, d->known, floats * sizeof(float));
@@ -10494,7 +10496,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     drl_sum_term term[2];
     drl_sum sum;
     size_t sum_bytes = 0;
-    unsigned char *block, *sum_block;
+    unsigned char *block, *sum_block = NULL;
     drl_status status;
     drl__sampler_resolve(desc, schedule, train_steps, noise_scale, denoise, &d);
     status = drl__sampler_check(ctx, energy, schedule->levels, &d);
