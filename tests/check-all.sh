@@ -127,7 +127,7 @@ examples() {    # plain cc, no flags; then each does a little of its job, and it
         cc "$f" -o $e/$(basename "$f" .c) -lm || return 1
     done
     run_examples $e || return 1
-    echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 13 pictures"
+    echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 12 pictures"
 }
 # DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures
 # are there
@@ -148,10 +148,9 @@ run_examples() {
     small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/likelihood &&
     small 11_own_network --steps 2 --base 8 --batch 4 --levels 4 --out $dir/network &&
     small 11_own_network --steps 4 --base 8 --batch 4 --levels 4 --resume --out $dir/network &&
-    small 11_own_network --model $dir/network.safetensors --base 8 --levels 4 --out $dir/network &&
-    small 12_classifier --steps 2 --base 8 --k 1 --out $dir/classifier || return 1
+    small 11_own_network --model $dir/network.safetensors --base 8 --levels 4 --out $dir/network || return 1
     for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \
-        sample frame own chain network classifier; do
+        sample frame own chain network; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
 }
@@ -315,7 +314,6 @@ matrix() {
 09_long_chain MODEL --steps 2 --count 2 --out $dir/cell
 10_image_likelihood MODEL --level 2 --count 2 --temperatures 3 --images 4 --out $dir/cell
 11_own_network --model MODEL --base 8 --levels 4 --out $dir/cell
-12_classifier --model MODEL --out $dir/cell
 sprites MODEL --each 1 --guidance 1 --again 1
 END
     done
@@ -497,7 +495,7 @@ windows_examples() {
     done
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     run_examples $e wine || return 1
-    echo "$(ls examples/*.c | wc -l) examples run under wine, 13 pictures; 5 benchmarks built"
+    echo "$(ls examples/*.c | wc -l) examples run under wine, 12 pictures; 5 benchmarks built"
 }
 # without FMA: SSE2, and it is said; with FMA but without AVX2: the set of MinGW's gcc, if it is in the build
 old_processors() {

@@ -81,7 +81,6 @@ interrupt $dir/int-t 11_own_network $own --steps 100000 --out $dir/int-t && n=$(
     run 11_own_network $own --steps $n --resume --out $dir/int-t &&
     run 11_own_network $own --steps $n --out $dir/int-u &&
     same $dir/int-t.safetensors $dir/int-u.safetensors
-interrupt $dir/int-v 12_classifier --minutes 5 --out $dir/int-v && draws $dir/int-v.safetensors
 interrupt $dir/int-m 10_image_likelihood --minutes 5 --out $dir/int-m
 interrupt $dir/int-n-rings 01_toy2d --data rings --steps 100000 --out $dir/int-n
 # samples that take long: shown while they grow, saved in the middle of a chain and of a group
