@@ -16,8 +16,8 @@ than four times the usual processor time is red, too. A mutant in a kernel is aw
 a time, and the sets that reach it are tried until one goes red.
 
 The survivors are printed with their lines. The result is a failure if they are more than one in 50: of places
-that were drawn for the first time, about one in a hundred cannot matter. Each is either a hole in the tests, or
-is listed with its reason in tests/mutate_equal.txt, one a line:
+that were drawn for the first time, about one in a hundred cannot matter. Each is either a hole in the tests,
+or is listed with its reason in tests/mutate_equal.txt, one a line:
     rule | function | part of the line | reason
 The rule is one of the above, or any. The part may mark the place in braces as the list of survivors does; "-"
 stands for every line of the function. Entries that fit no line any more are named.
@@ -294,7 +294,8 @@ def main():
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{time.time() - begin:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of processors")
     alive, allowed = len(mutants) - red, len(mutants) // 50
-    print(f"mutations: {red} red, {alive} ALIVE of {allowed} at most, {len(found)} places, seed {option.seed}")
+    print(f"mutations: {red} red, {alive} ALIVE of {allowed} at most, "
+          f"{len(found)} places, seed {option.seed}")
     return 1 if alive > allowed else 0
 
 

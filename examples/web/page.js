@@ -366,7 +366,7 @@ function show() {
       padPen = pad.getContext('2d');
     let now = null,
       heats = [],
-      level = 0,
+      level = 1 /* the map of level 0 is the last to come right: it has no noise to smooth it */,
       path = null,
       drawn = [],
       live = null;
@@ -443,7 +443,7 @@ function show() {
         return;
       }
       if (how.data === 3) how.points = Float32Array.from(drawn);
-      level = 0;
+      level = 1;
       path = null;
       ask('planeBegin', how)
         .then(() => ask('planeTrain', { on: true }))
