@@ -12915,7 +12915,7 @@ DRL__CALL(drl_status, drl_train,
     drl_train_report report;
     drl_status status, before;
     float *x0;
-    int *labels = NULL, i, limit, stop = 0;
+    int *labels = NULL, limit, stop = 0;
     double fall, left, start = 0;
     size_t images, bytes, order, all;
     if (!tr || !desc)
