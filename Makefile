@@ -64,7 +64,6 @@ demo: build/06_tiles build/03_sample
 	  build/06_tiles --minutes 1.5 --threads $(THREADS) --out build/demo $$resume
 
 # The model that make demo and the page open with: 16,000 steps, about a quarter of an hour of one idle core.
-# Its bytes depend neither on the machine nor on the number of threads.
 MODEL = examples/models/sprites.safetensors
 model: build/06_tiles
 	build/06_tiles --initializer 16 --steps 16000 --f16 --threads $(THREADS) --out build/sprites
