@@ -148,7 +148,9 @@ run_examples() {
     small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/likelihood &&
     small 11_own_network --steps 2 --base 8 --batch 4 --levels 4 --out $dir/network &&
     small 11_own_network --steps 4 --base 8 --batch 4 --levels 4 --resume --out $dir/network &&
-    small 11_own_network --model $dir/network.safetensors --base 8 --levels 4 --out $dir/network || return 1
+    small 11_own_network --model $dir/network.safetensors --base 8 --levels 4 --out $dir/network &&
+    small 13_model_to_c $dir/images.safetensors --f16 --out $dir/model || return 1
+    grep -q '^#define model_BLOCK [0-9]*$' $dir/model.h || { echo "no model.h"; return 1; }
     for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \
         sample frame own chain network; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }

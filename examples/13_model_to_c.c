@@ -1,0 +1,163 @@
+/* 13_model_to_c.c - a model file as a C array, for programs without files.
+ *
+ * Shows: drl_model_save_memory, a context within a block of the program's own, and how large that block must
+ * be: found by loading and scoring in it.
+ *
+ *     cc -O2 examples/13_model_to_c.c -o model_to_c -lm
+ *     ./model_to_c MODEL.safetensors [--f16] [--name NAME] [--out PREFIX]
+ *
+ * Writes PREFIX.h (build/model.h): the model's file as `const unsigned char NAME[]`, with --f16 in half
+ * precision and half of the bytes, and NAME_BLOCK, the bytes of a context block (drl_ctx_desc.memory) in
+ * which drl_model_load_memory and drl_model_score succeed, with a batch of 1 and portable C. With a byte less
+ * they fail. The number is exact where pointers have the size that they have here; a device of 32 bits needs
+ * less. tests/cortex_m.c is a program for such a device.
+ */
+#define DRL_IMPLEMENTATION
+#include "../drl.h"
+#include "options.h"
+#include <ctype.h>
+
+#define BLOCK_ALIGN 64                      /* a block on such a boundary wastes nothing */
+
+static const char usage[] = "model_to_c MODEL.safetensors [--f16] [--name NAME] [--out PREFIX]\n";
+
+/* Loads the model and scores one image, all zero, in a block of `bytes`. */
+static drl_status load_and_score(const void *file, size_t size, void *block, size_t bytes)
+{
+    drl_ctx_desc where;
+    drl_model_desc d;
+    drl_ctx *ctx = NULL;
+    drl_model *model = NULL;
+    drl_status status;
+    float *image = NULL, score;
+    memset(&where, 0, sizeof where);
+    where.memory = block;
+    where.memory_size = bytes;
+    where.isa = DRL_ISA_PORTABLE;
+    memset(&d, 0, sizeof d);
+    d.batch = 1;
+    status = drl_ctx_create(&where, &ctx);
+    if (status == DRL_OK) status = drl_model_load_memory(ctx, file, size, &d, &model);
+    if (status == DRL_OK) {
+        size_t floats = drl_model_energy(model).size;
+        image = (float *)calloc(2 * floats, sizeof *image);     /* and drl_model_score's work */
+        status = image ? drl_model_score(model, 0, 1, image, NULL, &score, image + floats) : DRL_E_MEMORY;
+    }
+    free(image);
+    drl_model_destroy(model);
+    drl_ctx_destroy(ctx);
+    return status;
+}
+
+/* The smallest block in which load_and_score succeeds: every size below it fails. 0: not even 2 GB. */
+static size_t smallest_block(const void *file, size_t size)
+{
+    size_t low = 0, high = 1024, middle;    /* low fails */
+    unsigned char *memory, *block;
+    drl_status status;
+    for (;; low = high, high *= 2) {
+        memory = (unsigned char *)malloc(high + BLOCK_ALIGN);
+        if (!memory) return 0;
+        block = memory + BLOCK_ALIGN - (uintptr_t)memory % BLOCK_ALIGN;
+        status = load_and_score(file, size, block, high);
+        if (status != DRL_E_MEMORY || high >> 31) break;
+        free(memory);
+    }
+    while (status == DRL_OK && high - low > 1) {
+        middle = low + (high - low) / 2;
+        if (load_and_score(file, size, block, middle) == DRL_OK) high = middle;
+        else low = middle;
+    }
+    free(memory);
+    return status == DRL_OK ? high : 0;
+}
+
+/* Weights of both networks. */
+static unsigned long count_weights(drl_model *model)
+{
+    drl_net *nets[2];
+    unsigned long count = 0;
+    int i, k;
+    nets[0] = drl_model_net(model);
+    nets[1] = drl_model_initializer(model);
+    for (k = 0; k < 2; ++k)
+        for (i = 0; i < drl_net_param_count(nets[k]); ++i)
+            count += (unsigned long)drl_net_param(nets[k], i)->count;
+    return count;
+}
+
+static void write_array(FILE *out, const char *name, const unsigned char *file, size_t size, size_t block)
+{
+    size_t i;
+    fprintf(out, " * Loading it and scoring one image takes a context block of %lu bytes that begins on a\n"
+            " * multiple of %d: with portable C, a batch of 1, and pointers of %d bytes. */\n",
+            (unsigned long)block, BLOCK_ALIGN, (int)sizeof(void *));
+    fprintf(out, "#define %s_BLOCK %lu\n", name, (unsigned long)block);
+    fprintf(out, "static const unsigned char %s[%lu] = {", name, (unsigned long)size);
+    for (i = 0; i < size; ++i) fprintf(out, "%s%u,", i % 24 ? "" : "\n", file[i]);
+    fprintf(out, "\n};\n");
+}
+
+/* Letters, digits and underscores, a letter first. */
+static int is_name(const char *name)
+{
+    size_t i;
+    for (i = 0; name[i]; ++i)
+        if (!(isalpha((unsigned char)name[i]) || (i && (isdigit((unsigned char)name[i]) || name[i] == '_'))))
+            return 0;
+    return i > 0;
+}
+
+static int fail(drl_ctx *ctx, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, drl_ctx_message(ctx));
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    options o = options_of(argc, argv);
+    drl_dtype dtype = option_flag(&o, "--f16") ? DRL_DTYPE_F16 : DRL_DTYPE_F32;
+    const char *name = option_text(&o, "--name", "model"), *prefix = option_prefix(&o, "model");
+    drl_ctx *ctx = options_context(&o);
+    drl_model *model = NULL;
+    unsigned char *file = NULL;
+    size_t size = 0, block;
+    char path[1100];
+    FILE *out;
+    int failed;
+
+    if (options_rest(&o, usage) != 1 || !is_name(name)) {
+        fprintf(stderr, "one model file, and a --name of letters, digits and underscores\n%s", usage);
+        return 2;
+    }
+    if (drl_model_load(ctx, argv[1], NULL, &model) != DRL_OK ||
+        drl_model_save_memory(model, dtype, NULL, 0, &size) != DRL_OK) return fail(ctx, argv[1]);
+    file = (unsigned char *)malloc(size);
+    if (!file || drl_model_save_memory(model, dtype, file, size, &size) != DRL_OK) return fail(ctx, argv[1]);
+    block = smallest_block(file, size);
+    if (!block) {
+        fprintf(stderr, "%s: no block of up to 2 GB is large enough to score in\n", argv[1]);
+        return 1;
+    }
+    snprintf(path, sizeof path, "%s.h", prefix);
+    out = fopen(path, "w");
+    if (!out) {
+        fprintf(stderr, "%s: it cannot be written\n", path);
+        return 1;
+    }
+    fprintf(out, "/* %s: %lu weights as %s. Written by examples/13_model_to_c.c.\n", name,
+            count_weights(model), dtype == DRL_DTYPE_F16 ? "F16" : "F32");
+    write_array(out, name, file, size, block);
+    failed = ferror(out);
+    if (fclose(out) || failed) {
+        fprintf(stderr, "%s: it could not be written whole\n", path);
+        return 1;
+    }
+    printf("%s: %lu bytes of flash; a context block of %lu bytes to load and score\n", path,
+           (unsigned long)size, (unsigned long)block);
+    free(file);
+    drl_model_destroy(model);
+    drl_ctx_destroy(ctx);
+    return 0;
+}
