@@ -4,6 +4,7 @@
 # make web           build the page (emscripten); make check-web tries it in Chromium
 # make test          all tests; the last line is "N passed, M failed"
 # make examples      build every example
+# make install       drl.h and drl.pc into PREFIX (/usr/local), below DESTDIR if that is given
 # make bench         time every layer
 # make check-all     the heavier checks (tests/CHECKS.md)
 # make soak          100,000 steps and 10,000 files (a minute)
@@ -86,7 +87,8 @@ check-web: web build/03_sample
 	@sh tests/web.sh
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
-LOGS = $(TESTS:%=%.log) build/parity.log build/conformance.log build/fuzz.log build/kill.log
+LOGS = $(TESTS:%=%.log) build/parity.log build/conformance.log build/fuzz.log build/kill.log \
+       build/install.log
 test: $(LOGS)
 	@cat $(LOGS) > build/test.log
 	@sh tests/kernels.sh build/test.log > build/kernels.log; tail -n 4 build/kernels.log
@@ -116,6 +118,9 @@ build/fuzz.log: build/fuzz ALWAYS
 	  echo "fuzz: 0 passed, 1 failed" >> $@; tail -n 3 $@
 build/kill.log: build/kill_train ALWAYS
 	@sh tests/kill.sh 5 build/kill_train > $@ 2>&1 || echo "kill: 0 passed, 1 failed" >> $@; tail -n 3 $@
+build/install.log: build/%.log: tests/%.sh ALWAYS
+	@mkdir -p build
+	@CC="$(CC)" sh $< > $@ 2>&1 || $(FAILED); tail -n 3 $@
 ALWAYS:
 
 bench: build/bench
@@ -165,8 +170,20 @@ check-all:
 coverage:
 	@sh tests/coverage.sh
 
+# For programs that say #include <drl.h> and ask pkg-config --cflags --libs drl.
+PREFIX  = /usr/local
+VERSION = $(shell sed -n 's/^.define DRL_VERSION_STRING "\(.*\)"$$/\1/p' drl.h)
+install:
+	mkdir -p "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/share/pkgconfig"
+	cp drl.h "$(DESTDIR)$(PREFIX)/include/drl.h"
+	@printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' '' 'Name: drl' \
+	  'Description: Energy-based generative models by diffusion recovery likelihood' \
+	  'Version: $(VERSION)' 'Cflags: -I$${includedir}' 'Libs: -lm' \
+	  > "$(DESTDIR)$(PREFIX)/share/pkgconfig/drl.pc"
+	@echo "$(DESTDIR)$(PREFIX)/share/pkgconfig/drl.pc: drl $(VERSION)"
+
 clean:
 	rm -rf build
 
-.PHONY: all examples demo model web check-web test bench soak fuzz check-all clean bench-peers parity-full \
-  ablation landscape coverage
+.PHONY: all examples demo model web check-web test install bench soak fuzz check-all clean bench-peers \
+  parity-full ablation landscape coverage

@@ -183,8 +183,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DRL_VERSION_MAJOR 0
-#define DRL_VERSION_MINOR 2
+#define DRL_VERSION_MAJOR  0
+#define DRL_VERSION_MINOR  2
+#define DRL_VERSION_PATCH  0
+#define DRL_VERSION_STRING "0.2.0"
 
 #ifndef DRL_HEADER_NAME
 #define DRL_HEADER_NAME "drl.h"     /* this file's name: it includes itself once per instruction set */
@@ -16949,19 +16951,21 @@ static const drl__kernels DRL__FN(drl__table) = {
  * Limits: training ends at 2^32 steps, where its streams would meet those of other purposes. Sampled images
  * from number 2^28 on share streams with drl_net_init; use another seed where that matters.
  *
- * Versions
- *   0.2  (first released) Against 0.1, which was not:
- *        drl_train, which trains in one call, with falling rate, average, rollback, checkpoint and resume.
- *        One table of operators in place of public small operators; drl_net_maxpool2; shorter public part.
- *        One table for each description: defaults, ranges and files agree, and each rule has its sentence. A
- *        description that was not zeroed is found by its last field, `canary`.
- *        Labels are classes from 1 on, with 0 for none, in data sets too.
- *        Energies of a U-Net, trained by score matching; augmentation by shifts and exchanged colours.
- *        Models whose energy is a network of the program's own, on a schedule of its own.
- *        Fused sets share one set of bits: FMA128 for MinGW's gcc. Calls set and restore the floating-point
- *        mode.
- *        Research tools ([mcmc], [metrics]) behind the core, and a tag for every part of [io] and [net].
- *        DRL_LINKED: programs link one object file. Half the time to compile.
+ * Versions, the newest first. DRL_VERSION_STRING has the number of the newest (tests/install.sh compares).
+ *   0.2.0  The first release. Against 0.1, which was not released:
+ *        Training in one call, drl_train: falling rate, averaged weights, rollback, checkpoint, resume.
+ *        An energy can be a network of the program's own, on a schedule of its own (drl_model_desc.build).
+ *        Energies of a U-Net, trained by score matching. Augmentation by shifts and exchanged colours.
+ *        drl_net_maxpool2. The small operators are no longer public functions: networks are built of them.
+ *        Descriptions refuse values out of range with a sentence, and are found out when they were not zeroed
+ *        (`canary`).
+ *        Classes count from 1, in data sets too; 0 is none.
+ *        All fused instruction sets give the same bits; FMA128 serves MinGW's gcc. Calls set and restore the
+ *        floating-point mode.
+ *        Chains, log Z and measures ([mcmc], [metrics]) come last in the file. Each part of [io] and [net]
+ *        has a search tag.
+ *        Programs can link one object file (DRL_LINKED). It compiles in half the time.
+ *        make install, with a file for pkg-config; DRL_VERSION_PATCH and DRL_VERSION_STRING.
  * -------------------------------------------------------------------------------------------------------- */
 
 /*

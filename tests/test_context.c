@@ -13,6 +13,15 @@ static int threads_left = 1000;         /* so many threads the system still star
 #include "../drl.h"
 #include "check.h"
 
+/* The version as text, and as three numbers. */
+static void version(void)
+{
+    char numbers[40];
+    snprintf(numbers, sizeof numbers, "%d.%d.%d", DRL_VERSION_MAJOR, DRL_VERSION_MINOR, DRL_VERSION_PATCH);
+    CHECK(!strcmp(numbers, DRL_VERSION_STRING), "the text is %s, the numbers %s", DRL_VERSION_STRING,
+          numbers);
+}
+
 /* -- creation -- */
 
 static void defaults(void)
@@ -794,6 +803,7 @@ static void modes_of(const char *name, void (*work)(drl_ctx *ctx))
 int main(int argc, char **argv)
 {
     if (check_words(argc, argv)) return 2;
+    PART(version());
     PART(defaults());
     PART(creation());
     PART(first_error());
