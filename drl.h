@@ -743,7 +743,9 @@ DRL_API void       drl_net_spectral_grads(drl_net *net);
 /* The size of a Langevin step at level t. */
 typedef enum drl_step_rule {
     DRL_STEP_PUBLISHED = 0,     /* step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2, and F = f / step_t^2  [Gao21] */
-    DRL_STEP_FINE,              /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}: for hundreds of levels */
+    DRL_STEP_DIFFUSION,         /* step_t^2 = b2 s_{t+1}^2, and F = f / sbar_{t+1}. On all levels this is the
+                                 * same share of the noise that the diffusion adds from y_t to x_{t+1}. For
+                                 * hundreds of levels */
     DRL_STEP_PROPOSAL           /* step_t^2 = b2 (a_{t+1} sbar_t s_{t+1} / sbar_{t+1})^2, and F = f. On all
                                  * levels this is the same share of the variance that y_t has once x_{t+1} and
                                  * x_0 are known */
@@ -774,7 +776,7 @@ typedef enum drl_schedule_kind {
                                  * As in the published code l is rounded to float at every operation; the
                                  * rest follows from it in double: abar^2 = sigmoid(l). b2 = 4e-4 */
     DRL_SCHEDULE_T1K,           /* the 1000 betas in T stretches; T = 1000, one by one, is "T1k". x_T is
-                                 * nothing but noise: a_T = 0. Its rule is DRL_STEP_FINE with b2 = 0.1:
+                                 * nothing but noise: a_T = 0. Its rule is DRL_STEP_DIFFUSION with b2 = 0.1:
                                  * steps are equally safe on all levels, and the slopes of f, sbar_{t+1}
                                  * times the score, are near 1 on all of them. With f / step_t^2 they would
                                  * go from 1e-6 to 4e-4 at b2 = 2e-4, and no network learns that */
@@ -1032,12 +1034,12 @@ typedef struct drl_model_desc {
     int classes;                            /* labels 1..classes, with CDRL; zero: unconditional */
     drl_schedule_kind schedule;             /* of noise, with the level values that go with it; zero: the
                                              * form's. b2 stays the form's, but for T1K */
-    int smooth;                             /* nonzero: SiLU in place of every leaky ReLU and of the head's
-                                             * ReLU, for DRL_OBJECTIVE_SCORE: gradients that have a
-                                             * derivative */
+    int silu;                               /* nonzero: SiLU in place of every leaky ReLU and of the head's
+                                             * ReLU in the published networks, so that F has second
+                                             * derivatives, which DRL_OBJECTIVE_SCORE needs */
     drl_initializer_form initializer_form;  /* zero: by the number of levels */
     drl_energy_form energy_form;            /* with CDRL. DRL_ENERGY_UNET: of width `base` (zero means 16)
-                                             * and `blocks` a resolution, of which it has three; smooth,
+                                             * and `blocks` a resolution, of which it has three; with SiLU,
                                              * without spectral norms, steps by DRL_STEP_PROPOSAL with b2 =
                                              * 0.1 (but for T1K), K = 3 */
     /* A network and a schedule of the program's own. Files do not hold these three: drl_model_load takes
@@ -1045,11 +1047,11 @@ typedef struct drl_model_desc {
     drl_net_build_fn build;                 /* makes the energy's network; NULL: a network of the library.
                                              * The input has the sides of the images, the output is one
                                              * number, F(y, t), and labels go up to `classes`, which may
-                                             * be above zero in both forms. `smooth` says that F has second
-                                             * derivatives. `base`, `blocks`, `resolutions` and `mult` are
-                                             * not used; defaults of steps, b2 and their rule are those of
-                                             * DRL_ENERGY_UNET. In files, weights have their spectral norm
-                                             * folded in, but for layers with keep_norm */
+                                             * be above zero in both forms. `base`, `blocks`,
+                                             * `resolutions`, `mult` and `silu` are not used; defaults of
+                                             * steps, b2 and their rule are those of DRL_ENERGY_UNET. In
+                                             * files, weights have their spectral norm folded in, but for
+                                             * layers with keep_norm */
     void *build_user;                       /* what build is called with */
     const double *sbar;                     /* [levels + 1] the noise of each level, as in drl_schedule_of,
                                              * copied; NULL: `schedule` says which. Level values are then
@@ -1133,9 +1135,9 @@ typedef enum drl_objective {
                                  * as a difference of two:
                                  *   r' d(grad f)/dtheta
                                  *     = (df/dtheta (x + h r) - df/dtheta (x - h r)) / (2 h),  h = sigma / 10
-                                 * It needs a `smooth` model: a leaky ReLU's gradient does not change but at
-                                 * kinks. Without chains an initializer learns from the data alone:
-                                 * initializer_data is 1 */
+                                 * The energy's network must not have a ReLU or drl_net_maxpool2, whose
+                                 * gradient changes at kinks only: see drl_model_desc.silu. Without chains an
+                                 * initializer learns from the data alone: initializer_data is 1 */
 } drl_objective;
 
 typedef struct drl_train_desc {
@@ -2747,7 +2749,7 @@ typedef struct drl__normals_args {
 
 /* Every kernel of this form, as X(with, name); tests count the calls of each. */
 #define DRL__SPAN_KERNELS(X, with) \
-    X(with, conv) X(with, conv_dw) X(with, into_few) X(with, winograd) X(with, winograd_dw) \
+    X(with, conv) X(with, conv_dw) X(with, into_few_channels) X(with, winograd) X(with, winograd_dw) \
     X(with, winograd_pack) X(with, act) X(with, act_grad) X(with, silu) X(with, silu_grad) X(with, affine) \
     X(with, columns) X(with, pool) X(with, spread) X(with, axpby) X(with, langevin) X(with, adam) \
     X(with, normals) X(with, moments) X(with, normalize) X(with, attention) X(with, attention_grad) \
@@ -3093,7 +3095,8 @@ static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const dr
  * [conv.impl] - which kernel does which pass, packing, and scratch. 3x3 kernels use Winograd's algorithm if
  * the description asks for it. Otherwise the passes are products of packed weights and pixels, except:
  *   few input channels     the three taps of a row, copied side by side, count as one tap (drl__pad_rows)
- *   gradient into few      each element is one sum over taps and outputs, along which the vectors go
+ *   input gradient of few  each element is one sum over taps and outputs, along which the vectors go
+ *     input channels         (drl__into_few_channels)
  *   parameter gradient     is summed in the order of packed weights, and then added to dweight
  * -------------------------------------------------------------------------------------------------------- */
 #define DRL__ROUND16(n) drl__round_up((size_t)(n), 16)
@@ -3120,15 +3123,15 @@ static void drl__plain_conv2d(int n, int h, int w, int c, int k, int side, const
 #endif
 
 static int drl__side(const drl_conv2d_desc *d) { return d->kernel ? d->kernel : 3; }
-/* Convolutions from few input channels have their own loops: into_few is the gradient by the operand,
- * from_few the forward pass, and from_few_dw the parameter gradient. The last one returns the floats of a
- * pixel's taps, 0 if channels are many. */
-static int drl__into_few(const drl_conv2d_desc *d)
+/* Whether the input gradient has a kernel of its own, for few input channels. */
+static int drl__into_few_channels(const drl_conv2d_desc *d)
 { return !d->winograd && drl__side(d) == 3 && d->in_channels <= 4; }
 
-static int drl__from_few(const drl_conv2d_desc *d)
+/* What drl__conv_args.joined_taps is in the forward pass, and in the parameter gradient. */
+static int drl__joined_taps(const drl_conv2d_desc *d)
 { return !d->winograd && drl__side(d) == 3 && d->in_channels < DRL__MR_MAX; }
-static int drl__from_few_dw(const drl_conv2d_desc *d)
+
+static int drl__joined_taps_dw(const drl_conv2d_desc *d)
 {
     int side = drl__side(d);
     return d->in_channels < DRL__MR_MAX ? drl__max(DRL__MR_MAX, side * side * d->in_channels) : 0;
@@ -3231,7 +3234,7 @@ DRL_API size_t drl_conv2d_packed_count(const drl_ctx *ctx, const drl_conv2d_desc
     v = drl__weight_of(d, transposed);
     if (d->winograd == 2) return 0;
     if (d->winograd) return 36 * drl__packed_floats(ctx, v.out, (size_t)v.in);
-    if (transposed && drl__into_few(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
+    if (transposed && drl__into_few_channels(d)) return (size_t)(9 * v.out) * DRL__ROUND16(v.in);
     return drl__packed_floats(ctx, v.out, (size_t)v.taps * (size_t)v.in);
 }
 
@@ -3256,7 +3259,7 @@ DRL__CALL_VOID(drl_conv2d_pack,
         drl__split(ctx, (size_t)u.in, 1 + DRL__GRAIN / (36 * (size_t)u.out), ctx->kernels->winograd_pack, &u);
         return;
     }
-    if (transposed && drl__into_few(d)) {                   /* [c][tap][k], zeros up to a multiple of 16 */
+    if (transposed && drl__into_few_channels(d)) {          /* [c][tap][k], zeros up to a multiple of 16 */
         size_t width = DRL__ROUND16(a.v.in), i;
         int o, t;
         for (o = 0; o < a.v.out; ++o) for (t = 0; t < 9; ++t, packed += width)
@@ -3282,14 +3285,14 @@ static size_t drl__zeros_floats(const drl_conv2d_desc *d)
 
 static size_t drl__dw_floats(const drl_ctx *ctx, const drl_conv2d_desc *d)
 {
-    int joined_taps = drl__from_few_dw(d), side = drl__side(d);
+    int joined_taps = drl__joined_taps_dw(d), side = drl__side(d);
     size_t depth = joined_taps ? (size_t)joined_taps : (size_t)(side * side) * (size_t)d->in_channels;
     return DRL__ROUND16(drl__packed_floats(ctx, d->out_channels, depth));
 }
 
 static size_t drl__dw_job_floats(const drl_ctx *ctx, const drl_conv2d_desc *d, int w)
 {
-    int joined_taps = drl__from_few_dw(d);
+    int joined_taps = drl__joined_taps_dw(d);
     size_t pixels = (size_t)drl__dw_chunk(w, joined_taps || drl__side(d) == 1);
     return DRL__ROUND16(pixels * (size_t)(ctx->kernels->block + joined_taps));
 }
@@ -3342,7 +3345,7 @@ static uint64_t drl__conv_work(const drl_ctx *ctx, const drl_conv2d_desc *d, int
     /* the longest chunk of any batch up to n: fewer images may have longer chunks than n have */
     int chunk = (int)drl__round_up(tiles < longest ? tiles : longest, (size_t)ctx->kernels->rows);
     most = drl__zeros_floats(d)
-         + threads * DRL__ROUND16(DRL__CHUNK * 9 * (drl__from_few(d) ? d->in_channels : 0));
+         + threads * DRL__ROUND16(DRL__CHUNK * 9 * (drl__joined_taps(d) ? d->in_channels : 0));
     if (d->winograd) {
         floats = drl__zeros_floats(d) + threads * drl__winograd_floats(ctx, d, chunk);
         if (floats > most) most = floats;
@@ -3473,7 +3476,7 @@ static void drl__conv_forward(drl_ctx *ctx, const drl_conv2d_desc *d, const drl_
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(x, y, drl__side(d), packed, work);
     if (bias) a.start = bias;
-    a.joined_taps = drl__from_few(d);
+    a.joined_taps = drl__joined_taps(d);
     a.scratch = work + drl__zeros_floats(d);
     a.scratch_each = a.joined_taps ? DRL__ROUND16(DRL__CHUNK * 9 * a.c) : 0;
     drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
@@ -3505,8 +3508,8 @@ static void drl__conv_input_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     memset(work, 0, drl__zeros_floats(d) * sizeof *work);
     a = drl__conv_args_of(dy, dx, drl__side(d), packed_transposed, work);
     if (accumulate) { a.start = dx->data; a.start_step = (size_t)dx->c; }
-    if (drl__into_few(d))
-        drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->into_few, &a);
+    if (drl__into_few_channels(d))
+        drl__split(ctx, a.pixels, 1 + DRL__GRAIN / (9 * (size_t)a.c), ctx->kernels->into_few_channels, &a);
     else drl__split(ctx, drl__conv_items(ctx, &a), 1, ctx->kernels->conv, &a);
 }
 
@@ -3581,7 +3584,7 @@ static void drl__conv_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d, const d
     a = drl__conv_args_of(x, dy, drl__side(d), NULL, NULL);
     a.dy = dy->data;
     a.y = work;
-    a.joined_taps = drl__from_few_dw(d);
+    a.joined_taps = drl__joined_taps_dw(d);
     a.scratch = work + drl__dw_floats(ctx, d);
     a.scratch_each = drl__dw_job_floats(ctx, d, x->w);
     groups = a.joined_taps ? (size_t)((a.joined_taps + kernels->rows - 1) / kernels->rows)
@@ -8382,6 +8385,15 @@ static int drl__is_relu(const drl__op *op)
     return op->info == &drl__op_act && (op->act == DRL_ACT_LEAKY_RELU || op->act == DRL_ACT_RELU);
 }
 
+/* Whether the gradient by the images is constant but at kinks, where it jumps, in some operator. */
+static int drl__net_has_kinks(const drl_net *net)
+{
+    int i;
+    for (i = 0; i < net->op_count; ++i)
+        if (drl__is_relu(&net->op[i]) || net->op[i].info == &drl__op_maxpool2) return 1;
+    return 0;
+}
+
 /* Makes instruction `in` part of the convolution `conv` before it, if drl__fused has a place for it:
  * act(gain * (conv + shift) + add), where each may be left out, but what is there comes in this order. */
 static int drl__fuse_forward(const drl_net *net, const drl__instr *in, drl__instr *conv)
@@ -9673,7 +9685,7 @@ static drl_status drl__schedule_t1k(int levels, double *memory, drl_schedule *sc
     if (levels < 2 || levels > 1000) return DRL_E_ARGUMENT;
     if (drl__schedule_place(levels, memory, schedule, 0.1, row) != DRL_OK) return DRL_E_ARGUMENT;
     drl__schedule_linear(levels, 1, row);
-    schedule->rule = DRL_STEP_FINE;
+    schedule->rule = DRL_STEP_DIFFUSION;
     return DRL_OK;
 }
 
@@ -9820,7 +9832,7 @@ DRL__CALL(double, drl_schedule_step, (const drl_schedule *schedule, int level), 
     if (!drl__schedule_has(schedule, level, 0)) return 0;
     if (schedule->rule == DRL_STEP_PROPOSAL)
         return sqrt(schedule->b2) * drl__schedule_proposal(schedule, level);
-    factor = schedule->rule == DRL_STEP_FINE ? 1.0 : schedule->sbar[level] / schedule->sbar[0];
+    factor = schedule->rule == DRL_STEP_DIFFUSION ? 1.0 : schedule->sbar[level] / schedule->sbar[0];
     return sqrt(factor * schedule->b2) * schedule->s[level + 1];
 }
 
@@ -9829,7 +9841,7 @@ static double drl__schedule_f_scale(const drl_schedule *schedule, int level)
 {
     double step = drl_schedule_step(schedule, level);
     if (step > 0 && schedule->rule == DRL_STEP_PROPOSAL) return 1;
-    if (step > 0 && schedule->rule == DRL_STEP_FINE) return schedule->sbar[level + 1];
+    if (step > 0 && schedule->rule == DRL_STEP_DIFFUSION) return schedule->sbar[level + 1];
     return step * step;
 }
 
@@ -10405,7 +10417,7 @@ static double drl__sampler_step_scale(const drl_sample_desc *d, const drl_schedu
     if (d->keep_step || d->steps < 0) return 1;
     if (train_steps > 0) return sqrt((double)train_steps / d->steps);
     /* trained with K = 0: step^2 = min(1, 6 / steps) s^2; 6 steps or more of it leave exp(-3) of x_{t+1} */
-    if (train_steps < 0 && schedule->rule == DRL_STEP_FINE)
+    if (train_steps < 0 && schedule->rule == DRL_STEP_DIFFUSION)
         return schedule->s[1] / drl_schedule_step(schedule, 0) * sqrt(d->steps < 6 ? 1.0 : 6.0 / d->steps);
     return 1;
 }
@@ -10976,7 +10988,7 @@ static const drl__field drl__model_fields[] = {
     { "classes",            DRL__INT,     offsetof(drl_model_desc, classes), 0, 0, 65535, 0 },
     { "schedule",           DRL__INT,     offsetof(drl_model_desc, schedule), 0,
       DRL_SCHEDULE_DRL, DRL_SCHEDULE_OWN, 0 },
-    { "smooth",             DRL__INT,     offsetof(drl_model_desc, smooth), 0, 0, 0, DRL__ANY },
+    { "silu",               DRL__INT,     offsetof(drl_model_desc, silu), 0, 0, 0, DRL__ANY },
     { "initializer_form",   DRL__INT,     offsetof(drl_model_desc, initializer_form), 0,
       DRL_INITIALIZER_RESIDUAL, DRL_INITIALIZER_VELOCITY, 0 },
     { "energy_form",        DRL__INT,     offsetof(drl_model_desc, energy_form), 0,
@@ -11083,7 +11095,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->steps < 0) d->steps = -1;
     if (d->b2 == 0) d->b2 = t1k || unet || own ? 0.1 : cdrl ? 4e-4 : 2e-4;
     if (d->noise_scale == 0) d->noise_scale = t1k || cdrl ? 1.0f : 0.99f;
-    d->smooth = d->smooth || unet;
+    d->silu = d->silu || unet;
     d->no_spectral = d->no_spectral || unet;
     if (d->initializer < 0) d->initializer = -1;
     if (cdrl && !d->initializer) d->initializer = 32;
@@ -11327,7 +11339,7 @@ static void drl__energy_build(drl_net *net, void *user)
     int side = d->height == 1 && d->width == 1 ? 1 : 3;         /* of kernels; vectors have dense layers */
     drl_layer_desc unit, cap, head;         /* spectral norm 1; at most 1, in plain DRL; none */
     drl_value x, e, h, p;
-    drl_act act = d->smooth ? DRL_ACT_SILU : DRL_ACT_LEAKY_RELU;
+    drl_act act = d->silu ? DRL_ACT_SILU : DRL_ACT_LEAKY_RELU;
     if (d->energy_form == DRL_ENERGY_UNET) {
         drl__energy_unet(net, d);
         return;
@@ -11367,7 +11379,7 @@ static void drl__energy_build(drl_net *net, void *user)
         }
         if (i + 1 < d->resolutions) x = drl_net_avgpool2(net, x);
     }
-    h = drl_net_spatial_sum(net, drl_net_act(net, x, d->smooth ? act : DRL_ACT_RELU), 1.0f);
+    h = drl_net_spatial_sum(net, drl_net_act(net, x, d->silu ? act : DRL_ACT_RELU), 1.0f);
     drl_net_dot(net, h, drl__model_layer(net, e, "energy", "temb_final", h.c, 1, &head));
 }
 
@@ -12120,9 +12132,10 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
                          "drl_trainer: `palette` needs images of 3 or 4 channels; the model has %d",
                          m->desc.channels);
-    if (d->objective == DRL_OBJECTIVE_SCORE && !m->desc.smooth)
+    if (d->objective == DRL_OBJECTIVE_SCORE && drl__net_has_kinks(m->net))
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
-                         "drl_trainer: score matching wants a model that is `smooth`");
+                         "drl_trainer: score matching needs second derivatives, and the energy's network has "
+                         "a ReLU or drl_net_maxpool2; set the model's `silu`, or use DRL_ACT_SILU");
     if (d->objective == DRL_OBJECTIVE_SCORE && m->initializer && d->initializer_data < 1)
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
                          "drl_trainer: initializer_data is %g; score matching has no chains from which "
@@ -15545,10 +15558,10 @@ DRL__TARGET static void DRL__FN(drl__conv_pointers)(const drl__conv_args *a, siz
     }
 }
 
-/* Gradient into few channels: y[pixel][k] = start + sum over taps and c of x[pixel, tap][c] *
+/* Input gradient of few input channels: y[pixel][k] = start + sum over taps and c of x[pixel, tap][c] *
  * packed[k][tap][c]. Partial sum l takes channels l, l + 16, ... of all taps; then halves are added to
  * halves. Items are pixels, four at a time. */
-DRL__TARGET static void DRL__FN(drl__into_few)(const void *arg, size_t begin, size_t end, int job)
+DRL__TARGET static void DRL__FN(drl__into_few_channels)(const void *arg, size_t begin, size_t end, int job)
 {
     const drl__conv_args *a = (const drl__conv_args *)arg;
     const size_t parts = DRL__LANES / DRL__VL;
@@ -15604,7 +15617,7 @@ DRL__TARGET static void DRL__FN(drl__into_few)(const void *arg, size_t begin, si
 
 /* px[tile][row of three taps][row of the tile], from few channels: `rows` are those of drl__pad_rows, in
  * which the three taps of a row lie side by side. */
-DRL__TARGET static void DRL__FN(drl__conv_pointers_few)(const drl__conv_args *a, size_t first, int count,
+DRL__TARGET static void DRL__FN(drl__conv_pointers_joined)(const drl__conv_args *a, size_t first, int count,
     const float *rows, const float **px)
 {
     int c = a->c, w = a->w, j = (int)(first % (size_t)w), left = count, tile = 0, n, q;
@@ -15646,7 +15659,7 @@ DRL__TARGET static void DRL__FN(drl__conv)(const void *arg, size_t begin, size_t
             if (a->joined_taps) {
                 float *rows = a->scratch + (size_t)job * a->scratch_each;
                 drl__pad_rows(a, first, count, rows);
-                DRL__FN(drl__conv_pointers_few)(a, first, count, rows, px);
+                DRL__FN(drl__conv_pointers_joined)(a, first, count, rows, px);
             }
             else DRL__FN(drl__conv_pointers)(a, first, count, px);
         }

@@ -647,7 +647,7 @@ static int show_ood(judge *e)
     other = (float *)block((size_t)most, sizeof *other);
     work = images_of((size_t)most);
     for (m = 0; m < e->models; ++m) for (t = 0; t < LEVELS; ++t) {
-        int level = drl_model_schedule(e->model[m])->rule == DRL_STEP_FINE && t ? 100 * t - 1 : t;
+        int level = drl_model_schedule(e->model[m])->rule == DRL_STEP_DIFFUSION && t ? 100 * t - 1 : t;
         if (drl_model_score(e->model[m], level, e->test_count, own, NULL, score, work) != DRL_OK)
             return fail(e, e->name[m]);
         for (k = 0; k < KINDS; ++k)

@@ -98,7 +98,7 @@ static double coarse_kl(const drl_grid *g, const double *p, const float *x, int 
 static int place(const drl_schedule *s, int normal, int c, double *abar, double *sigma)
 {
     /* T6's cuts are at every hundredth beta */
-    int t = s->rule == DRL_STEP_FINE ? (c ? 100 * c - 1 : 0) : c;
+    int t = s->rule == DRL_STEP_DIFFUSION ? (c ? 100 * c - 1 : 0) : c;
     double a = normal ? 1.0 : drl_schedule_scale(s, t);
     *abar = a * s->abar[t + normal];
     *sigma = a * s->sbar[t + normal];
@@ -127,7 +127,7 @@ static drl_status measure(drl_ctx *ctx, int form, int which, int steps, float ra
     int c, t, i;
     if (form >= 2) {
         md.schedule = DRL_SCHEDULE_T1K;
-        md.smooth = 1;
+        md.silu = 1;
     }
     run = plane_training(ctx, &md, data_names[which], data[which],
                          form == 2 || form == 4 ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY, steps, rate,

@@ -80,7 +80,7 @@ int main(int argc, char **argv)
     if (t1k) {
         d->schedule = DRL_SCHEDULE_T1K;
         /* score matching needs gradients that change, and steep ones near the data */
-        d->smooth = d->no_spectral = 1;
+        d->silu = d->no_spectral = 1;
         t.train_desc.objective = DRL_OBJECTIVE_SCORE;
         /* there are no chains that momentum could drive away */
         t.train_desc.beta1 = 0.9f;

@@ -146,7 +146,6 @@ int main(int argc, char **argv)
     d->height = d->width = SPRITE_SIZE;
     d->channels = 4;
     d->classes = SPRITE_SHAPES;
-    d->smooth = 1;
     d->base = 16;
     d->levels = 32;
     d->steps = -1;

@@ -309,7 +309,7 @@ static inline drl_status sprites_model(drl_ctx *ctx, int fine, int steps, double
     t.run.seconds = steps ? 0 : 60 * minutes;
     if (fine) {
         t.model_desc.schedule = DRL_SCHEDULE_T1K;
-        t.model_desc.smooth = t.model_desc.no_spectral = 1;
+        t.model_desc.silu = t.model_desc.no_spectral = 1;
         t.model_desc.steps = 0;
         t.model_desc.b2 = 0;
         t.train_desc.objective = DRL_OBJECTIVE_SCORE;

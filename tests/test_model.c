@@ -577,7 +577,7 @@ static void defaults(void)
     s = drl_model_schedule(m);
     CHECK(got.levels == 1000 && got.steps == -1 && got.b2 == 0.1 && got.noise_scale == 1,
           "defaults of T1k: %d levels, %d steps, b2 %g", got.levels, got.steps, got.b2);
-    CHECK(s->levels == 1000 && s->rule == DRL_STEP_FINE, "schedule of T1k: %d levels, rule %d",
+    CHECK(s->levels == 1000 && s->rule == DRL_STEP_DIFFUSION, "schedule of T1k: %d levels, rule %d",
           s->levels, (int)s->rule);
     drl_model_destroy(m);
 
@@ -1439,8 +1439,8 @@ static void expect_schedule(const drl_model *m, int kind)
           kind, (int)s->rule, s->b2);
 }
 
-/* Every form with every schedule, smooth and not: its numbers, and what files say of it. */
-static void schedule(int form, int kind, int smooth)
+/* Every form with every schedule, with and without SiLU: its numbers, and what files say of it. */
+static void schedule(int form, int kind, int silu)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_model_desc d = tiny(), got;
@@ -1452,13 +1452,13 @@ static void schedule(int form, int kind, int smooth)
     int expected = kind ? kind : schedule_of_form(form), i, told = 0;
     d.form = (drl_form)form;
     d.schedule = (drl_schedule_kind)kind;
-    d.smooth = smooth * 7;
+    d.silu = silu * 7;
     if (form) d.initializer = -1;
     m = make(ctx, &d, 1);
     randomize(m, 1);
     expect_schedule(m, expected);
     CHECK_OK(ctx, drl_model_describe(m, &got));
-    CHECK((int)got.schedule == expected && got.smooth == smooth, "form %d, schedule %d: resolved to %d",
+    CHECK((int)got.schedule == expected && got.silu == silu, "form %d, schedule %d: resolved to %d",
           form, kind, (int)got.schedule);
     memset(&how, 0, sizeof how);
     how.count = 2;
@@ -1466,12 +1466,12 @@ static void schedule(int form, int kind, int smooth)
     bytes = saved(ctx, m, &size);
     for (k = 8; k + 9 < size && !told; ++k) told = !memcmp(bytes + k, "schedule=", 9);
     at = bytes + k + 8;
-    CHECK(told == (expected != schedule_of_form(form) || smooth),
+    CHECK(told == (expected != schedule_of_form(form) || silu),
           "form %d, schedule %d: the file speaks of it %d times", form, kind, told);
     CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
     if (again) {
         CHECK_OK(ctx, drl_model_describe(again, &got));
-        CHECK((int)got.schedule == expected && got.smooth == smooth && got.form == (drl_form)form,
+        CHECK((int)got.schedule == expected && got.silu == silu && got.form == (drl_form)form,
               "form %d, schedule %d: loaded as %d", form, kind, (int)got.schedule);
         CHECK_OK(ctx, drl_sample(again, &how, b));
         CHECK(!memcmp(a, b, sizeof a), "form %d, schedule %d: loaded, other samples", form, kind);
@@ -1492,10 +1492,10 @@ static void schedule(int form, int kind, int smooth)
 
 static void schedules(void)
 {
-    int form, kind, smooth;
+    int form, kind, silu;
     for (form = 0; form < 2; ++form)
-        for (smooth = 0; smooth < 2; ++smooth)
-            for (kind = 0; kind < 5; ++kind) schedule(form, kind, smooth);
+        for (silu = 0; silu < 2; ++silu)
+            for (kind = 0; kind < 5; ++kind) schedule(form, kind, silu);
 }
 
 /* The initializer's mean at every level, from its network's output: that itself, or the mean of y_t given
@@ -1786,7 +1786,7 @@ static void unet_defaults(int vector)
     const drl_net *net = drl_model_net(m), *twin = drl_model_initializer(m);
     int k;
     CHECK_OK(ctx, drl_model_describe(m, &got));
-    CHECK(got.smooth == 1 && got.no_spectral == 1 && got.resolutions == 1, "defaults of the network");
+    CHECK(got.silu == 1 && got.no_spectral == 1 && got.resolutions == 1, "defaults of the network");
     CHECK(got.b2 == 0.1 && got.steps == 3 && s->rule == DRL_STEP_PROPOSAL, "defaults of chains");
     for (k = 0; k < d.levels; ++k) {
         double step = sqrt(0.1) * drl__schedule_proposal(s, k);

@@ -89,7 +89,7 @@ static void schedule_t1k(void)
         int T = levels[k], beta = 0;
         double log_bar = 0;
         CHECK(drl__schedule_t1k(T, memory, &s) == DRL_OK && s.levels == T && s.b2 == 0.1, "T %d", T);
-        CHECK(s.rule == DRL_STEP_FINE && !s.logsnr, "T %d: rule %d", T, (int)s.rule);
+        CHECK(s.rule == DRL_STEP_DIFFUSION && !s.logsnr, "T %d: rule %d", T, (int)s.rule);
         for (i = 0; i < T; ++i) {
             double log_a = log_signal(&beta, (int)floor(i * 999.0 / (T - 1) + 1e-9));
             log_bar += log_a;

@@ -2387,7 +2387,7 @@ static void initializer_explodes(void)
     float x0[PIXELS], *weights;
     int label[BATCH];
     size_t k;
-    md.smooth = 1;
+    md.silu = 1;
     td.objective = DRL_OBJECTIVE_SCORE;
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     weights = drl_net_params(s.m->initializer);
@@ -2436,7 +2436,7 @@ static void noise_left(int score, int cooperative, float data_noise)
     int step, i, j, given[BATCH], seen = 0;
     td.data_noise = data_noise;
     if (score) {
-        md.smooth = md.no_spectral = 1;
+        md.silu = md.no_spectral = 1;
         td.objective = DRL_OBJECTIVE_SCORE;
     }
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
@@ -2535,7 +2535,7 @@ static void score_matching(int no_steps, float data_noise)
     md.schedule = DRL_SCHEDULE_T1K;
     md.levels = no_steps ? 40 : 6;
     md.steps = no_steps ? -1 : 3;
-    md.smooth = md.no_spectral = 1;
+    md.silu = md.no_spectral = 1;
     td.objective = DRL_OBJECTIVE_SCORE;
     td.data_noise = data_noise;
     td.clip = -1;
@@ -2644,18 +2644,21 @@ static void contrast_without_steps(void)
 
 /* -- a network and a schedule of the program's own -- */
 
-/* F = -|h(y)|^2 / 2 with h(y) = y + a layer of an activation of a layer of y. */
+/* F = -|h(y)|^2 / 2 with h(y) = y + a layer of an activation of a layer of y; of its maximum in squares of 2
+ * x 2 pixels if user is "maximum", of a leaky ReLU if it is "leaky". */
 static void own_build(drl_net *net, void *user)
 {
+    const char *kind = user ? (const char *)user : "";
     drl_value y = drl_net_input(net, 4, 4, 2), h, level;
     drl_layer_desc l;
-    (void)user;
     memset(&l, 0, sizeof l);
     l.out_channels = 8;
     l.name = "level";
     level = drl_net_conv2d(net, drl_net_level(net, 4), &l);
     l.name = "in";
-    h = drl_net_act(net, drl_net_shift(net, drl_net_conv2d(net, y, &l), level), DRL_ACT_SILU);
+    h = drl_net_act(net, drl_net_shift(net, drl_net_conv2d(net, y, &l), level),
+                    !strcmp(kind, "leaky") ? DRL_ACT_LEAKY_RELU : DRL_ACT_SILU);
+    if (!strcmp(kind, "maximum")) h = drl_net_upsample2(net, drl_net_maxpool2(net, h));
     l.out_channels = 2;
     l.init_scale = -1;
     l.name = "out";
@@ -2683,7 +2686,7 @@ static void expect_own_resumes(setup *s, const float *x0)
     CHECK_OK(s->ctx, drl_checkpoint_describe_memory(s->ctx, file, size, &md, &td));
     CHECK(!md.build && md.energy_form == DRL_ENERGY_OWN, "what a checkpoint says of its network");
     CHECK(!md.sbar && md.schedule == DRL_SCHEDULE_OWN && md.levels == 6, "what it says of its schedule");
-    CHECK(md.height == 4 && md.smooth == 1 && td.objective == s->tr->desc.objective,
+    CHECK(md.height == 4 && md.channels == 2 && td.objective == s->tr->desc.objective,
           "what it says of the rest");
     REFUSED(s->ctx, drl_model_create(s->ctx, &md, 0, &m), DRL_E_ARGUMENT);
     md.build = own_build;
@@ -2700,26 +2703,32 @@ static void expect_own_resumes(setup *s, const float *x0)
     unmake(&again);
 }
 
+static drl_model_desc own_model(const char *kind)
+{
+    drl_model_desc md;
+    memset(&md, 0, sizeof md);
+    md.height = 4;
+    md.channels = 2;
+    md.levels = 6;
+    md.batch = BATCH;
+    md.trainable = 1;
+    md.build = own_build;
+    md.build_user = (void *)(uintptr_t)kind;
+    md.sbar = own_sbar;
+    return md;
+}
+
 /* They are trained like the library's own, by either objective: after 60 steps on one image its energy is far
  * from that of its negative. */
 static void own_network(drl_objective objective)
 {
     enum { SIZE = 4 * 4 * 2 };
-    drl_model_desc md;
+    drl_model_desc md = own_model("");
     drl_train_desc td = plan();
     drl_energy e;
     float x0[BATCH * SIZE], both[2 * SIZE], f[2];
     setup s;
     int level[2] = { 3, 3 }, i, j;
-    memset(&md, 0, sizeof md);
-    md.height = 4;
-    md.channels = 2;
-    md.levels = 6;
-    md.smooth = 1;
-    md.batch = BATCH;
-    md.trainable = 1;
-    md.build = own_build;
-    md.sbar = own_sbar;
     td.objective = objective;
     td.learning_rate = 1e-2f;
     td.warmup = -1;
@@ -2736,6 +2745,26 @@ static void own_network(drl_objective objective)
     CHECK(f[0] > f[1] + 1, "F is %g at the data, and %g at its negative", (double)f[0], (double)f[1]);
     expect_own_resumes(&s, x0);
     unmake(&s);
+}
+
+/* Score matching needs second derivatives; the recovery likelihood does not. */
+static void own_kinks(const char *kind)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc md = own_model(kind);
+    drl_train_desc td = plan();
+    drl_model *m = NULL;
+    drl_trainer *tr = NULL;
+    CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
+    td.objective = DRL_OBJECTIVE_SCORE;
+    CHECK(drl_trainer_create(m, &td, &tr) == DRL_E_ARGUMENT, "%s: score matching is not refused", kind);
+    CHECK(strstr(drl_ctx_message(ctx), "second derivatives"), "%s: %s", kind, drl_ctx_message(ctx));
+    drl_ctx_clear(ctx);
+    td.objective = DRL_OBJECTIVE_RECOVERY;
+    CHECK_OK(ctx, drl_trainer_create(m, &td, &tr));
+    drl_trainer_destroy(tr);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
 }
 
 /* -- descriptions and memory -- */
@@ -2762,7 +2791,7 @@ static void descriptions(void)
     BAD(d.batch = -1);
     BAD(d.batch = BATCH + 1);
     BAD(d.objective = (drl_objective)3);
-    BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* the model is not smooth */
+    BAD(d.objective = DRL_OBJECTIVE_SCORE);             /* the model has leaky ReLUs */
     BAD(d.steps = 100000);
     BAD(d.learning_rate = -1e-3f);
     BAD(d.learning_rate = (float)NAN);
@@ -2783,7 +2812,7 @@ static void descriptions(void)
     CHECK(drl_trainer_create(NULL, NULL, &tr) == DRL_E_ARGUMENT && drl_trainer_steps(NULL) == 0, "no model");
     drl_model_destroy(m);
     md = coop();
-    md.smooth = 1;
+    md.silu = 1;
     m = NULL;
     CHECK_OK(ctx, drl_model_create(ctx, &md, 1, &m));
     BAD((d.objective = DRL_OBJECTIVE_SCORE, d.initializer_data = 0.5f));    /* half of it from chains */
@@ -3285,6 +3314,8 @@ int main(int argc, char **argv)
     PART(contrast_without_steps());
     PART(own_network(DRL_OBJECTIVE_SCORE));
     PART(own_network(DRL_OBJECTIVE_RECOVERY));
+    PART(own_kinks("leaky"));
+    PART(own_kinks("maximum"));
     PART(descriptions());
     PART(defaults());
     PART(learns_points());

@@ -210,7 +210,7 @@ CALL int plane_begin(int data, int form, int levels, int k, double b2, int width
         r->d.levels = 1000;
         r->d.steps = -1;
         r->d.b2 = 0;
-        r->d.smooth = 1;
+        r->d.silu = 1;
         train_desc.objective = DRL_OBJECTIVE_SCORE;
         train_desc.beta1 = 0.9f;
         train_desc.learning_rate = 2e-3f;
