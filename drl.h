@@ -751,7 +751,7 @@ typedef enum drl_step_rule {
                                  * x_0 are known */
 } drl_step_rule;
 
-/* Filled by the functions below, never by hand: a field that is left out, or that a later version adds, would
+/* Filled by drl_schedule_of, or by a model (drl_model_schedule), never by hand: a field that is left out, or that a later version adds, would
  * have an arbitrary value. */
 typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
@@ -764,9 +764,7 @@ typedef struct drl_schedule {
     drl_step_rule rule;
 } drl_schedule;
 
-#define DRL_SCHEDULE_DOUBLES(levels) (5 * ((size_t)(levels) + 1))
-
-/* The schedules of the papers, and one between them. */
+/* The schedules that models have: those of the papers, and one between them. */
 typedef enum drl_schedule_kind {
     DRL_SCHEDULE_FORM = 0,      /* the form's own */
     DRL_SCHEDULE_DRL,           /* 1000 linear betas (1e-4 .. 0.02), cut into T levels; T = 6 is       [Gao21]
@@ -788,14 +786,6 @@ typedef enum drl_schedule_kind {
 } drl_schedule_kind;
 #define DRL_SCHEDULE_SHIFT 1.5
 
-/* drl_schedule_standard - one of the schedules that models have, by its name.
- *   kind    see drl_schedule_kind; DRL_SCHEDULE_FORM means DRL_SCHEDULE_DRL; not DRL_SCHEDULE_OWN
- *   levels  T, 2..500; 2..1000 for DRL_SCHEDULE_T1K
- *   memory  DRL_SCHEDULE_DOUBLES(levels) doubles of the caller; the schedule points into them, so they must
- *           outlive it
- * Fails with DRL_E_ARGUMENT, and then writes nothing. */
-DRL_API drl_status drl_schedule_standard(drl_schedule_kind kind, int levels, double *memory,
-                                         drl_schedule *schedule);
 /* drl_schedule_of - a schedule of one's own, for energies without a network.
  *   sbar    [levels + 1] standard deviation of the noise at levels 0..T, growing from level to level,
  *           0 < sbar_t <= 1, copied; signals lie in about [-1, 1]
@@ -1011,7 +1001,8 @@ typedef struct drl_model_desc {
     int resolutions;                        /* zero: by size: 1 for 1x1, 4 up to 32, 5 up to 64, 6 above */
     int mult[DRL_RESOLUTIONS_MAX];          /* width of each resolution over base; zero means 1,2,2,2 /
                                              * 1,2,2,2,4 / 1,2,2,2,4,4 */
-    int levels;                             /* T; zero means 6, 1000 with DRL_SCHEDULE_T1K */
+    int levels;                             /* T, 2..500, or 1000 with T1K and own schedules; zero means 6,
+                                             * 1000 with T1K */
     int steps;                              /* K, Langevin steps a level in training; zero means 30, 15 for
                                              * CDRL, none with T1K; negative: none, K = 0, see
                                              * drl_sample_desc */
@@ -9759,18 +9750,6 @@ DRL__CALL(drl_status, drl_schedule_of,
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_schedule_standard,
-    (drl_schedule_kind kind, int levels, double *memory, drl_schedule *schedule),
-    (kind, levels, memory, schedule))
-{
-    if (kind == DRL_SCHEDULE_FORM || kind == DRL_SCHEDULE_DRL)
-        return drl__schedule_drl(levels, memory, schedule);
-    if (kind == DRL_SCHEDULE_CDRL) return drl__schedule_cdrl(levels, memory, schedule);
-    if (kind == DRL_SCHEDULE_SHIFTED) return drl__schedule_shifted(levels, memory, schedule);
-    if (kind == DRL_SCHEDULE_T1K) return drl__schedule_t1k(levels, memory, schedule);
-    return DRL_E_ARGUMENT;
-}
-
 /* Whether the schedule has its arrays and the level: 0 to T - 1, and with above = 1 also T, that of x_T. */
 static int drl__schedule_has(const drl_schedule *schedule, int level, int above)
 {
@@ -11461,7 +11440,10 @@ DRL_API void drl_model_destroy(drl_model *m)
 static void drl__model_schedule(const drl_model_desc *d, double *memory, drl_schedule *schedule)
 {
     if (d->schedule == DRL_SCHEDULE_OWN) drl_schedule_of(d->sbar, d->levels, d->b2, memory, schedule);
-    else drl_schedule_standard(d->schedule, d->levels, memory, schedule);
+    else if (d->schedule == DRL_SCHEDULE_CDRL) drl__schedule_cdrl(d->levels, memory, schedule);
+    else if (d->schedule == DRL_SCHEDULE_SHIFTED) drl__schedule_shifted(d->levels, memory, schedule);
+    else if (d->schedule == DRL_SCHEDULE_T1K) drl__schedule_t1k(d->levels, memory, schedule);
+    else drl__schedule_drl(d->levels, memory, schedule);
     schedule->b2 = d->b2;
     if (d->energy_form != DRL_ENERGY_PUBLISHED && d->schedule != DRL_SCHEDULE_T1K)
         schedule->rule = DRL_STEP_PROPOSAL;

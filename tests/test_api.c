@@ -621,8 +621,6 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   S(drl_net_train_backward, "p:net v:x", \
       (drl_net_train_forward(net, &w.batch, w.work), drl_net_train_backward(NET, V(1)))) \
   Q(drl_net_spectral_grads, "o:net", DO(drl_net_spectral_grads(NET))) \
-  Q(drl_schedule_standard, "n:1!-1!5!99 n:3!0!1!-1!501!max p:schedule_memory2 p:schedule2", \
-      drl_schedule_standard((drl_schedule_kind)I(0), I(1), (double *)A(2), (drl_schedule *)A(3))) \
   Q(drl_schedule_of, "p:noise_levels n:3!0!-1!1001!max n:0.01!0!-1!nan!inf p:schedule_memory2 p:schedule2", \
       drl_schedule_of((double *)A(0), I(1), D(2), (double *)A(3), (drl_schedule *)A(4))) \
   Q(drl_schedule_scale, "p:schedule n:1!-1!3!max!min", \

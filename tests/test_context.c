@@ -690,19 +690,28 @@ static void mode_chains(drl_ctx *ctx)
     static const drl_schedule_kind kinds[3] = { DRL_SCHEDULE_T1K, DRL_SCHEDULE_CDRL, DRL_SCHEDULE_DRL };
     static const double weight[2] = { 0.25, 0.75 }, mean[4] = { -1, 0.3, 0.7, 0 };
     static const double variance[4] = { 0.1, 0.2, 0.3, 0.1 };
-    static double memory[64], work[4096], number;
+    static const double sbar[7] = { 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.999 };
+    static double memory[28], work[4096], number;
     static float a[400], b[400];
     drl_schedule schedule;
     drl_mixture mixture;
     drl_energy energy;
     drl_rng rng = { 9, 0, 0 };
     int k;
-    memset(memory, 0, sizeof memory);
     for (k = 0; k < 3; ++k) {
-        HOST_OK(ctx, drl_schedule_standard(kinds[k], 6, memory, &schedule));
-        mode_keep(memory, 30 * sizeof memory[0]);
+        drl_model_desc md;
+        drl_model *m = NULL;
+        memset(&md, 0, sizeof md);
+        md.height = 1;
+        md.levels = 6;
+        md.schedule = kinds[k];
+        HOST_OK(ctx, drl_model_create(ctx, &md, 1, &m));
+        if (m) mode_keep(drl_model_schedule(m)->a, 28 * sizeof(double));
+        drl_model_destroy(m);
     }
-    HOST(drl_schedule_standard(DRL_SCHEDULE_DRL, -6, memory, &schedule));           /* refused */
+    HOST(drl_schedule_of(sbar, -6, 1e-2, memory, &schedule));                       /* refused */
+    HOST_OK(ctx, drl_schedule_of(sbar, 6, 1e-2, memory, &schedule));
+    mode_keep(memory, sizeof memory);
     HOST(number = drl_bits_per_dim(-1234.56, 77, 0.1));
     mode_keep(&number, sizeof number);
     memset(&mixture, 0, sizeof mixture);

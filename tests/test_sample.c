@@ -2924,7 +2924,7 @@ static drl_status flat_eval(void *user, int n, const float *y, const int *level,
 static void points_and_images(void)
 {
     drl_schedule s;
-    double memory[DRL_SCHEDULE_DOUBLES(3)];
+    double memory[5 * 4];
     drl_energy e;
     drl_sampler *sampler = NULL;
     drl_sample_desc how;
@@ -2932,7 +2932,7 @@ static void points_and_images(void)
     drl_ctx *ctx = NULL;
     int step = 0;
     CHECK_OK(ctx, drl_ctx_create(NULL, &ctx));
-    CHECK_OK(ctx, drl_schedule_standard(DRL_SCHEDULE_DRL, 3, memory, &s));
+    CHECK_OK(ctx, drl__schedule_drl(3, memory, &s));
     memset(&e, 0, sizeof e);
     e.eval = flat_eval;
     e.size = 2;
