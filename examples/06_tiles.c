@@ -28,231 +28,138 @@
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "again.h"
-#include "picture.h"
 #include "data.h"
-
-enum { COLUMNS = 12, ROWS = 6 };
+#include "sheet.h"
 
 /* levels from which inpainting and sums are drawn again */
 static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };
 
-static const char usage[] =
-    "tiles [--names FILE] [--model FILE] [--guidance X]\n      " TRAINING_USAGE "\n      " DATA_USAGE "\n"
-    "      [--threads N] [--isa NAME]\n";
+static const char usage[] = "tiles [--names FILE] [--model FILE] [--guidance X]\n      " TRAINING_USAGE
+                            "\n      " DATA_USAGE "\n      [--threads N] [--isa NAME]\n";
 
-typedef struct demo {
-    training t;
-    data_set set;
-    char name[257][PICTURE_NAME];           /* of classes 1.. */
-    int trained, fits;                      /* fits: sums that show both of their classes */
-    float guidance, *images, *known;        /* [ROWS][COLUMNS] images, [ROWS] images */
-    uint8_t *mask;
-    int label[COLUMNS];
-} demo;
+static training t;                          /* the model, and how it is trained */
+static data_set set;                        /* the images */
+static char names[257][PICTURE_NAME];       /* of classes 1.. */
+static float guidance;                      /* the weight w */
+static int fits, asked;                     /* sums that show both of their classes; all of them */
 
 /* `count` samples of a class, or, if that is 0, of all classes in turn. */
-static drl_sample_desc ask(demo *e, int count, int label)
+static drl_sample_desc ask(int count, int label)
 {
+    static int labels[SHEET_COLUMNS];
     drl_sample_desc how;
     int i;
+    for (i = 0; i < count; ++i) labels[i] = label ? label : 1 + i;
     memset(&how, 0, sizeof how);
     how.count = count;
-    how.seed = e->t.seed;
-    how.labels = e->label;
-    how.guidance = e->guidance;
-    for (i = 0; i < count; ++i) e->label[i] = label ? label : 1 + i;
+    how.labels = labels;
+    how.guidance = guidance;
+    how.seed = t.seed;
     return how;
 }
 
 /* Row r of each of the four pictures: its images, and its name. */
-static drl_status guidance(demo *e, int r, int columns, float *out, char *name)
+static drl_status sweep(int r, int columns, float *out, char *name)
 {
     static const float weight[] = { 0, 0.5f, 1, 2, 4 };
-    drl_sample_desc how = ask(e, columns, 0);                   /* the same noise in every row */
+    drl_sample_desc how = ask(columns, 0);                      /* the same noise in every row */
     how.guidance = weight[r];
     snprintf(name, PICTURE_NAME, "w = %g", (double)weight[r]);
-    return drl_sample(e->t.model, &how, out);
+    return drl_sample(t.model, &how, out);
 }
 
-static drl_status inpaint(demo *e, int r, int columns, float *out, char *name)
+static drl_status inpaint(int r, int columns, float *out, char *name)
 {
-    const drl_dataset *data = &e->set.data;
-    const drl_model_desc *d = &e->t.model_desc;
-    size_t i, j, c = (size_t)d->channels, w = (size_t)d->width, size = (size_t)d->height * w * c;
-    int tries = 0, skip = r, index = r * (data->count / ROWS) % data->count;
-    drl_sample_desc how;
-    /* other classes, and sprites of other colours, in every row */
-    while (((data->labels[index] + ROWS - 1) % ROWS != r || skip-- > 0) && tries++ < data->count)
-        index = (index + 1) % data->count;
-    how = ask(e, columns - 2, data->labels[index]);
-    drl_dataset_image(e->t.ctx, data, index, d->height, d->width, out);
-    for (j = 0; j < size; ++j) {
-        uint8_t shown = j / c % w < w / 2;                      /* the left half; the other black, opaque */
-        for (i = 0; i < ROWS; ++i) {
-            e->known[i * size + j] = out[j];
-            e->mask[i * size + j] = shown;
-        }
-        out[size + j] = shown ? out[j] : c % 2 == 0 && j % c == c - 1 ? 1.0f : -1.0f;
-    }
-    how.known = e->known;
-    how.mask = e->mask;
-    strcpy(name, e->name[e->label[0]]);
-    return sample_again(e->t.ctx, e->t.model, &how, again, out + 2 * size);
+    const drl_model_desc *d = &t.model_desc;
+    size_t size = drl_model_energy(t.model).size;
+    int index = data_of_row(&set.data, r, SHEET_ROWS), label = set.data.labels[index], half = d->width / 2;
+    drl_sample_desc how = ask(columns - 2, label);
+    drl_status status = drl_dataset_image(t.ctx, &set.data, index, d->height, d->width, out);
+    if (status != DRL_OK) return status;
+    picture_left(out + size, out, d->height, d->width, d->channels, half);      /* what is shown */
+    snprintf(name, PICTURE_NAME, "%s", names[label]);
+    return sample_rest(t.ctx, t.model, out, half, &how, again, out + 2 * size);
 }
 
-static drl_status interpolate(demo *e, int r, int columns, float *out, char *name)
+static drl_status interpolate(int r, int columns, float *out, char *name)
 {
-    drl_sample_desc how = ask(e, columns, 1 + r % e->t.model_desc.classes);
+    int label = 1 + r % t.model_desc.classes;
+    drl_sample_desc how = ask(columns, label);
     drl_interpolation between;
     how.noise = drl_interpolation_noise(&between);
     between.count = how.count;
     between.seed = how.seed;
     between.from = 2 * r;                   /* from sample 2r of the seed to sample 2r + 1 */
     between.to = 2 * r + 1;
-    strcpy(name, e->name[e->label[0]]);
-    return drl_sample(e->t.model, &how, out);
+    snprintf(name, PICTURE_NAME, "%s", names[label]);
+    return drl_sample(t.model, &how, out);
 }
 
-static drl_status compose(demo *e, int r, int columns, float *out, char *name)
+static drl_status compose(int r, int columns, float *out, char *name)
 {
-    drl_sample_desc how = ask(e, columns / 3, 0);
-    int i, k, label[2], size = (int)drl_model_energy(e->t.model).size, classes = e->t.model_desc.classes;
-    float w = e->guidance + 1, both[2];
-    drl_status status = DRL_OK;
-    how.labels = NULL;                      /* the sum has them, and their weights */
-    how.guidance = 0;
-    label[0] = 1 + r % classes;
-    label[1] = e->set.files ? 1 + (r + 1) % classes : 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS;
-    both[0] = w;
-    both[1] = r < ROWS - 2 ? w : -w;
-    for (k = 0; k < 3 && status == DRL_OK; ++k)
-        status = sample_sum(e->t.ctx, e->t.model, label + k % 2, k < 2 ? &w : both, k < 2 ? 1 : 2, &how,
-                            again, out + k * how.count * size);
-    for (i = 2 * how.count; i < columns && !e->set.files && both[1] > 0; ++i)
-        e->fits += sprite_read(out + i * size, NULL) ==
-                   (label[0] - 1) * SPRITE_COLOURS + label[1] - 1 - SPRITE_SHAPES;
-    snprintf(name, PICTURE_NAME, "%.16s %c %.16s", e->name[label[0]], both[1] > 0 ? '+' : '-',
-             e->name[label[1]]);
+    int each = columns / 3, last = r == 4, label[2];
+    size_t size = drl_model_energy(t.model).size, part = (size_t)each * size;
+    drl_sample_desc how = ask(each, 0);
+    drl_status status;
+    float w[2];
+    label[0] = 1 + r % t.model_desc.classes;
+    label[1] = set.files ? 1 + (r + 1) % t.model_desc.classes : 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS;
+    snprintf(name, PICTURE_NAME, "%.16s %c %.16s", names[label[0]], last ? '-' : '+', names[label[1]]);
+    w[0] = w[1] = guidance + 1;
+    status = sample_sum(t.ctx, t.model, label, w, 1, &how, again, out);
+    if (status == DRL_OK) status = sample_sum(t.ctx, t.model, label + 1, w, 1, &how, again, out + part);
+    if (last) w[1] = -w[1];
+    if (status == DRL_OK) status = sample_sum(t.ctx, t.model, label, w, 2, &how, again, out + 2 * part);
+    if (!set.files && size == SPRITE_BYTES && !last) {
+        fits += sprites_of(out + 2 * part, each, label[0], label[1]);
+        asked += each;
+    }
     return status;
 }
 
-static const struct sheet {
-    const char *kind;
-    int rows, columns;                      /* columns 0: one for each class, under its name */
-    const char *head[COLUMNS];
-    drl_status (*row)(demo *e, int r, int columns, float *out, char *name);
-} sheets[4] = {
-    { "guidance", 5, 0, { NULL }, guidance },
-    { "inpaint", ROWS, 8, { "image", "shown", "drawn", "", "", "", "", "" }, inpaint },
-    { "interpolate", ROWS, 9, { "from", "", "", "", "", "", "", "", "to" }, interpolate },
+static const sheet sheets[4] = {
+    { "guidance", 5, 0, { NULL }, sweep },
+    { "inpaint", 6, 8, { "image", "shown", "drawn", "", "", "", "", "" }, inpaint },
+    { "interpolate", 6, 9, { "from", "", "", "", "", "", "", "", "to" }, interpolate },
     { "compose", 5, 12, { "first", "", "", "", "second", "", "", "", "both", "", "", "" }, compose }
 };
-
-/* PREFIX-KIND. Returns 0 when Ctrl-C was heard, or a failure said what it was. */
-static int draw(demo *e, const struct sheet *s, int rows)
-{
-    const drl_model_desc *d = &e->t.model_desc;
-    char name[ROWS][PICTURE_NAME], path[1024];
-    const char *head[COLUMNS];
-    int r, i, saved, columns = s->columns ? s->columns : d->classes < COLUMNS ? d->classes : COLUMNS;
-    size_t each = (size_t)columns * drl_model_energy(e->t.model).size;
-    picture p;
-    for (r = 0; r < rows; ++r) {
-        if (training_stop && e->trained) return 0;
-        if (s->row(e, r, columns, e->images + (size_t)r * each, name[r]) == DRL_OK) continue;
-        fprintf(stderr, "%s: %s\n", s->kind, drl_ctx_message(e->t.ctx));
-        return 0;
-    }
-    for (i = 0; i < columns; ++i) head[i] = s->columns ? s->head[i] : e->name[1 + i];
-    p = picture_sheet(e->images, rows, columns, columns, d->height, d->width, d->channels, head, name);
-    snprintf(path, sizeof path, "%s-%s", e->t.prefix, s->kind);
-    saved = picture_save(e->t.ctx, &p, path, 0);
-    picture_destroy(&p);
-    return saved;
-}
-
-/* Room for the pictures; 0 when there is none. */
-static int room(demo *e)
-{
-    size_t size = drl_model_energy(e->t.model).size;
-    if (!e->images) e->images = (float *)malloc((COLUMNS + 1) * ROWS * size * sizeof *e->images);
-    if (!e->mask) e->mask = (uint8_t *)malloc(ROWS * size);
-    e->known = e->images ? e->images + COLUMNS * ROWS * size : NULL;
-    return e->images && e->mask;
-}
 
 /* While it trains: a sample of each class with two weights. */
 static int early(void *user, drl_model *model, int last)
 {
-    demo *e = (demo *)user;
+    (void)user;
     (void)model;                            /* the training's */
-    return (last && !training_stop) || (room(e) && draw(e, &sheets[0], 2));
+    return (last && !training_stop) || sheet_draw(&sheets[0], 2, &t, names) == DRL_OK;
 }
 
 int main(int argc, char **argv)
 {
-    static demo e;
     options o = options_of(argc, argv);
-    const char *names = option_text(&o, "--names", NULL);
-    training *t = &e.t;
-    drl_model_desc *d = &t->model_desc;
     drl_status status;
     double start;
-    int k;
-    t->ctx = options_context(&o);
-    t->name = "training";
-    t->file = option_text(&o, "--model", NULL);
-    t->data = &e.set.data;
-    t->picture = early;
-    t->user = &e;
-    e.set = data_options(&o);
-    e.guidance = (float)option_number(&o, "--guidance", 1);
-    d->form = DRL_FORM_CDRL;
-    d->base = 16;
-    d->steps = 8;
-    d->b2 = 1e-3;
-    t->train_desc.batch = 16;
-    t->train_desc.learning_rate = 1e-3f;
-    t->train_desc.initializer_rate = 2e-3f;
-    t->train_desc.data_noise = SPRITE_NOISE;
-    training_options(&o, t, "tiles", 10);
-    if (options_rest(&o, usage) || (t->train_desc.palette && !e.set.files)) {
-        fprintf(stderr, "no words; --palette with --data, as classes of sprites are colours\n%s", usage);
-        return 2;
-    }
-    if (!data_open(t->ctx, &e.set, 1, 4000, SPRITE_EITHER)) return 1;
-    d->classes = e.set.data.classes;
-    if (!e.set.data.labels || (d->levels && d->levels <= again[0])) {
-        fprintf(stderr, "labels are needed (--data LABELS), and more than %d levels\n", again[0]);
-        return 2;
-    }
-    data_names(&e.set, names, d->classes, e.name);
-    status = data_train(&e.set, t, d->classes);
-    if (status == DRL_OK && d->levels <= again[0]) {
-        fprintf(stderr, "the model has %d levels: sums are drawn again from level %d, and need more\n",
-                d->levels, again[0]);
-        return 2;
-    }
-    if (status != DRL_OK) return training_failure(t, status);
-    e.trained = 1;
-    if (!e.set.files) {                     /* half images of sprites that it has not seen */
-        data_close(&e.set);
-        if (!data_open(t->ctx, &e.set, 2, 4000, SPRITE_SHAPES)) return 1;
-    }
+    int k, failed;
+    t.ctx = options_context(&o);
+    t.file = option_text(&o, "--model", NULL);
+    t.picture = early;
+    set = data_options(&o);
+    guidance = (float)option_number(&o, "--guidance", 1);
+    sprites_cooperative(&t);
+    training_options(&o, &t, "tiles", 10);
+    if (!data_labelled(&o, &set, &t, usage, names)) return 2;
+    status = data_train(&set, &t, set.data.classes);
+    if (status == DRL_OK && !data_others(t.ctx, &set)) return 1;
     start = seconds_now();
-    for (k = 0; k < 4 && room(&e); ++k) if (!draw(&e, &sheets[k], sheets[k].rows)) break;
-    if (k == 4 && !e.set.files)
+    for (k = 0; k < 4 && status == DRL_OK; ++k)
+        status = sheet_draw(&sheets[k], sheets[k].rows, &t, names);
+    if (k == 4 && status == DRL_OK)
         printf("composition: %d of %d samples show both that they were asked for (bench/sprites.c counts all "
-               "pairs)\n",
-               e.fits, 4 * sheets[3].columns / 3);
-    if (k == 4) printf("four pictures in %.1f s\n", seconds_now() - start);
-    else if (training_stop)
-        printf("stopped; --model %s%s draws all pictures again\n", t->file ? t->file : t->prefix,
-               t->file ? "" : ".safetensors");
-    free(e.images);
-    free(e.mask);
-    drl_model_destroy(t->model);
-    data_close(&e.set);
-    drl_ctx_destroy(t->ctx);
-    return k < 4 && !training_stop;
+               "pairs)\nfour pictures in %.1f s\n", fits, asked, seconds_now() - start);
+    if (status == DRL_RUNNING)
+        printf("stopped; --model %s%s draws all pictures\n", t.file ? t.file : t.prefix,
+               t.file ? "" : ".safetensors");
+    failed = training_failure(&t, status);
+    drl_model_destroy(t.model);
+    data_close(&set);
+    drl_ctx_destroy(t.ctx);
+    return failed;
 }

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* from: the levels to start from after the first pass, ending with 0, none above the model's number of
- * levels. */
+/* from: the levels to start from after the first pass, ending with 0; those that the model does not have are
+ * left out. */
 static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_sample_desc *first,
                                       const int *from, float *out)
 {
@@ -26,6 +26,7 @@ static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_
         status = DRL_E_MEMORY;
     for (; *from && status == DRL_OK; ++from) {
         drl_rng rng;
+        if (*from > schedule->levels) continue;
         rng.seed = how.seed;
         /* an image gets the same noise alone and among others */
         for (i = 0; i < (int)(count / size); ++i) {
@@ -45,12 +46,35 @@ static inline drl_status sample_again(drl_ctx *ctx, drl_model *model, const drl_
     return status;
 }
 
+/* Samples whose first `left` columns are those of an image, and the rest what the model puts there. */
+static inline drl_status sample_rest(drl_ctx *ctx, drl_model *model, const float *image, int left,
+                                     const drl_sample_desc *like, const int *from, float *out)
+{
+    drl_sample_desc how = *like;
+    drl_model_desc d;
+    drl_status status = drl_model_describe(model, &d);
+    size_t size = drl_model_energy(model).size, count = size * (size_t)how.count, i;
+    float *known = (float *)malloc(count * sizeof *known);
+    uint8_t *mask = (uint8_t *)malloc(count);
+    if (status == DRL_OK && (!known || !mask)) status = DRL_E_MEMORY;
+    for (i = 0; i < count && status == DRL_OK; ++i) {
+        known[i] = image[i % size];
+        mask[i] = i / (size_t)d.channels % (size_t)d.width < (size_t)left;
+    }
+    how.known = known;
+    how.mask = mask;
+    if (status == DRL_OK) status = sample_again(ctx, model, &how, from, out);
+    free(known);
+    free(mask);
+    return status;
+}
+
 /* Samples of the energy F(y) + sum of weight[i] (F(y; label[i]) - F(y)) over one or two classes: two at once,
  * or, with a weight below 0, one without the other. They are drawn again from the levels `from`. */
 static inline drl_status sample_sum(drl_ctx *ctx, drl_model *model, const int *label, const float *weight,
                                     int labels, const drl_sample_desc *like, const int *from, float *out)
 {
-    drl_sample_desc how = *like;
+    drl_sample_desc how = *like;            /* but for labels and guidance, which the sum has */
     drl_sum_term term[3];
     drl_sum *sum = NULL;
     drl_energy energy;
@@ -71,6 +95,8 @@ static inline drl_status sample_sum(drl_ctx *ctx, drl_model *model, const int *l
     if (status == DRL_OK) {
         energy = drl_sum_energy(sum);
         how.energy = &energy;
+        how.labels = NULL;
+        how.guidance = 0;
         status = sample_again(ctx, model, &how, from, out);
     }
     drl_sum_destroy(sum);

@@ -181,6 +181,15 @@ static inline void data_names(const data_set *set, const char *path, int classes
     if (file) fclose(file);
 }
 
+/* An image for row r of `rows`: of another class in every row, and sprites of other colours. */
+static inline int data_of_row(const drl_dataset *data, int r, int rows)
+{
+    int tries = 0, skip = r, index = r * (data->count / rows) % data->count;
+    while (((data->labels[index] + rows - 1) % rows != r || skip-- > 0) && tries++ < data->count)
+        index = (index + 1) % data->count;
+    return index;
+}
+
 /* A model's sides for these images: --size, or else the next multiple of 8, as three poolings halve them. */
 static inline void data_sides(const data_set *set, drl_model_desc *d)
 {
@@ -201,6 +210,32 @@ static inline void data_check(const data_set *set, const drl_model_desc *d, int 
             set->data.height, set->data.width, set->data.channels, set->data.classes, d->height, d->width,
             d->channels, d->classes);
     exit(2);
+}
+
+/* For models with classes: images with labels, and the names of the classes (--names FILE). Call it after all
+ * other options. Returns 0, with a sentence printed, when there are none. */
+static inline int data_labelled(options *o, data_set *set, training *t, const char *usage,
+                                char (*name)[PICTURE_NAME])
+{
+    const char *names = option_text(o, "--names", NULL);
+    if (options_rest(o, usage) || (t->train_desc.palette && !set->files)) {
+        fprintf(stderr, "no words; --palette with --data, as classes of sprites are colours\n%s", usage);
+        return 0;
+    }
+    if (!data_open(t->ctx, set, 1, 4000, SPRITE_EITHER)) return 0;
+    t->data = &set->data;
+    t->model_desc.classes = set->data.classes;
+    if (!set->data.labels) fprintf(stderr, "labels are needed: --data LABELS\n");
+    else data_names(set, names, set->data.classes, name);
+    return set->data.labels != NULL;
+}
+
+/* Other sprites, which no training has seen, in place of the embedded ones; files stay. */
+static inline int data_others(drl_ctx *ctx, data_set *set)
+{
+    if (set->files) return 1;
+    data_close(set);
+    return data_open(ctx, set, 2, 4000, SPRITE_SHAPES);
 }
 
 /* From the images to a model: training_open and training_run, with a line about both. classes: those that the

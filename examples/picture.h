@@ -87,6 +87,16 @@ static inline void picture_image(picture *p, int x, int y, const float *image, i
         }
 }
 
+/* to <- the left columns of an image (height, width, channels), and black, which is opaque, beside them. */
+static inline void picture_left(float *to, const float *image, int height, int width, int channels, int left)
+{
+    int i;
+    for (i = 0; i < height * width * channels; ++i) {
+        int alpha = channels % 2 == 0 && i % channels == channels - 1;
+        to[i] = i / channels % width < left ? image[i] : alpha ? 1.0f : -1.0f;
+    }
+}
+
 /* Lay the picture over one colour, so that nothing is transparent any more: for pictures to look at rather
  * than to use. */
 static inline void picture_flatten(picture *p, uint32_t colour)

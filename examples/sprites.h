@@ -238,6 +238,16 @@ static inline const char *sprite_class_name(int i)
     return i <= SPRITE_SHAPES ? sprite_shape_name(i - 1) : sprite_colour_name(i - 1 - SPRITE_SHAPES);
 }
 
+/* How many of `count` images (16,16,4) show both, a class of shape and one of colour. */
+static inline int sprites_of(const float *image, int count, int shape, int colour)
+{
+    int i, fit = 0;
+    for (i = 0; i < count; ++i)
+        fit += sprite_read(image + i * SPRITE_BYTES, NULL) ==
+               (shape - 1) * SPRITE_COLOURS + colour - 1 - SPRITE_SHAPES;
+    return fit;
+}
+
 /* A data set of `count` sprites in one block: free((void *)...) is sprites_destroy's job. Returns 0 without
  * memory. */
 static inline int sprites_create(uint64_t seed, int count, int classes, drl_dataset *ds)
@@ -290,6 +300,20 @@ static inline int sprites_training(drl_ctx *ctx, drl_dataset *sprites, training 
     t->train_desc.warmup = 50;
     t->train_desc.data_noise = SPRITE_NOISE;
     return 1;
+}
+
+/* A small model of the cooperative form and its training, to be changed by options. */
+static inline void sprites_cooperative(training *t)
+{
+    t->name = "training";
+    t->model_desc.form = DRL_FORM_CDRL;
+    t->model_desc.base = 16;
+    t->model_desc.steps = 8;
+    t->model_desc.b2 = 1e-3;
+    t->train_desc.batch = 16;
+    t->train_desc.learning_rate = 1e-3f;
+    t->train_desc.initializer_rate = 2e-3f;
+    t->train_desc.data_noise = SPRITE_NOISE;
 }
 
 /* For the examples that need some model: trains one for so many steps, or, if that is zero, minutes, saves it
