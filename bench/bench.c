@@ -1,5 +1,5 @@
-/* bench.c - speed of the convolution passes, layer by layer, and of whole models, on every instruction set of
- * the machine.
+/* bench.c - speed of the convolution passes, layer by layer, of the other operators of networks, and of whole
+ * models, on every instruction set of the machine.
  *
  *   cc -O2 bench.c -o bench -lm            (-DDRL_THREADS -pthread for --threads)
  *   ./bench [--isa NAME] [--threads N] [--json] [--all] [--direct] [FILTER]
@@ -7,9 +7,11 @@
  * GFLOP/s counts the nominal 2 N Ci Co 9 H W, also for taps that fall on padding. The peak is a register-only
  * loop of the set's own multiply-add, timed beside each layer on one thread (times the threads); both are the
  * best of several runs. A layer runs as a net would run it, by Winograd's algorithm where that pays, which
- * can pass the peak; --direct: never so. FILTER keeps the lines whose name contains it: `fwd-128-128-32-b8`,
- * `dx-...`, `dw-...` is pass-in-out-size-batch. Ctrl-C ends it after the line under way; each line stands for
- * itself, and FILTER makes the missing ones. */
+ * can pass the peak; --direct: never so. FILTER keeps the lines whose name contains it. `fwd-128-128-32-b8`,
+ * `dx-...`, `dw-...` is pass-in-out-size-batch. `op-silu-fwd`, `op-silu-dx` is another operator, on 16 images
+ * of 16 x 16 with 64 channels: values alone, or also the gradient by the images; and the memory of a net of
+ * it. Ctrl-C ends it after the line under way; each line stands for itself, and FILTER makes the missing
+ * ones. */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "../examples/options.h"
@@ -116,6 +118,97 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
         printf("%-22s %-8s %d thread%s %9.3f ms %8.1f GFLOP/s %5.0f %% of %.0f\n", name,
                drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), drl_ctx_threads(ctx) > 1 ? "s" : " ",
                best * 1e3, flop / best * 1e-9, 100 * flop / best * 1e-9 / peak, peak);
+    fflush(stdout);
+}
+
+/* The operators beside 3x3 convolutions, each in a net of its own. */
+enum { OP_SIDE = 16, OP_CHANNELS = 64, OP_BATCH = 16 };
+
+static const char *const operators[] = {
+    "conv1x1", "leaky-relu", "silu", "avgpool2", "maxpool2", "upsample2", "add", "concat", "shift",
+    "scale-shift", "gain", "group-norm", "attention", "dropout", "spatial-sum", "dot"
+};
+enum { OPERATORS = sizeof operators / sizeof operators[0] };
+
+static void build_operator(drl_net *net, void *user)
+{
+    const char *name = (const char *)user;
+    int c = OP_CHANNELS, qkv = !strcmp(name, "attention");
+    drl_value x = drl_net_input(net, OP_SIDE, OP_SIDE, qkv ? 3 * c : c);
+    drl_layer_desc dense;
+    memset(&dense, 0, sizeof dense);
+    dense.name = "dense";
+    dense.kernel = 1;
+    dense.out_channels = c;
+    if (qkv) drl_net_attention(net, x);
+    else if (!strcmp(name, "conv1x1")) drl_net_conv2d(net, x, &dense);
+    else if (!strcmp(name, "leaky-relu")) drl_net_act(net, x, DRL_ACT_LEAKY_RELU);
+    else if (!strcmp(name, "silu")) drl_net_act(net, x, DRL_ACT_SILU);
+    else if (!strcmp(name, "avgpool2")) drl_net_avgpool2(net, x);
+    else if (!strcmp(name, "maxpool2")) drl_net_maxpool2(net, x);
+    else if (!strcmp(name, "upsample2")) drl_net_upsample2(net, x);
+    else if (!strcmp(name, "add")) drl_net_add(net, x, x);
+    else if (!strcmp(name, "concat")) drl_net_concat(net, x, x);
+    else if (!strcmp(name, "shift")) drl_net_shift(net, x, drl_net_level(net, c));
+    else if (!strcmp(name, "scale-shift")) drl_net_scale_shift(net, x, drl_net_level(net, 2 * c));
+    else if (!strcmp(name, "gain")) drl_net_gain(net, x, "gain");
+    else if (!strcmp(name, "group-norm")) drl_net_group_norm(net, x, "norm", 8, 1e-6f);
+    else if (!strcmp(name, "dropout")) drl_net_dropout(net, x, 0.1f);
+    else if (!strcmp(name, "spatial-sum")) drl_net_spatial_sum(net, x, 1.0f);
+    else drl_net_dot(net, x, x);
+}
+
+/* pass 0: values as in training, where dropout draws; 1: values and the gradient by the images. */
+static void bench_operator(drl_ctx *ctx, int which, int pass)
+{
+    const size_t most = (size_t)OP_BATCH * OP_SIDE * OP_SIDE * OP_CHANNELS * 4;     /* as upsample2 returns */
+    static float *x, *out, *dout, *dx, *level;
+    void *user = (void *)(uintptr_t)operators[which];
+    char name[64];
+    drl_net *net = NULL;
+    drl_net_desc d;
+    drl_batch batch;
+    drl_rng dropout = { 1, 0, 0 };
+    size_t bytes = 0;
+    double best = 1e30, spent = 0, t0, t;
+    int runs;
+    sprintf(name, "op-%s-%s", operators[which], pass ? "dx" : "fwd");
+    if (training_stop || !strstr(name, option_filter)) return;
+    if (!x) {
+        x = floats(most, ctx, 1);
+        out = floats(most, ctx, 2);
+        dout = floats(most, ctx, 3);
+        dx = floats(most, ctx, 4);
+        level = floats(OP_BATCH, ctx, 5);
+    }
+    batch = drl_batch_of(OP_BATCH, x, level);
+    batch.dropout = &dropout;
+    memset(&d, 0, sizeof d);
+    d.batch = OP_BATCH;
+    d.modes = 1 << (pass ? DRL_NET_INPUT_GRAD : DRL_NET_PARAM_GRAD);
+    if (drl_net_size(ctx, build_operator, user, &d, &bytes) != DRL_OK ||
+        drl_net_create(ctx, build_operator, user, &d, &net) != DRL_OK) {
+        printf("%s: %s\n", name, drl_ctx_message(ctx));
+        drl_ctx_clear(ctx);
+        return;
+    }
+    drl_net_init(net, 1);
+    for (runs = 0; runs < 3 || (spent < 0.05 && runs < 1000); ++runs) {
+        t0 = seconds_now();
+        if (pass) drl_net_input_grad(net, &batch, dout, out, dx);
+        else drl_net_train_forward(net, &batch, out);
+        t = seconds_now() - t0;
+        spent += t;
+        if (t < best) best = t;
+    }
+    drl_net_destroy(net);
+    if (option_json)
+        printf("{\"name\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"ms\":%.4f,\"bytes\":%lu}\n", name,
+               drl_ctx_threads(ctx), drl_isa_name(drl_ctx_isa(ctx)), best * 1e3, (unsigned long)bytes);
+    else
+        printf("%-22s %-8s %d thread%s %9.3f ms %8.3f ns a value, %.1f MB\n", name,
+               drl_isa_name(drl_ctx_isa(ctx)), drl_ctx_threads(ctx), drl_ctx_threads(ctx) > 1 ? "s" : " ",
+               best * 1e3, best * 1e9 / (double)(most / 4), (double)bytes * 1e-6);
     fflush(stdout);
 }
 
@@ -260,6 +353,11 @@ static int filter_known(void)
                         layers[l].batch);
                 if (listing) fprintf(stderr, " %s", name); else found |= strstr(name, option_filter) != NULL;
             }
+        for (l = 0; l < OPERATORS; ++l)
+            for (pass = 0; pass < 2; ++pass) {
+                sprintf(name, "op-%s-%s", operators[l], pass ? "dx" : "fwd");
+                if (listing) fprintf(stderr, " %s", name); else found |= strstr(name, option_filter) != NULL;
+            }
         for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l)
             for (pass = 0; pass < RUNS_OF; ++pass) {
                 sprintf(name, "%s-%s-b%d", runs_of[pass], wholes[l].name, wholes[l].batch);
@@ -316,6 +414,8 @@ int main(int argc, char **argv)
         ++sets;
         for (l = 0; l < sizeof layers / sizeof layers[0]; ++l)
             for (pass = 0; pass < 3; ++pass) bench_layer(ctx, &layers[l], pass);
+        for (l = 0; l < OPERATORS; ++l)
+            for (pass = 0; pass < 2; ++pass) bench_operator(ctx, (int)l, pass);
         drl_ctx_destroy(ctx);
         for (l = 0; l < sizeof wholes / sizeof wholes[0]; ++l)
             for (pass = 0; pass < RUNS_OF; ++pass) bench_whole(&desc, &wholes[l], pass);
