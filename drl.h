@@ -751,8 +751,8 @@ typedef enum drl_step_rule {
                                  * x_0 are known */
 } drl_step_rule;
 
-/* Filled by drl_schedule_of, or by a model (drl_model_schedule), never by hand: a field that is left out, or that a later version adds, would
- * have an arbitrary value. */
+/* Filled by drl_schedule_of, or by a model (drl_model_schedule), never by hand: a field that is left out, or
+ * that a later version adds, would have an arbitrary value. */
 typedef struct drl_schedule {
     int levels;                             /* T; the energies live on levels 0..T-1 */
     const double *a, *s, *abar, *sbar;      /* [T + 1] each, a^2 + s^2 = 1, abar^2 + sbar^2 = 1 */
