@@ -151,9 +151,10 @@ int main(int argc, char **argv)
     start = seconds_now();
     for (k = 0; k < 4 && status == DRL_OK; ++k)
         status = sheet_draw(&sheets[k], sheets[k].rows, &t, names);
-    if (k == 4 && status == DRL_OK)
+    if (status == DRL_OK && asked)
         printf("composition: %d of %d samples show both that they were asked for (bench/sprites.c counts all "
-               "pairs)\nfour pictures in %.1f s\n", fits, asked, seconds_now() - start);
+               "pairs)\n", fits, asked);
+    if (status == DRL_OK) printf("four pictures in %.1f s\n", seconds_now() - start);
     if (status == DRL_RUNNING)
         printf("stopped; --model %s%s draws all pictures\n", t.file ? t.file : t.prefix,
                t.file ? "" : ".safetensors");

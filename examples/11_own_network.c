@@ -7,13 +7,13 @@
  *     ./own_network [--model FILE] [--list] [--minutes X or --steps N] [--resume] [--base N] [--levels N]
  *                   [--seed N] [--out PREFIX] [--threads N] [--isa NAME]    (and others of 02_train_images)
  *
- * The energy is F(y, t, class) = -|y + u(y, t, class)|^2 / 2. u is a small U-Net: residual blocks at full and
- * at half size, attention over the small one's pixels, and a way past it. With u = 0, where training begins,
- * F is the standard normal density. It learns by score matching, and samples need no chains then (K = 0): one
- * draw a level, 32 levels.
- * Takes 90 seconds (--minutes). Draws PREFIX.png (or .ppm), two columns for each shape of the embedded
- * sprites: data above, samples below. After 1500 steps, about a minute of one idle core, samples are sprites,
- * about half of them of the shape that was asked for.
+ * The energy is F(y, t, class) = -|y + u(y, t, class)|^2 / 2, where u is a small U-Net: residual blocks at
+ * full and at half size, attention over the pixels at half size, and a skip connection at full size. Training
+ * begins with u = 0, where exp F is the standard normal density but for a factor. The objective is score
+ * matching, so sampling needs no Langevin chains (K = 0): it draws once at each of the 32 levels.
+ * Trains for 90 seconds. Draws PREFIX.png (or .ppm), two columns for each shape of the embedded sprites, data
+ * above and samples below. After 900 steps the samples are coloured blobs. After 1500, about a minute of one
+ * idle core, they are sprites, and about half of them have the shape that was asked for.
  * PREFIX.safetensors has the weights by the names below; --model draws from it. --list prints the names.
  */
 #define DRL_IMPLEMENTATION
@@ -27,8 +27,8 @@ enum { GROUPS = 4, EACH = 2, COLUMNS = EACH * SPRITE_SHAPES, DATA = 2, ROWS = 6,
 static const char usage[] = "own_network [--model FILE] [--list]\n      " TRAINING_USAGE "\n"
                             "      [--threads N] [--isa NAME]\n";
 
-/* A convolution with the parameters "block.name". zero: they begin at zero, so that what the result is added
- * to is unchanged at first. */
+/* A convolution; its parameters are called "block.name.weight" and "block.name.bias". zero: they begin at
+ * zero, and so does the result: a block that adds it to its input returns the input at first. */
 static drl_value layer(drl_net *net, drl_value x, const char *block, const char *name, int channels,
                        int kernel, int zero)
 {
@@ -43,6 +43,7 @@ static drl_value layer(drl_net *net, drl_value x, const char *block, const char 
     return drl_net_conv2d(net, x, &d);
 }
 
+/* SiLU of the group norm. */
 static drl_value norm(drl_net *net, drl_value x, const char *block, const char *name)
 {
     char text[64];
@@ -50,8 +51,9 @@ static drl_value norm(drl_net *net, drl_value x, const char *block, const char *
     return drl_net_act(net, drl_net_group_norm(net, x, text, GROUPS, 1e-6f), DRL_ACT_SILU);
 }
 
-/* x + conv2(silu(scale_shift(norm2(conv1(norm1(x))), e))), where norms end in a silu, too. e, the level and
- * the class, decides what the block does. */
+/* A residual block: x + conv2(silu(scale_shift(norm(conv1(norm(x))), e))). e stands for the level and the
+ * class; through it the block can do something else for each of them. When the block changes the number of
+ * channels, a 1x1 convolution does so for x. */
 static drl_value residual(drl_net *net, drl_value x, drl_value e, const char *block, int channels)
 {
     drl_value h = layer(net, norm(net, x, block, "norm1"), block, "conv1", channels, 3, 0);
@@ -62,15 +64,18 @@ static drl_value residual(drl_net *net, drl_value x, drl_value e, const char *bl
     return drl_net_add(net, h, x);
 }
 
+/* The network. The library calls it with the model's description (main: build_user), more than once. */
 static void build(drl_net *net, void *user)
 {
     const drl_model_desc *d = (const drl_model_desc *)user;
     int w = d->base;
     drl_value y = drl_net_input(net, d->height, d->width, d->channels), e, full, small, h, u;
+    /* level and class, as one vector of 4 w numbers */
     e = layer(net, drl_net_level(net, w), "level", "dense1", 4 * w, 1, 0);
     e = layer(net, drl_net_act(net, e, DRL_ACT_SILU), "level", "dense2", 4 * w, 1, 0);
     e = drl_net_add(net, e, layer(net, drl_net_label(net, d->classes), "class", "dense", 4 * w, 1, 0));
     e = drl_net_act(net, e, DRL_ACT_SILU);
+    /* full size, half size with attention, full size again, beside what was there before */
     full = residual(net, layer(net, y, "first", "conv", w, 3, 0), e, "full", w);
     small = residual(net, drl_net_avgpool2(net, full), e, "small", 2 * w);
     h = layer(net, norm(net, small, "attention", "norm"), "attention", "qkv", 6 * w, 1, 0);
@@ -79,11 +84,13 @@ static void build(drl_net *net, void *user)
     small = residual(net, small, e, "small2", 2 * w);
     u = residual(net, drl_net_concat(net, drl_net_upsample2(net, small), full), e, "full2", w);
     u = layer(net, norm(net, u, "last", "norm"), "last", "conv", d->channels, 3, 1);
+    /* the last operator's value is F */
     u = drl_net_add(net, y, u);
     drl_net_spatial_sum(net, drl_net_dot(net, u, u), -0.5f);
 }
 
-/* Angles in equal steps: sbar_t = sin(angle), from 0.03 (a few shades of 255) to 0.99. */
+/* The noise of each level, sbar_t = sin(angle_t), where the angles grow in equal steps. It goes from 0.03, 4
+ * of the 255 shades of a pixel, to 0.99. */
 static void schedule(double *sbar, int levels)
 {
     double low = asin(0.03), high = asin(0.99);
@@ -148,7 +155,7 @@ int main(int argc, char **argv)
     d->classes = SPRITE_SHAPES;
     d->base = 16;
     d->levels = 32;
-    d->steps = -1;
+    d->steps = -1;                          /* K = 0 */
     training_options(&o, &t, "own_network", 1.5);
     if (options_rest(&o, usage) || d->levels < 2 || d->levels > LEVELS_MAX) {
         fprintf(stderr, "2 to %d levels, and no words:\n%s", LEVELS_MAX, usage);
