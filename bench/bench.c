@@ -213,9 +213,10 @@ static void bench_operator(drl_ctx *ctx, int which, int pass)
 }
 
 /* Whole models, the energy and initializer networks of [Zhu24] at 32x32: one Langevin step of a batch, one
- * training step of K = 15, and the initializer's share of it: forward and back, by the parameters. */
-static const char *const runs_of[] = { "langevin", "train", "initializer" };
-#define RUNS_OF 3
+ * training step of K = 15, and two parts of that: the initializer, forward and back by the parameters, and
+ * what every change of the energy's weights costs, a power iteration of the spectral norms and packing. */
+static const char *const runs_of[] = { "langevin", "train", "initializer", "weights" };
+#define RUNS_OF 4
 
 typedef struct whole {
     const char *name;
@@ -264,7 +265,7 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* training 0: images/s are whole samples of 6 levels and K = 15; 1, 2: of training. Median of the runs. */
+/* training 0: images/s are whole samples of 6 levels and K = 15; above 0: of training. Median of the runs. */
 static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
 {
     char name[64];
@@ -314,6 +315,8 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
     /* K gradients by images, two by parameters */
     if (training) flop = 15 * flop + 3 * flop + 3 * net_flop(drl_model_initializer(m));
     if (training == 2) flop = 3 * net_flop(drl_model_initializer(m));
+    /* two products of each weight matrix with a vector, once a batch */
+    if (training == 3) flop = 4.0 * (double)drl_net_params_size(drl_model_net(m)) / w->batch;
     for (runs = 0; runs < 101 && (runs < 3 || spent < (training ? 6 : 2)); ++runs) {
         p = peak_gflops(ctx);
         if (p > peak) peak = p;
@@ -322,6 +325,9 @@ static void bench_whole(const drl_ctx_desc *desc, const whole *w, int training)
         if (training == 2) {
             drl_net_train_forward(drl_model_initializer(m), &batch, out);
             drl_net_train_backward(drl_model_initializer(m), out);
+        } else if (training == 3) {
+            drl_net_spectral_grads(drl_model_net(m));
+            drl_net_refresh(drl_model_net(m), 1);
         } else if (training) drl_trainer_step(tr, x, NULL, NULL);
         else drl_sampler_run(s, 1);
         t[runs] = seconds_now() - t0;
