@@ -298,6 +298,24 @@ try {
   );
   await noTrouble('own in the studio');
 
+  /* The page is closed and opened again: the run is there, with the same weights. */
+  const steps = await page.textContent('#own-step');
+  await page.waitForFunction((n) => document.getElementById('own-step').dataset.kept === n, steps);
+  const weights = () =>
+    page.evaluate(async () => {
+      const digest = await crypto.subtle.digest('SHA-256', await window.drlPage.ask('ownSave'));
+      return new Uint8Array(digest).join();
+    });
+  const trained = await weights();
+  await page.reload();
+  await page.waitForFunction(() => document.documentElement.dataset.isa);
+  await page.click('#tab-own');
+  await page.click('#own-return');
+  await page.waitForFunction(() => document.getElementById('own-left').textContent === 'done');
+  check((await page.textContent('#own-step')) === steps, `kept at step ${steps}, opened at another`);
+  check((await weights()) === trained, 'the run that was kept has other weights');
+  await noTrouble('own again');
+
   /* On a phone, in the dark. */
   await page.setViewportSize({ width: 390, height: 800 });
   await page.emulateMedia({ colorScheme: 'dark' });

@@ -495,6 +495,34 @@ CALL const float *room_images(int which, int count)
     return out;
 }
 
+/* `count` images (N,H,W,C) of the studio, which lie in page_block, as an NPY file there; its bytes, or a
+ * negative status. */
+CALL int studio_npy(int count)
+{
+    const drl_model_desc *d = &rooms[ROOM_STUDIO].d;
+    size_t shape[4], bytes = 0;
+    drl_array images;
+    void *file = NULL;
+    drl_status status;
+    shape[0] = (size_t)count;
+    shape[1] = (size_t)d->height;
+    shape[2] = (size_t)d->width;
+    shape[3] = (size_t)d->channels;
+    images = drl_array_of("", DRL_DTYPE_F32, 4, shape, block);
+    drl_ctx_clear(ctx);
+    status = drl_npy_write_memory(ctx, &images, NULL, 0, &bytes);               /* how many bytes? */
+    if (status == DRL_OK && (file = malloc(bytes)) == NULL) status = DRL_E_MEMORY;
+    if (status == DRL_OK) status = drl_npy_write_memory(ctx, &images, file, bytes, &bytes);
+    if (status != DRL_OK) {
+        free(file);
+        return -(int)status;
+    }
+    free(block);
+    block = (unsigned char *)file;
+    block_bytes = bytes;
+    return (int)bytes;
+}
+
 /* f of the canvas at a level, with a class or 0; NaN when there is none. */
 CALL double studio_score(int level, int label)
 {
@@ -507,59 +535,87 @@ CALL double studio_score(int level, int label)
          ? (double)score : NAN;
 }
 
-static drl_dataset own;                     /* pixels (count,size,size,4), then labels, in one block */
+static drl_dataset *own;
 
-/* Room for `count` RGBA images of size x size and, behind them, their labels. */
-CALL uint8_t *own_images(int count, int size)
+/* The visitor's images: `count` of size x size, RGBA, and behind them their labels, in page_block. */
+CALL int own_data(int count, int size, int classes)
 {
-    size_t pixels = (size_t)count * (size_t)(size * size) * 4;
-    uint8_t *p = (uint8_t *)malloc(pixels + (size_t)count);
+    drl_dataset in_block;
+    memset(&in_block, 0, sizeof in_block);
+    in_block.count = count;
+    in_block.height = in_block.width = size;
+    in_block.channels = 4;
+    in_block.classes = classes;
+    in_block.pixels = block;
+    in_block.labels = block + (size_t)count * (size_t)(size * size) * 4;
     empty(&rooms[ROOM_OWN]);
-    free((void *)(uintptr_t)own.pixels);
-    memset(&own, 0, sizeof own);
-    if (!p) return NULL;
-    own.count = count;
-    own.height = own.width = size;
-    own.channels = 4;
-    own.pixels = p;
-    own.labels = p + pixels;
-    return p;
+    drl_dataset_destroy(own);
+    own = NULL;
+    return drl_dataset_copy(ctx, &in_block, &own);
 }
 
 /* The recipe of 02_train_images: CDRL with a shifted schedule and labels, if there are several classes. */
-CALL int own_begin(int classes, double seconds, int seed)
+CALL int own_begin(double seconds, int seed)
 {
     room *r = &rooms[ROOM_OWN];
     drl_train_desc train_desc;
-    size_t i;
-    if (!own.pixels) return DRL_E_ARGUMENT;
+    if (!own) return DRL_E_ARGUMENT;
     empty(r);
-    for (i = 0; i < (size_t)own.count * (size_t)(own.height * own.width); ++i) {
-        uint8_t *p = (uint8_t *)(uintptr_t)own.pixels + 4 * i;
-        if (!p[3]) p[0] = p[1] = p[2] = 0;                      /* colour under alpha 0 means nothing */
-    }
     memset(&train_desc, 0, sizeof train_desc);
-    own.classes = classes;
-    r->d.height = r->d.width = own.height;
+    r->d.height = r->d.width = own->height;
     r->d.channels = 4;
     r->d.form = DRL_FORM_CDRL;
     r->d.schedule = DRL_SCHEDULE_SHIFTED;
-    r->d.levels = own.height <= 16 ? 12 : 24;
+    r->d.levels = own->height <= 16 ? 12 : 24;
     r->d.steps = 3;
     r->d.base = 16;
     r->d.batch = 16;
     r->d.trainable = 1;
-    r->d.classes = classes > 1 ? classes : 0;
+    r->d.classes = own->classes > 1 ? own->classes : 0;
     train_desc.batch = 16;
     train_desc.seed = (uint64_t)seed;
     train_desc.data_noise = SPRITE_NOISE;
-    train_desc.shift = own.count < 200 ? 1 : 0;
+    train_desc.shift = own->count < 200 ? 1 : 0;
     r->run.seconds = seconds;
-    r->run.balanced = classes > 1;
+    r->run.balanced = own->classes > 1;
     return furnish(r, &train_desc, (uint64_t)seed);
 }
 
-CALL int own_train(double ms) { return train(&rooms[ROOM_OWN], &own, ms); }
+CALL int own_train(double ms) { return train(&rooms[ROOM_OWN], own, ms); }
+
+/* Goes on with a run of own_begin, on the same images, from its checkpoint of `bytes` bytes in page_block. */
+CALL int own_resume(size_t bytes, double seconds)
+{
+    room *r = &rooms[ROOM_OWN];
+    drl_train_desc train_desc;
+    drl_status status;
+    if (!own) return DRL_E_ARGUMENT;
+    empty(r);
+    status = drl_checkpoint_describe_memory(ctx, block, bytes, &r->d, &train_desc);
+    if (status == DRL_OK && (r->d.height != own->height || r->d.channels != 4)) status = DRL_E_SHAPE;
+    r->d.trainable = 1;
+    r->d.batch = train_desc.batch;
+    r->run.seconds = seconds;
+    r->run.balanced = own->classes > 1;
+    if (status == DRL_OK) status = furnish(r, &train_desc, 0);
+    if (status == DRL_OK) status = drl_trainer_resume_memory(r->trainer, block, bytes);
+    r->report.step = drl_trainer_steps(r->trainer);
+    return status;
+}
+
+/* The checkpoint of the run as it is, into page_block; its bytes, or a negative status. */
+CALL int own_keep(void)
+{
+    room *r = &rooms[ROOM_OWN];
+    size_t bytes = 0;
+    drl_status status;
+    if (!r->trainer) return -DRL_E_ARGUMENT;
+    drl_ctx_clear(ctx);
+    status = drl_trainer_save_memory(r->trainer, NULL, 0, &bytes);              /* how many bytes? */
+    if (status == DRL_OK && !page_block(bytes)) status = DRL_E_MEMORY;
+    if (status == DRL_OK) status = drl_trainer_save_memory(r->trainer, block, bytes, &bytes);
+    return status == DRL_OK ? (int)bytes : -(int)status;
+}
 
 /* The model file with the averaged weights, into page_block; its bytes, or a negative status. */
 CALL int own_save(void)

@@ -67,6 +67,12 @@ function compute() {
     return at;
   };
 
+  /* The file that page.c has put into its block, of so many bytes, or a failure. */
+  const file = (bytes) => {
+    if (bytes < 0) must(-bytes, 'saving');
+    return new Uint8Array(m.HEAPU8.buffer, m._page_block(0), bytes).slice();
+  };
+
   function lookAtPlane() {
     must(m._plane_look(), 'plane');
     const n = m._plane_shown(),
@@ -200,13 +206,14 @@ function compute() {
       new Float32Array(m.HEAPF32.buffer, m._studio_canvas(), canvas.length).set(canvas);
       return m._studio_score(level, label);
     },
-    ownBegin({ pixels, labels, size, classes, seconds }) {
+    /* images: RGBA and, behind them, labels; checkpoint: of a run that goes on, or nothing */
+    ownBegin({ images, count, size, classes, seconds, checkpoint }) {
       jobs.delete('own');
-      const at = m._own_images(labels.length, size);
-      if (!at) throw new Error(`out of memory for ${labels.length} images`);
-      new Uint8Array(m.HEAPU8.buffer, at, pixels.length).set(pixels);
-      new Uint8Array(m.HEAPU8.buffer, at + pixels.length, labels.length).set(labels);
-      must(m._own_begin(classes, seconds, 1), 'model');
+      jobs.delete('own-grid');
+      put(images);
+      must(m._own_data(count, size, classes), 'images');
+      if (checkpoint) put(checkpoint);
+      must(checkpoint ? m._own_resume(checkpoint.length, seconds) : m._own_begin(seconds, 1), 'model');
     },
     ownTrain({ on }) {
       const look = () => {
@@ -233,9 +240,14 @@ function compute() {
       }
     },
     ownSave() {
-      const bytes = m._own_save();
-      if (bytes < 0) must(-bytes, 'saving');
-      return new Uint8Array(m.HEAPU8.buffer, m._page_block(0), bytes).slice();
+      return file(m._own_save());
+    },
+    ownKeep() {
+      return { checkpoint: file(m._own_keep()), step: report(OWN).step };
+    },
+    studioNpy({ images, count }) {
+      put(images);
+      return file(m._studio_npy(count));
     },
   };
   const ready = drl().then((module) => {
@@ -784,11 +796,9 @@ function show() {
     };
     $('studio-npy').onclick = () => {
       if (!sheet.length) return;
-      const shape = [sheet.length, model.height, model.width, model.channels].join(', ');
-      let head = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape}), }`;
-      head = head.padEnd(Math.ceil((head.length + 11) / 64) * 64 - 11) + '\n';
-      const start = new Uint8Array([0x93, 78, 85, 77, 80, 89, 1, 0, head.length & 255, head.length >> 8]);
-      download('sheet.npy', 'application/octet-stream', [start, head, all()]);
+      ask('studioNpy', { images: all(), count: sheet.length })
+        .then((bytes) => download('sheet.npy', 'application/octet-stream', [bytes]))
+        .catch(tell);
     };
     $('studio-file').onchange = async () => {
       const [file] = $('studio-file').files;
@@ -809,10 +819,31 @@ function show() {
     };
   })();
 
+  /* What outlives the tab: values by name, in the browser's own database. */
+  const kept = (() => {
+    const done = (request) =>
+      new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    const opened = indexedDB.open('drl', 1);
+    opened.onupgradeneeded = () => opened.result.createObjectStore('kept');
+    const store = done(opened).then((database) => (mode) =>
+      database.transaction('kept', mode).objectStore('kept'),
+    );
+    store.catch(() => {}); // a browser that keeps nothing: who asks is told
+    return {
+      get: (name) => store.then((of) => done(of('readonly').get(name))),
+      put: (name, value) => store.then((of) => done(of('readwrite').put(value, name))),
+      clear: () => store.then((of) => done(of('readwrite').clear())),
+    };
+  })();
+
   /* --- your own ------------------------------------------------------------------------------------ */
   const own = (() => {
     let files = [],
       running = null,
+      keeping = false /* the run, until it is forgotten */,
       seconds = 0; /* files: { file, folder } */
 
     function list() {
@@ -838,6 +869,9 @@ function show() {
     $('own-clear').onclick = () => {
       files = [];
       list();
+      keeping = false;
+      $('own-return').hidden = true;
+      kept.clear().catch(tell);
     };
     const drop = $('own-drop');
     drop.ondragover = (e) => {
@@ -922,24 +956,54 @@ function show() {
         return;
       }
       try {
-        const pixels = new Uint8Array(files.length * size * size * 4),
-          labels = new Uint8Array(files.length);
+        const images = new Uint8Array(files.length * (size * size * 4 + 1));
         for (let i = 0; i < files.length; ++i) {
-          pixels.set(await pixelsOf(files[i].file, size, average), i * size * size * 4);
-          labels[i] = 1 + folders.indexOf(files[i].folder);
+          images.set(await pixelsOf(files[i].file, size, average), i * size * size * 4);
+          images[files.length * size * size * 4 + i] = 1 + folders.indexOf(files[i].folder);
         }
-        seconds = 60 * +$('own-minutes').value;
-        await ask('ownBegin', { pixels, labels, size, classes: folders.length, seconds });
-        await ask('ownTrain', { on: true });
-        state(true);
-        $('own-download').disabled = $('own-open').disabled = false;
+        const run = { images, count: files.length, size, classes: folders.length };
+        await train({ ...run, seconds: 60 * +$('own-minutes').value });
       } catch (error) {
         tell(error);
       }
     };
+    async function train(run, checkpoint) {
+      await ask('ownBegin', { ...run, checkpoint });
+      await ask('ownTrain', { on: true });
+      seconds = run.seconds;
+      state(true);
+      $('own-download').disabled = $('own-open').disabled = false;
+      $('own-return').hidden = true;
+      keeping = true;
+      if (checkpoint) return;
+      await kept.clear();
+      await kept.put('run', run);
+    }
+    /* The run is kept every 20 seconds, when it pauses or ends, and when the page goes out of sight. */
+    const keep = () =>
+      keeping &&
+      ask('ownKeep')
+        .then(async ({ checkpoint, step }) => {
+          await kept.put('checkpoint', checkpoint);
+          $('own-step').dataset.kept = step;
+        })
+        .catch(tell);
+    setInterval(() => running && keep(), 20000);
+    document.addEventListener('visibilitychange', () => document.hidden && running && keep());
+    Promise.all([kept.get('run'), kept.get('checkpoint')])
+      .then(([run, checkpoint]) => {
+        $('own-return').hidden = !run || !checkpoint;
+        $('own-return').onclick = () => {
+          trouble('');
+          train(run, checkpoint).catch(tell);
+        };
+      })
+      .catch(() => {}); // nothing is kept
     $('own-pause').onclick = () => {
       state(!running);
-      ask('ownTrain', { on: running }).catch(tell);
+      ask('ownTrain', { on: running })
+        .then(() => running || keep())
+        .catch(tell);
     };
     $('own-download').onclick = () =>
       ask('ownSave')
@@ -970,7 +1034,10 @@ function show() {
           ? 'done'
           : `${Math.floor(left / 60)}:${String(Math.round(left % 60)).padStart(2, '0')}`;
         $('own-progress').value = done ? 1 : r.total ? r.step / r.total : r.seconds / seconds;
-        if (done) state(null);
+        if (done) {
+          state(null);
+          keep();
+        }
       },
     };
   })();
