@@ -1212,7 +1212,7 @@ typedef struct drl_train_report {
     uint64_t step;              /* steps done */
     double loss, grad_norm;     /* of this step, before clipping */
     double initializer_loss, initializer_grad_norm;     /* zero without an initializer */
-    double learning_rate;
+    double learning_rate, initializer_rate;             /* the latter is zero without an initializer */
     int rollbacks;
     int levels;
     const drl_level_report *level;          /* [levels], owned by the trainer */
@@ -12611,7 +12611,7 @@ typedef struct drl__step {                  /* what a step has come to */
     drl_status before;                      /* of the context */
     double loss, initializer_loss;
     double norm, initializer_norm;          /* of the gradients by the parameters */
-    double rate;                            /* the energy's learning rate */
+    double rate, initializer_rate;          /* the learning rates */
 } drl__step;
 
 static drl_status drl__step_check_data(const drl_trainer *tr, const float *x0, const int *labels)
@@ -12695,9 +12695,10 @@ static void drl__step_update(drl_trainer *tr, drl__step *s)
     tr->now.beta1_power *= tr->desc.beta1 > 0 ? (double)tr->desc.beta1 : 0.0;
     tr->now.beta2_power *= tr->desc.beta2 > 0 ? (double)tr->desc.beta2 : 0.0;
     drl__part_update(tr, &tr->part[0], s->norm, s->rate);
-    if (tr->model->initializer)
-        drl__part_update(tr, &tr->part[1], s->initializer_norm,
-                         rate * initializer_warm * (double)tr->desc.initializer_rate);
+    if (tr->model->initializer) {
+        s->initializer_rate = rate * initializer_warm * (double)tr->desc.initializer_rate;
+        drl__part_update(tr, &tr->part[1], s->initializer_norm, s->initializer_rate);
+    }
     ++tr->now.step;
     if (tr->desc.snapshot > 0 && tr->now.step % (uint64_t)tr->desc.snapshot == 0) drl__trainer_keep(tr);
 }
@@ -12711,6 +12712,7 @@ static void drl__step_report(const drl_trainer *tr, const drl__step *s, drl_trai
     report->initializer_loss = s->initializer_loss;
     report->initializer_grad_norm = s->initializer_norm;
     report->learning_rate = s->rate;
+    report->initializer_rate = s->initializer_rate;
     report->rollbacks = tr->now.rollbacks;
     report->levels = tr->model->desc.levels;
     report->level = tr->level;

@@ -28,6 +28,7 @@
  *   --initializer-lr X  --target L (data's share in what the initializer learns; -1: none)  --warmup N
  *   --noise X (on the data)  --steps N or --minutes X  --every N (steps from save to save)  --seed N
  *   --out PREFIX  --f16 (a model file of half the bytes)  --resume  --threads N  --isa NAME
+ *   --log FILE (its numbers, a JSON object a line, every --log-every N steps, or 50: 15_plot_log draws them)
  * With --classes the picture has a column for each class, drawn with a guidance weight of 0.5.
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then
  * every minute. Ctrl-C finishes the step, saves all three and ends. --resume, with the same --data, then goes

@@ -2,6 +2,7 @@
  * and pictures while it learns. Include it after drl.h, options.h and picture.h. */
 #ifndef TRAINING_H
 #define TRAINING_H
+#include "run_log.h"
 #include <signal.h>
 #if defined(_WIN32)
 #include <io.h>
@@ -42,6 +43,8 @@ typedef struct training {
     const char *file;                       /* a model: nothing is trained, it is loaded; NULL: none */
     int every;                              /* also save every so many steps */
     int f16;                                /* nonzero: the model's file holds F16, half of the bytes */
+    const char *log;                        /* a file for the numbers of the run, see run_log.h; NULL: none */
+    int log_every;                          /* steps from line to line of it */
     uint64_t seed;                          /* of the first weights */
     drl_model_desc model_desc;
     drl_train_desc train_desc;
@@ -62,13 +65,16 @@ typedef struct training {
     drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
     double begun, due, shown, seconds_before;
     uint64_t steps_before;
-    int failed, drawn;
+    int failed, drawn;                      /* failed: with its sentence printed */
+    FILE *log_file;
+    uint64_t logged;                        /* the step of its last line */
 } training;
 
 #define TRAINING_USAGE \
     "[--minutes X | --steps N] [--resume] [--every N] [--out PREFIX] [--f16] [--seed N]\n" \
     "      [--base N] [--blocks N] [--levels N] [--k N] [--b2 X] [--initializer N] [--batch N] [--lr X]\n" \
-    "      [--initializer-lr X] [--target L] [--warmup N] [--noise X] [--flip] [--shift N] [--palette]"
+    "      [--initializer-lr X] [--target L] [--warmup N] [--noise X] [--flip] [--shift N] [--palette]\n" \
+    "      [--log FILE] [--log-every N]"
 
 /* The options of a run. One that is not given leaves *t as it is; --out is then build/NAME, --seed 1, and the
  * run takes `minutes`. */
@@ -96,6 +102,8 @@ static inline void training_options(options *o, training *t, const char *name, d
     t->seed = d->seed = (uint64_t)option_int(o, "--seed", 1);
     t->every = option_int(o, "--every", 0);
     t->f16 = option_flag(o, "--f16");
+    t->log = option_text(o, "--log", NULL);
+    t->log_every = option_int(o, "--log-every", 50);
     t->prefix = option_prefix(o, name);
     t->resume = option_flag(o, "--resume");
     if (steps < 0 || !(given >= 0) || (steps && given > 0) || t->every < 0 || d->batch < 1) {
@@ -103,6 +111,10 @@ static inline void training_options(options *o, training *t, const char *name, d
                 "--steps %d, --minutes %g (one of them), --every %d, --batch %d: each 1 or more, or not "
                 "given\n",
                 steps, given, t->every, d->batch);
+        exit(2);
+    }
+    if (t->log_every < 1) {
+        fprintf(stderr, "--log-every %d: a line of the log every so many steps, 1 or more\n", t->log_every);
         exit(2);
     }
     t->run.steps = (uint64_t)steps;
@@ -260,6 +272,52 @@ static inline void training_progress(training *t, const drl_train_report *r)
     fflush(stdout);
 }
 
+/* Opens the log behind its line of step `last`. What the file has of later steps is cut off: the run went
+ * back, to a checkpoint or to the last good state, and comes to these steps again. */
+static inline int training_log_open(training *t, uint64_t last)
+{
+    run_log log;
+    FILE *there = last ? fopen(t->log, "rb") : NULL;            /* if not, the log begins now */
+    int levels = t->model_desc.levels, cut;
+    memset(&log, 0, sizeof log);
+    if (there) {
+        fclose(there);
+        if (!run_log_read(t->ctx, t->log, (double)last, &log)) {
+            fprintf(stderr, "\n%s\n", log.said);
+            return 0;
+        }
+        if (log.levels && log.levels != levels) {
+            fprintf(stderr, "%s: the log of a model of %d levels; this one has %d\n", t->log, log.levels,
+                    levels);
+            run_log_close(t->ctx, &log);
+            return 0;
+        }
+    }
+    t->logged = last;
+    cut = drl_file_write(t->ctx, t->log, log.text ? log.text : "", log.bytes) == DRL_OK;
+    run_log_close(t->ctx, &log);
+    if (cut) t->log_file = fopen(t->log, "ab");
+    if (!t->log_file && cut) fprintf(stderr, "\n%s: cannot be written\n", t->log);
+    else if (!t->log_file) fprintf(stderr, "\n%s\n", drl_ctx_message(t->ctx));
+    return t->log_file != NULL;
+}
+
+/* Nonzero: the line is written, or none was due. */
+static inline int training_log(training *t, const drl_train_report *r)
+{
+    if (!t->log) return 1;
+    if (r->step <= t->logged) {             /* the run went back */
+        fclose(t->log_file);
+        t->log_file = NULL;
+        if (!training_log_open(t, r->step - 1)) return 0;
+    }
+    if (r->step % (uint64_t)t->log_every) return 1;
+    t->logged = r->step;
+    if (run_log_write(t->log_file, r)) return 1;
+    fprintf(stderr, "\n%s: step %lu cannot be written\n", t->log, (unsigned long)r->step);
+    return 0;
+}
+
 static inline double training_clock(void *user)
 {
     (void)user;
@@ -280,6 +338,7 @@ static inline int training_step(void *user, const drl_train_report *r)
         t->seconds_before = r->seconds;
     }
     training_progress(t, r);
+    if (!training_log(t, r)) return t->failed = 1;
     if (now >= t->due || (t->every && r->step % (uint64_t)t->every == 0)) {
         while (t->due <= seconds_now() - t->begun) t->due = t->due < 30 ? 30 : t->due < 60 ? 60 : t->due + 60;
         if ((t->prefix || t->picture) && !training_save(t, 0)) return t->failed = 1;
@@ -354,6 +413,7 @@ static inline int training_failure(const training *t, drl_status status)
 {
     const char *message = drl_ctx_message(t->ctx);
     if (status == DRL_OK || status == DRL_RUNNING) return 0;
+    if (t->failed) return 1;
     fprintf(stderr, "\n%s: %s\n", t->file ? t->file : t->resume ? "--resume" : "training",
             *message ? message : drl_status_text(status));
     return 1;
@@ -375,7 +435,11 @@ static inline drl_status training_run(training *t)
     t->begun = seconds_now();
     t->due = 8;
     t->shown = 0;
-    status = drl_train(t->trainer, run.source ? NULL : t->data, &run);
+    status = DRL_E_IO;
+    if (t->log) t->failed = !training_log_open(t, drl_trainer_steps(t->trainer));
+    if (!t->failed) status = drl_train(t->trainer, run.source ? NULL : t->data, &run);
+    if (t->log_file) fclose(t->log_file);
+    t->log_file = NULL;
     if (t->failed) status = DRL_E_IO;
     if (status == DRL_OK || status == DRL_RUNNING) {
         if (t->name)

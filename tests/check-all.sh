@@ -135,8 +135,9 @@ run_examples() {
     dir=$1 runner=$2
     small 01_toy2d --steps 3 --k 2 --out $dir/toy &&
     small 02_train_images --steps 2 --size 16 --base 8 --batch 4 --flip --shift 2 --palette \
-        --out $dir/images &&
-    small 02_train_images --steps 4 --resume --out $dir/images &&
+        --out $dir/images --log $dir/run.log --log-every 1 &&
+    small 02_train_images --steps 4 --resume --out $dir/images --log $dir/run.log --log-every 1 &&
+    small 15_plot_log $dir/run.log --out $dir/log &&
     small 02_train_images --drl --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images &&
     small 03_sample $dir/images.safetensors --count 2 --out $dir/sample &&
     small 04_mixture &&
@@ -151,8 +152,9 @@ run_examples() {
     small 11_own_network --model $dir/network.safetensors --base 8 --levels 4 --out $dir/network &&
     small 13_model_to_c $dir/images.safetensors --f16 --out $dir/model || return 1
     grep -q '^#define model_BLOCK [0-9]*$' $dir/model.h || { echo "no model.h"; return 1; }
+    [ $(wc -l < $dir/run.log) = 4 ] || { echo "$(wc -l < $dir/run.log) lines for 4 steps"; return 1; }
     for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \
-        sample frame own chain network; do
+        sample frame own chain network log; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
 }
@@ -204,7 +206,7 @@ pattern() {
             { tail $out/$fill.txt; return 1; }
         rm -f $out/filled/*.[ch]
         for f in examples/*.c bench/*.c; do rm -f $out/filled/$(basename $f .c); done
-        rm -f $out/filled/*.checkpoint              # they hold the seconds spent
+        rm -f $out/filled/*.checkpoint $out/filled/run.log          # they hold the seconds spent
         (cd $out/filled && cksum *) > $out/$fill.files
         # without what tells a time
         sed -E -e '/^\{?"?(frame |fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g' \

@@ -39,6 +39,11 @@ for p in "$dir"/*; do
     esac
     case $name in 01*|02*|06*|07*|11*|12*) refused "$p" --steps -1; refused "$p" --k x;; esac
     case $name in
+    02*|06*|07*|11*)
+        refused "$p" --log-every 0
+        refused "$p" --steps 1 --base 8 --k 1 --out "$dir/none" --log no-such-folder/log;;
+    esac
+    case $name in
     bench) refused "$p" no-such-layer;;
     landscape) refused "$p" --form nonsense; refused "$p" --data "rings nonsense";;
     test_ops) refused "$p" portable nonsense;;
@@ -46,6 +51,7 @@ for p in "$dir"/*; do
     01_toy2d) refused "$p" --form nonsense;;
     02*) refused "$p" --cdrl --unet; refused "$p" --classes --no-classes; refused "$p" --balanced;;
     06*) refused "$p" --palette; refused "$p" --names no-such-file;;
+    15*) refused "$p" no-such-file; refused "$p" tests/refuse.sh; refused "$p" /dev/zero;;
     12*) refused "$p" --model no-such-file; refused "$p" --strength x;;
     11*) refused "$p" --levels 1; refused "$p" --levels 1001; refused "$p" --model no-such-file;;
     08_likelihood) refused "$p" --data nonsense;;

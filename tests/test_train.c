@@ -577,7 +577,8 @@ static void expect_levels(const replay *r, const drl_train_report *report)
 
 /* Losses are sums and differences of floats: 2e-5 is of an energy, not of the difference. Norms are of
  * gradients of float networks, which agree to 1e-4. */
-static void expect_report(const replay *r, const drl_train_report *report, double rate)
+static void expect_report(const replay *r, const drl_train_report *report, double rate,
+                          double initializer_rate)
 {
     CHECK(agree(report->loss, r->loss, 2e-5, fabs((double)r->f_pos[0])), "%s: loss %g, should be %g",
           r->what, report->loss, r->loss);
@@ -597,11 +598,19 @@ static void expect_report(const replay *r, const drl_train_report *report, doubl
           r->what, report->rollbacks, report->levels);
     CHECK(fabs(report->learning_rate - rate) <= 1e-12, "%s: rate %g, should be %g",
           r->what, report->learning_rate, rate);
+    CHECK(fabs(report->initializer_rate - initializer_rate) <= 1e-12,
+          "%s: the initializer's rate %g, should be %g", r->what, report->initializer_rate, initializer_rate);
     expect_levels(r, report);
 }
 
-/* Both networks' updates. The initializer's warm-up begins at a twentieth, and its rounding is of the whole
- * gradient, after clipping. */
+/* The initializer's warm-up begins at a twentieth. */
+static double initializer_rate_of(const replay *r, double warm)
+{
+    if (!r->run.m->initializer) return 0;
+    return option(r->td.initializer_rate, 1e-3f) * (warm + 0.05 < 1 ? warm + 0.05 : 1.0);
+}
+
+/* Both networks' updates. The initializer's rounding is of the whole gradient, after clipping. */
 static void expect_updates(replay *r, double warm)
 {
     drl__part *got = r->run.tr->part, *twin = r->twin.tr->part;
@@ -610,7 +619,7 @@ static void expect_updates(replay *r, double warm)
     char what[80];
     adam_step(&r->of_energy, &got[0], &twin[0], &r->td, r->step, rate, 1e-6, r->what);
     if (!r->run.m->initializer) return;
-    rate = option(r->td.initializer_rate, 1e-3f) * (warm + 0.05 < 1 ? warm + 0.05 : 1.0);
+    rate = initializer_rate_of(r, warm);
     if (r->td.clip >= 0 && norm > clip) norm = clip;
     snprintf(what, sizeof what, "%s, initializer", r->what);
     adam_step(&r->of_initializer, &got[1], &twin[1], &r->td, r->step, rate, 1e-4 * norm, what);
@@ -639,7 +648,7 @@ static void replay_step(replay *r, const char *name, int variant)
     replay_energy_gradient(r);
     if (r->run.m->initializer) replay_initializer_gradient(r);
     replay_levels(r);
-    expect_report(r, &report, (double)r->td.learning_rate * warm);
+    expect_report(r, &report, (double)r->td.learning_rate * warm, initializer_rate_of(r, warm));
     expect_updates(r, warm);
 
     CHECK_OK(r->twin.ctx, drl_trainer_step(r->twin.tr, r->x0, labels, NULL));       /* the twin follows */
