@@ -13,7 +13,21 @@ TESTS=$(cd tests && ls test_*.c | sed 's/\.c$//')
 # where the headers of -m32 lie when gcc-12-multilib came without gcc-multilib
 X32=-I/usr/include/x86_64-linux-gnu
 
-has() { command -v "$1" >/dev/null 2>&1; }
+# MODULE...: the first Python that has them; Debian's, where another comes first in PATH
+python_with() {
+    for p in python3 /usr/bin/python3; do
+        $p -c "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))" "$@" \
+            2> /dev/null && { echo $p; return; }
+    done
+    return 1
+}
+# a program, or a module of Python: python3:MODULE
+has() {
+    case $1 in
+    python3:*) python_with "${1#python3:}" > /dev/null;;
+    *) command -v "$1" >/dev/null 2>&1;;
+    esac
+}
 want=""
 need() { has "$1" || { shift; want="$want $*"; }; }
 need clang clang
@@ -36,6 +50,8 @@ need node nodejs
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need chromium chromium
+need python3:numpy python3-numpy
+need python3:torch python3-torch
 # gcc-multilib would remove the cross compilers
 [ -d /usr/lib/gcc/x86_64-linux-gnu/12/32 ] || want="$want gcc-12-multilib"
 ls /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-* > /dev/null 2>&1 ||
@@ -689,6 +705,11 @@ memory() {      # NAME TEST RUN COMPILER FLAGS...: one test under a checker of u
     mkdir -p "$dir"
     $compiler "$@" tests/$t.c -o "$dir/$t" -lm && $run "$dir/$t"
 }
+pytorch() {     # weights of the published code, both ways, and the library from Python
+    mkdir -p $out/torch
+    gcc -shared -fPIC -O2 -DDRL_THREADS -DDRL_IMPLEMENTATION -x c drl.h -o $out/torch/libdrl.so -lm &&
+        $(python_with numpy torch) tests/pytorch.py $out/torch/libdrl.so $out/torch
+}
 soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak; }
 
 web() { make --no-print-directory check-web; }
@@ -747,6 +768,7 @@ check faults-32 gcc faults faults-32 gcc -m32 -msse2 -O1 -DDRL_NO_SIMD $X32
 check faults-ndebug gcc faults faults-ndebug gcc -O2 -DNDEBUG
 check faults-c++ g++ faults faults-c++ g++ -x c++ -O1 -DDRL_NO_SIMD
 check kill gcc sh tests/kill.sh 200
+check torch "gcc python3:numpy python3:torch" pytorch
 check soak gcc soak
 check fuzz clang sh tests/fuzz.sh 20
 for t in context failure; do
