@@ -97,6 +97,10 @@
  * creates has a pool of its own. If one thread forks while another is inside a call, the child may only
  * destroy that call's context and objects. A job hook of your own must itself survive the fork.
  *
+ * Machines. Several processes train one model when the description of training says how many there are, and
+ * has a function that adds floats over them, by MPI or by other means (drl_trainer_step, examples/12_mpi.c).
+ * Their number changes no bit of the result.
+ *
  * Repeatability. An instruction set is *fused* when it has a multiply-add that rounds once, and *unfused*
  * when product and sum are rounded one after the other. Portable C, FMA128, AVX2, AVX-512 and NEON are
  * fused and give the same bits, at any thread count: every sum has one order, every fused multiply-add is
@@ -715,7 +719,8 @@ typedef struct drl_batch {
     const float *level;         /* [N] level values; NULL if the net has none */
     const int *label;           /* [N] classes 1 .. the net's, 0 meaning no class; NULL: all 0 */
     const drl_rng *dropout;     /* for drl_net_train_forward alone: what dropout draws from, by seed and
-                                 * stream; NULL: no dropout */
+                                 * stream. Its position is the number of the first image: batches that are
+                                 * parts of one draw what that one does. NULL: no dropout */
 } drl_batch;
 DRL_API drl_batch drl_batch_of(int n, const float *x, const float *level);             /* all else zero */
 
@@ -1133,7 +1138,8 @@ typedef enum drl_objective {
 
 typedef struct drl_train_desc {
     uint64_t seed;
-    int batch;                  /* images a step; zero means 32, at most the model's batch */
+    int batch;                  /* images a step, of all ranks together; zero means 32, at most the model's
+                                 * batch. A group of it has at most as many as the model's batch */
     float learning_rate;        /* zero means 3e-4, 5e-4 for CDRL (1e-4 in the papers, at batch 256), 2e-3 for
                                  * DRL_ENERGY_UNET */
     float beta1, beta2;         /* zero means 0.5 (0.9 for DRL_ENERGY_UNET) and 0.999, negative means 0. The
@@ -1180,6 +1186,18 @@ typedef struct drl_train_desc {
                                  * the six orders equally often. For 3 channels, or 4, of which the last
                                  * is alpha and stays. Grey stays grey, and colour 0 under alpha 0 stays
                                  * 0. Not for sets where a class is a colour */
+    /* For several processes, see drl_trainer_step. Checkpoints hold `groups`, but not the other four: */
+    int   groups;               /* parts of equal size in which the batch is worked on, one after the
+                                 * other; a power of two that divides the batch. Zero means `ranks` */
+    int   ranks;                /* processes that train together; a power of two, at most `groups`. Zero
+                                 * means 1 */
+    int   rank;                 /* which of them this one is, 0..ranks - 1 */
+    /* sum [count] <- its sum over all ranks: branches of `groups`' binary tree, (0 + 1) + (2 + 3) for four
+     * ranks, the same bits for each. Every rank calls it equally often, with the same counts. Returns DRL_OK
+     * or a failure, with which step and run end. One that fails on some ranks has to fail on the others at
+     * their next call, at the latest. Needed when there are several ranks, and called only then */
+    drl_status (*reduce)(void *user, float *sum, size_t count);
+    void *reduce_user;          /* its first argument */
     int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_train_desc;
 
@@ -1244,7 +1262,24 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * total and the warm-up of drl_train), with half the learning rate and fresh noise. A state from which
  * DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes
  * nothing. Then resume an older checkpoint, or start again with another description; a loop of steps and
- * rollbacks therefore ends. */
+ * rollbacks therefore ends.
+ *
+ * Several processes, which MPI calls ranks, train one model (examples/12_mpi.c). All make it from the same
+ * seed, or resume the same checkpoint, and call the same functions in the same order, with descriptions that
+ * differ in `rank` alone. x0 and labels are then the batch / ranks images of this rank, which come after
+ * those of lower ranks.
+ *   A group of batch / groups images goes through the step as a batch of its own. The groups' gradients are
+ * added in pairs, these in pairs, and so on; a rank has a branch of this tree, and `reduce` adds the
+ * branches. Noise and other draws belong to an image's number in the whole batch. So weights, reports and
+ * checkpoints depend on `groups`, but not on `ranks`, to the bit, and a run can go on with other ranks. Any
+ * rank can save: all of them hold the same. Other groups change how gradients are rounded, nothing else.
+ *   Each decision is made once, from what all ranks have seen. A rank's failure, bad images among them, ends
+ * the step of all ranks with its status, and they diverge and go back together. Ranks that differ in their
+ * descriptions, step or weights fail with DRL_E_ARGUMENT.
+ *   Memory: gradients take log2(groups / ranks) more blocks of all parameters; activations and images are
+ * those of one group. Time: a group has the threads to itself, so it should have as many images as there are
+ * threads, at least. With several ranks a step calls `reduce` for 8 ranks + 36 batch floats, for one float
+ * per parameter of each network, and in drl_train twice for 4 ranks floats. */
 DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const int *labels,
                                     drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
@@ -1280,7 +1315,10 @@ DRL_API drl_status drl_trainer_swap_average(drl_trainer *trainer);
  * total. Returns DRL_OK when the total is reached (at once, if it already is), DRL_RUNNING when on_step asked
  * to stop, or the failure: DRL_E_DIVERGED when `rollbacks` are used up, else what drl_trainer_step or the
  * source of images returned. Holds one batch of images while it runs; if `balanced`, also an int for each
- * image of the data set. */
+ * image of the data set.
+ * With several ranks (drl_trainer_step) each has the whole data set, or other images of the same kind if bits
+ * need not agree with those of one rank, and a clock, of which the first rank's counts. A rank whose on_step
+ * asks to stop stops all of them after this step. */
 typedef struct drl_run_desc {
     uint64_t steps;             /* of the whole run */
     double seconds;             /* or its time, with a clock */
@@ -1290,7 +1328,8 @@ typedef struct drl_run_desc {
                                  * fall */
     int rollbacks;              /* at most, over the whole run; zero means 5, negative none */
     /* In place of a data set: n images (H,W,C) in [-1, 1] and labels (1..classes, 0 for none; NULL for a
-     * model without classes), as a function of rng. */
+     * model without classes), as a function of rng. Called once for each group of the rank, with n images
+     * of it and random numbers of its own. */
     drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
     /* After every step, and with report->diverged before going back. It may draw samples and save. Nonzero
      * stops the run. NULL: none. */
@@ -8040,7 +8079,7 @@ static void drl__dropout_forward(const drl__op_call *c)
     if (c->batch->dropout) {
         a.rng = c->batch->dropout;
         a.number = c->number;
-        a.first = (size_t)c->first;
+        a.first = (size_t)c->batch->dropout->position + (size_t)c->first;
         a.drop = drl__dropout_share(c->op->scale);
         a.image = count / (size_t)c->a.n;
         a.bits = (uint8_t *)c->extra;
@@ -11985,36 +12024,57 @@ typedef struct drl__train_state {           /* with the blocks below, all that a
 typedef struct drl__part {
     drl_net *net;
     size_t params, state;
+    float *sums;                            /* gradients of 1, 2, 4 .. groups, see drl__gradients_add */
     float *ema, *adam_m, *adam_v;
     float *kept_state;                      /* the power iterations of training while the average is in */
     float *good_params, *good_ema, *good_m, *good_v, *good_state;
 } drl__part;
 
+/* What a step says of an image, from which reports are made and decisions taken. */
+typedef struct drl__figures {
+    double level;
+    double f_pos, f_neg;                    /* f(y+), f(y-) */
+    double loss, initializer_loss;          /* its part of the batch's */
+    double gradient, displacement;          /* as in drl_level_report, like the next two */
+    double noise_left;                      /* negative: not computed */
+    double initializer_noise_left;
+} drl__figures;
+
+typedef struct drl__rank {
+    double status;                          /* of the rank's part of a step */
+    double mark;                            /* a hash of what has to be the same for all ranks */
+} drl__rank;
+
 struct drl_trainer {
     drl_ctx *ctx;
     drl_model *model;
     drl_train_desc desc;
+    int groups;                             /* of this rank */
+    int images;                             /* of a group */
+    int first;                              /* number in the batch of the first image of the group at work */
+    drl__rank *rank;                        /* [ranks], and right behind it: */
+    drl__figures *figures;                  /* [batch] */
+    float *words;                           /* both on their way to other ranks; NULL if there are none */
     drl__train_state now, good;             /* good: at the snapshot */
     int averaged;                           /* the model holds the average: see drl_trainer_swap_average */
     drl__part part[2];                      /* the energy's, the initializer's */
     int parts;
     drl_level_report *level, *good_level;
-    int *t, *label;                         /* [batch] level and class of each image */
-    /* [batch * size]: */
+    /* Of the group at work. [images]: */
+    int *t, *label;                         /* level and class */
+    /* [images * size]: */
     float *y_pos;                           /* y+ = a x_t, where F is to rise; x - h r for the score */
     float *y_neg;                           /* y-, where F is to fall: chains, to y_K; x + h r */
     float *x_next;                          /* x_{t+1} */
     float *gradient;                        /* dF/dy where chains end; for the score the residual r */
-    /* [batch * size], with an initializer: */
+    /* [images * size], with an initializer: */
     float *y_0;                             /* where chains start; then the gradient by the network's
                                              * output, which saves a buffer */
     float *target;                          /* the mean of y_t that the data implies, and the noise of y_0 */
-    /* [batch]: */
+    /* [images]: */
     float *level_value;                     /* of t for the energy, of t + 1 for the initializer */
     float *f_pos, *f_neg;                   /* f(y+), f(y-) */
     float *f_weight;                        /* derivative of the loss by each f */
-    float *noise_left;                      /* see drl_level_report; negative: not computed */
-    float *initializer_noise_left;
     float *image;                           /* [size] scratch: an augmented image, or a residual */
     float *noise;                           /* one image's noise for every thread */
 };
@@ -12044,7 +12104,8 @@ static const drl__field drl__train_fields[] = {
       DRL_OBJECTIVE_SCORE, 0 },
     { "initializer_data",    DRL__FLOAT,  offsetof(drl_train_desc, initializer_data), 1, 0, 1, DRL__NONE },
     { "shift",               DRL__INT,    offsetof(drl_train_desc, shift), 0, 0, 0, DRL__ANY },
-    { "palette",             DRL__INT,    offsetof(drl_train_desc, palette), 0, 0, 0, DRL__ANY }
+    { "palette",             DRL__INT,    offsetof(drl_train_desc, palette), 0, 0, 0, DRL__ANY },
+    { "groups",              DRL__INT,    offsetof(drl_train_desc, groups), 0, 1, 32768, 0 }
 };
 
 #define DRL__STEPS_MAX ((uint64_t)1 << 32)      /* later ones would meet the streams of other purposes */
@@ -12075,6 +12136,32 @@ static const drl__field drl__state_fields[] = {
 #define DRL__WARMUP_SHARE 10                /* one over the share of a run */
 #define DRL__WARMUP_PROBE 10                /* steps after which a run by time knows its length roughly */
 
+static int drl__power_of_two(int n) { return n > 0 && !(n & (n - 1)); }
+
+/* How the batch is shared out. */
+static drl_status drl__train_check_groups(drl_model *m, const drl_train_desc *d)
+{
+    if (!drl__power_of_two(d->groups) || d->batch % d->groups)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: groups is %d; powers of two that divide the batch, %d, are possible",
+                         d->groups, d->batch);
+    if (d->batch / d->groups > m->desc.batch)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: batch is %d, groups is %d; the model takes %d images a pass",
+                         d->batch, d->groups, m->desc.batch);
+    if (!drl__power_of_two(d->ranks) || d->ranks > d->groups)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: ranks is %d; powers of two up to `groups`, %d, are possible",
+                         d->ranks, d->groups);
+    if (d->rank < 0 || d->rank >= d->ranks)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: rank is %d; 0 to %d are possible", d->rank, d->ranks - 1);
+    if (d->ranks > 1 && !d->reduce)
+        return drl__fail(m->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer: %d ranks need `reduce`, which adds their gradients", d->ranks);
+    return DRL_OK;
+}
+
 static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, drl_train_desc *d)
 {
     int unet = m->desc.energy_form == DRL_ENERGY_UNET;
@@ -12083,6 +12170,8 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     if (desc) *d = *desc;
     if (drl__zeroed(m->ctx, "drl_train_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
     if (!d->batch) d->batch = drl__min(32, m->desc.batch);
+    if (!d->ranks) d->ranks = 1;
+    if (!d->groups) d->groups = d->ranks;
     if (!d->objective) d->objective = unet ? DRL_OBJECTIVE_SCORE : DRL_OBJECTIVE_RECOVERY;
     if (d->learning_rate == 0)
         d->learning_rate = unet ? 2e-3f : m->desc.form == DRL_FORM_CDRL ? 5e-4f : 3e-4f;
@@ -12101,11 +12190,8 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
         return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_trainer: the model was made without `trainable`");
     status = drl__check(m->ctx, DRL_E_ARGUMENT, "drl_trainer",
                         drl__train_fields, DRL__COUNT(drl__train_fields), d);
+    if (status == DRL_OK) status = drl__train_check_groups(m, d);
     if (status != DRL_OK) return status;
-    if (d->batch > m->desc.batch)
-        return drl__fail(m->ctx, DRL_E_ARGUMENT,
-                         "drl_trainer: batch is %d; the model takes %d images a pass",
-                         d->batch, m->desc.batch);
     if (d->shift < 0 || (d->shift && d->shift >= drl__min(m->desc.height, m->desc.width)))
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
                          "drl_trainer: shifts of up to %d pixels; images of %d x %d allow 0 to %d", d->shift,
@@ -12125,9 +12211,12 @@ static drl_status drl__train_resolve(drl_model *m, const drl_train_desc *desc, d
     return DRL_OK;
 }
 
-static void drl__part_place(drl__part *part, int snapshot, void *block, size_t *total)
+static void drl__part_place(drl__part *part, int groups, int snapshot, void *block, size_t *total)
 {
     size_t params = part->params = part->net->params_size, state = part->state = part->net->state_size;
+    size_t sums = 0;
+    for (; groups > 1; groups /= 2) ++sums;
+    part->sums = drl__place_floats(block, total, sums * params);
     part->ema = drl__place_floats(block, total, params);
     part->adam_m = drl__place_floats(block, total, params);
     part->adam_v = drl__place_floats(block, total, params);
@@ -12142,32 +12231,39 @@ static void drl__part_place(drl__part *part, int snapshot, void *block, size_t *
 
 static size_t drl__trainer_place(drl_trainer *tr, drl_model *m, const drl_train_desc *d, void *block)
 {
-    size_t total = 0, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, images = 0;
+    size_t total = 0, levels = (size_t)m->desc.levels, batch = (size_t)d->batch, pixels = 0;
+    size_t images = batch / (size_t)d->groups, ranks = (size_t)d->ranks;
+    size_t numbers = ranks * (sizeof(drl__rank) / sizeof(double)) +
+                     batch * (sizeof(drl__figures) / sizeof(double));
     int i;
-    if (!drl__mul_fits(batch, m->size, &images)) return SIZE_MAX;
+    if (!drl__mul_fits(images, m->size, &pixels)) return SIZE_MAX;
     drl__place_array(block, &total, 1, sizeof *tr);
+    tr->groups = d->groups / d->ranks;
+    tr->images = (int)images;
     tr->part[0].net = m->net;
     tr->part[1].net = m->initializer;
     tr->parts = m->initializer ? 2 : 1;
-    for (i = 0; i < tr->parts; ++i) drl__part_place(&tr->part[i], d->snapshot > 0, block, &total);
-    tr->y_pos = drl__place_floats(block, &total, images);
-    tr->y_neg = drl__place_floats(block, &total, images);
-    tr->x_next = drl__place_floats(block, &total, images);
-    tr->gradient = drl__place_floats(block, &total, images);
-    tr->y_0 = drl__place_floats(block, &total, m->initializer ? images : 0);
-    tr->target = drl__place_floats(block, &total, m->initializer ? images : 0);
+    for (i = 0; i < tr->parts; ++i)
+        drl__part_place(&tr->part[i], tr->groups, d->snapshot > 0, block, &total);
+    tr->y_pos = drl__place_floats(block, &total, pixels);
+    tr->y_neg = drl__place_floats(block, &total, pixels);
+    tr->x_next = drl__place_floats(block, &total, pixels);
+    tr->gradient = drl__place_floats(block, &total, pixels);
+    tr->y_0 = drl__place_floats(block, &total, m->initializer ? pixels : 0);
+    tr->target = drl__place_floats(block, &total, m->initializer ? pixels : 0);
     tr->noise = drl__place_floats(block, &total, drl__langevin_work_count(m->ctx, m->size));
-    tr->level_value = drl__place_floats(block, &total, batch);
-    tr->f_pos = drl__place_floats(block, &total, batch);
-    tr->f_neg = drl__place_floats(block, &total, batch);
-    tr->f_weight = drl__place_floats(block, &total, batch);
+    tr->level_value = drl__place_floats(block, &total, images);
+    tr->f_pos = drl__place_floats(block, &total, images);
+    tr->f_neg = drl__place_floats(block, &total, images);
+    tr->f_weight = drl__place_floats(block, &total, images);
     tr->image = drl__place_floats(block, &total, m->size);
-    tr->noise_left = drl__place_floats(block, &total, batch);
-    tr->initializer_noise_left = drl__place_floats(block, &total, batch);
+    tr->words = drl__place_floats(block, &total, ranks > 1 ? 4 * numbers : 0);
+    tr->rank = (drl__rank *)drl__place_array(block, &total, numbers, sizeof(double));
+    tr->figures = (drl__figures *)(void *)(tr->rank + ranks);
     tr->level = (drl_level_report *)drl__place_array(block, &total, levels, sizeof(drl_level_report));
     tr->good_level = (drl_level_report *)drl__place_array(block, &total, levels, sizeof(drl_level_report));
-    tr->t = (int *)drl__place_array(block, &total, batch, sizeof(int));
-    tr->label = (int *)drl__place_array(block, &total, batch, sizeof(int));
+    tr->t = (int *)drl__place_array(block, &total, images, sizeof(int));
+    tr->label = (int *)drl__place_array(block, &total, images, sizeof(int));
     return total;
 }
 
@@ -12264,7 +12360,8 @@ DRL__CALL(drl_status, drl_trainer_set_rate, (drl_trainer *tr, double factor), (t
     return DRL_OK;
 }
 
-/* Draws of a step: stream = purpose, rollbacks, step, image, draw. A rolled-back run sees fresh noise. */
+/* Draws of a step: stream = purpose, rollbacks, step, image, draw. A rolled-back run sees fresh noise. Images
+ * are counted through the whole batch. */
 static uint64_t drl__train_seed(const drl_trainer *tr)
 { return tr->desc.seed + (uint64_t)tr->now.rollbacks * 0x9E3779B97F4A7C15u; }
 
@@ -12292,12 +12389,14 @@ static drl_rng drl__trainer_rng(const drl_trainer *tr)
 
 static void drl__train_noise(void *user, drl_ctx *ctx, int image, int draw, float *out, size_t n)
 {
-    drl_rng rng = drl__train_rng((const drl_trainer *)user, (uint64_t)image << 12 | (uint64_t)draw);
+    const drl_trainer *tr = (const drl_trainer *)user;
+    drl_rng rng = drl__train_rng(tr, (uint64_t)(tr->first + image) << 12 | (uint64_t)draw);
     drl_rng_normals(ctx, &rng, out, n);
 }
 
 /* An image as it is trained on: mirrored, then moved, colours exchanged. The three draws are made whatever is
  * asked for, so that no option changes what another one draws. */
+#define DRL__AUGMENT_DRAWS 3
 static void drl__augment(const drl_trainer *tr, const float *x, int mirror, drl_rng *rng, float *to)
 {
     static const unsigned char orders[6][3] = {
@@ -12332,7 +12431,10 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
     double extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
     float *x = tr->image, *eps = tr->noise;
     int i;
-    for (i = 0; i < tr->desc.batch; ++i) {
+    rng.position = 2 * (uint64_t)tr->first;                     /* level and mirror */
+    drop.position = (uint64_t)tr->first;
+    augment.position = DRL__AUGMENT_DRAWS * (uint64_t)tr->first;
+    for (i = 0; i < tr->images; ++i) {
         size_t at = (size_t)i * size;
         float *y_pos = tr->y_pos + at, *x_next = tr->x_next + at;
         int t = tr->t[i] = drl_rng_below(&rng, sc->levels), mirror = drl_rng_below(&rng, 2) && tr->desc.flip;
@@ -12363,13 +12465,14 @@ static drl_status drl__train_propose(drl_trainer *tr)
 {
     const drl_schedule *sc = &tr->model->schedule;
     drl_rng dropout = drl__train_rng(tr, DRL__DRAW_DROPOUT);
-    drl_batch b = drl_batch_of(tr->desc.batch, tr->x_next, tr->level_value);
+    drl_batch b = drl_batch_of(tr->images, tr->x_next, tr->level_value);
     size_t size = tr->model->size;
     drl_status status;
     int i;
     for (i = 0; i < b.n; ++i) tr->level_value[i] = drl__schedule_level(sc, tr->t[i] + 1);
     b.label = tr->label;
     b.dropout = &dropout;
+    dropout.position = (uint64_t)tr->first;
     status = drl_net_train_forward(tr->model->initializer, &b, tr->y_0);
     if (status == DRL_OK) drl__initializer_finish(tr->model, b.n, tr->x_next, tr->t, tr->y_0);
     for (i = 0; i < b.n && status == DRL_OK; ++i) {
@@ -12404,14 +12507,13 @@ static double drl__noise_of_mean(const drl_trainer *tr, int t)
 
 /* The initializer's loss (see drl_trainer_step) and its gradient. y_0 becomes the gradient by the
  * network's output. */
-static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
+static drl_status drl__train_initializer(drl_trainer *tr, drl__figures *figures)
 {
     drl_net *net = tr->model->initializer;
     size_t j, size = tr->model->size;
     float data = tr->desc.initializer_data > 0 ? tr->desc.initializer_data : 0.0f;
     int i, n = tr->desc.batch;
-    *loss = 0;
-    for (i = 0; i < n; ++i) {
+    for (i = 0; i < tr->images; ++i) {
         float *y_0 = tr->y_0 + (size_t)i * size;
         const float *y_k = tr->y_neg + (size_t)i * size, *target = tr->target + (size_t)i * size;
         double of_x, of_net, sum = 0, left = 0;
@@ -12427,13 +12529,17 @@ static drl_status drl__train_initializer(drl_trainer *tr, double *loss)
             sum += (double)d * (double)d;
             y_0[j] = d * (float)(2.0 / n);
         }
-        *loss += sum / n;
+        figures[i].initializer_loss = sum / n;
         of_net = drl__noise_of_mean(tr, tr->t[i]);
-        tr->initializer_noise_left[i] = (float)(left / (double)size * of_net * of_net);
+        figures[i].initializer_noise_left = (double)(float)(left / (double)size * of_net * of_net);
     }
     memset(net->grads, 0, net->params_size * sizeof(float));
     return drl_net_train_backward(net, tr->y_0);
 }
+
+/* Root mean square of the pixels of x. */
+static double drl__pixel_size(const drl_trainer *tr, const float *x)
+{ return sqrt(drl__sum_squares(tr->ctx, tr->model->size, x) / (double)tr->model->size); }
 
 /* Root mean square move of a pixel of image i over its chain, in units of the noise that the chain is to
  * remove. */
@@ -12446,8 +12552,8 @@ static double drl__displacement(const drl_trainer *tr, int i)
     return sqrt(moved / (double)size) / tr->model->schedule.s[tr->t[i] + 1];
 }
 
-/* Runs the chains, in y_neg, to their ends y_K. *moved: their mean displacement. */
-static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, double *moved)
+/* Runs the chains, in y_neg, to their ends y_K. */
+static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, drl__figures *figures)
 {
     drl_model *m = tr->model;
     drl__langevin_desc chain;
@@ -12466,20 +12572,24 @@ static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, d
         chain.step_scale = sqrt((double)m->desc.steps / tr->desc.steps);
     chain.noise.fill = drl__train_noise;
     chain.noise.user = tr;
-    status = drl__langevin(tr->ctx, &chain, tr->desc.batch, tr->y_neg, tr->x_next, tr->gradient, tr->noise);
-    for (i = 0; i < tr->desc.batch; ++i) *moved += drl__displacement(tr, i) / tr->desc.batch;
+    status = drl__langevin(tr->ctx, &chain, tr->images, tr->y_neg, tr->x_next, tr->gradient, tr->noise);
+    for (i = 0; i < tr->images; ++i) {
+        double slope = drl__pixel_size(tr, tr->gradient + (size_t)i * m->size);
+        figures[i].gradient = 0.5 * drl_schedule_step(&m->schedule, tr->t[i]) * slope;
+        figures[i].displacement = drl__displacement(tr, i);
+    }
     return status;
 }
 
 #define DRL__SCORE_STEP 0.1                 /* h of DRL_OBJECTIVE_SCORE over sigma */
 
 /* Score matching at x = a x_t, or x_{t+1} with K = 0: residuals r = sigma dF/dx + eps, in `gradient`, and
- * the points x - h r and x + h r, in y_pos and y_neg. *loss: the mean of |r|^2 / (2 size). */
-static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, double *loss)
+ * the points x - h r and x + h r, in y_pos and y_neg. The loss is the mean of |r|^2 / (2 size). */
+static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, drl__figures *figures)
 {
     const drl_schedule *sc = &tr->model->schedule;
     size_t size = tr->model->size;
-    int i, n = tr->desc.batch, none = tr->desc.steps < 0;
+    int i, n = tr->images, none = tr->desc.steps < 0;
     const float *points = none ? tr->x_next : tr->y_pos;
     drl_status status = energy->eval(energy->user, n, points, tr->t, tr->label, NULL, tr->gradient);
     for (i = 0; i < n && status == DRL_OK; ++i) {
@@ -12491,8 +12601,9 @@ static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, do
         drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->noise, r);
         drl__axpby(tr->ctx, size, h, r, 1.0f, points + at, tr->y_neg + at);
         drl__axpby(tr->ctx, size, -h, r, 1.0f, points + at, tr->y_pos + at);
-        tr->noise_left[i] = (float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
-        *loss += drl__sum_squares(tr->ctx, size, r) / (2 * (double)size * n);
+        figures[i].noise_left = (double)(float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
+        figures[i].loss = drl__sum_squares(tr->ctx, size, r) / (2 * (double)size * tr->desc.batch);
+        figures[i].displacement = drl__pixel_size(tr, r);
     }
     return status;
 }
@@ -12500,21 +12611,21 @@ static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, do
 #define DRL__NOISE_SHARE 16                 /* one image in so many has its energy's noise left looked at */
 
 /* The noise left by the energies, of some of the images y = a x_t. Nothing that is trained depends on it. */
-static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energy)
+static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energy, drl__figures *figures)
 {
     size_t size = tr->model->size;
     drl_status status = DRL_OK;
     int i;
-    for (i = 0; i < tr->desc.batch && status == DRL_OK; ++i) {
+    for (i = 0; i < tr->images && status == DRL_OK; ++i) {
         const float *y = tr->y_pos + (size_t)i * size;
         double sigma = drl_schedule_scale(&tr->model->schedule, tr->t[i]) * drl__train_sigma(tr, tr->t[i]);
         float *r = tr->image;
-        tr->noise_left[i] = -1;
-        if (((uint64_t)i + tr->now.step) % DRL__NOISE_SHARE) continue;
+        figures[i].noise_left = -1;
+        if (((uint64_t)(tr->first + i) + tr->now.step) % DRL__NOISE_SHARE) continue;
         status = energy->eval(energy->user, 1, y, tr->t + i, tr->label + i, NULL, r);
         drl__train_noise(tr, tr->ctx, i, 0, tr->noise, size);   /* the draw that made x_t */
         drl__axpby(tr->ctx, size, (float)sigma, r, 1.0f, tr->noise, r);
-        tr->noise_left[i] = (float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
+        figures[i].noise_left = (double)(float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
     }
     return status;
 }
@@ -12536,9 +12647,9 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
 {
     const drl_schedule *sc = &tr->model->schedule;
     drl_net *net = tr->model->net;
-    drl_batch b = drl_batch_of(tr->desc.batch, y, tr->level_value);
+    drl_batch b = drl_batch_of(tr->images, y, tr->level_value);
     drl_status status;
-    int i, n = tr->desc.batch;
+    int i, n = tr->images;
     b.label = tr->label;
     for (i = 0; i < n; ++i) {
         tr->level_value[i] = drl__schedule_level(sc, tr->t[i]);
@@ -12553,23 +12664,19 @@ static void drl__level_average(double *average, double value, double rate)
 
 static void drl__train_watch(drl_trainer *tr)
 {
-    size_t size = tr->model->size;
     int i, score = tr->desc.objective == DRL_OBJECTIVE_SCORE;
-    double slope;
     for (i = 0; i < tr->desc.batch; ++i) {
-        int t = tr->t[i];
-        drl_level_report *r = &tr->level[t];
+        const drl__figures *f = &tr->figures[i];
+        drl_level_report *r = &tr->level[(int)f->level];
         double rate = r->images < 49 ? 1 / (r->images + 1) : 0.02;
-        double step = drl_schedule_step(&tr->model->schedule, t);
-        drl__level_average(&r->f_pos, (double)tr->f_pos[i], rate);
-        drl__level_average(&r->f_neg, (double)tr->f_neg[i], rate);
-        slope = sqrt(drl__sum_squares(tr->ctx, size, tr->gradient + (size_t)i * size) / (double)size);
-        drl__level_average(&r->gradient, score ? 0.0 : 0.5 * step * slope, rate);
-        drl__level_average(&r->displacement, score ? slope : drl__displacement(tr, i), rate);
+        drl__level_average(&r->f_pos, f->f_pos, rate);
+        drl__level_average(&r->f_neg, f->f_neg, rate);
+        drl__level_average(&r->gradient, f->gradient, rate);
+        drl__level_average(&r->displacement, f->displacement, rate);
         if (tr->model->initializer)
-            drl__level_average(&r->initializer_noise_left, (double)tr->initializer_noise_left[i], rate);
+            drl__level_average(&r->initializer_noise_left, f->initializer_noise_left, rate);
         if (!score) rate = r->noise_left > 0 ? 0.05 : 1;        /* of few images */
-        if (tr->noise_left[i] >= 0) drl__level_average(&r->noise_left, (double)tr->noise_left[i], rate);
+        if (f->noise_left >= 0) drl__level_average(&r->noise_left, f->noise_left, rate);
         r->images += 1;
     }
 }
@@ -12614,11 +12721,19 @@ typedef struct drl__step {                  /* what a step has come to */
     double rate, initializer_rate;          /* the learning rates */
 } drl__step;
 
-static drl_status drl__step_check_data(const drl_trainer *tr, const float *x0, const int *labels)
+/* What a rank is given for its part of a step. */
+static drl_status drl__step_check(const drl_trainer *tr, const float *x0, const int *labels)
 {
     const drl_model *m = tr->model;
     int i;
-    for (i = 0; i < tr->desc.batch; ++i) {
+    if (drl__bad_floats(x0))
+        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
+    if (tr->averaged)
+        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                         "drl_trainer_step: the model holds the averaged weights; call "
+                         "drl_trainer_swap_average first");
+    for (i = 0; i < tr->groups * tr->images; ++i) {
         if (!(drl__sum_squares(tr->ctx, m->size, x0 + (size_t)i * m->size) < 1e12))
             return drl__fail(tr->ctx, DRL_E_NUMERIC,
                              "drl_trainer_step: image %d has pixels that are not finite, or huge", i);
@@ -12630,45 +12745,178 @@ static drl_status drl__step_check_data(const drl_trainer *tr, const float *x0, c
     return DRL_OK;
 }
 
-/* y_neg: the ends of the chains, or the second points of score matching. */
-static drl_status drl__step_negatives(drl_trainer *tr, const drl_energy *energy, drl__step *s)
-{
-    double moved = 0;
-    int warmup = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP;  /* a run's may be shorter */
-    drl_status status = tr->desc.objective == DRL_OBJECTIVE_SCORE ? drl__train_score(tr, energy, &s->loss)
-                                                                  : drl__train_chains(tr, energy, &moved);
-    if (status == DRL_E_NUMERIC)
-        return drl__diverged(tr, s->before, "a chain has left the finite numbers", 0);
-    if (status == DRL_OK && !(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)warmup ? 4 : 1)))
-        return drl__diverged(tr, s->before, "chains run away; mean move over the noise that was added",
-                             moved);
-    return status;
-}
-
-/* Gradients of both losses by the parameters: [Gao21] (8), one pass at y_pos and one at y_neg, and the
- * initializer's. */
-static drl_status drl__step_gradients(drl_trainer *tr, const drl_energy *energy, drl__step *s)
+/* One group, from its images to its figures and to its gradients of both losses by the (effective) weights:
+ * [Gao21] (8), one pass at y_pos and one at y_neg, and the initializer's. */
+static drl_status drl__step_group(drl_trainer *tr, const drl_energy *energy, const float *x0,
+                                  const int *labels)
 {
     drl_net *net = tr->model->net;
+    drl__figures *figures = tr->figures + tr->first;
     int i, recovery = tr->desc.objective == DRL_OBJECTIVE_RECOVERY;
-    double largest = 0;
-    drl_status status;
+    drl_status status = DRL_OK;
+    drl__diffuse(tr, x0, labels);                                       /* y_pos and x_{t+1} */
+    if (tr->model->initializer) status = drl__train_propose(tr);        /* y_0 */
+    if (status != DRL_OK) return status;
+    /* y_neg: the ends of the chains, or the second points of score matching */
+    status = recovery ? drl__train_chains(tr, energy, figures) : drl__train_score(tr, energy, figures);
+    if (status == DRL_E_NUMERIC) return DRL_E_DIVERGED;
+    if (status != DRL_OK) return status;
     memset(net->grads, 0, tr->part[0].params * sizeof(float));
     status = drl__train_pass(tr, tr->y_pos, -1.0f, tr->f_pos);
     if (status == DRL_OK) status = drl__train_pass(tr, tr->y_neg, 1.0f, tr->f_neg);
-    if (status == DRL_OK && tr->model->initializer) status = drl__train_initializer(tr, &s->initializer_loss);
-    if (status == DRL_OK && recovery) status = drl__train_noise_left(tr, energy);
-    if (status != DRL_OK) return status;
-    for (i = 0; i < tr->desc.batch; ++i) {
-        double f_pos = (double)tr->f_pos[i], f_neg = (double)tr->f_neg[i];
-        double f = fabs(f_pos) > fabs(f_neg) ? fabs(f_pos) : fabs(f_neg);
-        if (recovery) s->loss -= (f_pos - f_neg) * drl__train_weight(tr, tr->t[i]);
-        if (!(f <= largest)) largest = f;
+    if (status == DRL_OK && tr->model->initializer) status = drl__train_initializer(tr, figures);
+    if (status == DRL_OK && recovery) status = drl__train_noise_left(tr, energy, figures);
+    for (i = 0; i < tr->images; ++i) {
+        drl__figures *f = &figures[i];
+        f->level = tr->t[i];
+        f->f_pos = (double)tr->f_pos[i];
+        f->f_neg = (double)tr->f_neg[i];
+        if (recovery) f->loss = (f->f_neg - f->f_pos) * drl__train_weight(tr, tr->t[i]);
     }
+    return status;
+}
+
+/* Adds the gradient of the rank's group number `group` to those before it, in the order of a binary tree:
+ * pairs of groups, pairs of pairs, and so on. The sum of 2^k groups waits in block k of `sums` for that of
+ * the next 2^k, and the last group ends with the sum of all. */
+static void drl__gradients_add(drl_trainer *tr, int group)
+{
+    int i, k;
+    for (i = 0; i < tr->parts; ++i) {
+        drl__part *part = &tr->part[i];
+        float *sum = part->net->grads;
+        for (k = 0; group >> k & 1; ++k)
+            drl__axpby(tr->ctx, part->params, 1.0f, part->sums + (size_t)k * part->params, 1.0f, sum, sum);
+        if (group + 1 < tr->groups)
+            memcpy(part->sums + (size_t)k * part->params, sum, part->params * sizeof *sum);
+    }
+}
+
+static drl_status drl__ranks_add(drl_trainer *tr, float *sum, size_t count)
+{
+    drl_status status = tr->desc.ranks > 1 ? tr->desc.reduce(tr->desc.reduce_user, sum, count) : DRL_OK;
+    if (status == DRL_OK) return DRL_OK;
+    return drl__fail(tr->ctx, status, "drl_trainer: `reduce`, which adds up %d ranks, has failed: %s",
+                     tr->desc.ranks, drl_status_text(status));
+}
+
+/* The first `count` numbers from tr->rank on, of which every rank has set its own and left zero the others,
+ * become those of all ranks. A number travels as four whole numbers of 16 bits, which floats add exactly. */
+static drl_status drl__ranks_gather(drl_trainer *tr, size_t count)
+{
+    double *number = (double *)(void *)tr->rank;
+    drl_status status;
+    size_t i;
+    int k;
+    if (tr->desc.ranks < 2) return DRL_OK;
+    for (i = 0; i < count; ++i)
+        for (k = 0; k < 4; ++k)
+            tr->words[4 * i + (size_t)k] = (float)(drl__bits64(number[i]) >> 16 * k & 0xFFFF);
+    status = drl__ranks_add(tr, tr->words, 4 * count);
+    if (status != DRL_OK) return status;
+    for (i = 0; i < count; ++i) {
+        uint64_t bits = 0;
+        for (k = 3; k >= 0; --k) {
+            float word = tr->words[4 * i + (size_t)k];
+            if (!(word >= 0 && word <= 65535 && word == (float)(uint32_t)word))
+                return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                                 "drl_trainer: `reduce` gives %g as a sum of whole numbers; 0 to 65535 "
+                                 "are possible", (double)word);
+            bits = bits << 16 | (uint32_t)word;
+        }
+        memcpy(&number[i], &bits, sizeof bits);
+    }
+    return DRL_OK;
+}
+
+/* Tells the others this rank's status, mark and figures of its images; tr->rank, and of tr->figures the first
+ * `images`, are then those of all ranks. Returns the same for each rank: the first failure; if there is none,
+ * DRL_E_DIVERGED where a rank has diverged. `before` is the context's status before the call. */
+static drl_status drl__ranks_agree(drl_trainer *tr, drl_status before, drl_status own, uint32_t mark,
+                                   int images)
+{
+    drl_status worst = DRL_OK, status;
+    size_t numbers = (size_t)tr->desc.ranks * (sizeof(drl__rank) / sizeof(double)) +
+                     (size_t)images * (sizeof(drl__figures) / sizeof(double));
+    int i, who = 0;
+    memset(tr->rank, 0, (size_t)tr->desc.ranks * sizeof *tr->rank);
+    tr->rank[tr->desc.rank].status = own;
+    tr->rank[tr->desc.rank].mark = mark;
+    status = drl__ranks_gather(tr, numbers);
+    if (status != DRL_OK) return status;
+    for (i = 0; i < tr->desc.ranks; ++i) {
+        double number = tr->rank[i].status;
+        status = number >= 0 && number < DRL__STATUS_END ? (drl_status)(int)number : DRL_E_ARGUMENT;
+        if (status == DRL_OK || (worst != DRL_OK && worst != DRL_E_DIVERGED)) continue;
+        if (status == DRL_E_DIVERGED && worst == DRL_E_DIVERGED) continue;
+        worst = status;
+        who = i;
+    }
+    if (worst != DRL_OK && worst != DRL_E_DIVERGED && who != tr->desc.rank) {
+        if (before == DRL_OK) drl_ctx_clear(tr->ctx);           /* of a failure that counts less */
+        return drl__fail(tr->ctx, worst, "drl_trainer: rank %d has failed: %s", who, drl_status_text(worst));
+    }
+    for (i = 1; i < tr->desc.ranks && worst == DRL_OK; ++i)
+        if (tr->rank[i].mark != tr->rank[0].mark)
+            return drl__fail(tr->ctx, DRL_E_ARGUMENT,
+                             "drl_trainer: ranks 0 and %d differ in their descriptions, steps or weights; "
+                             "these have to be the same", i);
+    return worst;
+}
+
+/* A hash of what ranks have in common: what a checkpoint says, and the weights. */
+static uint32_t drl__trainer_mark(const drl_trainer *tr)
+{
+    char text[3][DRL__DESCRIBE_MAX];
+    uint32_t hash = DRL__HASH_START;
+    const char *c;
+    int i;
+    if (tr->desc.ranks < 2) return 0;
+    drl__model_to_text(&tr->model->desc, text[0], sizeof text[0]);
+    drl__describe(drl__train_fields, DRL__COUNT(drl__train_fields), &tr->desc, text[1], sizeof text[1]);
+    drl__describe(drl__state_fields, DRL__COUNT(drl__state_fields), &tr->now, text[2], sizeof text[2]);
+    for (i = 0; i < 3; ++i)
+        for (c = text[i]; *c; ++c) hash = (hash ^ (unsigned char)*c) * 16777619u;
+    for (i = 0; i < tr->parts; ++i)
+        hash = drl__hash_double(hash, drl__sum_squares(tr->ctx, tr->part[i].params, tr->part[i].net->params));
+    return hash;
+}
+
+/* Losses, and whether chains or energies have exploded, from the figures of the whole batch. */
+static drl_status drl__step_judge(drl_trainer *tr, drl__step *s)
+{
+    int warmup = tr->desc.warmup ? drl__max(tr->desc.warmup, 0) : DRL__WARMUP;  /* a run's may be shorter */
+    int i, recovery = tr->desc.objective == DRL_OBJECTIVE_RECOVERY;
+    double largest = 0, moved = 0;
+    for (i = 0; i < tr->desc.batch; ++i) {
+        const drl__figures *f = &tr->figures[i];
+        double larger = fabs(f->f_pos) > fabs(f->f_neg) ? fabs(f->f_pos) : fabs(f->f_neg);
+        if (!(f->level >= 0 && f->level < tr->model->desc.levels))
+            return drl__fail(tr->ctx, DRL_E_ARGUMENT, "drl_trainer: `reduce` gives image %d level %g of %d",
+                             i, f->level, tr->model->desc.levels);
+        s->loss += f->loss;
+        s->initializer_loss += f->initializer_loss;
+        if (recovery) moved += f->displacement / tr->desc.batch;
+        if (!(larger <= largest)) largest = larger;
+    }
+    if (!(moved <= DRL__EXPLODED_MOVE * (tr->now.step < (uint64_t)warmup ? 4 : 1)))
+        return drl__diverged(tr, s->before, "chains run away; mean move over the noise that was added",
+                             moved);
     if (!(largest <= DRL__EXPLODED_F) || !(s->loss == s->loss))
         return drl__diverged(tr, s->before, "an energy is not finite or explodes", largest);
-    drl_net_spectral_grads(net);
-    s->norm = sqrt(drl__sum_squares(tr->ctx, tr->part[0].params, net->grads));
+    return DRL_OK;
+}
+
+/* Gradients of the whole batch by the parameters, and whether they have exploded. */
+static drl_status drl__step_gradients(drl_trainer *tr, drl__step *s)
+{
+    drl_status status = DRL_OK;
+    int i;
+    for (i = 0; i < tr->parts && status == DRL_OK; ++i)
+        status = drl__ranks_add(tr, tr->part[i].net->grads, tr->part[i].params);
+    if (status != DRL_OK) return status;
+    drl_net_spectral_grads(tr->model->net);
+    s->norm = sqrt(drl__sum_squares(tr->ctx, tr->part[0].params, tr->model->net->grads));
     if (!(s->norm < 1e30) ||
         (tr->now.step >= 100 && s->norm > DRL__EXPLODED_RATIO * tr->now.grad_average && s->norm > 1))
         return drl__diverged(tr, s->before, "the gradient is not finite or explodes, norm", s->norm);
@@ -12720,31 +12968,30 @@ static void drl__step_report(const drl_trainer *tr, const drl__step *s, drl_trai
     report->seconds = tr->now.seconds;
 }
 
-/* Algorithm 1 of [Gao21], with the initializer of [Zhu24]. */
-DRL__CALL(drl_status, drl_trainer_step,
-    (drl_trainer *tr, const float *x0, const int *labels, drl_train_report *report),
-    (tr, x0, labels, report))
+/* Algorithm 1 of [Gao21], with the initializer of [Zhu24]. A rank that has no images has `failed`, and comes
+ * here to tell the others. */
+static drl_status drl__trainer_step(drl_trainer *tr, const float *x0, const int *labels, drl_status failed,
+                                    drl_train_report *report)
 {
-    drl_energy energy;
+    drl_energy energy = drl_model_energy(tr->model);
+    drl_status status = failed;
     drl__step s;
-    drl_status status;
-    if (!tr || drl__bad_floats(x0))
-        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
-                         "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
-    if (tr->averaged)
-        return drl__fail(tr->ctx, DRL_E_ARGUMENT,
-                         "drl_trainer_step: the model holds the averaged weights; call "
-                         "drl_trainer_swap_average first");
+    int group;
     memset(&s, 0, sizeof s);
     s.before = tr->ctx->status;
-    status = drl__step_check_data(tr, x0, labels);
-    if (status != DRL_OK) return status;
-    energy = drl_model_energy(tr->model);
-
-    drl__diffuse(tr, x0, labels);                               /* y_pos and x_{t+1} */
-    if (tr->model->initializer) status = drl__train_propose(tr);                    /* y_0 */
-    if (status == DRL_OK) status = drl__step_negatives(tr, &energy, &s);            /* y_neg */
-    if (status == DRL_OK) status = drl__step_gradients(tr, &energy, &s);
+    memset(tr->figures, 0, (size_t)tr->desc.batch * sizeof *tr->figures);
+    if (status == DRL_OK) status = drl__step_check(tr, x0, labels);
+    for (group = 0; group < tr->groups && status == DRL_OK; ++group) {
+        size_t at = (size_t)group * (size_t)tr->images;
+        tr->first = (tr->desc.rank * tr->groups + group) * tr->images;
+        status = drl__step_group(tr, &energy, x0 + at * tr->model->size, labels ? labels + at : NULL);
+        if (status == DRL_OK) drl__gradients_add(tr, group);
+    }
+    status = drl__ranks_agree(tr, s.before, status, drl__trainer_mark(tr), tr->desc.batch);
+    if (status == DRL_E_DIVERGED)
+        return drl__diverged(tr, s.before, "a chain has left the finite numbers", 0);
+    if (status == DRL_OK) status = drl__step_judge(tr, &s);
+    if (status == DRL_OK) status = drl__step_gradients(tr, &s);
     if (status != DRL_OK) return status;
 
     /* nothing can fail from here on */
@@ -12752,6 +12999,16 @@ DRL__CALL(drl_status, drl_trainer_step,
     drl__step_update(tr, &s);
     if (report) drl__step_report(tr, &s, report);
     return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_trainer_step,
+    (drl_trainer *tr, const float *x0, const int *labels, drl_train_report *report),
+    (tr, x0, labels, report))
+{
+    if (!tr)
+        return drl__fail(NULL, DRL_E_ARGUMENT,
+                         "drl_trainer_step: a trainer and its images are needed, aligned as floats are");
+    return drl__trainer_step(tr, x0, labels, DRL_OK, report);
 }
 
 DRL__CALL(drl_status, drl_trainer_rollback, (drl_trainer *tr), (tr))
@@ -12817,8 +13074,10 @@ DRL__CALL(drl_status, drl_trainer_swap_average, (drl_trainer *tr), (tr))
 static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data, const drl_run_desc *d)
 {
     drl_ctx *ctx = tr->ctx;
-    int by_time = d->seconds > 0;
+    int by_time;
+    if (!d) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: a trainer and a description are needed");
     if (drl__zeroed(ctx, "drl_run_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
+    by_time = d->seconds > 0;
     if (!data == !d->source)
         return drl__fail(ctx, DRL_E_ARGUMENT, "drl_train: either a data set or a source of images is needed");
     if (d->steps && d->seconds != 0)
@@ -12889,7 +13148,7 @@ static drl_status drl__classes_batch(drl_trainer *tr, const drl_dataset *data, c
     const drl_model_desc *d = &tr->model->desc;
     drl_status status = DRL_OK;
     int i;
-    for (i = 0; i < tr->desc.batch && status == DRL_OK; ++i) {
+    for (i = 0; i < tr->images && status == DRL_OK; ++i) {
         int k = drl_rng_below(rng, by->count), n = by->first[k + 1] - by->first[k];
         int index = by->image[by->first[k] + drl_rng_below(rng, n)];
         float *to = x0 + (size_t)i * tr->model->size;
@@ -12899,11 +13158,77 @@ static drl_status drl__classes_batch(drl_trainer *tr, const drl_dataset *data, c
     return status;
 }
 
+/* The images of all groups of the rank. Data sets draw by an image's number in the batch. A source takes as
+ * many draws as it likes, so every group has its own. */
+static drl_status drl__run_images(drl_trainer *tr, const drl_dataset *data, const drl__classes *by,
+                                  const drl_run_desc *desc, float *x0, int *labels)
+{
+    const drl_model_desc *d = &tr->model->desc;
+    drl_status status = DRL_OK;
+    int i;
+    for (i = 0; i < tr->groups && status == DRL_OK; ++i) {
+        drl_rng rng = drl__trainer_rng(tr);
+        uint64_t group = (uint64_t)(tr->desc.rank * tr->groups + i), first = group * (uint64_t)tr->images;
+        size_t at = (size_t)i * (size_t)tr->images;
+        float *x = x0 + at * tr->model->size;
+        int *label = labels ? labels + at : NULL;
+        if (desc->balanced) {
+            rng.position = 2 * first;                           /* class and image */
+            status = drl__classes_batch(tr, data, by, &rng, x, label);
+        } else if (data) {
+            rng.position = first;
+            status = drl_dataset_batch(tr->ctx, data, &rng, tr->images, d->height, d->width, x, label);
+        } else {
+            rng.position = group << 32;
+            status = desc->source(desc->user, tr->ctx, &rng, tr->images, x, label);
+        }
+    }
+    return status;
+}
+
+/* *value becomes the first rank's, or for `any` one that is not zero, if some rank has one. */
+static drl_status drl__ranks_tell(drl_trainer *tr, double *value, int any)
+{
+    double *number = (double *)(void *)tr->rank;
+    drl_status status;
+    int i;
+    memset(number, 0, (size_t)tr->desc.ranks * sizeof *number);
+    number[tr->desc.rank] = *value;
+    status = drl__ranks_gather(tr, (size_t)tr->desc.ranks);
+    if (status != DRL_OK) return status;
+    *value = number[0];
+    for (i = 1; i < tr->desc.ranks && any && *value == 0; ++i) *value = number[i];
+    return DRL_OK;
+}
+
 /* The warm-up of a run whose description leaves it open, from its number of steps. */
 static int drl__run_warmup(double total)
 {
     double share = total / DRL__WARMUP_SHARE;
     return share < DRL__WARMUP ? (int)share : DRL__WARMUP;
+}
+
+/* The block of a run: images and labels of a step and, if `balanced`, the data set's images by class. *labels
+ * stays NULL when there are none. */
+static drl_status drl__run_memory(drl_trainer *tr, const drl_dataset *data, const drl_run_desc *desc,
+                                  drl__classes *by, float **x0, int **labels)
+{
+    size_t count = (size_t)tr->groups * (size_t)tr->images, order, all;
+    size_t images = count * tr->model->size * sizeof **x0;      /* fits, as the trainer's blocks */
+    size_t bytes = images + count * sizeof **labels;
+    if (!drl__mul_fits(desc->balanced ? (size_t)data->count : 0, sizeof *by->image, &order) ||
+        !drl__add_fits(bytes, order, &all))
+        all = SIZE_MAX;                     /* the allocator says that there is no such memory */
+    *x0 = (float *)drl__alloc(tr->ctx, all);
+    if (!*x0) return DRL_E_MEMORY;
+    memset(by, 0, sizeof *by);
+    if (desc->balanced) {
+        by->image = (int *)(void *)((unsigned char *)(void *)*x0 + bytes);
+        drl__classes_sort(data, by);
+    }
+    if (tr->model->desc.classes && (!data || data->labels))
+        *labels = (int *)(void *)((unsigned char *)(void *)*x0 + images);
+    return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_train,
@@ -12912,32 +13237,28 @@ DRL__CALL(drl_status, drl_train,
 {
     drl__classes by;
     drl_train_report report;
-    drl_status status, before;
-    float *x0;
-    int *labels = NULL, limit, stop = 0;
-    double fall, left, start = 0;
-    size_t images, bytes, order, all;
-    if (!tr || !desc)
-        return drl__fail(tr ? tr->ctx : NULL, DRL_E_ARGUMENT,
-                         "drl_train: a trainer and a description are needed");
+    drl_status status, before, told;
+    float *x0 = NULL;
+    int *labels = NULL, limit = 0;
+    uint32_t mark = DRL__HASH_START;
+    double fall = 0, left, start = 0, stop = 0;
+    if (!tr)
+        return drl__fail(NULL, DRL_E_ARGUMENT, "drl_train: a trainer and a description are needed");
+    before = tr->ctx->status;
     status = drl__run_check(tr, data, desc);
-    if (status != DRL_OK) return status;
-    fall = desc->fall == 0 ? 0.5 : desc->fall < 0 ? 0.0 : desc->fall;
-    limit = !desc->rollbacks ? 5 : desc->rollbacks < 0 || tr->desc.snapshot < 0 ? 0 : desc->rollbacks;
-    images = (size_t)tr->desc.batch * tr->model->size * sizeof *x0;     /* fits, as the trainer's blocks */
-    bytes = images + (size_t)tr->desc.batch * sizeof *labels;
-    if (!drl__mul_fits(desc->balanced ? (size_t)data->count : 0, sizeof *by.image, &order) ||
-        !drl__add_fits(bytes, order, &all))
-        all = SIZE_MAX;                     /* the allocator says that there is no such memory */
-    x0 = (float *)drl__alloc(tr->ctx, all);
-    if (!x0) return DRL_E_MEMORY;
-    memset(&by, 0, sizeof by);
-    if (desc->balanced) {
-        by.image = (int *)(void *)((unsigned char *)(void *)x0 + bytes);
-        drl__classes_sort(data, &by);
+    if (status == DRL_OK) status = drl__run_memory(tr, data, desc, &by, &x0, &labels);
+    if (status == DRL_OK) {
+        fall = desc->fall == 0 ? 0.5 : desc->fall < 0 ? 0.0 : desc->fall;
+        limit = !desc->rollbacks ? 5 : desc->rollbacks < 0 || tr->desc.snapshot < 0 ? 0 : desc->rollbacks;
+        mark = drl__hash_double(drl__hash_double(mark, (double)desc->steps), desc->seconds);
+        mark = drl__hash_double(drl__hash_double(mark, fall), limit);
+        mark = drl__hash_double(mark, desc->balanced != 0);
     }
-    if (tr->model->desc.classes && (!data || data->labels))
-        labels = (int *)(void *)((unsigned char *)(void *)x0 + images);
+    status = drl__ranks_agree(tr, before, status, mark, 0);
+    if (status != DRL_OK) {
+        drl__free(tr->ctx, x0);
+        return status;
+    }
     if (desc->steps) {
         tr->now.total = desc->steps;
         tr->now.planned = 0;
@@ -12947,8 +13268,8 @@ DRL__CALL(drl_status, drl_train,
         tr->now.planned = desc->seconds;
     }
     memset(&report, 0, sizeof report);
-    while (!stop) {
-        drl_rng rng = drl__trainer_rng(tr);
+    while (stop == 0) {
+        double spent = 0;
         if (!tr->desc.warmup && !tr->now.total && tr->now.step == DRL__WARMUP_PROBE && tr->now.seconds > 0)
             tr->now.warmup = drl__run_warmup(DRL__WARMUP_PROBE * tr->now.planned / tr->now.seconds);
         if (!tr->now.total && tr->now.step && tr->now.seconds >= (1 - fall) * tr->now.planned) {
@@ -12963,29 +13284,31 @@ DRL__CALL(drl_status, drl_train,
         tr->now.rate_factor = left < 1 ? left : 1.0;
         before = tr->ctx->status;
         if (desc->clock) start = desc->clock(desc->user);
-        if (desc->balanced) status = drl__classes_batch(tr, data, &by, &rng, x0, labels);
-        else if (data)
-            status = drl_dataset_batch(tr->ctx, data, &rng, tr->desc.batch, tr->model->desc.height,
-                                       tr->model->desc.width, x0, labels);
-        else status = desc->source(desc->user, tr->ctx, &rng, tr->desc.batch, x0, labels);
-        if (status == DRL_OK) status = drl_trainer_step(tr, x0, labels, &report);
-        if (desc->clock) {
-            double spent = desc->clock(desc->user) - start;
-            /* not when the clock was set back */
-            if (spent > 0 && spent < DRL__SECONDS_MAX / 2 - tr->now.seconds) tr->now.seconds += spent;
-            report.seconds = tr->now.seconds;
+        status = drl__run_images(tr, data, &by, desc, x0, labels);
+        status = drl__trainer_step(tr, x0, labels, status, &report);
+        if (status != DRL_OK && status != DRL_E_DIVERGED) break;
+        if (desc->clock) spent = desc->clock(desc->user) - start;
+        told = drl__ranks_tell(tr, &spent, 0);
+        if (told != DRL_OK) {
+            status = told;
+            break;
         }
-        if (status == DRL_E_DIVERGED && tr->now.rollbacks < limit) {
-            report.diverged = drl_ctx_message(tr->ctx);
-            if (desc->on_step) stop = desc->on_step(desc->user, &report);
-            report.diverged = NULL;
+        /* not when the clock was set back */
+        if (spent > 0 && spent < DRL__SECONDS_MAX / 2 - tr->now.seconds) tr->now.seconds += spent;
+        report.seconds = tr->now.seconds;
+        if (status == DRL_E_DIVERGED && tr->now.rollbacks >= limit) break;
+        if (status == DRL_E_DIVERGED) report.diverged = drl_ctx_message(tr->ctx);
+        if (desc->on_step) stop = desc->on_step(desc->user, &report);
+        report.diverged = NULL;
+        if (status == DRL_E_DIVERGED) {
             if (before == DRL_OK) drl_ctx_clear(tr->ctx);
             status = drl_trainer_rollback(tr);
-        } else if (status == DRL_OK && desc->on_step) stop = desc->on_step(desc->user, &report);
+        }
+        if (status == DRL_OK) status = drl__ranks_tell(tr, &stop, 1);
         if (status != DRL_OK) break;
     }
     drl__free(tr->ctx, x0);
-    return status == DRL_OK && stop ? DRL_RUNNING : status;
+    return status == DRL_OK && stop != 0 ? DRL_RUNNING : status;
 }
 
 /* A checkpoint's arrays: level reports, then of each network weights, average, both moments, power
@@ -13183,7 +13506,7 @@ static drl_status drl__checkpoint_describe(drl_ctx *ctx, const char *source, con
                          "'%s' is no checkpoint: descriptions of model and training are missing or malformed",
                          source);
     md.trainable = 1;
-    md.batch = td.batch;
+    md.batch = td.groups > 1 ? td.batch / td.groups : td.batch;
     *model = md;
     *train = td;
     return DRL_OK;
@@ -16942,8 +17265,14 @@ static const drl__kernels DRL__FN(drl__table) = {
  *                        4095 is the proposal's. Images from 65535.. on are purposes of the whole step:
  *                        DRL__DRAW_DATA (drl__trainer_rng, from which data sets draw one word per image),
  *                        _LEVEL, _LABEL, _AUGMENT and _DROPOUT. Each rollback changes the seed.
+ *   ranks                have no seeds or streams of their own. An image's number is that in the whole batch,
+ *                        and a stream of the whole step is entered at the position that the images before
+ *                        take up: 2 words each for _LEVEL, 1 for _LABEL, 3 for _AUGMENT, 1 for _DATA (2 if
+ *                        `balanced`). A source of images draws from group << 32 on. So ranks draw disjoint
+ *                        numbers, and those that one rank would.
  *   dropout              the stream of the step, and blocks whose counter has the top bit of word 1 set,
- *                        which no position reaches: 11 bits of operator, 20 of image, 32 for 8 elements each.
+ *                        which no position reaches: 11 bits of operator, 20 of image (counted from the
+ *                        position), 32 for 8 elements each.
  *
  * Limits: training ends at 2^32 steps, where its streams would meet those of other purposes. Sampled images
  * from number 2^28 on share streams with drl_net_init; use another seed where that matters.
@@ -16961,6 +17290,7 @@ static const drl__kernels DRL__FN(drl__table) = {
  *        floating-point mode.
  *        Chains, log Z and measures ([mcmc], [metrics]) come last in the file. Each part of [io] and [net]
  *        has a search tag.
+ *        Several processes can train one model (drl_train_desc.ranks), to the same bits.
  *        Programs can link one object file (DRL_LINKED). It compiles in half the time.
  *        make install, with a file for pkg-config; DRL_VERSION_PATCH and DRL_VERSION_STRING.
  * -------------------------------------------------------------------------------------------------------- */

@@ -61,6 +61,8 @@ typedef struct training {
     drl_trainer *trainer;
     int rollbacks;                          /* so far */
     size_t bytes;                           /* that model and trainer take */
+    uint64_t steps;                         /* that training_run did after the first one, */
+    double spent;                           /* and the seconds that they took */
     /* private: */
     drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
     double begun, due, shown, seconds_before;
@@ -337,6 +339,8 @@ static inline int training_step(void *user, const drl_train_report *r)
         t->steps_before = r->step;
         t->seconds_before = r->seconds;
     }
+    t->steps = r->step - t->steps_before;
+    t->spent = r->seconds - t->seconds_before;
     training_progress(t, r);
     if (!training_log(t, r)) return t->failed = 1;
     if (now >= t->due || (t->every && r->step % (uint64_t)t->every == 0)) {
@@ -359,10 +363,11 @@ static inline drl_status training_images(void *user, drl_ctx *ctx, drl_rng *rng,
 #define TRAINING_BYTES ((size_t)1 << 31)    /* that a checkpoint may ask for, which may be a stranger's */
 
 /* Makes the model and its trainer, or has them where the checkpoint was; or loads the model. A network and a
- * schedule of the program's own are in no file: they are those of model_desc. */
+ * schedule of the program's own are in no file: they are those of model_desc; nor are ranks. */
 static inline drl_status training_open(training *t)
 {
     drl_model_desc own = t->model_desc, *d = &t->model_desc;
+    drl_train_desc ranks = t->train_desc;
     char path[1024];
     size_t trainer = 0;
     drl_status status = DRL_OK;
@@ -378,9 +383,14 @@ static inline drl_status training_open(training *t)
         if (d->energy_form == DRL_ENERGY_OWN) d->build = own.build;
         if (d->schedule == DRL_SCHEDULE_OWN && d->levels == own.levels) d->sbar = own.sbar;
         d->build_user = own.build_user;
+        t->train_desc.ranks = ranks.ranks;
+        t->train_desc.rank = ranks.rank;
+        t->train_desc.reduce = ranks.reduce;
+        t->train_desc.reduce_user = ranks.reduce_user;
     }
     d->trainable = 1;
     d->batch = t->train_desc.batch;
+    if (t->train_desc.groups > 1) d->batch /= t->train_desc.groups;
     if (status == DRL_OK) status = drl_model_size(t->ctx, d, &t->bytes);
     if (status == DRL_OK && t->resume && t->bytes > TRAINING_BYTES) {
         fprintf(stderr, "%s: a model of %.0f MB\n", path, (double)t->bytes * 1e-6);
@@ -403,7 +413,7 @@ static inline void training_print(const training *t, int images)
            "threads, %.0f MB\n",
            images, d->height, d->width, d->channels, d->classes,
            (unsigned long)drl_net_params_size(drl_model_net(t->model)),
-           (unsigned long)drl_net_params_size(drl_model_initializer(t->model)), d->batch,
+           (unsigned long)drl_net_params_size(drl_model_initializer(t->model)), t->train_desc.batch,
            d->steps > 0 ? d->steps : 0, drl_isa_name(drl_ctx_isa(t->ctx)), drl_ctx_threads(t->ctx),
            (double)t->bytes * 1e-6);
 }

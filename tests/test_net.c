@@ -307,12 +307,13 @@ static double act_value(drl_act act, double x)
     }
 }
 
-/* 16 bits of Philox: counter = element / 8, 1 | number | image in 1 + 11 + 20 bits, stream; key = seed. */
+/* 16 bits of Philox: counter = element / 8, 1 | number | image in 1 + 11 + 20 bits, stream; key = seed. Images
+ * are counted from the position on. */
 static int kept(const drl_rng *rng, int number, int image, int element, double p)
 {
     uint32_t w[4];
     w[0] = (uint32_t)element / 8;
-    w[1] = 0x80000000u + (uint32_t)number * 0x100000u + (uint32_t)image;
+    w[1] = 0x80000000u + (uint32_t)number * 0x100000u + (uint32_t)image + (uint32_t)rng->position;
     w[2] = (uint32_t)rng->stream;
     w[3] = (uint32_t)(rng->stream >> 32);
     drl__philox(w, (uint32_t)rng->seed, (uint32_t)(rng->seed >> 32));
