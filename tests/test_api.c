@@ -1190,6 +1190,9 @@ static const field field_list[] = {
     FIELD(drl_trainer_create, td.shift, 'i', "-1!max!min")
     FIELD(drl_trainer_size, td.shift, 'i', "-1!max!min")
     FIELD(drl_trainer_create, td.palette, 'i', "1!max")
+    FIELD(drl_trainer_create, td.groups, 'i', "-1!3!max!min")
+    FIELD(drl_trainer_create, td.ranks, 'i', "-1!2!3!max!min")        /* 2: without `reduce` */
+    FIELD(drl_trainer_create, td.rank, 'i', "-1!1!max!min")
     FIELD(drl_trainer_size, td.batch, 'i', "-1!3!max")
     FIELD(drl_trainer_size, td.learning_rate, 'f', "nan!-1")
     FIELD(drl_trainer_step, label[0], 'i', "-1!3!max!min")

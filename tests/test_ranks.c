@@ -37,7 +37,7 @@ static drl_model_desc model_of(int variant)
     d.trainable = 1;
     d.batch = BATCH / GROUPS;               /* less than the batch: a pass is one group */
     d.resolutions = 1;
-    d.smooth = variant == SCORE;
+    d.silu = variant == SCORE;
     if (variant != COOPERATIVE) return d;
     d.form = DRL_FORM_CDRL;
     d.initializer = 4;
