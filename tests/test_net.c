@@ -307,8 +307,8 @@ static double act_value(drl_act act, double x)
     }
 }
 
-/* 16 bits of Philox: counter = element / 8, 1 | number | image in 1 + 11 + 20 bits, stream; key = seed. Images
- * are counted from the position on. */
+/* 16 bits of Philox: counter = element / 8, 1 | number | image in 1 + 11 + 20 bits, stream; key = seed. The
+ * position is the first image's number. */
 static int kept(const drl_rng *rng, int number, int image, int element, double p)
 {
     uint32_t w[4];
