@@ -34,6 +34,7 @@
  *   medium     your own data, energy, schedule and network
  *     [io]         safetensors, NPY, IDX, CIFAR         [schedule]   how noise grows over the levels
  *     [net]        operators, planned once              [energy]     log densities: mixtures, sums, yours
+ *     [scorer]     scores from flash, for devices
  *   complete   everything else, research last
  *     [rng]        draws by seed, stream, index         [mcmc]       chains of one level, log Z
  *     [tensor]     NHWC views                           [metrics]    Frechet distance and others
@@ -1111,6 +1112,55 @@ DRL_API drl_status drl_model_save(drl_model *model, drl_dtype dtype, const char 
 DRL_API drl_status drl_model_load(drl_ctx *ctx, const char *path, const drl_model_desc *use,
                                   drl_model **model);
 #endif
+
+/* -----------------------------------------------------------------------------------------------------------
+ * [scorer] - drl_model_score for devices: the energy of one noise level and one class, as constant steps and
+ * weights that are used where they lie, in flash. Level and class are constants then, and with them all that
+ * the network computes of them alone; what is left reads the images. A program that only runs a scorer links
+ * a few kB of this file, needs no context, and memory for activations alone.
+ * -------------------------------------------------------------------------------------------------------- */
+/* A step reads x, an image of h x w x c, and writes y. Both lie in `work`, at that float, and so does b, the
+ * other operand of some; a b of -1 is the step's weights instead, which begin at float `weight`. */
+typedef enum drl_scorer_code {
+    DRL_SCORER_CONV = 0,        /* k outputs of side x side taps: weights are k biases, then [k][tap][c] */
+    DRL_SCORER_LEAKY_RELU,
+    DRL_SCORER_RELU,
+    DRL_SCORER_GAIN,            /* x times weights [c] */
+    DRL_SCORER_SHIFT,           /* x + b, b [c] */
+    DRL_SCORER_ADD,             /* x + b, b [h][w][c] */
+    DRL_SCORER_HALVE,           /* the mean of each 2 x 2 square */
+    DRL_SCORER_SUM,             /* [c] over all pixels, times a scale, its one weight */
+    DRL_SCORER_DOT              /* the sum of x * b over all elements, b [h][w][c] */
+} drl_scorer_code;
+
+typedef struct drl_scorer_step {
+    drl_scorer_code code;
+    int h, w, c;                            /* of x */
+    int k, side;                            /* of DRL_SCORER_CONV: outputs; 3 or 1 */
+    int x, b, y, weight;
+} drl_scorer_step;
+
+typedef struct drl_scorer {
+    int height, width, channels;            /* of an image */
+    float scale;                            /* the network sees scale * image */
+    int steps, weights, work;               /* floats of `weight`; floats that drl_scorer_run works in */
+    const drl_scorer_step *step;            /* the last one writes the score */
+    const float *weight;
+    drl_ctx *owner;                         /* set when drl_scorer_destroy is to free it, else NULL */
+} drl_scorer;
+
+/* drl_scorer_create - the scorer of a model's level, and of a label (0: no class), from its weights as they
+ * are now. examples/13_model_to_c.c writes one as C. Networks may have convolutions, ReLUs, gains, shifts,
+ * sums, mean poolings, and inner products: those of DRL_ENERGY_PUBLISHED that are not `smooth`, and many of
+ * one's own. One block. Fails with DRL_E_UNSUPPORTED (the sentence names the operator), DRL_E_ARGUMENT,
+ * DRL_E_MEMORY.
+ * drl_scorer_run    - score [1] <- what drl_model_score gives for one image x (H,W,C); work [scorer->work].
+ * All convolutions are direct. Where the model's are, too, as on vectors and below 8 channels (the others use
+ * Winograd's algorithm), the bits are those of drl_model_score on every fused set. Fails with DRL_E_ARGUMENT
+ * (NULL, misaligned), and has no context to keep a sentence. */
+DRL_API drl_status drl_scorer_create(drl_model *model, int level, int label, drl_scorer **scorer);
+DRL_API drl_status drl_scorer_run(const drl_scorer *scorer, const float *x, float *score, float *work);
+DRL_API void       drl_scorer_destroy(drl_scorer *scorer);
 
 /* -----------------------------------------------------------------------------------------------------------
  * [train] - diffusion recovery likelihood: contrastive divergence on p(y_t | x_{t+1}) with K Langevin steps
@@ -12002,6 +12052,319 @@ DRL__CALL(drl_status, drl_model_load,
     return status;
 }
 #endif
+
+/* -----------------------------------------------------------------------------------------------------------
+ * [scorer.impl] - making a scorer evaluates the operators that do not depend on the images, and makes steps
+ * of the others. Running one uses nothing of this file but what follows drl__scorer_conv, and three kernels.
+ * -------------------------------------------------------------------------------------------------------- */
+/* The value of an operator. */
+typedef struct drl__scorer_value {
+    float *constant;                        /* what it is, if it does not depend on the images; else NULL, */
+    size_t place;                           /* where it lies in `work`, */
+    int last;                               /* and the last operator that reads it */
+} drl__scorer_value;
+
+/* A scorer while it is made: twice, to count, and to fill what was counted. */
+typedef struct drl__scorer_plan {
+    drl_net *net;
+    drl__scorer_value *value;               /* [operators] */
+    drl_scorer_step *step;                  /* NULL while counting, as is: */
+    float *weight;
+    size_t weights, work;                   /* floats so far */
+    int steps;
+} drl__scorer_plan;
+
+static size_t drl__op_floats(const drl__op *op) { return (size_t)op->h * (size_t)op->w * (size_t)op->c; }
+
+static size_t drl__scorer_plan_place(drl__scorer_plan *p, void *block)
+{
+    size_t total = 0;
+    int i;
+    p->value = (drl__scorer_value *)drl__place_array(block, &total, (size_t)p->net->op_count,
+                                                     sizeof *p->value);
+    for (i = 0; i < p->net->op_count; ++i) {
+        const drl__op *op = &p->net->op[i];
+        float *constant = op->by_input ? NULL : drl__place_floats(block, &total, drl__op_floats(op));
+        if (!block) continue;
+        p->value[i].constant = constant;
+        p->value[i].place = 0;
+        p->value[i].last = i;
+        if (op->a >= 0) p->value[op->a].last = i;
+        if (op->b >= 0) p->value[op->b].last = i;
+    }
+    return total;
+}
+
+/* Runs the operators that do not depend on the images, one by one. */
+static void drl__scorer_constants(const drl__scorer_plan *p, const drl_batch *batch)
+{
+    drl_net *net = p->net;
+    int i;
+    net->trained.n = 0;
+    drl__arena_open(net);
+    for (i = 0; i < net->op_count; ++i) {
+        const drl__op *op = &net->op[i], *a = op->a < 0 ? NULL : &net->op[op->a];
+        const drl__op *b = op->b < 0 ? NULL : &net->op[op->b];
+        drl__op_call c;
+        if (op->by_input) continue;
+        memset(&c, 0, sizeof c);
+        c.ctx = net->ctx;
+        c.op = op;
+        if (a) c.a = drl_tensor_of(p->value[op->a].constant, 1, a->h, a->w, a->c);
+        if (b) c.b = drl_tensor_of(p->value[op->b].constant, 1, b->h, b->w, b->c);
+        c.y = drl_tensor_of(p->value[i].constant, 1, op->h, op->w, op->c);
+        if (op->weight >= 0) c.weight = net->params + net->param[op->weight].offset;
+        if (op->bias >= 0) c.bias = net->params + net->param[op->bias].offset;
+        c.packed = net->packed;
+        c.work = (float *)(void *)(net->arena + net->sliced_bytes);
+        c.batch = batch;
+        c.number = i;
+        op->info->forward(&c);
+    }
+}
+
+static drl_status drl__scorer_code_of(const drl_net *net, const drl__op *op, drl_scorer_code *code)
+{
+    if (op->info == &drl__op_conv2d) *code = DRL_SCORER_CONV;
+    else if (op->info == &drl__op_act && op->act == DRL_ACT_LEAKY_RELU) *code = DRL_SCORER_LEAKY_RELU;
+    else if (op->info == &drl__op_act && op->act == DRL_ACT_RELU) *code = DRL_SCORER_RELU;
+    else if (op->info == &drl__op_gain) *code = DRL_SCORER_GAIN;
+    else if (op->info == &drl__op_shift && net->op[op->a].by_input) *code = DRL_SCORER_SHIFT;
+    else if (op->info == &drl__op_add) *code = DRL_SCORER_ADD;
+    else if (op->info == &drl__op_avgpool2) *code = DRL_SCORER_HALVE;
+    else if (op->info == &drl__op_spatial_sum) *code = DRL_SCORER_SUM;
+    else if (op->info == &drl__op_dot) *code = DRL_SCORER_DOT;
+    else return drl__fail(net->ctx, DRL_E_UNSUPPORTED,
+                          "drl_scorer_create: operator %d is %s%s, for which scorers have no step",
+                          (int)(op - net->op), op->info->name,
+                          op->info == &drl__op_act ? " of another activation than the ReLUs" : "");
+    return DRL_OK;
+}
+
+/* Where the value of operator i goes. Steps that work element by element write over x, if nobody reads it
+ * afterwards. Others take the lowest floats that hold no value which operator i, or a later one, reads. */
+static size_t drl__scorer_place(const drl__scorer_plan *p, int i, drl_scorer_code code, int x)
+{
+    size_t place = 0, n = drl__op_floats(&p->net->op[i]);
+    int j, moved = 1;
+    if (code >= DRL_SCORER_LEAKY_RELU && code <= DRL_SCORER_ADD && p->value[x].last == i)
+        return p->value[x].place;
+    while (moved) {
+        moved = 0;
+        for (j = 0; j < i; ++j) {
+            const drl__scorer_value *v = &p->value[j];
+            size_t end = v->place + drl__op_floats(&p->net->op[j]);
+            if (v->constant || v->last < i || v->place >= place + n || place >= end) continue;
+            place = end;
+            moved = 1;
+        }
+    }
+    return place;
+}
+
+/* The weights of a step; b: number of its operand b. Returns how many there are; to NULL: writes nothing. */
+static size_t drl__scorer_weights(const drl__scorer_plan *p, const drl__op *op, const drl_scorer_step *s,
+                                  int b, float *to)
+{
+    const drl_net *net = p->net;
+    const float *weight = op->weight < 0 ? NULL : net->params + net->param[op->weight].offset;
+    const float *bias = op->bias < 0 ? NULL : net->params + net->param[op->bias].offset;
+    size_t n = 0;
+    if (s->code == DRL_SCORER_CONV) {
+        drl__weight v = drl__weight_of(&op->conv, 0);
+        int o, t, i;
+        if (!to) return (size_t)s->k + net->param[op->weight].count;
+        for (o = 0; o < v.out; ++o) to[n++] = bias ? bias[o] : 0.0f;
+        for (o = 0; o < v.out; ++o) for (t = 0; t < v.taps; ++t) for (i = 0; i < v.in; ++i)
+            to[n++] = op->weight_scale * weight[drl__weight_at(&v, o, t, i)];
+        return n;
+    }
+    if (s->code == DRL_SCORER_GAIN) n = (size_t)s->c;
+    else if (s->code == DRL_SCORER_SUM) { n = 1; weight = &op->scale; }
+    else if (b >= 0 && s->b < 0) { n = drl__op_floats(&net->op[b]); weight = p->value[b].constant; }
+    if (to && n) memcpy(to, weight, n * sizeof *to);
+    return n;
+}
+
+/* The steps of all operators that depend on the images. */
+static drl_status drl__scorer_steps(drl__scorer_plan *p)
+{
+    const drl_net *net = p->net;
+    int i;
+    p->weights = 0;
+    p->steps = 0;
+    p->work = drl__op_floats(&net->op[0]);      /* the image lies at 0 */
+    for (i = 1; i < net->op_count; ++i) {
+        const drl__op *op = &net->op[i];
+        int swapped, x, b;
+        size_t end;
+        drl_scorer_step s;
+        drl_status status;
+        if (!op->by_input) continue;
+        memset(&s, 0, sizeof s);
+        status = drl__scorer_code_of(net, op, &s.code);
+        if (status != DRL_OK) return status;
+        swapped = !net->op[op->a].by_input;     /* of a sum or a product: x depends on the images */
+        x = swapped ? op->b : op->a;
+        b = swapped ? op->a : op->b;
+        p->value[i].place = drl__scorer_place(p, i, s.code, x);
+        end = p->value[i].place + drl__op_floats(op);
+        if (end > p->work) p->work = end;
+        s.h = net->op[x].h;
+        s.w = net->op[x].w;
+        s.c = net->op[x].c;
+        s.k = op->c;
+        s.side = s.code == DRL_SCORER_CONV ? drl__side(&op->conv) : 0;
+        s.x = (int)p->value[x].place;
+        s.b = b < 0 || p->value[b].constant ? -1 : (int)p->value[b].place;
+        s.y = (int)p->value[i].place;
+        s.weight = (int)p->weights;
+        p->weights += drl__scorer_weights(p, op, &s, b, p->weight ? p->weight + p->weights : NULL);
+        if (p->step) p->step[p->steps] = s;
+        ++p->steps;
+        if (p->work > INT32_MAX || p->weights > INT32_MAX)
+            return drl__fail(net->ctx, DRL_E_SHAPE, "drl_scorer_create: it works in %z floats and has %z "
+                             "weights; up to %d are possible", p->work, p->weights, INT32_MAX);
+    }
+    if (p->steps && net->op[net->op_count - 1].by_input) return DRL_OK;
+    return drl__fail(net->ctx, DRL_E_UNSUPPORTED,
+                     "drl_scorer_create: the score does not depend on the image");
+}
+
+DRL__CALL(drl_status, drl_scorer_create,
+    (drl_model *m, int level, int label, drl_scorer **out),
+    (m, level, label, out))
+{
+    drl__scorer_plan p;
+    drl_scorer *s = NULL;
+    drl_status status;
+    drl_batch batch;
+    float value;
+    void *block;
+    size_t total = 0;
+    if (!m || !out)
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "drl_scorer_create: a model and a place for the result are needed");
+    if (!drl__schedule_has(&m->schedule, level, 0))
+        return drl__fail(m->ctx, DRL_E_ARGUMENT, "drl_scorer_create: level %d; 0 to %d are possible",
+                         level, m->desc.levels - 1);
+    status = drl__model_check_labels(m, 1, &label);
+    if (status != DRL_OK) return status;
+    memset(&p, 0, sizeof p);
+    p.net = m->net;
+    block = drl__alloc(m->ctx, drl__scorer_plan_place(&p, NULL));
+    if (!block) return DRL_E_MEMORY;
+    drl__scorer_plan_place(&p, block);
+    value = drl__schedule_level(&m->schedule, level);
+    batch = drl_batch_of(1, NULL, &value);
+    batch.label = &label;
+    drl__scorer_constants(&p, &batch);
+    status = drl__scorer_steps(&p);
+    if (status == DRL_OK) {
+        size_t steps, weights;
+        drl__place_array(NULL, &total, 1, sizeof *s);
+        steps = drl__carve(&total, (size_t)p.steps, sizeof *p.step);
+        weights = drl__carve(&total, p.weights, sizeof *p.weight);
+        s = (drl_scorer *)drl__alloc(m->ctx, total);
+        if (s) {
+            s->step = p.step = (drl_scorer_step *)(void *)((unsigned char *)s + steps);
+            s->weight = p.weight = (float *)(void *)((unsigned char *)s + weights);
+            status = drl__scorer_steps(&p);
+        }
+        else status = DRL_E_MEMORY;
+    }
+    drl__free(m->ctx, block);
+    if (status != DRL_OK) return status;
+    s->height = m->desc.height;
+    s->width = m->desc.width;
+    s->channels = m->desc.channels;
+    s->scale = (float)(drl_schedule_scale(&m->schedule, level) * m->schedule.abar[level]);
+    s->steps = p.steps;
+    s->weights = (int)p.weights;
+    s->work = (int)p.work;
+    s->owner = m->ctx;
+    *out = s;
+    return DRL_OK;
+}
+
+DRL_API void drl_scorer_destroy(drl_scorer *s) { if (s && s->owner) drl__free(s->owner, s); }
+
+/* y [h][w][k]: see drl__plain_conv2d, but taps outside of the image are left out. */
+static void drl__scorer_conv(const drl_scorer_step *s, const float *weight, const float *x, float *y)
+{
+    int i, j, o, row, column, in, half = s->side / 2;
+    for (i = 0; i < s->h; ++i) for (j = 0; j < s->w; ++j) {
+        const float *w = weight + s->k;
+        for (o = 0; o < s->k; ++o) {
+            float sum = weight[o];
+            for (row = i - half; row <= i + half; ++row)
+            for (column = j - half; column <= j + half; ++column, w += s->c) {
+                const float *pixel;
+                if (row < 0 || row >= s->h || column < 0 || column >= s->w) continue;
+                pixel = x + (row * s->w + column) * s->c;
+                for (in = 0; in < s->c; ++in) sum = drl__fmaf(pixel[in], w[in], sum);
+            }
+            *y++ = sum;
+        }
+    }
+}
+
+static void drl__scorer_halve(const drl_scorer_step *s, const float *x, float *y)
+{
+    drl__pool_args a;
+    memset(&a, 0, sizeof a);
+    a.x = x;
+    a.y = y;
+    a.w = (size_t)s->w / 2;
+    a.c = (size_t)s->c;
+    a.scale = 0.25f;
+    DRL__JOIN(drl__pool, portable)(&a, 0, (size_t)s->h / 2, 0);
+}
+
+static void drl__scorer_sum(const drl_scorer_step *s, float scale, const float *x, float *y)
+{
+    drl__columns_args a;
+    memset(&a, 0, sizeof a);
+    a.a = x;
+    a.out = y;
+    a.rows = (size_t)s->h * (size_t)s->w;
+    a.c = (size_t)s->c;
+    a.images = 1;
+    a.scale = scale;
+    DRL__JOIN(drl__columns, portable)(&a, 0, (a.c + 4 * DRL__LANES - 1) / (4 * DRL__LANES), 0);
+}
+
+static void drl__scorer_step_run(const drl_scorer_step *s, const float *weight, float *work)
+{
+    const float *x = work + s->x, *b = s->b < 0 ? weight : work + s->b;
+    float *y = work + s->y;
+    int i, n = s->h * s->w * s->c, c = s->c;
+    switch (s->code) {
+    case DRL_SCORER_CONV:       drl__scorer_conv(s, weight, x, y); break;
+    case DRL_SCORER_LEAKY_RELU: for (i = 0; i < n; ++i) y[i] = x[i] < 0 ? 0.2f * x[i] : x[i]; break;
+    case DRL_SCORER_RELU:       for (i = 0; i < n; ++i) y[i] = x[i] < 0 ? 0.0f : x[i]; break;
+    case DRL_SCORER_GAIN:       for (i = 0; i < n; ++i) y[i] = x[i] * weight[i % c]; break;
+    case DRL_SCORER_SHIFT:      for (i = 0; i < n; ++i) y[i] = x[i] + b[i % c]; break;
+    case DRL_SCORER_ADD:        for (i = 0; i < n; ++i) y[i] = x[i] + b[i]; break;
+    case DRL_SCORER_HALVE:      drl__scorer_halve(s, x, y); break;
+    case DRL_SCORER_SUM:        drl__scorer_sum(s, *weight, x, y); break;
+    case DRL_SCORER_DOT:        *y = DRL__JOIN(drl__dot16, portable)(x, b, (size_t)n); break;
+    }
+}
+
+DRL__CALL(drl_status, drl_scorer_run,
+    (const drl_scorer *s, const float *x, float *score, float *work),
+    (s, x, score, work))
+{
+    int i, n;
+    if (!s || drl__bad_floats(x) || drl__bad_floats(score) || drl__bad_floats(work)) return DRL_E_ARGUMENT;
+    n = s->height * s->width * s->channels;
+    for (i = 0; i < n; ++i) work[i] = s->scale * x[i];
+    for (i = 0; i < s->steps; ++i)
+        drl__scorer_step_run(&s->step[i], s->weight + s->step[i].weight, work);
+    *score = work[s->step[s->steps - 1].y];
+    return DRL_OK;
+}
 
 /* -----------------------------------------------------------------------------------------------------------
  * [train.impl] - a step is: diffuse, run the chains, two passes through the net, clip, Adam, average. Nothing

@@ -1,16 +1,21 @@
-/* 13_model_to_c.c - a model file as a C array, for programs without files.
+/* 13_model_to_c.c - a model as C, for programs without files: all of it, or a scorer.
  *
  * Shows: drl_model_save_memory, a context within a block of the program's own, and how large that block must
- * be: found by loading and scoring in it.
+ * be: found by loading and scoring in it. With --scorer: drl_scorer_create.
  *
  *     cc -O2 examples/13_model_to_c.c -o model_to_c -lm
  *     ./model_to_c MODEL.safetensors [--f16] [--name NAME] [--out PREFIX]
+ *     ./model_to_c MODEL.safetensors --scorer LEVEL [--label N] [--name NAME] [--out PREFIX]
  *
  * Writes PREFIX.h (build/model.h): the model's file as `const unsigned char NAME[]`, with --f16 in half
  * precision and half of the bytes, and NAME_BLOCK, the bytes of a context block (drl_ctx_desc.memory) in
  * which drl_model_load_memory and drl_model_score succeed, with a batch of 1 and portable C. With a byte less
  * they fail. The number is exact where pointers have the size that they have here; a device of 32 bits needs
  * less. tests/cortex_m.c is a program for such a device.
+ *
+ * With --scorer, PREFIX.h is a `const drl_scorer NAME`, which gives the scores of one noise level (and class)
+ * from weights that stay in flash, and NAME_WORK, the floats that it works in. It can do nothing else, and
+ * takes a small part of the code and memory. Include it after drl.h; examples/device/scorer.c does.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -19,7 +24,8 @@
 
 #define BLOCK_ALIGN 64                      /* a block on such a boundary wastes nothing */
 
-static const char usage[] = "model_to_c MODEL.safetensors [--f16] [--name NAME] [--out PREFIX]\n";
+static const char usage[] = "model_to_c MODEL.safetensors [--f16 | --scorer LEVEL [--label N]] [--name NAME] "
+                            "[--out PREFIX]\n";
 
 /* Loads the model and scores one image, all zero, in a block of `bytes`. */
 static drl_status load_and_score(const void *file, size_t size, void *block, size_t bytes)
@@ -98,6 +104,27 @@ static void write_array(FILE *out, const char *name, const unsigned char *file, 
     fprintf(out, "\n};\n");
 }
 
+static void write_scorer(FILE *out, const char *name, const drl_scorer *s, int level, int label)
+{
+    static const char *const codes[] = { "CONV", "LEAKY_RELU", "RELU", "GAIN", "SHIFT", "ADD", "HALVE", "SUM",
+                                         "DOT" };
+    int i;
+    fprintf(out, " * The scores of noise level %d, class %d; they take %lu bytes of memory. */\n", level,
+            label, (unsigned long)s->work * 4);
+    fprintf(out, "#define %s_WORK %d\n", name, s->work);
+    fprintf(out, "static const drl_scorer_step %s_step[%d] = {\n", name, s->steps);
+    for (i = 0; i < s->steps; ++i) {
+        const drl_scorer_step *p = &s->step[i];
+        fprintf(out, "{ DRL_SCORER_%s, %d, %d, %d, %d, %d, %d, %d, %d, %d },\n", codes[p->code], p->h, p->w,
+                p->c, p->k, p->side, p->x, p->b, p->y, p->weight);
+    }
+    fprintf(out, "};\nstatic const float %s_weight[%d] = {", name, s->weights);
+    for (i = 0; i < s->weights; ++i) fprintf(out, "%s%.8ef,", i % 6 ? "" : "\n", (double)s->weight[i]);
+    fprintf(out, "\n};\nstatic const drl_scorer %s = {\n    %d, %d, %d, %.8ef, %d, %d, %d,\n", name,
+            s->height, s->width, s->channels, (double)s->scale, s->steps, s->weights, s->work);
+    fprintf(out, "    %s_step, %s_weight, 0\n};\n", name, name);
+}
+
 /* Letters, digits and underscores, a letter first. */
 static int is_name(const char *name)
 {
@@ -119,26 +146,33 @@ int main(int argc, char **argv)
     options o = options_of(argc, argv);
     drl_dtype dtype = option_flag(&o, "--f16") ? DRL_DTYPE_F16 : DRL_DTYPE_F32;
     const char *name = option_text(&o, "--name", "model"), *prefix = option_prefix(&o, "model");
+    int level = option_int(&o, "--scorer", -1), label = option_int(&o, "--label", 0), failed;
     drl_ctx *ctx = options_context(&o);
     drl_model *model = NULL;
+    drl_scorer *scorer = NULL;
     unsigned char *file = NULL;
-    size_t size = 0, block;
+    size_t size = 0, block = 0;
     char path[1100];
     FILE *out;
-    int failed;
 
-    if (options_rest(&o, usage) != 1 || !is_name(name)) {
-        fprintf(stderr, "one model file, and a --name of letters, digits and underscores\n%s", usage);
+    if (options_rest(&o, usage) != 1 || !is_name(name) || (level >= 0 && dtype == DRL_DTYPE_F16)) {
+        fprintf(stderr, "one model file, a --name of letters, digits and underscores; a scorer has F32\n%s",
+                usage);
         return 2;
     }
     if (drl_model_load(ctx, argv[1], NULL, &model) != DRL_OK ||
         drl_model_save_memory(model, dtype, NULL, 0, &size) != DRL_OK) return fail(ctx, argv[1]);
-    file = (unsigned char *)malloc(size);
-    if (!file || drl_model_save_memory(model, dtype, file, size, &size) != DRL_OK) return fail(ctx, argv[1]);
-    block = smallest_block(file, size);
-    if (!block) {
-        fprintf(stderr, "%s: no block of up to 2 GB is large enough to score in\n", argv[1]);
-        return 1;
+    if (level >= 0) {
+        if (drl_scorer_create(model, level, label, &scorer) != DRL_OK) return fail(ctx, argv[1]);
+    } else {
+        file = (unsigned char *)malloc(size);
+        if (!file || drl_model_save_memory(model, dtype, file, size, &size) != DRL_OK)
+            return fail(ctx, argv[1]);
+        block = smallest_block(file, size);
+        if (!block) {
+            fprintf(stderr, "%s: no block of up to 2 GB is large enough to score in\n", argv[1]);
+            return 1;
+        }
     }
     snprintf(path, sizeof path, "%s.h", prefix);
     out = fopen(path, "w");
@@ -147,16 +181,21 @@ int main(int argc, char **argv)
         return 1;
     }
     fprintf(out, "/* %s: %lu weights as %s. Written by examples/13_model_to_c.c.\n", name,
-            count_weights(model), dtype == DRL_DTYPE_F16 ? "F16" : "F32");
-    write_array(out, name, file, size, block);
+            scorer ? (unsigned long)scorer->weights : count_weights(model),
+            dtype == DRL_DTYPE_F16 ? "F16" : "F32");
+    if (scorer) write_scorer(out, name, scorer, level, label);
+    else write_array(out, name, file, size, block);
     failed = ferror(out);
     if (fclose(out) || failed) {
         fprintf(stderr, "%s: it could not be written whole\n", path);
         return 1;
     }
-    printf("%s: %lu bytes of flash; a context block of %lu bytes to load and score\n", path,
-           (unsigned long)size, (unsigned long)block);
+    if (scorer) printf("%s: a scorer of %d steps, %d weights, %lu bytes to work in\n", path, scorer->steps,
+                       scorer->weights, (unsigned long)scorer->work * 4);
+    else printf("%s: %lu bytes of flash; a context block of %lu bytes to load and score\n", path,
+                (unsigned long)size, (unsigned long)block);
     free(file);
+    drl_scorer_destroy(scorer);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);
     return 0;

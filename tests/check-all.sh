@@ -166,7 +166,8 @@ run_examples() {
     small 11_own_network --steps 2 --base 8 --batch 4 --levels 4 --out $dir/network &&
     small 11_own_network --steps 4 --base 8 --batch 4 --levels 4 --resume --out $dir/network &&
     small 11_own_network --model $dir/network.safetensors --base 8 --levels 4 --out $dir/network &&
-    small 13_model_to_c $dir/images.safetensors --f16 --out $dir/model || return 1
+    small 13_model_to_c $dir/images.safetensors --f16 --out $dir/model &&
+    small 13_model_to_c $dir/images.safetensors --scorer 0 --out $dir/scorer || return 1
     grep -q '^#define model_BLOCK [0-9]*$' $dir/model.h || { echo "no model.h"; return 1; }
     [ $(wc -l < $dir/run.log) = 4 ] || { echo "$(wc -l < $dir/run.log) lines for 4 steps"; return 1; }
     for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \

@@ -86,6 +86,7 @@ static struct world {                                   /* everything that a ref
     drl_mcmc *o_mcmc;
     drl_ais *o_ais;
     drl_model *o_model;
+    drl_scorer *o_scorer;
     drl_trainer *o_trainer;
     void *o_file;
 } w;
@@ -94,6 +95,7 @@ static check_heap heap;
 static drl_ctx *ctx;
 static drl_net *net;
 static drl_model *model;
+static drl_scorer *scorer;
 static drl_trainer *trainer;
 static drl_sampler *sampler;
 static drl_mcmc *mcmc;
@@ -219,10 +221,13 @@ static void make_desc(void)
 static void make_trainer(void)
 {
     drl_trainer_destroy(trainer);
+    drl_scorer_destroy(scorer);
     drl_model_destroy(model);
     trainer = NULL;
     model = NULL;
+    scorer = NULL;
     CHECK_OK(ctx, drl_model_create(ctx, &w.md, 1, &model));
+    CHECK_OK(ctx, drl_scorer_create(model, 0, 1, &scorer));
     CHECK_OK(ctx, drl_trainer_create(model, &w.td, &trainer));
 }
 
@@ -390,6 +395,7 @@ static void results_destroy(void)
     drl_mcmc_destroy(w.o_mcmc);
     drl_ais_destroy(w.o_ais);
     drl_model_destroy(w.o_model);
+    drl_scorer_destroy(w.o_scorer);
     drl_net_destroy(w.o_net);
     drl_sum_destroy(w.o_sum);
     drl_safetensors_close(w.o_st);
@@ -401,6 +407,7 @@ static void results_destroy(void)
     w.o_mcmc = NULL;
     w.o_ais = NULL;
     w.o_model = NULL;
+    w.o_scorer = NULL;
     w.o_net = NULL;
     w.o_sum = NULL;
     w.o_st = NULL;
@@ -691,6 +698,10 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
   Q(drl_model_energy, "p:model", energy_ok(drl_model_energy(MODEL))) \
   S(drl_model_score, "p:model n:0!-1!6!max!min n:2!0!-1 v:x o:label v:out v:work", \
       drl_model_score(MODEL, I(1), I(2), V(3), (int *)A(4), V(5), V(6))) \
+  S(drl_scorer_create, "p:model n:0!-1!6!max!min n:1!-1!3!max!min p:o_scorer", \
+      drl_scorer_create(MODEL, I(1), I(2), (drl_scorer **)A(3))) \
+  Q(drl_scorer_run, "p:scorer v:x v:out v:work", drl_scorer_run((drl_scorer *)A(0), V(1), V(2), V(3))) \
+  Q(drl_scorer_destroy, "o:nothing", DO(drl_scorer_destroy((drl_scorer *)A(0)))) \
   S(drl_sampler_create, "p:model o:how p:o_sampler", \
       drl_sampler_create(MODEL, (drl_sample_desc *)A(1), (drl_sampler **)A(2))) \
   S(drl_sample, "p:model o:how v:out", drl_sample(MODEL, (drl_sample_desc *)A(1), V(2))) \
@@ -769,12 +780,13 @@ static void *named(const char *name)
 #define P(x) if (!strcmp(name, #x)) return (void *)(uintptr_t)x
 #define W(x) if (!strcmp(name, #x)) return (void *)&w.x
 #define R(x) if (!strcmp(name, #x)) return (void *)w.x
-    P(ctx); P(net); P(model); P(trainer); P(sampler); P(mcmc); P(ais); P(st); P(weights); P(sum); P(mnet);
+    P(ctx); P(net); P(model); P(scorer); P(trainer); P(sampler);
+    P(mcmc); P(ais); P(st); P(weights); P(sum); P(mnet);
     P(good_path); P(model_path); P(checkpoint_path); P(new_path); P(word); P(key); P(tensors);
     P(checkpoint); P(checkpoint_copy); P(model_file); P(file_copy); P(saved); P(chains_saved);
     P(chains_bytes); P(npy); P(label2); P(shape);
     W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_mcmc); W(o_ais); W(o_model);
-    W(o_trainer); W(o_file);
+    W(o_scorer); W(o_trainer); W(o_file);
     W(rng); W(tx); W(ty); W(tout); W(conv); W(array); W(blob); W(ds); W(ds_desc); W(st_desc); W(net_desc);
     W(layer); W(batch);
     W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md);
@@ -1387,6 +1399,7 @@ int main(int argc, char **argv)
     drl_mcmc_destroy(mcmc);
     drl_sampler_destroy(sampler);
     drl_trainer_destroy(trainer);
+    drl_scorer_destroy(scorer);
     drl_model_destroy(model);
     drl_net_destroy(net);
     drl_ctx_destroy(ctx);

@@ -1937,6 +1937,27 @@ static void expect_scores_refused(score_case *c)
     CHECK(drl_model_score(NULL, t, n, c->x, c->given, f, c->work) == DRL_E_ARGUMENT, "no model");
 }
 
+/* A scorer of each image's class gives the same bits, and uses as many floats of `work` as it says. */
+static void expect_scorers(const score_case *c)
+{
+    float work[AT_ONCE * (COOP_SIZE + IMAGE)], score;
+    int i, j;
+    for (i = 0; i < AT_ONCE; ++i) {
+        drl_scorer *s = NULL;
+        const float *x = c->x + (size_t)i * c->size;
+        CHECK_OK(c->ctx, drl_scorer_create(c->m, c->t, c->given ? c->given[i] : 0, &s));
+        if (!s) return;
+        for (j = 0; j < AT_ONCE * (COOP_SIZE + IMAGE); ++j) work[j] = (float)NAN;
+        CHECK(drl_scorer_run(s, x, &score, work) == DRL_OK, "a scorer fails");
+        CHECK(!memcmp(&score, c->score + i, sizeof score), "form %d: the scorer says %g, the model %g",
+              c->cooperative, (double)score, (double)c->score[i]);
+        for (j = 0; j < AT_ONCE * (COOP_SIZE + IMAGE); ++j)
+            if (work[j] == work[j] && j >= s->work) break;
+        CHECK(j == AT_ONCE * (COOP_SIZE + IMAGE), "work [%d] is written, it has %d", j, s->work);
+        drl_scorer_destroy(s);
+    }
+}
+
 /* At any batch and number of threads; with two threads at the highest level. */
 static void scores(int cooperative)
 {
@@ -1965,10 +1986,91 @@ static void scores(int cooperative)
               "form %d: %d threads and a batch of %d give other bits", cooperative, threads, d.batch);
         expect_single_scores(&c);
         if (cooperative) expect_scores_without_labels(&c);
+        expect_scorers(&c);
         expect_scores_refused(&c);
         drl_model_destroy(c.m);
         drl_ctx_destroy(c.ctx);
     }
+}
+
+/* Vectors, and networks of the program's own: where operands change places, both depend on the images, or
+ * an operator has no step. */
+enum { SCORER_SWAPPED, SCORER_BOTH, SCORER_STEPS, SCORER_SILU = SCORER_STEPS, SCORER_MAX, SCORER_CONSTANT,
+       SCORER_NETS };
+static void scorer_build(drl_net *net, void *user)
+{
+    int kind = *(const int *)user;
+    drl_value x = drl_net_input(net, 4, 4, 2), e = drl_net_level(net, 4), h, v;
+    drl_layer_desc l;
+    memset(&l, 0, sizeof l);
+    l.name = "first";
+    l.out_channels = 4;
+    h = drl_net_act(net, drl_net_conv2d(net, x, &l), kind == SCORER_SILU ? DRL_ACT_SILU : DRL_ACT_RELU);
+    h = drl_net_gain(net, drl_net_shift(net, h, e), "gain");
+    h = kind == SCORER_MAX ? drl_net_maxpool2(net, h) : drl_net_avgpool2(net, h);
+    v = drl_net_spatial_sum(net, h, 0.3f);
+    l.name = "vector";
+    l.no_bias = 1;
+    l.kernel = 3;
+    e = drl_net_add(net, e, drl_net_conv2d(net, v, &l));        /* a constant first */
+    if (kind == SCORER_BOTH) {
+        h = drl_net_shift(net, h, e);
+        h = drl_net_add(net, drl_net_act(net, h, DRL_ACT_LEAKY_RELU), h);
+        drl_net_dot(net, h, h);
+    }
+    else if (kind == SCORER_CONSTANT) drl_net_dot(net, drl_net_level(net, 4), drl_net_level(net, 4));
+    else drl_net_dot(net, drl_net_level(net, 4), e);
+}
+
+static void scorer_of(drl_ctx *ctx, const drl_model_desc *d, const char *what)
+{
+    drl_model *m = make(ctx, d, 3);
+    size_t used = drl_ctx_bytes_used(ctx);
+    int t, j;
+    randomize(m, 1);
+    for (t = 0; t < 3; ++t) {
+        drl_scorer *s = NULL;
+        float x[64], work[512], score = 1, again = 2;
+        for (j = 0; j < 64; ++j) x[j] = (float)real(-1, 1);
+        CHECK_OK(ctx, drl_scorer_create(m, t, 0, &s));
+        CHECK_OK(ctx, drl_model_score(m, t, 1, x, NULL, &score, work));
+        if (!s) continue;
+        CHECK(s->work <= 512 && drl_scorer_run(s, x, &again, work) == DRL_OK, "%s: %d floats", what, s->work);
+        CHECK(!memcmp(&score, &again, sizeof score), "%s, level %d: the scorer says %g, the model %g", what,
+              t, (double)again, (double)score);
+        drl_scorer_destroy(s);
+    }
+    CHECK(drl_ctx_bytes_used(ctx) == used, "%s: scorers leave %d bytes", what,
+          (int)(drl_ctx_bytes_used(ctx) - used));
+    drl_model_destroy(m);
+}
+
+static void scorers(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = tiny();
+    drl_scorer *s = NULL;
+    int kind;
+    make_vectors(&d, 64);
+    scorer_of(ctx, &d, "vectors");
+    d.no_spectral = 1;
+    scorer_of(ctx, &d, "vectors without spectral norms");
+    for (kind = 0; kind < SCORER_NETS; ++kind) {
+        drl_model *m;
+        memset(&d, 0, sizeof d);
+        d.height = 4;
+        d.channels = 2;
+        d.levels = 3;
+        d.build = scorer_build;
+        d.build_user = &kind;
+        if (kind < SCORER_STEPS) scorer_of(ctx, &d, kind == SCORER_BOTH ? "both" : "swapped");
+        if (kind < SCORER_STEPS) continue;
+        m = make(ctx, &d, 3);
+        REFUSED(ctx, drl_scorer_create(m, 0, 0, &s), DRL_E_UNSUPPORTED);
+        CHECK(!s, "a result after a failure");
+        drl_model_destroy(m);
+    }
+    drl_ctx_destroy(ctx);
 }
 
 /* -- memory -- */
@@ -2962,6 +3064,7 @@ int main(int argc, char **argv)
         PART(memory(i, 0));
         PART(memory(i, 1));
     }
+    PART(scorers());
     PART(small_machine());
     PART(block());
     for (i = 0; i < 2; ++i) {               /* plain DRL and CDRL */
