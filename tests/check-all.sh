@@ -311,7 +311,7 @@ matrix() {
     small 02_train_images $train --cdrl --k 2 --out $dir/m-cdrl &&
     small 02_train_images $train --cdrl --classes --k 2 --out $dir/m-classes &&
     small 02_train_images $train --t1k --out $dir/m-t1k &&
-    small 06_tiles --steps 2 --base 8 --batch 4 --k 1 --size 16 --out $dir/m-tiles &&
+    small 06_tiles --steps 2 --base 8 --batch 4 --k 1 --levels 4 --size 16 --out $dir/m-tiles &&
     small 08_likelihood --steps 2 --count 4 --temperatures 3 --save $dir/m-plane.safetensors &&
     small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/m-ten &&
     small 11_own_network --steps 2 --base 8 --batch 4 --levels 4 --out $dir/m-own || return 1
