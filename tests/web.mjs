@@ -316,6 +316,36 @@ try {
   check((await weights()) === trained, 'the run that was kept has other weights');
   await noTrouble('own again');
 
+  /* Data files: 20 grey images of 12 x 12 in two classes; then a label too few. */
+  const idx = (sizes, value) => {
+    const head = Buffer.alloc(4 + 4 * sizes.length);
+    head.writeUInt32BE(0x800 + sizes.length);
+    sizes.forEach((n, i) => head.writeUInt32BE(n, 4 + 4 * i));
+    const length = sizes.reduce((a, b) => a * b);
+    return Buffer.concat([head, Buffer.from(Array.from({ length }, (_, i) => value(i)))]);
+  };
+  const data = (labels) => [
+    { name: 'images-idx3-ubyte', mimeType: '', buffer: idx([20, 12, 12], (i) => (i * 7) % 256) },
+    { name: 'labels-idx1-ubyte', mimeType: '', buffer: idx([labels], (i) => i % 2) },
+  ];
+  const trouble = () => page.textContent('#trouble');
+  await page.setInputFiles('#own-files', data(19));
+  await page.click('#own-train');
+  await page.waitForFunction(() => document.getElementById('trouble').textContent);
+  check((await trouble()).includes('19 labels for 20 images'), `19 labels: ${await trouble()}`);
+  await page.click('#own-clear');
+  await page.setInputFiles('#own-files', data(20));
+  await page.evaluate(() => {
+    document.getElementById('own-step').textContent = 0;
+  });
+  await page.click('#own-train');
+  await page.waitForFunction(() => +document.getElementById('own-step').textContent > 0);
+  await page.click('#own-pause');
+  const grid = await page.evaluate(() => document.getElementById('own-grid').dataset.seen);
+  await page.waitForFunction((n) => document.getElementById('own-grid').dataset.seen !== n, grid);
+  check((await page.getAttribute('#own-grid', 'width')) === '67', 'a grid of 4 columns of 16 pixels');
+  await noTrouble('data files');
+
   /* On a phone, in the dark. */
   await page.setViewportSize({ width: 390, height: 800 });
   await page.emulateMedia({ colorScheme: 'dark' });

@@ -18,6 +18,7 @@
 #define PLANE_SHOWN   300                   /* samples on their way */
 #define PLANE_MAPS    12                    /* levels that are shown at most */
 #define COUNT_MAX     64                    /* images that grow at a time */
+#define FILES_MAX     16                    /* of a data set */
 
 enum { ROOM_PLANE, ROOM_STUDIO, ROOM_OWN, ROOMS };
 
@@ -537,6 +538,30 @@ CALL double studio_score(int level, int label)
 
 static drl_dataset *own;
 
+static void own_forget(void)
+{
+    empty(&rooms[ROOM_OWN]);
+    drl_dataset_destroy(own);
+    own = NULL;
+}
+
+/* The visitor's files, as drl_dataset_parse reads them: in page_block lie the bytes of each, as int32_t, and
+ * then the files, one behind the other. */
+CALL int own_files(int count)
+{
+    drl_blob file[FILES_MAX];
+    const int32_t *bytes = (const int32_t *)(const void *)block;
+    const unsigned char *at = block + (size_t)count * sizeof *bytes;
+    int i;
+    own_forget();
+    if (count > FILES_MAX) return DRL_E_UNSUPPORTED;
+    for (i = 0; i < count; at += bytes[i++]) {
+        file[i].data = at;
+        file[i].bytes = (size_t)bytes[i];
+    }
+    return drl_dataset_parse(ctx, file, count, NULL, &own);
+}
+
 /* The visitor's images: `count` of size x size, RGBA, and behind them their labels, in page_block. */
 CALL int own_data(int count, int size, int classes)
 {
@@ -548,9 +573,7 @@ CALL int own_data(int count, int size, int classes)
     in_block.classes = classes;
     in_block.pixels = block;
     in_block.labels = block + (size_t)count * (size_t)(size * size) * 4;
-    empty(&rooms[ROOM_OWN]);
-    drl_dataset_destroy(own);
-    own = NULL;
+    own_forget();
     return drl_dataset_copy(ctx, &in_block, &own);
 }
 
@@ -562,11 +585,12 @@ CALL int own_begin(double seconds, int seed)
     if (!own) return DRL_E_ARGUMENT;
     empty(r);
     memset(&train_desc, 0, sizeof train_desc);
-    r->d.height = r->d.width = own->height;
-    r->d.channels = 4;
+    r->d.height = (own->height + 7) / 8 * 8;                    /* three poolings halve the sides */
+    r->d.width = (own->width + 7) / 8 * 8;
+    r->d.channels = own->channels;
     r->d.form = DRL_FORM_CDRL;
     r->d.schedule = DRL_SCHEDULE_SHIFTED;
-    r->d.levels = own->height <= 16 ? 12 : 24;
+    r->d.levels = r->d.height <= 16 && r->d.width <= 16 ? 12 : 24;
     r->d.steps = 3;
     r->d.base = 16;
     r->d.batch = 16;
@@ -592,7 +616,7 @@ CALL int own_resume(size_t bytes, double seconds)
     if (!own) return DRL_E_ARGUMENT;
     empty(r);
     status = drl_checkpoint_describe_memory(ctx, block, bytes, &r->d, &train_desc);
-    if (status == DRL_OK && (r->d.height != own->height || r->d.channels != 4)) status = DRL_E_SHAPE;
+    if (status == DRL_OK && r->d.channels != own->channels) status = DRL_E_SHAPE;
     r->d.trainable = 1;
     r->d.batch = train_desc.batch;
     r->run.seconds = seconds;

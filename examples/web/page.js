@@ -206,12 +206,13 @@ function compute() {
       new Float32Array(m.HEAPF32.buffer, m._studio_canvas(), canvas.length).set(canvas);
       return m._studio_score(level, label);
     },
-    /* images: RGBA and, behind them, labels; checkpoint: of a run that goes on, or nothing */
+    /* images: `count` of size x size, RGBA, and, behind them, labels; or, without a size, the lengths of
+     * `count` data files and the files. checkpoint: of a run that goes on, or nothing */
     ownBegin({ images, count, size, classes, seconds, checkpoint }) {
       jobs.delete('own');
       jobs.delete('own-grid');
       put(images);
-      must(m._own_data(count, size, classes), 'images');
+      must(size ? m._own_data(count, size, classes) : m._own_files(count), 'images');
       if (checkpoint) put(checkpoint);
       must(checkpoint ? m._own_resume(checkpoint.length, seconds) : m._own_begin(seconds, 1), 'model');
     },
@@ -846,13 +847,19 @@ function show() {
       keeping = false /* the run, until it is forgotten */,
       seconds = 0; /* files: { file, folder } */
 
+    /* NPY, CIFAR binary, and the names of MNIST's IDX files */
+    const isData = ({ file }) => /\.(npy|bin)$|-ubyte$/.test(file.name);
     function list() {
       const folders = new Map();
-      for (const f of files) folders.set(f.folder, (folders.get(f.folder) || 0) + 1);
+      for (const f of files.filter((f) => !isData(f)))
+        folders.set(f.folder, (folders.get(f.folder) || 0) + 1);
+      const lines = files.filter(isData).map(({ file }) => `${file.name}: ${file.size} bytes`);
+      for (const [name, n] of folders)
+        lines.push(`${name || 'no folder'}: ${n} image${n === 1 ? '' : 's'}`);
       $('own-classes').replaceChildren(
-        ...[...folders].map(([name, n]) => {
+        ...lines.map((text) => {
           const li = document.createElement('li');
-          li.textContent = `${name || 'no folder'}: ${n} image${n === 1 ? '' : 's'}`;
+          li.textContent = text;
           return li;
         }),
       );
@@ -860,7 +867,7 @@ function show() {
     }
     const folderOf = (path) => path.split('/').slice(-2, -1)[0] || '';
     function add(more) {
-      files = files.concat(more.filter(({ file }) => file.type.startsWith('image/')));
+      files = files.concat(more.filter((f) => isData(f) || f.file.type.startsWith('image/')));
       list();
     }
     $('own-files').onchange = () => add([...$('own-files').files].map((file) => ({ file, folder: '' })));
@@ -947,8 +954,13 @@ function show() {
       const folders = list(),
         size = +$('own-size').value,
         average = $('own-fit').value === 'average';
-      if (files.length < 2) {
+      const data = files.filter(isData);
+      if (!data.length && files.length < 2) {
         trouble('Add some images first.');
+        return;
+      }
+      if (data.length && data.length < files.length) {
+        trouble('Images or data files, not both.');
         return;
       }
       if (folders.length > 255) {
@@ -956,13 +968,21 @@ function show() {
         return;
       }
       try {
+        const minutes = +$('own-minutes').value;
+        if (data.length) {
+          const lengths = Int32Array.from(data, ({ file }) => file.size);
+          const whole = new Blob([lengths, ...data.map(({ file }) => file)]);
+          const images = new Uint8Array(await whole.arrayBuffer());
+          await train({ images, count: data.length, seconds: 60 * minutes });
+          return;
+        }
         const images = new Uint8Array(files.length * (size * size * 4 + 1));
         for (let i = 0; i < files.length; ++i) {
           images.set(await pixelsOf(files[i].file, size, average), i * size * size * 4);
           images[files.length * size * size * 4 + i] = 1 + folders.indexOf(files[i].folder);
         }
         const run = { images, count: files.length, size, classes: folders.length };
-        await train({ ...run, seconds: 60 * +$('own-minutes').value });
+        await train({ ...run, seconds: 60 * minutes });
       } catch (error) {
         tell(error);
       }
