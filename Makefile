@@ -23,6 +23,7 @@ REFERENCE = $(wildcard ../shared/reference/drl-*.safetensors ../shared/reference
 
 EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
 TESTS    = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
+COMMIT   = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 HEADERS  = drl.h $(wildcard examples/*.h bench/*.h tests/*.h)
 
 all: examples
@@ -46,7 +47,7 @@ build/%: tests/%.c $(HEADERS)
 	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
 build/%: bench/%.c $(HEADERS)
 	@mkdir -p build
-	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
+	$(CC) $(CFLAGS) -DDRL_THREADS -DBENCH_COMMIT='"$(COMMIT)"' $< -o $@ -lm
 
 # The set that only MinGW's gcc needs, where the kernels' own tests and the bits are looked at.
 build/test_ops build/test_rng build/conformance: CFLAGS += -DDRL__FMA128

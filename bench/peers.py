@@ -581,7 +581,7 @@ def times(o):
                 for _ in range(rounds):
                     out = subprocess.run([bench, "--json", "--isa", isa, "--threads", str(threads), name],
                                          stdout=subprocess.PIPE, check=True).stdout
-                    ours.append(json.loads(out)["cpu_ms" if threads == 1 else "ms"])
+                    ours.append(json.loads(out.splitlines()[-1])["cpu_ms" if threads == 1 else "ms"])
                     for k in peers: theirs[k].append(peers[k].timed(1.0)[threads == 1])
                 best = min(peers, key=lambda k: median(theirs[k]))
                 after = busy()

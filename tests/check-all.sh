@@ -185,6 +185,9 @@ small() {               # PROGRAM ARGUMENTS...: one program of run_examples
 run_benches() {
     dir=$1 runner=
     small bench --isa portable fwd-1-32-32-b1 &&
+    small bench --isa portable --json --shape 4-6-8-b2 fwd > $dir/bench.json &&
+    small bench --isa portable --compare $dir/bench.json --shape 4-6-8-b2 fwd > $dir/bench.txt &&
+    grep -q '^1 lines in both: .*; 0 not in the old run' $dir/bench.txt &&
     small ablation --seeds 2 --steps 2 --k 1 --count 100 &&
     small landscape --seeds 1 --data rings --form "t6 cdrl t1k score10" --steps 2 --count 50 &&
     small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
@@ -223,7 +226,7 @@ pattern() {
             { tail $out/$fill.txt; return 1; }
         rm -f $out/filled/*.[ch]
         for f in examples/*.c bench/*.c; do rm -f $out/filled/$(basename $f .c); done
-        rm -f $out/filled/*.checkpoint $out/filled/run.log          # they hold the seconds spent
+        rm -f $out/filled/*.checkpoint $out/filled/run.log $out/filled/bench.*      # they hold seconds
         (cd $out/filled && cksum *) > $out/$fill.files
         # without what tells a time
         sed -E -e '/^\{?"?(frame |fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g' \

@@ -44,7 +44,17 @@ for p in "$dir"/*; do
         refused "$p" --steps 1 --base 8 --k 1 --out "$dir/none" --log no-such-folder/log;;
     esac
     case $name in
-    bench) refused "$p" no-such-layer;;
+    bench)
+        refused "$p" no-such-layer
+        for s in x 8-8-8 8-8-8-b4x 0-8-8-b4 8-8-8-b0 4097-8-8-b4 8-8-1025-b1 512-512-512-b64 08-8-8-b4; do
+            refused "$p" --shape $s
+        done
+        refused "$p" --shape 8-8-8-b4 no-such-pass
+        refused "$p" --compare no-such-file
+        refused "$p" --compare tests/refuse.sh
+        refused "$p" --compare /dev/zero
+        refused "$p" --with tests/refuse.sh
+        refused "$p" --json --compare tests/refuse.sh;;
     landscape) refused "$p" --form nonsense; refused "$p" --data "rings nonsense";;
     test_ops) refused "$p" portable nonsense;;
     soak) refused "$p" 3;;
