@@ -1,7 +1,7 @@
 #!/bin/sh
-# readme.sh [FOLDER] - every command of README.md as written, in a fresh copy of the repository, made short by
-# options at its end. Commands that name data which is not there are skipped by name; so are make demo, test,
-# bench and check-all, which have checks of their own.
+# readme.sh [FOLDER] - every command of README.md and examples/pictures/README.md as written, in a fresh copy
+# of the repository, made short by options at its end. Commands that name data which is not there are skipped
+# by name; so are make demo, test, bench, check-web and check-all, which have checks of their own.
 cd "$(dirname "$0")/.." || exit 1
 [ $# -le 1 ] || { echo "$2: not understood; readme.sh [FOLDER]"; exit 2; }
 case $1 in -*) echo "$1: not understood; readme.sh [FOLDER]"; exit 2;; esac
@@ -17,11 +17,11 @@ short() {
         -e 's/--count [0-9]+/--count 2/; s/--base [0-9]+/--base 8/'
 }
 passed=0 failed=0 skipped=0 outs=
-sed -n 's/^    \(build\/.*\|make .*\)$/\1/p' README.md > build/commands
+sed -n 's/^    \(build\/.*\|make .*\)$/\1/p' README.md examples/pictures/README.md > build/commands
 grep -q . build/commands || { echo "README.md has no commands"; exit 1; }
 while read -r line; do
     case $line in
-    "make demo"|"make test"|"make bench")
+    "make demo"|"make test"|"make bench"|"make check-web")
         echo "skipped, a check of its own: $line"
         skipped=$((skipped + 1))
         continue;;

@@ -1976,7 +1976,7 @@ static void says_diagnosis(void)
     TRACE(DRL_E_ARGUMENT, x, 7, 2, "draws is 7; 8 or more are possible");
     TRACE(DRL_E_ARGUMENT, x, 8, 0, "chains is 0; 1 or more are possible");
     TRACE(DRL_E_ARGUMENT, x, 8, 0x40000000, "chains is 1073741824; 1 to 1073741823 are possible");
-    TRACE(DRL_E_ARGUMENT, (double *)(void *)((char *)x + 4), 8, 1, "x is not aligned as doubles are");
+    TRACE(DRL_E_ARGUMENT, (double *)(void *)((char *)x + 1), 8, 1, "x is not aligned as doubles are");
     TRACE(DRL_E_NUMERIC, x, 8, 2, "all 16 numbers are 0; they have to vary");
     x[5] = 1e160;
     TRACE(DRL_E_NUMERIC, x, 8, 2,
