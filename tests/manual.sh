@@ -16,7 +16,8 @@ try() {         # WHAT COMMAND...
 
 # the first program, then all steps as one program, with what calls them
 sed -n '1,/^ \* Public domain/s/^ \*     //p' drl.h | sed -n '/^#define/,/^}/p' > $dir/first.c
-sed -n '/^ \* STEP BY STEP/,/^ \* REFERENCE/s/^ \*     //p' drl.h | sed 's/steps = 2000/steps = 2/' > $dir/steps.c
+sed -n '/^ \* STEP BY STEP/,/^ \* REFERENCE/s/^ \*     //p' drl.h |
+    sed 's/steps = 2000/steps = 2/' > $dir/steps.c
 cat > $dir/all.c << 'END'
 #define DRL_IMPLEMENTATION
 #include "drl.h"
