@@ -1131,9 +1131,12 @@ DRL_API int        drl_sampler_level(const drl_sampler *sampler);           /* T
 DRL_API drl_status drl_sampler_image(const drl_sampler *sampler, int i, float *out);
 DRL_API drl_status drl_sampler_point(const drl_sampler *sampler, int i, float *out);
 DRL_API void       drl_sampler_destroy(drl_sampler *sampler);
-/* drl_sampler_save - the sampler's state as bytes, see Bytes in the manual.
+/* drl_sampler_save - the sampler's state as bytes, see Bytes in the manual: a safetensors file of the images
+ *   y and x_{t+1}, and of what the sampler was made from. It has numbers as text, so that the states of one
+ *   sampler differ in size, by up to 64 bytes. Allocates nothing.
  * drl_sampler_restore - sets the state of a sampler that was made from the same description. Other bytes are
- * refused whole with DRL_E_FORMAT. */
+ *   refused with DRL_E_FORMAT, and nothing is changed. While it runs it holds a block for an index of the
+ *   file, as drl_safetensors_open_memory does (DRL_E_MEMORY). */
 DRL_API drl_status drl_sampler_save(const drl_sampler *sampler, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_sampler_restore(drl_sampler *sampler, const void *bytes, size_t size);
 
@@ -1671,9 +1674,11 @@ DRL_API drl_status drl_mcmc_create(drl_ctx *ctx, const drl_energy *energy, const
 DRL_API drl_status drl_mcmc_run(drl_mcmc *mcmc, int steps);
 DRL_API drl_status drl_mcmc_look(const drl_mcmc *mcmc, drl_mcmc_report *report);
 DRL_API void       drl_mcmc_destroy(drl_mcmc *mcmc);
-/* State as bytes, for a run that goes on bit for bit; sizes as at "Bytes" in the manual. drl_mcmc_restore
- * evaluates the energy once. It refuses what is not from chains of the same description, or not finite, and
- * changes nothing then. */
+/* drl_mcmc_save - the chains' state as bytes, see Bytes in the manual: a safetensors file of the points y,
+ *   and of what the chains were made from. Their states differ in size by up to 128 bytes. Allocates nothing.
+ * drl_mcmc_restore - sets the state of chains that were made from the same description; the run goes on bit
+ *   for bit. It evaluates the energy once. Other bytes, or numbers that are not finite, are refused with
+ *   DRL_E_FORMAT, and nothing is changed. It holds a block meanwhile, as drl_sampler_restore does. */
 DRL_API drl_status drl_mcmc_save(const drl_mcmc *mcmc, void *dst, size_t capacity, size_t *written);
 DRL_API drl_status drl_mcmc_restore(drl_mcmc *mcmc, const void *bytes, size_t size);
 
@@ -5596,6 +5601,73 @@ static const char *drl__safetensors_meta(const drl_safetensors *st, const char *
     return i == SIZE_MAX ? NULL : st->pairs[2 * i + 1];
 }
 
+/* Copies the elements of a file's tensor, of whatever byte order, to an array of the same type and size. */
+static void drl__st_copy(const drl_array *from, void *to)
+{
+    size_t i, k, size = drl__dtype_bytes(from->dtype);
+    const unsigned char *p = (const unsigned char *)from->data;
+    unsigned char *q = (unsigned char *)to;
+    for (i = 0; i < from->bytes; i += size)
+        for (k = 0; k < size; ++k) q[i + k] = p[i + (from->swapped ? size - 1 - k : k)];
+}
+
+/* Whether a file's tensor has the same bits as an array of the same type and size. */
+static int drl__st_equal(const drl_array *a, const void *own)
+{
+    size_t i, k, size = drl__dtype_bytes(a->dtype);
+    const unsigned char *p = (const unsigned char *)a->data, *q = (const unsigned char *)own;
+    for (i = 0; i < a->bytes; i += size)
+        for (k = 0; k < size; ++k)
+            if (q[i + k] != p[i + (a->swapped ? size - 1 - k : k)]) return 0;
+    return 1;
+}
+
+/* Whether a file's tensor has no NaN and no infinity. They are found by the bits of the exponent, which a
+ * file has at the end of each number. */
+static int drl__st_finite(const drl_array *a)
+{
+    const unsigned char *p = (const unsigned char *)a->data;
+    size_t i, size = drl__dtype_bytes(a->dtype);
+    unsigned char rest = size == 8 ? 0xF0 : 0x80;
+    if (a->dtype != DRL_DTYPE_F32 && a->dtype != DRL_DTYPE_F64) return 1;
+    for (i = size; i <= a->bytes; i += size)
+        if ((p[i - 1] & 0x7F) == 0x7F && (p[i - 2] & rest) == rest) return 0;
+    return 1;
+}
+
+/* Checks that a file has the tensors of `own`, with finite numbers, and no others. The first `fixed` of them
+ * must hold the numbers that own has. */
+static drl_status drl__st_match(drl_ctx *ctx, const char *who, const drl_safetensors *st,
+                                const drl_array *own, size_t count, size_t fixed)
+{
+    size_t i;
+    int k;
+    for (i = 0; i < count; ++i) {
+        const drl_array *a = drl_safetensors_find(st, own[i].name);
+        int fits = a && a->dtype == own[i].dtype && a->rank == own[i].rank;
+        for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == own[i].shape[k];
+        if (!fits)
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: '%s' is missing, or of another type or shape", who,
+                             own[i].name);
+        if (!drl__st_finite(a))
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: '%s' has numbers that are not finite", who, own[i].name);
+        if (i < fixed && !drl__st_equal(a, own[i].data))
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: '%s' has other numbers in the file than here", who,
+                             own[i].name);
+    }
+    if (st->count != count)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: the file has %z tensors; there have to be %z",
+                         who, st->count, count);
+    return DRL_OK;
+}
+
+/* Copies the tensors of a file over those of `own`. drl__st_match has found that they fit. */
+static void drl__st_read(const drl_safetensors *st, const drl_array *own, size_t count)
+{
+    for (; count; ++own, --count)
+        drl__st_copy(drl_safetensors_find(st, own->name), (void *)(uintptr_t)own->data);
+}
+
 /* -----------------------------------------------------------------------------------------------------------
  * [io.safetensors.write] - writing: the one writer of models, checkpoints and states.
  * -------------------------------------------------------------------------------------------------------- */
@@ -5787,11 +5859,10 @@ static drl_status drl__sink_memory(drl_ctx *ctx, const char *who, void *dst, siz
     return DRL_OK;
 }
 
-DRL__CALL(drl_status, drl_safetensors_write_memory,
-    (drl_ctx *ctx, const drl_safetensors_desc *desc, void *dst, size_t capacity, size_t *written),
-    (ctx, desc, dst, capacity, written))
+/* `who` is the function that the sentences name. */
+static drl_status drl__st_write_memory(drl_ctx *ctx, const char *who, const drl_safetensors_desc *desc,
+                                       void *dst, size_t capacity, size_t *written)
 {
-    static const char who[] = "drl_safetensors_write_memory";
     drl__sink sink;
     size_t header = 0, total = 0;
     drl_status status = drl__st_plan(ctx, who, desc, &header, &total);
@@ -5801,6 +5872,13 @@ DRL__CALL(drl_status, drl_safetensors_write_memory,
     drl__put_st(&sink, desc, header);
     DRL_ASSERT(sink.at == total);
     return DRL_OK;
+}
+
+DRL__CALL(drl_status, drl_safetensors_write_memory,
+    (drl_ctx *ctx, const drl_safetensors_desc *desc, void *dst, size_t capacity, size_t *written),
+    (ctx, desc, dst, capacity, written))
+{
+    return drl__st_write_memory(ctx, "drl_safetensors_write_memory", desc, dst, capacity, written);
 }
 
 #ifndef DRL_NO_STDIO
@@ -10547,6 +10625,7 @@ struct drl_sampler {
     int steps;                              /* per level; 1 with gaussian_step or no_chain */
     int gaussian_step;                      /* see drl__langevin_desc */
     int no_chain;                           /* every level ends with its proposal */
+    int proposes;                           /* every level begins with a proposal, which takes a draw */
     double step_scale, noise_scale;
     double guidance, denoise;               /* 0: none */
     int guidance_from, guidance_to;         /* levels on which `energy` is used; `plain` on all others */
@@ -10688,12 +10767,15 @@ static drl_sampler drl__sampler_plan(drl_ctx *ctx, const drl_energy *energy, con
     s.first = d->first;
     s.no_chain = d->no_chain != 0;
     s.gaussian_step = d->steps < 0 && !s.no_chain;
+    s.proposes = energy->propose && !s.gaussian_step;
     s.steps = s.no_chain ? 1 : drl__max(d->steps, 1);
     s.step_scale = drl__sampler_step_scale(d, schedule, train_steps);
     s.noise_scale = (double)d->noise_scale;
     s.guidance = d->labels ? (double)d->guidance : 0.0;
-    s.guidance_from = d->guidance_from;
-    s.guidance_to = d->guidance_to;
+    if (s.guidance != 0) {
+        s.guidance_from = d->guidance_from;
+        s.guidance_to = d->guidance_to;
+    }
     s.denoise = d->denoise > 0 && !s.no_chain ? (double)d->denoise : 0.0;
     s.from_level = d->from_level;
     s.level = d->from_level - 1;
@@ -10734,13 +10816,13 @@ static void drl__guidance_terms(const drl_energy *energy, float w, drl_sum_term 
 /* Copies the description's arrays, and sets the images at level from_level: those given, or noise. */
 static void drl__sampler_start(drl_sampler *s, const drl_sample_desc *d)
 {
-    size_t n = (size_t)s->count, floats = n * s->size;
+    size_t n = (size_t)s->count, floats = n * s->size, j;
     int i;
     DRL_ASSERT(s->y && s->x_next && (s->labels || !d->labels) && ((s->known && s->mask) || !d->known));
     if (d->labels) memcpy(s->labels, d->labels, n * sizeof(int));
-    if (d->known) {
-        memcpy(s->known, d->known, floats * sizeof(float));
-        memcpy(s->mask, d->mask, floats);
+    for (j = 0; d->known && j < floats; ++j) {                  /* what is not held does not count */
+        s->mask[j] = d->mask[j] != 0;
+        s->known[j] = d->mask[j] ? d->known[j] : 0.0f;
     }
     if (d->start) memcpy(s->y, d->start, floats * sizeof(float));
     else for (i = 0; i < s->count; ++i)
@@ -10860,8 +10942,7 @@ static drl_status drl__sampler_denoise(drl_sampler *s)
  * with the denoising step. */
 static drl_status drl__sampler_steps(drl_sampler *s, int steps)
 {
-    int i, proposes = s->energy.propose && !s->gaussian_step;
-    int draw = 1 + (s->from_level - 1 - s->level) * (s->steps + proposes);      /* the level's first one */
+    int i, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + s->proposes);    /* the level's first */
     double scale = drl_schedule_scale(&s->schedule, s->level);
     drl__langevin_desc d;
     drl_status status = DRL_OK;
@@ -10873,12 +10954,12 @@ static drl_status drl__sampler_steps(drl_sampler *s, int steps)
     d.label = s->labels;
     d.steps = steps;
     d.first_image = s->first;
-    d.first_draw = draw + proposes + s->step;
+    d.first_draw = draw + s->proposes + s->step;
     d.step_scale = s->step_scale;
     d.noise_scale = s->noise_scale;
     d.noise = s->noise;
     d.gaussian_step = s->gaussian_step;
-    if (!s->step && proposes) status = drl__sampler_propose(s, draw);
+    if (!s->step && s->proposes) status = drl__sampler_propose(s, draw);
     if (status == DRL_OK && !s->step && !s->gaussian_step) drl__sampler_hold(s, s->level, scale);
     if (status == DRL_OK && !s->no_chain)
         status = drl__langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
@@ -10998,200 +11079,160 @@ DRL__CALL(drl_status, drl_sampler_point, (const drl_sampler *s, int i, float *ou
     return DRL_OK;
 }
 
-/* A sampler's state: magic, what the sampler was made from, position, y, x_next. All little-endian. */
-#define DRL__STATE_WORDS 16
-#define DRL__STATE_LEVEL 14                 /* words from here on are the position, those before must agree */
+/* A saved state of a sampler or of chains: a safetensors file with one line of fields in its metadata. Its
+ * first fields and tensors, the fixed ones, say what the object was made from: the object that restores the
+ * state has to agree with them. */
+#define DRL__SAVED_TENSORS 8
 
-static const char *const drl__state_word_names[DRL__STATE_LEVEL] = {
-    "format", "version", "count", "size", "seed", "seed", "first", "steps", "schedule's number of levels",
-    "from_level", "hash of schedule and options", "use of labels", "hash of labels and known pixels",
-    "use of proposals and chains"
+typedef struct drl__saved {
+    const char *key;                        /* of the line in the metadata */
+    const drl__field *field;                /* of the line, with offsets in the object */
+    size_t fields, fixed_fields;
+    drl_array tensor[DRL__SAVED_TENSORS];   /* with the object's own data */
+    size_t tensors, fixed_tensors;
+} drl__saved;
+
+/* A tensor with rows of `columns` elements; columns 0: without rows. No tensor if data is NULL. */
+static void drl__saved_add(drl__saved *saved, const char *name, drl_dtype dtype, size_t rows, size_t columns,
+                           const void *data)
+{
+    size_t shape[2];
+    shape[0] = rows;
+    shape[1] = columns;
+    DRL_ASSERT(saved->tensors < DRL__SAVED_TENSORS);
+    if (data) saved->tensor[saved->tensors++] = drl_array_of(name, dtype, columns ? 2 : 1, shape, data);
+}
+
+static drl_status drl__saved_write(drl_ctx *ctx, const char *who, const drl__saved *saved, const void *object,
+                                   void *dst, size_t capacity, size_t *written)
+{
+    char text[DRL__DESCRIBE_MAX];
+    const char *meta[2];
+    drl_safetensors_desc desc;
+    drl__describe(saved->field, saved->fields, object, text, sizeof text);
+    meta[0] = saved->key;
+    meta[1] = text;
+    memset(&desc, 0, sizeof desc);
+    desc.arrays = saved->tensor;
+    desc.count = saved->tensors;
+    desc.meta = meta;
+    desc.meta_count = 1;
+    return drl__st_write_memory(ctx, who, &desc, dst, capacity, written);
+}
+
+/* Opens a saved state and checks that it is one of the object. `read`, of the object's type, receives the
+ * fields. The caller closes *st, which may be open after a failure, too. */
+static drl_status drl__saved_open(drl_ctx *ctx, const char *who, const drl__saved *saved, const void *object,
+                                  const void *bytes, size_t size, void *read, drl_safetensors **st)
+{
+    const char *text;
+    size_t i;
+    drl_status status = drl__st_open(ctx, who, (const unsigned char *)bytes, size, st);
+    if (status != DRL_OK) return status;
+    text = drl__safetensors_meta(*st, saved->key);
+    if (!text || !drl__undescribe(saved->field, saved->fields, text, read))
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: the metadata has %s \"%s\"",
+                         who, text ? "a malformed" : "no", saved->key);
+    for (i = 0; i < saved->fixed_fields; ++i) {
+        char given[64], own[64];
+        drl__describe(&saved->field[i], 1, read, given, sizeof given);
+        drl__describe(&saved->field[i], 1, object, own, sizeof own);
+        if (strcmp(given, own))
+            return drl__fail(ctx, DRL_E_FORMAT, "%s: the state has %s; it has to have %s", who, given, own);
+    }
+    return drl__st_match(ctx, who, *st, saved->tensor, saved->tensors, saved->fixed_tensors);
+}
+
+#define DRL__SAMPLER_POSITION 2             /* the last fields: where the sampler is; the others are fixed */
+static const drl__field drl__sampler_state_fields[] = {
+    { "count",         DRL__INT,    offsetof(drl_sampler, count), 0, 0, 0, DRL__ANY },
+    { "seed",          DRL__U64,    offsetof(drl_sampler, seed), 0, 0, 0, DRL__ANY },
+    { "first",         DRL__INT,    offsetof(drl_sampler, first), 0, 0, 0, DRL__ANY },
+    { "steps",         DRL__INT,    offsetof(drl_sampler, steps), 0, 0, 0, DRL__ANY },
+    { "gaussian_step", DRL__INT,    offsetof(drl_sampler, gaussian_step), 0, 0, 0, DRL__ANY },
+    { "no_chain",      DRL__INT,    offsetof(drl_sampler, no_chain), 0, 0, 0, DRL__ANY },
+    { "proposes",      DRL__INT,    offsetof(drl_sampler, proposes), 0, 0, 0, DRL__ANY },
+    { "from_level",    DRL__INT,    offsetof(drl_sampler, from_level), 0, 0, 0, DRL__ANY },
+    { "step_scale",    DRL__DOUBLE, offsetof(drl_sampler, step_scale), 0, 0, 0, DRL__ANY },
+    { "noise_scale",   DRL__DOUBLE, offsetof(drl_sampler, noise_scale), 0, 0, 0, DRL__ANY },
+    { "guidance",      DRL__DOUBLE, offsetof(drl_sampler, guidance), 0, 0, 0, DRL__ANY },
+    { "guidance_from", DRL__INT,    offsetof(drl_sampler, guidance_from), 0, 0, 0, DRL__ANY },
+    { "guidance_to",   DRL__INT,    offsetof(drl_sampler, guidance_to), 0, 0, 0, DRL__ANY },
+    { "denoise",       DRL__DOUBLE, offsetof(drl_sampler, denoise), 0, 0, 0, DRL__ANY },
+    { "levels",        DRL__INT,    offsetof(drl_sampler, schedule.levels), 0, 0, 0, DRL__ANY },
+    { "step_rule",     DRL__INT,    offsetof(drl_sampler, schedule.rule), 0, 0, 0, DRL__ANY },
+    { "b2",            DRL__DOUBLE, offsetof(drl_sampler, schedule.b2), 0, 0, 0, DRL__ANY },
+    { "level",         DRL__INT,    offsetof(drl_sampler, level), 0, 0, 0, DRL__ANY },
+    { "step",          DRL__INT,    offsetof(drl_sampler, step), 0, 0, 0, DRL__ANY }
 };
 
-static void drl__put_u32(unsigned char *p, uint32_t v)
-{
-    int i;
-    for (i = 0; i < 4; ++i) p[i] = (unsigned char)(v >> 8 * i);
-}
-
-static uint32_t drl__get_u32(const unsigned char *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-#define DRL__HASH_START 2166136261u
-
-/* FNV-1a over the number's bits, low byte first. */
-static uint32_t drl__hash_double(uint32_t hash, double v)
-{
-    uint64_t u = drl__bits64(v);
-    int i;
-    for (i = 0; i < 64; i += 8) hash = (hash ^ (uint32_t)(u >> i & 255)) * 16777619u;
-    return hash;
-}
-
-/* The hash of the numbers that the sampler was made from. Options count only where they are in use. */
-static uint32_t drl__sampler_hash(const drl_sampler *s)
+static drl__saved drl__sampler_saved(const drl_sampler *s)
 {
     const drl_schedule *sc = &s->schedule;
-    uint32_t hash = drl__hash_double(DRL__HASH_START, sc->b2);
-    int i;
-    for (i = 0; i <= sc->levels; ++i) {
-        hash = drl__hash_double(hash, sc->a[i]);
-        hash = drl__hash_double(hash, sc->s[i]);
-        hash = drl__hash_double(hash, sc->sbar[i]);
-    }
-    if (sc->rule) hash = drl__hash_double(hash, sc->rule);
-    hash = drl__hash_double(hash, s->step_scale);
-    hash = drl__hash_double(hash, s->noise_scale);
-    if (s->guidance != 0 || s->denoise > 0) {
-        hash = drl__hash_double(hash, s->guidance);
-        hash = drl__hash_double(hash, s->denoise);
-    }
-    if (s->guidance != 0 && s->guidance_to - s->guidance_from < sc->levels) {
-        hash = drl__hash_double(hash, s->guidance_from);
-        hash = drl__hash_double(hash, s->guidance_to);
-    }
-    return hash;
-}
-
-/* The hash of the labels and of the known pixels. */
-static uint32_t drl__sampler_hash_images(const drl_sampler *s)
-{
-    uint32_t hash = DRL__HASH_START;
-    size_t j, floats = (size_t)s->count * s->size;
-    int i;
-    for (i = 0; s->labels && i < s->count; ++i) hash = drl__hash_double(hash, s->labels[i]);
-    for (j = 0; s->known && j < floats; ++j)
-        if (s->mask[j]) hash = drl__hash_double(hash + (uint32_t)j, (double)s->known[j]);
-    return hash;
-}
-
-static void drl__state_words(const drl_sampler *s, uint32_t *w)
-{
-    w[0] = 0x534C5244u;                     /* "DRLS" */
-    w[1] = 1;                               /* version */
-    w[2] = (uint32_t)s->count;
-    w[3] = (uint32_t)s->size;
-    w[4] = (uint32_t)s->seed;
-    w[5] = (uint32_t)(s->seed >> 32);
-    w[6] = (uint32_t)s->first;
-    w[7] = s->gaussian_step ? 0 : (uint32_t)s->steps;
-    w[8] = (uint32_t)s->schedule.levels;
-    w[9] = (uint32_t)s->from_level;
-    w[10] = drl__sampler_hash(s);
-    w[11] = s->labels ? 1 : 0;
-    w[12] = drl__sampler_hash_images(s);
-    w[13] = (s->energy.propose ? 1u : 0u) + (s->no_chain ? 2u : 0u);
-    w[DRL__STATE_LEVEL] = (uint32_t)(s->level + 1);
-    w[DRL__STATE_LEVEL + 1] = (uint32_t)s->step;
-}
-
-static size_t drl__sampler_state_size(const drl_sampler *s)
-{
-    return s ? 4 * (DRL__STATE_WORDS + 2 * (size_t)s->count * s->size) : 0;
-}
-
-/* Floats as words, little-endian; both return where the next ones go or come from. */
-static unsigned char *drl__put_floats(unsigned char *p, const float *x, size_t n)
-{
-    uint32_t v;
-    size_t i;
-    for (i = 0; i < n; ++i, p += 4) {
-        memcpy(&v, x + i, 4);
-        drl__put_u32(p, v);
-    }
-    return p;
-}
-
-static const unsigned char *drl__get_floats(const unsigned char *p, float *x, size_t n)
-{
-    uint32_t v;
-    size_t i;
-    for (i = 0; i < n; ++i, p += 4) {
-        v = drl__get_u32(p);
-        memcpy(x + i, &v, 4);
-    }
-    return p;
+    size_t n = (size_t)s->count, levels = (size_t)sc->levels + 1;
+    drl__saved saved;
+    memset(&saved, 0, sizeof saved);
+    saved.key = "drl.sampler";
+    saved.field = drl__sampler_state_fields;
+    saved.fields = DRL__COUNT(drl__sampler_state_fields);
+    saved.fixed_fields = saved.fields - DRL__SAMPLER_POSITION;
+    drl__saved_add(&saved, "schedule.a", DRL_DTYPE_F64, levels, 0, sc->a);
+    drl__saved_add(&saved, "schedule.s", DRL_DTYPE_F64, levels, 0, sc->s);
+    drl__saved_add(&saved, "schedule.sbar", DRL_DTYPE_F64, levels, 0, sc->sbar);
+    drl__saved_add(&saved, "labels", DRL_DTYPE_I32, n, 0, s->labels);
+    drl__saved_add(&saved, "known", DRL_DTYPE_F32, n, s->size, s->known);
+    drl__saved_add(&saved, "mask", DRL_DTYPE_U8, n, s->size, s->mask);
+    saved.fixed_tensors = saved.tensors;
+    drl__saved_add(&saved, "y", DRL_DTYPE_F32, n, s->size, s->y);
+    drl__saved_add(&saved, "x_next", DRL_DTYPE_F32, n, s->size, s->x_next);
+    return saved;
 }
 
 DRL__CALL(drl_status, drl_sampler_save,
     (const drl_sampler *s, void *dst, size_t capacity, size_t *written),
     (s, dst, capacity, written))
 {
-    uint32_t w[DRL__STATE_WORDS];
-    unsigned char *p = (unsigned char *)dst;
-    drl__sink sink;
-    drl_status status;
-    size_t floats;
-    int i;
+    drl__saved saved;
     if (!s) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_sampler_save: no sampler");
-    status = drl__sink_memory(s->ctx, "drl_sampler_save", dst, capacity, drl__sampler_state_size(s), &sink,
-                              written);
-    if (status != DRL_OK || !dst) return status;
-    floats = (size_t)s->count * s->size;
-    drl__state_words(s, w);
-    for (i = 0; i < DRL__STATE_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
-    p = drl__put_floats(p, s->y, floats);
-    drl__put_floats(p, s->x_next, floats);
-    return DRL_OK;
+    saved = drl__sampler_saved(s);
+    return drl__saved_write(s->ctx, "drl_sampler_save", &saved, s, dst, capacity, written);
 }
 
-/* Whether the bytes, of the right number, are a state of this sampler. */
-static drl_status drl__sampler_check_state(const drl_sampler *s, const unsigned char *p)
+/* Whether a sampler like s can be at `level` and `step`. */
+static drl_status drl__sampler_check_position(const drl_sampler *s, int level, int step)
 {
-    uint32_t w[DRL__STATE_WORDS], levels_left, step;
-    size_t i, floats = (size_t)s->count * s->size;
-    drl__state_words(s, w);
-    for (i = 0; i < DRL__STATE_LEVEL; ++i) {
-        uint32_t v = drl__get_u32(p + 4 * i);
-        if (v != w[i])
-            return drl__fail(s->ctx, DRL_E_FORMAT,
-                             "drl_sampler_restore: the state's %s is %u; this sampler has %u",
-                             drl__state_word_names[i], (uint64_t)v, (uint64_t)w[i]);
-    }
-    levels_left = drl__get_u32(p + 4 * DRL__STATE_LEVEL);
-    step = drl__get_u32(p + 4 * DRL__STATE_LEVEL + 4);
-    if (levels_left > (uint32_t)s->from_level)
+    int steps = level < 0 ? 1 : s->steps;   /* 0 is the only step when no level is left */
+    if (level < -1 || level >= s->from_level)
+        return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: level is %d; -1 to %d are possible",
+                         level, s->from_level - 1);
+    if (step < 0 || step >= steps)
         return drl__fail(s->ctx, DRL_E_FORMAT,
-                         "drl_sampler_restore: the state has %u levels left; 0 to %d are possible",
-                         (uint64_t)levels_left, s->from_level);
-    if (step >= (uint32_t)s->steps)
-        return drl__fail(s->ctx, DRL_E_FORMAT,
-                         "drl_sampler_restore: the state is at step %u of a level; 0 to %d are possible",
-                         (uint64_t)step, s->steps - 1);
-    if (!levels_left && step)
-        return drl__fail(s->ctx, DRL_E_FORMAT,
-                         "drl_sampler_restore: the state has no level left, but is at step %u",
-                         (uint64_t)step);
-    for (i = 0; i < 2 * floats; ++i)
-        if ((drl__get_u32(p + 4 * (DRL__STATE_WORDS + i)) & 0x7f800000u) == 0x7f800000u)
-            return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: number %z of %s is not finite",
-                             i % floats, i < floats ? "y" : "x_next");
+                         "drl_sampler_restore: step is %d at level %d; 0 to %d are possible",
+                         step, level, steps - 1);
     return DRL_OK;
 }
 
 DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, size_t size), (s, bytes, size))
 {
-    const unsigned char *p = (const unsigned char *)bytes;
+    static const char who[] = "drl_sampler_restore";
+    drl_safetensors *st = NULL;
+    drl_sampler read;
+    drl__saved saved;
     drl_status status;
-    size_t floats;
     if (!s || !bytes)
         return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT,
-                         "drl_sampler_restore: a sampler and the bytes of a state are needed");
-    if (size != drl__sampler_state_size(s))
-        return drl__fail(s->ctx, DRL_E_FORMAT,
-                         "drl_sampler_restore: %z bytes given, this sampler's state has %z",
-                         size, drl__sampler_state_size(s));
-    status = drl__sampler_check_state(s, p);
-    if (status != DRL_OK) return status;
-    s->level = (int)drl__get_u32(p + 4 * DRL__STATE_LEVEL) - 1;
-    s->step = (int)drl__get_u32(p + 4 * DRL__STATE_LEVEL + 4);
-    floats = (size_t)s->count * s->size;
-    p = drl__get_floats(p + 4 * DRL__STATE_WORDS, s->y, floats);
-    drl__get_floats(p, s->x_next, floats);
-    s->failed = DRL_OK;
-    return DRL_OK;
+                         "%s: a sampler and the bytes of a state are needed", who);
+    saved = drl__sampler_saved(s);
+    status = drl__saved_open(s->ctx, who, &saved, s, bytes, size, &read, &st);
+    if (status == DRL_OK) status = drl__sampler_check_position(s, read.level, read.step);
+    if (status == DRL_OK) {
+        drl__st_read(st, saved.tensor + saved.fixed_tensors, saved.tensors - saved.fixed_tensors);
+        s->level = read.level;
+        s->step = read.step;
+        s->failed = DRL_OK;
+    }
+    drl_safetensors_close(st);
+    return status;
 }
 
 /* -----------------------------------------------------------------------------------------------------------
@@ -12122,7 +12163,7 @@ DRL__CALL(drl_status, drl_model_save_memory,
     if (!m) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_model_save_memory: no model");
     status = drl__model_file_make(m, "drl_model_save_memory", dtype, &file);
     if (status != DRL_OK) return status;
-    status = drl_safetensors_write_memory(m->ctx, &file.desc, dst, capacity, written);
+    status = drl__st_write_memory(m->ctx, "drl_model_save_memory", &file.desc, dst, capacity, written);
     drl__free(m->ctx, file.array);
     return status;
 }
@@ -13408,6 +13449,17 @@ static drl_status drl__ranks_agree(drl_trainer *tr, drl_status before, drl_statu
     return worst;
 }
 
+#define DRL__HASH_START 2166136261u
+
+/* FNV-1a over the number's bits, low byte first. */
+static uint32_t drl__hash_double(uint32_t hash, double v)
+{
+    uint64_t u = drl__bits64(v);
+    int i;
+    for (i = 0; i < 64; i += 8) hash = (hash ^ (uint32_t)(u >> i & 255)) * 16777619u;
+    return hash;
+}
+
 /* A hash of what ranks have in common: what a checkpoint says, and the weights. */
 static uint32_t drl__trainer_mark(const drl_trainer *tr)
 {
@@ -13923,11 +13975,13 @@ DRL__CALL(drl_status, drl_trainer_save_memory,
     (drl_trainer *tr, void *dst, size_t capacity, size_t *written),
     (tr, dst, capacity, written))
 {
+    static const char who[] = "drl_trainer_save_memory";
     drl__checkpoint c;
     drl_status status;
-    if (!tr) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_trainer_save_memory: no trainer");
-    status = drl__checkpoint_make(tr, "drl_trainer_save_memory", &c);
-    return status == DRL_OK ? drl_safetensors_write_memory(tr->ctx, &c.desc, dst, capacity, written) : status;
+    if (!tr) return drl__fail(NULL, DRL_E_ARGUMENT, "%s: no trainer", who);
+    status = drl__checkpoint_make(tr, who, &c);
+    if (status != DRL_OK) return status;
+    return drl__st_write_memory(tr->ctx, who, &c.desc, dst, capacity, written);
 }
 
 #ifndef DRL_NO_STDIO
@@ -13942,27 +13996,6 @@ DRL__CALL(drl_status, drl_trainer_save, (drl_trainer *tr, const char *path), (tr
     return status == DRL_OK ? drl_safetensors_write_file(tr->ctx, path, &c.desc) : status;
 }
 #endif
-
-/* Elements of a checkpoint's array into place; every array has been checked before the first is moved. */
-static void drl__checkpoint_read(const drl_array *from, void *to)
-{
-    size_t i, k, size = drl__dtype_bytes(from->dtype);
-    const unsigned char *p = (const unsigned char *)from->data;
-    unsigned char *q = (unsigned char *)to;
-    for (i = 0; i < from->bytes; i += size)
-        for (k = 0; k < size; ++k) q[i + k] = p[i + (from->swapped ? size - 1 - k : k)];
-}
-
-/* NaN or infinity is found by the exponent's bits, which a file has at the end of each number. */
-static int drl__checkpoint_finite(const drl_array *a)
-{
-    const unsigned char *p = (const unsigned char *)a->data;
-    size_t i, size = drl__dtype_bytes(a->dtype);
-    unsigned char rest = size == 8 ? 0xF0 : 0x80;
-    for (i = size; i <= a->bytes; i += size)
-        if ((p[i - 1] & 0x7F) == 0x7F && (p[i - 2] & rest) == rest) return 0;
-    return 1;
-}
 
 /* Refuses counters and factors that no run can have. Moments are divided by one minus a power of beta. */
 static drl_status drl__state_check(drl_ctx *ctx, const drl__train_state *now)
@@ -13986,7 +14019,9 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     const char *model = drl__safetensors_meta(st, "drl.model");
     const char *state = drl__safetensors_meta(st, "drl.state");
     drl__train_state now;
-    int i, k, count;
+    drl_status status;
+    size_t count;
+    int i;
     memset(&now, 0, sizeof now);
     if (!model || !state || !drl__undescribe(drl__state_fields, DRL__COUNT(drl__state_fields), state, &now))
         return drl__fail(tr->ctx, DRL_E_FORMAT,
@@ -13995,25 +14030,10 @@ static drl_status drl__resume(drl_trainer *tr, const drl_safetensors *st)
     drl__model_to_text(&tr->model->desc, own, sizeof own);
     if (strcmp(own, model))
         return drl__fail(tr->ctx, DRL_E_SHAPE, "drl_trainer_resume: the checkpoint's model is %s", model);
-    count = drl__checkpoint_arrays(tr, array);
-    if (st->count != (size_t)count)
-        return drl__fail(tr->ctx, DRL_E_FORMAT,
-                         "drl_trainer_resume: %z tensors, this checkpoint would have %d",
-                         st->count, count);
-    for (i = 0; i < count; ++i) {
-        const drl_array *a = drl_safetensors_find(st, array[i].name);
-        int fits = a && a->dtype == array[i].dtype && a->rank == array[i].rank;
-        for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == array[i].shape[k];
-        if (!fits)
-            return drl__fail(tr->ctx, DRL_E_SHAPE,
-                             "drl_trainer_resume: '%s' is missing, or of another type or shape",
-                             array[i].name);
-        if (!drl__checkpoint_finite(a))
-            return drl__fail(tr->ctx, DRL_E_FORMAT,
-                             "drl_trainer_resume: '%s' has numbers that are not finite", array[i].name);
-    }
-    for (i = 0; i < count; ++i)
-        drl__checkpoint_read(drl_safetensors_find(st, array[i].name), (void *)(uintptr_t)array[i].data);
+    count = (size_t)drl__checkpoint_arrays(tr, array);
+    status = drl__st_match(tr->ctx, "drl_trainer_resume", st, array, count, 0);
+    if (status != DRL_OK) return status;
+    drl__st_read(st, array, count);
     tr->now = now;
     for (i = 0; i < tr->parts; ++i) drl__net_prepare(tr->part[i].net, DRL__NORM_KEPT);
     drl__trainer_keep(tr);
@@ -14129,7 +14149,7 @@ static drl_status drl__level_check(drl_ctx *ctx, const char *who, const drl_sche
     return drl__at_least(ctx, who, "level", level, 0);
 }
 
-/* The numbers in double that a run goes on from, in the order in which saved states hold them. */
+/* The numbers in double that a run goes on from. */
 typedef struct drl__mcmc_state {
     double eps;                             /* step size */
     double log_eps_mean;                    /* weighted mean of log eps: what warm-up ends with */
@@ -14151,7 +14171,6 @@ struct drl_mcmc {
     double accept;                          /* the acceptance that warm-up aims at */
     double noise_scale;
     double first_eps;                       /* step size of the first step */
-    uint32_t desc_hash;                     /* see drl__mcmc_hash */
     size_t size;                            /* floats per point */
     /* The log density: */
     double beta, gaussian_weight;
@@ -14517,22 +14536,6 @@ static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, 
     return total;
 }
 
-/* Of what the description says beyond the fields that a saved state holds. */
-static uint32_t drl__mcmc_hash(const drl_mcmc *m, const drl_mcmc_desc *d)
-{
-    uint32_t hash = DRL__HASH_START;
-    size_t j;
-    int i;
-    hash = drl__hash_double(hash, d->step);
-    hash = drl__hash_double(hash, d->noise_scale);
-    hash = drl__hash_double(hash, d->accept);
-    for (i = 0; m->labels && i < m->count; ++i) hash = drl__hash_double(hash, m->labels[i]);
-    if (!m->x_next) return hash;
-    hash = drl__hash_double(hash, d->schedule->s[d->level + 1]);
-    for (j = 0; j < (size_t)m->count * m->size; ++j) hash = drl__hash_double(hash, (double)m->x_next[j]);
-    return hash;
-}
-
 /* Adds the Gaussian term of the conditional, -|y - x_next|^2 / (2 s^2), to the log density. */
 static drl_status drl__mcmc_condition(drl_mcmc *m, const char *who, const drl_mcmc_desc *d)
 {
@@ -14582,7 +14585,6 @@ static drl_status drl__mcmc_new(drl_ctx *ctx, const char *who, const drl_energy 
     }
     for (i = 0; i < m->count; ++i) m->levels[i] = d->level;
     if (d->labels) memcpy(m->labels, d->labels, n * sizeof(int));
-    m->desc_hash = drl__mcmc_hash(m, d);
     if (d->start) memcpy(m->y_new, d->start, n * m->size * sizeof(float));
     for (i = 0; i < m->count && !d->start; ++i) {
         drl_rng rng = drl__mcmc_rng(m->seed, m->first + i, DRL__START_STEP);
@@ -14646,130 +14648,91 @@ DRL__CALL(drl_status, drl_mcmc_look, (const drl_mcmc *m, drl_mcmc_report *report
 
 DRL_API void drl_mcmc_destroy(drl_mcmc *m) { if (m) drl__free(m->ctx, m); }
 
-/* A saved state: 32-bit words, little-endian, a double as two of them, the lower one first. Behind the words
- * come the points y. The first words have to be those of the chains that restore it. */
-#define DRL__MCMC_WORDS 25
-static const char *const drl__mcmc_word_names[12] = {
-    "format", "version", "count", "size", "seed", "seed", "first", "kernel", "level", "leapfrog", "warmup",
-    "hash of step, noise_scale, accept, labels and x_next"
-};
-
+#define DRL__MCMC_POSITION 7                /* the last fields: where the run is; the others are fixed */
 static const drl__field drl__mcmc_state_fields[] = {
-    { "eps",           DRL__DOUBLE, offsetof(drl__mcmc_state, eps), 0, 0, 1e60, DRL__OPEN },
-    { "log_eps_mean",  DRL__DOUBLE, offsetof(drl__mcmc_state, log_eps_mean), 0, -1000, 1000, DRL__OPEN },
-    { "accept_error",  DRL__DOUBLE, offsetof(drl__mcmc_state, accept_error), 0, -1, 1, 0 },
-    { "accept_sum",    DRL__DOUBLE, offsetof(drl__mcmc_state, accept_sum), 0, 0, DRL__START_STEP, 0 },
-    { "last_accept",   DRL__DOUBLE, offsetof(drl__mcmc_state, last_accept), 0, 0, 1, 0 }
+    { "count",           DRL__INT,    offsetof(drl_mcmc, count), 0, 0, 0, DRL__ANY },
+    { "seed",            DRL__U64,    offsetof(drl_mcmc, seed), 0, 0, 0, DRL__ANY },
+    { "first",           DRL__INT,    offsetof(drl_mcmc, first), 0, 0, 0, DRL__ANY },
+    { "kernel",          DRL__INT,    offsetof(drl_mcmc, kernel), 0, 0, 0, DRL__ANY },
+    { "level",           DRL__INT,    offsetof(drl_mcmc, level), 0, 0, 0, DRL__ANY },
+    { "step",            DRL__DOUBLE, offsetof(drl_mcmc, first_eps), 0, 0, 0, DRL__ANY },
+    { "noise_scale",     DRL__DOUBLE, offsetof(drl_mcmc, noise_scale), 0, 0, 0, DRL__ANY },
+    { "leapfrog",        DRL__INT,    offsetof(drl_mcmc, leapfrog), 0, 0, 0, DRL__ANY },
+    { "warmup",          DRL__INT,    offsetof(drl_mcmc, warmup), 0, 0, 0, DRL__ANY },
+    { "accept",          DRL__DOUBLE, offsetof(drl_mcmc, accept), 0, 0, 0, DRL__ANY },
+    { "gaussian_weight", DRL__DOUBLE, offsetof(drl_mcmc, gaussian_weight), 0, 0, 0, DRL__ANY },
+    { "steps_done",      DRL__INT,    offsetof(drl_mcmc, step), 0, 0, DRL__START_STEP, DRL__NO_HIGH },
+    { "divergent",       DRL__U64,    offsetof(drl_mcmc, divergent), 0, 0, 0, DRL__ANY },
+    { "eps",             DRL__DOUBLE, offsetof(drl_mcmc, now.eps), 0, 0, 1e60, DRL__OPEN },
+    { "log_eps_mean",    DRL__DOUBLE, offsetof(drl_mcmc, now.log_eps_mean), 0, -1000, 1000, DRL__OPEN },
+    { "accept_error",    DRL__DOUBLE, offsetof(drl_mcmc, now.accept_error), 0, -1, 1, 0 },
+    { "accept_sum",      DRL__DOUBLE, offsetof(drl_mcmc, now.accept_sum), 0, 0, DRL__START_STEP, 0 },
+    { "last_accept",     DRL__DOUBLE, offsetof(drl_mcmc, now.last_accept), 0, 0, 1, 0 }
 };
 
-static void drl__mcmc_words(const drl_mcmc *m, uint32_t *w)
+static drl__saved drl__mcmc_saved(const drl_mcmc *m)
 {
-    uint64_t bits[5];
-    int i;
-    memcpy(bits, &m->now, sizeof bits);
-    w[0] = 0x4D4C5244u;                     /* "DRLM" */
-    w[1] = 1;
-    w[2] = (uint32_t)m->count;
-    w[3] = (uint32_t)m->size;
-    w[4] = (uint32_t)m->seed;
-    w[5] = (uint32_t)(m->seed >> 32);
-    w[6] = (uint32_t)m->first;
-    w[7] = (uint32_t)m->kernel;
-    w[8] = (uint32_t)m->level;
-    w[9] = (uint32_t)m->leapfrog;
-    w[10] = (uint32_t)m->warmup;
-    w[11] = m->desc_hash;
-    w[12] = (uint32_t)m->step;
-    w[13] = (uint32_t)m->divergent;
-    w[14] = (uint32_t)(m->divergent >> 32);
-    for (i = 0; i < 5; ++i) {
-        w[15 + 2 * i] = (uint32_t)bits[i];
-        w[16 + 2 * i] = (uint32_t)(bits[i] >> 32);
-    }
-}
-
-static size_t drl__mcmc_state_size(const drl_mcmc *m)
-{
-    return m ? 4 * (DRL__MCMC_WORDS + (size_t)m->count * m->size) : 0;
+    size_t n = (size_t)m->count;
+    drl__saved saved;
+    memset(&saved, 0, sizeof saved);
+    saved.key = "drl.mcmc";
+    saved.field = drl__mcmc_state_fields;
+    saved.fields = DRL__COUNT(drl__mcmc_state_fields);
+    saved.fixed_fields = saved.fields - DRL__MCMC_POSITION;
+    drl__saved_add(&saved, "labels", DRL_DTYPE_I32, n, 0, m->labels);
+    drl__saved_add(&saved, "x_next", DRL_DTYPE_F32, n, m->size, m->x_next);
+    saved.fixed_tensors = saved.tensors;
+    drl__saved_add(&saved, "y", DRL_DTYPE_F32, n, m->size, m->y);
+    return saved;
 }
 
 DRL__CALL(drl_status, drl_mcmc_save,
     (const drl_mcmc *m, void *dst, size_t capacity, size_t *written),
     (m, dst, capacity, written))
 {
-    uint32_t w[DRL__MCMC_WORDS];
-    unsigned char *p = (unsigned char *)dst;
-    drl__sink sink;
-    drl_status status;
-    int i;
+    drl__saved saved;
     if (!m) return drl__fail(NULL, DRL_E_ARGUMENT, "drl_mcmc_save: no chains");
-    status = drl__sink_memory(m->ctx, "drl_mcmc_save", dst, capacity, drl__mcmc_state_size(m), &sink,
-                              written);
-    if (status != DRL_OK || !dst) return status;
-    drl__mcmc_words(m, w);
-    for (i = 0; i < DRL__MCMC_WORDS; ++i, p += 4) drl__put_u32(p, w[i]);
-    drl__put_floats(p, m->y, (size_t)m->count * m->size);
-    return DRL_OK;
+    saved = drl__mcmc_saved(m);
+    return drl__saved_write(m->ctx, "drl_mcmc_save", &saved, m, dst, capacity, written);
 }
 
-/* w and *now <- the words of a saved state, if they are possible for these chains. */
-static drl_status drl__mcmc_read_words(const drl_mcmc *m, const unsigned char *p, uint32_t *w,
-                                       drl__mcmc_state *now)
+/* Whether chains like m can have come to what a state says. */
+static drl_status drl__mcmc_check_position(const drl_mcmc *m, const drl_mcmc *read)
 {
-    uint32_t own[DRL__MCMC_WORDS];
-    uint64_t bits[5];
-    int i;
-    drl__mcmc_words(m, own);
-    for (i = 0; i < DRL__MCMC_WORDS; ++i) w[i] = drl__get_u32(p + 4 * i);
-    for (i = 0; i < (int)DRL__COUNT(drl__mcmc_word_names); ++i)
-        if (w[i] != own[i])
-            return drl__fail(m->ctx, DRL_E_FORMAT,
-                             "drl_mcmc_restore: the state's %s is %u; these chains have %u",
-                             drl__mcmc_word_names[i], (uint64_t)w[i], (uint64_t)own[i]);
-    if (w[12] >= DRL__START_STEP)
-        return drl__fail(m->ctx, DRL_E_FORMAT,
-                         "drl_mcmc_restore: the state's step is %u; numbers below %d are possible",
-                         (uint64_t)w[12], DRL__START_STEP);
-    for (i = 0; i < 5; ++i) bits[i] = (uint64_t)w[16 + 2 * i] << 32 | w[15 + 2 * i];
-    memcpy(now, bits, sizeof bits);
-    if (drl__check(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore", drl__mcmc_state_fields,
-                   DRL__COUNT(drl__mcmc_state_fields), now) != DRL_OK)
-        return DRL_E_FORMAT;
-    if (now->accept_sum > drl__mcmc_counted(m, (int)w[12]))
-        return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: accept_sum is %g; 0 to %d, the steps, are "
-                         "possible", now->accept_sum, drl__mcmc_counted(m, (int)w[12]));
-    return DRL_OK;
+    int counted = drl__mcmc_counted(m, read->step);
+    const drl__field *last = drl__mcmc_state_fields + DRL__COUNT(drl__mcmc_state_fields);
+    drl_status status = drl__check(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore",
+                                   last - DRL__MCMC_POSITION, DRL__MCMC_POSITION, read);
+    if (status != DRL_OK || read->now.accept_sum <= counted) return status;
+    return drl__fail(m->ctx, DRL_E_FORMAT,
+                     "drl_mcmc_restore: accept_sum is %g; 0 to %d, the steps, are possible",
+                     read->now.accept_sum, counted);
 }
 
 DRL__CALL(drl_status, drl_mcmc_restore, (drl_mcmc *m, const void *bytes, size_t size), (m, bytes, size))
 {
-    const unsigned char *p = (const unsigned char *)bytes;
-    uint32_t w[DRL__MCMC_WORDS], v;
-    drl__mcmc_state now;
+    static const char who[] = "drl_mcmc_restore";
+    drl_safetensors *st = NULL;
+    drl_mcmc read;
+    drl__saved saved;
     drl_status status;
-    size_t i;
     if (!m || !bytes)
-        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT, "drl_mcmc_restore: chains and bytes are needed");
-    if (size != drl__mcmc_state_size(m))
-        return drl__fail(m->ctx, DRL_E_FORMAT,
-                         "drl_mcmc_restore: the state has %z bytes; that of these chains has %z",
-                         size, drl__mcmc_state_size(m));
-    status = drl__mcmc_read_words(m, p, w, &now);
-    if (status != DRL_OK) return status;
-    p += 4 * DRL__MCMC_WORDS;
-    for (i = 0; i < (size_t)m->count * m->size; ++i, p += 4) {
-        v = drl__get_u32(p);
-        if ((v & 0x7f800000u) == 0x7f800000u)
-            return drl__fail(m->ctx, DRL_E_FORMAT, "drl_mcmc_restore: number %z of the points is not finite",
-                             i);
-        memcpy(m->y_new + i, &v, 4);
+        return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
+                         "%s: chains and the bytes of a state are needed", who);
+    saved = drl__mcmc_saved(m);
+    status = drl__saved_open(m->ctx, who, &saved, m, bytes, size, &read, &st);
+    if (status == DRL_OK) status = drl__mcmc_check_position(m, &read);
+    if (status == DRL_OK) {
+        drl__st_copy(drl_safetensors_find(st, "y"), m->y_new);
+        status = drl__mcmc_move_all(m);
     }
-    status = drl__mcmc_move_all(m);
-    if (status != DRL_OK) return status;
-    m->step = (int)w[12];
-    m->divergent = (uint64_t)w[14] << 32 | w[13];
-    m->now = now;
-    return DRL_OK;
+    if (status == DRL_OK) {
+        m->step = read.step;
+        m->divergent = read.divergent;
+        m->now = read.now;
+    }
+    drl_safetensors_close(st);
+    return status;
 }
 
 /* Diagnosis of a trace. Every chain is cut into two halves of n draws, so that a drift is seen as well: half
@@ -17787,13 +17750,13 @@ static const drl__kernels DRL__FN(drl__table) = {
  * that the machine has. A fused set must print the first number of tests/CONFORMANCE.md, an unfused one the
  * second; tests/test_ops and tests/test_rng run every set that the machine has.
  *
- * How to add a version of a file: model files and checkpoints are safetensors whose metadata hold
- * descriptions, and have no version number. A row appended to drl__model_fields is one: a file holds all rows
- * up to some number, at least DRL__MODEL_FIELDS_MIN, and those that it leaves out take their defaults. Older
- * libraries refuse the longer line. Checkpoints have to hold every row of drl__train_fields and
- * drl__state_fields, since they resume to the bit. The states of samplers and chains are words that begin
- * with a name, "DRLS" or "DRLM", and a version: whoever changes the words raises it, and
- * drl_sampler_restore or drl_mcmc_restore refuse the others.
+ * How to add a version of a file: model files, checkpoints and saved states are safetensors whose metadata
+ * hold lines of fields, and have no version number. A row appended to drl__model_fields is one: a file holds
+ * all rows up to some number, at least DRL__MODEL_FIELDS_MIN, and those that it leaves out take their
+ * defaults. Older libraries refuse the longer line. Checkpoints have to hold every row of drl__train_fields
+ * and drl__state_fields, since they resume to the bit. So do the states of samplers and chains: every row of
+ * drl__sampler_state_fields or drl__mcmc_state_fields, and every tensor of drl__sampler_saved or
+ * drl__mcmc_saved. With another row or tensor, earlier checkpoints or states are refused.
  *
  * How random streams are cut up. A draw is a function of (seed, stream, position), and a stream serves one
  * image and one purpose, its position being the element. So no result depends on batches or threads.

@@ -58,6 +58,7 @@ static int file_stat(const char *path, struct stat *info)
 
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
+#include "states.h"
 
 #define MEMORY_TIMES 8
 #define MEMORY_MORE  32768
@@ -160,21 +161,18 @@ static uint32_t trainer_hash(void)
 
 static uint32_t sampler_hash(void)
 {
-    unsigned char bytes[256];
-    size_t n = drl__sampler_state_size(sampler);
-    MUST(n <= sizeof bytes && drl_sampler_save(sampler, bytes, n, &n) == DRL_OK, "state of %u bytes",
-         (unsigned)n);
-    return hash(2166136261u, bytes, n);
+    saved_state now = state_of_sampler(sampler);
+    uint32_t h = hash(2166136261u, now.bytes, now.size);
+    state_free(&now);
+    return h;
 }
 
 static uint32_t chains_hash(void)
 {
-    unsigned char bytes[256];
-    size_t n = drl__mcmc_state_size(chains);
-    uint32_t h;
-    MUST(n <= sizeof bytes && drl_mcmc_save(chains, bytes, n, &n) == DRL_OK,
-         "state of %u bytes", (unsigned)n);
-    h = hash(hash(2166136261u, bytes, n), chains->f, 2 * sizeof *chains->f);
+    saved_state now = state_of_chains(chains);
+    uint32_t h = hash(2166136261u, now.bytes, now.size);
+    state_free(&now);
+    h = hash(h, chains->f, 2 * sizeof *chains->f);
     return hash(h, chains->gradient, 4 * sizeof *chains->gradient);
 }
 
@@ -623,7 +621,8 @@ static const char *const words[] = {
     "\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"__metadata__\"",
     "\\u0000", "\\ud800", "\\\"", "\xc0\x80", ",", ":",
     "\"drl.model\"", "form=1", "initializer=32", "levels=500", "height=4096", "batch=2147483647",
-    "resolutions=8", "blocks=4096", "x7ff0000000000000", "x7ff8000000000000", "e22", " "
+    "resolutions=8", "blocks=4096", "level=-1", "step=1", "steps_done=2147483646", "eps=0",
+    "x7ff0000000000000", "x7ff8000000000000", "e22", " "
 };
 static const char *const npy_words[] = {
     "'descr'", "'fortran_order'", "'shape'", "'<f4'", "'>i8'", "'|u1'", "True", "False",
@@ -730,7 +729,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
         n = change_npy(data, size, most);
         return n ? n : LLVMFuzzerMutate(data, size, most);
     }
-    if (fuzz_mode > CHECKPOINT || size < 10) return LLVMFuzzerMutate(data, size, most);
+    if ((fuzz_mode > CHECKPOINT && fuzz_mode != STATE && fuzz_mode != CHAINS) || size < 10)
+        return LLVMFuzzerMutate(data, size, most);
     for (i = 0; i < 8; ++i) length |= (uint64_t)data[i] << 8 * i;
     if (length > size - 8 || !length || !pick(12)) return LLVMFuzzerMutate(data, size, most);
     end = 8 + (size_t)length;
@@ -793,25 +793,16 @@ static void seed_edits(int mode, const unsigned char *file, size_t size, const e
     }
 }
 
-/* A copy with one other byte. */
-static void seed_byte(int mode, const char *name, const unsigned char *file, size_t size, size_t at, int byte)
+/* A state as it is, without its last byte, with a NaN as its last number, and with edits. Frees it. */
+static void seed_state(int mode, saved_state s, const edit *list, size_t count)
 {
-    unsigned char copy[256];
-    memcpy(copy, file, size);
-    copy[at] = (unsigned char)byte;
-    seed(mode, name, copy, size);
-}
-
-/* A state as it is, without its last byte, and with a NaN as its last number. */
-static void seed_state(int mode, const unsigned char *state, size_t size)
-{
-    unsigned char copy[256];
-    seed(mode, "good-two-steps", state, size);
-    seed(mode, "bad-cut", state, size - 1);
-    memcpy(copy, state, size);
-    copy[size - 1] = 0x7F;
-    copy[size - 2] = 0xC0;
-    seed(mode, "bad-nan", copy, size);
+    seed(mode, "good-two-steps", s.bytes, s.size);
+    seed(mode, "bad-cut", s.bytes, s.size - 1);
+    seed_edits(mode, s.bytes, s.size, list, count);
+    s.bytes[s.size - 1] = 0x7F;
+    s.bytes[s.size - 2] = 0xC0;
+    seed(mode, "bad-nan", s.bytes, s.size);
+    state_free(&s);
 }
 
 #define ARRAY(dtype, shape, offsets) \
@@ -1135,27 +1126,37 @@ static void seeds_images(void)
     seed(IMAGES, "bad-cifar-100-label", hundred, sizeof hundred);
 }
 
-/* States of a sampler at level 4 after two steps, and of HMC chains after two steps. */
+static const edit state_edits[] = {
+    { "bad-level", " level=3 ", " level=200 " },
+    { "bad-step", " step=2", " step=3" },
+    { "bad-done-and-under-way", " level=3 ", " level=-1 " },
+    { "good-done", " level=3 step=2", " level=-1 step=0" },
+    { "bad-size", "[2,2]", "[4,1]" },
+    { "bad-other-seed", " seed=7 ", " seed=8 " },
+    { "bad-seed-of-65-bits", " seed=7 ", " seed=18446744073709551616 " },
+    { "bad-field-twice", " seed=7 ", " seed=7 seed=7 " },
+    { "bad-field-missing", " seed=7 ", " " },
+    { "bad-field-more", " seed=7 ", " seed=7 speed=7 " },
+    { "bad-tensor-missing", "\"x_next\"", "\"x_neXt\"" },
+    { "bad-chains", "drl.sampler", "drl.mcmc" }
+};
+static const edit chains_edits[] = {
+    { "bad-kernel", " kernel=2 ", " kernel=1 " },
+    { "bad-step", " steps_done=2 ", " steps_done=-2147483647 " },
+    { "bad-last-step", " steps_done=2 ", " steps_done=2147483647 " },
+    { "bad-negative-step-size", " eps=x3", " eps=xb" },
+    { "bad-infinite", " eps=x3", " eps=x7ff0000000000000 eps=x3" },
+    { "bad-other-chains", "{\"drl.mcmc\":\"count=2 ", "{\"drl.mcmc\":\"count=1 " },
+    { "bad-sampler", "drl.mcmc", "drl.sampler" }
+};
+
+/* States of a sampler at level 3 after two steps, and of HMC chains after two steps. */
 static void seeds_states(void)
 {
-    unsigned char state[256];
-    size_t size = drl__sampler_state_size(sampler);
     drl_sampler_run(sampler, 2);
-    if (drl_sampler_save(sampler, state, size, &size) != DRL_OK) exit(2);
-    seed_state(STATE, state, size);
-    seed_byte(STATE, "bad-level", state, size, 56, 200);
-    seed_byte(STATE, "bad-step", state, size, 60, 3);
-    seed_byte(STATE, "bad-done-and-under-way", state, size, 56, 0);
-    seed_byte(STATE, "bad-size", state, size, 12, state[12] ^ 1);
-
+    seed_state(STATE, state_of_sampler(sampler), state_edits, sizeof state_edits / sizeof state_edits[0]);
     if (drl_mcmc_run(chains, 2) != DRL_OK) exit(2);
-    size = drl__mcmc_state_size(chains);
-    if (drl_mcmc_save(chains, state, size, &size) != DRL_OK) exit(2);
-    seed_state(CHAINS, state, size);
-    seed_byte(CHAINS, "bad-kernel", state, size, 28, 1);
-    seed_byte(CHAINS, "bad-step", state, size, 51, 0x80);
-    seed_byte(CHAINS, "bad-negative-step-size", state, size, 67, state[67] ^ 0x80);
-    seed_byte(CHAINS, "bad-other-start", state, size, 44, state[44] ^ 1);
+    seed_state(CHAINS, state_of_chains(chains), chains_edits, sizeof chains_edits / sizeof chains_edits[0]);
 }
 
 static void seeds(void)

@@ -126,6 +126,7 @@ static uint32_t state(void)
     drl_rng rng = drl__trainer_rng(trainer);
     uint64_t steps = drl_trainer_steps(trainer);
     unsigned char bytes[BUFFER];
+    size_t size = 0;
     drl_net *n[2];
     int i;
     n[0] = net;
@@ -140,10 +141,10 @@ static uint32_t state(void)
     h = hash(h, &trainer->averaged, sizeof trainer->averaged);
     h = hash(h, &rng, sizeof rng);
     h = hash(h, &steps, sizeof steps);
-    drl_sampler_save(sampler, bytes, state_size, &state_size);
-    h = hash(h, bytes, state_size);
-    drl_mcmc_save(mcmc, bytes, chains_size, &chains_size);
-    h = hash(h, bytes, chains_size);
+    drl_sampler_save(sampler, bytes, sizeof bytes, &size);
+    h = hash(h, bytes, size);
+    drl_mcmc_save(mcmc, bytes, sizeof bytes, &size);
+    h = hash(h, bytes, size);
     i = drl_ais_steps_left(ais);
     h = hash(h, &i, sizeof i);
     return hash(h, ais->log_w, BATCH * sizeof(double));
@@ -236,14 +237,14 @@ static void make_sampler(void)
     drl_sampler_destroy(sampler);
     sampler = NULL;
     CHECK_OK(ctx, drl_sampler_create_energy(ctx, &w.energy, &w.schedule, &w.how_energy, &sampler));
-    state_size = drl__sampler_state_size(sampler);
+    CHECK_OK(ctx, drl_sampler_save(sampler, NULL, 0, &state_size));
     drl_ais_destroy(ais);
     drl_mcmc_destroy(mcmc);
     ais = NULL;
     mcmc = NULL;
     CHECK_OK(ctx, drl_mcmc_create(ctx, &w.energy, &w.chains, &mcmc));
     CHECK_OK(ctx, drl_ais_create(ctx, &w.energy, &w.path, &ais));
-    chains_size = drl__mcmc_state_size(mcmc);
+    CHECK_OK(ctx, drl_mcmc_save(mcmc, NULL, 0, &chains_size));
 }
 
 /* Arrays, data sets, nets: the arguments of [tensor], [conv], [io] and [net]. */

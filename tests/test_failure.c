@@ -398,6 +398,27 @@ static drl_status op_chains(void)
 
 static drl_status op_chains_run(void) { return drl_mcmc_run(mcmc, 1); }
 
+/* States of 4096 bytes at most. */
+static unsigned char sampler_bytes[4096], chains_bytes[4096];
+static size_t sampler_size, chains_size;
+
+static drl_status op_sampler_save(void)
+{
+    return drl_sampler_save(sampler, sampler_bytes, sizeof sampler_bytes, &sampler_size);
+}
+
+static drl_status op_sampler_restore(void)
+{
+    return drl_sampler_restore(sampler, sampler_bytes, sampler_size);
+}
+
+static drl_status op_chains_save(void)
+{
+    return drl_mcmc_save(mcmc, chains_bytes, sizeof chains_bytes, &chains_size);
+}
+
+static drl_status op_chains_restore(void) { return drl_mcmc_restore(mcmc, chains_bytes, chains_size); }
+
 static drl_status op_path(void)
 {
     drl_ais_desc d = path_of();
@@ -512,9 +533,13 @@ static const operation operations[] = {
     { "drl_checkpoint_describe",      op_describe,       2, READS },
     { "drl_sampler_create",           op_sampler,        1, 0 },
     { "drl_sampler_create_energy",    op_sampler_energy, 1, 0 },
+    { "drl_sampler_save",             op_sampler_save,   0, 0 },
     { "drl_sampler_run",              op_sampler_run,    0, CHANGES },
+    { "drl_sampler_restore",          op_sampler_restore, 1, CHANGES },
     { "drl_mcmc_create",              op_chains,         1, 0 },
+    { "drl_mcmc_save",                op_chains_save,    0, 0 },
     { "drl_mcmc_run",                 op_chains_run,     0, CHANGES },
+    { "drl_mcmc_restore",             op_chains_restore, 1, CHANGES },
     { "drl_ais_create",               op_path,           2, 0 },
     { "drl_ais_run",                  op_path_run,       0, CHANGES },
     { "drl_sample",                   op_sample,         1, 0 },
@@ -545,7 +570,7 @@ static uint32_t hash_floats(uint32_t h, const float *p, size_t n) { return hash(
 static uint32_t objects(void)
 {
     unsigned char state[4096];
-    size_t n = drl__sampler_state_size(sampler);
+    size_t n;
     uint32_t h = 2166136261u;
     int i;
     for (i = 0; i < trainer->parts; ++i) {
@@ -563,10 +588,9 @@ static uint32_t objects(void)
     h = hash(h, &trainer->now.rollbacks, sizeof trainer->now.rollbacks);
     h = hash(h, &trainer->now.rate_scale, 5 * sizeof(double));
     h = hash(h, trainer->level, (size_t)model->desc.levels * sizeof *trainer->level);
-    if (n > sizeof state || drl_sampler_save(sampler, state, n, &check_written) != DRL_OK) exit(3);
+    if (drl_sampler_save(sampler, state, sizeof state, &n) != DRL_OK) exit(3);
     h = hash(h, state, n);
-    n = drl__mcmc_state_size(mcmc);
-    if (n > sizeof state || drl_mcmc_save(mcmc, state, n, &check_written) != DRL_OK) exit(3);
+    if (drl_mcmc_save(mcmc, state, sizeof state, &n) != DRL_OK) exit(3);
     h = hash(h, state, n);
     i = drl_ais_steps_left(ais);
     h = hash(h, &i, sizeof i);

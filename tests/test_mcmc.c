@@ -10,6 +10,7 @@
 #include "../drl.h"
 #include "check.h"
 #include "fixture.h"
+#include "states.h"
 
 #define PI 3.14159265358979323846
 #define N 40                                /* chains, where a test says no other number */
@@ -1381,22 +1382,23 @@ static void resumed_after(int cut, int threads, int another, drl_mcmc_kernel ker
     gauss g = gauss_of(10);
     drl_energy e = gauss_energy(&g);
     drl_mcmc *c = dozen(ctx, &e, kernel);
-    size_t size = drl__mcmc_state_size(c);
-    unsigned char *state = (unsigned char *)malloc(size);
+    saved_state saved;
     drl_mcmc_report before, after;
     double f = 0;
     long calls;
     int i;
     CHECK_OK(ctx, drl_mcmc_run(c, cut));
     CHECK_OK(ctx, drl_mcmc_look(c, &before));
-    CHECK_OK(ctx, drl_mcmc_save(c, state, size, &check_written));
+    calls = heap.calls;
+    saved = state_of_chains(c);
+    CHECK(heap.calls == calls, "kernel %d: saving makes %ld allocations", (int)kernel, heap.calls - calls);
     CHECK_OK(ctx, drl_mcmc_run(c, 20));
     if (another) {
         drl_mcmc_destroy(c);
         c = dozen(ctx, &e, kernel);
     }
+    CHECK_OK(ctx, drl_mcmc_restore(c, saved.bytes, saved.size));
     calls = heap.calls;
-    CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
     CHECK_OK(ctx, drl_mcmc_look(c, &after));
     CHECK(same_report(&before, &after) && before.step == cut, "kernel %d, cut %d: another report",
           (int)kernel, cut);
@@ -1406,7 +1408,7 @@ static void resumed_after(int cut, int threads, int another, drl_mcmc_kernel ker
     CHECK_OK(ctx, drl_mcmc_run(c, STEPS - cut));
     CHECK(!memcmp(want, c->y, POINTS * sizeof *want), "kernel %d, cut %d: other points", (int)kernel, cut);
     CHECK(heap.calls == calls, "kernel %d: %ld allocations", (int)kernel, heap.calls - calls);
-    free(state);
+    state_free(&saved);
     drl_mcmc_destroy(c);
     drl_ctx_destroy(ctx);
     CHECK(heap.live == 0, "%ld blocks are left", heap.live);
@@ -1424,35 +1426,45 @@ static void resumed(void)
     }
 }
 
-/* Word i of a state: 1 if all ones are impossible there. They are NaN in the upper word of a double, and as a
- * point; the words of the number of divergent proposals and the lower words of doubles may be anything. */
-static int impossible(size_t i)
+/* The chains refuse a state, and are as they were. Frees the state. */
+static void state_refused(drl_ctx *ctx, drl_mcmc *c, saved_state bad, const char *sentence)
 {
-    if (i <= 12 || i >= DRL__MCMC_WORDS) return 1;
-    return i >= 16 && i % 2 == 0;
+    saved_state before = state_of_chains(c), after;
+    drl_ctx_clear(ctx);
+    CHECK(drl_mcmc_restore(c, bad.bytes, bad.size) == DRL_E_FORMAT &&
+          strstr(drl_ctx_message(ctx), sentence), "'%s' has no '%s'", drl_ctx_message(ctx), sentence);
+    drl_ctx_clear(ctx);
+    after = state_of_chains(c);
+    CHECK(states_equal(&before, &after), "a refused state (%s) has changed the chains", sentence);
+    state_free(&before);
+    state_free(&after);
+    state_free(&bad);
 }
 
-/* A state that is not of these chains changes nothing. */
-static void refused_states_of(drl_ctx *ctx, drl_mcmc *c, const unsigned char *state, size_t size)
+/* What the chains were made from, points that are not finite, states of another length. */
+static void refused_states_of(drl_ctx *ctx, drl_mcmc *c, const saved_state *saved)
 {
-    unsigned char *bad = (unsigned char *)malloc(size);
-    unsigned char *before = (unsigned char *)malloc(size), *after = (unsigned char *)malloc(size);
+    static const unsigned char numbers[2][4] = { { 0, 0, 0x80, 0x7f }, { 0, 0, 0xc0, 0xff } };
+    char sentence[160];
+    saved_state bad;
     size_t i;
-    CHECK_OK(ctx, drl_mcmc_save(c, before, size, &check_written));
-    for (i = 0; i < size / 4; ++i) {
-        if (!impossible(i)) continue;
-        if (i > DRL__MCMC_WORDS + 6 && i + 3 < size / 4) continue;      /* most of the points */
-        memcpy(bad, state, size);
-        memset(bad + 4 * i, 0xff, 4);
-        REFUSED(ctx, drl_mcmc_restore(c, bad, size), DRL_E_FORMAT);
-        CHECK_OK(ctx, drl_mcmc_save(c, after, size, &check_written));
-        CHECK(!memcmp(before, after, size), "a state with another word %d has changed the chains", (int)i);
+    for (i = 0; i + DRL__MCMC_POSITION < DRL__COUNT(drl__mcmc_state_fields); ++i) {
+        const char *field = drl__mcmc_state_fields[i].name;
+        snprintf(sentence, sizeof sentence, "the state has %s=91; it has to have %s=", field, field);
+        state_refused(ctx, c, state_with_field(saved, field, "91"), sentence);
     }
-    REFUSED(ctx, drl_mcmc_restore(c, state, size - 1), DRL_E_FORMAT);
-    REFUSED(ctx, drl_mcmc_save(c, after, size - 1, &check_written), DRL_E_SHAPE);
-    free(bad);
-    free(before);
-    free(after);
+    for (i = 0; i < 2; ++i) {
+        bad = state_copy(saved);
+        memcpy(state_tensor(ctx, &bad, "y") + 4 * (POINTS - 1), numbers[i], 4);
+        state_refused(ctx, c, bad, "'y' has numbers that are not finite");
+    }
+    for (i = 0; i < saved->size; i += i < 100 ? 1 : 37)
+        REFUSED(ctx, drl_mcmc_restore(c, saved->bytes, i), DRL_E_FORMAT);
+    state_refused(ctx, c, state_with(saved, "drl.mcmc", "drl.sampler"), "no \"drl.mcmc\"");
+    bad = state_copy(saved);
+    REFUSED(ctx, drl_mcmc_save(c, bad.bytes, state_header(&bad), &check_written), DRL_E_SHAPE);
+    CHECK(states_equal(&bad, saved), "a save that fails has written");
+    state_free(&bad);
 }
 
 /* Saved in the warm-up and after it: there cannot have been more acceptance than steps. */
@@ -1462,24 +1474,24 @@ static void refused_states(void)
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     gauss g = gauss_of(10);
     drl_energy e = gauss_energy(&g);
+    char number[32];
     int kernel, k;
     for (kernel = 0; kernel < 3; ++kernel)
         for (k = 0; k < 2; ++k) {
             drl_mcmc *c = dozen(ctx, &e, (drl_mcmc_kernel)kernel);
-            size_t size = drl__mcmc_state_size(c);
-            unsigned char *state = (unsigned char *)malloc(size);
             int counted = kernel && cuts[k] > WARMUP ? cuts[k] - WARMUP : cuts[k];
-            uint64_t bits = drl__bits64((double)counted) + 1;
+            saved_state saved, most;
             CHECK_OK(ctx, drl_mcmc_run(c, cuts[k]));
-            CHECK_OK(ctx, drl_mcmc_save(c, state, size, &check_written));
+            saved = state_of_chains(c);
             CHECK_OK(ctx, drl_mcmc_run(c, 5));
-            refused_states_of(ctx, c, state, size);
-            drl__put_u32(state + 4 * 21, (uint32_t)bits);
-            drl__put_u32(state + 4 * 22, (uint32_t)(bits >> 32));
-            REFUSED(ctx, drl_mcmc_restore(c, state, size), DRL_E_FORMAT);
-            drl__put_u32(state + 4 * 21, (uint32_t)(bits - 1));
-            CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
-            free(state);
+            refused_states_of(ctx, c, &saved);
+            drl__number_text(number, sizeof number, counted * (1 + 2.3e-16));
+            state_refused(ctx, c, state_with_field(&saved, "accept_sum", number), "the steps, are possible");
+            drl__number_text(number, sizeof number, counted);
+            most = state_with_field(&saved, "accept_sum", number);
+            CHECK_OK(ctx, drl_mcmc_restore(c, most.bytes, most.size));
+            state_free(&most);
+            state_free(&saved);
             drl_mcmc_destroy(c);
         }
     drl_ctx_destroy(ctx);
@@ -1490,15 +1502,19 @@ static void refused_states(void)
 static void conditions(void)
 {
     static const int labels[7] = { 3, 0, 2, 5, 1, 4, 6 };
+    static const char *const sentences[8] = {
+        "", "'labels' has other numbers", "'labels' has other numbers", "'x_next' has other numbers",
+        "has gaussian_weight=", "has step=0.1; it has to have step=0.2", "has noise_scale=1; it has to have",
+        "has accept=0.574; it has to have accept=0.6"
+    };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_energy e = label_energy();
     drl_mcmc_desc d;
     drl_schedule s, other_s;
     double memory[28], longer[7];
     float x_next[14] = { 0 };
-    unsigned char state[2048];
+    saved_state saved = state_room(0);
     int i, run;
-    size_t size = 0;
     memset(&d, 0, sizeof d);
     drl__schedule_drl(6, memory, &s);
     memcpy(longer, s.s, sizeof longer);
@@ -1527,13 +1543,13 @@ static void conditions(void)
         for (i = 0; i < 7; ++i)
             CHECK(c->f[i] == (float)other[i], "chain %d is told label %g", i, (double)c->f[i]);
         if (!run) {
-            size = drl__mcmc_state_size(c);
-            CHECK(size <= sizeof state, "%d bytes", (int)size);
-            CHECK_OK(ctx, drl_mcmc_save(c, state, size, &check_written));
-            CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
-        } else REFUSED(ctx, drl_mcmc_restore(c, state, size), DRL_E_FORMAT);
+            state_free(&saved);
+            saved = state_of_chains(c);
+            CHECK_OK(ctx, drl_mcmc_restore(c, saved.bytes, saved.size));
+        } else state_refused(ctx, c, state_copy(&saved), sentences[run]);
         drl_mcmc_destroy(c);
     }
+    state_free(&saved);
     drl_ctx_destroy(ctx);
 }
 
@@ -1616,8 +1632,7 @@ static void walls(void)
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     gauss g;
     drl_mcmc_report r, restored;
-    unsigned char state[4 * (DRL__MCMC_WORDS + POINTS)];
-    size_t size;
+    saved_state saved;
     int kernel, i;
     for (kernel = DRL_MCMC_MALA; kernel <= DRL_MCMC_HMC; ++kernel) {
         drl_mcmc *c = chains_at_wall(ctx, &g, (drl_mcmc_kernel)kernel);
@@ -1625,9 +1640,10 @@ static void walls(void)
         CHECK_OK(ctx, drl_mcmc_look(c, &r));
         CHECK(r.divergent > 10 && r.accept < 0.9, "kernel %d: %lu divergent, acceptance %g", kernel,
               (unsigned long)r.divergent, r.accept);
-        CHECK_OK(ctx, drl_mcmc_save(c, state, sizeof state, &size));
+        saved = state_of_chains(c);
         CHECK_OK(ctx, drl_mcmc_run(c, 5));
-        CHECK_OK(ctx, drl_mcmc_restore(c, state, size));
+        CHECK_OK(ctx, drl_mcmc_restore(c, saved.bytes, saved.size));
+        state_free(&saved);
         CHECK_OK(ctx, drl_mcmc_look(c, &restored));
         CHECK(same_report(&r, &restored), "kernel %d: %lu divergent after a restore", kernel,
               (unsigned long)restored.divergent);
@@ -1921,7 +1937,7 @@ static void says_chains(void)
     drl_ctx_destroy(ctx);
 }
 
-/* Word `at` of a state, or a double of which it is the lower word, becomes another. */
+/* A field of a state becomes another. */
 static void says_states(void)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
@@ -1929,7 +1945,7 @@ static void says_states(void)
     drl_energy e = gauss_energy(&g);
     drl_mcmc_desc d;
     drl_mcmc *c = NULL;
-    unsigned char state[4 * (DRL__MCMC_WORDS + 4)], bad[sizeof state];
+    saved_state saved, bad;
     memset(&d, 0, sizeof d);
     d.count = 2;
     d.seed = 5;
@@ -1938,30 +1954,29 @@ static void says_states(void)
     d.level = 4;
     CHECK_OK(ctx, drl_mcmc_create(ctx, &e, &d, &c));
     CHECK_OK(ctx, drl_mcmc_run(c, 3));
-    CHECK_OK(ctx, drl_mcmc_save(c, state, sizeof state, &check_written));
-#define STATE(at, word, sentence)                                                          \
-    do {                                                                                   \
-        memcpy(bad, state, sizeof bad);                                                    \
-        drl__put_u32(bad + 4 * (at), word);                                                \
-        SAYS(ctx, drl_mcmc_restore(c, bad, sizeof bad), DRL_E_FORMAT, "drl_mcmc_restore: " sentence); \
+    saved = state_of_chains(c);
+#define STATE(field, value, sentence)                                                                        \
+    do {                                                                                                     \
+        bad = state_with_field(&saved, field, value);                                                        \
+        SAYS(ctx, drl_mcmc_restore(c, bad.bytes, bad.size), DRL_E_FORMAT, "drl_mcmc_restore: " sentence);    \
+        state_free(&bad);                                                                                    \
     } while (0)
-#define STATE_DOUBLE(at, value, sentence)                                                  \
-    do {                                                                                   \
-        drl__put_u32(state + 4 * (at), 0);                                                 \
-        STATE((at) + 1, (uint32_t)(drl__bits64(value) >> 32), sentence);                   \
-    } while (0)
-    SAYS(ctx, drl_mcmc_restore(c, state, 9), DRL_E_FORMAT,
-         "drl_mcmc_restore: the state has 9 bytes; that of these chains has 116");
-    STATE(1, 2, "the state's version is 2; these chains have 1");
-    STATE(4, 6, "the state's seed is 6; these chains have 5");
-    STATE(7, 2, "the state's kernel is 2; these chains have 1");
-    STATE(8, 3, "the state's level is 3; these chains have 4");
-    STATE(12, 0x7fffffff, "the state's step is 2147483647; numbers below 2147483647 are possible");
-    STATE(28, 0x7f800000, "number 3 of the points is not finite");
-    STATE_DOUBLE(15, 0.0, "eps is 0; it has to be above 0 and below 1e60");
-    memcpy(state, bad, sizeof state);
-    drl__put_u32(state + 4 * 16, (uint32_t)(drl__bits64(0.5) >> 32));
-    STATE_DOUBLE(17, 1024.0, "log_eps_mean is 1024; it has to be above -1000 and below 1000");
+    SAYS(ctx, drl_mcmc_restore(c, saved.bytes, 7), DRL_E_FORMAT,
+         "drl_mcmc_restore: 7 bytes are too few for the length of the header");
+    SAYS(ctx, drl_mcmc_save(c, saved.bytes, 9, NULL), DRL_E_ARGUMENT, "drl_mcmc_save: written is NULL");
+    STATE("count", "3", "the state has count=3; it has to have count=2");
+    STATE("seed", "6", "the state has seed=6; it has to have seed=5");
+    STATE("kernel", "2", "the state has kernel=2; it has to have kernel=1");
+    STATE("level", "3", "the state has level=3; it has to have level=4");
+    STATE("level", "3.5", "the metadata has a malformed \"drl.mcmc\"");
+    STATE("steps_done", "2147483647", "steps_done is 2147483647; 0 to below 2147483647 are possible");
+    STATE("steps_done", "-1", "steps_done is -1; 0 to below 2147483647 are possible");
+    STATE("eps", "0", "eps is 0; it has to be above 0 and below 1e60");
+    STATE("log_eps_mean", "1000", "log_eps_mean is 1000; it has to be above -1000 and below 1000");
+    STATE("accept_error", "-2", "accept_error is -2; -1 to 1 are possible");
+    STATE("accept_sum", "3.5", "accept_sum is 3.5; 0 to 3, the steps, are possible");
+    STATE("last_accept", "1.5", "last_accept is 1.5; 0 to 1 are possible");
+    state_free(&saved);
     drl_mcmc_destroy(c);
     drl_ctx_destroy(ctx);
 }

@@ -11,6 +11,7 @@
 #include "../drl.h"
 #include "check.h"
 #include "fixture.h"
+#include "states.h"
 
 #define PI         3.14159265358979323846
 #define TO_THE_END (1 << 30)            /* more steps than any sampler here has */
@@ -1200,9 +1201,6 @@ static void slices(void)
     setup_end(&u);
 }
 
-/* A state of DRL__STATE_WORDS words and both images of each chain. */
-typedef unsigned char obj_state[4 * (DRL__STATE_WORDS + 2 * OBJ_FLOATS)];
-
 /* Saved after every step, and restored into a fresh sampler and into one that is elsewhere: both stand where
  * the saved one stands, with its images, and end with the same bits. */
 static void states_restored(void)
@@ -1210,20 +1208,17 @@ static void states_restored(void)
     setup u;
     drl_sampler *saved, *finished, *other;
     float want[OBJ_FLOATS], before[OBJ_FLOATS], got[OBJ_FLOATS];
-    obj_state state;
     int done, i;
     setup_begin(&u, OBJ_SIZE, 1000);
     finished = sampler_of(&u);
     RUNS_TO_THE_END(u.ctx, finished);
     images_of(finished, OBJ_COUNT, OBJ_SIZE, want);
     saved = sampler_of(&u);
-    CHECK(drl__sampler_state_size(saved) == sizeof state, "a state has %lu bytes, not %lu",
-          (unsigned long)drl__sampler_state_size(saved), (unsigned long)sizeof state);
     for (done = 0; done <= OBJ_TOTAL; ++done) {
+        saved_state now = state_of_sampler(saved);
         for (i = 0; i < 2; ++i) {
             other = i ? finished : sampler_of(&u);
-            CHECK_OK(u.ctx, drl_sampler_save(saved, state, sizeof state, &check_written));
-            CHECK_OK(u.ctx, drl_sampler_restore(other, state, sizeof state));
+            CHECK_OK(u.ctx, drl_sampler_restore(other, now.bytes, now.size));
             CHECK(drl_sampler_steps_left(other) == OBJ_TOTAL - done, "restored at step %d: %d left",
                   done, drl_sampler_steps_left(other));
             CHECK(drl_sampler_level(other) == drl_sampler_level(saved), "restored at step %d: level %d",
@@ -1236,6 +1231,7 @@ static void states_restored(void)
             CHECK(!memcmp(want, got, sizeof got), "restored at step %d: other results", done);
             if (!i) drl_sampler_destroy(other);
         }
+        state_free(&now);
         drl_sampler_run(saved, 1);
     }
     drl_sampler_destroy(saved);
@@ -1243,55 +1239,133 @@ static void states_restored(void)
     setup_end(&u);
 }
 
-/* Damaged states are refused whole: the sampler goes on as if nothing had been. */
+/* The sampler refuses a state, and is as it was. Frees the state. */
+static void state_refused(drl_ctx *ctx, drl_sampler *sampler, saved_state bad, const char *sentence)
+{
+    saved_state before = state_of_sampler(sampler), after;
+    drl_ctx_clear(ctx);
+    CHECK(drl_sampler_restore(sampler, bad.bytes, bad.size) == DRL_E_FORMAT &&
+          strstr(drl_ctx_message(ctx), sentence), "'%s' has no '%s'", drl_ctx_message(ctx), sentence);
+    drl_ctx_clear(ctx);
+    after = state_of_sampler(sampler);
+    CHECK(states_equal(&before, &after), "a refused state (%s) has changed the sampler", sentence);
+    state_free(&before);
+    state_free(&after);
+    state_free(&bad);
+}
+
+/* Every field and every tensor that says what a sampler was made from has to be that sampler's. */
 static void states_refused(void)
 {
-    static const int flips[] = { 0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 52 };     /* words of the header */
+    static const char *const tensors[] = {
+        "schedule.a", "schedule.s", "schedule.sbar", "labels", "known", "mask"
+    };
     setup u;
     drl_sampler *sampler;
-    float want[OBJ_FLOATS], before[OBJ_FLOATS], got[OBJ_FLOATS];
-    obj_state state, wrong;
-    unsigned char longer[sizeof(obj_state) + 4];
-    const size_t bytes = sizeof state;
+    saved_state now, bad;
+    char sentence[160];
     size_t k;
+    setup_begin(&u, OBJ_SIZE, 1000);
+    sampler = sampler_of(&u);
+    drl_sampler_run(sampler, 7);
+    now = state_of_sampler(sampler);
+    for (k = 0; k + DRL__SAMPLER_POSITION < DRL__COUNT(drl__sampler_state_fields); ++k) {
+        const char *field = drl__sampler_state_fields[k].name;
+        snprintf(sentence, sizeof sentence, "the state has %s=91; it has to have %s=", field, field);
+        state_refused(u.ctx, sampler, state_with_field(&now, field, "91"), sentence);
+    }
+    for (k = 0; k < DRL__COUNT(tensors); ++k) {
+        if (k >= 4 && !inpainting) continue;
+        bad = state_copy(&now);
+        state_tensor(u.ctx, &bad, tensors[k])[0] ^= 1;
+        snprintf(sentence, sizeof sentence, "'%s' has other numbers", tensors[k]);
+        state_refused(u.ctx, sampler, bad, sentence);
+    }
+    state_refused(u.ctx, sampler, state_with(&now, "\"x_next\"", "\"x_last\""), "'x_next' is missing");
+    state_refused(u.ctx, sampler, state_with(&now, "[5,19]", "[19,5]"), "or of another type or shape");
+    state_refused(u.ctx, sampler, state_with(&now, "I32", "U32"), "'labels' is missing, or of another");
+    state_refused(u.ctx, sampler, state_with(&now, "drl.sampler", "drl.mcmc"), "no \"drl.sampler\"");
+    state_refused(u.ctx, sampler, state_with(&now, "first=0 ", ""), "a malformed \"drl.sampler\"");
+    drl_sampler_destroy(sampler);
+    state_free(&now);
+    setup_end(&u);
+}
+
+/* Places where no sampler can be, and pixels that are not finite. */
+static void states_impossible(void)
+{
+    static const unsigned char numbers[2][4] = { { 0, 0, 0x80, 0x7f }, { 0, 0, 0xc0, 0x7f } };
+    static const char *const images[2] = { "y", "x_next" };
+    setup u;
+    drl_sampler *sampler;
+    saved_state now, bad;
+    char level[16], sentence[80];
     int i;
+    setup_begin(&u, OBJ_SIZE, 1000);
+    sampler = sampler_of(&u);
+    drl_sampler_run(sampler, 7);
+    now = state_of_sampler(sampler);
+    snprintf(level, sizeof level, "%d", MIX_LEVELS);
+    snprintf(sentence, sizeof sentence, "level is %d; -1 to %d are possible", MIX_LEVELS, MIX_LEVELS - 1);
+    state_refused(u.ctx, sampler, state_with_field(&now, "level", level), sentence);
+    state_refused(u.ctx, sampler, state_with_field(&now, "level", "-2"), "level is -2; -1 to");
+    state_refused(u.ctx, sampler, state_with_field(&now, "level", "-1"), "step is 2 at level -1; 0 to 0 are");
+    state_refused(u.ctx, sampler, state_with_field(&now, "step", "5"), "0 to 4 are possible");
+    state_refused(u.ctx, sampler, state_with_field(&now, "step", "-1"), "step is -1 at level ");
+    state_refused(u.ctx, sampler, state_with_field(&now, "step", "2147483648"), "a malformed");
+    for (i = 0; i < 4; ++i) {
+        bad = state_copy(&now);
+        memcpy(state_tensor(u.ctx, &bad, images[i / 2]) + 4 * (OBJ_FLOATS - 1), numbers[i % 2], 4);
+        snprintf(sentence, sizeof sentence, "'%s' has numbers that are not finite", images[i / 2]);
+        state_refused(u.ctx, sampler, bad, sentence);
+    }
+    drl_sampler_destroy(sampler);
+    state_free(&now);
+    setup_end(&u);
+}
+
+/* A state of any other length, and one with any other byte in front of its images: refused, or a state that
+ * the sampler can have. In the end the sampler goes on as if nothing had been. */
+static void states_damaged(void)
+{
+    setup u;
+    drl_sampler *sampler;
+    float want[OBJ_FLOATS], got[OBJ_FLOATS];
+    saved_state now, bad;
+    size_t i, taken = 0;
     setup_begin(&u, OBJ_SIZE, 1000);
     sample_all(&u, want);
     sampler = sampler_of(&u);
     drl_sampler_run(sampler, 7);
-    images_of(sampler, OBJ_COUNT, OBJ_SIZE, before);
-    REFUSED(u.ctx, drl_sampler_save(sampler, state, bytes - 1, &check_written), DRL_E_SHAPE);
-    REFUSED(u.ctx, drl_sampler_save(sampler, NULL, bytes, &check_written), DRL_E_ARGUMENT);
-    CHECK_OK(u.ctx, drl_sampler_save(sampler, state, bytes, &check_written));
-    memset(longer, 0, sizeof longer);
-    memcpy(longer, state, bytes);
-    REFUSED(u.ctx, drl_sampler_restore(sampler, state, bytes - 1), DRL_E_FORMAT);
-    REFUSED(u.ctx, drl_sampler_restore(sampler, longer, bytes + 4), DRL_E_FORMAT);
-    REFUSED(u.ctx, drl_sampler_restore(sampler, NULL, bytes), DRL_E_ARGUMENT);
-    for (k = 0; k < DRL__COUNT(flips); ++k) {
-        memcpy(wrong, state, bytes);
-        wrong[flips[k]] ^= 1;
-        REFUSED(u.ctx, drl_sampler_restore(sampler, wrong, bytes), DRL_E_FORMAT);
+    now = state_of_sampler(sampler);
+    REFUSED(u.ctx, drl_sampler_save(sampler, now.bytes, now.size - 1, &check_written), DRL_E_SHAPE);
+    REFUSED(u.ctx, drl_sampler_save(sampler, NULL, now.size, &check_written), DRL_E_ARGUMENT);
+    REFUSED(u.ctx, drl_sampler_restore(sampler, NULL, now.size), DRL_E_ARGUMENT);
+    for (i = 0; i < now.size; i += i < 100 ? 1 : 37)
+        REFUSED(u.ctx, drl_sampler_restore(sampler, now.bytes, i), DRL_E_FORMAT);
+    bad = state_room(now.size + 4);
+    memset(bad.bytes, 0, bad.size);
+    memcpy(bad.bytes, now.bytes, now.size);
+    REFUSED(u.ctx, drl_sampler_restore(sampler, bad.bytes, bad.size), DRL_E_FORMAT);
+    state_free(&bad);
+    bad = state_copy(&now);
+    for (i = 0; i < state_header(&now); ++i) {
+        bad.bytes[i] ^= 1;
+        if (drl_sampler_restore(sampler, bad.bytes, bad.size) == DRL_OK) {
+            ++taken;
+            CHECK_OK(u.ctx, drl_sampler_restore(sampler, now.bytes, now.size));
+        } else CHECK(drl_ctx_status(u.ctx) == DRL_E_FORMAT && drl_ctx_message(u.ctx)[0],
+                     "byte %d: %s", (int)i, drl_ctx_message(u.ctx));
+        drl_ctx_clear(u.ctx);
+        bad.bytes[i] ^= 1;
     }
-    for (i = 0; i < 2; ++i) {                       /* a level, and a step of it, that are too large */
-        memcpy(wrong, state, bytes);
-        wrong[4 * (DRL__STATE_LEVEL + i) + 2] = 1;
-        REFUSED(u.ctx, drl_sampler_restore(sampler, wrong, bytes), DRL_E_FORMAT);
-    }
-    memcpy(wrong, state, bytes);
-    wrong[bytes - 1] = 0x7f;                        /* the last pixel becomes NaN */
-    wrong[bytes - 2] = 0xc0;
-    REFUSED(u.ctx, drl_sampler_restore(sampler, wrong, bytes), DRL_E_FORMAT);
-    wrong[bytes - 2] = 0x80;                        /* and infinite */
-    wrong[bytes - 3] = wrong[bytes - 4] = 0;
-    REFUSED(u.ctx, drl_sampler_restore(sampler, wrong, bytes), DRL_E_FORMAT);
-    images_of(sampler, OBJ_COUNT, OBJ_SIZE, got);
-    CHECK(!memcmp(before, got, sizeof got), "a refused state has changed the images");
-    CHECK(drl_sampler_steps_left(sampler) == OBJ_TOTAL - 7, "a refused state has changed the steps left");
+    CHECK(taken <= 2, "%d states with another byte are taken", (int)taken);     /* of another level or step */
     RUNS_TO_THE_END(u.ctx, sampler);
     images_of(sampler, OBJ_COUNT, OBJ_SIZE, got);
     CHECK(!memcmp(want, got, sizeof got), "a refused state has changed the result");
     drl_sampler_destroy(sampler);
+    state_free(&bad);
+    state_free(&now);
     setup_end(&u);
 }
 
@@ -1322,36 +1396,52 @@ static int describe_otherwise(setup *u, int i, float *known, uint8_t *mask)
         return 1;
     case 13: u->how.guidance_from = 1; return cooperative;
     case 14: u->how.guidance_to = 1; return cooperative;
+    case 15: u->how.steps = -1; return 1;
+    case 16: u->how.no_chain = 1; return u->energy.propose != NULL;
     }
     u->how.known = known;
     u->how.mask = mask;
     return 1;
 }
 
-/* A sampler of another description refuses a state, or has states of another size. */
+/* A sampler of another description refuses a state. One whose description differs in what is not used takes
+ * it: in a known image where nothing is held, in the levels of a guidance that there is not. */
 static void states_of_others(void)
 {
     setup u, v;
     drl_sampler *sampler;
     float known[OBJ_FLOATS];
     uint8_t mask[OBJ_FLOATS];
-    obj_state state;
+    saved_state now;
     int i;
     setup_begin(&u, OBJ_SIZE, 1000);
     sampler = sampler_of(&u);
     drl_sampler_run(sampler, 7);
-    CHECK_OK(u.ctx, drl_sampler_save(sampler, state, sizeof state, &check_written));
+    now = state_of_sampler(sampler);
     drl_sampler_destroy(sampler);
-    for (i = 0; i < 15; ++i) {
+    for (i = 0; i < 17; ++i) {
         v = u;
         if (!describe_otherwise(&v, i, known, mask)) continue;
         sampler = sampler_of(&v);
-        CHECK(drl__sampler_state_size(sampler) != sizeof state ||
-              drl_sampler_restore(sampler, state, sizeof state) == DRL_E_FORMAT,
+        CHECK(drl_sampler_restore(sampler, now.bytes, now.size) == DRL_E_FORMAT,
               "a sampler of another description (%d) takes the state", i);
         drl_ctx_clear(u.ctx);
         drl_sampler_destroy(sampler);
     }
+    v = u;
+    if (!cooperative) v.how.guidance_from = 1;
+    if (inpainting) {
+        memcpy(known, obj_known, sizeof known);
+        memcpy(mask, obj_mask, sizeof mask);
+        known[0] = 0.75f;
+        mask[OBJ_SIZE] = 3;
+        v.how.known = known;
+        v.how.mask = mask;
+    }
+    sampler = sampler_of(&v);
+    CHECK_OK(u.ctx, drl_sampler_restore(sampler, now.bytes, now.size));
+    drl_sampler_destroy(sampler);
+    state_free(&now);
     setup_end(&u);
 }
 
@@ -1360,7 +1450,7 @@ static void states_of_many_steps(void)
 {
     setup u;
     drl_sampler *sampler, *other;
-    unsigned char state[4 * (DRL__STATE_WORDS + 2 * OBJ_SIZE)];
+    saved_state now;
     setup_begin(&u, OBJ_SIZE, 1000);
     u.how.count = 1;
     u.how.labels = NULL;
@@ -1369,9 +1459,10 @@ static void states_of_many_steps(void)
     u.how.steps = 100000;
     sampler = sampler_of(&u);
     CHECK(drl_sampler_run(sampler, 70000) == DRL_RUNNING, "%s", drl_ctx_message(u.ctx));
-    CHECK_OK(u.ctx, drl_sampler_save(sampler, state, sizeof state, &check_written));
+    now = state_of_sampler(sampler);
     other = sampler_of(&u);
-    CHECK_OK(u.ctx, drl_sampler_restore(other, state, sizeof state));
+    CHECK_OK(u.ctx, drl_sampler_restore(other, now.bytes, now.size));
+    state_free(&now);
     CHECK(drl_sampler_steps_left(other) == MIX_LEVELS * 100000 - 70000, "restored at step 70000: %d left",
           drl_sampler_steps_left(other));
     CHECK(drl_sampler_level(other) == MIX_LEVELS - 1, "restored at level %d", drl_sampler_level(other));
@@ -1397,7 +1488,7 @@ static void sampler_misused(void)
     CHECK(drl_sampler_run(NULL, 1) == DRL_E_ARGUMENT, "no sampler runs");
     CHECK(drl_sampler_level(NULL) == -1, "no sampler has a level");
     CHECK(drl_sampler_steps_left(NULL) == 0, "no sampler has steps left");
-    CHECK(drl__sampler_state_size(NULL) == 0, "no sampler has a state");
+    CHECK(drl_sampler_save(NULL, NULL, 0, &check_written) == DRL_E_ARGUMENT, "no sampler has a state");
     drl_sampler_destroy(sampler);
     drl_sampler_destroy(NULL);
     setup_end(&u);
@@ -1733,30 +1824,16 @@ static void sentences_of_samplers(void)
     setup u;
     drl_sampler *sampler;
     float x[OBJ_SIZE];
-    obj_state state;
-    unsigned char *level = state + 4 * DRL__STATE_LEVEL, *step = level + 4;
-    const size_t bytes = sizeof state;
     setup_begin(&u, OBJ_SIZE, 2);
     sampler = sampler_of(&u);
     SAYS(u.ctx, drl_sampler_run(sampler, -2), "steps is -2; 0 or more");
     SAYS(u.ctx, drl_sampler_image(sampler, OBJ_COUNT, x), "drl_sampler_image: image ");
     SAYS(u.ctx, drl_sampler_point(sampler, -1, x), "drl_sampler_point: image -1; 0 to");
     SAYS(u.ctx, drl_sampler_point(sampler, 0, NULL), "out is missing");
-    CHECK_OK(u.ctx, drl_sampler_save(sampler, state, bytes, &check_written));
-    state[4 * 2] += 1;
-    SAYS(u.ctx, drl_sampler_restore(sampler, state, bytes), "the state's count is 6; this sampler has 5");
-    state[4 * 2] -= 1;
-    drl__put_u32(level, MIX_LEVELS + 1);
-    SAYS(u.ctx, drl_sampler_restore(sampler, state, bytes), "levels left; 0 to");
-    drl__put_u32(level, 0);
-    drl__put_u32(step, OBJ_STEPS);
-    SAYS(u.ctx, drl_sampler_restore(sampler, state, bytes), "of a level; 0 to");
-    drl__put_u32(step, 1);
-    SAYS(u.ctx, drl_sampler_restore(sampler, state, bytes), "no level left, but is at step 1");
-    drl__put_u32(step, 0);
-    CHECK_OK(u.ctx, drl_sampler_restore(sampler, state, bytes));
-    drl__put_u32(state + bytes - 4, 0x7f800000u);
-    SAYS(u.ctx, drl_sampler_restore(sampler, state, bytes), "of x_next is not finite");
+    SAYS(u.ctx, drl_sampler_save(sampler, x, 3, &check_written), "bytes do not fit the capacity of 3");
+    SAYS(u.ctx, drl_sampler_save(sampler, x, 3, NULL), "drl_sampler_save: written is NULL");
+    SAYS(u.ctx, drl_sampler_restore(sampler, x, 0), "drl_sampler_restore: not a safetensors file;");
+    SAYS(u.ctx, drl_sampler_restore(sampler, "abc", 3), "drl_sampler_restore: 3 bytes are too few");
     drl_sampler_destroy(sampler);
     setup_end(&u);
 }
@@ -1921,16 +1998,17 @@ static void energy_fails(void)
 {
     setup u;
     drl_sampler *sampler;
-    obj_state state;
+    saved_state now;
     setup_begin(&u, OBJ_SIZE, 1000);
     u.o.fail_at = 8;
     sampler = sampler_of(&u);
     CHECK(drl_sampler_run(sampler, 7) == DRL_RUNNING, "%s", drl_ctx_message(u.ctx));
-    CHECK_OK(u.ctx, drl_sampler_save(sampler, state, sizeof state, &check_written));
+    now = state_of_sampler(sampler);
     CHECK(drl_sampler_run(sampler, 5) == DRL_E_IO, "the energy's failure comes back");
     CHECK(drl_sampler_run(sampler, 5) == DRL_E_IO, "the failure stays");
     drl_ctx_clear(u.ctx);
-    CHECK_OK(u.ctx, drl_sampler_restore(sampler, state, sizeof state));
+    CHECK_OK(u.ctx, drl_sampler_restore(sampler, now.bytes, now.size));
+    state_free(&now);
     CHECK(drl_sampler_run(sampler, 5) == DRL_RUNNING, "%s", drl_ctx_message(u.ctx));
     drl_sampler_destroy(sampler);
     setup_end(&u);
@@ -2826,7 +2904,7 @@ static void no_steps_chains(drl_ctx *ctx, const drl_schedule *s, uint64_t seed, 
 static void no_steps(void)
 {
     static double memory[4 * 61];
-    unsigned char state[4 * (DRL__STATE_WORDS + 2 * 12)];
+    saved_state now;
     drl_ctx *ctx = context(DRL_ISA_AUTO, 2, NULL);
     float at_once[12], sliced[12];
     double x[12];
@@ -2854,10 +2932,11 @@ static void no_steps(void)
     CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
     for (i = 0; i < 60; ++i) {
         drl_sampler_run(sampler, 1);
-        CHECK_OK(ctx, drl_sampler_save(sampler, state, sizeof state, &check_written));
+        now = state_of_sampler(sampler);
         drl_sampler_destroy(sampler);
         CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
-        CHECK_OK(ctx, drl_sampler_restore(sampler, state, sizeof state));
+        CHECK_OK(ctx, drl_sampler_restore(sampler, now.bytes, now.size));
+        if (i < 59) state_free(&now);
     }
     CHECK_OK(ctx, drl_sampler_run(sampler, 100));
     images_of(sampler, 4, 3, sliced);
@@ -2866,7 +2945,8 @@ static void no_steps(void)
 
     how.steps = 1;
     CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
-    REFUSED(ctx, drl_sampler_restore(sampler, state, sizeof state), DRL_E_FORMAT);
+    REFUSED(ctx, drl_sampler_restore(sampler, now.bytes, now.size), DRL_E_FORMAT);
+    state_free(&now);
     drl_sampler_destroy(sampler);
     drl_ctx_destroy(ctx);
 }
@@ -2962,6 +3042,8 @@ static void object_parts(void)
     PART(slices());
     PART(states_restored());
     PART(states_refused());
+    PART(states_impossible());
+    PART(states_damaged());
     PART(states_of_others());
     PART(states_of_many_steps());
     PART(sampler_misused());
