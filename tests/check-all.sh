@@ -229,7 +229,7 @@ pattern() {
         rm -f $out/filled/*.checkpoint $out/filled/run.log $out/filled/bench.*      # they hold seconds
         (cd $out/filled && cksum *) > $out/$fill.files
         # without what tells a time
-        sed -E -e '/^\{?"?(frame |fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g' \
+        sed -E -e '/^\{?"?(frame |saved and loaded|fwd-)/d; /frames,/d; s/[0-9.]+ (s|ms|steps\/s)\b/T \1/g' \
             -e 's/[0-9]+:[0-9]+ left/T left/; s/^( *[0-9]+ .* [0-9]+) +[0-9]+$/\1 T/' \
             -e 's/ +[0-9]+\.[0-9]$/ T/; s/([0-9] \+ [0-9]+) +[0-9.]+ /\1 T /' \
             $out/$fill.txt > $out/$fill.lines
