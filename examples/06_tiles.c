@@ -9,21 +9,20 @@
  *
  * The sprites have ten classes, the shapes and the colours. FILE has one class name a line.
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --guidance X (of all pictures
- *   but the first; 1 unless said: sums of classes need more than the 0.5 of 02 and 03), and those of
+ *   but the first; 1 unless said, as sums of classes need more than the 0.5 of 02 and 03), and those of
  *   02_train_images for data and training
  * Writes PREFIX.safetensors and four pictures, PNG or PPM:
  *   PREFIX-guidance     a column for each class, a row for each weight w of (w + 1) F(y; class) - w F(y): the
  *                       larger w is, the clearer the images are, and the more alike
  *   PREFIX-inpaint      an image, the half that is shown, and what the model puts into the other half
- *   PREFIX-interpolate  from one sample of a class to another, by turning the noise of one into that of the
- *                       other
+ *   PREFIX-interpolate  from one sample of a class to another, by turning one's noise into the other's
  *   PREFIX-compose      a first class, a second, and both: F(y; c1) + F(y; c2) - F(y); in the last row the
  *                       first without the second. A class counts w + 1 times
  * Trains for 10 minutes; the pictures take 10 seconds. After 8 seconds, 30, 60, and then every minute it
- * saves PREFIX.safetensors and PREFIX.checkpoint and draws a first PREFIX-guidance. Ctrl-C saves and ends;
- * the same command with --resume goes on bit for bit. After 2500 steps (5 minutes of one core) guided columns
- * have their colours and roughly their shapes, and heart + red gives red hearts, though no image of the
- * training is called both. Tiles of 32 x 32 need hours and --base 32.
+ * saves and draws a first PREFIX-guidance. Ctrl-C saves and ends; with --resume the same command goes on bit
+ * for bit. After 2500 steps (5 minutes of one core) guided columns have their colours and roughly their
+ * shapes, and heart + red gives red hearts, though no image of the training is called both. Tiles of 32 x 32
+ * need hours and --base 32.
  */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -43,27 +42,11 @@ static char names[257][PICTURE_NAME];       /* of classes 1.. */
 static float guidance;                      /* the weight w */
 static int fits, asked;                     /* sums that show both of their classes; all of them */
 
-/* `count` samples of a class, or, if that is 0, of all classes in turn. */
-static drl_sample_desc ask(int count, int label)
-{
-    static int labels[SHEET_COLUMNS];
-    drl_sample_desc how;
-    int i;
-    for (i = 0; i < count; ++i) labels[i] = label ? label : 1 + i;
-    memset(&how, 0, sizeof how);
-    how.count = count;
-    how.labels = labels;
-    how.guidance = guidance;
-    how.seed = t.seed;
-    return how;
-}
-
 /* Row r of each of the four pictures: its images, and its name. */
 static drl_status sweep(int r, int columns, float *out, char *name)
 {
     static const float weight[] = { 0, 0.5f, 1, 2, 4 };
-    drl_sample_desc how = ask(columns, 0);                      /* the same noise in every row */
-    how.guidance = weight[r];
+    drl_sample_desc how = sheet_ask(&t, columns, 0, weight[r]); /* the same noise in every row */
     snprintf(name, PICTURE_NAME, "w = %g", (double)weight[r]);
     return drl_sample(t.model, &how, out);
 }
@@ -73,7 +56,7 @@ static drl_status inpaint(int r, int columns, float *out, char *name)
     const drl_model_desc *d = &t.model_desc;
     size_t size = drl_model_energy(t.model).size;
     int index = data_of_row(&set.data, r, SHEET_ROWS), label = set.data.labels[index], half = d->width / 2;
-    drl_sample_desc how = ask(columns - 2, label);
+    drl_sample_desc how = sheet_ask(&t, columns - 2, label, guidance);
     drl_status status = drl_dataset_image(t.ctx, &set.data, index, d->height, d->width, out);
     if (status != DRL_OK) return status;
     picture_left(out + size, out, d->height, d->width, d->channels, half);      /* what is shown */
@@ -84,7 +67,7 @@ static drl_status inpaint(int r, int columns, float *out, char *name)
 static drl_status interpolate(int r, int columns, float *out, char *name)
 {
     int label = 1 + r % t.model_desc.classes;
-    drl_sample_desc how = ask(columns, label);
+    drl_sample_desc how = sheet_ask(&t, columns, label, guidance);
     drl_interpolation between;
     how.noise = drl_interpolation_noise(&between);
     between.count = how.count;
@@ -99,9 +82,10 @@ static drl_status compose(int r, int columns, float *out, char *name)
 {
     int each = columns / 3, last = r == 4, label[2];
     size_t size = drl_model_energy(t.model).size, part = (size_t)each * size;
-    drl_sample_desc how = ask(each, 0);
+    drl_sample_desc how = sheet_ask(&t, each, 0, guidance);
     drl_status status;
     float w[2];
+    /* of sprites a shape and a colour, of files two neighbours */
     label[0] = 1 + r % t.model_desc.classes;
     label[1] = set.files ? 1 + (r + 1) % t.model_desc.classes : 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS;
     snprintf(name, PICTURE_NAME, "%.16s %c %.16s", names[label[0]], last ? '-' : '+', names[label[1]]);
@@ -136,8 +120,7 @@ int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     drl_status status;
-    double start;
-    int k, failed;
+    int failed;
     t.ctx = options_context(&o);
     t.file = option_text(&o, "--model", NULL);
     t.picture = early;
@@ -148,16 +131,10 @@ int main(int argc, char **argv)
     if (!data_labelled(&o, &set, &t, usage, names)) return 2;
     status = data_train(&set, &t, set.data.classes);
     if (status == DRL_OK && !data_others(t.ctx, &set)) return 1;
-    start = seconds_now();
-    for (k = 0; k < 4 && status == DRL_OK; ++k)
-        status = sheet_draw(&sheets[k], sheets[k].rows, &t, names);
+    if (status == DRL_OK) status = sheets_draw(sheets, 4, &t, names);
     if (status == DRL_OK && asked)
         printf("composition: %d of %d samples show both that they were asked for (bench/sprites.c counts all "
                "pairs)\n", fits, asked);
-    if (status == DRL_OK) printf("four pictures in %.1f s\n", seconds_now() - start);
-    if (status == DRL_RUNNING)
-        printf("stopped; --model %s%s draws all pictures\n", t.file ? t.file : t.prefix,
-               t.file ? "" : ".safetensors");
     failed = training_failure(&t, status);
     drl_model_destroy(t.model);
     data_close(&set);

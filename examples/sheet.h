@@ -14,6 +14,21 @@ typedef struct sheet {
     drl_status (*row)(int r, int columns, float *out, char *name);
 } sheet;
 
+/* `count` samples of a class, or, if that is 0, of all classes in turn. */
+static inline drl_sample_desc sheet_ask(const training *t, int count, int label, float guidance)
+{
+    static int labels[SHEET_COLUMNS];
+    drl_sample_desc how;
+    int i;
+    for (i = 0; i < count; ++i) labels[i] = label ? label : 1 + i;
+    memset(&how, 0, sizeof how);
+    how.count = count;
+    how.labels = labels;
+    how.guidance = guidance;
+    how.seed = t->seed;
+    return how;
+}
+
 /* Draws the first `rows` rows and writes the picture. classes: names of classes 1.. Ctrl-C between two rows
  * ends it with DRL_RUNNING, but not while the model is trained, which then draws for the last time. */
 static inline drl_status sheet_draw(const sheet *s, int rows, training *t, char (*classes)[PICTURE_NAME])
@@ -37,6 +52,20 @@ static inline drl_status sheet_draw(const sheet *s, int rows, training *t, char 
         picture_destroy(&p);
     }
     free(images);
+    return status;
+}
+
+/* Draws `count` pictures with all their rows, and says how long that took. */
+static inline drl_status sheets_draw(const sheet *s, int count, training *t, char (*classes)[PICTURE_NAME])
+{
+    double start = seconds_now();
+    drl_status status = DRL_OK;
+    int i;
+    for (i = 0; i < count && status == DRL_OK; ++i) status = sheet_draw(&s[i], s[i].rows, t, classes);
+    if (status == DRL_OK) printf("%d pictures in %.1f s\n", count, seconds_now() - start);
+    if (status == DRL_RUNNING)
+        printf("stopped; --model %s%s draws all pictures\n", t->file ? t->file : t->prefix,
+               t->file ? "" : ".safetensors");
     return status;
 }
 #endif
