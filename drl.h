@@ -12277,7 +12277,7 @@ DRL__CALL(drl_status, drl_model_load,
 
 /* -----------------------------------------------------------------------------------------------------------
  * [scorer.impl] - making a scorer evaluates the operators that do not depend on the images, and makes steps
- * of the others. Running one uses nothing of this file but what follows drl__scorer_conv, and three kernels.
+ * of the others. Running one uses nothing of this file but what follows drl__scorer_chain, and three kernels.
  * -------------------------------------------------------------------------------------------------------- */
 /* The value of an operator. */
 typedef struct drl__scorer_value {
@@ -12511,20 +12511,27 @@ DRL__CALL(drl_status, drl_scorer_create,
 
 DRL_API void drl_scorer_destroy(drl_scorer *s) { if (s && s->owner) drl__free(s->owner, s); }
 
+/* sum + x[0] w[0] + x[1] w[1] ..., one after the other. Not inline: the loops around it would take the
+ * registers of a small processor. */
+DRL__RARE float drl__scorer_chain(int n, const float *x, const float *w, float sum)
+{
+    int i;
+    for (i = 0; i < n; ++i) sum = drl__fmaf(x[i], w[i], sum);
+    return sum;
+}
+
 /* y [h][w][k]: see drl__plain_conv2d, but taps outside of the image are left out. */
 static void drl__scorer_conv(const drl_scorer_step *s, const float *weight, const float *x, float *y)
 {
-    int i, j, o, row, column, in, half = s->side / 2;
+    int i, j, o, row, column, half = s->side / 2;
     for (i = 0; i < s->h; ++i) for (j = 0; j < s->w; ++j) {
         const float *w = weight + s->k;
         for (o = 0; o < s->k; ++o) {
             float sum = weight[o];
             for (row = i - half; row <= i + half; ++row)
             for (column = j - half; column <= j + half; ++column, w += s->c) {
-                const float *pixel;
                 if (row < 0 || row >= s->h || column < 0 || column >= s->w) continue;
-                pixel = x + (row * s->w + column) * s->c;
-                for (in = 0; in < s->c; ++in) sum = drl__fmaf(pixel[in], w[in], sum);
+                sum = drl__scorer_chain(s->c, x + (row * s->w + column) * s->c, w, sum);
             }
             *y++ = sum;
         }

@@ -167,7 +167,8 @@ run_examples() {
     small 11_own_network --steps 4 --base 8 --batch 4 --levels 4 --resume --out $dir/network &&
     small 11_own_network --model $dir/network.safetensors --base 8 --levels 4 --out $dir/network &&
     small 13_model_to_c $dir/images.safetensors --f16 --out $dir/model &&
-    small 13_model_to_c $dir/images.safetensors --scorer 0 --out $dir/scorer || return 1
+    small 13_model_to_c $dir/images.safetensors --scorer 0 --out $dir/scorer &&
+    small 14_anomaly --steps 2 --out $dir/anomaly || return 1
     grep -q '^#define model_BLOCK [0-9]*$' $dir/model.h || { echo "no model.h"; return 1; }
     [ $(wc -l < $dir/run.log) = 4 ] || { echo "$(wc -l < $dir/run.log) lines for 4 steps"; return 1; }
     for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \
@@ -561,7 +562,8 @@ cortex_m() {
         cpu="-mcpu=cortex-m3" most=60000
         [ $board = mps2-an386 ] && cpu="-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16" most=1500
         arm-none-eabi-gcc $cpu -mthumb -O2 -DMOST=$most -ffreestanding -nostartfiles -Wall -Wextra -Werror \
-            -I$out/cortex -T tests/cortex_m.ld tests/cortex_m.c -o $out/cortex/$board.elf -lm || return 1
+            -I$out/cortex -T examples/device/mps2.ld tests/cortex_m.c -o $out/cortex/$board.elf -lm ||
+            return 1
         hosted='_?malloc(_r)?|_?free(_r)?|_?sbrk(_r)?|fopen|fwrite|_?v?s?n?printf(_r)?|abort|__assert_func'
         if arm-none-eabi-nm $out/cortex/$board.elf | grep -E " ($hosted)\$"; then
             echo "these should not be there"
@@ -578,6 +580,31 @@ cortex_m() {
         counts="$counts $(printf %d 0x$count)"
     done
     echo "Cortex-M3 and M4: the bits of portable C on this machine;$counts thousand instructions a score"
+}
+anomaly() {     # 14_anomaly's model, made C by 13_model_to_c, scores from a microcontroller's flash
+    dir=$out/anomaly
+    mkdir -p $dir
+    for f in 13_model_to_c 14_anomaly; do gcc -O2 examples/$f.c -o $dir/$f -lm || return 1; done
+    $dir/14_anomaly --out $dir/anomaly > $dir/trained || return 1
+    cat $dir/trained
+    areas=$(sed -n 's/^AUROC [a-z]* *//p' $dir/trained)
+    [ $(echo "$areas" | awk '$1 >= 0.98' | wc -l) -eq 3 ] || { echo "an AUROC is below 0.98"; return 1; }
+    $dir/13_model_to_c $dir/anomaly.safetensors --out $dir/whole &&
+        $dir/13_model_to_c $dir/anomaly.safetensors --scorer 0 --out $dir/anomaly-scorer || return 1
+    arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -Os -ffreestanding \
+        -nostartfiles -Wall -Wextra -Werror -DMAX_CODE=12000 -DMAX_RAM=2000 -DMAX_INSTRUCTIONS=20000 \
+        -I$dir -T examples/device/mps2.ld examples/device/scorer.c -o $dir/scorer.elf -lm || return 1
+    timeout 300 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial none -icount shift=0 \
+        -semihosting-config enable=on,target=native -kernel $dir/scorer.elf > $dir/scored 2>&1
+    status=$?
+    cat $dir/scored
+    [ $status -eq 0 ] || return 1
+    of() { sed -n "s/^$1 \([0-9]*\)\$/\1/p" $dir/scored; }
+    [ "$(of scores)" = "$(of "scores with the bits of the computer's")" ] ||
+        { echo "scores with other bits than the computer's"; return 1; }
+    echo "AUROC" $areas", on a Cortex-M4 the same bits: $(of 'bytes of code') bytes of code," \
+        "$(of 'bytes of weights and steps') of weights, $(of 'bytes of memory, the stack included') of" \
+        "memory, $(of 'instructions a score') instructions a score"
 }
 plain_c() {     # a compiler that knows neither vectors nor pragmas
     conformance tcc tcc "" || return 1
@@ -758,6 +785,7 @@ check windows-examples-gcc "x86_64-w64-mingw32-gcc wine" windows_examples x86_64
 check windows-examples-clang "clang x86_64-w64-mingw32-gcc wine" windows_examples mingw_clang
 check old-processors "gcc qemu-x86_64" old_processors
 check cortex-m "arm-none-eabi-gcc qemu-system-arm" cortex_m
+check anomaly "gcc arm-none-eabi-gcc qemu-system-arm" anomaly
 check demo-32 "gcc arm-linux-gnueabihf-gcc qemu-arm emcc node" demo_32
 check armhf "arm-linux-gnueabihf-gcc qemu-arm" armhf
 check tests-O0 gcc tests tests-O0 gcc -O0 -DDRL_THREADS

@@ -6,7 +6,7 @@
  *
  *     cc -O2 -DWRITE_MODEL tests/cortex_m.c -o write -lm && ./write > model.h
  *     arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -O2 -ffreestanding -nostartfiles -I. \
- *         -T tests/cortex_m.ld tests/cortex_m.c -o cortex.elf -lm
+ *         -T examples/device/mps2.ld tests/cortex_m.c -o cortex.elf -lm
  *     qemu-system-arm -M mps2-an385 -nographic -monitor none -serial none -icount shift=0 \
  *         -semihosting-config enable=on,target=native -kernel cortex.elf
  *
@@ -17,7 +17,7 @@
 #define DRL_NO_STDIO
 #define DRL_ASSERT(condition) \
     do { if (!(condition)) stop("a promise inside drl.h is broken\n", 1); } while (0)
-static void stop(const char *text, int code);
+#include "../examples/device/mps2.h"
 #endif
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -129,47 +129,6 @@ int main(void)
 #else
 #include "model.h"
 
-/* Semihosting: the debugger, here the emulator, writes and ends the program. */
-static int ask(int what, const void *with)
-{
-    register int r0 __asm__("r0") = what;
-    register const void *r1 __asm__("r1") = with;
-    __asm__ volatile ("bkpt 0xAB" : "+r" (r0) : "r" (r1) : "memory");
-    return r0;
-}
-
-static void stop(const char *text, int code)
-{
-    uint32_t why[2];
-    why[0] = 0x20026;       /* the application has ended */
-    why[1] = (uint32_t)code;
-    ask(0x04, text);
-    ask(0x20, why);
-    for (;;) {}
-}
-
-/* A name and a number of eight hexadecimal digits. */
-static void say(const char *name, uint32_t v)
-{
-    char text[9];
-    int i;
-    for (i = 0; i < 8; ++i) text[i] = "0123456789abcdef"[v >> (28 - 4 * i) & 15];
-    text[8] = 0;
-    ask(0x04, name);
-    ask(0x04, text);
-    ask(0x04, "\n");
-}
-
-/* The board's first timer counts down at 25 MHz. With `-icount shift=0` the emulator's time is a nanosecond
- * an instruction: 40 of them a count. */
-#define TIMER ((volatile uint32_t *)0x40000000)
-static void timer_start(void)
-{
-    TIMER[2] = TIMER[1] = 0xFFFFFFFFu;
-    TIMER[0] = 1;
-}
-static uint64_t timer_instructions(void) { return (uint64_t)(0xFFFFFFFFu - TIMER[1]) * 40; }
-
 int main(void)
 {
     uint32_t hash, thousands;
@@ -191,26 +150,4 @@ int main(void)
     stop("the same bits\n", 0);
     return 0;
 }
-
-/* The start: what the linker script names, then the table at address 0 of the stack's top, the first
- * instruction and where faults go. */
-extern uint32_t data_from[], data_begin[], data_end[], bss_begin[], bss_end[], stack_top[];
-void start(void);
-static void fault(void) { stop("fault\n", 1); }
-
-void start(void)
-{
-    uint32_t *from = data_from, *to;
-    for (to = data_begin; to < data_end; ) *to++ = *from++;
-    for (to = bss_begin; to < bss_end; ) *to++ = 0;
-#ifdef __ARM_FP
-    *(volatile uint32_t *)0xE000ED88 |= 0xF << 20;      /* coprocessors 10 and 11: the floating-point unit */
-    __asm__ volatile ("dsb\n isb");
-#endif
-    main();
-}
-
-__attribute__((section(".vectors"), used)) static void *const vectors[] = {
-    stack_top, (void *)start, (void *)fault, (void *)fault, (void *)fault, (void *)fault, (void *)fault
-};
 #endif
