@@ -50,6 +50,8 @@ need node nodejs
 need arm-none-eabi-gcc gcc-arm-none-eabi libnewlib-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need chromium chromium
+need mpicc libopenmpi-dev
+need mpirun openmpi-bin
 need python3:numpy python3-numpy
 need python3:torch python3-torch
 # gcc-multilib would remove the cross compilers
@@ -743,6 +745,48 @@ pytorch() {     # weights of the published code, both ways, and the library from
 }
 soak() { gcc -O2 tests/soak.c -o $out/soak -lm && $out/soak; }
 
+# Several ranks, by Open MPI, train what one does, also when one of them is stopped and others go on. A rank
+# that differs, or is killed, ends all.
+mpi() {
+    m=$out/mpi
+    rm -rf $m
+    mkdir -p $m
+    mpicc -std=c99 -Wall -Wextra -Werror -Wno-unknown-pragmas -O2 examples/12_mpi.c -o $m/train -lm ||
+        return 1
+    run="timeout 900 mpirun --allow-run-as-root --oversubscribe"
+    train="$m/train --base 8 --initializer 8 --levels 4 --k 2 --batch 8"
+    one=$(cd $m && pwd -P)/train
+    rates= begun=
+    pick() {    # a process of the ranks, once the run has saved its first checkpoint
+        while [ ! -f $1 ]; do kill -0 $begun 2>/dev/null || return 1; sleep 0.1; done
+        picked=
+        for p in /proc/[0-9]*; do
+            [ "$(readlink $p/exe)" != "$one" ] || picked=${p#/proc/}
+        done
+        [ -n "$picked" ]
+    }
+    for n in 1 2 4; do
+        $run -np $n $train --steps 100 --out $m/ranks$n > $m/said 2>&1 || { tail -n 3 $m/said; return 1; }
+        cmp $m/ranks1.safetensors $m/ranks$n.safetensors || return 1
+        line=$(tail -n 1 $m/said)
+        echo "$line"
+        rates="$rates $(echo "$line" | sed 's/.*groups: \(.*\) images.*/\1/')"
+    done
+    $run -np 2 $train --steps 100 --every 10 --out $m/cut > $m/said 2>&1 & begun=$!
+    pick $m/cut.checkpoint && kill -INT $picked
+    wait $begun && grep 'stopped after' $m/said || { tail -n 3 $m/said; return 1; }
+    $run -np 4 $m/train --resume --out $m/cut > $m/said 2>&1 || { tail -n 3 $m/said; return 1; }
+    cmp $m/ranks1.safetensors $m/cut.safetensors || return 1
+    $run -np 1 $train --out $m/bad : -np 1 $train --seed 2 --out $m/bad > $m/said 2>&1 && return 1
+    grep 'ranks 0 and 1 differ' $m/said || { tail -n 3 $m/said; return 1; }
+    $run -np 2 $train --steps 100000 --every 10 --out $m/killed > $m/said 2>&1 & begun=$!
+    pick $m/killed.checkpoint && kill -KILL $picked
+    wait $begun
+    status=$?
+    [ $status -ne 0 ] && [ $status -ne 124 ] || { echo "a killed rank: status $status"; return 1; }
+    echo "1, 2, 4 ranks, and 4 after 2: one model;$rates images/s"
+}
+
 web() { make --no-print-directory check-web; }
 
 checks() {     # the longest first, so that no lane ends long after the others
@@ -800,6 +844,7 @@ check faults-32 gcc faults faults-32 gcc -m32 -msse2 -O1 -DDRL_NO_SIMD $X32
 check faults-ndebug gcc faults faults-ndebug gcc -O2 -DNDEBUG
 check faults-c++ g++ faults faults-c++ g++ -x c++ -O1 -DDRL_NO_SIMD
 check kill gcc sh tests/kill.sh 200
+check mpi "mpicc mpirun" mpi
 check torch "gcc python3:numpy python3:torch" pytorch
 check soak gcc soak
 check fuzz clang sh tests/fuzz.sh 20
