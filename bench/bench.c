@@ -318,6 +318,7 @@ static void bench_layer(drl_ctx *ctx, const layer *l, int pass)
     sprintf(name, "%s-%d-%d-%d-b%d", names[pass], l->c, l->k, l->size, l->batch);
     if (training_stop || !strstr(name, option_filter) || (!option_all && !*option_filter && !l->usual))
         return;
+    memset(&d, 0, sizeof d);
     d.in_channels = l->c;
     d.out_channels = l->k;
     d.kernel = 3;
