@@ -11,12 +11,11 @@ for each. What the library refuses raises drl.Error with its sentence. Further k
 call's description in drl.h. Memory is freed with the last reference to the model. Threads take turns. """
 import ctypes as ct, os, re, threading, weakref
 import numpy as np
-
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-with open(os.path.join(ROOT, "drl.h"), encoding="utf-8") as f:
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DRL_H = os.path.join(ROOT, "drl.h")
+with open(DRL_H, encoding="utf-8") as f:
     HEADER = re.sub(r"/\*.*?\*/", "", f.read().partition("#ifdef DRL_IMPLEMENTATION")[0], flags=re.S)
 TYPES = dict(int=ct.c_int, float=ct.c_float, double=ct.c_double, size_t=ct.c_size_t, uint64_t=ct.c_uint64)
-
 class Error(Exception):
     """What the library refused or could not do; args: a drl_status and the library's sentence."""
     def __str__(self): return self.args[1]
@@ -46,7 +45,6 @@ def described(name, **values):
         if isinstance(value, int) and getattr(d, field) != value:
             raise ValueError("%s: %s is %d, which its type does not hold" % (name, field, value))
     return d
-
 def plain(struct): return {field: getattr(struct, field) for field, _ in struct._fields_}
 def free(lib, ctx, model):
     lib.drl_model_destroy(model)
@@ -57,6 +55,8 @@ class Model:
     def __init__(self, path=None, threads=1, seed=1, batch=32, trainable=0,
                  library=os.path.join(ROOT, "build", "libdrl.so"), **fields):
         if path and fields: raise TypeError("the file itself says %s" % ", ".join(fields))
+        if os.path.getmtime(library) < os.path.getmtime(DRL_H):
+            raise ValueError("%s is older than drl.h: build it again" % library)
         use = described("drl_model_desc", batch=batch, trainable=trainable, **fields)
         self.lib, self.lock = ct.CDLL(library), threading.RLock()
         self.lib.drl_ctx_message.restype = self.lib.drl_status_text.restype = ct.c_char_p

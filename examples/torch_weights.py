@@ -236,7 +236,7 @@ def described(s):
         ("levels", s["n_interval"]), ("steps", s["n_updates"]), ("b2", "0.0004"), ("noise_scale", 1),
         ("no_spectral", int(not s["with_sn"])), ("form", 1), ("initializer", s["p_dim"]),
         ("initializer_blocks", s["num_res_blocks"]), ("classes", s["n_class"]), ("schedule", 2),
-        ("smooth", int(s["ebm_act"] == "swish")), ("initializer_form", 1)))
+        ("silu", int(s["ebm_act"] == "swish")), ("initializer_form", 1)))
 
 # -- drl.h's files: length of the header (u64), header (JSON), data --
 
@@ -273,7 +273,7 @@ def file_read(path):
              "pi_n_blocks": int(d["blocks"]), "n_interval": int(d["levels"]), "n_updates": int(d["steps"]),
              "with_sn": not int(d["no_spectral"]), "p_dim": int(d.get("initializer", 32)),
              "num_res_blocks": int(d.get("initializer_blocks", 1)), "n_class": int(d.get("classes", 0)),
-             "ebm_act": "swish" if int(d.get("smooth", 0)) else "lrelu"}
+             "ebm_act": "swish" if int(d.get("silu", 0)) else "lrelu"}
         residual = int(d.get("initializer_form", 1 if s["n_interval"] < 12 else 2)) == 1
         said = [sentence for there, sentence in (
             (d.get("form") == "1", "the model is of plain DRL"),
