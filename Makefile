@@ -90,7 +90,7 @@ check-web: web build/03_sample
 
 # Runs every program, also after a failure, and adds up the lines "NAME: N passed, M failed".
 LOGS = $(TESTS:%=%.log) build/parity.log build/conformance.log build/fuzz.log build/kill.log \
-       build/install.log build/manual.log
+       build/install.log build/manual.log build/equations.log
 test: $(LOGS)
 	@cat $(LOGS) > build/test.log
 	@sh tests/kernels.sh build/test.log > build/kernels.log; tail -n 4 build/kernels.log
@@ -120,7 +120,7 @@ build/fuzz.log: build/fuzz ALWAYS
 	  echo "fuzz: 0 passed, 1 failed" >> $@; tail -n 3 $@
 build/kill.log: build/kill_train ALWAYS
 	@sh tests/kill.sh 5 build/kill_train > $@ 2>&1 || echo "kill: 0 passed, 1 failed" >> $@; tail -n 3 $@
-build/install.log build/manual.log: build/%.log: tests/%.sh ALWAYS
+build/install.log build/manual.log build/equations.log: build/%.log: tests/%.sh ALWAYS
 	@mkdir -p build
 	@CC="$(CC)" sh $< > $@ 2>&1 || $(FAILED); tail -n 3 $@
 ALWAYS:

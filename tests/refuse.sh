@@ -81,6 +81,7 @@ refused sh tests/kernels.sh no-such-file
 refused sh tests/readme.sh --nonsense
 refused sh tests/refuse.sh
 refused sh tests/install.sh --nonsense
+refused sh tests/equations.sh --nonsense
 [ ! -f bench/peers.py ] || refused python3 bench/peers.py --nonsense
 echo "refuse: $passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
