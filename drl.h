@@ -10375,11 +10375,11 @@ static size_t drl__sum_place(drl_sum *sum, unsigned char *block)
     if (!drl__mul_fits(n, sum->size, &floats)) return SIZE_MAX;
     drl__place_array(block, &total, 1, sizeof *sum);
     sum->term = (drl_sum_term *)drl__place_array(block, &total, (size_t)sum->count, sizeof *sum->term);
-    sum->f = (float *)drl__place_array(block, &total, n, sizeof(float));
+    sum->f = drl__place_floats(block, &total, n);
     sum->level = (int *)drl__place_array(block, &total, n, sizeof(int));
     sum->label = (int *)drl__place_array(block, &total, n, sizeof(int));
-    sum->gradient = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    sum->points = sum->shared ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    sum->gradient = drl__place_floats(block, &total, floats);
+    sum->points = sum->shared ? drl__place_floats(block, &total, floats) : NULL;
     return total;
 }
 
@@ -10790,13 +10790,13 @@ static size_t drl__sampler_place(drl_sampler *s, const drl_sample_desc *d, size_
     size_t total = 0, n = (size_t)s->count, work = drl__langevin_work_count(s->ctx, s->size), floats;
     if (!drl__mul_fits(n, s->size, &floats)) return SIZE_MAX;
     drl__place_array(block, &total, 1, sizeof *s);
-    s->y = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    s->x_next = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    s->gradient = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    s->work = (float *)drl__place_array(block, &total, work, sizeof(float));
+    s->y = drl__place_floats(block, &total, floats);
+    s->x_next = drl__place_floats(block, &total, floats);
+    s->gradient = drl__place_floats(block, &total, floats);
+    s->work = drl__place_floats(block, &total, work);
     s->levels = (int *)drl__place_array(block, &total, n, sizeof(int));
     s->labels = d->labels ? (int *)drl__place_array(block, &total, n, sizeof(int)) : NULL;
-    s->known = d->known ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    s->known = d->known ? drl__place_floats(block, &total, floats) : NULL;
     s->mask = d->known ? (uint8_t *)drl__place_array(block, &total, floats, 1) : NULL;
     *sum = (unsigned char *)drl__place_array(block, &total, sum_bytes, 1);
     return total;
@@ -12453,6 +12453,16 @@ static drl_status drl__scorer_steps(drl__scorer_plan *p)
                      "drl_scorer_create: the score does not depend on the image");
 }
 
+/* Sets the addresses of what was counted in the scorer's block, and returns the bytes of the block. */
+static size_t drl__scorer_layout(drl__scorer_plan *p, void *block)
+{
+    size_t total = 0;
+    drl__place_array(block, &total, 1, sizeof(drl_scorer));
+    p->step = (drl_scorer_step *)drl__place_array(block, &total, (size_t)p->steps, sizeof *p->step);
+    p->weight = drl__place_floats(block, &total, p->weights);
+    return total;
+}
+
 DRL__CALL(drl_status, drl_scorer_create,
     (drl_model *m, int level, int label, drl_scorer **out),
     (m, level, label, out))
@@ -12463,7 +12473,6 @@ DRL__CALL(drl_status, drl_scorer_create,
     drl_batch batch;
     float value;
     void *block;
-    size_t total = 0;
     if (!m || !out)
         return drl__fail(m ? m->ctx : NULL, DRL_E_ARGUMENT,
                          "drl_scorer_create: a model and a place for the result are needed");
@@ -12483,14 +12492,11 @@ DRL__CALL(drl_status, drl_scorer_create,
     drl__scorer_constants(&p, &batch);
     status = drl__scorer_steps(&p);
     if (status == DRL_OK) {
-        size_t steps, weights;
-        drl__place_array(NULL, &total, 1, sizeof *s);
-        steps = drl__carve(&total, (size_t)p.steps, sizeof *p.step);
-        weights = drl__carve(&total, p.weights, sizeof *p.weight);
-        s = (drl_scorer *)drl__alloc(m->ctx, total);
+        s = (drl_scorer *)drl__alloc(m->ctx, drl__scorer_layout(&p, NULL));
         if (s) {
-            s->step = p.step = (drl_scorer_step *)(void *)((unsigned char *)s + steps);
-            s->weight = p.weight = (float *)(void *)((unsigned char *)s + weights);
+            drl__scorer_layout(&p, s);
+            s->step = p.step;
+            s->weight = p.weight;
             status = drl__scorer_steps(&p);
         }
         else status = DRL_E_MEMORY;
@@ -14525,13 +14531,13 @@ static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, 
     size_t total = 0, n = (size_t)d->count, floats;
     if (!drl__mul_fits(n, size, &floats)) return SIZE_MAX;
     drl__place_array(block, &total, 1, sizeof *m);
-    m->y = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    m->gradient = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    m->y_new = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    m->gradient_new = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    m->p = (float *)drl__place_array(block, &total, floats, sizeof(float));
-    m->f = (float *)drl__place_array(block, &total, n, sizeof(float));
-    m->f_new = (float *)drl__place_array(block, &total, n, sizeof(float));
+    m->y = drl__place_floats(block, &total, floats);
+    m->gradient = drl__place_floats(block, &total, floats);
+    m->y_new = drl__place_floats(block, &total, floats);
+    m->gradient_new = drl__place_floats(block, &total, floats);
+    m->p = drl__place_floats(block, &total, floats);
+    m->f = drl__place_floats(block, &total, n);
+    m->f_new = drl__place_floats(block, &total, n);
     m->log_joint = (double *)drl__place_array(block, &total, n, sizeof(double));
     m->log_u = (double *)drl__place_array(block, &total, n, sizeof(double));
     m->chain_eps = (double *)drl__place_array(block, &total, n, sizeof(double));
@@ -14539,7 +14545,7 @@ static size_t drl__mcmc_place(drl_mcmc *m, const drl_mcmc_desc *d, size_t size, 
     m->levels = (int *)drl__place_array(block, &total, n, sizeof(int));
     m->taken = (int *)drl__place_array(block, &total, n, sizeof(int));
     m->labels = d->labels ? (int *)drl__place_array(block, &total, n, sizeof(int)) : NULL;
-    m->x_next = d->x_next ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    m->x_next = d->x_next ? drl__place_floats(block, &total, floats) : NULL;
     return total;
 }
 
@@ -15145,8 +15151,8 @@ static size_t drl__ais_place(drl_ais *a, const drl_ais_desc *d, size_t size, uns
     a->eps = d->step > 0 ? NULL : (double *)drl__place_array(block, &total, steps, sizeof(double));
     a->inverse_variance = (double *)drl__place_array(block, &total, size, sizeof(double));
     a->log_w = (double *)drl__place_array(block, &total, (size_t)d->count, sizeof(double));
-    a->mean = (float *)drl__place_array(block, &total, size, sizeof(float));
-    a->start = d->start ? (float *)drl__place_array(block, &total, floats, sizeof(float)) : NULL;
+    a->mean = drl__place_floats(block, &total, size);
+    a->start = d->start ? drl__place_floats(block, &total, floats) : NULL;
     return total;
 }
 

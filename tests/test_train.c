@@ -1184,7 +1184,8 @@ static void checkpoint_cut(void)
     saved_run_end(&r);
 }
 
-/* A header with a flipped bit is refused and nothing changes, or it is taken whole. */
+/* A header with a flipped bit is refused and nothing changes, or it is taken whole. Taken are those with
+ * other numbers in "drl.train", which resuming does not read, and some with others in "drl.state". */
 static void checkpoint_flipped(void)
 {
     saved_run r;
@@ -1207,7 +1208,7 @@ static void checkpoint_flipped(void)
         }
         expect_state(&r.s, r.state, r.n, "a flipped bit");
     }
-    CHECK(refused > 4 * taken, "%ld flipped headers were refused, %ld taken", refused, taken);
+    CHECK(refused > 3 * taken, "%ld flipped headers were refused, %ld taken", refused, taken);
     drl_ctx_clear(r.s.ctx);
     saved_run_end(&r);
 }
