@@ -1110,7 +1110,7 @@ static void test_dropout(drl_ctx *ctx, int n, int each, float p)
     CHECK(bits[(count + 7) / 8] == 0xA5 && rng.position == 5, "%s: bits written too far, or rng moved", name);
     for (i = 0; i < count; ++i) {
         int kept = bits[i / 8] >> (i % 8) & 1;
-        same += kept == dropout_keeps(p, i / (size_t)each, i % (size_t)each);
+        same += kept == dropout_keeps(p, (size_t)rng.position + i / (size_t)each, i % (size_t)each);
         want[i] *= kept ? (double)(float)factor : 0.0;
         dropped += !kept;
     }
