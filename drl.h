@@ -32,7 +32,7 @@
  *     [status]     what can go wrong                    [model]      one description, one file
  *     [context]    memory, threads, first error         [train]      recovery likelihood, drl_train
  *   medium     your own data, energy, schedule and network
- *     [io]         safetensors, NPY, IDX, CIFAR         [schedule]   how noise grows over the levels
+ *     [io]         arrays, images, vectors in files     [schedule]   how noise grows over the levels
  *     [net]        operators, planned once              [energy]     log densities: mixtures, sums, yours
  *     [scorer]     scores from flash, for devices
  *   complete   everything else, research last
@@ -41,7 +41,7 @@
  *     [conv]       3x3 and 1x1 convolution
  *   private    [platform] [elementary] [dispatch] [vectors] [describe]
  *     [io.impl]    [io.arrays] [io.files] [io.scan] [io.magic] [io.safetensors] [io.safetensors.write]
- *                  [io.npy] [io.dataset]
+ *                  [io.npy] [io.dataset] [io.vectors]
  *     [net.impl]   [ops]: every operator of a network: equation, sizes, forward pass, gradients;
  *                  [net.plan] [net.params] [net.run]
  *     [simd]       every kernel, written once for all instruction sets
@@ -568,7 +568,8 @@ DRL_API drl_status drl_conv2d_param_grad(drl_ctx *ctx, const drl_conv2d_desc *d,
                                          const drl_tensor *dy, float *dweight, float *dbias, float *work);
 
 /* -----------------------------------------------------------------------------------------------------------
- * [io] - files: arrays in safetensors, NPY and IDX, image data sets, and files written whole or not at all.
+ * [io] - files: arrays in safetensors, NPY and IDX, data sets of images and of vectors, and files written
+ * whole or not at all.
  * Every reader accepts exactly its format; every failure leaves outputs and files as they were. DRL_NO_STDIO
  * leaves out all functions that take a path.
  * -------------------------------------------------------------------------------------------------------- */
@@ -756,6 +757,55 @@ DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int in
                                      float *out);
 DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n,
                                      int height, int width, float *out, int *labels);
+
+/* --- vectors -----------------------------------------------------------------------------------------------
+ * Rows of numbers, such as the windows of a signal or the lines of a table, normalised as networks need them:
+ *   value = (number - mean) / deviation,   number = mean + deviation * value
+ * A model of vectors has height 1, width 1 and `size` channels. It keeps mean and deviation in its file when
+ * they are set in drl_model_desc. A program may fill in the struct itself, over memory of its own. */
+typedef struct drl_vectors {
+    int count, size;                        /* rows, and numbers in a row; >= 1 */
+    const float *values;                    /* (count,size) */
+    const double *mean, *deviation;         /* [size], in the unit of the files; deviations are above 0 */
+    drl_ctx *owner;                         /* set when drl_vectors_destroy is to free it, else NULL */
+} drl_vectors;
+
+typedef enum drl_normal {
+    DRL_NORMAL_COLUMNS,         /* each column has a mean and a deviation of its own */
+    DRL_NORMAL_ALL,             /* all numbers have one mean and one deviation: columns of one unit */
+    DRL_NORMAL_NONE             /* numbers stay as they are: mean 0, deviation 1 */
+} drl_normal;
+
+/* Zeroed or NULL: columns are normalised each by itself. */
+typedef struct drl_vectors_desc {
+    int size;                   /* numbers in a row, others are refused; zero: as the first file has it */
+    drl_normal normal;          /* what mean and deviation are those of */
+    const double *mean, *deviation; /* [size] normalise by these, which a model has kept (drl_model_describe),
+                                 * not by those of the files; both or neither, and with `size` */
+    int canary;                 /* leave it 0, see Descriptions in the manual */
+} drl_vectors_desc;
+
+/* drl_vectors_parse - the rows of one or several files in memory, strung together in the order given:
+ *   NPY  of rank 2, any type, byte order and order of axes
+ *   CSV  numbers separated by commas, a row on each line, on all lines equally many. A first line of which
+ *        no part is a number is a header, and is skipped. Numbers are decimal, with or without sign, point
+ *        and exponent, of at most 60 characters; spaces and tabs around them are skipped. Each is rounded to
+ *        the nearest double, whatever the locale. Empty lines, quotes, "nan" and "inf" are refused
+ * Deviations are square roots of the mean squared distance from the mean. A column that has one value only
+ * has deviation 1. Sums are taken in the order of the rows, so that every machine has the same bits. One
+ * block, of floats. Time: CSV is read four times. desc may be NULL.
+ * drl_vectors_load    - the same from files (all are held until the block is made, beside it).
+ * Fail with DRL_E_FORMAT, with the line and the column, DRL_E_SHAPE (rows of other sizes), DRL_E_NUMERIC
+ * (numbers so large that they have no deviation), DRL_E_MEMORY, DRL_E_IO, DRL_E_ARGUMENT (desc).
+ * drl_vectors_batch   - out [n * size] <- n rows, drawn uniformly with repetition, one index of rng each. */
+DRL_API drl_status drl_vectors_parse(drl_ctx *ctx, const drl_blob *files, int count,
+                                     const drl_vectors_desc *desc, drl_vectors **out);
+#ifndef DRL_NO_STDIO
+DRL_API drl_status drl_vectors_load(drl_ctx *ctx, const char *const *paths, int count,
+                                    const drl_vectors_desc *desc, drl_vectors **out);
+#endif
+DRL_API void       drl_vectors_destroy(drl_vectors *v);
+DRL_API drl_status drl_vectors_batch(drl_ctx *ctx, const drl_vectors *v, drl_rng *rng, int n, float *out);
 
 /* --- whole files -------------------------------------------------------------------------------------------
  * drl_file_read  - a regular file into one block (never NULL, freed by drl_file_free with the same ctx).
@@ -1235,6 +1285,10 @@ typedef struct drl_model_desc {
     const double *sbar;                     /* [levels + 1] the noise of each level, as in drl_schedule_of,
                                              * copied; NULL: `schedule` says which. Level values are then
                                              * the numbers of the levels */
+    const double *mean, *deviation;         /* [height * width * channels] how the data was normalised, see
+                                             * drl_vectors; copied, for drl_model_describe and the model's
+                                             * file, and used by nothing else. Both, or NULL: not said.
+                                             * Checkpoints do not hold them */
     int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_model_desc;
 
@@ -1276,6 +1330,7 @@ DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, flo
  * weight, and within 2^-134 where it is below 2^-126. The vectors of the power iterations stay F32. Fails
  * with DRL_E_ARGUMENT (another type), DRL_E_NUMERIC (halves of a weight that is too large or not finite; the
  * sentence names its tensor).
+ * Mean and deviation of the data are tensors of F64, "drl.mean" and "drl.deviation".
  * drl_model_load - takes every type. batch and trainable come from `use` (NULL: a batch of 32, not
  * trainable), all else from the file: the batch that a model was trained with says nothing of the memory that
  * sampling takes. Where the file's energy is a network of the program's own, build and build_user come from
@@ -5079,6 +5134,118 @@ static int drl__json_string(drl__scan *s, char *out, size_t capacity, size_t *le
     return 1;
 }
 
+/* A whole number of up to 64 words, the lowest first. */
+typedef struct drl__big {
+    uint32_t word[64];
+    int n;                      /* words in use; the highest of them is not 0 */
+} drl__big;
+
+/* b <- b * factor + more */
+static void drl__big_mul(drl__big *b, uint32_t factor, uint32_t more)
+{
+    uint64_t carry = more;
+    int i;
+    for (i = 0; i < b->n; ++i) {
+        carry += (uint64_t)b->word[i] * factor;
+        b->word[i] = (uint32_t)carry;
+        carry >>= 32;
+    }
+    if (carry) b->word[b->n++] = (uint32_t)carry;
+}
+
+/* b <- b / divisor, without the remainder, which is returned. */
+static uint32_t drl__big_div(drl__big *b, uint32_t divisor)
+{
+    uint64_t rest = 0;
+    int i;
+    for (i = b->n; i-- > 0; rest %= divisor) {
+        rest = rest << 32 | b->word[i];
+        b->word[i] = (uint32_t)(rest / divisor);
+    }
+    while (b->n > 0 && !b->word[b->n - 1]) --b->n;
+    return (uint32_t)rest;
+}
+
+/* b * 2^exponent, a bit more where `more` is set, rounded to the nearest double, halfway to the even one. */
+static double drl__big_double(const drl__big *b, int exponent, int more)
+{
+    int bits = 32 * b->n, keep, i;
+    uint64_t m = 0, half = 0;
+    if (b->n == 0) return 0;
+    while (!(b->word[(bits - 1) / 32] >> (bits - 1) % 32 & 1)) --bits;
+    keep = bits + exponent + 1074;                      /* the last bit of a double is 2^-1074 or more */
+    keep = keep > 53 ? 53 : keep;
+    keep = keep > bits ? bits : keep;
+    if (keep < 0) return 0;
+    for (i = bits; i-- > 0;) {
+        uint64_t bit = b->word[i / 32] >> i % 32 & 1;
+        if (bits - i <= keep) m = m << 1 | bit;
+        else if (bits - i == keep + 1) half = bit;
+        else if (bit) more = 1;
+        if (more && bits - i > keep) break;
+    }
+    m += half && (more || (m & 1));
+    return ldexp((double)m, exponent + bits - keep);
+}
+
+#define DRL__DECIMAL_MAX 60     /* characters of a number */
+
+/* digits * 10^exponent. With at most 60 digits the product has at most 34 words, and 53 where it is divided:
+ * below, more than 10^-330 is left of 2^(32 zeros). */
+static double drl__decimal_value(drl__big *digits, int length, int exponent)
+{
+    int zeros = 0, i, more = 0;
+    if (digits->n == 0 || length + exponent < -330) return 0;
+    if (length + exponent > 310) return HUGE_VAL;
+    for (; exponent > 0; --exponent) drl__big_mul(digits, 10, 0);
+    if (exponent < 0) {                                 /* 10^-exponent and 64 bits more */
+        zeros = (-exponent * 10 / 3 + 66 + 31) / 32;
+        for (i = digits->n; i-- > 0;) digits->word[i + zeros] = digits->word[i];
+        for (i = 0; i < zeros; ++i) digits->word[i] = 0;
+        digits->n += zeros;
+    }
+    for (; exponent <= -9; exponent += 9) more |= drl__big_div(digits, 1000000000) != 0;
+    for (; exponent < 0; ++exponent) more |= drl__big_div(digits, 10) != 0;
+    return drl__big_double(digits, -32 * zeros, more);
+}
+
+/* Reads a decimal number, which all n characters of the text have to be: sign, digits with or without a point
+ * among them, exponent. *value <- it, rounded to nearest; infinite when it is too large. Returns 0 when the
+ * text is no such number. */
+static int drl__decimal(const unsigned char *text, size_t n, double *value)
+{
+    drl__big digits;
+    const unsigned char *at = text, *end = text + n;
+    int length = 0, any = 0, point = 0, exponent = 0, negative, below, e = 0;
+    if (n > DRL__DECIMAL_MAX) return 0;
+    digits.n = 0;
+    negative = at < end && *at == '-';
+    if (at < end && (*at == '-' || *at == '+')) ++at;
+    for (; at < end && ((*at >= '0' && *at <= '9') || (*at == '.' && !point)); ++at) {
+        if (*at == '.') {
+            point = 1;
+            continue;
+        }
+        any = 1;
+        exponent -= point;
+        drl__big_mul(&digits, 10, (uint32_t)(*at - '0'));
+        length += digits.n > 0;                         /* zeros in front do not count */
+    }
+    if (!any) return 0;
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        ++at;
+        below = at < end && *at == '-';
+        if (at < end && (*at == '-' || *at == '+')) ++at;
+        if (at == end) return 0;
+        for (; at < end && *at >= '0' && *at <= '9'; ++at) if (e < 10000) e = e * 10 + (*at - '0');
+        exponent += below ? -e : e;
+    }
+    if (at != end) return 0;
+    *value = drl__decimal_value(&digits, length, exponent);
+    if (negative) *value = -*value;
+    return 1;
+}
+
 /* -----------------------------------------------------------------------------------------------------------
  * [io.magic] - what a file is instead of what was asked for, by its first bytes.
  * -------------------------------------------------------------------------------------------------------- */
@@ -6816,37 +6983,57 @@ DRL__CALL(drl_status, drl_dataset_parse,
 }
 
 #ifndef DRL_NO_STDIO
+/* Several files, read whole, and what sentences call them. */
+typedef struct drl__files {
+    drl_blob *blob;             /* the one block, with name behind it */
+    const char **name;
+} drl__files;
+
+static void drl__files_free(drl_ctx *ctx, const drl__files *files, int count)
+{
+    while (count-- > 0) drl_file_free(ctx, (void *)(uintptr_t)files->blob[count].data);
+    drl__free(ctx, files->blob);
+}
+
+static drl_status drl__files_read(drl_ctx *ctx, const char *who, const char *const *paths, int count,
+                                  drl__files *files)
+{
+    drl_status status = DRL_OK;
+    size_t bytes;
+    int f;
+    if (!paths || count < 1)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: paths or out is NULL, or count is below 1", who);
+    for (f = 0; f < count; ++f)
+        if (!paths[f])
+            return drl__fail(ctx, DRL_E_ARGUMENT, "%s: path %d is NULL", who, f);
+    if (!drl__mul_fits((size_t)count, sizeof *files->blob + sizeof *files->name, &bytes))
+        return drl__fail(ctx, DRL_E_MEMORY, "%s: %d paths are too many", who, count);
+    files->blob = (drl_blob *)drl__alloc(ctx, bytes);
+    if (!files->blob) return DRL_E_MEMORY;
+    files->name = (const char **)(void *)(files->blob + count);
+    for (f = 0; f < count && status == DRL_OK; ++f) {
+        void *data = NULL;
+        files->name[f] = drl__base_name(paths[f]);
+        status = drl_file_read(ctx, paths[f], &data, &files->blob[f].bytes);
+        files->blob[f].data = data;
+    }
+    if (status != DRL_OK) drl__files_free(ctx, files, f);
+    return status;
+}
+
 DRL__CALL(drl_status, drl_dataset_load,
     (drl_ctx *ctx, const char *const *paths, int count,
                                     const drl_dataset_desc *desc,
                                     drl_dataset **out),
     (ctx, paths, count, desc, out))
 {
-    drl_status status = DRL_OK;
-    drl_blob *files;
-    const char **names;
-    size_t bytes;
-    int f, have = 0;
+    drl__files files;
+    drl_status status;
     if (!ctx) return DRL_E_ARGUMENT;
-    if (!paths || count < 1 || !out)
-        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_load: paths or out is NULL, or count is below 1");
-    for (f = 0; f < count; ++f)
-        if (!paths[f])
-            return drl__fail(ctx, DRL_E_ARGUMENT, "drl_dataset_load: path %d is NULL", f);
-    if (!drl__mul_fits((size_t)count, sizeof *files + sizeof *names, &bytes))
-        return drl__fail(ctx, DRL_E_MEMORY, "drl_dataset_load: %d paths are too many", count);
-    files = (drl_blob *)drl__alloc(ctx, bytes);
-    if (!files) return DRL_E_MEMORY;
-    names = (const char **)(void *)(files + count);
-    for (; have < count && status == DRL_OK; ++have) {
-        void *data = NULL;
-        names[have] = drl__base_name(paths[have]);
-        status = drl_file_read(ctx, paths[have], &data, &files[have].bytes);
-        files[have].data = data;
-    }
-    if (status == DRL_OK) status = drl__ds_parse(ctx, names, files, count, desc, out);
-    while (have-- > 0) drl_file_free(ctx, (void *)(uintptr_t)files[have].data);
-    drl__free(ctx, files);
+    status = drl__files_read(ctx, "drl_dataset_load", paths, out ? count : 0, &files);
+    if (status != DRL_OK) return status;
+    status = drl__ds_parse(ctx, files.name, files.blob, count, desc, out);
+    drl__files_free(ctx, &files, count);
     return status;
 }
 #endif
@@ -6979,6 +7166,406 @@ DRL__CALL(drl_status, drl_dataset_batch,
         drl__ds_image(ds, index, height, width, out + (size_t)i * per_image);
         if (labels) labels[i] = ds->labels[index];
     }
+    return DRL_OK;
+}
+
+/* -----------------------------------------------------------------------------------------------------------
+ * [io.vectors] - rows of numbers from NPY and CSV, read one number after the other in a few passes: checked
+ * and counted, then their mean, their deviation, and their normalised values.
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* One file of vectors, and the number that comes next. */
+typedef struct drl__rows {
+    drl_ctx *ctx;
+    const char *source;
+    int csv;                    /* else NPY */
+    drl_array a;                /* of NPY */
+    size_t step[2];             /* elements from one row to the next, and from one column to the next */
+    const unsigned char *at, *end;      /* of CSV: what is still to be read */
+    size_t line;                /* the line that comes next, from 1 */
+    size_t count, size;         /* rows, and numbers in a row; of CSV known when it has been checked */
+    size_t row, column;         /* of the next number, from 0 */
+} drl__rows;
+
+/* The part of a line from r->at on, up to a comma or to the line's end, without the space around it; r->at
+ * then stands behind it. Returns its bytes. *last <- whether it is the last of its line. */
+static size_t drl__csv_part(drl__rows *r, const unsigned char **part, int *last)
+{
+    const unsigned char *from = r->at, *to;
+    while (r->at < r->end && *r->at != ',' && *r->at != '\n') ++r->at;
+    to = r->at;
+    *last = to == r->end || *to == '\n';
+    if (r->at < r->end) ++r->at;
+    if (*last && to < r->end && to > from && to[-1] == '\r') --to;
+    while (from < to && (*from == ' ' || *from == '\t')) ++from;
+    while (to > from && (to[-1] == ' ' || to[-1] == '\t')) --to;
+    *part = from;
+    return (size_t)(to - from);
+}
+
+/* Reports that a part of a line is no number. */
+static drl_status drl__csv_fail(const drl__rows *r, const unsigned char *part, size_t n)
+{
+    char text[DRL__DECIMAL_MAX + 1];
+    size_t i;
+    if (n == 0)
+        return drl__fail(r->ctx, DRL_E_FORMAT, "%s: line %z, column %z is empty", r->source, r->line,
+                         r->column + 1);
+    if (n > DRL__DECIMAL_MAX)
+        return drl__fail(r->ctx, DRL_E_FORMAT,
+                         "%s: line %z, column %z has %z characters, numbers have at most %d", r->source,
+                         r->line, r->column + 1, n, DRL__DECIMAL_MAX);
+    for (i = 0; i < n; ++i) text[i] = part[i] < 0x20 || part[i] > 0x7E ? '?' : (char)part[i];
+    text[n] = 0;
+    return drl__fail(r->ctx, DRL_E_FORMAT, "%s: line %z, column %z: '%s' is not a number", r->source, r->line,
+                     r->column + 1, text);
+}
+
+/* Skips the first line if no part of it is a number. */
+static void drl__csv_header(drl__rows *r)
+{
+    drl__rows first = *r;
+    const unsigned char *part;
+    double value;
+    int last = 0;
+    while (!last) {
+        size_t n = drl__csv_part(&first, &part, &last);
+        if (n == 0 || drl__decimal(part, n, &value)) return;
+    }
+    r->at = first.at;
+    ++r->line;
+}
+
+/* Stands before the first number of a file; what the numbers are is not known yet. */
+static drl_status drl__rows_start(drl_ctx *ctx, const char *source, const drl_blob *blob, drl__rows *r)
+{
+    static const char wanted[] = "vectors in NPY or CSV";
+    const unsigned char *p = (const unsigned char *)blob->data;
+    size_t i;
+    int fortran = 0;
+    drl_status status;
+    memset(r, 0, sizeof *r);
+    r->ctx = ctx;
+    r->source = source;
+    if (blob->bytes >= 6 && memcmp(p, "\x93NUMPY", 6) == 0) {
+        status = drl__npy_open(ctx, source, p, blob->bytes, &r->a, &fortran);
+        if (status != DRL_OK) return status;
+        if (r->a.rank != 2)
+            return drl__fail(ctx, DRL_E_SHAPE, "%s: an array of rank %d; vectors are the rows of rank 2%s",
+                             source, r->a.rank, r->a.rank == 1 ? ": save x[:, None]" : "");
+        r->count = r->a.shape[0];
+        r->size = r->a.shape[1];
+        r->step[0] = fortran ? 1 : r->size;
+        r->step[1] = fortran ? r->count : 1;
+        if (r->count < 1 || r->size < 1 || r->count > INT32_MAX || r->size > INT32_MAX)
+            return drl__fail(ctx, DRL_E_SHAPE, "%s: %z rows of %z numbers", source, r->count, r->size);
+        return DRL_OK;
+    }
+    r->csv = 1;
+    r->line = 1;
+    r->at = p;
+    r->end = p + blob->bytes;
+    if (blob->bytes >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) r->at += 3;
+    for (i = 0; i < blob->bytes && i < 64; ++i)
+        if (p[i] < 0x20 && p[i] != '\t' && p[i] != '\r' && p[i] != '\n') break;
+    if (r->at == r->end || (i < blob->bytes && i < 64) || *r->at == '<' || *r->at == '{')
+        return drl__wrong_format(ctx, source, wanted, p, blob->bytes);
+    drl__csv_header(r);
+    if (r->at == r->end) return drl__fail(ctx, DRL_E_FORMAT, "%s: one line without a number", source);
+    return DRL_OK;
+}
+
+/* The next number of a file. *last <- whether it is the last of its row. */
+static drl_status drl__rows_next(drl__rows *r, double *value, int *last)
+{
+    if (r->csv) {
+        const unsigned char *part;
+        size_t n = drl__csv_part(r, &part, last);
+        if (!drl__decimal(part, n, value)) return drl__csv_fail(r, part, n);
+        if (!drl__finite(*value))
+            return drl__fail(r->ctx, DRL_E_FORMAT, "%s: line %z, column %z: a number above 1.8e308",
+                             r->source, r->line, r->column + 1);
+        r->line += (size_t)*last;
+    } else {
+        *last = r->column + 1 == r->size;
+        *value = drl__array_double(&r->a, r->row * r->step[0] + r->column * r->step[1]);
+        if (!drl__finite(*value))
+            return drl__fail(r->ctx, DRL_E_FORMAT, "%s: element [%z, %z] is not a finite number", r->source,
+                             r->row, r->column);
+    }
+    r->column = *last ? 0 : r->column + 1;
+    r->row += (size_t)*last;
+    return DRL_OK;
+}
+
+/* Whether a number is still to come; a comma at the end of a file promises one. */
+static int drl__rows_left(const drl__rows *r)
+{
+    return r->csv ? r->at < r->end || r->column > 0 : r->row < r->count;
+}
+
+/* Reads all numbers of a file that is at its start: r->count and r->size are then known. */
+static drl_status drl__rows_check(drl__rows *r)
+{
+    drl_status status = DRL_OK;
+    size_t columns = 0;
+    double value;
+    int last;
+    while (status == DRL_OK && drl__rows_left(r)) {
+        ++columns;
+        status = drl__rows_next(r, &value, &last);
+        if (status != DRL_OK || !last) continue;
+        if (r->size && columns != r->size)
+            return drl__fail(r->ctx, DRL_E_SHAPE, "%s: %z numbers on line %z, %z on the lines before it",
+                             r->source, columns, r->line - 1, r->size);
+        r->size = columns;
+        columns = 0;
+    }
+    r->count = r->row;
+    if (status == DRL_OK && (r->count > INT32_MAX || r->size > INT32_MAX))
+        return drl__fail(r->ctx, DRL_E_UNSUPPORTED, "%s: %z rows of %z numbers are too many", r->source,
+                         r->count, r->size);
+    return status;
+}
+
+/* The files of a set of vectors, what sentences call them, and what has been found out. */
+typedef struct drl__vec_files {
+    drl_ctx *ctx;
+    const char *const *names;   /* may be NULL */
+    const drl_blob *blob;
+    int files;
+    drl_vectors_desc desc;
+    size_t count, size;
+} drl__vec_files;
+
+/* File f at its start. */
+static drl_status drl__vec_file(const drl__vec_files *v, int f, char source[DRL__QUOTE_BYTES], drl__rows *r)
+{
+    if (v->names) drl__text(source, DRL__QUOTE_BYTES, "%s", v->names[f]);
+    else drl__text(source, DRL__QUOTE_BYTES, "vectors file %d", f);
+    return drl__rows_start(v->ctx, source, &v->blob[f], r);
+}
+
+static drl_status drl__vec_desc(drl_ctx *ctx, const drl_vectors_desc *d)
+{
+    int i;
+    if (drl__zeroed(ctx, "drl_vectors_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->size < 0)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "vectors: size is %d; 0 or more is possible", d->size);
+    if ((unsigned)d->normal > (unsigned)DRL_NORMAL_NONE)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "vectors: normal is %d, none of drl_normal", (int)d->normal);
+    if (!d->mean != !d->deviation || (d->mean && !d->size))
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "vectors: mean and deviation go together, and with size, which is %d", d->size);
+    for (i = 0; d->mean && i < d->size; ++i)
+        if (!drl__finite(d->mean[i]) || !(d->deviation[i] > 0 && drl__finite(d->deviation[i])))
+            return drl__fail(ctx, DRL_E_ARGUMENT,
+                             "vectors: mean[%d] is %g, deviation[%d] %g; finite numbers are possible, and "
+                             "deviations above 0", i, d->mean[i], i, d->deviation[i]);
+    return DRL_OK;
+}
+
+/* Checks and counts the rows of all files. */
+static drl_status drl__vec_count(drl__vec_files *v)
+{
+    char source[DRL__QUOTE_BYTES];
+    drl__rows r;
+    int f;
+    v->size = (size_t)v->desc.size;
+    for (f = 0; f < v->files; ++f) {
+        drl_status status = drl__vec_file(v, f, source, &r);
+        if (status == DRL_OK) status = drl__rows_check(&r);
+        if (status != DRL_OK) return status;
+        if (v->size && r.size != v->size)
+            return drl__fail(v->ctx, DRL_E_SHAPE, "%s: rows of %z numbers, %s %z", source, r.size,
+                             v->desc.size ? "the description wants" : "those before have", v->size);
+        v->size = r.size;
+        v->count += r.count;
+    }
+    if (v->count > INT32_MAX)
+        return drl__fail(v->ctx, DRL_E_UNSUPPORTED, "vectors: %z rows are too many", v->count);
+    return DRL_OK;
+}
+
+/* What is done with every number in one pass over all files. */
+enum { DRL__VEC_SUM, DRL__VEC_SQUARES, DRL__VEC_VALUES };
+
+/* mean, sum [size], of which DRL_NORMAL_ALL uses the first alone, but for VALUES.
+ *   SUM      mean <- the first number, sum += distances from it: one value alone has exactly itself as mean
+ *   SQUARES  sum += squared distances from the mean
+ *   VALUES   values [count * size] <- normalised numbers; sum is the deviation */
+static drl_status drl__vec_pass(const drl__vec_files *v, int what, double *mean, double *sum, float *values)
+{
+    int f, last, together = what != DRL__VEC_VALUES && v->desc.normal == DRL_NORMAL_ALL;
+    char source[DRL__QUOTE_BYTES];
+    size_t at = 0, k;
+    double number = 0;
+    drl__rows r;
+    for (f = 0; f < v->files; ++f) {
+        drl_status status = drl__vec_file(v, f, source, &r);
+        for (; status == DRL_OK && drl__rows_left(&r); ++at) {
+            k = together ? 0 : at % v->size;
+            status = drl__rows_next(&r, &number, &last);
+            if (what == DRL__VEC_SUM) {
+                if (at == k) mean[k] = number;
+                sum[k] += number - mean[k];
+            } else if (what == DRL__VEC_SQUARES) {
+                sum[k] += (number - mean[k]) * (number - mean[k]);
+            } else {
+                values[at] = (float)((number - mean[k]) / sum[k]);
+                if (!drl__finite((double)values[at]))
+                    return drl__fail(v->ctx, DRL_E_NUMERIC,
+                                     "%s: row %z, column %z: %g is too far from the mean %g for the "
+                                     "deviation %g", source, r.row - (size_t)last, k, number, mean[k],
+                                     sum[k]);
+            }
+        }
+        DRL_ASSERT(status == DRL_OK);       /* drl__vec_count has read the same */
+    }
+    return DRL_OK;
+}
+
+/* Mean and deviation of the numbers in the files. */
+static drl_status drl__vec_statistics(const drl__vec_files *v, double *mean, double *deviation)
+{
+    int together = v->desc.normal == DRL_NORMAL_ALL;
+    size_t k, columns = together ? 1 : v->size;
+    double n = (double)v->count * (together ? (double)v->size : 1);
+    memset(deviation, 0, v->size * sizeof(double));
+    drl__vec_pass(v, DRL__VEC_SUM, mean, deviation, NULL);
+    for (k = 0; k < columns; ++k) {
+        mean[k] += deviation[k] / n;
+        deviation[k] = 0;
+    }
+    drl__vec_pass(v, DRL__VEC_SQUARES, mean, deviation, NULL);
+    for (k = 0; k < columns; ++k) {
+        deviation[k] = sqrt(deviation[k] / n);
+        if (!drl__finite(mean[k]) || !drl__finite(deviation[k]))
+            return drl__fail(v->ctx, DRL_E_NUMERIC,
+                             "vectors: the numbers of column %z are too large to have a deviation", k);
+        if (deviation[k] == 0) deviation[k] = 1;
+    }
+    for (; k < v->size; ++k) {
+        mean[k] = mean[0];
+        deviation[k] = deviation[0];
+    }
+    return DRL_OK;
+}
+
+static size_t drl__vec_place(drl_vectors *out, const drl__vec_files *v, void *block, double **mean,
+                             double **deviation, float **values)
+{
+    size_t total = 0, floats;
+    drl__place_array(block, &total, 1, sizeof *out);
+    *mean = (double *)drl__place_array(block, &total, v->size, sizeof(double));
+    *deviation = (double *)drl__place_array(block, &total, v->size, sizeof(double));
+    if (!drl__mul_fits(v->count, v->size, &floats)) floats = SIZE_MAX;
+    *values = drl__place_floats(block, &total, floats);
+    out->mean = *mean;
+    out->deviation = *deviation;
+    out->values = *values;
+    return total;
+}
+
+static drl_status drl__vec_parse(drl__vec_files *v, drl_vectors **out)
+{
+    drl_vectors sizes, *made;
+    double *mean, *deviation;
+    float *values;
+    size_t k, total;
+    drl_status status = drl__vec_desc(v->ctx, &v->desc);
+    if (status == DRL_OK) status = drl__vec_count(v);
+    if (status != DRL_OK) return status;
+    total = drl__vec_place(&sizes, v, NULL, &mean, &deviation, &values);
+    made = (drl_vectors *)drl__alloc(v->ctx, total);
+    if (!made) return DRL_E_MEMORY;
+    drl__vec_place(made, v, made, &mean, &deviation, &values);
+    made->count = (int)v->count;
+    made->size = (int)v->size;
+    made->owner = v->ctx;
+    for (k = 0; k < v->size; ++k) {
+        mean[k] = v->desc.mean ? v->desc.mean[k] : 0;
+        deviation[k] = v->desc.deviation ? v->desc.deviation[k] : 1;
+    }
+    if (!v->desc.mean && v->desc.normal != DRL_NORMAL_NONE) status = drl__vec_statistics(v, mean, deviation);
+    if (status == DRL_OK) status = drl__vec_pass(v, DRL__VEC_VALUES, mean, deviation, values);
+    if (status == DRL_OK) *out = made;
+    else drl__free(v->ctx, made);
+    return status;
+}
+
+static void drl__vec_files_of(drl_ctx *ctx, const char *const *names, const drl_blob *blob, int files,
+                              const drl_vectors_desc *desc, drl__vec_files *v)
+{
+    memset(v, 0, sizeof *v);
+    v->ctx = ctx;
+    v->names = names;
+    v->blob = blob;
+    v->files = files;
+    if (desc) v->desc = *desc;
+}
+
+DRL__CALL(drl_status, drl_vectors_parse,
+    (drl_ctx *ctx, const drl_blob *files, int count,
+                                     const drl_vectors_desc *desc,
+                                     drl_vectors **out),
+    (ctx, files, count, desc, out))
+{
+    drl__vec_files v;
+    int f;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!files || count < 1 || !out)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "drl_vectors_parse: files or out is NULL, or count is below 1");
+    for (f = 0; f < count; ++f)
+        if (!files[f].data)
+            return drl__fail(ctx, DRL_E_ARGUMENT, "drl_vectors_parse: file %d has no data", f);
+    drl__vec_files_of(ctx, NULL, files, count, desc, &v);
+    return drl__vec_parse(&v, out);
+}
+
+#ifndef DRL_NO_STDIO
+DRL__CALL(drl_status, drl_vectors_load,
+    (drl_ctx *ctx, const char *const *paths, int count,
+                                    const drl_vectors_desc *desc,
+                                    drl_vectors **out),
+    (ctx, paths, count, desc, out))
+{
+    drl__vec_files v;
+    drl__files files;
+    drl_status status;
+    if (!ctx) return DRL_E_ARGUMENT;
+    status = drl__files_read(ctx, "drl_vectors_load", paths, out ? count : 0, &files);
+    if (status != DRL_OK) return status;
+    drl__vec_files_of(ctx, files.name, files.blob, count, desc, &v);
+    status = drl__vec_parse(&v, out);
+    drl__files_free(ctx, &files, count);
+    return status;
+}
+#endif
+
+DRL_API void drl_vectors_destroy(drl_vectors *v)
+{
+    if (v && v->owner) drl__free(v->owner, v);
+}
+
+DRL__CALL(drl_status, drl_vectors_batch,
+    (drl_ctx *ctx, const drl_vectors *v, drl_rng *rng, int n, float *out),
+    (ctx, v, rng, n, out))
+{
+    size_t size;
+    int i;
+    if (!ctx) return DRL_E_ARGUMENT;
+    if (!v || drl__bad_floats(v->values) || v->count < 1 || v->size < 1)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_vectors_batch: the vectors or their values are NULL or misaligned, or there "
+                         "are none");
+    if (!rng || drl__bad_floats(out) || n < 1)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "drl_vectors_batch: rng or out is NULL, out is misaligned, or n is below 1");
+    size = (size_t)v->size;
+    for (i = 0; i < n; ++i)
+        memcpy(out + (size_t)i * size, v->values + (size_t)drl_rng_below(rng, v->count) * size,
+               size * sizeof(float));
     return DRL_OK;
 }
 
@@ -11246,6 +11833,7 @@ struct drl_model {
     drl_schedule schedule;
     double *schedule_memory;
     size_t size;                            /* floats of an image */
+    double *mean, *deviation;               /* [size] of the data; NULL: not said */
     float *level;                           /* [batch] level values */
     float *f;                               /* [batch] what the network returns */
     float *df;                              /* [batch] by how much each f counts in a gradient: 1, or F / f */
@@ -11357,6 +11945,20 @@ static drl_status drl__model_check_own(drl_ctx *ctx, const drl_model_desc *d)
     return DRL_OK;
 }
 
+/* Whether mean and deviation can be those of data. */
+static drl_status drl__model_check_normal(drl_ctx *ctx, const drl_model_desc *d)
+{
+    size_t i, size = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+    if (!d->mean != !d->deviation)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "model: mean and deviation of the data go together");
+    for (i = 0; d->mean && i < size; ++i)
+        if (!drl__finite(d->mean[i]) || !drl__finite(d->deviation[i]) || d->deviation[i] <= 0)
+            return drl__fail(ctx, DRL_E_ARGUMENT,
+                             "model: mean[%z] is %g and deviation[%z] is %g; finite numbers are possible, "
+                             "and deviations above 0", i, d->mean[i], i, d->deviation[i]);
+    return DRL_OK;
+}
+
 /* Fills in defaults and checks ranges; *d is complete on success. ctx NULL: failures leave no sentence. */
 static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
 {
@@ -11425,6 +12027,7 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "model: energies of a U-Net come with the form CDRL; the form is DRL");
     status = drl__model_check_own(ctx, d);
+    if (status == DRL_OK) status = drl__model_check_normal(ctx, d);
     if (status != DRL_OK) return status;
     if (unet && d->blocks > DRL__UNET_BLOCKS_MAX)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: blocks is %d; a U-Net has up to %d per resolution",
@@ -11700,6 +12303,11 @@ static size_t drl__model_place(drl_model *m, const drl_model_desc *d, void *bloc
     drl__place_array(block, &total, 1, sizeof *m);
     m->schedule_memory = (double *)drl__place_array(block, &total, 5 * ((size_t)d->levels + 1),
                                                     sizeof(double));
+    if (d->mean) {
+        size_t size = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+        m->mean = (double *)drl__place_array(block, &total, size, sizeof(double));
+        m->deviation = (double *)drl__place_array(block, &total, size, sizeof(double));
+    }
     m->level = drl__place_floats(block, &total, batch);
     m->f = drl__place_floats(block, &total, batch);
     m->df = drl__place_floats(block, &total, batch);
@@ -11800,6 +12408,7 @@ static drl_status drl__model_build(drl_ctx *ctx, drl_model_desc *d, const drl_sa
         status = drl__net_build(ctx, drl__initializer_build, d, &n, in_file, &net[1]);
     if (status != DRL_OK || !st) return status;
     tensors = (size_t)drl__net_tensors(net[0]) + (net[1] ? (size_t)drl__net_tensors(net[1]) : 0);
+    tensors += d->mean ? 2 : 0;
     if (tensors != in_file)
         return drl__fail(ctx, DRL_E_FORMAT, "model file: it holds %z tensors, its description needs %z",
                          in_file, tensors);
@@ -11836,6 +12445,12 @@ static drl_status drl__model_new(drl_ctx *ctx, drl_model_desc *d, const drl_safe
     m->size = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
     drl__model_schedule(d, m->schedule_memory, &m->schedule);
     if (d->sbar) m->desc.sbar = m->schedule.sbar;
+    if (d->mean) {
+        memcpy(m->mean, d->mean, m->size * sizeof(double));
+        memcpy(m->deviation, d->deviation, m->size * sizeof(double));
+        m->desc.mean = m->mean;
+        m->desc.deviation = m->deviation;
+    }
     *out = m;
     return DRL_OK;
 }
@@ -12071,6 +12686,9 @@ DRL__CALL(drl_status, drl_sample,
     return status;
 }
 
+/* The tensors of a file for drl_model_desc.mean and deviation, of doubles, one for each number of an image. */
+static const char *const drl__normal_names[2] = { "drl.mean", "drl.deviation" };
+
 /* What a model's file is written from: one array per parameter, and the description as metadata. */
 typedef struct drl__model_file {
     drl_safetensors_desc desc;
@@ -12116,6 +12734,7 @@ static size_t drl__model_file_place(drl__model_file *file, const drl_model *m, v
         arrays += (size_t)drl__net_tensors(m->initializer);
         params += m->initializer->params_size;
     }
+    if (m->mean) arrays += 2;
     file->array = (drl_array *)drl__place_array(block, &total, arrays, sizeof(drl_array));
     file->scaled = drl__place_floats(block, &total, params);
     file->desc.count = arrays;
@@ -12143,6 +12762,11 @@ static drl_status drl__model_file_make(drl_model *m, const char *who, drl_dtype 
     if (status != DRL_OK) {
         drl__free(m->ctx, block);
         return status;
+    }
+    if (m->mean) {
+        drl_array *last = file->array + file->desc.count - 2;
+        last[0] = drl_array_of(drl__normal_names[0], DRL_DTYPE_F64, 1, &m->size, m->mean);
+        last[1] = drl_array_of(drl__normal_names[1], DRL_DTYPE_F64, 1, &m->size, m->deviation);
     }
     if (d.form == DRL_FORM_DRL) d.no_spectral = 1;              /* the norm is in the file's weights */
     drl__model_to_text(&d, file->text, sizeof file->text);
@@ -12186,12 +12810,35 @@ DRL__CALL(drl_status, drl_model_load_weights, (drl_model *m, const drl_safetenso
     return status == DRL_OK ? drl__model_read(m, st) : status;
 }
 
+/* d->mean, d->deviation <- those of the file, in a block that the caller frees; all NULL if it has none. */
+static drl_status drl__model_file_normal(drl_ctx *ctx, const drl_safetensors *st, drl_model_desc *d,
+                                         double **block)
+{
+    const drl_array *a[2];
+    size_t i, size = (size_t)d->height * (size_t)d->width * (size_t)d->channels;
+    int k;
+    *block = NULL;
+    for (k = 0; k < 2; ++k) a[k] = drl_safetensors_find(st, drl__normal_names[k]);
+    if (!a[0] && !a[1]) return DRL_OK;
+    for (k = 0; k < 2; ++k)
+        if (!a[k] || a[k]->dtype != DRL_DTYPE_F64 || a[k]->rank != 1 || a[k]->shape[0] != size || !size)
+            return drl__fail(ctx, DRL_E_FORMAT, "model file: '%s' is missing, or not %z numbers of F64",
+                             drl__normal_names[k], size);
+    *block = (double *)drl__alloc(ctx, a[0]->bytes + a[1]->bytes);
+    if (!*block) return DRL_E_MEMORY;
+    for (i = 0; i < 2 * size; ++i) (*block)[i] = drl__array_double(a[i / size], i % size);
+    d->mean = *block;
+    d->deviation = *block + size;
+    return DRL_OK;
+}
+
 static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, const drl_model_desc *use,
                                        drl_model **out)
 {
     const char *text = drl__safetensors_meta(st, "drl.model");
     drl_model_desc read, d;
     drl_model *m = NULL;
+    double *normal;
     drl_status status;
     if (!text || !drl__model_from_text(text, &read))
         return drl__fail(ctx, DRL_E_FORMAT, "model file: its metadata has %s \"drl.model\"",
@@ -12207,13 +12854,15 @@ static drl_status drl__model_from_file(drl_ctx *ctx, const drl_safetensors *st, 
             return drl__fail(ctx, DRL_E_FORMAT, "model file: it has %d levels, the program's sbar %d",
                              read.levels, use->levels);
     }
-    status = drl__model_resolve(ctx, &read, &d);
-    if (status != DRL_OK) return status;
+    status = drl__model_file_normal(ctx, st, &read, &normal);
+    if (status == DRL_OK) status = drl__model_resolve(ctx, &read, &d);
     /* buffers are as large as images, of which the weights say nothing: images have a limit of 2^24 floats */
-    if ((uint64_t)d.height * (uint64_t)d.width * (uint64_t)d.channels > (uint64_t)1 << 24)
-        return drl__fail(ctx, DRL_E_FORMAT, "model file: images of %d x %d x %d are too large",
-                         d.height, d.width, d.channels);
-    status = drl__model_new(ctx, &d, st, &m);
+    if (status == DRL_OK &&
+        (uint64_t)d.height * (uint64_t)d.width * (uint64_t)d.channels > (uint64_t)1 << 24)
+        status = drl__fail(ctx, DRL_E_FORMAT, "model file: images of %d x %d x %d are too large",
+                           d.height, d.width, d.channels);
+    if (status == DRL_OK) status = drl__model_new(ctx, &d, st, &m);
+    if (normal) drl__free(ctx, normal);
     if (status != DRL_OK) return status;
     drl__net_start(m->net, 0);
     if (m->initializer) drl__net_start(m->initializer, 0);

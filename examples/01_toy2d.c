@@ -5,8 +5,8 @@
  * sampler watched level by level, and the learned energy as a density.
  *
  *     cc -O2 examples/01_toy2d.c -o toy2d -lm
- *     ./toy2d [--form drl|cdrl] [--data NAME] [--steps N] [--k K] [--b2 X] [--seed N] [--out PREFIX]
- *             [--resume] [--threads N] [--isa NAME]
+ *     ./toy2d [--form drl|cdrl] [--data NAME | --data FILE] [--steps N] [--k K] [--b2 X] [--seed N]
+ *             [--out PREFIX] [--resume] [--threads N] [--isa NAME]
  *
  * Writes PREFIX-checkerboard.png and PREFIX-rings.png (or .ppm). A column is a noise level, from 0 (data) to
  * 5. The first row shows data with the noise of the level; the second the model's density exp(F / tau),
@@ -16,8 +16,10 @@
  * noise that has to go, and a chain this short needs an energy far steeper.
  * CDRL's initializer starts chains at the mean of what is likely. In a plane full of gaps that mean is often
  * in a gap, so CDRL needs more steps and its edges are softer.
- * A data set takes about 25 seconds on one core; --data checkerboard or --data rings trains one of them. The
- * first picture comes after 8 seconds and is drawn again as training goes on. Ctrl-C saves
+ * A data set takes about 25 seconds on one core; --data checkerboard or --data rings trains one of them, and
+ * --data FILE one's own points: two columns of CSV ("x,y" on each line) or NPY. They are normalised, each
+ * column by its mean and deviation, which PREFIX-points.safetensors keeps; the panels show normalised points,
+ * from -2 to 2. The first picture comes after 8 seconds and is drawn again as training goes on. Ctrl-C saves
  * PREFIX-NAME.checkpoint and ends; --data NAME --resume goes on.
  */
 #define DRL_IMPLEMENTATION
@@ -40,6 +42,31 @@ typedef struct plan {
     const char *prefix, *name;
     plane_draw draw;
 } plan;
+
+/* The points of --data FILE. */
+static drl_vectors *points;
+
+static void draw_point(drl_rng *rng, float *xy)
+{
+    int i = drl_rng_below(rng, points->count);
+    xy[0] = points->values[2 * i];
+    xy[1] = points->values[2 * i + 1];
+}
+
+static int load_points(drl_ctx *ctx, const char *file)
+{
+    drl_vectors_desc d;
+    memset(&d, 0, sizeof d);
+    d.size = 2;
+    if (drl_vectors_load(ctx, &file, 1, &d, &points) != DRL_OK) {
+        fprintf(stderr, "--data: %s\n(not a name, so a file: the names are checkerboard and rings)\n",
+                drl_ctx_message(ctx));
+        return 0;
+    }
+    printf("%s: %d points, x %g +- %g, y %g +- %g\n", file, points->count, points->mean[0],
+           points->deviation[0], points->mean[1], points->deviation[1]);
+    return 1;
+}
 
 /* Draws exp(F / tau) / Z, where Z is the integral over the panel and tau the temperature at which the data is
  * most likely. *nats receives the data's mean log density. */
@@ -134,6 +161,10 @@ static drl_status run(const char *name, plane_draw draw, const plan *first)
         fprintf(stderr, "--out: too long\n");
         return DRL_E_ARGUMENT;
     }
+    if (draw == draw_point) {
+        t.model_desc.mean = points->mean;
+        t.model_desc.deviation = points->deviation;
+    }
     t.resume = how.resume;
     t.picture = panels;
     t.user = &how;
@@ -147,8 +178,8 @@ static drl_status run(const char *name, plane_draw draw, const plan *first)
 
 int main(int argc, char **argv)
 {
-    static const char usage[] = "toy2d [--form drl|cdrl] [--data checkerboard|rings] [--steps N] [--k K] "
-                                "[--b2 X] [--seed N] [--out PREFIX] [--resume]\n"
+    static const char usage[] = "toy2d [--form drl|cdrl] [--data checkerboard|rings|FILE] [--steps N]\n"
+                                "      [--k K] [--b2 X] [--seed N] [--out PREFIX] [--resume]\n"
                                 "      [--threads N] [--isa NAME]\n";
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
@@ -157,7 +188,7 @@ int main(int argc, char **argv)
     static const plane_draw draws[2] = { plane_checkerboard, plane_rings };
     plan p;
     drl_status status = DRL_OK;
-    int i;
+    int i, own;
     memset(&p, 0, sizeof p);
     p.ctx = ctx;
     p.form = strcmp(form, "drl") ? DRL_FORM_CDRL : DRL_FORM_DRL;
@@ -168,17 +199,20 @@ int main(int argc, char **argv)
     p.prefix = option_prefix(&o, "toy2d");
     p.resume = option_flag(&o, "--resume");
     if (options_rest(&o, usage) || p.steps < 1 || p.k < 1 || !(p.b2 > 0) ||
-        (strcmp(form, "drl") && strcmp(form, "cdrl")) ||
-        (data && strcmp(data, names[0]) && strcmp(data, names[1]))) {
+        (strcmp(form, "drl") && strcmp(form, "cdrl"))) {
         fputs(usage, stderr);
         return 2;
     }
     if (p.resume && !data) {
-        fprintf(stderr, "--resume: --data says which of the two, checkerboard or rings\n");
+        fprintf(stderr, "--resume: --data says which of them, checkerboard, rings or a file\n");
         return 2;
     }
-    for (i = 0; i < 2 && status == DRL_OK; ++i)
+    own = data && strcmp(data, names[0]) && strcmp(data, names[1]);
+    if (own && !load_points(ctx, data)) return 2;
+    if (own) status = run("points", draw_point, &p);
+    for (i = 0; i < 2 && status == DRL_OK && !own; ++i)
         if (!data || !strcmp(data, names[i])) status = run(names[i], draws[i], &p);
+    drl_vectors_destroy(points);
     drl_ctx_destroy(ctx);
     return status != DRL_OK && status != DRL_RUNNING;
 }

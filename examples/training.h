@@ -363,7 +363,8 @@ static inline drl_status training_images(void *user, drl_ctx *ctx, drl_rng *rng,
 #define TRAINING_BYTES ((size_t)1 << 31)    /* that a checkpoint may ask for, which may be a stranger's */
 
 /* Makes the model and its trainer, or has them where the checkpoint was; or loads the model. A network and a
- * schedule of the program's own are in no file: they are those of model_desc; nor are ranks. */
+ * schedule of the program's own are in no file, and how the data was normalised is in no checkpoint: they are
+ * those of model_desc; nor are ranks. */
 static inline drl_status training_open(training *t)
 {
     drl_model_desc own = t->model_desc, *d = &t->model_desc;
@@ -382,6 +383,8 @@ static inline drl_status training_open(training *t)
         status = drl_checkpoint_describe(t->ctx, path, d, &t->train_desc);
         if (d->energy_form == DRL_ENERGY_OWN) d->build = own.build;
         if (d->schedule == DRL_SCHEDULE_OWN && d->levels == own.levels) d->sbar = own.sbar;
+        d->mean = own.mean;
+        d->deviation = own.deviation;
         d->build_user = own.build_user;
         t->train_desc.ranks = ranks.ranks;
         t->train_desc.rank = ranks.rank;

@@ -1,5 +1,5 @@
 /* fuzz.c - hostile files, one harness for all readers: safetensors, models, checkpoints, NPY, IDX, data sets,
- * states of samplers and of chains.
+ * vectors, states of samplers and of chains.
  *
  *     clang -g -O1 -DFUZZ -fsanitize=fuzzer,address,undefined tests/fuzz.c -o fuzz -lm
  *     ./fuzz --mode=model CORPUS      libFuzzer, with a mutator that keeps headers of safetensors plausible
@@ -96,9 +96,9 @@ static void heap_free(void *user, void *p, size_t n)
     free(p);
 }
 
-enum { SAFETENSORS, MODEL, CHECKPOINT, NPY, IDX, CIFAR, STATE, CHAINS, IMAGES, MODES };
+enum { SAFETENSORS, MODEL, CHECKPOINT, NPY, IDX, CIFAR, STATE, CHAINS, IMAGES, VECTORS, MODES };
 static const char *const mode_name[MODES] = { "safetensors", "model", "checkpoint", "npy", "idx", "cifar",
-                                             "state", "chains", "images" };
+                                             "state", "chains", "images", "vectors" };
 
 static drl_ctx *ctx = NULL;
 static drl_model *model = NULL;                 /* of checkpoints */
@@ -493,6 +493,58 @@ static drl_status fuzz_images(const unsigned char *data, size_t size)
     return DRL_OK;
 }
 
+/* The first byte is the description: which mean and deviation, and the last four bits the size. What is
+ * accepted is finite and has these rows, and numbers come back from values. */
+static drl_status fuzz_vectors(const unsigned char *data, size_t size)
+{
+    static const double mean[16] = { 1, -1e9, 1e300 }, deviation[16] = { 1, 1e-3, 1e-300, 2, 1, 1, 1, 1,
+                                                                        1, 1, 1, 1, 1, 1, 1, 1 };
+    drl_vectors_desc d;
+    drl_vectors *v = NULL;
+    drl_blob blob[2];
+    drl_rng rng;
+    drl_status status;
+    size_t n, i;
+    if (size < 1) return DRL_OK;
+    memset(&d, 0, sizeof d);
+    memset(&rng, 0, sizeof rng);
+    d.size = data[0] & 15;
+    d.normal = (drl_normal)(data[0] >> 4 & 3);
+    if (data[0] & 64) d.mean = mean;
+    if (data[0] & 128) d.deviation = deviation;
+    blob[0].data = data + 1;
+    blob[0].bytes = (size - 1) / 2;
+    blob[1].data = data + 1 + blob[0].bytes;
+    blob[1].bytes = size - 1 - blob[0].bytes;
+    if (drl_vectors_parse(ctx, blob, 2, &d, &v) != DRL_OK)
+        MUST(!v && drl_ctx_message(ctx)[0], "failure without a sentence");
+    drl_vectors_destroy(v);
+    drl_ctx_clear(ctx);
+    v = NULL;
+    blob[0].bytes = size - 1;
+    status = drl_vectors_parse(ctx, blob, 1, &d, &v);
+    if (status != DRL_OK) {
+        MUST(!v, "a result in spite of failure");
+        return status;
+    }
+    MUST(v->count > 0 && v->size > 0 && (!d.size || v->size == d.size), "%d x %d", v->count, v->size);
+    n = (size_t)v->count * (size_t)v->size;
+    for (i = 0; i < n; ++i) {
+        size_t k = i % (size_t)v->size;
+        MUST(drl__finite((double)v->values[i]) && drl__finite(v->mean[k]) && v->deviation[k] > 0 &&
+             drl__finite(v->deviation[k]), "%g", (double)v->values[i]);
+        if (!d.mean && d.normal == DRL_NORMAL_COLUMNS)
+            MUST(fabs((double)v->values[i]) <= 1.001 * sqrt((double)v->count), "%g of %d rows",
+                 (double)v->values[i], v->count);
+    }
+    if (v->size <= 4096) {
+        static float out[2 * 4096];
+        MUST(drl_vectors_batch(ctx, v, &rng, 2, out) == DRL_OK, "%s", drl_ctx_message(ctx));
+    }
+    drl_vectors_destroy(v);
+    return DRL_OK;
+}
+
 static drl_status fuzz_state(const unsigned char *data, size_t size)
 {
     uint32_t before = sampler_hash();
@@ -553,6 +605,7 @@ static drl_status fuzz_one(int mode, const unsigned char *bytes, size_t size)
     case NPY: case IDX: status = fuzz_array(data, size, mode); break;
     case CIFAR: status = fuzz_cifar(data, size); break;
     case IMAGES: status = fuzz_images(data, size); break;
+    case VECTORS: status = fuzz_vectors(data, size); break;
     case STATE: status = fuzz_state(data, size); break;
     default: status = fuzz_chains(data, size); break;
     }
@@ -913,6 +966,11 @@ static void seeds_model(void)
         { "bad-initializer-huge", "initializer=4", "initializer=65536" },
         { "bad-initializer-image", "height=4 width=4", "height=4096 width=4096" }
     };
+    static const edit normal[] = {
+        { "bad-deviation-renamed", "drl.deviation", "drl.deviations" },
+        { "bad-normal-other-size", "channels=2", "channels=3" }
+    };
+    static const double mean[2] = { 10, -2e9 }, deviation[2] = { 0.5, 1e3 };
     drl_model_desc d = tiny();
     size_t size;
     unsigned char *file = model_bytes(&d, &size);
@@ -928,6 +986,18 @@ static void seeds_model(void)
     file = model_bytes(&d, &size);
     seed(MODEL, "good-cdrl", file, size);
     seed_edits(MODEL, file, size, initialized, sizeof initialized / sizeof initialized[0]);
+    free(file);
+    d = tiny();
+    d.height = 1;
+    d.channels = 2;
+    d.resolutions = 1;
+    d.mean = mean;
+    d.deviation = deviation;
+    file = model_bytes(&d, &size);
+    seed(MODEL, "good-normal", file, size);
+    seed_edits(MODEL, file, size, normal, sizeof normal / sizeof normal[0]);
+    memset(file + size - 8, 0, 8);
+    seed(MODEL, "bad-deviation-zero", file, size);
     free(file);
 }
 
@@ -1126,6 +1196,55 @@ static void seeds_images(void)
     seed(IMAGES, "bad-cifar-100-label", hundred, sizeof hundred);
 }
 
+/* Vectors: the byte of fuzz_vectors, and CSV or NPY. */
+static const struct { const char *name, *text; } tables[] = {
+    { "good-csv", "\0a,b\n1.5,-2e1\n .25,4\n" },
+    { "good-one", "\x20" "1\n2\r\n3" },
+    { "good-given", "\xC3" "1,2,1e300\n4,5,1e300\n" },
+    { "bad-given-too-far", "\xC3" "1,2,3\n4,5,6\n" },
+    { "bad-ragged", "\x10" "1,2\n3\n" },
+    { "bad-comma-at-end", "\x10" "1,2\n3," },
+    { "bad-empty-line", "\x10" "1,2\n\n3,4\n" },
+    { "bad-word", "\x10" "1,2\n3,four\n" },
+    { "bad-two-headers", "\x10" "a,b\nc,d\n1,2\n" },
+    { "bad-header-alone", "\x10" "a,b\n" },
+    { "bad-exponent", "\x10" "1e\n" },
+    { "bad-too-large", "\x10" "1,2\n3,1e309\n" },
+    { "bad-no-deviation", "\x10" "1e308\n-1e308\n" },
+    { "bad-nan", "\x10" "1\nnan\n" },
+    { "bad-normal", "\x30" "1\n2\n" },
+    { "bad-size", "\x12" "1\n2\n" },
+    { "bad-mean-alone", "\x42" "1,2\n" }
+};
+static const struct { const char *name, *header; size_t data; } matrices[] = {
+    { "good-f8", ROWS(">f8", "2, 3"), 48 },
+    { "good-fortran", HEADER("|i1", "True", "5, 2"), 10 },
+    { "bad-rank-1", ROWS("<f4", "2,"), 8 },
+    { "bad-rank-3", ROWS("<f4", "1, 2, 1"), 8 },
+    { "bad-no-rows", ROWS("<f4", "0, 3"), 0 },
+    { "bad-no-columns", ROWS("<f4", "4294967297, 0"), 0 },
+    { "bad-wraps", ROWS("|u1", "4294967296, 4294967296"), 0 }
+};
+
+static void seeds_vectors(void)
+{
+    static unsigned char file[256];
+    size_t i, length;
+    for (i = 0; i < sizeof tables / sizeof tables[0]; ++i) {
+        length = 1 + strlen(tables[i].text + 1);
+        seed(VECTORS, tables[i].name, tables[i].text, length);
+    }
+    for (i = 0; i < sizeof matrices / sizeof matrices[0]; ++i) {
+        length = strlen(matrices[i].header);
+        memset(file, 0, sizeof file);
+        memcpy(file + 1, "\x93NUMPY\1\0", 8);
+        file[9] = (unsigned char)(length + 1);
+        memcpy(file + 11, matrices[i].header, length);
+        file[11 + length] = '\n';
+        seed(VECTORS, matrices[i].name, file, 12 + length + matrices[i].data);
+    }
+}
+
 static const edit state_edits[] = {
     { "bad-level", " level=3 ", " level=200 " },
     { "bad-step", " step=2", " step=3" },
@@ -1169,6 +1288,7 @@ static void seeds(void)
     seeds_idx();
     seeds_cifar();
     seeds_images();
+    seeds_vectors();
     seeds_states();
 }
 

@@ -5,7 +5,7 @@
 # worth keeping go to tests/corpus/MODE/.
 cd "$(dirname "$0")/.." || exit 1
 seconds=${1:-60} rounds=${2:-1}
-readers="safetensors model checkpoint npy idx cifar state chains images"
+readers="safetensors model checkpoint npy idx cifar state chains images vectors"
 [ $# -gt 2 ] && shift 2 && modes="$*" || modes=$readers
 for word in "$seconds" "$rounds"; do
     case $word in

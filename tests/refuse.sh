@@ -58,7 +58,7 @@ for p in "$dir"/*; do
     landscape) refused "$p" --form nonsense; refused "$p" --data "rings nonsense";;
     test_ops) refused "$p" portable nonsense;;
     soak) refused "$p" 3;;
-    01_toy2d) refused "$p" --form nonsense;;
+    01_toy2d) refused "$p" --form nonsense; refused "$p" --data no-such-file;;
     02*) refused "$p" --cdrl --unet; refused "$p" --classes --no-classes; refused "$p" --balanced;;
     06*) refused "$p" --palette; refused "$p" --names no-such-file;;
     15*) refused "$p" no-such-file; refused "$p" tests/refuse.sh; refused "$p" /dev/zero;;

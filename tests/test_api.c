@@ -50,6 +50,9 @@ static struct world {                                   /* everything that a ref
     drl_blob blob;
     drl_dataset ds;
     drl_dataset_desc ds_desc;
+    drl_vectors vectors;
+    drl_vectors_desc vec_desc;
+    drl_blob csv;
     drl_safetensors_desc st_desc;
     drl_net_desc net_desc;
     drl_layer_desc layer;
@@ -75,11 +78,12 @@ static struct world {                                   /* everything that a ref
     float points[BATCH * IMAGE], deviations[IMAGE];
     double trace[16], beta[4], grid_f[12], grid_p[12];
     drl_ctx_desc cd;
-    const char *paths[1];
+    const char *paths[1], *csv_paths[1];
     /* results: made by good calls, destroyed at once */
     drl_ctx *o_ctx;
     drl_safetensors *o_st;
     drl_dataset *o_ds;
+    drl_vectors *o_vectors;
     drl_net *o_net;
     drl_sum *o_sum;
     drl_sampler *o_sampler;
@@ -104,7 +108,7 @@ static drl_safetensors *st, *weights;
 static drl_sum *sum;
 static unsigned char *model_file, *tensors, *checkpoint, *checkpoint_copy;
 static size_t model_size, tensors_size, checkpoint_size, state_size, chains_size;
-static char *good_path, *model_path, *checkpoint_path, *data_path, *new_path;
+static char *good_path, *model_path, *checkpoint_path, *data_path, *csv_path, *new_path;
 static const size_t shape[2] = { 2, 3 };
 static const double mix[1 + 2 * IMAGE] = { 1.0 };
 static double variances[IMAGE];
@@ -270,6 +274,12 @@ static void make_arguments(void)
     w.ds.classes = 2;
     w.ds.pixels = w.bits;
     w.ds.labels = (const uint8_t *)"\1\2";
+    w.csv.data = "1,2\n3,4\n";
+    w.csv.bytes = 8;
+    w.vectors.count = 4;
+    w.vectors.size = 8;
+    w.vectors.values = w.x;
+    w.vectors.mean = w.vectors.deviation = w.doubles;
     w.st_desc.arrays = &w.array;
     w.st_desc.count = 1;
     w.net_desc.batch = BATCH;
@@ -352,6 +362,7 @@ static void make_files(void)
     model_path = text(check_path("test_api.model"));
     checkpoint_path = text(check_path("test_api.checkpoint"));
     data_path = text(check_path("test_api.idx"));
+    csv_path = text(check_path("test_api.csv"));
     new_path = text(check_path("test_api.new"));
     CHECK_OK(ctx, drl_file_write(ctx, good_path, tensors, tensors_size));
     CHECK_OK(ctx, drl_file_write(ctx, model_path, model_file, model_size));
@@ -365,6 +376,8 @@ static void make_files(void)
     w.blob.data = w.bytes;
     w.blob.bytes = 20;
     w.paths[0] = data_path;
+    CHECK_OK(ctx, drl_file_write(ctx, csv_path, w.csv.data, w.csv.bytes));
+    w.csv_paths[0] = csv_path;
     w.written = 0;
 }
 
@@ -401,6 +414,7 @@ static void results_destroy(void)
     drl_sum_destroy(w.o_sum);
     drl_safetensors_close(w.o_st);
     drl_dataset_destroy(w.o_ds);
+    drl_vectors_destroy(w.o_vectors);
     drl_file_free(ctx, w.o_file);
     drl_ctx_destroy(w.o_ctx);
     w.o_trainer = NULL;
@@ -413,6 +427,7 @@ static void results_destroy(void)
     w.o_sum = NULL;
     w.o_st = NULL;
     w.o_ds = NULL;
+    w.o_vectors = NULL;
     w.o_file = NULL;
     w.o_ctx = NULL;
 }
@@ -575,6 +590,14 @@ static drl_status energy_ok(drl_energy e) { return UNLESS(!e.eval || !e.size || 
       drl_dataset_image(C, (drl_dataset *)A(1), I(2), I(3), I(4), V(5))) \
   S(drl_dataset_batch, "ctx p:ds p:rng n:2!0!-1 n:4!0!3!-1 n:4!0!3!-1 v:out o:label2", \
       drl_dataset_batch(C, (drl_dataset *)A(1), (drl_rng *)A(2), I(3), I(4), I(5), V(6), (int *)A(7))) \
+  S(drl_vectors_parse, "ctx p:csv n:1!0!-1 o:vec_desc p:o_vectors", \
+      drl_vectors_parse(C, (drl_blob *)A(1), I(2), (drl_vectors_desc *)A(3), (drl_vectors **)A(4))) \
+  S(drl_vectors_load, "ctx p:csv_paths n:1!0!-1 o:vec_desc p:o_vectors", \
+      drl_vectors_load(C, (const char *const *)A(1), I(2), (drl_vectors_desc *)A(3), \
+                       (drl_vectors **)A(4))) \
+  Q(drl_vectors_destroy, "o:nothing", DO(drl_vectors_destroy((drl_vectors *)A(0)))) \
+  S(drl_vectors_batch, "ctx p:vectors p:rng n:2!0!-1!min v:out", \
+      drl_vectors_batch(C, (drl_vectors *)A(1), (drl_rng *)A(2), I(3), V(4))) \
   S(drl_file_read, "ctx p:good_path p:o_file p:size", \
       drl_file_read(C, (const char *)A(1), (void **)A(2), (size_t *)A(3))) \
   Q(drl_file_free, "o:ctx o:nothing", DO(drl_file_free(C, A(1)))) \
@@ -789,13 +812,14 @@ static void *named(const char *name)
     W(cd); W(o_ctx); W(o_st); W(o_ds); W(o_net); W(o_sum); W(o_sampler); W(o_mcmc); W(o_ais); W(o_model);
     W(o_scorer); W(o_trainer); W(o_file);
     W(rng); W(tx); W(ty); W(tout); W(conv); W(array); W(blob); W(ds); W(ds_desc); W(st_desc); W(net_desc);
+    W(vectors); W(vec_desc); W(csv); W(o_vectors);
     W(layer); W(batch);
     W(schedule); W(schedule2); W(mixture); W(energy); W(interpolation); W(how); W(how_energy); W(md);
     W(md2); W(td); W(td2); W(run); W(report); W(langevin); W(chains); W(chains_report); W(diagnosis);
     W(path); W(path_result); W(grid); W(plane); W(size); W(number);
     R(x); R(x2); R(y); R(out); R(packed); R(packed_t); R(bias); R(dweight); R(vec); R(work); R(level);
     R(prob); R(doubles); R(trace); R(beta); R(grid_f); R(grid_p); R(schedule_memory); R(bits); R(label);
-    R(term); R(paths);
+    R(term); R(paths); R(csv_paths);
     if (!strcmp(name, "schedule_memory2")) return schedule_memory2;
     P(noise_levels);
     if (!strcmp(name, "array2")) return &array2;
@@ -1089,6 +1113,15 @@ static const field field_list[] = {
     FIELD(drl_dataset_parse, ds_desc.high, 'd', "-1!96!nan!inf!-inf")
     FIELD(drl_dataset_parse, ds_desc.coarse_labels, 'i', "1!-1")
     FIELD(drl_dataset_load, ds_desc.height, 'i', "-1!3")
+    FIELD(drl_vectors_parse, csv.data, 'p', "0")
+    FIELD(drl_vectors_parse, csv.bytes, 'z', "0!2!6")
+    FIELD(drl_vectors_parse, vec_desc.size, 'i', "-1!3!max!min")
+    FIELD(drl_vectors_parse, vec_desc.normal, 'i', "-1!3!max")
+    FIELD(drl_vectors_load, csv_paths[0], 'p', "0")
+    FIELD(drl_vectors_load, vec_desc.size, 'i', "1")
+    FIELD(drl_vectors_batch, vectors.values, 'p', "0")
+    FIELD(drl_vectors_batch, vectors.count, 'i', "0!-1")
+    FIELD(drl_vectors_batch, vectors.size, 'i', "0!-1")
     FIELD(drl_dataset_copy, ds.count, 'i', "0!-1!min")
     FIELD(drl_dataset_copy, ds.height, 'i', "0!-1!min")
     FIELD(drl_dataset_copy, ds.width, 'i', "0!-1")
@@ -1409,6 +1442,7 @@ int main(int argc, char **argv)
     remove(model_path);
     remove(checkpoint_path);
     remove(data_path);
+    remove(csv_path);
     remove(new_path);
     free(checkpoint);
     free(checkpoint_copy);
@@ -1416,6 +1450,7 @@ int main(int argc, char **argv)
     free(model_path);
     free(checkpoint_path);
     free(data_path);
+    free(csv_path);
     free(new_path);
     free(model_file);
     free(tensors);

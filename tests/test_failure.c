@@ -101,7 +101,7 @@ static size_t model_size;
 static float x0[BATCH * IMAGE];
 static int label[BATCH] = { 1, 0 };
 static uint8_t pixels[BATCH * IMAGE];
-static char *model_path, *checkpoint_path, *images_path, *labels_path, *out_path;
+static char *model_path, *checkpoint_path, *images_path, *labels_path, *vectors_path, *out_path;
 
 /* What operations make. */
 static struct made {
@@ -115,6 +115,7 @@ static struct made {
     drl_sum *sum;
     drl_safetensors *st;
     drl_dataset *ds;
+    drl_vectors *vectors;
     void *file;
     size_t size;
     float out[BATCH * IMAGE];
@@ -133,6 +134,7 @@ static void made_destroy(void)
     drl_sum_destroy(made.sum);
     drl_safetensors_close(made.st);
     drl_dataset_destroy(made.ds);
+    drl_vectors_destroy(made.vectors);
     drl_file_free(ctx, made.file);
     drl_ctx_destroy(made.ctx);
     made = none;
@@ -489,6 +491,12 @@ static drl_status op_dataset_values(void)
     return drl_dataset_load(ctx, &path, 1, &d, &made.ds);
 }
 
+static drl_status op_vectors(void)
+{
+    const char *path = vectors_path;
+    return drl_vectors_load(ctx, &path, 1, NULL, &made.vectors);
+}
+
 static drl_status op_dataset_copy(void)
 {
     drl_dataset d = images_of();
@@ -551,6 +559,7 @@ static const operation operations[] = {
     { "drl_file_write",               op_write,          0, WRITES },
     { "drl_npy_write_file",           op_write_npy,      0, WRITES },
     { "drl_dataset_load",             op_dataset,        4, READS },
+    { "drl_vectors_load",             op_vectors,        3, READS },
     { "drl_dataset_copy",             op_dataset_copy,   1, 0 },
     { "drl_dataset_load, floats",     op_dataset_values, 3, READS }
 };
@@ -927,6 +936,7 @@ static void named_layer(drl_net *net, void *layer)
 static void canaries(void)
 {
     static drl_dataset_desc images;     /* static: a zeroed one, in C++ as well */
+    static drl_vectors_desc rows;
     drl_ctx_desc context_desc = { 0 };
     drl_conv2d_desc conv = { 0 };
     drl_safetensors_desc tensors = { 0 };
@@ -937,6 +947,7 @@ static void canaries(void)
     drl_ctx *c = NULL;
     drl_net *net = NULL;
     drl_dataset *ds = NULL;
+    drl_vectors *vectors = NULL;
     size_t size = 0;
     context_desc.canary = 1;
     CHECK(drl_ctx_create(&context_desc, &c) == DRL_E_ARGUMENT, "a context");
@@ -950,6 +961,8 @@ static void canaries(void)
     NOT_ZEROED(drl_safetensors_write_memory(ctx, &tensors, NULL, 0, &size));
     images.canary = 1;
     NOT_ZEROED(drl_dataset_parse(ctx, &blob, 1, &images, &ds));
+    rows.canary = 1;
+    NOT_ZEROED(drl_vectors_parse(ctx, &blob, 1, &rows, &vectors));
     layer.name = "c";
     layer.out_channels = 1;
     layer.canary = 1;
@@ -1004,6 +1017,7 @@ static void data_files_make(void)
     for (i = 0; i < BATCH * IMAGE; ++i) images[16 + i] = (unsigned char)(i * 3);
     CHECK_OK(ctx, drl_file_write(ctx, images_path, images, sizeof images));
     CHECK_OK(ctx, drl_file_write(ctx, labels_path, labels, sizeof labels));
+    CHECK_OK(ctx, drl_file_write(ctx, vectors_path, "1,2\n3,4\n", 8));
 }
 
 /* A model after three steps of training, its file and its checkpoint; a sampler and chains of it. */
@@ -1066,6 +1080,7 @@ int main(int argc, char **argv)
     checkpoint_path = path_of_file("test_failure.checkpoint");
     images_path = path_of_file("test_failure.images");
     labels_path = path_of_file("test_failure.labels");
+    vectors_path = path_of_file("test_failure.csv");
     out_path = path_of_file("test_failure.out");
     objects_make();
     data_files_make();
@@ -1085,6 +1100,7 @@ int main(int argc, char **argv)
     file_destroy(checkpoint_path);
     file_destroy(images_path);
     file_destroy(labels_path);
+    file_destroy(vectors_path);
     file_destroy(out_path);
     return check_report("test_failure");
 }

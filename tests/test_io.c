@@ -2,6 +2,7 @@
  * writes fail. Run from the repository root; it makes files called test_io.* in build/, or in the folder that
  * CHECK_DIR names, so that two runs at one time do not meet, and removes them again. */
 #include <errno.h>
+#include <float.h>
 #include <stdio.h>
 #include <string.h>
 #include "check.h"
@@ -2527,6 +2528,317 @@ static void test_wrong_files(void)
                 "header of 6531726500807662245");
 }
 
+/* --- vectors */
+
+/* A text is read as this number, to the bit, or is none (NAN). */
+static const struct { const char *text; double value; } decimals[] = {
+    { "0", 0.0 }, { "-0", -0.0 }, { "7", 7 }, { "+7", 7 }, { "-12.50", -12.5 }, { ".5", 0.5 }, { "5.", 5 },
+    { "1e3", 1000 }, { "1E+3", 1000 }, { "1e-3", 1e-3 }, { "0001.25e2", 125 },
+    { "0.1", 0.1 }, { "1e23", 1e23 }, { "8.5e22", 8.5e22 }, { "123456789012345678", 123456789012345678.0 },
+    { "9007199254740993", 9007199254740992.0 },                 /* halfway between two: the even one */
+    { "9007199254740995", 9007199254740996.0 },
+    { "9007199254740993.00000000000000000000000000000000000000001", 9007199254740994.0 },
+    { "3.141592653589793238462643383279502884197169399375105820", 3.141592653589793116 },
+    { "1.7976931348623157e308", DBL_MAX }, { "1.7976931348623159e308", HUGE_VAL }, { "1e99999", HUGE_VAL },
+    { "1e-99999", 0 }, { "0e99999", 0 }, { "2.2250738585072014e-308", DBL_MIN },
+    { "2.2250738585072011e-308", 2.2250738585072011e-308 },     /* the largest denormal number */
+    { "4.9406564584124654e-324", 4.9406564584124654e-324 }, { "2.4703282292062327e-324", 0 },
+    { "2.4703282292062328e-324", 4.9406564584124654e-324 }, { "7.4e-324", 4.9406564584124654e-324 },
+    { "1e-400", 0 },
+    { "123456789012345678901234567890123456789012345678901234567890", 123456789012345678901234567890e30 },
+    { "0.0000000000000000000000000000000000000000000000000000000001", 1e-58 },
+    { "", NAN }, { "-", NAN }, { ".", NAN }, { "+.", NAN }, { "e5", NAN }, { "1e", NAN }, { "1e+", NAN },
+    { "1.2.3", NAN }, { "--1", NAN }, { "1 2", NAN }, { " 1", NAN }, { "0x10", NAN }, { "nan", NAN },
+    { "inf", NAN }, { "1,5", NAN }, { "1d3", NAN }, { "1f", NAN }, { "1_000", NAN },
+    { "1234567890123456789012345678901234567890123456789012345678901", NAN }
+};
+
+/* Random bits as the C library writes them, with 17 digits, are read as the same double. */
+static void test_decimals(void)
+{
+    uint32_t state = 5;
+    double v = 1;
+    size_t i;
+    int wrong = 0, k;
+    for (i = 0; i < sizeof decimals / sizeof decimals[0]; ++i) {
+        const char *text = decimals[i].text;
+        unsigned char *p = exact(text, strlen(text));
+        double want = decimals[i].value;
+        int is = drl__decimal(p, strlen(text), &v);
+        CHECK(is == (want == want), "'%s'", text);
+        if (is) CHECK(memcmp(&v, &want, sizeof v) == 0, "'%s' is read as %.17g", text, v);
+        free(p);
+    }
+    for (k = 0; k < 20000; ++k) {
+        char text[64];
+        uint64_t bits = (uint64_t)next_random(&state) << 40 ^ (uint64_t)next_random(&state) << 20 ^
+                        next_random(&state);
+        double want;
+        memcpy(&want, &bits, 8);
+        if (!(want - want == 0)) continue;
+        snprintf(text, sizeof text, k % 2 ? "%.17g" : "%.16e", want);
+        wrong += !drl__decimal((const unsigned char *)text, strlen(text), &v) ||
+                 memcmp(&v, &want, sizeof v) != 0;
+    }
+    CHECK(wrong == 0, "%d of 20000 numbers are read as others", wrong);
+}
+
+static drl_status vectors_of(const char *text, size_t n, const drl_vectors_desc *d, drl_vectors **v)
+{
+    unsigned char *p = exact(text, n);
+    drl_blob blob = blob_of(p, n);
+    drl_status status;
+    *v = NULL;
+    status = drl_vectors_parse(ctx, &blob, 1, d, v);
+    CHECK((status == DRL_OK) == (*v != NULL), "a result and status %d", (int)status);
+    free(p);
+    return status;
+}
+
+/* What is read, and what is refused, with its place. */
+static void test_csv(void)
+{
+    static const struct { const char *text; int count, size; } good[] = {
+        { "1,2\n3,4\n", 2, 2 }, { "1,2\n3,4", 2, 2 }, { "1,2\r\n3,4\r\n", 2, 2 }, { "1\n", 1, 1 },
+        { "1", 1, 1 }, { "a,b\n1,2\n", 1, 2 }, { "\xEF\xBB\xBF" "1,2\n", 1, 2 }, { "1e0, +2 \t,-.3\n", 1, 3 },
+        { "gr\xC3\xB6\xC3\x9F" "e\n1\n2\n3\n", 3, 1 }, { "\"a\",\"b, c\"\n1,2\n", 1, 2 },
+        { "only a name\n1,2,3\n", 1, 3 }
+    };
+    static const struct { const char *text; drl_status status; const char *sentence; } bad[] = {
+        { "", DRL_E_FORMAT, "not vectors in NPY or CSV; this is an empty file" },
+        { "\xEF\xBB\xBF", DRL_E_FORMAT, "vectors in NPY or CSV" },
+        { "\n", DRL_E_FORMAT, "line 1, column 1 is empty" },
+        { "1,2\n\n3,4\n", DRL_E_FORMAT, "line 2, column 1 is empty" },
+        { "1,2\n3,4\n\n", DRL_E_FORMAT, "line 3, column 1 is empty" },
+        { "1,2\n3,\n", DRL_E_FORMAT, "line 2, column 2 is empty" },
+        { "1,2\n3,", DRL_E_FORMAT, "line 2, column 2 is empty" },
+        { "1,2\n3,4,5\n", DRL_E_SHAPE, "3 numbers on line 2, 2 on the lines before it" },
+        { "1,2\n3\n", DRL_E_SHAPE, "1 numbers on line 2, 2 on the lines before it" },
+        { "1,2\n3,x4\n", DRL_E_FORMAT, "line 2, column 2: 'x4' is not a number" },
+        { "a,1\n1,2\n", DRL_E_FORMAT, "line 1, column 1: 'a' is not a number" },
+        { "a,b\nc,d\n1,2\n", DRL_E_FORMAT, "line 2, column 1: 'c' is not a number" },
+        { "a,b\n", DRL_E_FORMAT, "one line without a number" },
+        { "1;2\n3;4\n", DRL_E_FORMAT, "line 2, column 1: '3;4' is not a number" },
+        { "1,nan\n", DRL_E_FORMAT, "line 1, column 2: 'nan' is not a number" },
+        { "1\n1e400\n", DRL_E_FORMAT, "line 2, column 1: a number above 1.8e308" },
+        { "1\r2\r", DRL_E_FORMAT, "one line without a number" },
+        { "1\n2\a\n", DRL_E_FORMAT, "bytes that are not vectors in NPY or CSV" },
+        { "1\n\xC3\xB6\n", DRL_E_FORMAT, "line 2, column 1: '??' is not a number" },
+        { "1\n1234567890123456789012345678901234567890123456789012345678901\n", DRL_E_FORMAT,
+          "line 2, column 1 has 61 characters" },
+        { "<html>\n", DRL_E_FORMAT, "a page of HTML" },
+        { "\x89PNG\r\n\x1A\n", DRL_E_FORMAT, "a PNG picture" },
+        { "1e308\n-1e308\n", DRL_E_NUMERIC, "column 0 are too large" }
+    };
+    drl_vectors *v;
+    size_t i;
+    for (i = 0; i < sizeof good / sizeof good[0]; ++i) {
+        CHECK_OK(ctx, vectors_of(good[i].text, strlen(good[i].text), NULL, &v));
+        if (v) CHECK(v->count == good[i].count && v->size == good[i].size, "%s: %d x %d", good[i].text,
+                     v->count, v->size);
+        drl_vectors_destroy(v);
+        clean(good[i].text);
+    }
+    for (i = 0; i < sizeof bad / sizeof bad[0]; ++i)
+        CHECK_FAILS(vectors_of(bad[i].text, strlen(bad[i].text), NULL, &v), bad[i].status, bad[i].sentence);
+}
+
+/* Means and deviations against another loop; of each column, of all, of neither, and given. */
+static void test_vectors(void)
+{
+    static const char text[] = "x,y,z\n1,10,5\n2,20,5\n4,60,5\n9,70,5\n";
+    static const double number[4][3] = { { 1, 10, 5 }, { 2, 20, 5 }, { 4, 60, 5 }, { 9, 70, 5 } };
+    static const double mean[3] = { 1, 2, 3 }, deviation[3] = { 2, 4, 0.5 };
+    drl_vectors_desc d;
+    drl_vectors *v = NULL;
+    int mode, i, k;
+    for (mode = 0; mode < 4; ++mode) {
+        double want_mean[3], want_deviation[3];
+        memset(&d, 0, sizeof d);
+        for (k = 0; k < 3; ++k) {
+            double sum = 0, squares = 0;
+            for (i = 0; i < 4; ++i)
+                sum += mode == 1 ? number[i][0] + number[i][1] + number[i][2] : number[i][k];
+            want_mean[k] = mode == 3 ? mean[k] : mode == 2 ? 0 : sum / (mode ? 12 : 4);
+            for (i = 0; i < 12; ++i)
+                if (mode || i % 3 == k)
+                    squares += (number[i / 3][i % 3] - want_mean[k]) * (number[i / 3][i % 3] - want_mean[k]);
+            want_deviation[k] = mode == 3 ? deviation[k] : mode == 2 ? 1 : sqrt(squares / (mode ? 12 : 4));
+        }
+        if (mode == 0) want_deviation[2] = 1;                   /* a column of one value */
+        if (mode < 3) d.normal = (drl_normal)mode;
+        if (mode == 3) {
+            d.mean = mean;
+            d.deviation = deviation;
+            d.size = 3;
+        }
+        CHECK_OK(ctx, vectors_of(text, sizeof text - 1, &d, &v));
+        if (!v) return;
+        CHECK(v->count == 4 && v->size == 3, "%d x %d", v->count, v->size);
+        for (k = 0; k < 3; ++k) {
+            CHECK(fabs(v->mean[k] - want_mean[k]) < 1e-13 &&
+                  fabs(v->deviation[k] - want_deviation[k]) < 1e-13,
+                  "mode %d, column %d: mean %.17g, deviation %.17g", mode, k, v->mean[k], v->deviation[k]);
+            for (i = 0; i < 4; ++i) {
+                double want = (number[i][k] - want_mean[k]) / want_deviation[k];
+                CHECK(fabs((double)v->values[3 * i + k] - want) < 1e-6,
+                      "mode %d, row %d, column %d: %g, not %g",
+                      mode, i, k, (double)v->values[3 * i + k], want);
+            }
+        }
+        drl_vectors_destroy(v);
+        clean("vectors");
+    }
+}
+
+/* One column of one value has exactly this value as its mean, however often it is summed. */
+static void test_vectors_constant(void)
+{
+    static char text[4 * 1000];
+    drl_vectors *v = NULL;
+    int i;
+    for (i = 0; i < 1000; ++i) memcpy(text + 4 * i, "0.1\n", 4);
+    CHECK_OK(ctx, vectors_of(text, sizeof text, NULL, &v));
+    if (!v) return;
+    CHECK(v->mean[0] == 0.1 && v->deviation[0] == 1 && v->values[0] == 0 && v->values[999] == 0,
+          "mean %.17g, deviation %g", v->mean[0], v->deviation[0]);
+    drl_vectors_destroy(v);
+    clean("one value");
+}
+
+/* NPY of every type, byte order and order of axes gives what CSV of the same numbers gives. */
+static void test_vectors_npy(void)
+{
+    static const char *const types[] = { "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8" };
+    static const double value[6] = { 1, 2, 4, 8, 16, 100 }, turned[6] = { 1, 8, 2, 16, 4, 100 };
+    static const char csv[] = "1,2,4\n8,16,100\n";
+    static npy_file file;
+    drl_vectors *want, *v;
+    drl_blob blob, two[2];
+    size_t i;
+    CHECK_OK(ctx, vectors_of(csv, sizeof csv - 1, NULL, &want));
+    if (!want) return;
+    for (i = 0; i < 4 * sizeof types / sizeof types[0]; ++i) {
+        const char *type = types[i / 4];
+        char order = type[1] == '1' ? '|' : i % 2 ? '>' : '<';
+        int fortran = i / 2 % 2;
+        v = NULL;
+        blob = npy_of(&file, order, type, fortran, "2, 3", fortran ? turned : value, 6);
+        CHECK_OK(ctx, drl_vectors_parse(ctx, &blob, 1, NULL, &v));
+        if (!v) continue;
+        CHECK(v->count == 2 && v->size == 3 && !memcmp(v->values, want->values, 6 * sizeof(float)) &&
+              !memcmp(v->mean, want->mean, 3 * sizeof(double)), "%c%s, fortran %d", order, type, fortran);
+        drl_vectors_destroy(v);
+    }
+    drl_vectors_destroy(want);
+    clean("vectors of NPY");
+    blob = npy_of(&file, '<', "f4", 0, "6,", value, 6);
+    CHECK_FAILS(drl_vectors_parse(ctx, &blob, 1, NULL, &v), DRL_E_SHAPE,
+                "an array of rank 1; vectors are the rows of rank 2: save x[:, None]");
+    blob = npy_of(&file, '<', "f4", 0, "1, 2, 3", value, 6);
+    CHECK_FAILS(drl_vectors_parse(ctx, &blob, 1, NULL, &v), DRL_E_SHAPE, "an array of rank 3");
+    blob = npy_of(&file, '<', "f4", 0, "0, 3", value, 0);
+    CHECK_FAILS(drl_vectors_parse(ctx, &blob, 1, NULL, &v), DRL_E_SHAPE, "0 rows of 3 numbers");
+    blob = npy_of(&file, '<', "f8", 0, "2, 3", value, 6);
+    file.bytes[128 + 8 * 4 + 7] = 0x7F;
+    file.bytes[128 + 8 * 4 + 6] = 0xF8;
+    CHECK_FAILS(drl_vectors_parse(ctx, &blob, 1, NULL, &v), DRL_E_FORMAT, "element [1, 1] is not a finite");
+    two[0] = blob_of(csv, sizeof csv - 1);
+    two[1] = blob_of("1,2\n", 4);
+    CHECK_FAILS(drl_vectors_parse(ctx, two, 2, NULL, &v), DRL_E_SHAPE,
+                "vectors file 1: rows of 2 numbers, those before have 3");
+    two[1] = npy_of(&file, '<', "f4", 0, "2, 3", value, 6);
+    CHECK_OK(ctx, drl_vectors_parse(ctx, two, 2, NULL, &v));
+    CHECK(v->count == 4 && v->mean[2] == 52 && v->values[0] == v->values[6], "CSV and NPY strung together");
+    drl_vectors_destroy(v);
+    clean("strung vectors");
+}
+
+/* A file that is cut, or has another byte anywhere, is read or refused with a sentence. */
+static void test_vectors_damage(void)
+{
+    static const char csv[] = "a,b\r\n1.5,-2e1\r\n .25,4\r\n";
+    static const double value[4] = { 1, 2, 4, 8 };
+    static npy_file file;
+    drl_vectors *v;
+    size_t i, n = sizeof csv - 1, refused = 0, accepted = 0;
+    char damaged[sizeof csv];
+    int d;
+    for (i = 0; i <= n; ++i) {
+        if (vectors_of(csv, i, NULL, &v) == DRL_OK) ++accepted;
+        else CHECK(drl_ctx_message(ctx)[0], "cut to %d without a sentence", (int)i);
+        drl_vectors_destroy(v);
+        clean("cut");
+    }
+    CHECK(accepted == 8, "%d of the cut files are whole rows", (int)accepted);
+    for (i = 0; i < n; ++i)
+        for (d = 1; d < 256; ++d) {
+            memcpy(damaged, csv, sizeof csv);
+            damaged[i] = (char)(damaged[i] ^ d);
+            if (vectors_of(damaged, n, NULL, &v) != DRL_OK) refused += drl_ctx_message(ctx)[0] != 0;
+            else drl_vectors_destroy(v);
+            clean("damaged");
+        }
+    CHECK(refused > n * 100, "%d refused", (int)refused);
+    npy_of(&file, '<', "f4", 0, "2, 2", value, 4);
+    for (i = 0; i < file.n; ++i) {
+        CHECK(vectors_of((const char *)file.bytes, i, NULL, &v) != DRL_OK, "NPY cut to %d", (int)i);
+        drl_ctx_clear(ctx);
+    }
+}
+
+static void test_vectors_arguments(void)
+{
+    static const double mean[2] = { 0, 0 }, deviation[2] = { 1, 1 }, zero[2] = { 1, 0 };
+    static const double tiny[2] = { 1, 1e-300 };
+    static const char *const paths[2] = { "test_io.absent", NULL };
+    double infinite[2] = { 0, HUGE_VAL };
+    float out[4];
+    drl_blob file = blob_of("1,2\n3,4\n", 8);
+    drl_vectors_desc d;
+    drl_vectors *v = NULL, own;
+    drl_rng rng = { 1, 2, 3 };
+    int i, seen[2] = { 0, 0 };
+#define BAD(set, status, sentence)                                                      \
+    memset(&d, 0, sizeof d);                                                            \
+    set;                                                                                \
+    CHECK_FAILS(drl_vectors_parse(ctx, &file, 1, &d, &v), status, sentence)
+    BAD(d.size = -1, DRL_E_ARGUMENT, "size is -1");
+    BAD(d.normal = (drl_normal)3, DRL_E_ARGUMENT, "normal is 3");
+    BAD(d.size = 3, DRL_E_SHAPE, "rows of 2 numbers, the description wants 3");
+    BAD((d.mean = mean, d.size = 2), DRL_E_ARGUMENT, "go together");
+    BAD((d.mean = mean, d.deviation = deviation), DRL_E_ARGUMENT, "with size, which is 0");
+    BAD((d.mean = mean, d.deviation = zero, d.size = 2), DRL_E_ARGUMENT, "deviation[1] 0");
+    BAD((d.mean = infinite, d.deviation = deviation, d.size = 2), DRL_E_ARGUMENT, "mean[1] is inf");
+    BAD((d.mean = mean, d.deviation = infinite, d.size = 2), DRL_E_ARGUMENT, "deviation[0] 0");
+    BAD((d.mean = mean, d.deviation = tiny, d.size = 2), DRL_E_NUMERIC, "row 0, column 1: 2 is too far");
+    BAD(d.canary = 1, DRL_E_ARGUMENT, "drl_vectors_desc was not zeroed");
+#undef BAD
+    CHECK_FAILS(drl_vectors_parse(ctx, &file, 0, NULL, &v), DRL_E_ARGUMENT, "below 1");
+    CHECK_FAILS(drl_vectors_load(ctx, paths, 1, NULL, &v), DRL_E_IO, "test_io.absent");
+    CHECK_FAILS(drl_vectors_load(ctx, paths, 2, NULL, &v), DRL_E_ARGUMENT, "path 1 is NULL");
+    CHECK(!v, "a result after failures");
+    CHECK_OK(ctx, drl_file_write(ctx, "test_io.csv", file.data, file.bytes));
+    {
+        const char *path = "test_io.csv";
+        CHECK_OK(ctx, drl_vectors_load(ctx, &path, 1, NULL, &v));
+        remove(path);
+    }
+    for (i = 0; i < 20; ++i) {
+        CHECK_OK(ctx, drl_vectors_batch(ctx, v, &rng, 2, out));
+        CHECK(out[0] == out[1] && out[2] == out[3] && fabsf(out[0]) == 1 && fabsf(out[2]) == 1, "a row");
+        ++seen[out[0] > 0];
+    }
+    CHECK(seen[0] && seen[1] && rng.position == 43, "%d, %d, position %d", seen[0], seen[1],
+          (int)rng.position);
+    own = *v;
+    own.owner = NULL;
+    drl_vectors_destroy(&own);
+    own.count = 0;
+    CHECK_FAILS((drl_vectors_destroy(v), drl_vectors_batch(ctx, &own, &rng, 1, out)), DRL_E_ARGUMENT, "none");
+    drl_vectors_destroy(NULL);
+}
+
 /* --- real files, when they are there */
 
 /* A data set of this many images and of this size, every class of which is used. */
@@ -2744,6 +3056,13 @@ int main(int argc, char **argv)
     PART(test_alpha_bytes());
     PART(test_alpha_floats());
     PART(test_wrong_files());
+    PART(test_decimals());
+    PART(test_csv());
+    PART(test_vectors());
+    PART(test_vectors_constant());
+    PART(test_vectors_npy());
+    PART(test_vectors_damage());
+    PART(test_vectors_arguments());
     if (chdir(root) != 0) return 2;             /* only read from here on */
     PART(test_data_files());
     PART(test_sprites());

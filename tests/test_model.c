@@ -1719,6 +1719,66 @@ static void own_files(void)
     drl_ctx_destroy(ctx);
 }
 
+/* How the data was normalised is copied into the model, and is what its file says. */
+static void normalisation(void)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    double mean[3] = { 1e9, -0.1, 3 }, deviation[3] = { 2, 1e-3, 1 };
+    drl_model_desc d, got;
+    drl_model *m, *again = NULL;
+    unsigned char *bytes, *copy;
+    size_t size, used, i;
+    int round;
+    memset(&d, 0, sizeof d);
+    d.height = 1;
+    d.channels = 3;
+    d.base = 4;
+    d.levels = 3;
+    d.batch = 2;
+    d.mean = mean;
+    d.deviation = deviation;
+    used = drl_ctx_bytes_used(ctx);
+    CHECK_OK(ctx, drl_model_size(ctx, &d, &size));
+    m = make(ctx, &d, 7);
+    used = drl_ctx_bytes_used(ctx) - used;
+    CHECK(used == size, "%d bytes, %d were said", (int)used, (int)size);
+    for (round = 0; round < 2; ++round) {
+        CHECK_OK(ctx, drl_model_describe(m, &got));
+        CHECK(got.mean && got.mean != mean && !memcmp(got.mean, mean, sizeof mean) && got.deviation &&
+              !memcmp(got.deviation, deviation, sizeof deviation), "round %d", round);
+        bytes = saved(ctx, m, &size);
+        drl_model_destroy(m);
+        CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &m));
+        if (round == 0) free(bytes);
+    }
+    drl_model_destroy(m);
+    copy = (unsigned char *)malloc(size);
+    if (!copy) exit(2);
+    for (i = 8; i + 13 < size; ++i) {                           /* each of the two under another name */
+        if (memcmp(bytes + i, "drl.mean", 8) && memcmp(bytes + i, "drl.deviation", 13)) continue;
+        memcpy(copy, bytes, size);
+        copy[i + 7] = 'x';
+        REFUSED(ctx, drl_model_load_memory(ctx, copy, size, NULL, &again), DRL_E_FORMAT);
+    }
+    memcpy(copy, bytes, size);
+    memset(copy + size - 8, 0, 8);                              /* the last deviation is 0 */
+    REFUSED(ctx, drl_model_load_memory(ctx, copy, size, NULL, &again), DRL_E_ARGUMENT);
+    memset(copy + size - 8, 0x7F, 8);
+    memset(copy + size - 8 * 4, 0xFF, 8);                       /* the last mean is a NaN */
+    REFUSED(ctx, drl_model_load_memory(ctx, copy, size, NULL, &again), DRL_E_ARGUMENT);
+    free(copy);
+    free(bytes);
+    d.deviation = NULL;
+    REFUSED(ctx, drl_model_create(ctx, &d, 0, &again), DRL_E_ARGUMENT);
+    d.deviation = deviation;
+    deviation[1] = -1;
+    REFUSED(ctx, drl_model_create(ctx, &d, 0, &again), DRL_E_ARGUMENT);
+    deviation[1] = 1;
+    mean[2] = HUGE_VAL;
+    REFUSED(ctx, drl_model_create(ctx, &d, 0, &again), DRL_E_ARGUMENT);
+    drl_ctx_destroy(ctx);
+}
+
 #define BAD_OWN(assign, want)                                                                   \
     do {                                                                                        \
         d = own_desc(&o);                                                                       \
@@ -3056,6 +3116,7 @@ int main(int argc, char **argv)
     PART(initializer_forms());
     PART(own_network());
     PART(own_files());
+    PART(normalisation());
     PART(own_refused());
     for (i = 0; i < 2; ++i) {
         PART(unet_defaults(i));
