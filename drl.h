@@ -12686,7 +12686,7 @@ DRL__CALL(drl_status, drl_sample,
     return status;
 }
 
-/* The tensors of a file for drl_model_desc.mean and deviation, of doubles, one for each number of an image. */
+/* The tensors of a file for drl_model_desc.mean and deviation: doubles, one for each number of an image. */
 static const char *const drl__normal_names[2] = { "drl.mean", "drl.deviation" };
 
 /* What a model's file is written from: one array per parameter, and the description as metadata. */
