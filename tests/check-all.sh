@@ -481,8 +481,12 @@ demo_32() {
     for target in i686 armhf wasm32; do cmp $d/x86-64.npy $d/$target.npy || return 1; done
     echo "i686, armhf and wasm32 sample the demo's kind of model with the bits of x86-64"
 }
-armhf() {       # 32-bit ARM: the hash, files and draws
-    emulated armhf arm-linux-gnueabihf-gcc qemu-arm "test_rng test_io"
+armhf() {       # 32-bit ARM: the hash, files and draws; the hash with the fused multiply-add of VFPv4
+    emulated armhf arm-linux-gnueabihf-gcc qemu-arm "test_rng test_io" || return 1
+    flags="-mcpu=cortex-a7 -mfpu=vfpv4"
+    conformance armhf-vfpv4 arm-linux-gnueabihf-gcc qemu-arm -O2 -static $flags || return 1
+    arm-linux-gnueabihf-objdump -d $out/armhf-vfpv4.exe | grep -q 'vfma\.f32' || { echo "no vfma"; return 1; }
+    echo "$HASH, also with $flags; test_rng test_io"
 }
 bits32() { tests tests-32 gcc -m32 -msse2 -mfpmath=sse -O1 $X32 -DDRL_THREADS; }
 windows() {     # compiles without a warning, pool included, and runs
