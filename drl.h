@@ -13506,7 +13506,7 @@ static size_t drl__trainer_place(drl_trainer *tr, drl_model *m, const drl_train_
     tr->image = drl__place_floats(block, &total, m->size);
     tr->words = drl__place_floats(block, &total, ranks > 1 ? 4 * numbers : 0);
     tr->rank = (drl__rank *)drl__place_array(block, &total, numbers, sizeof(double));
-    tr->figures = (drl__figures *)(void *)(tr->rank + ranks);
+    tr->figures = block ? (drl__figures *)(void *)(tr->rank + ranks) : NULL;
     tr->level = (drl_level_report *)drl__place_array(block, &total, levels, sizeof(drl_level_report));
     tr->good_level = (drl_level_report *)drl__place_array(block, &total, levels, sizeof(drl_level_report));
     tr->t = (int *)drl__place_array(block, &total, images, sizeof(int));
