@@ -110,7 +110,7 @@ typedef struct member {
 } member;
 
 enum { NOTHING, SOURCE_FAILS, NO_MEMORY, NO_DATA, OTHER_SEED, OTHER_WEIGHTS, OTHER_RUN, AVERAGED, BAD_LABEL,
-       REDUCE_FAILS, REDUCE_HALVES, REDUCE_LEAVES };           /* the last two on all ranks */
+       REDUCE_FAILS, REDUCE_HALVES, REDUCE_LEAVES, REDUCE_SPOILS };     /* the last three on all ranks */
 
 /* A team is described by the first part, and then runs `body` once for each rank. */
 struct team {
@@ -189,6 +189,8 @@ static drl_status add_ranks(void *user, float *sum, size_t count)
         if (!meet(t)) return DRL_E_IO;
     }
     for (i = 0; i < count && t->odd == REDUCE_HALVES; ++i) sum[i] *= 0.5f;
+    /* the highest word of the first image's level, which comes after two numbers a rank: infinity */
+    if (t->odd == REDUCE_SPOILS && count > 200) sum[4 * 2 * t->ranks + 3] = 0x7FF0;
     return DRL_OK;
 }
 #else
@@ -467,6 +469,7 @@ static void failures(void)
     expect_failure(REDUCE_FAILS, DRL_E_IO, "`reduce`, which adds up 4 ranks, has failed");
     expect_failure(REDUCE_LEAVES, DRL_E_ARGUMENT, "differ in their");
     expect_failure(REDUCE_HALVES, DRL_E_ARGUMENT, "`reduce` gives");
+    expect_failure(REDUCE_SPOILS, DRL_E_ARGUMENT, "`reduce` gives image 0 level inf of 4");
 }
 
 /* Steps by hand: a label that is wrong on one rank refuses the step of all, and the next one succeeds. */
