@@ -72,6 +72,7 @@ static void shake(drl_model *m)
 }
 
 static uint8_t pixels[DATA * IMAGE], labels[DATA];
+static drl_dataset images;
 static drl_dataset data_set(void)
 {
     drl_dataset d;
@@ -272,7 +273,6 @@ static void run(member *m)
 {
     const team *t = m->all;
     int odd = m->rank == t->odd_rank;
-    drl_dataset data = data_set();
     drl_run_desc d;
     long calls = m->heap.calls;
     memset(&d, 0, sizeof d);
@@ -287,7 +287,7 @@ static void run(member *m)
     if (odd && t->odd == NO_MEMORY) m->heap.fail_at = m->heap.calls + 1;
     if (odd && t->odd == OTHER_RUN) d.rollbacks = 3;
     if (odd && t->odd == AVERAGED) drl_trainer_swap_average(m->trainer);
-    m->status = drl_train(m->trainer, t->by_source || (odd && t->odd == NO_DATA) ? NULL : &data, &d);
+    m->status = drl_train(m->trainer, t->by_source || (odd && t->odd == NO_DATA) ? NULL : &images, &d);
     if (odd && t->odd == AVERAGED) drl_trainer_swap_average(m->trainer);
     if (m->heap.calls > calls + 1) m->status = DRL_E_MEMORY;    /* a run takes one block */
 }
@@ -308,7 +308,6 @@ static void finish(member *m)
 static void *live(void *arg)
 {
     member *m = (member *)arg;
-    prepare(m);
     if (m->status == DRL_OK) m->all->body(m);
 #ifdef RANKS_RUN
     tell(m->all, &m->all->left);
@@ -330,7 +329,8 @@ static team *team_of(int variant, int ranks)
     return t;
 }
 
-/* All ranks from their beginning to their end, at which they hold the same. */
+/* All ranks, to their end, at which they hold the same. They are made one after the other, since check.h
+ * counts kernels without a lock. */
 static void go(team *t, drl_status want)
 {
     int i;
@@ -342,6 +342,9 @@ static void go(team *t, drl_status want)
     for (i = 0; i < t->ranks; ++i) {
         t->of[i].all = t;
         t->of[i].rank = i;
+        prepare(&t->of[i]);
+    }
+    for (i = 0; i < t->ranks; ++i) {
 #ifdef RANKS_RUN
         if (pthread_create(&thread[i], NULL, live, &t->of[i])) exit(3);
 #else
@@ -641,6 +644,7 @@ int main(int argc, char **argv)
 {
     int i;
     if (check_words(argc, argv)) return 2;
+    images = data_set();
     PART(descriptions());
     for (i = 0; i < VARIANTS; ++i) PART(groups_of_one_batch(i));
 #ifdef RANKS_RUN
