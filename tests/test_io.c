@@ -2623,7 +2623,7 @@ static void test_csv(void)
         { "1\n1e400\n", DRL_E_FORMAT, "line 2, column 1: a number above 1.8e308" },
         { "1\r2\r", DRL_E_FORMAT, "one line without a number" },
         { "1\n2\a\n", DRL_E_FORMAT, "bytes that are not vectors in NPY or CSV" },
-        { "1\n\xC3\xB6\n", DRL_E_FORMAT, "line 2, column 1: '??' is not a number" },
+        { "1\n\xC3\xB6\n", DRL_E_FORMAT, "line 2, column 1: '?\?' is not a number" },
         { "1\n1234567890123456789012345678901234567890123456789012345678901\n", DRL_E_FORMAT,
           "line 2, column 1 has 61 characters" },
         { "<html>\n", DRL_E_FORMAT, "a page of HTML" },
