@@ -2624,7 +2624,7 @@ static void contrast_without_steps(void)
     drl_schedule sc;
     setup s;
     float x0[PIXELS], eps[IMAGE], want[PIXELS], grad[IMAGE];
-    double moved = 0;
+    drl__figures figures[BATCH];
     int i, j;
     md.schedule = DRL_SCHEDULE_T1K;
     md.levels = 40;
@@ -2644,7 +2644,7 @@ static void contrast_without_steps(void)
             want[i * IMAGE + j] =
                 (float)((double)x[j] + sigma * sigma * (double)grad[j] + sigma * (double)eps[j]);
     }
-    CHECK_OK(s.ctx, drl__train_chains(s.tr, &e, &moved));
+    CHECK_OK(s.ctx, drl__train_chains(s.tr, &e, figures));
     for (i = 0; i < PIXELS; ++i)
         CHECK(fabs((double)(s.tr->y_neg[i] - want[i])) < 2e-5 * (1 + fabs((double)want[i])),
               "K = 0: y_K[%d] is %.7f, by hand %.7f", i, (double)s.tr->y_neg[i], (double)want[i]);
