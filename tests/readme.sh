@@ -50,7 +50,7 @@ while read -r line; do
        */01_toy2d*) command="$command --steps 3 --k 2";;
        */08_likelihood*) command="$command --steps 3 --count 4 --temperatures 5";;
        */10_image*) command="$command --count 2 --temperatures 3 --images 4";;
-       */06_tiles*|*/07_own*|*/11_own*|*/12_cl*)
+       */06_tiles*|*/07_own*|*/11_own*)
            case $command in *--minutes*) ;; *) command="$command --steps 2";; esac;;
        esac;;
     esac

@@ -62,7 +62,7 @@ for p in "$dir"/*; do
     02*) refused "$p" --cdrl --unet; refused "$p" --classes --no-classes; refused "$p" --balanced;;
     06*) refused "$p" --palette; refused "$p" --names no-such-file;;
     15*) refused "$p" no-such-file; refused "$p" tests/refuse.sh; refused "$p" /dev/zero;;
-    12*) refused "$p" --model no-such-file; refused "$p" --strength x;;
+    12*) refused "$p" --groups 3; refused "$p" --groups x;;
     11*) refused "$p" --levels 1; refused "$p" --levels 1001; refused "$p" --model no-such-file;;
     08_likelihood) refused "$p" --data nonsense;;
     09_long_chain) refused "$p" --kernel nonsense;;
