@@ -1653,10 +1653,10 @@ DRL_API drl_status drl_checkpoint_describe(drl_ctx *ctx, const char *path,
 /* -----------------------------------------------------------------------------------------------------------
  * Research tools: nothing in [config] to [train] uses what follows.
  *
- * [mcmc] - Markov chains on one level of an energy, what their traces are worth, and the constant Z that
+ * [mcmc] - Markov chains on one level of an energy, how exact averages over them are, and the constant Z that
  * makes exp(F) / Z a density. All points here are y_t = a x_t, on which energies are defined: divide by
- * drl_schedule_scale's a to look at them. A level has two densities, of
- * all that has its noise, and of what x_{t+1} may have come from:
+ * drl_schedule_scale's a to look at them. A level has two densities: the marginal one of all points with the
+ * noise of the level, and the conditional one of the points from which x_{t+1} may have come:
  *   marginal       log p(y_t) = F(y_t, t) - log Z
  *   conditional    log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const   [Gao21] (6)
  * The conditional is what training sees and sampling walks down; it has few modes. The marginal has all of
@@ -1746,11 +1746,11 @@ typedef struct drl_diagnosis {
                                  * mixed; infinite when none moves */
 } drl_diagnosis;
 
-/* drl_mcmc_diagnose - what the trace of one number (a coordinate, its square, F) is worth: x [draws *
- * chains], a row a step. Every chain is cut in two, so that drift is seen too; draws >= 8. ESS by Geyer's
- * initial monotone sequence of autocorrelations, which are those of the chains together [Geyer92]
- * [Vehtari21]. Time O(draws chains) for every lag that counts; thin what is long and mixes badly. No
- * memory. Fails with DRL_E_ARGUMENT, DRL_E_NUMERIC (not finite, or all numbers are equal). */
+/* drl_mcmc_diagnose - how exact the mean of a trace is, of one number (a coordinate, its square, F):
+ * x [draws * chains], a row for each step. Every chain is cut in two, so that drift is seen too; draws >= 8.
+ * ESS by Geyer's initial monotone sequence of autocorrelations, which are those of the chains together
+ * [Geyer92] [Vehtari21]. Time O(draws chains) for every lag that counts; thin what is long and mixes badly.
+ * No memory. Fails with DRL_E_ARGUMENT, DRL_E_NUMERIC (not finite, or all numbers are equal). */
 DRL_API drl_status drl_mcmc_diagnose(drl_ctx *ctx, const double *x, int draws, int chains,
                                      drl_diagnosis *diagnosis);
 
@@ -1783,7 +1783,8 @@ typedef struct drl_ais_result {
     double log_z;               /* nats; forward: log of the mean weight; reverse: minus that */
     double error;               /* standard, over chains, by the delta method: sd(w) / (mean(w)
                                  * sqrt(count)). Too small when ess is below 5 or so */
-    double ess;                 /* (sum w)^2 / sum w^2, of `count`: how many chains have a say */
+    double ess;                 /* (sum w)^2 / sum w^2: the number of equally weighted chains,
+                                 * of `count`, that would give an average as exact */
     double accept;              /* mean acceptance of the moves; 1 before the first */
     const double *log_weight;   /* [count] log w, for error bars of one's own; owned by the path, valid
                                  * until it runs or is destroyed */
@@ -1823,8 +1824,8 @@ DRL_API drl_status drl_log_likelihood(drl_ctx *ctx, const drl_energy *energy, co
                                       double *log_p, float *work);
 DRL_API double     drl_bits_per_dim(double log_p, size_t size, double scale);
 
-/* In the plane everything can be summed up: a grid of nx * ny cells of [x0, x1] x [y0, y1]. Point (i, j),
- * number j * nx + i, is the middle of a cell. */
+/* In the plane integrals are sums over a grid: nx * ny cells of [x0, x1] x [y0, y1]. Point (i, j), number
+ * j * nx + i, is the middle of a cell. */
 typedef struct drl_grid { double x0, x1, y0, y1; int nx, ny; } drl_grid;
 
 /* drl_grid_evaluate - f [nx * ny] <- F at the grid's points y, of an energy of size 2; label 0: no class. f

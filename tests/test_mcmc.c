@@ -1252,8 +1252,8 @@ static void plane_refused(void)
 {
     static double f[CELLS], p[CELLS];
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
-    gauss g = gauss_of(2), far = gauss_of(10);
-    drl_energy e = gauss_energy(&g), e10 = gauss_energy(&far);
+    gauss g = gauss_of(2), wide = gauss_of(10);
+    drl_energy e = gauss_energy(&g), e10 = gauss_energy(&wide);
     drl_grid grid = plane_grid;
     double z = 7, kl = 7;
     int i;

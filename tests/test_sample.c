@@ -17,7 +17,7 @@
 #define TO_THE_END (1 << 30)            /* more steps than any sampler here has */
 
 /* got lies within four standard errors of want. */
-static void near(const char *what, double got, double want, double error)
+static void expect_within(const char *what, double got, double want, double error)
 {
     CHECK(fabs(got - want) <= 4 * error, "%s is %.5f, should be %.5f, standard error %.5f: off by %.1f",
           what, got, want, error, (got - want) / error);
@@ -507,12 +507,12 @@ static void gaussian(void)
             gaussian_moments(&s, runs[r].steps, noise_scale, g.mean[j], g.variance[j],
                              &want_mean, &want_var[j]);
             snprintf(what, sizeof what, "%s: mean %d", runs[r].name, j);
-            near(what, mean[j], want_mean, sqrt(want_var[j] / COUNT));
+            expect_within(what, mean[j], want_mean, sqrt(want_var[j] / COUNT));
             snprintf(what, sizeof what, "%s: variance %d", runs[r].name, j);
-            near(what, var[j], want_var[j], want_var[j] * sqrt(2.0 / (COUNT - 1)));
+            expect_within(what, var[j], want_var[j], want_var[j] * sqrt(2.0 / (COUNT - 1)));
         }
         snprintf(what, sizeof what, "%s: covariance", runs[r].name);
-        near(what, cov, 0, sqrt(want_var[0] * want_var[1] / COUNT));
+        expect_within(what, cov, 0, sqrt(want_var[0] * want_var[1] / COUNT));
     }
     free(x);
     drl_ctx_destroy(ctx);
@@ -575,8 +575,8 @@ static void moment_matches(const char *name, const float *x, int n, const expect
     }
     if (l < size) snprintf(what, sizeof what, "%s: covariance %d %d", name, j, l);
     else snprintf(what, sizeof what, "%s: mean %d less the true one", name, j);
-    bias = l < size ? MIX_BIAS * fabs(should_be) / 4 : 0.0;         /* near allows four times as much */
-    near(what, got, should_be, sqrt((squares - got * got) / n) + bias);
+    bias = l < size ? MIX_BIAS * fabs(should_be) / 4 : 0.0;     /* expect_within allows four times of it */
+    expect_within(what, got, should_be, sqrt((squares - got * got) / n) + bias);
 }
 
 /* The weight of component k: its mean responsibility for the points x [n * size]. */
@@ -600,7 +600,7 @@ static void weight_matches(const char *name, const float *x, int n, const expect
         squares += part[k] / sum * part[k] / sum / n;
     }
     snprintf(what, sizeof what, "%s: weight %d", name, k);
-    near(what, got, want->weight[k], sqrt((squares - got * got) / n));
+    expect_within(what, got, want->weight[k], sqrt((squares - got * got) / n));
 }
 
 static void sample_matches(const char *name, const float *x, int n, const expected *want)
@@ -2446,9 +2446,9 @@ static void complete_gaussian(void)
     }
     variance = var_next + c_next * c_next;
     pair_complete(&p, COUNT, STEPS, (float)known, &got_mean, &got_var);
-    near("completed from a correlated Gaussian: mean", got_mean, mean_next, sqrt(variance / COUNT));
-    near("completed from a correlated Gaussian: variance", got_var, variance,
-         variance * sqrt(2.0 / (COUNT - 1)));
+    expect_within("completed from a correlated Gaussian: mean", got_mean, mean_next, sqrt(variance / COUNT));
+    expect_within("completed from a correlated Gaussian: variance", got_var, variance,
+                  variance * sqrt(2.0 / (COUNT - 1)));
 }
 
 /* A grid over the unknown coordinate, and one over the draw of the known one. */
@@ -2523,7 +2523,7 @@ static double pair_conditional_mean(const pair *p, double known)
  * would hold the chains that start in it. Many small steps, or noise that stays, draw it to the mean of the
  * data.
  * The discretisation makes variances too large, by 0.017 on the first schedule (see mix_schedule) and by 0.05
- * on the second; the latter's mean may be off by 0.06. near allows four times what it is given. */
+ * on the second; the latter's mean may be off by 0.06. four times as much is allowed what it is given. */
 static void complete_mixture(void)
 {
     static const double known[6] = { -1.1, 1.2, 0.35, 0.8, 1.2, 0.35 }, coarse[3] = { 0.1, 0.9, 0.9995 };
@@ -2545,10 +2545,11 @@ static void complete_mixture(void)
                "data %.3f\n", s.levels, held, got_mean, mean, data);
         variance = square - mean * mean;
         error = sqrt(variance / MIX_CHAINS);
-        near("completed from a mixture: mean", got_mean, mean, error * 1.1);
-        near("completed from a mixture: variance", got_var, variance,
-             variance * (sqrt(3.0 / MIX_CHAINS) + bias / 4));
-        if (r >= 3) near("completed from a mixture: conditional mean", got_mean, data, error + 0.06 / 4);
+        expect_within("completed from a mixture: mean", got_mean, mean, error * 1.1);
+        expect_within("completed from a mixture: variance", got_var, variance,
+                      variance * (sqrt(3.0 / MIX_CHAINS) + bias / 4));
+        if (r < 3) continue;
+        expect_within("completed from a mixture: conditional mean", got_mean, data, error + 0.06 / 4);
     }
 }
 
@@ -2791,10 +2792,10 @@ static void interpolated_draws(void)
             if (i == 0) CHECK(!memcmp(got, first, sizeof got), "draw %d: the first has other bits", draws[k]);
             if (i == PATH_POINTS - 1)
                 CHECK(!memcmp(got, last, sizeof got), "draw %d: the last has other bits", draws[k]);
-            near("interpolated draw: mean", mean, 0, 1 / sqrt((double)COUNT));
-            near("interpolated draw: variance", square, 1, sqrt(2.0 / COUNT));
-            near("interpolated draw: with the first", with_first, cos(w), sqrt(2.0 / COUNT));
-            near("interpolated draw: with the last", with_last, sin(w), sqrt(2.0 / COUNT));
+            expect_within("interpolated draw: mean", mean, 0, 1 / sqrt((double)COUNT));
+            expect_within("interpolated draw: variance", square, 1, sqrt(2.0 / COUNT));
+            expect_within("interpolated draw: with the first", with_first, cos(w), sqrt(2.0 / COUNT));
+            expect_within("interpolated draw: with the last", with_last, sin(w), sqrt(2.0 / COUNT));
         }
     }
     drl_ctx_destroy(ctx);
@@ -2979,8 +2980,8 @@ static void no_steps_reach_the_data(void)
         mean += (double)x[i] / COUNT;
     }
     for (i = 0; i < COUNT; ++i) var += ((double)x[i] - mean) * ((double)x[i] - mean) / (COUNT - 1);
-    near("K = 0, T1k: mean", mean, 0.7, sqrt(0.25 / COUNT));
-    near("K = 0, T1k: variance", var, 0.25, 0.25 * sqrt(2.0 / COUNT));
+    expect_within("K = 0, T1k: mean", mean, 0.7, sqrt(0.25 / COUNT));
+    expect_within("K = 0, T1k: variance", var, 0.25, 0.25 * sqrt(2.0 / COUNT));
     drl_sampler_destroy(sampler);
     drl_ctx_destroy(ctx);
 }
