@@ -2523,7 +2523,7 @@ static double pair_conditional_mean(const pair *p, double known)
  * would hold the chains that start in it. Many small steps, or noise that stays, draw it to the mean of the
  * data.
  * The discretisation makes variances too large, by 0.017 on the first schedule (see mix_schedule) and by 0.05
- * on the second; the latter's mean may be off by 0.06. four times as much is allowed what it is given. */
+ * on the second; the latter's mean may be off by 0.06. expect_within allows four times what it is given. */
 static void complete_mixture(void)
 {
     static const double known[6] = { -1.1, 1.2, 0.35, 0.8, 1.2, 0.35 }, coarse[3] = { 0.1, 0.9, 0.9995 };
