@@ -14094,7 +14094,7 @@ static drl_status drl__ranks_agree(drl_trainer *tr, drl_status before, drl_statu
     if (status != DRL_OK) return status;
     for (i = 0; i < tr->desc.ranks; ++i) {
         double number = tr->rank[i].status;
-        status = number >= 0 && number < DRL__STATUS_END ? (drl_status)(int)number : DRL_E_ARGUMENT;
+        status = number >= 0 && number < (double)DRL__STATUS_END ? (drl_status)(int)number : DRL_E_ARGUMENT;
         if (status == DRL_OK || (worst != DRL_OK && worst != DRL_E_DIVERGED)) continue;
         if (status == DRL_E_DIVERGED && worst == DRL_E_DIVERGED) continue;
         worst = status;

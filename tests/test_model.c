@@ -2105,6 +2105,34 @@ static void scorer_of(drl_ctx *ctx, const drl_model_desc *d, const char *what)
     drl_model_destroy(m);
 }
 
+/* A scorer takes a block for its plan and one for itself. Without either there is no scorer, and nothing is
+ * kept. */
+static void scorer_without_memory(void)
+{
+    check_heap heap;
+    drl_ctx *ctx;
+    drl_model_desc d = tiny();
+    drl_model *m;
+    drl_scorer *s = NULL;
+    long live;
+    int fail;
+    memset(&heap, 0, sizeof heap);
+    ctx = context(DRL_ISA_AUTO, 1, &heap);
+    make_vectors(&d, 64);
+    m = make(ctx, &d, 3);
+    live = heap.live;
+    for (fail = 1; fail <= 2; ++fail) {
+        heap.fail_at = heap.calls + fail;
+        REFUSED(ctx, drl_scorer_create(m, 0, 0, &s), DRL_E_MEMORY);
+        CHECK(!s && heap.live == live, "allocation %d fails: %ld blocks are left", fail, heap.live - live);
+    }
+    heap.fail_at = 0;
+    CHECK_OK(ctx, drl_scorer_create(m, 0, 0, &s));
+    drl_scorer_destroy(s);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+}
+
 static void scorers(void)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
@@ -3126,6 +3154,7 @@ int main(int argc, char **argv)
         PART(memory(i, 1));
     }
     PART(scorers());
+    PART(scorer_without_memory());
     PART(small_machine());
     PART(block());
     for (i = 0; i < 2; ++i) {               /* plain DRL and CDRL */

@@ -111,7 +111,9 @@ typedef struct member {
 } member;
 
 enum { NOTHING, SOURCE_FAILS, NO_MEMORY, NO_DATA, OTHER_SEED, OTHER_WEIGHTS, OTHER_RUN, AVERAGED, BAD_LABEL,
-       REDUCE_FAILS, REDUCE_HALVES, REDUCE_LEAVES, REDUCE_SPOILS };     /* the last three on all ranks */
+       REDUCE_FAILS, REDUCE_HALVES, REDUCE_LEAVES, REDUCE_SPOILS, REDUCE_STRAYS };     /* the last four on
+                                                                                  * all ranks */
+static long fails_at;                       /* the call of `reduce` for REDUCE_FAILS, from 1 */
 
 /* A team is described by the first part, and then runs `body` once for each rank. */
 struct team {
@@ -171,7 +173,7 @@ static drl_status add_ranks(void *user, float *sum, size_t count)
     size_t i;
     int distance, odd = m->rank == t->odd_rank;
     ++m->calls;
-    if (odd && t->odd == REDUCE_FAILS && m->calls == 9) {
+    if (odd && t->odd == REDUCE_FAILS && m->calls == fails_at) {
         tell(t, &t->broken);
         return DRL_E_IO;
     }
@@ -190,6 +192,7 @@ static drl_status add_ranks(void *user, float *sum, size_t count)
         if (!meet(t)) return DRL_E_IO;
     }
     for (i = 0; i < count && t->odd == REDUCE_HALVES; ++i) sum[i] *= 0.5f;
+    if (t->odd == REDUCE_STRAYS) sum[0] = 0.5f;
     /* the highest word of the first image's level, which comes after two numbers a rank: infinity */
     if (t->odd == REDUCE_SPOILS && count > 200) sum[4 * 2 * t->ranks + 3] = 0x7FF0;
     return DRL_OK;
@@ -469,7 +472,9 @@ static void failures(void)
     expect_failure(OTHER_RUN, DRL_E_ARGUMENT, "ranks 0 and 2 differ");
     expect_failure(OTHER_SEED, DRL_E_ARGUMENT, "ranks 0 and 2 differ");
     expect_failure(OTHER_WEIGHTS, DRL_E_ARGUMENT, "ranks 0 and 2 differ");
-    expect_failure(REDUCE_FAILS, DRL_E_IO, "`reduce`, which adds up 4 ranks, has failed");
+    for (fails_at = 1; fails_at <= 12; ++fails_at)      /* the first steps have so many, for each purpose */
+        expect_failure(REDUCE_FAILS, DRL_E_IO, "`reduce`, which adds up 4 ranks, has failed");
+    expect_failure(REDUCE_STRAYS, DRL_E_ARGUMENT, "`reduce` gives 0.5 as a sum of whole numbers");
     expect_failure(REDUCE_LEAVES, DRL_E_ARGUMENT, "differ in their");
     expect_failure(REDUCE_HALVES, DRL_E_ARGUMENT, "`reduce` gives");
     expect_failure(REDUCE_SPOILS, DRL_E_ARGUMENT, "`reduce` gives image 0 level inf of 4");
