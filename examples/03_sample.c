@@ -5,7 +5,8 @@
  *
  *     cc -O2 -DDRL_THREADS examples/03_sample.c -o sample -lm
  *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W]
- *         [--guidance-levels FROM:TO] [--out PREFIX] [--watch] [--resume] [--threads N] [--isa NAME]
+ *         [--guidance-levels FROM:TO] [--image FILE --mask FILE] [--shape HxWxC] [--layout nhwc | nchw]
+ *         [--range LOW:HIGH] [--out PREFIX] [--watch] [--resume] [--threads N] [--isa NAME]
  *
  * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1], as the model gives it: of
  * RGBA, colour counts by its alpha, and means nothing where alpha is -1 (the picture has 0 there). With
@@ -15,6 +16,9 @@
  * turn, a column each, or --label N alone (0: none). The larger --guidance is, the more typical of their
  * class images are, and the more alike; 0.5 unless said. --guidance-levels FROM:TO limits it to levels from
  * FROM up to, but without, TO.
+ * "Keep this, redraw that": --image has one image of the model's size, (1,H,W,C) or (H,W,C), any file that
+ * drl_dataset_load reads; --shape, --layout and --range say of it what the file does not, as in 02. --mask
+ * is an NPY of (H,W): where it is not 0, the image is kept, and every sample draws the rest in its own way.
  * 64 images of 16 x 16 take about a second, two with classes. What takes longer shows how far it is after 8
  * seconds and then every half minute or so. Ctrl-C saves everything in PREFIX.sampler; the same command with
  * --resume goes on from there, to the same bits.
@@ -24,13 +28,15 @@
 #include "options.h"
 #include "picture.h"
 #include "training.h"
+#include "data.h"
 
 #define UNSAID 1e16                         /* a weight that the option does not take */
 #define GROUP  32                           /* images that grow together; no result depends on it */
 
 static const char usage[] =
     "sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W, 0.5 unless said]\n"
-    "       [--guidance-levels FROM:TO] [--out PREFIX] [--watch] [--resume] [--threads N] [--isa NAME]\n";
+    "       [--guidance-levels FROM:TO] [--image FILE --mask FILE] [--shape HxWxC] [--layout nhwc | nchw]\n"
+    "       [--range LOW:HIGH] [--out PREFIX] [--watch] [--resume] [--threads N] [--isa NAME]\n";
 
 typedef struct drawing {
     drl_ctx *ctx;
@@ -43,6 +49,8 @@ typedef struct drawing {
     int columns;                            /* of the picture */
     size_t pixels;                          /* of an image */
     float *image;                           /* [count][shown][pixels] */
+    float *known;                           /* [GROUP][pixels] --image for each image of a group, or NULL */
+    uint8_t *mask;                          /* the same of --mask, for each channel */
     const char *prefix;
     char state_path[1024];
     double start, due;                      /* seconds: of the beginning, of the next picture from there */
@@ -193,6 +201,68 @@ static int choose_labels(drawing *r, int label, int *labels)
     return 1;
 }
 
+/* r->known <- the image of a file, GROUP times. */
+static int read_image(drawing *r, const char *path, drl_dataset_desc desc)
+{
+    drl_dataset *data = NULL;
+    int i, ok = 0;
+    if (!desc.channels) desc.channels = r->d.channels;
+    if (drl_dataset_load(r->ctx, &path, 1, &desc, &data) != DRL_OK) {
+        fail(r->ctx, "--image");
+        fprintf(stderr, "fields of drl_dataset_desc are options here: --shape, --layout, --range\n");
+        return 0;
+    }
+    if (data->count != 1) fprintf(stderr, "--image %s: %d images, one is wanted\n", path, data->count);
+    else if (data->height != r->d.height || data->width != r->d.width || data->channels != r->d.channels)
+        fprintf(stderr, "--image %s: %d x %d x %d, and the model draws %d x %d x %d\n", path, data->height,
+                data->width, data->channels, r->d.height, r->d.width, r->d.channels);
+    else ok = 1;
+    for (i = 0; i < GROUP && ok; ++i)
+        if (drl_dataset_image(r->ctx, data, 0, r->d.height, r->d.width,
+                              r->known + (size_t)i * r->pixels) != DRL_OK) ok = !fail(r->ctx, "--image");
+    drl_dataset_destroy(data);
+    return ok;
+}
+
+/* r->mask <- whether the elements of an NPY file are not 0, for all channels, GROUP times. */
+static int read_mask(drawing *r, const char *path)
+{
+    size_t area = (size_t)r->d.height * (size_t)r->d.width, size = 0, i;
+    float *keep = (float *)malloc(area * sizeof *keep);
+    void *bytes = NULL;
+    drl_array a;
+    int ok = 0;
+    if (!keep) fprintf(stderr, "out of memory for the mask\n");
+    else if (drl_file_read(r->ctx, path, &bytes, &size) != DRL_OK ||
+             drl_npy_parse(r->ctx, bytes, size, &a) != DRL_OK) fail(r->ctx, "--mask");
+    else if (a.rank != 2) fprintf(stderr, "--mask %s: %d axes, height and width are wanted\n", path, a.rank);
+    else if (a.shape[0] != (size_t)r->d.height || a.shape[1] != (size_t)r->d.width)
+        fprintf(stderr, "--mask %s: %.0f x %.0f, and the model's images are %d x %d\n", path,
+                (double)a.shape[0], (double)a.shape[1], r->d.height, r->d.width);
+    else if (drl_array_to_float(r->ctx, &a, keep) != DRL_OK) fail(r->ctx, "--mask");
+    else ok = 1;
+    for (i = 0; i < GROUP * r->pixels && ok; ++i)
+        r->mask[i] = keep[i % r->pixels / (size_t)r->d.channels] != 0;
+    drl_file_free(r->ctx, bytes);
+    free(keep);
+    return ok;
+}
+
+/* What all images keep. Returns 0, with a sentence printed, when the files are not of the model's size. */
+static int choose_known(drawing *r, const char *image, const char *mask, drl_dataset_desc desc)
+{
+    if (!image) return 1;
+    r->known = (float *)malloc(GROUP * r->pixels * sizeof *r->known);
+    r->mask = (uint8_t *)malloc(GROUP * r->pixels);
+    if (!r->known || !r->mask) {
+        fprintf(stderr, "out of memory for %d images to keep\n", GROUP);
+        return 0;
+    }
+    r->how.known = r->known;
+    r->how.mask = r->mask;
+    return read_image(r, image, desc) && read_mask(r, mask);
+}
+
 static drl_status write_npy(const drawing *r)
 {
     char path[1024];
@@ -215,6 +285,8 @@ int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     drawing r;
+    drl_dataset_desc desc = data_description(&o);
+    const char *image = option_text(&o, "--image", NULL), *mask = option_text(&o, "--mask", NULL);
     double weight;
     int label, resuming, steps, failed, *labels;
     memset(&r, 0, sizeof r);
@@ -230,6 +302,10 @@ int main(int argc, char **argv)
     resuming = option_flag(&o, "--resume");
     if (options_rest(&o, usage) != 1) {
         fprintf(stderr, "%s", usage);
+        return 2;
+    }
+    if (!image != !mask) {
+        fprintf(stderr, "--image and --mask: both or neither, %s is missing\n", image ? "--mask" : "--image");
         return 2;
     }
     if (r.how.steps < 0) {
@@ -258,7 +334,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "out of memory for %d images\n", r.how.count);
         return 1;
     }
-    if (!choose_labels(&r, label, labels)) return 2;
+    if (!choose_labels(&r, label, labels) || !choose_known(&r, image, mask, desc)) return 2;
     r.how.guidance = weight < UNSAID ? (float)weight : r.d.classes && label ? 0.5f : 0.0f;
 
     training_catch();
@@ -280,6 +356,8 @@ int main(int argc, char **argv)
     drl_sampler_destroy(r.sampler);
     free(labels);
     free(r.image);
+    free(r.known);
+    free(r.mask);
     drl_model_destroy(r.model);
     drl_ctx_destroy(r.ctx);
     return failed;

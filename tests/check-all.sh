@@ -158,6 +158,7 @@ run_examples() {
     small 15_plot_log $dir/run.log --out $dir/log &&
     small 02_train_images --drl --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images &&
     small 03_sample $dir/images.safetensors --count 2 --out $dir/sample &&
+    keep_quarter $dir &&
     small 04_mixture &&
     small 05_frame_budget $dir/images.safetensors --out $dir/frame &&
     small 06_tiles --steps 2 --base 8 --k 1 --batch 4 --size 16 --out $dir/tiles &&
@@ -177,6 +178,19 @@ run_examples() {
         sample frame own chain network log; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
+}
+# DIR: the upper quarter of a black image is kept in every sample, which has -1 there
+keep_quarter() {
+    npy='\223NUMPY\1\0\166\0%-117s\n'
+    { printf $npy "{'descr': '|u1', 'fortran_order': False, 'shape': (16, 16, 4), }"
+      head -c 1024 /dev/zero; } > $1/black.npy
+    { printf $npy "{'descr': '|b1', 'fortran_order': False, 'shape': (16, 16), }"
+      head -c 64 /dev/zero | tr '\0' '\1'
+      head -c 192 /dev/zero; } > $1/upper.npy
+    small 03_sample $1/images.safetensors --count 2 --image $1/black.npy --mask $1/upper.npy --out $1/kept ||
+        return 1
+    same=$(tail -c 8192 $1/kept.npy | od -An -v -tf4 -w2048 | tr -s ' ' '\n' | grep -c '^-1$')
+    [ $same = 512 ] || { echo "$same numbers are kept, not 512"; return 1; }
 }
 small() {               # PROGRAM ARGUMENTS...: one program of run_examples
     program=$dir/$1

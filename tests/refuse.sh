@@ -14,6 +14,16 @@ refused() {     # COMMAND...
     if [ $status -gt 0 ] && [ $status -lt 124 ] && [ -n "$said" ]; then passed=$((passed + 1))
     else failed=$((failed + 1)); echo "refuse: FAILED $*: status $status, '$(echo "$said" | head -n 1)'"; fi
 }
+npy() {         # NAME SHAPE BYTES: an array of that many zeros
+    { printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': ($2), }"
+      head -c $3 /dev/zero; } > "$dir/$1.npy"
+}
+sprites=examples/models/sprites.safetensors     # 16 x 16 x 4
+npy image "16, 16, 4" 1024
+npy images "2, 16, 16, 4" 2048
+npy flat "12, 16, 4" 768
+npy mask "16, 16" 256
+npy low "12, 16" 192
 for p in "$dir"/*; do
     [ -x "$p" ] && [ -f "$p" ] || continue
     name=$(basename "$p")
@@ -61,6 +71,20 @@ for p in "$dir"/*; do
     01_toy2d) refused "$p" --form nonsense; refused "$p" --data no-such-file;;
     02*) refused "$p" --cdrl --unet; refused "$p" --classes --no-classes; refused "$p" --balanced;;
     06*) refused "$p" --palette; refused "$p" --names no-such-file;;
+    03*)
+        refused "$p" $sprites --image "$dir/image.npy"
+        refused "$p" $sprites --mask "$dir/mask.npy"
+        refused "$p" $sprites --image no-such-file --mask "$dir/mask.npy"
+        refused "$p" $sprites --image "$dir/image.npy" --mask no-such-file
+        refused "$p" $sprites --image tests/refuse.sh --mask "$dir/mask.npy"
+        refused "$p" $sprites --image "$dir/image.npy" --mask tests/refuse.sh
+        refused "$p" $sprites --image "$dir/image.npy" --mask /dev/zero
+        refused "$p" $sprites --image "$dir/mask.npy" --mask "$dir/mask.npy"        # no channels
+        refused "$p" $sprites --image "$dir/image.npy" --mask "$dir/image.npy"      # too many axes
+        refused "$p" $sprites --image "$dir/image.npy" --mask "$dir/low.npy"        # 12 rows of 16
+        refused "$p" $sprites --image "$dir/images.npy" --mask "$dir/mask.npy"      # two of them
+        refused "$p" $sprites --image "$dir/flat.npy" --mask "$dir/mask.npy"        # 12 rows of 16
+        refused "$p" $sprites --image "$dir/image.npy" --mask "$dir/mask.npy" --range 1:0;;
     15*) refused "$p" no-such-file; refused "$p" tests/refuse.sh; refused "$p" /dev/zero;;
     12*) refused "$p" --groups 3; refused "$p" --groups x;;
     11*) refused "$p" --levels 1; refused "$p" --levels 1001; refused "$p" --model no-such-file;;
