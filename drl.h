@@ -5172,6 +5172,7 @@ static double drl__big_double(const drl__big *b, int exponent, int more)
 {
     int bits = 32 * b->n, keep, i;
     uint64_t m = 0, half = 0;
+    double value;
     if (b->n == 0) return 0;
     while (!(b->word[(bits - 1) / 32] >> (bits - 1) % 32 & 1)) --bits;
     keep = bits + exponent + 1074;                      /* the last bit of a double is 2^-1074 or more */
@@ -5186,7 +5187,11 @@ static double drl__big_double(const drl__big *b, int exponent, int more)
         if (more && bits - i > keep) break;
     }
     m += half && (more || (m & 1));
-    return ldexp((double)m, exponent + bits - keep);
+    value = (double)m;
+    exponent += bits - keep;
+    for (; exponent > 0; --exponent) value *= 2;        /* each product is exact, or infinite */
+    for (; exponent < 0; ++exponent) value *= 0.5;
+    return value;
 }
 
 #define DRL__DECIMAL_MAX 60     /* characters of a number */
@@ -14427,7 +14432,8 @@ static drl_status drl__run_images(drl_trainer *tr, const drl_dataset *data, cons
     int i;
     for (i = 0; i < tr->groups && status == DRL_OK; ++i) {
         drl_rng rng = drl__trainer_rng(tr);
-        uint64_t group = (uint64_t)(tr->desc.rank * tr->groups + i), first = group * (uint64_t)tr->images;
+        uint64_t group = (uint64_t)tr->desc.rank * (uint64_t)tr->groups + (uint64_t)i;
+        uint64_t first = group * (uint64_t)tr->images;
         size_t at = (size_t)i * (size_t)tr->images;
         float *x = x0 + at * tr->model->size;
         int *label = labels ? labels + at : NULL;
