@@ -18,7 +18,9 @@ one() {         # NAME FLAGS...
     shift
     mkdir -p $out/$program.d
     source=$root/tests/${program%-*}.c
-    (cd $out/$program.d && $CC -O0 -g0 --coverage "$@" "$source" -o $program -lm) || exit 1
+    # threads count without losing any
+    (cd $out/$program.d &&
+        $CC -O0 -g0 --coverage -fprofile-update=atomic "$@" "$source" -o $program -lm) || exit 1
     $out/$program.d/$program > $out/$program.log 2>&1 || {
         tail -n 5 $out/$program.log
         echo "$program failed"
