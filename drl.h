@@ -7101,8 +7101,8 @@ static void drl__ds_image(const drl_dataset *ds, int index, int height, int widt
     size_t row = (size_t)ds->width * (size_t)ds->channels, wide = (size_t)width * (size_t)ds->channels, i;
     size_t left = (size_t)((width - ds->width) / 2) * (size_t)ds->channels;
     size_t first = (size_t)index * (size_t)ds->height * row;
-    const uint8_t *p = ds->pixels ? ds->pixels + first : NULL;
     const float *v = ds->values ? ds->values + first : NULL;
+    const uint8_t *p = v ? NULL : ds->pixels + first;
     int top = (height - ds->height) / 2, y;
     for (y = 0; y < height; ++y, out += wide) {
         int inside = y >= top && y - top < ds->height;
@@ -7407,6 +7407,7 @@ static drl_status drl__vec_pass(const drl__vec_files *v, int what, double *mean,
     size_t at = 0, k;
     double number = 0;
     drl__rows r;
+    DRL_ASSERT(v->size > 0);
     for (f = 0; f < v->files; ++f) {
         drl_status status = drl__vec_file(v, f, source, &r);
         for (; status == DRL_OK && drl__rows_left(&r); ++at) {
@@ -14412,6 +14413,7 @@ static drl_status drl__classes_batch(drl_trainer *tr, const drl_dataset *data, c
     const drl_model_desc *d = &tr->model->desc;
     drl_status status = DRL_OK;
     int i;
+    DRL_ASSERT(by->count > 0);
     for (i = 0; i < tr->images && status == DRL_OK; ++i) {
         int k = drl_rng_below(rng, by->count), n = by->first[k + 1] - by->first[k];
         int index = by->image[by->first[k] + drl_rng_below(rng, n)];
