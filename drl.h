@@ -14488,7 +14488,6 @@ static drl_status drl__run_memory(drl_trainer *tr, const drl_dataset *data, cons
         all = SIZE_MAX;                     /* the allocator says that there is no such memory */
     *x0 = (float *)drl__alloc(tr->ctx, all);
     if (!*x0) return DRL_E_MEMORY;
-    memset(by, 0, sizeof *by);
     if (desc->balanced) {
         by->image = (int *)(void *)((unsigned char *)(void *)*x0 + bytes);
         drl__classes_sort(data, by);
@@ -14511,6 +14510,7 @@ DRL__CALL(drl_status, drl_train,
     double fall = 0, left, start = 0, stop = 0;
     if (!tr)
         return drl__fail(NULL, DRL_E_ARGUMENT, "drl_train: a trainer and a description are needed");
+    memset(&by, 0, sizeof by);
     before = tr->ctx->status;
     status = drl__run_check(tr, data, desc);
     if (status == DRL_OK) status = drl__run_memory(tr, data, desc, &by, &x0, &labels);
