@@ -30,7 +30,8 @@ all: examples
 examples: $(EXAMPLES)
 
 # The library is compiled once: with -DDRL_LINKED a program's own DRL_IMPLEMENTATION does nothing. Each also
-# compiles by itself (cc X.c -lm). Tests and bench.c look at private parts, so they compile the header.
+# compiles by itself (cc X.c -lm). Tests and bench.c look at private parts, so they compile the header, and of
+# it only what they call (DRL_STATIC).
 build/drl.o: drl.h
 	@mkdir -p build
 	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_IMPLEMENTATION -x c -c drl.h -o $@
@@ -44,7 +45,7 @@ build/ablation build/evaluate build/landscape build/sprites: build/%: bench/%.c 
 	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_LINKED $< build/drl.o -o $@ -lm
 build/%: tests/%.c $(HEADERS)
 	@mkdir -p build
-	$(CC) $(CFLAGS) -DDRL_THREADS $< -o $@ -lm
+	$(CC) $(CFLAGS) -DDRL_STATIC -DDRL_THREADS $< -o $@ -lm
 build/%: bench/%.c $(HEADERS)
 	@mkdir -p build
 	$(CC) $(CFLAGS) -DDRL_THREADS -DBENCH_COMMIT='"$(COMMIT)"' $< -o $@ -lm
@@ -57,7 +58,7 @@ PLAIN = build/test_api build/test_failure build/test_io build/test_noise build/t
         build/fuzz build/kill_train
 $(PLAIN): build/%: tests/%.c $(HEADERS)
 	@mkdir -p build
-	$(CC) -O1 -DDRL_NO_SIMD -DDRL_THREADS $< -o $@ -lm
+	$(CC) -O1 -DDRL_NO_SIMD -DDRL_STATIC -DDRL_THREADS $< -o $@ -lm
 
 demo: build/06_tiles build/03_sample
 	build/03_sample $(MODEL) --count 60 --threads $(THREADS) --out build/shipped

@@ -17,6 +17,7 @@
  * best, or for whole models the median) lie within so many percent. --compare prints the ratio of times, new
  * to old, and says which differ by more than both spreads. Ctrl-C ends it after the line under way; each line
  * stands for itself, and FILTER makes the missing ones. */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "../examples/options.h"

@@ -40,6 +40,7 @@
  * and seed print the same figures (but for the seconds), at any number of threads. A distance of fewer
  * samples is larger: compare at one --count.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "../examples/options.h"

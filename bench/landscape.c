@@ -19,6 +19,7 @@
  * on 32 x 32 cells (half a sample is added to every cell), "perfect" the same for as many points of the data:
  * nothing can be better. Each run prints a line; mean and standard error over the seeds come at the end.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "../examples/plane.h"

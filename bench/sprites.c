@@ -15,6 +15,7 @@
  * of neighbouring pixels across the border, where 100 is that of the columns beside it: in the images, and in
  * the samples of one pass and drawn again. With several models, mean and standard deviation over them.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "../examples/again.h"

@@ -22,6 +22,7 @@
  * from -2 to 2. The first picture comes after 8 seconds and is drawn again as training goes on. Ctrl-C saves
  * PREFIX-NAME.checkpoint and ends; --data NAME --resume goes on.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

@@ -34,6 +34,7 @@
  * every minute. Ctrl-C finishes the step, saves all three and ends. --resume, with the same --data, then goes
  * on bit for bit to the end that the run had, or to --steps or --minutes, if they are given.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "picture.h"

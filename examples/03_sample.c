@@ -23,6 +23,7 @@
  * seconds and then every half minute or so. Ctrl-C saves everything in PREFIX.sampler; the same command with
  * --resume goes on from there, to the same bits.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

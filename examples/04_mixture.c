@@ -9,6 +9,7 @@
  * Draws samples from noise through 6 levels and prints the share and the mean of each mode beside the truth.
  * Then it does so once more with an energy added that dislikes the left half plane. Takes a few seconds.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include <math.h>

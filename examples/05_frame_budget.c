@@ -15,6 +15,7 @@
  * Half way the game is saved and loaded: the save is a safetensors file in memory, as a game would put among
  * its own, with the sampler's state and the number of the frame. The images end as if nothing had happened.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

@@ -24,6 +24,7 @@
  * shapes, and heart + red gives red hearts, though no image of the training is called both. Tiles of 32 x 32
  * need hours and --base 32.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "again.h"

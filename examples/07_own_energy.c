@@ -14,6 +14,7 @@
  * without the rule above, with the rule below, from the same noise. The distance falls from about 0.4 to 0.02
  * for mirror images, and from 0.4 to 0.05 for five colours.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

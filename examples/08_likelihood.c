@@ -20,6 +20,7 @@
  * (bench/landscape.c has the others). On level 0 the energy is far steeper than a log density (see
  * 01_toy2d.c), and so its likelihood is poor.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "plane.h"

@@ -27,6 +27,7 @@
  * (bench/RESULTS.md). Where MALA's step is far below the level's own, Langevin chains have another density
  * than exp(F). 1000 steps of 8 sprites take some seconds.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

@@ -23,6 +23,7 @@
  * halved while they are larger than the model's. Printed are their mean log-likelihood less that of the
  * images, and the probability that an image scores higher than one of them (AUROC).
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

@@ -16,6 +16,7 @@
  * idle core, they are sprites, and about half of them have the shape that was asked for.
  * PREFIX.safetensors has the weights by the names below; --model draws from it. --list prints the names.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "picture.h"

@@ -36,6 +36,7 @@ int main(void)
 }
 #else
 #include <mpi.h>
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "picture.h"

@@ -17,6 +17,7 @@
  * from weights that stay in flash, and NAME_WORK, the floats that it works in. It can do nothing else, and
  * takes a small part of the code and memory. Include it after drl.h; examples/device/scorer.c does.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

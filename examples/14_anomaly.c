@@ -21,6 +21,7 @@
  * into C, and PREFIX-test.h: some of the windows, their scores, and what AUROC these give.
  * examples/device/scorer.c scores them on a microcontroller, and finds the same.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

@@ -12,6 +12,7 @@
  * the noise that energies and initializer leave. drl_train_report says what these numbers are. Above and
  * below each curve a fiftieth of the numbers may lie outside. A red line: the run diverged, and went back.
  */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"
