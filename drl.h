@@ -41,7 +41,7 @@
  *     [conv]       3x3 and 1x1 convolution
  *   private    [platform] [elementary] [dispatch] [vectors] [describe]
  *     [io.impl]    [io.arrays] [io.files] [io.scan] [io.magic] [io.safetensors] [io.safetensors.write]
- *                  [io.npy] [io.dataset] [io.vectors]
+ *                  [io.npy] [io.netpbm] [io.dataset] [io.vectors]
  *     [net.impl]   [ops]: every operator of a network: equation, sizes, forward pass, gradients;
  *                  [net.plan] [net.params] [net.run]
  *     [simd]       every kernel, written once for all instruction sets
@@ -710,13 +710,13 @@ typedef enum drl_layout {
 /* What files do not say about themselves. Zeroed or NULL is right for most; where two readings are possible,
  * the failure names both, and the field that decides. */
 typedef struct drl_dataset_desc {
-    drl_layout layout;          /* of NPY and IDX; CIFAR files have their own */
+    drl_layout layout;          /* of NPY and IDX; the others have their own */
     int height, width;          /* of an image; needed for rows of numbers. Other sizes are refused. Zero: as
                                  * the file has it */
     int channels;               /* the same, 1..4; for rows zero means their length over height * width */
     double low, high;           /* the elements that become -1 and 1; others in between, none outside. Both
-                                 * zero: 0 and 255 for U8, 0 and 65535 for U16, 0 and 1 for floats and BOOL;
-                                 * other types need the two */
+                                 * zero: 0 and 255 for U8, 0 and 65535 for U16, 0 and 1 for floats and BOOL,
+                                 * 0 and the maxval for netpbm; other types need the two */
     int coarse_labels;          /* not zero: of CIFAR-100 the 20 coarse labels. Zero: the 100 fine ones */
     int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_dataset_desc;
@@ -728,6 +728,7 @@ typedef struct drl_dataset_desc {
  *                                 description, or its height and width say so
  *     rank 2 (N,H*W*C)            images as rows, when height and width are given
  *     rank 1 (N), rank 2 (N,1)    labels, whole numbers 0..254. Files count from 0: label 0 is class 1
+ *   netpbm: one picture of 8 or 16 bits, P5 (grey), P6 (RGB) or P7 (PAM: grey or RGB, with or without alpha)
  *   CIFAR-10 binary: rows of a label 0..9 and 3x32x32 bytes
  *   CIFAR-100 binary: rows of a coarse label 0..19, a fine one 0..99, and 3x32x32 bytes
  * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. One
@@ -5264,6 +5265,9 @@ typedef struct drl__magic {
     const char *what;           /* what the file is, and what to do about it */
 } drl__magic;
 
+/* PAM files with alpha throughout, or without: pictures of one data set have the same channels. */
+#define DRL__CONVERT ": convert it by mogrify -format pam -type TrueColorAlpha, or TrueColor for no alpha"
+
 static const drl__magic drl__magics[] = {
 #define DRL__M(bytes, what) { bytes, sizeof(bytes) - 1, what },
     DRL__M("\x1F\x8B", "a gzip file: gunzip it first")
@@ -5278,11 +5282,11 @@ static const drl__magic drl__magics[] = {
     DRL__M("7z\xBC\xAF\x27\x1C", "a 7z archive: unpack it first")
     DRL__M("Rar!", "a RAR archive: unpack it first")
     DRL__M("\x93NUMPY", "an NPY file")
-    DRL__M("\x89PNG", "a PNG picture: save all pictures as one array with np.save")
-    DRL__M("\xFF\xD8\xFF", "a JPEG picture: save all pictures as one array with np.save")
-    DRL__M("GIF8", "a GIF picture: save all pictures as one array with np.save")
-    DRL__M("II*\0", "a TIFF picture: save all pictures as one array with np.save")
-    DRL__M("MM\0*", "a TIFF picture: save all pictures as one array with np.save")
+    DRL__M("\x89PNG", "a PNG picture" DRL__CONVERT)
+    DRL__M("\xFF\xD8\xFF", "a JPEG picture" DRL__CONVERT)
+    DRL__M("GIF8", "a GIF picture" DRL__CONVERT)
+    DRL__M("II*\0", "a TIFF picture" DRL__CONVERT)
+    DRL__M("MM\0*", "a TIFF picture" DRL__CONVERT)
     DRL__M("%PDF", "a PDF document")
     DRL__M("\x89HDF\r\n", "an HDF5 file: save one of its arrays with np.save")
     DRL__M("MATLAB ", "a MATLAB file: save one of its arrays with np.save")
@@ -5307,9 +5311,9 @@ static const char *drl__magic_of(const unsigned char *p, size_t size)
         if (size >= m->n && memcmp(p, m->bytes, m->n) == 0) return m->what;
     }
     if (size >= 12 && memcmp(p, "RIFF", 4) == 0 && memcmp(p + 8, "WEBP", 4) == 0)
-        return "a WebP picture: save all pictures as one array with np.save";
+        return "a WebP picture" DRL__CONVERT;
     if (size >= 14 && p[0] == 'B' && p[1] == 'M' && !(p[6] | p[7] | p[8] | p[9]))
-        return "a BMP picture: save all pictures as one array with np.save";
+        return "a BMP picture" DRL__CONVERT;
     if (size >= 3 && p[0] == 'P' && p[1] >= '1' && p[1] <= '7' && (p[2] == '\n' || p[2] == ' '))
         return "a netpbm picture: save all pictures as one array with np.save";
     if (size >= 262 && memcmp(p + 257, "ustar", 5) == 0) return "a tar archive: unpack it first";
@@ -6363,6 +6367,149 @@ static drl_status drl__idx_open(drl_ctx *ctx, const char *source, const unsigned
 }
 
 /* -----------------------------------------------------------------------------------------------------------
+ * [io.netpbm] - pictures: PGM (P5) and PPM (P6) have a header of width, height and maxval, PAM (P7) one of
+ * words and numbers. Behind it lie rows of pixels, in 1 byte a number or in 2, the higher one first.
+ * -------------------------------------------------------------------------------------------------------- */
+
+enum { DRL__PNM_WIDTH, DRL__PNM_HEIGHT, DRL__PNM_DEPTH, DRL__PNM_MAXVAL, DRL__PNM_FIELDS };
+
+/* The fields as PAM names them, and the largest value of each. */
+static const struct { const char *name; size_t most; } drl__pnm_field[DRL__PNM_FIELDS] = {
+    { "WIDTH", INT32_MAX },
+    { "HEIGHT", INT32_MAX },
+    { "DEPTH", 4 },
+    { "MAXVAL", 65535 }
+};
+
+static int drl__pnm_space(unsigned char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/* The first bytes are those of a picture that can be read. */
+static int drl__pnm_magic(const unsigned char *p, size_t size)
+{
+    return size >= 3 && p[0] == 'P' && p[1] >= '5' && p[1] <= '7' && (p[2] == '#' || drl__pnm_space(p[2]));
+}
+
+/* Skips white space and comments, which go from a '#' to the end of the line; one byte at least. */
+static int drl__pnm_gap(drl__scan *s)
+{
+    const unsigned char *from = s->at;
+    drl__scan_space(s);
+    while (s->at < s->end && *s->at == '#') {
+        while (s->at < s->end && *s->at != '\n' && *s->at != '\r') ++s->at;
+        drl__scan_space(s);
+    }
+    return s->at > from ? 1 : drl__scan_fail(s, "expected white space");
+}
+
+static int drl__pnm_number(drl__scan *s, int field, size_t value[DRL__PNM_FIELDS])
+{
+    size_t most = drl__pnm_field[field].most;
+    if (!drl__pnm_gap(s) || !drl__scan_size(s, &value[field])) return 0;
+    if (value[field] >= 1 && value[field] <= most) return 1;
+    drl__fail(s->ctx, DRL_E_FORMAT, "%s: %s is %z; 1 to %z are possible", s->source,
+              drl__pnm_field[field].name, value[field], most);
+    return 0;
+}
+
+/* Reads a word of capitals, behind white space. */
+static int drl__pnm_word(drl__scan *s, char word[DRL__QUOTE_BYTES])
+{
+    size_t n = 0;
+    if (!drl__pnm_gap(s)) return 0;
+    for (; s->at < s->end && ((*s->at >= 'A' && *s->at <= 'Z') || *s->at == '_'); ++s->at)
+        if (n + 1 < DRL__QUOTE_BYTES) word[n++] = (char)*s->at;
+    word[n] = 0;
+    return n > 0 ? 1 : drl__scan_fail(s, "expected a word of capitals");
+}
+
+/* What the channels of a PAM file mean has to be what a data set takes them for. */
+static int drl__pam_type(const drl__scan *s, const char *type, size_t depth)
+{
+    static const struct { const char *type; size_t depth; } known[] = {
+        { "BLACKANDWHITE", 1 },
+        { "GRAYSCALE", 1 },
+        { "BLACKANDWHITE_ALPHA", 2 },
+        { "GRAYSCALE_ALPHA", 2 },
+        { "RGB", 3 },
+        { "RGB_ALPHA", 4 }
+    };
+    size_t i;
+    for (i = 0; i < sizeof known / sizeof known[0]; ++i)
+        if (depth == known[i].depth && strcmp(type, known[i].type) == 0) return 1;
+    drl__fail(s->ctx, DRL_E_FORMAT,
+              "%s: TUPLTYPE %s of DEPTH %z; GRAYSCALE has 1, GRAYSCALE_ALPHA 2, RGB 3, RGB_ALPHA 4",
+              s->source, type, depth);
+    return 0;
+}
+
+/* Reads the lines of PAM, in any order. TUPLTYPE may be missing. */
+static int drl__pam_header(drl__scan *s, size_t value[DRL__PNM_FIELDS])
+{
+    char word[DRL__QUOTE_BYTES], type[DRL__QUOTE_BYTES] = "";
+    int i, twice;
+    for (;;) {
+        if (!drl__pnm_word(s, word)) return 0;
+        if (strcmp(word, "ENDHDR") == 0) break;
+        for (i = 0; i < DRL__PNM_FIELDS; ++i) if (strcmp(word, drl__pnm_field[i].name) == 0) break;
+        twice = i < DRL__PNM_FIELDS ? value[i] != 0 : type[0] != 0;
+        if (twice || (i == DRL__PNM_FIELDS && strcmp(word, "TUPLTYPE") != 0)) {
+            drl__fail(s->ctx, DRL_E_FORMAT, "%s: the header has %s word %s", s->source,
+                      twice ? "twice the" : "the unknown", word);
+            return 0;
+        }
+        if (i < DRL__PNM_FIELDS ? !drl__pnm_number(s, i, value) : !drl__pnm_word(s, type)) return 0;
+    }
+    for (i = 0; i < DRL__PNM_FIELDS; ++i)
+        if (!value[i]) {
+            drl__fail(s->ctx, DRL_E_FORMAT, "%s: the header has no %s", s->source, drl__pnm_field[i].name);
+            return 0;
+        }
+    return !type[0] || drl__pam_type(s, type, value[DRL__PNM_DEPTH]);
+}
+
+/* *out <- a view of the pixels (height,width,channels), *maxval <- the number that means white. */
+static drl_status drl__pnm_open(drl_ctx *ctx, const char *source, const unsigned char *bytes, size_t size,
+                                drl_array *out, int *maxval)
+{
+    size_t value[DRL__PNM_FIELDS] = { 0, 0, 0, 0 };
+    drl__scan s;
+    drl_array a;
+    int pam = bytes[1] == '7', ok;
+    drl_status status;
+    s.ctx = ctx;
+    s.source = source;
+    s.start = bytes;
+    s.at = bytes + 2;
+    s.end = bytes + size;
+    if (pam) ok = drl__pam_header(&s, value);
+    else {
+        value[DRL__PNM_DEPTH] = bytes[1] == '5' ? 1 : 3;
+        ok = drl__pnm_number(&s, DRL__PNM_WIDTH, value) && drl__pnm_number(&s, DRL__PNM_HEIGHT, value) &&
+             drl__pnm_number(&s, DRL__PNM_MAXVAL, value);
+    }
+    if (!ok) return DRL_E_FORMAT;
+    /* One byte of white space ends the header; of what follows, every byte is a pixel's. */
+    if (s.at == s.end || (pam ? *s.at != '\n' : !drl__pnm_space(*s.at))) {
+        drl__scan_fail(&s, pam ? "expected a new line" : "expected white space");
+        return DRL_E_FORMAT;
+    }
+    ++s.at;
+    memset(&a, 0, sizeof a);
+    a.name = "";
+    a.dtype = value[DRL__PNM_MAXVAL] > 255 ? DRL_DTYPE_U16 : DRL_DTYPE_U8;
+    a.swapped = a.dtype == DRL_DTYPE_U16 && !drl__host_is_big();
+    a.rank = 3;
+    a.shape[0] = value[DRL__PNM_HEIGHT];
+    a.shape[1] = value[DRL__PNM_WIDTH];
+    a.shape[2] = value[DRL__PNM_DEPTH];
+    status = drl__array_attach(ctx, source, &a, s.at, (size_t)(s.end - s.at));
+    if (status != DRL_OK) return status;
+    *out = a;
+    *maxval = (int)value[DRL__PNM_MAXVAL];
+    return DRL_OK;
+}
+
+/* -----------------------------------------------------------------------------------------------------------
  * [io.dataset] - image data sets from the files that people have.
  * -------------------------------------------------------------------------------------------------------- */
 
@@ -6382,6 +6529,7 @@ typedef struct drl__ds_part {
     size_t first;               /* element where the first image begins; in CIFAR behind its label */
     size_t label, label_step;   /* element of the first label; elements from one label to the next */
     int cifar100;               /* 1: CIFAR-100, with two labels a row */
+    int maxval;                 /* of a netpbm picture, which says its range; 0: another file */
     double low, high;           /* the elements that become -1 and 1 */
 } drl__ds_part;
 
@@ -6625,6 +6773,25 @@ static drl_status drl__ds_shape(drl_ctx *ctx, const char *source, int fortran, c
     return drl__ds_wanted(ctx, source, d, part);
 }
 
+/* A netpbm picture is one image. */
+static drl_status drl__ds_picture(drl_ctx *ctx, const char *source, const drl_blob *blob,
+                                  const drl_dataset_desc *d, drl__ds_part *part)
+{
+    const drl_array *a = &part->a;
+    drl_status status = drl__pnm_open(ctx, source, (const unsigned char *)blob->data, blob->bytes, &part->a,
+                                      &part->maxval);
+    if (status != DRL_OK) return status;
+    part->kind = DRL__DS_IMAGES;
+    part->count = 1;
+    part->height = (int)a->shape[0];
+    part->width = (int)a->shape[1];
+    part->channels = (int)a->shape[2];
+    part->step[1] = a->shape[1] * a->shape[2];
+    part->step[2] = a->shape[2];
+    part->step[3] = 1;
+    return drl__ds_wanted(ctx, source, d, part);
+}
+
 /* Why rows that have the length of CIFAR's are not CIFAR's: a label is too large. DRL_OK for other files. */
 static drl_status drl__ds_cifar_label(drl_ctx *ctx, const char *source, const drl_blob *blob, int hundred)
 {
@@ -6651,6 +6818,7 @@ static drl_status drl__ds_open(drl_ctx *ctx, const char *source, const drl_blob 
         status = drl__npy_open(ctx, source, p, blob->bytes, &part->a, &fortran);
         return status == DRL_OK ? drl__ds_shape(ctx, source, fortran, d, part) : status;
     }
+    if (drl__pnm_magic(p, blob->bytes)) return drl__ds_picture(ctx, source, blob, d, part);
     if (drl__idx_open(NULL, source, p, blob->bytes, &part->a) == DRL_OK)
         return drl__ds_shape(ctx, source, 0, d, part);
     /* A row of CIFAR may begin like IDX, but then its size is wrong for IDX. */
@@ -6669,7 +6837,8 @@ static drl_status drl__ds_open(drl_ctx *ctx, const char *source, const drl_blob 
         }
     if (blob->bytes >= 4 && p[0] == 0 && p[1] == 0)
         return drl__idx_open(ctx, source, p, blob->bytes, &part->a);
-    return drl__wrong_format(ctx, source, "NPY, IDX or rows of CIFAR (3073 or 3074 bytes each)", p,
+    return drl__wrong_format(ctx, source,
+                             "NPY, IDX, P5 to P7 of netpbm, or rows of CIFAR (3073 or 3074 bytes each)", p,
                              blob->bytes);
 }
 
@@ -6680,6 +6849,10 @@ static drl_status drl__ds_range(drl_ctx *ctx, const char *source, const drl_data
     part->low = d->low;
     part->high = d->high;
     if (d->low != d->high) return DRL_OK;
+    if (part->maxval) {
+        part->high = part->maxval;
+        return DRL_OK;
+    }
     switch (part->a.dtype) {
     case DRL_DTYPE_F16:
     case DRL_DTYPE_BF16:
@@ -6725,15 +6898,19 @@ static drl_status drl__ds_in_range(drl_ctx *ctx, const char *source, const drl_d
     double smallest, largest;
     int given = d->low != d->high, is_float;
     drl_status status;
-    if (part->kind == DRL__DS_CIFAR && !given) return DRL_OK;      /* every byte is a pixel */
+    if (!given && (part->kind == DRL__DS_CIFAR || part->maxval == 255)) return DRL_OK; /* all bytes will do */
     status = drl__ds_extremes(ctx, source, part, &smallest, &largest);
     if (status != DRL_OK) return status;
+    if (part->maxval && largest > part->maxval)
+        return drl__fail(ctx, DRL_E_FORMAT, "%s: a number of %g in a picture of MAXVAL %d", source, largest,
+                         part->maxval);
     if (smallest < part->low || largest > part->high)
         return drl__fail(ctx, DRL_E_FORMAT,
                          "%s: %s from %g to %g, the range is %g to %g: set low and high of drl_dataset_desc "
                          "to the elements that mean black and white", source, type, smallest, largest,
                          part->low, part->high);
-    if (!given && ((dtype == DRL_DTYPE_U8 && largest == 1) || (dtype == DRL_DTYPE_U16 && largest < 4096)))
+    if (!given && !part->maxval &&
+        ((dtype == DRL_DTYPE_U8 && largest == 1) || (dtype == DRL_DTYPE_U16 && largest < 4096)))
         return drl__fail(ctx, DRL_E_FORMAT,
                          "%s: %s from %g to %g, of 0 to %g that it can hold: set low and high of "
                          "drl_dataset_desc to the elements that mean black and white", source, type,
@@ -6859,6 +7036,7 @@ typedef struct drl__ds_total {
     int cifar, cifar100;        /* files of either */
     int floats;                 /* 1: bytes cannot hold the pixels */
     drl_dataset sizes;          /* height, width, channels and classes are set */
+    char first[DRL__QUOTE_BYTES];   /* the file that these sizes are of */
 } drl__ds_total;
 
 /* Files of CIFAR hold images and labels, and the labels of its two kinds differ. */
@@ -6889,9 +7067,11 @@ static drl_status drl__ds_count(drl_ctx *ctx, const char *source, const drl_data
         if (total->images &&
             (part->height != sizes->height || part->width != sizes->width ||
              part->channels != sizes->channels))
-            return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d x %d after images of %d x %d x %d",
-                             source, part->height, part->width, part->channels,
-                             sizes->height, sizes->width, sizes->channels);
+            return drl__fail(ctx, DRL_E_SHAPE,
+                             "%s: images of %d x %d x %d after images of %d x %d x %d in %s", source,
+                             part->height, part->width, part->channels,
+                             sizes->height, sizes->width, sizes->channels, total->first);
+        if (!total->images) drl__text(total->first, sizeof total->first, "%s", source);
         sizes->height = part->height;
         sizes->width = part->width;
         sizes->channels = part->channels;

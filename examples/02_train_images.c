@@ -1,12 +1,12 @@
 /* 02_train_images.c - the main job: train an energy-based model on images, watch it learn, stop and go on at
  * any time.
  *
- * Shows: data sets of three formats, training with its report, grids from the averaged weights, checkpoints,
+ * Shows: data sets of four formats, training with its report, grids from the averaged weights, checkpoints,
  * rollback.
  *
  *     cc -O2 -DDRL_THREADS examples/02_train_images.c -o train_images -lm
  *     ./train_images                                      # embedded sprites, 16 x 16 RGBA; 10 minutes
- *     ./train_images --data IMAGES [--data LABELS ...]    # IDX, CIFAR binary or NPY files
+ *     ./train_images --data IMAGES [--data LABELS ...]    # IDX, CIFAR binary, NPY or netpbm
  *
  * What files do not say about themselves:
  *   --shape HxWxC (of rows, or of a single image)  --layout nchw (channels first)

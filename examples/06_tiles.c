@@ -5,7 +5,7 @@
  *
  *     cc -O2 -DDRL_THREADS examples/06_tiles.c -o tiles -lm
  *     ./tiles --threads 2                                   # embedded sprites: five shapes, five colours
- *     ./tiles --data IMAGES --data LABELS [--names FILE]    # IDX, CIFAR binary or NPY files
+ *     ./tiles --data IMAGES --data LABELS [--names FILE]    # IDX, CIFAR binary, NPY or netpbm
  *
  * The sprites have ten classes, the shapes and the colours. FILE has one class name a line.
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --guidance X (of all pictures

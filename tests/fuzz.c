@@ -1175,6 +1175,39 @@ static const struct { const char *name, *description, *header; size_t data; } pi
     { "bad-empty-axis", "\0\0\0\0\0\0\0\0", TURNED("|u1", "0, 4294967295, 4294967295, 3"), 0 }
 };
 
+/* The eight bytes of fuzz_images, and a netpbm picture. */
+#define PICTURE(description, text) description text, 8 + sizeof(text) - 1
+#define SIZES "WIDTH 2\nHEIGHT 1\n"
+static const struct { const char *name, *file; size_t size; } netpbm[] = {
+    { "good-p5", PICTURE("\0\0\0\0\0\0\0\0", "P5\n3 2\n255\nabcdef") },
+    { "good-p5-comments", PICTURE("\0\1\2\1\0\0\0\0", "P5#one\n# two\n2 #\n1 255\nab") },
+    { "good-p5-16-bits", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 1 1000\n\3\350\0\0") },
+    { "good-p6", PICTURE("\0\0\0\3\0\0\0\0", "P6 1 2 127\n\0\1\2\3\4\177") },
+    { "good-p6-range", PICTURE("\0\0\0\0\7\0\0\0", "P6 1 1 255\nabc") },
+    { "good-p7", PICTURE("\0\0\0\4\0\0\0\0", "P7\n# a\n" SIZES
+      "DEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\nabcdefg\0") },
+    { "good-p7-two", PICTURE("\0\0\0\1\0\0\12\0", "P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 1\nENDHDR\n\1"
+      "P5 1 1 1\n\0") },
+    { "bad-p5-cut", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 1 255\na") },
+    { "bad-p5-longer", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 1 255\nabc") },
+    { "bad-p5-no-end", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 1 255") },
+    { "bad-p5-comment-no-end", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 #1 255 ab") },
+    { "bad-p5-empty", PICTURE("\0\0\0\0\0\0\0\0", "P5 0 4294967296 255\n") },
+    { "bad-p5-maxval", PICTURE("\0\0\0\0\0\0\0\0", "P5 1 1 65536\nab") },
+    { "bad-p5-above-maxval", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 1 100\nde") },
+    { "bad-p6-wraps-32", PICTURE("\0\0\0\0\0\0\0\0", "P6 65536 65536 255\n") },
+    { "bad-p6-wraps-64", PICTURE("\0\0\0\0\0\0\0\0", "P6 2147483647 2147483647 65535\nabcdef") },
+    { "bad-p6-digits", PICTURE("\0\0\0\0\0\0\0\0", "P6 18446744073709551617 1 255\nabc") },
+    { "bad-p7-twice", PICTURE("\0\0\0\0\0\0\0\0", "P7\n" SIZES "WIDTH 2\nDEPTH 1\nMAXVAL 9\nENDHDR\n\1\2") },
+    { "bad-p7-missing", PICTURE("\0\0\0\0\0\0\0\0", "P7\n" SIZES "MAXVAL 9\nENDHDR\n\1\2") },
+    { "bad-p7-no-end", PICTURE("\0\0\0\0\0\0\0\0", "P7\n" SIZES "DEPTH 1\nMAXVAL 9\nENDHDR") },
+    { "bad-p7-type", PICTURE("\0\0\0\0\0\0\0\0", "P7\n" SIZES
+      "DEPTH 4\nMAXVAL 255\nTUPLTYPE CMYK\nENDHDR\nabcdefgh") },
+    { "bad-p7-two-sizes", PICTURE("\0\0\0\0\0\0\12\0", "P7\n" SIZES "DEPTH 1\nMAXVAL 1\nENDHDR\n\1\0"
+      "P5 1 1 1\n\0") }
+};
+#undef SIZES
+
 static void seeds_images(void)
 {
     static unsigned char file[2048], hundred[8 + 2 * 3074];
@@ -1189,6 +1222,8 @@ static void seeds_images(void)
         file[18 + length] = '\n';
         seed(IMAGES, pictures[i].name, file, 19 + length + pictures[i].data);
     }
+    for (i = 0; i < sizeof netpbm / sizeof netpbm[0]; ++i)
+        seed(IMAGES, netpbm[i].name, netpbm[i].file, netpbm[i].size);
     for (i = 8; i < sizeof hundred; ++i) hundred[i] = (unsigned char)((i - 8) % 3074 < 2 ? 19 : i * 7);
     hundred[5] = 1;
     seed(IMAGES, "good-cifar-100", hundred, sizeof hundred);

@@ -101,7 +101,8 @@ static size_t model_size;
 static float x0[BATCH * IMAGE];
 static int label[BATCH] = { 1, 0 };
 static uint8_t pixels[BATCH * IMAGE];
-static char *model_path, *checkpoint_path, *images_path, *labels_path, *vectors_path, *out_path;
+static char *model_path, *checkpoint_path, *images_path, *labels_path, *picture_path,
+            *vectors_path, *out_path;
 
 /* What operations make. */
 static struct made {
@@ -491,6 +492,14 @@ static drl_status op_dataset_values(void)
     return drl_dataset_load(ctx, &path, 1, &d, &made.ds);
 }
 
+static drl_status op_dataset_pictures(void)
+{
+    const char *paths[2];
+    paths[0] = picture_path;
+    paths[1] = picture_path;
+    return drl_dataset_load(ctx, paths, 2, NULL, &made.ds);
+}
+
 static drl_status op_vectors(void)
 {
     const char *path = vectors_path;
@@ -561,7 +570,8 @@ static const operation operations[] = {
     { "drl_dataset_load",             op_dataset,        4, READS },
     { "drl_vectors_load",             op_vectors,        3, READS },
     { "drl_dataset_copy",             op_dataset_copy,   1, 0 },
-    { "drl_dataset_load, floats",     op_dataset_values, 3, READS }
+    { "drl_dataset_load, floats",     op_dataset_values, 3, READS },
+    { "drl_dataset_load, pictures",   op_dataset_pictures, 4, READS }
 };
 
 /* -- what must not change -- */
@@ -1017,6 +1027,7 @@ static void data_files_make(void)
     for (i = 0; i < BATCH * IMAGE; ++i) images[16 + i] = (unsigned char)(i * 3);
     CHECK_OK(ctx, drl_file_write(ctx, images_path, images, sizeof images));
     CHECK_OK(ctx, drl_file_write(ctx, labels_path, labels, sizeof labels));
+    CHECK_OK(ctx, drl_file_write(ctx, picture_path, "P6 2 1 255\nabcdef", 17));
     CHECK_OK(ctx, drl_file_write(ctx, vectors_path, "1,2\n3,4\n", 8));
 }
 
@@ -1080,6 +1091,7 @@ int main(int argc, char **argv)
     checkpoint_path = path_of_file("test_failure.checkpoint");
     images_path = path_of_file("test_failure.images");
     labels_path = path_of_file("test_failure.labels");
+    picture_path = path_of_file("test_failure.ppm");
     vectors_path = path_of_file("test_failure.csv");
     out_path = path_of_file("test_failure.out");
     objects_make();
@@ -1100,6 +1112,7 @@ int main(int argc, char **argv)
     file_destroy(checkpoint_path);
     file_destroy(images_path);
     file_destroy(labels_path);
+    file_destroy(picture_path);
     file_destroy(vectors_path);
     file_destroy(out_path);
     return check_report("test_failure");

@@ -1944,7 +1944,7 @@ static void test_cifar10(void)
     rows[0] = 1;
     files[0].bytes--;
     CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT,
-                "6145 bytes that are not NPY, IDX or rows of CIFAR");
+                "6145 bytes that are not NPY, IDX, P5 to P7 of netpbm, or rows of CIFAR");
     files[0].bytes = 0;
     CHECK_FAILS(drl_dataset_parse(ctx, files, 1, NULL, &ds), DRL_E_FORMAT, "this is an empty file");
     files[0] = blob_of(idx_images, sizeof idx_images);
@@ -2446,6 +2446,213 @@ static void test_alpha_floats(void)
     CHECK_FAILS(drl_dataset_copy(ctx, &view, &copy), DRL_E_ARGUMENT, "misaligned");
 }
 
+/* --- pictures */
+
+/* A file, and what it holds: 255 and below as bytes, else what becomes of the numbers. */
+typedef struct picture_case {
+    const char *name, *file;
+    size_t bytes;
+    int height, width, channels, maxval;
+    int number[12];
+} picture_case;
+
+#define FILE_OF(text) text, sizeof(text) - 1
+static const picture_case good_pictures[] = {
+    { "grey", FILE_OF("P5\n3 2\n255\n\0\1\2\xFD\xFE\xFF"), 2, 3, 1, 255, { 0, 1, 2, 253, 254, 255 } },
+    { "colours", FILE_OF("P6 1 2 255 abcdef"), 2, 1, 3, 255, { 97, 98, 99, 100, 101, 102 } },
+    { "comments", FILE_OF("P5# by hand\n#\n 2 #4\r1\t#\n\n255\n#a"), 1, 2, 1, 255, { 35, 97 } },
+    { "pixels that look like white space", FILE_OF("P5\r2\r2\r255\r\r\n #"), 2, 2, 1, 255,
+      { 13, 10, 32, 35 } },
+    { "few greys", FILE_OF("P5 4 1 3\n\0\1\2\3"), 1, 4, 1, 3, { 0, 1, 2, 3 } },
+    { "16 bits", FILE_OF("P5 2 2 65535\n\0\0\0\1\1\0\xFF\xFF"), 2, 2, 1, 65535, { 0, 1, 256, 65535 } },
+    { "12 bits", FILE_OF("P6 1 1 4095\n\0\0\x08\0\x0F\xFF"), 1, 1, 3, 4095, { 0, 2048, 4095 } },
+    { "grey PAM", FILE_OF("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nENDHDR\nab"), 1, 2, 1, 255,
+      { 97, 98 } },
+    { "grey and alpha",
+      FILE_OF("P7\n# a\nWIDTH 2\nHEIGHT 2\n\nDEPTH 2\nMAXVAL 255\nTUPLTYPE GRAYSCALE_ALPHA\nENDHDR\n"
+              "a\1b\0c\xFF" "dd"), 2, 2, 2, 255, { 97, 1, 0, 0, 99, 255, 100, 100 } },
+    { "RGB PAM", FILE_OF("P7\nTUPLTYPE RGB\nMAXVAL 255\nDEPTH 3\nHEIGHT 1\nWIDTH 1\nENDHDR\n\n\n#"), 1, 1, 3,
+      255, { 10, 10, 35 } },
+    { "RGBA", FILE_OF("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\nabcdefg\0"),
+      1, 2, 4, 255, { 97, 98, 99, 100, 0, 0, 0, 0 } },
+    { "RGBA of 16 bits",
+      FILE_OF("P7\nWIDTH 1\nHEIGHT 1\nDEPTH 4\nMAXVAL 1000\nTUPLTYPE RGB_ALPHA\nENDHDR\n\0\1\1\0\3\xE8\0\2"),
+      1, 1, 4, 1000, { 1, 256, 1000, 2 } },
+    { "black and white",
+      FILE_OF("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 2\nMAXVAL 1\nTUPLTYPE BLACKANDWHITE_ALPHA\nENDHDR\n\1\1\1\0"),
+      1, 2, 2, 1, { 1, 1, 0, 0 } }
+};
+
+/* A picture in a block that ends where the picture ends. */
+static drl_status picture_of(const void *file, size_t bytes, const drl_dataset_desc *d, drl_dataset **ds)
+{
+    unsigned char *p = exact(file, bytes);
+    drl_blob blob = blob_of(p, bytes);
+    drl_status status;
+    *ds = NULL;
+    status = drl_dataset_parse(ctx, &blob, 1, d, ds);
+    CHECK((status == DRL_OK) == (*ds != NULL), "a result and status %d", (int)status);
+    free(p);
+    return status;
+}
+
+/* Each picture is read number by number, and refused when it is cut anywhere, or longer by a byte. */
+static void test_pictures(void)
+{
+    size_t i, k, n;
+    for (i = 0; i < sizeof good_pictures / sizeof good_pictures[0]; ++i) {
+        const picture_case *c = &good_pictures[i];
+        char longer[128];
+        drl_dataset *ds;
+        int wrong = 0;
+        CHECK_OK(ctx, picture_of(c->file, c->bytes, NULL, &ds));
+        if (!ds) continue;
+        CHECK(ds->count == 1 && ds->height == c->height && ds->width == c->width &&
+              ds->channels == c->channels && !ds->labels && ds->classes == 0, "%s: %d of %d x %d x %d",
+              c->name, ds->count, ds->height, ds->width, ds->channels);
+        CHECK(!ds->pixels == (c->maxval != 255), "%s: bytes or floats", c->name);
+        n = (size_t)(c->height * c->width * c->channels);
+        for (k = 0; k < n; ++k) {
+            double want = 2.0 * c->number[k] / c->maxval - 1;
+            if (ds->pixels) wrong += ds->pixels[k] != c->number[k];
+            else wrong += fabs((double)ds->values[k] - want) > 1e-6;
+        }
+        CHECK(wrong == 0, "%s: %d numbers are wrong", c->name, wrong);
+        drl_dataset_destroy(ds);
+        for (n = 0; n < c->bytes; ++n) {
+            CHECK(picture_of(c->file, n, NULL, &ds) == DRL_E_FORMAT && drl_ctx_message(ctx)[0],
+                  "%s cut to %d bytes: %s", c->name, (int)n, drl_ctx_message(ctx));
+            clean(c->name);
+        }
+        memcpy(longer, c->file, c->bytes);
+        longer[c->bytes] = 7;
+        CHECK_FAILS(picture_of(longer, c->bytes + 1, NULL, &ds), DRL_E_FORMAT,
+                    "bytes of data, the shape needs");
+    }
+}
+
+/* What is no picture, or none that is known. */
+static void test_pictures_hostile(void)
+{
+#define PAM(lines) FILE_OF("P7\n" lines "ENDHDR\nabcdabcd")
+#define SIZES "WIDTH 2\nHEIGHT 1\n"
+    static const struct { const char *file; size_t bytes; const char *sentence; } hostile[] = {
+        { FILE_OF("P5\n2 1\n255 ab\n"), "3 bytes of data, the shape needs 2" },
+        { FILE_OF("P5\r\n2 1\r\n255\r\nab"), "3 bytes of data, the shape needs 2" },
+        { FILE_OF("P5\n2 1\n255\nabP5\n2 1\n255\nab"), "15 bytes of data, the shape needs 2" },
+        { FILE_OF("P5\n2 1\n256\nab"), "2 bytes of data, the shape needs 4" },
+        { FILE_OF("P5\n0 1\n255\n"), "WIDTH is 0; 1 to 2147483647 are possible" },
+        { FILE_OF("P5\n1 0\n255\n"), "HEIGHT is 0" },
+        { FILE_OF("P5\n1 2147483648\n255\n"), "HEIGHT is 2147483648" },
+        { FILE_OF("P5\n1 1\n0\na"), "MAXVAL is 0; 1 to 65535 are possible" },
+        { FILE_OF("P5\n1 1\n65536\nab"), "MAXVAL is 65536" },
+        { FILE_OF("P5\n-1 1\n255\na"), "header byte 3: expected a whole number" },
+        { FILE_OF("P5\n1.5 1\n255\na"), "header byte 4: expected white space" },
+        { FILE_OF("P5\n01 1\n255\na"), "leading zero" },
+        { FILE_OF("P5\n1 1\n255a"), "header byte 10: expected white space" },
+        { FILE_OF("P5\n1 1\n255#\na"), "header byte 10: expected white space" },
+        { FILE_OF("P5\n1 # no end"), "header byte 13: expected a whole number" },
+        { FILE_OF("P5\n99999999999999999999999 1\n255\n"), "number does not fit" },
+        { FILE_OF("P6\n2147483647 2147483647\n65535\n"), "the shape needs" },
+        { FILE_OF("P5\n2 1\n100\n\1\xC8"), "a number of 200 in a picture of MAXVAL 100" },
+        { FILE_OF("P5\n1 1\n300\n\1\x2D"), "a number of 301 in a picture of MAXVAL 300" },
+        { PAM(SIZES "DEPTH 4\nMAXVAL 255\nTUPLTYPE CMYK\n"), "TUPLTYPE CMYK of DEPTH 4" },
+        { PAM(SIZES "DEPTH 4\nMAXVAL 255\nTUPLTYPE RGB\n"), "TUPLTYPE RGB of DEPTH 4" },
+        { PAM(SIZES "DEPTH 5\nMAXVAL 255\n"), "DEPTH is 5; 1 to 4 are possible" },
+        { PAM(SIZES "DEPTH 0\nMAXVAL 255\n"), "DEPTH is 0" },
+        { PAM(SIZES "DEPTH 4\n"), "the header has no MAXVAL" },
+        { PAM("HEIGHT 1\nDEPTH 4\nMAXVAL 255\n"), "the header has no WIDTH" },
+        { PAM(SIZES "DEPTH 4\nMAXVAL 255\nWIDTH 2\n"), "twice the word WIDTH" },
+        { PAM("TUPLTYPE RGB_ALPHA\n" SIZES "TUPLTYPE RGB_ALPHA\n"), "twice the word TUPLTYPE" },
+        { PAM(SIZES "DEPTH 4\nMAXVAL 255\nCOLOUR 3\n"), "the unknown word COLOUR" },
+        { PAM(SIZES "DEPTH 4\nMAXVAL 255\nTUPLTYPE\n"), "expected a word of capitals" },
+        { PAM("width 2\n"), "header byte 3: expected a word of capitals" },
+        { PAM("WIDTH\n"), "expected a whole number" },
+        { FILE_OF("P7\n" SIZES "DEPTH 4\nMAXVAL 255\nENDHDR \nabcdabcd"), "expected a new line" },
+        { FILE_OF("P7\r\nWIDTH 1\r\nHEIGHT 1\r\nDEPTH 1\r\nMAXVAL 9\r\nENDHDR\r\na"), "expected a new line" },
+        { FILE_OF("P8\n1 1\n255\na"), "not NPY, IDX, P5 to P7 of netpbm, or rows of CIFAR" }
+    };
+#undef SIZES
+#undef PAM
+    size_t i;
+    drl_dataset *ds;
+    for (i = 0; i < sizeof hostile / sizeof hostile[0]; ++i)
+        CHECK_FAILS(picture_of(hostile[i].file, hostile[i].bytes, NULL, &ds), DRL_E_FORMAT,
+                    hostile[i].sentence);
+}
+
+/* A header with a byte changed is refused with a sentence, or is that of another picture. */
+static void test_pictures_damage(void)
+{
+    size_t i, k;
+    int d, refused = 0, accepted = 0;
+    for (i = 0; i < sizeof good_pictures / sizeof good_pictures[0]; ++i)
+        for (k = 0; k < good_pictures[i].bytes; ++k)
+            for (d = 1; d < 256; ++d) {
+                char damaged[128];
+                drl_dataset *ds;
+                memcpy(damaged, good_pictures[i].file, good_pictures[i].bytes);
+                damaged[k] = (char)(damaged[k] ^ d);
+                if (picture_of(damaged, good_pictures[i].bytes, NULL, &ds) == DRL_OK) ++accepted;
+                else refused += drl_ctx_message(ctx)[0] != 0;
+                drl_dataset_destroy(ds);
+                clean("damaged");
+            }
+    CHECK(refused > 5 * accepted && accepted > 1000, "%d refused, %d accepted", refused, accepted);
+}
+
+/* Pictures are strung together with each other and with arrays. All have one size, and the sentence about
+ * another one names both files. What the description says holds for pictures, too. */
+static void test_pictures_strung(void)
+{
+    static npy_small array;
+    static const double white = 2 * 200.0 / 300 - 1;
+    drl_blob files[3];
+    drl_dataset_desc d;
+    drl_dataset *ds = NULL;
+    memset(&d, 0, sizeof d);
+    files[0] = blob_of(FILE_OF("P5 3 2 255\nabcdef"));
+    files[1] = npy_images(&array, 1, 2, 3, 1);
+    files[2] = blob_of(FILE_OF("P7\nWIDTH 3\nHEIGHT 2\nDEPTH 1\nMAXVAL 255\nENDHDR\nghijkl"));
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 3, NULL, &ds));
+    CHECK(ds->count == 3 && ds->pixels && !memcmp(ds->pixels, "abcdef\0\1\2\3\4\5ghijkl", 18),
+          "strung together");
+    drl_dataset_destroy(ds);
+    clean("strung together");
+    files[1] = blob_of(FILE_OF("P5 3 2 5\n\0\1\2\3\4\5"));
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 3, NULL, &ds));
+    CHECK(ds->values && ds->values[0] == pixel_value('a') && ds->values[6] == -1.0f && ds->values[11] == 1.0f,
+          "pictures of different ranges");
+    drl_dataset_destroy(ds);
+    clean("ranges");
+    files[1] = blob_of(idx_labels, sizeof idx_labels);
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 3, NULL, &ds));
+    CHECK(ds->count == 2 && ds->labels[0] == 5 && ds->labels[1] == 2, "labels beside pictures");
+    drl_dataset_destroy(ds);
+    clean("labels");
+
+    ds = NULL;
+    files[1] = blob_of(FILE_OF("P5 2 3 255\nabcdef"));
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
+                "file 1: images of 3 x 2 x 1 after images of 2 x 3 x 1 in data set file 0");
+    files[1] = blob_of(FILE_OF("P6 3 2 255\nabcdefabcdefabcdef"));
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, NULL, &ds), DRL_E_SHAPE,
+                "file 1: images of 2 x 3 x 3 after images of 2 x 3 x 1 in data set file 0");
+    d.height = 3;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_SHAPE,
+                "images of 2 x 3 x 1; the description wants 3 x 0 x 0");
+    d.height = 0;
+    d.high = 100;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT,
+                "from 97 to 102, the range is 0 to 100");
+    d.high = 300;
+    files[0] = blob_of(FILE_OF("P5 1 1 255\n\xC8"));
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 1, &d, &ds));
+    CHECK(ds->values && fabs((double)ds->values[0] - white) < 1e-6, "a range of the description");
+    drl_dataset_destroy(ds);
+    clean("range");
+}
+
 /* Files of other formats are named, by every reader, with what to do. */
 static void test_wrong_files(void)
 {
@@ -2469,7 +2676,8 @@ static void test_wrong_files(void)
         M("MM\0*\0\0\0\x08\0\0", "a TIFF picture")
         M("RIFF\x11\0\0\0WEBPVP8 ", "a WebP picture")
         M("BM\x46\0\0\0\0\0\0\0\x36\0\0\0", "a BMP picture")
-        M("P6\n32 32\n255\n", "a netpbm picture")
+        M("P4\n32 32\n\1\2\3\4", "a netpbm picture")
+        M("P3\n1 1\n255\n1 2 3\n", "a netpbm picture")
         M("%PDF-1.7\n%\xE2", "a PDF document")
         M("\x89HDF\r\n\x1A\n\0\0", "an HDF5 file")
         M("MATLAB 5.0 MAT-file", "a MATLAB file")
@@ -3055,6 +3263,10 @@ int main(int argc, char **argv)
     PART(test_cifar100());
     PART(test_alpha_bytes());
     PART(test_alpha_floats());
+    PART(test_pictures());
+    PART(test_pictures_hostile());
+    PART(test_pictures_damage());
+    PART(test_pictures_strung());
     PART(test_wrong_files());
     PART(test_decimals());
     PART(test_csv());
