@@ -1,61 +1,11 @@
 /* test_io.c - reading and writing files: good files, hostile files, and what happens when memory, reads and
  * writes fail. Run from the repository root; it makes files called test_io.* in build/, or in the folder that
  * CHECK_DIR names, so that two runs at one time do not meet, and removes them again. */
-#include <errno.h>
 #include <float.h>
 #include <stdio.h>
 #include <string.h>
 #include "check.h"
-
-/* The library's calls to the C library come through here and are counted. Call number io_fail_at fails, and
- * io_failed then says which kind it was. */
-enum {
-    IO_OPEN = 1,
-    IO_READ = 2,
-    IO_WRITE = 4,
-    IO_FLUSH = 8,
-    IO_CLOSE = 16,
-    IO_REMOVE = 32,
-    IO_RENAME = 64,
-    IO_STAT = 128,
-    IO_SYNC = 256,
-    IO_MODE = 512
-};
-static long io_calls = 0, io_fail_at = 0;
-static int io_failed = 0;
-static char io_temporary[5000] = "";    /* the file that was created last */
-static int io_fails(int call)
-{
-    if (++io_calls != io_fail_at) return 0;
-    io_failed = call;
-    errno = EIO;
-    return 1;
-}
-static void io_note(const char *path)
-{
-    if (strlen(path) < sizeof io_temporary) strcpy(io_temporary, path);
-}
-#define DRL__FOPEN(path, mode)      (io_fails(IO_OPEN) ? NULL : fopen(path, mode))
-#define DRL__FREAD(data, n, file)   (io_fails(IO_READ) ? 0 : fread(data, 1, n, file))
-#define DRL__FWRITE(data, n, file)  fwrite(data, 1, io_fails(IO_WRITE) ? (n) / 2 : (n), file)
-#define DRL__FFLUSH(file)           (io_fails(IO_FLUSH) ? EOF : fflush(file))
-#define DRL__FCLOSE(file)           (io_fails(IO_CLOSE) ? (fclose(file), EOF) : fclose(file))
-#define DRL__REMOVE(path)           (io_fails(IO_REMOVE) ? -1 : remove(path))
-#if !defined(_WIN32)
-#define DRL__OPEN_NEW(path, mode) \
-    (io_note(path), io_fails(IO_OPEN) ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL, mode))
-#define DRL__FDOPEN(descriptor)     (io_fails(IO_OPEN) ? NULL : fdopen(descriptor, "wb"))
-#define DRL__FCHMOD(file, mode)     (io_fails(IO_MODE) ? -1 : fchmod(fileno(file), mode))
-#define DRL__RENAME(from, to)       (io_fails(IO_RENAME) ? -1 : rename(from, to))
-#else
-#define DRL__OPEN_NEW(path, mode) \
-    (io_note(path), io_fails(IO_OPEN) ? -1 : _open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, mode))
-#endif
-#if defined(__unix__) || defined(__APPLE__)
-#define DRL__STAT(path, info)       (io_fails(IO_STAT) ? -1 : stat(path, info))
-#define IO_HAS_SYNC
-#define DRL__FSYNC(file)            (io_fails(IO_SYNC) ? -1 : fsync(fileno(file)))
-#endif
+#include "failing_files.h"
 
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
@@ -1280,7 +1230,7 @@ static void test_file_leftovers(void)
     CHECK(holds("test_io.bin", "newer", 5) && !exists(io_temporary) && holds(first, "half a fi", 9),
           "written over leftovers");
     remove(first);
-#ifdef IO_HAS_SYNC
+#ifdef IO_POSIX
     CHECK_OK(ctx, drl_file_write(ctx, "test_io.victim", "mine", 4));
     CHECK_OK(ctx, drl_file_write(ctx, "./test_io.bin", "newer", 5));
     CHECK(!strcmp(first, io_temporary) && symlink("test_io.victim", first) == 0, "no link in its place");
@@ -1294,7 +1244,7 @@ static void test_file_leftovers(void)
 
 /* The tests of what is written over have a folder of their own. */
 #define DIR_ "test_io.d/"
-#ifdef IO_HAS_SYNC
+#ifdef IO_POSIX
 static mode_t mode_of(const char *path)
 {
     struct stat info;
@@ -1511,13 +1461,10 @@ static void test_failing_writes(void)
     drl_safetensors_desc d = st_sample(arrays);
     unsigned char fresh[WRITERS][2048] = { "", "", "0123456789" };
     size_t bytes[WRITERS] = { 0, 0, 10 };
-    int writer, failed, done, refused, all = IO_OPEN | IO_WRITE | IO_FLUSH | IO_CLOSE;
+    int writer, failed, done, refused;
     long n;
     CHECK_OK(ctx, drl_safetensors_write_memory(ctx, &d, fresh[0], sizeof fresh[0], &bytes[0]));
     CHECK_OK(ctx, drl_npy_write_memory(ctx, &arrays[0], fresh[1], sizeof fresh[1], &bytes[1]));
-#ifdef IO_HAS_SYNC
-    all |= IO_SYNC | IO_RENAME | IO_STAT | IO_MODE;
-#endif
     for (writer = 0; writer < WRITERS; ++writer) {
         failed = done = refused = 0;
         for (n = 1; !done && n < 1000; ++n) {
@@ -1526,11 +1473,10 @@ static void test_failing_writes(void)
             if (!f) exit(2);
             fwrite(old_bytes, 1, sizeof old_bytes, f);
             fclose(f);
-#ifdef IO_HAS_SYNC
+#ifdef IO_POSIX
             chmod("test_io.out", 0644);     /* not what a temporary file has */
 #endif
-            io_calls = 0;
-            io_fail_at = n;
+            io_fail(n);
             status = write_with(writer, &d);
             io_fail_at = 0;
             done = io_calls < n;
@@ -1550,8 +1496,8 @@ static void test_failing_writes(void)
             CHECK(!exists(io_temporary), "writer %d, call %ld: %s is left", writer, n, io_temporary);
             clean("failing writes");
         }
-        CHECK(done && refused == all, "writer %d: %d calls failed, of kinds %d instead of %d",
-              writer, failed, refused, all);
+        CHECK(done && refused == IO_WRITERS, "writer %d: %d calls failed, of kinds %d instead of %d",
+              writer, failed, refused, IO_WRITERS);
     }
     remove("test_io.out");
 }
@@ -1569,8 +1515,7 @@ static void test_failing_reads(void)
     for (n = 1; !done && n < 1000; ++n) {
         drl_safetensors *st = NULL;
         drl_status status;
-        io_calls = 0;
-        io_fail_at = n;
+        io_fail(n);
         status = drl_safetensors_open(ctx, "test_io.out", &st);
         io_fail_at = 0;
         done = io_calls < n;
@@ -3236,7 +3181,7 @@ int main(int argc, char **argv)
     PART(test_idx_hostile());
     PART(test_files());
     PART(test_file_leftovers());
-#ifdef IO_HAS_SYNC
+#ifdef IO_POSIX
     PART(test_target_modes());
     PART(test_target_links());
     PART(test_target_kinds());
