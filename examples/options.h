@@ -162,8 +162,8 @@ static inline double seconds_now(void)
 #endif
 }
 
-/* A context for --threads N and --isa NAME, otherwise as in desc (NULL: all defaults); exits with a sentence
- * when there is none. */
+/* A context as in desc (NULL: all defaults), with the threads of --threads N and the instruction set of
+ * --isa NAME where these are given; exits with a sentence when there is none. */
 static inline drl_ctx *options_context_in(options *o, const drl_ctx_desc *desc)
 {
     drl_ctx_desc d;
@@ -172,9 +172,9 @@ static inline drl_ctx *options_context_in(options *o, const drl_ctx_desc *desc)
     int isa;
     memset(&d, 0, sizeof d);
     if (desc) d = *desc;
-    d.threads = option_int(o, "--threads", 1);
+    d.threads = option_int(o, "--threads", d.threads ? d.threads : 1);
 #ifndef DRL_THREADS
-    if (d.threads > 1) {
+    if (d.threads > 1 && !d.jobs.parallel_for) {
         fprintf(stderr,
                 "--threads %d: this program was compiled without -DDRL_THREADS, so it has one thread\n",
                 d.threads);
