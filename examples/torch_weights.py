@@ -17,7 +17,7 @@ the code loads the checkpoint to sample or to train on.
 
 A checkpoint is read as tensors and numbers only. If it holds more, --trust reads it all the same, and runs
 whatever code it names. """
-import argparse, json, math, pickle, re, struct, sys, zipfile
+import argparse, json, math, os, pickle, re, stat, struct, sys, zipfile
 from collections import Counter, OrderedDict
 
 try:
@@ -42,6 +42,12 @@ DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 class Refused(Exception):
     """A list of sentences."""
+
+def file_check(path):
+    """Only regular files are read: a device may have no end."""
+    try: mode = os.stat(path).st_mode
+    except OSError as e: raise Refused(["%s: %s" % (path, e.strerror)])
+    if not stat.S_ISREG(mode): raise Refused(["%s is no regular file" % path])
 
 # -- the layout: (name, shape) of every tensor, in the order of the published modules --
 
@@ -123,6 +129,7 @@ class Checkpoint(pickle.Unpickler):
     def __init__(self, archive):
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1: raise ValueError("%d entries data.pkl" % len(pickles))
+        if archive.getinfo(pickles[0]).compress_type: raise ValueError("a compressed pickle")
         super().__init__(archive.open(pickles[0]), encoding="utf-8")
         self.archive, self.root, self.memory = archive, pickles[0][:-len("data.pkl")], {}
 
@@ -148,15 +155,17 @@ def tensor_of(memory, offset, shape, stride, *_):
     inside = len(shape) == len(stride) and min(offset, *stride, *shape, 0) >= 0 and last < len(memory)
     if 0 in shape: return torch.empty(shape, dtype=memory.dtype)
     if not inside: raise ValueError("a tensor lies outside of its memory")
+    if math.prod(shape) > len(memory): raise ValueError("a tensor has more numbers than its memory")
     return memory.as_strided(shape, stride, offset)
 
 def checkpoint_read(path, raw, trust):
     """{network: {name: tensor}}, in the checkpoint's order."""
+    file_check(path)
     try:
         if trust: checkpoint = torch.load(path, map_location="cpu", weights_only=False)
         else:
             with zipfile.ZipFile(path) as archive: checkpoint = Checkpoint(archive).load()
-    except FileNotFoundError as e: raise Refused(["%s: %s" % (path, e.strerror)])
+    except PermissionError as e: raise Refused(["%s: %s" % (path, e.strerror)])
     except Exception as e:
         said = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise Refused(["%s is no checkpoint of PyTorch with tensors and numbers only (%s)" % (path, said)])
@@ -254,6 +263,7 @@ def file_write(path, text, tensors):
 
 def file_read(path):
     """The settings, and {network: {name: tensor}}."""
+    file_check(path)
     try:
         with open(path, "rb") as f: data = f.read()
     except OSError as e: raise Refused(["%s: %s" % (path, e.strerror)])
@@ -280,6 +290,7 @@ def file_read(path):
             (s["p_dim"] > 0, "the model has no initializer"),
             (s["p_dim"] < 1 or s["p_dim"] % 32 == 0, "the initializer has %d channels; the published norms "
              "have 32 groups and need a multiple of 32" % s["p_dim"]),
+            (max(s["pi_n_blocks"], s["num_res_blocks"]) <= 4096, "drl.h has up to 4096 blocks a resolution"),
             (d["width"] == d["height"] != "1", "images are %s x %s; the published code's are square" %
              (d["height"], d["width"])),
             (d.get("energy_form", "0") == "0", "the energy is no published network"),
@@ -308,11 +319,11 @@ def checkpoint_write(path, networks):
             warm = lambda i: min(1.0, (i + 500) / 10000)
         checkpoint[schedule] = torch.optim.lr_scheduler.LambdaLR(o, warm).state_dict()
         checkpoint[optimizer] = o.state_dict()
-    torch.save(checkpoint, path)
+    with open(path, "wb") as f: torch.save(checkpoint, f)
 
 def number(low, high):
     def read(text):
-        if low <= int(text) <= high: return int(text)
+        if re.fullmatch("[0-9]{1,9}", text) and low <= int(text) <= high: return int(text)
         raise argparse.ArgumentTypeError("%s; %d to %d are possible" % (text, low, high))
     return read
 

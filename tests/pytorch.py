@@ -16,7 +16,7 @@ try:
 except ImportError as missing:
     print("pytorch: skipped, %s (apt-get install python3-numpy python3-torch)" % missing)
     sys.exit(0)
-import contextlib, ctypes, gc, io, math, shutil, subprocess, threading
+import contextlib, ctypes, gc, io, math, shutil, subprocess, threading, zipfile
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
@@ -29,6 +29,9 @@ arguments = sys.argv[1:] + [os.path.join(HERE, "..", "build", "libdrl.so"), os.p
 LIBRARY, FOLDER = arguments[0], arguments[2 if len(sys.argv) == 2 else 1]
 if len(sys.argv) > 3 or any(a.startswith("-") for a in arguments): sys.exit("pytorch.py [LIBRARY [FOLDER]]")
 if not os.path.isfile(LIBRARY): sys.exit("pytorch.py: no %s; examples/drl.py says how to build it" % LIBRARY)
+if not os.path.isdir(FOLDER): sys.exit("pytorch.py: there is no folder %s" % FOLDER)
+try: drl.Model(height=8, library=LIBRARY)
+except (OSError, ValueError, AttributeError) as e: sys.exit("pytorch.py: %s: %s" % (LIBRARY, e))
 torch.set_num_threads(1)
 passed = failed = 0
 
@@ -358,6 +361,7 @@ def refusals():
         refused([(pi, stem, zeros(shape))], "pi_state_dict: %s has the shape %s; 4 axes" % (stem, [*shape]))
     refused([(pi, "", {"module." + stem: zeros(8, 1, 3, 3)})], "module_list.1.g is missing, and with it")
     refused([(pi, "module_list.99999.g", zeros(8))], "is of resolution 33333; drl.h has 8")
+    refused([(pi, stem, zeros(1).expand(8, 1, 3, 3))], "a tensor has more numbers than its memory")
     refused([(p, "", None)], "there is no p_state_dict, which the published code saves")
     refused([(p, "", [1])], "there is no p_state_dict, which the published code saves")
     refused([("p_ema_state_dict", "", None)], "there is no p_ema_state_dict", options=())
@@ -378,11 +382,15 @@ def refusals():
         said = convert(code, model)
         fine = said and len(said) == 1 and "is no checkpoint of PyTorch" in said[0]
         check(fine, "no checkpoint: %s" % said)
+    with zipfile.ZipFile(code, "w", zipfile.ZIP_DEFLATED) as f: f.writestr("code/data.pkl", bytes(1000))
+    check("(a compressed pickle)" in str(convert(code, model)), "a compressed pickle")
     check("No such file" in str(convert(place("none.pth.tar"), model)), "a missing file")
+    check("is no regular file" in str(convert(FOLDER, model)), "a folder")
 
 def refusals_back():
     """Files of drl.h that the published code has no network for, and files of nobody."""
     target, source = place("refused.pth.tar"), place("ours.safetensors")
+    os.makedirs(place("folder.safetensors"), exist_ok=True)
     whole = contents(source)
     def refused(data, wanted):
         with open(place("odd.safetensors"), "wb") as f: f.write(data)
@@ -396,12 +404,18 @@ def refusals_back():
     refused(edited(b"width=16", b"width=32"), "images are 16 x 32; the published code's are square")
     refused(edited(b"initializer=64", b"initializer=16"), "the published norms have 32 groups")
     refused(edited(b"initializer=64", b"initializer=-1"), "the model has no initializer")
+    refused(edited(b"blocks=1 resolutions=3 mult=1,2,2,0,0,0,0,0",
+                   b"blocks=900000000 resolutions=3  mult=1,2,2 "),
+            "drl.h has up to 4096 blocks a resolution")
     for data in (b"", whole[:7], whole[:100], whole[:-1], b"x" * 99, edited(b"drl.model", b"drl.Model"),
                  edited(b"base=8", b"base=x"), b"\2" + bytes(7) + b"[]"):
         refused(data, "is no model file of drl.h")
+    check("No such file" in str(convert(source, place("no-folder/a.pth.tar"))), "no folder for the target")
+    check("no regular file" in str(convert(place("folder.safetensors"), target)), "a folder, back")
     check("options are for checkpoints" in str(convert(source, target, "--raw")), "options, back")
     check("one of the two" in str(convert(target, target)), "two checkpoints")
     check("0; 2 to 500 are possible" in str(convert(target, source, "--n_interval", "0")), "a range")
+    check("x; 4 to 65536 are possible" in str(convert(target, source, "--im_sz", "x")), "a word for a number")
 
 # -- drl.py --
 

@@ -11,6 +11,7 @@ passed=0 failed=0
 refused() {     # COMMAND...
     said=$(timeout 20 "$@" 2>&1 < /dev/null)
     status=$?
+    case $said in *"Traceback (most recent call last)"*) said="a traceback, no sentence" status=0;; esac
     if [ $status -gt 0 ] && [ $status -lt 124 ] && [ -n "$said" ]; then passed=$((passed + 1))
     else failed=$((failed + 1)); echo "refuse: FAILED $*: status $status, '$(echo "$said" | head -n 1)'"; fi
 }
@@ -106,6 +107,44 @@ refused sh tests/readme.sh --nonsense
 refused sh tests/refuse.sh
 refused sh tests/install.sh --nonsense
 refused sh tests/equations.sh --nonsense
+
+# Scripts of Python. Without PyTorch they say so: a sentence, and nothing more to refuse.
+weights=examples/torch_weights.py
+: > "$dir/empty.pth.tar"
+printf 'PK\3\4' > "$dir/short.pth.tar"
+head -c 5000 $sprites > "$dir/short.safetensors"
+mkdir -p "$dir/folder.safetensors"
+python=/usr/bin/python3
+[ -x $python ] || python=python3
+if $python -c 'import numpy, torch' 2> /dev/null; then
+    refused $python $weights
+    refused $python $weights --nonsense
+    refused $python $weights $sprites
+    refused $python $weights $sprites $sprites
+    refused $python $weights $sprites "$dir/a.pth.tar" surplus
+    refused $python $weights $sprites "$dir/a.pth.tar" --raw
+    refused $python $weights $sprites "$dir/a.pth.tar"                  # its initializer is too narrow
+    for o in "--im_sz x" "--im_sz 3" --im_sz "--n_interval 1e9" "--ebm_act relu"; do
+        refused $python $weights "$dir/empty.pth.tar" "$dir/a.safetensors" $o
+    done
+    for f in no-such-file "$dir" tests/refuse.sh /dev/zero "$dir/empty.pth.tar" "$dir/short.pth.tar"; do
+        refused $python $weights "$f" "$dir/a.safetensors"
+        refused $python $weights "$f" "$dir/a.safetensors" --trust
+    done
+    for f in no-such-file "$dir/folder" "$dir/short"; do
+        refused $python $weights "$f.safetensors" "$dir/a.pth.tar"
+    done
+    refused $python tests/pytorch.py --nonsense
+    refused $python tests/pytorch.py no-such-file
+    refused $python tests/pytorch.py tests/refuse.sh
+    refused $python tests/pytorch.py tests/refuse.sh no-such-folder
+    refused $python tests/pytorch.py tests/refuse.sh build surplus
+    [ ! -e "$dir/a.safetensors" ] && [ ! -e "$dir/a.pth.tar" ] ||
+        { failed=$((failed + 1)); echo "refuse: FAILED $weights has written something"; }
+else
+    echo "refuse: skipped, no numpy and PyTorch for $python: $weights, tests/pytorch.py"
+    refused $python $weights $sprites "$dir/a.pth.tar"
+fi
 [ ! -f bench/peers.py ] || refused python3 bench/peers.py --nonsense
 echo "refuse: $passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
