@@ -711,13 +711,18 @@ typedef enum drl_layout {
  * the failure names both, and the field that decides. */
 typedef struct drl_dataset_desc {
     drl_layout layout;          /* of NPY and IDX; the others have their own */
-    int height, width;          /* of an image; needed for rows of numbers. Other sizes are refused. Zero: as
-                                 * the file has it */
+    int height, width;          /* of an image, of a sheet before it is cut; needed for rows of numbers. Other
+                                 * sizes are refused. Zero: as the file has it */
     int channels;               /* the same, 1..4; for rows zero means their length over height * width */
     double low, high;           /* the elements that become -1 and 1; others in between, none outside. Both
                                  * zero: 0 and 255 for U8, 0 and 65535 for U16, 0 and 1 for floats and BOOL,
                                  * 0 and the maxval for netpbm; other types need the two */
     int coarse_labels;          /* not zero: of CIFAR-100 the 20 coarse labels. Zero: the 100 fine ones */
+    const int *classes;         /* [count] the class of each file's images, 1..255, or 0 for none, in place of
+                                 * labels in files. NULL: files have labels, or there are none */
+    int tile_height;            /* images are sheets, and are cut into tiles of this height and width, row by
+                                 * row. Tiles whose alpha is 0 everywhere are left out. Zero: not cut */
+    int tile_width;
     int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_dataset_desc;
 
@@ -6519,12 +6524,15 @@ static drl_status drl__pnm_open(drl_ctx *ctx, const char *source, const unsigned
 enum { DRL__DS_IMAGES, DRL__DS_LABELS, DRL__DS_CIFAR };
 
 /* One file of a data set. Pixel (n,y,x,c) is the element
- * first + n * step[0] + y * step[1] + x * step[2] + c * step[3]. */
+ * first + n * step[0] + y * step[1] + x * step[2] + c * step[3] of an image that is not cut into tiles. */
 typedef struct drl__ds_part {
     drl_array a;                /* the elements; for CIFAR the bytes of all rows */
     int kind;                   /* DRL__DS_ */
     size_t count;               /* images, or labels */
     int height, width, channels;
+    int cut;                    /* 1: into tiles. Height and width are a tile's, count has those kept */
+    size_t down, across;        /* tiles below and beside each other; 1 and 1 where images stay whole */
+    size_t tiles;               /* of all images; images where they stay whole */
     size_t step[4];             /* elements from one image, row, column, channel to the next */
     size_t first;               /* element where the first image begins; in CIFAR behind its label */
     size_t label, label_step;   /* element of the first label; elements from one label to the next */
@@ -6923,6 +6931,52 @@ static drl_status drl__ds_in_range(drl_ctx *ctx, const char *source, const drl_d
     return DRL_OK;
 }
 
+/* The element where tile i begins. Index order: image, row of tiles, tile. */
+static size_t drl__ds_tile(const drl__ds_part *part, size_t i)
+{
+    size_t row = i / part->across % part->down * (size_t)part->height;
+    size_t column = i % part->across * (size_t)part->width;
+    return part->first + i / part->across / part->down * part->step[0] + row * part->step[1] +
+           column * part->step[2];
+}
+
+/* Whether the tile that begins at this element is left out: it is part of a sheet, and all its alpha is 0. */
+static int drl__ds_left_out(const drl__ds_part *part, size_t first)
+{
+    int y, x;
+    if (!part->cut || part->channels % 2) return 0;
+    first += (size_t)(part->channels - 1) * part->step[3];
+    for (y = 0; y < part->height; ++y)
+        for (x = 0; x < part->width; ++x) {
+            size_t i = first + (size_t)y * part->step[1] + (size_t)x * part->step[2];
+            if (!(drl__array_double(&part->a, i) <= part->low)) return 0;
+        }
+    return 1;
+}
+
+/* Cuts the images of a file into tiles, if the description says so. */
+static drl_status drl__ds_cut(drl_ctx *ctx, const char *source, const drl_dataset_desc *d, drl__ds_part *part)
+{
+    size_t i;
+    part->down = part->across = 1;
+    part->tiles = part->count;
+    if (!d->tile_height) return DRL_OK;
+    if (part->kind == DRL__DS_CIFAR)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: rows of CIFAR are not cut into tiles", source);
+    if (part->height % d->tile_height || part->width % d->tile_width)
+        return drl__fail(ctx, DRL_E_SHAPE, "%s: images of %d x %d are no multiple of tiles of %d x %d",
+                         source, part->height, part->width, d->tile_height, d->tile_width);
+    part->cut = 1;
+    part->down = (size_t)(part->height / d->tile_height);
+    part->across = (size_t)(part->width / d->tile_width);
+    part->height = d->tile_height;
+    part->width = d->tile_width;
+    part->tiles = part->count * part->down * part->across;
+    part->count = 0;
+    for (i = 0; i < part->tiles; ++i) part->count += !drl__ds_left_out(part, drl__ds_tile(part, i));
+    return DRL_OK;
+}
+
 /* The data of our own block, to be written: the struct has pointers to const. */
 static uint8_t *drl__ds_pixels(const drl_dataset *ds) { return (uint8_t *)(uintptr_t)ds->pixels; }
 static uint8_t *drl__ds_labels(const drl_dataset *ds) { return (uint8_t *)(uintptr_t)ds->labels; }
@@ -6978,14 +7032,16 @@ static void drl__ds_fill(const drl__ds_part *part, drl_dataset *ds, size_t at)
     uint8_t *pixel = drl__ds_pixels(ds);
     float *value = drl__ds_values(ds);
     double low = part->low, width = part->high - part->low;
-    size_t n, from;
+    size_t i, from;
     int y, x, c, exact = low == 0 && width == 255, plain = a->dtype == DRL_DTYPE_U8;
-    for (n = 0; n < part->count; ++n)
+    for (i = 0; i < part->tiles; ++i) {
+        size_t first = drl__ds_tile(part, i);
+        if (drl__ds_left_out(part, first)) continue;
         for (y = 0; y < part->height; ++y)
             for (x = 0; x < part->width; ++x)
                 for (c = 0; c < part->channels; ++c, ++at) {
                     double v;
-                    from = part->first + n * part->step[0] + (size_t)y * part->step[1];
+                    from = first + (size_t)y * part->step[1];
                     from += (size_t)x * part->step[2] + (size_t)c * part->step[3];
                     if (pixel && plain) {
                         pixel[at] = bytes[from];
@@ -6996,6 +7052,7 @@ static void drl__ds_fill(const drl__ds_part *part, drl_dataset *ds, size_t at)
                     else if (exact) value[at] = (float)((2 * v - 255) / 255);       /* as drl__ds_image */
                     else value[at] = (float)(2 * ((v - low) / width) - 1);
                 }
+    }
 }
 
 static drl_status drl__ds_desc(drl_ctx *ctx, const drl_dataset_desc *d)
@@ -7012,6 +7069,10 @@ static drl_status drl__ds_desc(drl_ctx *ctx, const drl_dataset_desc *d)
     if (!(d->high - d->low >= 0 && d->high - d->low < 1e300) || (d->low == d->high && d->low != 0))
         return drl__fail(ctx, DRL_E_ARGUMENT, "data set: low %g, high %g; both zero, or low below high",
                          d->low, d->high);
+    if (d->tile_height < 0 || d->tile_width < 0 || !d->tile_height != !d->tile_width)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "data set: tile_height %d, tile_width %d; both zero, or both 1 or more",
+                         d->tile_height, d->tile_width);
     return DRL_OK;
 }
 
@@ -7051,6 +7112,21 @@ static drl_status drl__ds_mixed(drl_ctx *ctx, const char *source, int files, con
     return DRL_OK;
 }
 
+/* The images of a file, the files-th, have the class that the description gives it. */
+static drl_status drl__ds_class(drl_ctx *ctx, const char *source, const drl_dataset_desc *d, int files,
+                                const drl__ds_part *part, int *classes)
+{
+    int given = d->classes[files - 1];
+    if (part->kind != DRL__DS_IMAGES)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: labels in a file, beside the classes of the description",
+                         source);
+    if (given < 0 || given > 255)
+        return drl__fail(ctx, DRL_E_ARGUMENT, "%s: the class of this file is %d; 0 to 255 are possible",
+                         source, given);
+    *classes = drl__max(*classes, given);
+    return DRL_OK;
+}
+
 /* Checks one file, the files-th, and adds what it holds. */
 static drl_status drl__ds_count(drl_ctx *ctx, const char *source, const drl_dataset_desc *d, int files,
                                 const drl__ds_part *part, drl__ds_total *total)
@@ -7060,6 +7136,7 @@ static drl_status drl__ds_count(drl_ctx *ctx, const char *source, const drl_data
     if (part->kind == DRL__DS_CIFAR) ++total->cifar;
     if (part->cifar100) ++total->cifar100;
     status = drl__ds_mixed(ctx, source, files, total);
+    if (status == DRL_OK && d->classes) status = drl__ds_class(ctx, source, d, files, part, &sizes->classes);
     if (status != DRL_OK) return status;
     if (part->kind != DRL__DS_LABELS) {
         status = drl__ds_in_range(ctx, source, d, part, &total->floats);
@@ -7107,8 +7184,9 @@ static drl_status drl__ds_file(drl_ctx *ctx, const char *const *names, const drl
     if (names) drl__text(source, DRL__QUOTE_BYTES, "%s", names[f]);
     else drl__text(source, DRL__QUOTE_BYTES, "data set file %d", f);
     status = drl__ds_open(ctx, source, &files[f], d, part);
-    if (status == DRL_OK && part->kind != DRL__DS_LABELS) status = drl__ds_range(ctx, source, d, part);
-    return status;
+    if (status != DRL_OK || part->kind == DRL__DS_LABELS) return status;
+    status = drl__ds_range(ctx, source, d, part);
+    return status == DRL_OK ? drl__ds_cut(ctx, source, d, part) : status;
 }
 
 /* Two passes over the files: the first checks and counts everything, the second fills the block. */
@@ -7134,13 +7212,14 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
     if (status == DRL_OK) status = drl__ds_total_check(ctx, &d, count, &total);
     if (status != DRL_OK) return status;
     total.sizes.count = (int)total.images;
-    status = drl__ds_alloc(ctx, &total.sizes, total.labels != 0, total.floats, &ds);
+    status = drl__ds_alloc(ctx, &total.sizes, total.labels || d.classes, total.floats, &ds);
     if (status != DRL_OK) return status;
     for (f = 0; f < count; ++f) {
         status = drl__ds_file(ctx, names, files, f, &d, source, &part);
         DRL_ASSERT(status == DRL_OK);
         if (part.kind != DRL__DS_LABELS) {
             drl__ds_fill(&part, ds, image * (size_t)ds->height * (size_t)ds->width * (size_t)ds->channels);
+            if (d.classes) memset(drl__ds_labels(ds) + image, d.classes[f], part.count);
             image += part.count;
         }
         if (part.kind != DRL__DS_IMAGES) {

@@ -6,10 +6,12 @@
  *
  *     cc -O2 -DDRL_THREADS examples/02_train_images.c -o train_images -lm
  *     ./train_images                                      # embedded sprites, 16 x 16 RGBA; 10 minutes
- *     ./train_images --data IMAGES [--data LABELS ...]    # IDX, CIFAR binary, NPY or netpbm
+ *     ./train_images --data IMAGES [--data LABELS ...]    # IDX, CIFAR binary, NPY or netpbm files
+ *     ./train_images --data FOLDER                        # of PGM, PPM and PAM; sub-folders are classes
  *
  * What files do not say about themselves:
  *   --shape HxWxC (of rows, or of a single image)  --layout nchw (channels first)
+ *   --tile HxW (images are sheets, to be cut into such tiles; those of nothing are left out)
  *   --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
  *   --size N (images are averaged down to N x N, or padded; else padded to the next multiple of 8)
  *   --half (images at half their size)
@@ -71,7 +73,7 @@ int main(int argc, char **argv)
                 usage);
         return 2;
     }
-    if (t.run.balanced && !set.files) {
+    if (t.run.balanced && !set.file.count) {
         fprintf(stderr, "--balanced: the embedded sprites are balanced; give --data with labels\n");
         return 2;
     }
@@ -94,7 +96,7 @@ int main(int argc, char **argv)
             d->schedule = DRL_SCHEDULE_SHIFTED;
             if (!d->steps) d->steps = 3;
         }
-        if (set.files && set.data.labels && !no_classes) classes = 1;
+        if (set.file.count && set.data.labels && !no_classes) classes = 1;
     }
     if (classes && !set.data.labels) {
         fprintf(stderr, "--classes: the data has no labels\n");

@@ -5,7 +5,8 @@
  *
  *     cc -O2 -DDRL_THREADS examples/06_tiles.c -o tiles -lm
  *     ./tiles --threads 2                                   # embedded sprites: five shapes, five colours
- *     ./tiles --data IMAGES --data LABELS [--names FILE]    # IDX, CIFAR binary, NPY or netpbm
+ *     ./tiles --data IMAGES --data LABELS [--names FILE]    # IDX, CIFAR binary, NPY or netpbm files
+ *     ./tiles --data FOLDER                                 # of sub-folders, each of them a class
  *
  * The sprites have ten classes, the shapes and the colours. FILE has one class name a line.
  * Options: --model FILE (draw from it, train nothing; with the same --data)  --guidance X (of all pictures
@@ -88,14 +89,15 @@ static drl_status compose(int r, int columns, float *out, char *name)
     float w[2];
     /* of sprites a shape and a colour, of files two neighbours */
     label[0] = 1 + r % t.model_desc.classes;
-    label[1] = set.files ? 1 + (r + 1) % t.model_desc.classes : 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS;
+    if (set.file.count) label[1] = 1 + (r + 1) % t.model_desc.classes;
+    else label[1] = 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS;
     snprintf(name, PICTURE_NAME, "%.16s %c %.16s", names[label[0]], last ? '-' : '+', names[label[1]]);
     w[0] = w[1] = guidance + 1;
     status = sample_sum(t.ctx, t.model, label, w, 1, &how, again, out);
     if (status == DRL_OK) status = sample_sum(t.ctx, t.model, label + 1, w, 1, &how, again, out + part);
     if (last) w[1] = -w[1];
     if (status == DRL_OK) status = sample_sum(t.ctx, t.model, label, w, 2, &how, again, out + 2 * part);
-    if (!set.files && size == SPRITE_BYTES && !last) {
+    if (!set.file.count && size == SPRITE_BYTES && !last) {
         fits += sprites_of(out + 2 * part, each, label[0], label[1]);
         asked += each;
     }

@@ -173,7 +173,7 @@ int main(int argc, char **argv)
     drl_energy e;
     drl_rng rng = { 0, 0, 0 }, greys = { 0, 0, 0 };
     drl_status status = DRL_OK;
-    const char *file = set.file[0], *other = option_text(&o, "--other", NULL),
+    const char *file = set.file.count ? set.file.word[0] : NULL, *other = option_text(&o, "--other", NULL),
                *prefix = option_prefix(&o, "image_likelihood");
     int t = option_int(&o, "--level", 99),
         steps = option_int(&o, "--steps", 0), images = option_int(&o, "--images", 500), words, none, n, i, k;

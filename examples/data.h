@@ -1,18 +1,19 @@
-/* data.h - the images of a program: files of one's own, with the options that say what files do not, or the
- * embedded sprites; and images made smaller. Include it after drl.h. */
+/* data.h - the images of a program: files and folders of one's own, with the options that say what files do
+ * not, or the embedded sprites; and images made smaller. Include it after drl.h. */
 #ifndef DATA_H
 #define DATA_H
+#include "folder.h"
 #include "options.h"
 #include "sprites.h"
 
-#define DATA_FILES 8
 #define DATA_USAGE \
-    "[--data FILE ...] [--half] [--size N] [--shape HxW | HxWxC] [--layout nhwc | nchw]\n" \
-    "      [--range LOW:HIGH] [--labels fine | coarse]"
+    "[--data FILE | FOLDER ...] [--half] [--size N] [--shape HxW | HxWxC] [--tile HxW]\n" \
+    "      [--layout nhwc | nchw] [--range LOW:HIGH] [--labels fine | coarse]"
 
 typedef struct data_set {
-    const char *file[DATA_FILES];           /* --data */
-    int files;                              /* 0: the sprites */
+    word_list file;                         /* --data, and the files of folders; none: the sprites */
+    word_list class_name;                   /* of sub-folders, each of which is a class */
+    int *class_of;                          /* [files] their classes, if there are sub-folders */
     int half;                               /* --half: images at half their size */
     int size;                               /* --size: averaged down to this, or padded; 0: neither */
     drl_dataset_desc desc;
@@ -26,12 +27,13 @@ static inline void data_refuse(const char *name, const char *text, const char *w
     exit(2);
 }
 
-/* --shape of an image (0: as the file has it), --layout, --range (the elements that mean black and white),
- * --labels of CIFAR-100. */
+/* --shape of an image (0: as the file has it), --tile (images are sheets, to be cut into such tiles),
+ * --layout, --range (the elements that mean black and white), --labels of CIFAR-100. */
 static inline drl_dataset_desc data_description(options *o)
 {
     drl_dataset_desc d;
     const char *shape = option_text(o, "--shape", NULL), *layout = option_text(o, "--layout", NULL);
+    const char *tile = option_text(o, "--tile", NULL);
     const char *range = option_text(o, "--range", NULL), *labels = option_text(o, "--labels", NULL);
     char more = 0;
     int n;
@@ -45,6 +47,9 @@ static inline drl_dataset_desc data_description(options *o)
         if (n != 3 || d.height < 0 || d.width < 0 || d.channels < 0)
             data_refuse("--shape", shape, "HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS, as 28x28 or 32x32x3");
     }
+    if (tile && (sscanf(tile, "%6dx%6d%c", &d.tile_height, &d.tile_width, &more) != 2 || d.tile_height < 1 ||
+                 d.tile_width < 1))
+        data_refuse("--tile", tile, "HEIGHTxWIDTH, as 16x16");
     if (layout) {
         if (strcmp(layout, "nhwc") && strcmp(layout, "nchw")) data_refuse("--layout", layout, "nhwc or nchw");
         d.layout = layout[1] == 'c' ? DRL_LAYOUT_NCHW : DRL_LAYOUT_NHWC;
@@ -59,19 +64,59 @@ static inline drl_dataset_desc data_description(options *o)
     return d;
 }
 
+/* Adds the pictures of a sub-folder, which is a class. */
+static inline void data_class(data_set *set, const char *folder, const word_list *list)
+{
+    word_list pictures = { NULL, 0 };
+    int i;
+    folder_pictures(folder, list, &pictures);
+    words_add(&set->class_name, "", folder_name(folder));
+    set->class_of = (int *)realloc(set->class_of,
+                                   (size_t)(set->file.count + pictures.count) * sizeof *set->class_of);
+    if (!set->class_of) data_refuse("--data", folder, "out of memory for the classes");
+    for (i = 0; i < pictures.count; ++i) {
+        set->class_of[set->file.count] = set->class_name.count;
+        words_add(&set->file, "", pictures.word[i]);
+    }
+    words_free(&pictures);
+}
+
+/* Adds a file, or the pictures of a folder or of its sub-folders. Returns 1 if there are sub-folders. */
+static inline int data_add(data_set *set, const char *path)
+{
+    word_list list = { NULL, 0 };
+    int i, pictures = 0;
+    if (!folder_list(path, &list)) {
+        words_add(&set->file, "", path);
+        return 0;
+    }
+    for (i = 0; i < list.count; ++i) {
+        word_list inner = { NULL, 0 };
+        if (folder_is_picture(list.word[i])) ++pictures;
+        else if (folder_list(list.word[i], &inner)) data_class(set, list.word[i], &inner);
+        words_free(&inner);
+    }
+    if (!set->class_of) folder_pictures(path, &list, &set->file);
+    else if (pictures) data_refuse("--data", path, "pictures beside sub-folders, which are classes");
+    words_free(&list);
+    return set->class_of != NULL;
+}
+
 static inline data_set data_options(options *o)
 {
-    const char *file;
+    const char *path;
     data_set set;
+    int given = 0, classes = 0;
     memset(&set, 0, sizeof set);
-    while ((file = option_text(o, "--data", NULL)) != NULL) {
-        if (set.files == DATA_FILES) data_refuse("--data", file, "at most 8 files");
-        set.file[set.files++] = file;
+    for (; (path = option_text(o, "--data", NULL)) != NULL; ++given) {
+        classes |= data_add(&set, path);
+        if (classes && given) data_refuse("--data", path, "a folder of classes stands alone");
     }
     set.half = option_flag(o, "--half");
     set.size = option_int(o, "--size", 0);
     if (set.size < 0) data_refuse("--size", "below 0", "the side of images, 1 or more");
     set.desc = data_description(o);
+    set.desc.classes = set.class_of;
     return set;
 }
 
@@ -135,12 +180,25 @@ static inline void data_free(drl_dataset *made)
     free((void *)(uintptr_t)made->values);
 }
 
+/* A line with the classes that come from sub-folders, and how many images each has. */
+static inline void data_print_classes(const data_set *set)
+{
+    int c, i, images;
+    for (c = 1; c <= set->class_name.count; ++c) {
+        for (images = i = 0; i < set->whole.count; ++i) images += set->whole.labels[i] == c;
+        printf("%s %d %s (%d)", c == 1 ? "classes and their images:" : ",", c, set->class_name.word[c - 1],
+               images);
+    }
+    if (c > 1) printf("\n");
+}
+
 /* Reads the files, or makes `sprites` sprites of `seed` with so many classes (see sprites_create), and makes
  * them smaller. Returns 0, with a sentence printed, when it cannot. */
 static inline int data_open(drl_ctx *ctx, data_set *set, uint64_t seed, int sprites, int classes)
 {
     int factor = set->half ? 2 : 1, side;
-    if (set->files && data_load(ctx, set->file, set->files, &set->desc, &set->loaded) != DRL_OK) {
+    if (set->file.count &&
+        data_load(ctx, set->file.word, set->file.count, &set->desc, &set->loaded) != DRL_OK) {
         fprintf(stderr, "--data: %s\n", drl_ctx_message(ctx));
         return 0;
     }
@@ -149,6 +207,7 @@ static inline int data_open(drl_ctx *ctx, data_set *set, uint64_t seed, int spri
         fprintf(stderr, "out of memory for the sprites\n");
         return 0;
     }
+    data_print_classes(set);
     set->data = set->whole;
     side = set->whole.height / factor;
     if (set->size && set->size < side && side % set->size == 0 && set->whole.width == set->whole.height)
@@ -165,10 +224,14 @@ static inline void data_close(data_set *set)
     if (set->data.pixels != set->whole.pixels || set->data.values != set->whole.values) data_free(&set->data);
     if (set->loaded) drl_dataset_destroy(set->loaded);
     else sprites_destroy(&set->whole);
+    words_free(&set->file);
+    words_free(&set->class_name);
+    free(set->class_of);
+    set->class_of = NULL;
 }
 
-/* Names of classes 1 .. classes, at most 256: the lines of a file (path NULL: none), the sprites', or
- * numbers. */
+/* Names of classes 1 .. classes, at most 256: the lines of a file (path NULL: none), the sub-folders', the
+ * sprites', or numbers. */
 static inline void data_names(const data_set *set, const char *path, int classes, char (*name)[PICTURE_NAME])
 {
     FILE *file = path ? fopen(path, "r") : NULL;
@@ -176,7 +239,9 @@ static inline void data_names(const data_set *set, const char *path, int classes
     if (path && !file) data_refuse("--names", path, "cannot be opened");
     for (i = 1; i <= classes && i <= 256; ++i)
         if (file && fgets(name[i], PICTURE_NAME, file)) name[i][strcspn(name[i], "\r\n")] = 0;
-        else if (!set->files) snprintf(name[i], PICTURE_NAME, "%s", sprite_class_name(i));
+        else if (!set->file.count) snprintf(name[i], PICTURE_NAME, "%s", sprite_class_name(i));
+        else if (i <= set->class_name.count)
+            snprintf(name[i], PICTURE_NAME, "%.*s", PICTURE_NAME - 1, set->class_name.word[i - 1]);
         else snprintf(name[i], PICTURE_NAME, "%d", i);
     if (file) fclose(file);
 }
@@ -218,14 +283,14 @@ static inline int data_labelled(options *o, data_set *set, training *t, const ch
                                 char (*name)[PICTURE_NAME])
 {
     const char *names = option_text(o, "--names", NULL);
-    if (options_rest(o, usage) || (t->train_desc.palette && !set->files)) {
+    if (options_rest(o, usage) || (t->train_desc.palette && !set->file.count)) {
         fprintf(stderr, "no words; --palette with --data, as classes of sprites are colours\n%s", usage);
         return 0;
     }
     if (!data_open(t->ctx, set, 1, 4000, SPRITE_EITHER)) return 0;
     t->data = &set->data;
     t->model_desc.classes = set->data.classes;
-    if (!set->data.labels) fprintf(stderr, "labels are needed: --data LABELS\n");
+    if (!set->data.labels) fprintf(stderr, "labels are needed: --data LABELS, or a folder of folders\n");
     else data_names(set, names, set->data.classes, name);
     return set->data.labels != NULL;
 }
@@ -233,7 +298,7 @@ static inline int data_labelled(options *o, data_set *set, training *t, const ch
 /* Other sprites, which no training has seen, in place of the embedded ones; files stay. */
 static inline int data_others(drl_ctx *ctx, data_set *set)
 {
-    if (set->files) return 1;
+    if (set->file.count) return 1;
     data_close(set);
     return data_open(ctx, set, 2, 4000, SPRITE_SHAPES);
 }

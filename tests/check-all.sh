@@ -261,6 +261,7 @@ data_files() {
     rm -rf $dir
     mkdir -p $dir
     gcc -O1 examples/02_train_images.c -o $dir/train -lm || return 1
+    gcc -O1 examples/01_toy2d.c -o $dir/toy2d -lm || return 1
     npy() {
         printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '$2', 'fortran_order': $3, 'shape': ($4), }" > $dir/$1
         head -c $5 $6 >> $dir/$1
@@ -274,6 +275,24 @@ data_files() {
     npy one '|u1' False '16, 16, 3' 768 /dev/urandom
     npy labels '>f8' False '6, 1' 48 /dev/zero
     { printf '\3\61'; head -c 3072 /dev/urandom; } > $dir/cifar100
+    pam() {
+        printf 'P7\nWIDTH %d\nHEIGHT %d\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n' $2 $3 > $dir/$1
+        head -c $(($2 * $3 * 4)) $4 >> $dir/$1
+    }
+    mkdir -p $dir/sprites/bat $dir/sprites/cat $dir/pngs $dir/both/cat
+    pam sprites/cat/3.pam 16 16 /dev/urandom
+    pam sprites/bat/1.pam 16 16 /dev/urandom
+    pam sprites/bat/2.PAM 16 16 /dev/urandom
+    echo 'not a picture' > $dir/sprites/bat/notes.txt
+    cp $dir/sprites/cat/3.pam $dir/both
+    cp $dir/sprites/cat/3.pam $dir/both/cat
+    pam sheet.pam 48 32 /dev/urandom
+    pam nothing.pam 48 32 /dev/zero
+    { printf 'P6\n16 16\n255\n'; head -c 768 /dev/urandom; } > $dir/one.ppm
+    printf 'P4\n8 1\n\1' > $dir/one.pbm
+    : > $dir/pngs/a.png
+    printf 'x,y\n1,2\n3,4.5\n-1,0\n' > $dir/points.csv
+    printf '1,2,3\n4,5,6\n' > $dir/three.csv
     gzip -c $dir/u8 > $dir/gz
     printf 'PK\3\4abcdefgh' > $dir/zip
     printf '\211PNG\r\n\032\nabcdefgh' > $dir/png
@@ -308,6 +327,27 @@ data_files() {
 --data html|a page of HTML
 --data lfs|git lfs pull
 --data empty|an empty file
+--data sprites|classes and their images: 1 bat (2), 2 cat (1)
+--data sprites|3 images of 16 x 16 x 4, 2 classes,
+--data sprites/bat|2 images of 16 x 16 x 4, 0 classes,
+--data sprites/bat --data sprites/cat|3 images of 16 x 16 x 4, 0 classes,
+--data sprites --data sheet.pam|a folder of classes stands alone
+--data both|pictures beside sub-folders
+--data pngs|in it run: mogrify -format pam
+--data sheet.pam --tile 16x16|6 images of 16 x 16 x 4,
+--data sheet.pam --data nothing.pam --tile 16x16|6 images of 16 x 16 x 4,
+--data sheet.pam --tile 16x20|sheet.pam: images of 32 x 48 are no multiple of tiles of 16 x 20
+--data sprites/bat --data sheet.pam|images of 32 x 48 x 4 after images of 16 x 16 x 4 in 1.pam
+--data one.ppm|1 images of 16 x 16 x 3,
+--data one.pbm|a netpbm picture
+END
+    while IFS='|' read -r options want; do
+        said=$(cd $dir && timeout 60 ./toy2d --steps 1 --k 1 --out o $options 2>&1)
+        case $said in *"$want"*) ;; *) echo "$options: '$said' has no '$want'"; return 1;; esac
+        lines=$((lines + 1))
+    done << END
+--data points.csv|points.csv: 3 points, x 1 +- 1.63299,
+--data three.csv|rows of 3 numbers, the description wants 2
 END
     echo "$lines data files: read, asked about or named"
 }

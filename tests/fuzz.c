@@ -444,18 +444,20 @@ static drl_status fuzz_cifar(const unsigned char *data, size_t size)
     return DRL_OK;
 }
 
-/* Eight bytes are the description: layout, height, width, channels, range, coarse labels, and how many bytes
- * at the end are a second file. What is accepted has these sizes, values in [-1, 1], and no colour under
- * alpha 0. */
+/* Eight bytes are the description: layout (2 bits) with the height and width of tiles (3 bits each), height,
+ * width, channels, range, coarse labels (1 bit) with classes of the files (1 bit), and how many bytes at the
+ * end are a second file. What is accepted has these sizes, values in [-1, 1], no colour under alpha 0, and no
+ * tile of nothing. */
 static drl_status fuzz_images(const unsigned char *data, size_t size)
 {
     static const double ranges[][2] = { { 0, 0 }, { 0, 1 }, { -1, 1 }, { 0, 255 }, { -1e308, 1e308 },
                                        { 1, 0 }, { 1e-300, 2e-300 }, { -3e9, 3e9 } };
+    static const int classes[2] = { 255, 7 };
     drl_dataset_desc d;
     drl_dataset *ds = NULL;
     drl_blob blob[2];
     drl_status status;
-    size_t second, n, i, c;
+    size_t second, n, i, c, each, seen = 0;
     if (size < 8) return DRL_OK;
     memset(&d, 0, sizeof d);
     d.layout = (drl_layout)(data[0] & 3);
@@ -464,7 +466,10 @@ static drl_status fuzz_images(const unsigned char *data, size_t size)
     d.channels = (signed char)data[3];
     d.low = ranges[data[4] & 7][0];
     d.high = ranges[data[4] & 7][1];
-    d.coarse_labels = data[5];
+    d.tile_height = data[0] >> 2 & 7;
+    d.tile_width = data[0] >> 5;
+    d.coarse_labels = data[5] & 1;
+    if (data[5] & 2) d.classes = classes;
     second = (size_t)(data[6] | data[7] << 8);
     if (second > size - 8) second = size - 8;
     blob[0].data = data + 8;
@@ -476,18 +481,26 @@ static drl_status fuzz_images(const unsigned char *data, size_t size)
         MUST(!ds, "a result in spite of failure");
         return status;
     }
+    if (d.tile_height) {
+        d.height = d.tile_height;
+        d.width = d.tile_width;
+    }
     MUST((!d.height || ds->height == d.height) && (!d.width || ds->width == d.width) &&
          (!d.channels || ds->channels == d.channels), "sizes");
+    if (d.classes) MUST(ds->labels && ds->labels[0] && ds->classes >= ds->labels[0], "labels");
     MUST(!ds->pixels != !ds->values && ds->count > 0 && ds->channels >= 1 &&
          ds->channels <= 4, "%d images", ds->count);
     c = (size_t)ds->channels;
-    n = (size_t)ds->count * (size_t)ds->height * (size_t)ds->width * c;
+    each = (size_t)ds->height * (size_t)ds->width * c;
+    n = (size_t)ds->count * each;
     for (i = 0; i < n; ++i) {
         size_t alpha = i / c * c + c - 1;
         if (ds->values) MUST(ds->values[i] >= -1.0f && ds->values[i] <= 1.0f, "%g", (double)ds->values[i]);
         if (c % 2) continue;
         if (ds->values) MUST(ds->values[alpha] > -1.0f || ds->values[i] <= -1.0f, "colour under alpha 0");
         else MUST(ds->pixels[alpha] || !ds->pixels[i], "colour under alpha 0");
+        seen = (i % each ? seen : 0) + (ds->values ? ds->values[alpha] > -1.0f : ds->pixels[alpha] > 0);
+        if (d.tile_height && ds->pixels && i % each == each - 1) MUST(seen, "a tile of nothing");
     }
     use_dataset(ds);
     return DRL_OK;
@@ -1188,6 +1201,15 @@ static const struct { const char *name, *file; size_t size; } netpbm[] = {
       "DEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\nabcdefg\0") },
     { "good-p7-two", PICTURE("\0\0\0\1\0\0\12\0", "P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 1\nENDHDR\n\1"
       "P5 1 1 1\n\0") },
+    { "good-classes", PICTURE("\0\0\0\0\0\2\15\0", "P5 2 1 255\nabP5 2 1 255\ncd") },
+    { "good-tiles", PICTURE("\50\0\0\0\0\2\0\0",
+      "P7\nWIDTH 2\nHEIGHT 4\nDEPTH 2\nMAXVAL 255\nENDHDR\n\0\0\0\0\0\0\0\0" "abcdefgh") },
+    { "good-tiles-16-bits", PICTURE("\44\2\0\0\0\0\0\0", "P6 1 2 256\n\0\1\0\2\0\3\0\4\0\5\0\6") },
+    { "bad-tiles-multiple", PICTURE("\104\0\0\0\0\0\0\0", "P5 3 2 255\nabcdef") },
+    { "bad-tiles-width-0", PICTURE("\4\0\0\0\0\0\0\0", "P5 3 2 255\nabcdef") },
+    { "bad-tiles-nothing", PICTURE("\44\0\0\0\0\0\0\0",
+      "P7\nWIDTH 1\nHEIGHT 1\nDEPTH 2\nMAXVAL 255\nENDHDR\na\0") },
+    { "bad-classes-labels", PICTURE("\0\0\0\0\0\2\11\0", "P5 1 1 255\na\0\0\x08\1\0\0\0\1\3") },
     { "bad-p5-cut", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 1 255\na") },
     { "bad-p5-longer", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 1 255\nabc") },
     { "bad-p5-no-end", PICTURE("\0\0\0\0\0\0\0\0", "P5 2 1 255") },

@@ -1112,6 +1112,8 @@ static const field field_list[] = {
     FIELD(drl_dataset_parse, ds_desc.low, 'd', "1!nan!inf!-inf")
     FIELD(drl_dataset_parse, ds_desc.high, 'd', "-1!96!nan!inf!-inf")
     FIELD(drl_dataset_parse, ds_desc.coarse_labels, 'i', "1!-1")
+    FIELD(drl_dataset_parse, ds_desc.tile_height, 'i', "1!-1!min!max")
+    FIELD(drl_dataset_parse, ds_desc.tile_width, 'i', "1!-1!min!max")
     FIELD(drl_dataset_load, ds_desc.height, 'i', "-1!3")
     FIELD(drl_vectors_parse, csv.data, 'p', "0")
     FIELD(drl_vectors_parse, csv.bytes, 'z', "0!2!6")

@@ -2115,7 +2115,7 @@ static const struct {
     drl_status status;
     const char *sentence;
 } questions[] = {
-#define F(layout, h, w, c) { layout, h, w, c, 0, 0, 0, 0 }
+#define F(layout, h, w, c) { layout, h, w, c, 0, 0, 0, NULL, 0, 0, 0 }
     { "8, 8, 3", 192, F(DRL_LAYOUT_DEFAULT, 0, 0, 0), DRL_E_SHAPE,
       "8 x 8 x 3 is one image with 3 channels, or 8 grey images of 8 x 3" },
     { "8, 8, 3", 192, F(DRL_LAYOUT_NHWC, 0, 0, 0), DRL_E_SHAPE, "is one image with 3 channels" },
@@ -2176,9 +2176,12 @@ static const struct {
     { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, -1, 0, 0), DRL_E_ARGUMENT, "height is -1" },
     { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, -2, 0), DRL_E_ARGUMENT, "width is -2" },
     { "5, 8, 8", 320, F(DRL_LAYOUT_DEFAULT, 0, 0, 5), DRL_E_ARGUMENT, "channels is 5" },
-    { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 1, 0, 0 }, DRL_E_ARGUMENT, "low 2, high 1" },
-    { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 2, 0, 0 }, DRL_E_ARGUMENT, "low 2, high 2" },
-    { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1, 0 }, DRL_E_ARGUMENT, "no file is of CIFAR-100" }
+    { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 1, 0, NULL, 0, 0, 0 }, DRL_E_ARGUMENT,
+      "low 2, high 1" },
+    { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 2, 2, 0, NULL, 0, 0, 0 }, DRL_E_ARGUMENT,
+      "low 2, high 2" },
+    { "5, 8, 8", 320, { DRL_LAYOUT_DEFAULT, 0, 0, 0, 0, 0, 1, NULL, 0, 0, 0 }, DRL_E_ARGUMENT,
+      "no file is of CIFAR-100" }
 #undef F
 };
 
@@ -2596,6 +2599,171 @@ static void test_pictures_strung(void)
     CHECK(ds->values && fabs((double)ds->values[0] - white) < 1e-6, "a range of the description");
     drl_dataset_destroy(ds);
     clean("range");
+}
+
+/* The description gives each file its class, which all its images have. */
+static void test_file_classes(void)
+{
+    static npy_small array;
+    static uint8_t rows[3073];
+    static const int classes[3] = { 2, 255, 0 }, none[3] = { 0, 0, 0 }, below[3] = { 1, -1, 1 },
+                     above[3] = { 1, 1, 256 };
+    drl_blob files[3];
+    drl_dataset_desc d;
+    drl_dataset *ds = NULL;
+    memset(&d, 0, sizeof d);
+    d.classes = classes;
+    files[0] = blob_of(FILE_OF("P5 3 2 255\nabcdef"));
+    files[1] = blob_of(idx_images, sizeof idx_images);
+    files[2] = npy_images(&array, 1, 2, 3, 1);
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 3, &d, &ds));
+    CHECK(ds->count == 4 && ds->classes == 255 && ds->pixels[18] == 0, "%d classes", ds->classes);
+    CHECK(!memcmp(ds->labels, "\2\xFF\xFF", 4), "labels %d %d %d %d", ds->labels[0], ds->labels[1],
+          ds->labels[2], ds->labels[3]);
+    drl_dataset_destroy(ds);
+    clean("classes");
+    d.classes = none;
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 3, &d, &ds));
+    CHECK(ds->classes == 0 && ds->labels && !ds->labels[3], "no classes");
+    drl_dataset_destroy(ds);
+    clean("no classes");
+    ds = NULL;
+    d.classes = below;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 3, &d, &ds), DRL_E_ARGUMENT,
+                "file 1: the class of this file is -1; 0 to 255 are possible");
+    d.classes = above;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 3, &d, &ds), DRL_E_ARGUMENT,
+                "file 2: the class of this file is 256; 0 to 255 are possible");
+    d.classes = classes;
+    files[2] = blob_of(idx_labels, sizeof idx_labels);
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 3, &d, &ds), DRL_E_ARGUMENT,
+                "file 2: labels in a file, beside the classes");
+    files[0] = blob_of(rows, sizeof rows);
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_ARGUMENT,
+                "file 0: labels in a file, beside the classes");
+    CHECK(ds == NULL, "a result after a failure");
+}
+
+/* The number at row y, column x, channel z of the sheets. Alpha is 0 in the tile of 2 x 3 at (2,6) of sheet 0
+ * and at (0,0) of sheet 1, and in one pixel of the others. */
+static int sheet_number(int n, int y, int x, int z, int channels)
+{
+    int hidden = (n == 0 && y >= 2 && x >= 6) || (n == 1 && y < 2 && x < 3);
+    if (channels % 2 == 0 && z == channels - 1) return hidden || (y + x) % 5 == 4 ? 0 : 100 + n;
+    return 1 + n * 100 + y * 20 + x * 3 + z;
+}
+
+/* Whether tile t of the data set is that at row y, column x of sheet n. */
+static int is_tile(const drl_dataset *ds, int t, int n, int y, int x, int maxval)
+{
+    float out[2 * 3 * 4];
+    int i, j, z, c = ds->channels, wrong = 0;
+    CHECK_OK(ctx, drl_dataset_image(ctx, ds, t, 2, 3, out));
+    for (i = 0; i < 2; ++i)
+        for (j = 0; j < 3; ++j)
+            for (z = 0; z < c; ++z) {
+                double want = sheet_number(n, y + i, x + j, z, c);
+                if (c % 2 == 0 && sheet_number(n, y + i, x + j, c - 1, c) == 0) want = 0;
+                wrong += fabs((double)out[(i * 3 + j) * c + z] - (2 * want / maxval - 1)) > 1e-6;
+            }
+    return wrong == 0;
+}
+
+/* Two sheets of 4 x 9, as pictures of 8 and 16 bits and as an array with its channels last or first, are cut
+ * into tiles of 2 x 3. */
+static void test_tiles(void)
+{
+    enum { PAM, PAM_16, LAST, FIRST, KINDS };
+    static npy_file array;
+    static double value[2 * 4 * 9 * 4];
+    static unsigned char sheet[2][400];
+    static const int one[2] = { 1, 3 };
+    int kind, c, n, y, x, z, t, maxval;
+    for (kind = 0; kind < KINDS; ++kind)
+        for (c = 1; c <= 4; ++c) {
+            int wrong = 0, pam = kind == PAM || kind == PAM_16, at[2] = { 0, 0 };
+            drl_blob files[2];
+            drl_dataset_desc d;
+            drl_dataset *ds = NULL;
+            char shape[64];
+            memset(&d, 0, sizeof d);
+            d.tile_height = 2;
+            d.tile_width = 3;
+            maxval = kind == PAM_16 ? 999 : 255;
+            for (n = 0; n < 2; ++n) {
+                at[n] = sprintf((char *)sheet[n], "P7\nWIDTH 9\nHEIGHT 4\nDEPTH %d\nMAXVAL %d\nENDHDR\n", c,
+                                maxval);
+                for (y = 0; y < 4; ++y) for (x = 0; x < 9; ++x) for (z = 0; z < c; ++z) {
+                    int v = sheet_number(n, y, x, z, c);
+                    int plane = kind == FIRST ? ((n * c + z) * 4 + y) * 9 + x : ((n * 4 + y) * 9 + x) * c + z;
+                    value[plane] = v;
+                    if (kind == PAM_16) sheet[n][at[n]++] = (unsigned char)(v >> 8);
+                    sheet[n][at[n]++] = (unsigned char)v;
+                }
+                files[n] = blob_of(sheet[n], (size_t)at[n]);
+            }
+            if (!pam) {
+                d.layout = kind == FIRST ? DRL_LAYOUT_NCHW : DRL_LAYOUT_NHWC;
+                snprintf(shape, sizeof shape, kind == FIRST ? "2, %d, 4, 9" : "2, 4, 9, %d", c);
+                files[0] = npy_of(&array, '|', "u1", 0, shape, value, (size_t)(72 * c));
+            } else d.classes = one;
+            CHECK_OK(ctx, drl_dataset_parse(ctx, files, pam ? 2 : 1, &d, &ds));
+            if (!ds) continue;
+            CHECK(ds->count == (c % 2 ? 12 : 10) && ds->height == 2 && ds->width == 3 && ds->channels == c,
+                  "%d tiles of %d x %d x %d", ds->count, ds->height, ds->width, ds->channels);
+            for (t = n = 0; n < 2; ++n) for (y = 0; y < 4; y += 2) for (x = 0; x < 9; x += 3) {
+                if (c % 2 == 0 && (n == 0 ? y == 2 && x == 6 : y == 0 && x == 0)) continue;
+                if (pam) wrong += ds->labels[t] != one[n];
+                wrong += !is_tile(ds, t++, n, y, x, maxval);
+            }
+            CHECK(wrong == 0 && t == ds->count, "kind %d, %d channels: %d of %d tiles are wrong", kind, c,
+                  wrong, t);
+            drl_dataset_destroy(ds);
+            clean("tiles");
+        }
+}
+
+/* What cannot be cut, and sheets of nothing. */
+static void test_tiles_refusals(void)
+{
+    static const char sheet[] = "P7\nWIDTH 2\nHEIGHT 2\nDEPTH 2\nMAXVAL 255\nENDHDR\na\0b\0c\0d\0";
+    static const char seen[] = "P7\nWIDTH 2\nHEIGHT 2\nDEPTH 2\nMAXVAL 255\nENDHDR\na\0b\0c\0d\1";
+    static uint8_t rows[3073];
+    drl_blob files[2];
+    drl_dataset_desc d;
+    drl_dataset *ds = NULL;
+    memset(&d, 0, sizeof d);
+    files[0] = blob_of(sheet, sizeof sheet - 1);
+    d.tile_height = 1;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_ARGUMENT, "tile_height 1, tile_width 0");
+    d.tile_width = -1;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_ARGUMENT, "tile_height 1, tile_width -1");
+    d.tile_width = 3;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_SHAPE,
+                "images of 2 x 2 are no multiple of tiles of 1 x 3");
+    d.tile_height = 4;
+    d.tile_width = 2;
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_SHAPE, "no multiple of tiles of 4 x 2");
+    d.tile_height = d.tile_width = 2;               /* one tile, which is the whole of a sheet of nothing */
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_FORMAT, "1 files and no images in them");
+    files[1] = blob_of(seen, sizeof seen - 1);
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, &d, &ds));
+    CHECK(ds->count == 1 && !memcmp(ds->pixels, "\0\0\0\0\0\0d\1", 8), "a tile that can be seen");
+    drl_dataset_destroy(ds);
+    clean("seen");
+    d.tile_height = d.tile_width = 0;               /* images of nothing are left out of sheets only */
+    CHECK_OK(ctx, drl_dataset_parse(ctx, files, 2, &d, &ds));
+    CHECK(ds->count == 2 && !memcmp(ds->pixels, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0d\1", 16), "two images");
+    drl_dataset_destroy(ds);
+    clean("nothing");
+    ds = NULL;
+    d.tile_height = d.tile_width = 1;
+    files[0] = blob_of(idx_images, sizeof idx_images);
+    files[1] = blob_of(idx_labels, sizeof idx_labels);
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 2, &d, &ds), DRL_E_SHAPE, "2 labels for 12 images");
+    files[0] = blob_of(rows, sizeof rows);
+    CHECK_FAILS(drl_dataset_parse(ctx, files, 1, &d, &ds), DRL_E_ARGUMENT, "rows of CIFAR are not cut");
+    CHECK(ds == NULL, "a result after a failure");
 }
 
 /* Files of other formats are named, by every reader, with what to do. */
@@ -3212,6 +3380,9 @@ int main(int argc, char **argv)
     PART(test_pictures_hostile());
     PART(test_pictures_damage());
     PART(test_pictures_strung());
+    PART(test_file_classes());
+    PART(test_tiles());
+    PART(test_tiles_refusals());
     PART(test_wrong_files());
     PART(test_decimals());
     PART(test_csv());
