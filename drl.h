@@ -78,8 +78,9 @@
  * 1. Load a model and sample it
  *
  * The program above is the whole. Of a model with classes, ask for one with `labels`, and
- * more strongly with a guidance weight. The same seed gives the same pixels on every
- * machine.
+ * more strongly with a guidance weight. `known` and `mask` keep a part of the images;
+ * further passes from lower levels, `resample_from`, fit the rest to it. The same seed
+ * gives the same pixels on every machine.
  *
  *     static drl_status hearts(drl_model *m, float *pixels)
  *     {
@@ -351,6 +352,8 @@
  *     [Salimans21] Salimans, Ho: Should EBMs Model the Energy or the Score?, Energy Based Models Workshop,
  *                 ICLR 2021
  *     [Salimans22] Salimans, Ho: Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022
+ *     [Meng22]    Meng, He, Song, Song, Wu, Zhu, Ermon: SDEdit: Guided Image Synthesis and Editing with
+ *                 Stochastic Differential Equations, ICLR 2022
  *     [Kynkaanniemi24] Kynkaanniemi, Aittala, Karras, Laine, Aila, Lehtinen: Applying Guidance in a Limited
  *                 Interval Improves Sample and Distribution Quality in Diffusion Models, NeurIPS 2024
  *     [Boldo08]   Boldo, Melquiond: Emulation of FMA and Correctly Rounded Sums: Proved Algorithms Using
@@ -1140,11 +1143,19 @@ typedef struct drl_sample_desc {
     const uint8_t *mask;        /* Where mask is nonzero, the image is held at `known` (finite), diffused to
                                  * the level under way by one draw (number 2^31 - 1). The upper levels know it
                                  * through noise only, so with few levels the rest is drawn somewhat towards
-                                 * what is common; examples/again.h mends that */
+                                 * what is common; resample_from mends that */
     int guidance_from;          /* the weight acts on levels guidance_from <= t < guidance_to, */
     int guidance_to;            /* where zero means T. On the other levels w is 0, at half the cost. At the
                                  * noisiest levels guidance takes variety away, at the lowest it is hardly
                                  * needed [Kynkaanniemi24] */
+    const int *resample_from;   /* [resample_count] levels, 1..T each, copied: further passes. When x_0 is
+                                 * reached, it is diffused to x_t = abar_t x_0 + sbar_t eps, t the next of
+                                 * these levels, and sampled down from there, as in SDEdit [Meng22]. The first
+                                 * pass decides at noisy levels, which hardly see what is known or asked for;
+                                 * further ones mend that by what the levels below made of it. For inpainting
+                                 * and sums; 5 4 3 3 2 2 1 1 is good with 6 levels. Pass p has the draws of
+                                 * seed + p * 0x9e3779b9, so `noise` has to be zero */
+    int resample_count;         /* 0..1000; zero: one pass */
     int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_sample_desc;
 
@@ -1171,6 +1182,8 @@ typedef struct drl_sampler drl_sampler;
  * there, 4e-4 everywhere else).
  * Draw 0 of an image is x_T. Then each level has one draw for the proposal, if there is one, and one for
  * each step.
+ * With resample_from, a pass ends with x_0, which drl_sampler_image then shows, and drl_sampler_level is the
+ * level at which the next pass begins. Its first step diffuses x_0.
  * drl_sampler_run_until - runs step by step until clock(user) has reached `end` (any unit). The clock is
  * asked before every step but the first, which is always made. */
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy,
@@ -1179,7 +1192,7 @@ DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *ene
 DRL_API drl_status drl_sampler_run(drl_sampler *sampler, int steps);
 DRL_API drl_status drl_sampler_run_until(drl_sampler *sampler, double (*clock)(void *user), void *user,
                                          double end);
-DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);
+DRL_API int        drl_sampler_steps_left(const drl_sampler *sampler);      /* of all passes */
 DRL_API int        drl_sampler_level(const drl_sampler *sampler);           /* T-1 .. 0; -1 when done */
 /* drl_sampler_image - out [size] <- image i as it is now, in the units of x_t: y / a while a level is under
  * way.
@@ -11483,9 +11496,13 @@ struct drl_sampler {
     double step_scale, noise_scale;
     double guidance, denoise;               /* 0: none */
     int guidance_from, guidance_to;         /* levels on which `energy` is used; `plain` on all others */
-    int from_level;
+    int from_level;                         /* of the first pass */
+    int *resample_from;                     /* [resample_count] of the other passes; NULL: there are none */
+    int resample_count;
     size_t size;
+    int pass;                               /* under way: 0..resample_count */
     int level, step;                        /* under way: step 0..steps-1 of the level; level -1 when done */
+    uint64_t pass_seed;                     /* of the draws of the pass */
     drl_status failed;
     float *y, *x_next, *gradient, *work;
     float *known;                           /* NULL: no pixel is held */
@@ -11521,7 +11538,8 @@ static const drl__field drl__sample_fields[] = {
     { "from_level",    DRL__INT,   offsetof(drl_sample_desc, from_level), 0, 1, INT32_MAX, 0 },
     { "noise_scale",   DRL__FLOAT, offsetof(drl_sample_desc, noise_scale), 0, 0, 1e30, DRL__NO_HIGH },
     { "guidance",      DRL__FLOAT, offsetof(drl_sample_desc, guidance), 0, -DRL__FINITE, DRL__FINITE, 0 },
-    { "denoise",       DRL__FLOAT, offsetof(drl_sample_desc, denoise), 0, -DRL__FINITE, DRL__FINITE, 0 }
+    { "denoise",       DRL__FLOAT, offsetof(drl_sample_desc, denoise), 0, -DRL__FINITE, DRL__FINITE, 0 },
+    { "resample_count", DRL__INT,  offsetof(drl_sample_desc, resample_count), 0, 0, 1000, 0 }
 };
 
 /* The description in full. train_steps, noise_scale and denoise are the model's. */
@@ -11552,9 +11570,32 @@ static drl_status drl__sampler_check_images(drl_ctx *ctx, const char *name, cons
     return DRL_OK;
 }
 
+/* The passes after the first one. *total: levels of all passes, on each of which `steps` steps are made. */
+static drl_status drl__sampler_check_passes(drl_ctx *ctx, const drl_sample_desc *d, int levels, int *total)
+{
+    int i;
+    *total = levels;
+    if (d->resample_count && !d->resample_from)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: resample_count is %d; resample_from, the levels, is missing",
+                         d->resample_count);
+    if (d->resample_count && d->noise.fill)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: resample_count is %d and noise is given, but further passes have draws of "
+                         "their own", d->resample_count);
+    for (i = 0; i < d->resample_count; ++i) {
+        if (d->resample_from[i] < 1 || d->resample_from[i] > levels)
+            return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: resample_from[%d] is %d; 1 to %d are possible",
+                             i, d->resample_from[i], levels);
+        *total += d->resample_from[i];
+    }
+    return DRL_OK;
+}
+
 static drl_status drl__sampler_check(drl_ctx *ctx, const drl_energy *energy, int levels,
                                      const drl_sample_desc *d)
 {
+    int total;
     drl_status status = drl__zeroed(ctx, "drl_sample_desc", d->canary);
     if (status == DRL_OK)
         status = drl__check(ctx, DRL_E_ARGUMENT, "sampler",
@@ -11571,10 +11612,11 @@ static drl_status drl__sampler_check(drl_ctx *ctx, const drl_energy *energy, int
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "sampler: from_level is %d of %d; start, the images there, is missing",
                          d->from_level, levels);
-    if (d->steps >= (INT32_MAX - 1) / levels)
+    if (drl__sampler_check_passes(ctx, d, levels, &total) != DRL_OK) return DRL_E_ARGUMENT;
+    if (d->steps >= (INT32_MAX - 1) / total)
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "sampler: steps is %d on each of %d levels; together fewer than %d are possible",
-                         d->steps, levels, INT32_MAX - 1);
+                         d->steps, total, INT32_MAX - 1);
     if (d->guidance_from < 0 || d->guidance_from >= levels)
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: guidance_from is %d; 0 to %d are possible",
                          d->guidance_from, levels - 1);
@@ -11632,7 +11674,9 @@ static drl_sampler drl__sampler_plan(drl_ctx *ctx, const drl_energy *energy, con
     }
     s.denoise = d->denoise > 0 && !s.no_chain ? (double)d->denoise : 0.0;
     s.from_level = d->from_level;
+    s.resample_count = d->resample_count;
     s.level = d->from_level - 1;
+    s.pass_seed = d->seed;
     return s;
 }
 
@@ -11642,6 +11686,7 @@ static size_t drl__sampler_place(drl_sampler *s, const drl_sample_desc *d, size_
                                  unsigned char *block, unsigned char **sum)
 {
     size_t total = 0, n = (size_t)s->count, work = drl__langevin_work_count(s->ctx, s->size), floats;
+    size_t passes = (size_t)s->resample_count;
     if (!drl__mul_fits(n, s->size, &floats)) return SIZE_MAX;
     drl__place_array(block, &total, 1, sizeof *s);
     s->y = drl__place_floats(block, &total, floats);
@@ -11650,6 +11695,7 @@ static size_t drl__sampler_place(drl_sampler *s, const drl_sample_desc *d, size_
     s->work = drl__place_floats(block, &total, work);
     s->levels = (int *)drl__place_array(block, &total, n, sizeof(int));
     s->labels = d->labels ? (int *)drl__place_array(block, &total, n, sizeof(int)) : NULL;
+    s->resample_from = passes ? (int *)drl__place_array(block, &total, passes, sizeof(int)) : NULL;
     s->known = d->known ? drl__place_floats(block, &total, floats) : NULL;
     s->mask = d->known ? (uint8_t *)drl__place_array(block, &total, floats, 1) : NULL;
     *sum = (unsigned char *)drl__place_array(block, &total, sum_bytes, 1);
@@ -11674,6 +11720,7 @@ static void drl__sampler_start(drl_sampler *s, const drl_sample_desc *d)
     int i;
     DRL_ASSERT(s->y && s->x_next && (s->labels || !d->labels) && ((s->known && s->mask) || !d->known));
     if (d->labels) memcpy(s->labels, d->labels, n * sizeof(int));
+    if (s->resample_from) memcpy(s->resample_from, d->resample_from, (size_t)s->resample_count * sizeof(int));
     for (j = 0; d->known && j < floats; ++j) {                  /* what is not held does not count */
         s->mask[j] = d->mask[j] != 0;
         s->known[j] = d->mask[j] ? d->known[j] : 0.0f;
@@ -11712,7 +11759,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     if (s->guidance != 0) s->energy = drl_sum_energy(drl__sum_make(&sum, term, sum_block));
     if (!s->noise.fill) {
         s->noise.fill = drl__noise_counter;
-        s->noise.user = &s->seed;
+        s->noise.user = &s->pass_seed;
     }
     drl__sampler_start(s, &d);
     *out = s;
@@ -11735,6 +11782,42 @@ DRL__CALL(drl_status, drl_sampler_create_energy,
     status = drl__schedule_check(ctx, who, schedule);
     if (status != DRL_OK) return status;
     return drl__sampler_new(ctx, energy, schedule, desc, 0, 1.0f, 0.0f, out);
+}
+
+/* The seed of a pass's draws. */
+static uint64_t drl__sampler_seed(const drl_sampler *s, int pass)
+{
+    return s->seed + (uint64_t)pass * 0x9e3779b9u;
+}
+
+/* The level t at whose x_t a pass begins. */
+static int drl__sampler_from(const drl_sampler *s, int pass)
+{
+    return pass ? s->resample_from[pass - 1] : s->from_level;
+}
+
+/* Whether the images are x_0 of one pass, and the next step begins the next pass. */
+static int drl__sampler_is_between(const drl_sampler *s)
+{
+    return s->pass && !s->step && s->level == drl__sampler_from(s, s->pass) - 1;
+}
+
+#define DRL__DRAW_RESAMPLE (-1)             /* of every image: the last draw of its stream, 2^32 - 1 */
+
+/* A pass after the first one begins: y <- x_t = abar_t x_0 + sbar_t eps. eps is a draw of the pass before. */
+static void drl__sampler_resample(drl_sampler *s)
+{
+    int t = drl__sampler_from(s, s->pass), i;
+    uint64_t seed = drl__sampler_seed(s, s->pass - 1);
+    float signal = (float)s->schedule.abar[t], noise = (float)s->schedule.sbar[t];
+    size_t j;
+    for (i = 0; i < s->count; ++i) {
+        float *y = s->y + (size_t)i * s->size;
+        drl__noise_counter(&seed, s->ctx, s->first + i, DRL__DRAW_RESAMPLE, s->work, s->size);
+        for (j = 0; j < s->size; ++j) y[j] = signal * y[j] + noise * s->work[j];
+    }
+    drl__sampler_hold(s, t, 1.0);
+    memcpy(s->x_next, s->y, (size_t)s->count * s->size * sizeof(float));
 }
 
 /* The energy of the level under way. */
@@ -11796,7 +11879,8 @@ static drl_status drl__sampler_denoise(drl_sampler *s)
  * with the denoising step. */
 static drl_status drl__sampler_steps(drl_sampler *s, int steps)
 {
-    int i, draw = 1 + (s->from_level - 1 - s->level) * (s->steps + s->proposes);    /* the level's first */
+    int levels_done = drl__sampler_from(s, s->pass) - 1 - s->level;
+    int i, draw = 1 + levels_done * (s->steps + s->proposes);   /* the level's first */
     double scale = drl_schedule_scale(&s->schedule, s->level);
     drl__langevin_desc d;
     drl_status status = DRL_OK;
@@ -11813,6 +11897,7 @@ static drl_status drl__sampler_steps(drl_sampler *s, int steps)
     d.noise_scale = s->noise_scale;
     d.noise = s->noise;
     d.gaussian_step = s->gaussian_step;
+    if (drl__sampler_is_between(s)) drl__sampler_resample(s);
     if (!s->step && s->proposes) status = drl__sampler_propose(s, draw);
     if (status == DRL_OK && !s->step && !s->gaussian_step) drl__sampler_hold(s, s->level, scale);
     if (status == DRL_OK && !s->no_chain)
@@ -11823,7 +11908,8 @@ static drl_status drl__sampler_steps(drl_sampler *s, int steps)
     return status;
 }
 
-/* The level under way is done: x_t = y_t / a_{t+1}, from which the next chain starts. */
+/* The level under way is done: x_t = y_t / a_{t+1}, from which the next chain starts. With level 0 the pass
+ * is done, and the next one is under way, if there is one. */
 static void drl__sampler_finish_level(drl_sampler *s)
 {
     size_t j, floats = (size_t)s->count * s->size;
@@ -11834,6 +11920,11 @@ static void drl__sampler_finish_level(drl_sampler *s)
     memcpy(s->x_next, s->y, floats * sizeof(float));
     --s->level;
     s->step = 0;
+    if (s->level < 0 && s->pass < s->resample_count) {
+        ++s->pass;
+        s->pass_seed = drl__sampler_seed(s, s->pass);
+        s->level = drl__sampler_from(s, s->pass) - 1;
+    }
 }
 
 DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
@@ -11894,7 +11985,11 @@ DRL_API drl_noise drl_interpolation_noise(drl_interpolation *p)
 
 DRL_API int drl_sampler_steps_left(const drl_sampler *s)
 {
-    return s && s->level >= 0 ? (s->level + 1) * s->steps - s->step : 0;
+    int levels, pass;
+    if (!s || s->level < 0) return 0;
+    levels = s->level + 1;
+    for (pass = s->pass; pass < s->resample_count; ++pass) levels += drl__sampler_from(s, pass + 1);
+    return levels * s->steps - s->step;
 }
 
 DRL_API int drl_sampler_level(const drl_sampler *s) { return s ? s->level : -1; }
@@ -11925,10 +12020,11 @@ DRL__CALL(drl_status, drl_sampler_point, (const drl_sampler *s, int i, float *ou
 {
     drl_status status = drl__sampler_check_out(s, "drl_sampler_point", i, out);
     float scale = 1.0f;
+    int last;                               /* the level that was run last */
     size_t j;
     if (status != DRL_OK) return status;
-    if (!s->step && s->level + 1 < s->schedule.levels)
-        scale = (float)drl_schedule_scale(&s->schedule, s->level + 1);
+    last = drl__sampler_is_between(s) ? 0 : s->level + 1;
+    if (!s->step && last < s->schedule.levels) scale = (float)drl_schedule_scale(&s->schedule, last);
     for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * scale;
     return DRL_OK;
 }
@@ -11936,7 +12032,7 @@ DRL__CALL(drl_status, drl_sampler_point, (const drl_sampler *s, int i, float *ou
 /* A saved state of a sampler or of chains: a safetensors file with one line of fields in its metadata. Its
  * first fields and tensors, the fixed ones, say what the object was made from: the object that restores the
  * state has to agree with them. */
-#define DRL__SAVED_TENSORS 8
+#define DRL__SAVED_TENSORS 9
 
 typedef struct drl__saved {
     const char *key;                        /* of the line in the metadata */
@@ -11997,7 +12093,7 @@ static drl_status drl__saved_open(drl_ctx *ctx, const char *who, const drl__save
     return drl__st_match(ctx, who, *st, saved->tensor, saved->tensors, saved->fixed_tensors);
 }
 
-#define DRL__SAMPLER_POSITION 2             /* the last fields: where the sampler is; the others are fixed */
+#define DRL__SAMPLER_POSITION 3             /* the last fields: where the sampler is; the others are fixed */
 static const drl__field drl__sampler_state_fields[] = {
     { "count",         DRL__INT,    offsetof(drl_sampler, count), 0, 0, 0, DRL__ANY },
     { "seed",          DRL__U64,    offsetof(drl_sampler, seed), 0, 0, 0, DRL__ANY },
@@ -12016,6 +12112,8 @@ static const drl__field drl__sampler_state_fields[] = {
     { "levels",        DRL__INT,    offsetof(drl_sampler, schedule.levels), 0, 0, 0, DRL__ANY },
     { "step_rule",     DRL__INT,    offsetof(drl_sampler, schedule.rule), 0, 0, 0, DRL__ANY },
     { "b2",            DRL__DOUBLE, offsetof(drl_sampler, schedule.b2), 0, 0, 0, DRL__ANY },
+    { "resample_count", DRL__INT,   offsetof(drl_sampler, resample_count), 0, 0, 0, DRL__ANY },
+    { "pass",          DRL__INT,    offsetof(drl_sampler, pass), 0, 0, 0, DRL__ANY },
     { "level",         DRL__INT,    offsetof(drl_sampler, level), 0, 0, 0, DRL__ANY },
     { "step",          DRL__INT,    offsetof(drl_sampler, step), 0, 0, 0, DRL__ANY }
 };
@@ -12023,7 +12121,7 @@ static const drl__field drl__sampler_state_fields[] = {
 static drl__saved drl__sampler_saved(const drl_sampler *s)
 {
     const drl_schedule *sc = &s->schedule;
-    size_t n = (size_t)s->count, levels = (size_t)sc->levels + 1;
+    size_t n = (size_t)s->count, levels = (size_t)sc->levels + 1, passes = (size_t)s->resample_count;
     drl__saved saved;
     memset(&saved, 0, sizeof saved);
     saved.key = "drl.sampler";
@@ -12036,6 +12134,7 @@ static drl__saved drl__sampler_saved(const drl_sampler *s)
     drl__saved_add(&saved, "labels", DRL_DTYPE_I32, n, 0, s->labels);
     drl__saved_add(&saved, "known", DRL_DTYPE_F32, n, s->size, s->known);
     drl__saved_add(&saved, "mask", DRL_DTYPE_U8, n, s->size, s->mask);
+    drl__saved_add(&saved, "resample_from", DRL_DTYPE_I32, passes, 0, s->resample_from);
     saved.fixed_tensors = saved.tensors;
     drl__saved_add(&saved, "y", DRL_DTYPE_F32, n, s->size, s->y);
     drl__saved_add(&saved, "x_next", DRL_DTYPE_F32, n, s->size, s->x_next);
@@ -12052,13 +12151,19 @@ DRL__CALL(drl_status, drl_sampler_save,
     return drl__saved_write(s->ctx, "drl_sampler_save", &saved, s, dst, capacity, written);
 }
 
-/* Whether a sampler like s can be at `level` and `step`. */
-static drl_status drl__sampler_check_position(const drl_sampler *s, int level, int step)
+/* Whether a sampler like s can be at this pass, level and step. */
+static drl_status drl__sampler_check_position(const drl_sampler *s, int pass, int level, int step)
 {
     int steps = level < 0 ? 1 : s->steps;   /* 0 is the only step when no level is left */
-    if (level < -1 || level >= s->from_level)
-        return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: level is %d; -1 to %d are possible",
-                         level, s->from_level - 1);
+    int lowest, from;
+    if (pass < 0 || pass > s->resample_count)
+        return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: pass is %d; 0 to %d are possible",
+                         pass, s->resample_count);
+    lowest = pass < s->resample_count ? 0 : -1;                 /* the last pass alone ends at -1 */
+    from = drl__sampler_from(s, pass);
+    if (level < lowest || level >= from)
+        return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: level is %d; %d to %d are possible",
+                         level, lowest, from - 1);
     if (step < 0 || step >= steps)
         return drl__fail(s->ctx, DRL_E_FORMAT,
                          "drl_sampler_restore: step is %d at level %d; 0 to %d are possible",
@@ -12078,9 +12183,11 @@ DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, s
                          "%s: a sampler and the bytes of a state are needed", who);
     saved = drl__sampler_saved(s);
     status = drl__saved_open(s->ctx, who, &saved, s, bytes, size, &read, &st);
-    if (status == DRL_OK) status = drl__sampler_check_position(s, read.level, read.step);
+    if (status == DRL_OK) status = drl__sampler_check_position(s, read.pass, read.level, read.step);
     if (status == DRL_OK) {
         drl__st_read(st, saved.tensor + saved.fixed_tensors, saved.tensors - saved.fixed_tensors);
+        s->pass = read.pass;
+        s->pass_seed = drl__sampler_seed(s, s->pass);
         s->level = read.level;
         s->step = read.step;
         s->failed = DRL_OK;
@@ -18695,7 +18802,8 @@ static const drl__kernels DRL__FN(drl__table) = {
  *   drl_net_init         1 << 60 | parameter number. Vectors of power iterations: 3 << 60 | operator number.
  *   samplers             image << 32 | draw, with image = first + i. Draw 0 is the starting noise; each level
  *                        then takes one draw per step, and one for the proposal; 2^31 - 1 is the noise of a
- *                        known image. first + count is at most 2^31 - 1.
+ *                        known image, 2^32 - 1 that on the result for the next pass (resample_from), which
+ *                        has a seed of its own. first + count is at most 2^31 - 1.
  *   chains               chain << 32 | step, with chain = first + i; 2^31 - 1 is where a chain starts, and
  *                        steps stay below that. A sampler of the same seed uses the same streams. AIS has
  *                        first = 0, and its pilot runs a seed of its own.

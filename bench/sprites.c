@@ -9,8 +9,7 @@
  * and, for all 25 pairs, asked for by the sum F(y) + w (F(y; shape) - F(y)) + w (F(y; colour) - F(y)), how
  * many have the shape, the colour, both (chance: 20, 20, 4). --colour is a factor of w for colours, which are
  * easier. "match" is how much of its silhouette a sample has in common with the nearest drawn one (drawn
- * ones: 99.6). Samples are drawn again from the levels of --again (examples/again.h); --again "" draws them
- * in one pass.
+ * ones: 99.6). --again has the levels of further passes (drl_sample_desc.resample_from); "": one pass.
  * Then inpainting, the left half known: known pixels that are not exactly as given, and the mean difference
  * of neighbouring pixels across the border, where 100 is that of the columns beside it: in the images, and in
  * the samples of one pass and drawn again. With several models, mean and standard deviation over them.
@@ -18,7 +17,7 @@
 #define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
-#include "../examples/again.h"
+#include "../examples/ask.h"
 #include "../examples/options.h"
 #include "../examples/sprites.h"
 #include <math.h>
@@ -26,6 +25,7 @@
 #define SIZE    SPRITE_BYTES            /* floats of an image, too */
 #define MODELS  16
 #define WEIGHTS 16
+#define PASSES  16
 #define LABELS  (SPRITE_SHAPES + SPRITE_COLOURS)
 
 enum { ALONE_SHAPE, ALONE_COLOUR, PAIR_SHAPE, PAIR_COLOUR, PAIR_BOTH, PAIR_MATCH, FIGURES };
@@ -47,8 +47,8 @@ static void show(const char *what, const double *value, int count)
 }
 
 /* Shares in percent, for weight[0] on shapes and weight[1] on colours. */
-static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from, int each,
-               const drl_sample_desc *like, float *out, double *figure)
+static int ask(drl_ctx *ctx, drl_model *m, const float *weight, int each, const drl_sample_desc *like,
+               float *out, double *figure)
 {
     drl_sample_desc how = *like;
     int i, j, label[2];
@@ -60,7 +60,7 @@ static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from,
         how.first = i * how.count;
         label[0] = 1 + i;
         if (training_stop) return 1;
-        if (sample_sum(ctx, m, label, weight + colour, 1, &how, from, out) != DRL_OK)
+        if (sample_sum(ctx, m, label, weight + colour, 1, &how, out) != DRL_OK)
             return fail(ctx, "sampling");
         for (j = 0; j < how.count; ++j) {
             int read = sprite_read(out + j * SIZE, NULL);
@@ -74,7 +74,7 @@ static int ask(drl_ctx *ctx, drl_model *m, const float *weight, const int *from,
         label[0] = 1 + i / SPRITE_COLOURS;
         label[1] = 1 + SPRITE_SHAPES + i % SPRITE_COLOURS;
         if (training_stop) return 1;
-        if (sample_sum(ctx, m, label, weight, 2, &how, from, out) != DRL_OK)
+        if (sample_sum(ctx, m, label, weight, 2, &how, out) != DRL_OK)
             return fail(ctx, "sampling");
         for (j = 0; j < each; ++j) {
             float match;
@@ -103,8 +103,8 @@ static double column_difference(const float *image, int left)
 
 /* The right half of `count` sprites that the model has not seen, without a class. figure: known pixels lost,
  * seam of the images, of the samples. */
-static int inpaint(drl_ctx *ctx, drl_model *m, const int *from, int count, const drl_sample_desc *like,
-                   float *out, double *figure)
+static int inpaint(drl_ctx *ctx, drl_model *m, int count, const drl_sample_desc *like, float *out,
+                   double *figure)
 {
     enum { BORDER = SPRITE_SIZE / 2 - 1 };
     drl_sample_desc how = *like;
@@ -123,7 +123,7 @@ static int inpaint(drl_ctx *ctx, drl_model *m, const int *from, int count, const
     how.count = count;
     how.known = known;
     how.mask = mask;
-    if (!failed && sample_again(ctx, m, &how, from, out) != DRL_OK) failed = fail(ctx, "inpainting");
+    if (!failed && drl_sample(m, &how, out) != DRL_OK) failed = fail(ctx, "inpainting");
     for (i = 0, figure[0] = 0; i < count && !failed; ++i) {
         for (j = 0; j < SIZE; ++j)
             figure[0] += mask[i * SIZE + j] &&
@@ -172,12 +172,13 @@ int main(int argc, char **argv)
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     drl_sample_desc how;
-    const char *list = option_text(&o, "--guidance", "1 2 4"),
-               *levels = option_text(&o, "--again", "5 4 3 3 2 2 1 1");
+    const char *list = option_text(&o, "--guidance", "1 2 4");
     float weight[WEIGHTS], colour, *out;
     double figure[WEIGHTS][FIGURES][MODELS], seam[2][3][MODELS];
-    int from[WEIGHTS + 1], none[1] = { 0 }, passes = 0, weights = 0, models, each, i, j, k;
+    int again[PASSES], passes, weights = 0, models, each, i, j, k;
     memset(&how, 0, sizeof how);
+    how.resample_from = again;
+    passes = option_again(&o, "5 4 3 3 2 2 1 1", again, PASSES);
     colour = (float)option_number(&o, "--colour", 1);
     each = option_int(&o, "--each", 4);
     how.steps = option_int(&o, "--steps", 0);
@@ -190,15 +191,7 @@ int main(int argc, char **argv)
         if (weights < WEIGHTS) weight[weights++] = (float)w;
         list = end;
     }
-    while (passes < WEIGHTS) {
-        char *end;
-        long level = strtol(levels, &end, 10);
-        if (end == levels || level < 1 || level > 500) break;
-        from[passes++] = (int)level;
-        levels = end;
-    }
-    from[passes] = 0;
-    if (*levels || *list || !weights || models < 1 || models > MODELS || each < 1 || each > 1000) {
+    if (*list || !weights || models < 1 || models > MODELS || each < 1 || each > 1000) {
         fprintf(stderr, "1 to %d models, weights as \"1 2 4\", --each 1 to 1000\n%s", MODELS, usage);
         return 2;
     }
@@ -218,23 +211,20 @@ int main(int argc, char **argv)
                     d.height, d.width, d.channels, d.classes, SPRITE_SIZE, SPRITE_SIZE, LABELS);
             return 1;
         }
-        for (j = 0; from[j]; ++j)
-            if (from[j] > d.levels) {
-                fprintf(stderr, "--again: level %d, %s has %d\n", from[j], path, d.levels);
-                return 2;
-            }
         for (j = 0; j < weights; ++j) {
             float both[2];
             both[0] = weight[j];
             both[1] = weight[j] * colour;
-            if (ask(ctx, m, both, from, each, &how, out, one)) return stopped(path);
+            how.resample_count = passes;
+            if (ask(ctx, m, both, each, &how, out, one)) return stopped(path);
             for (k = 0; k < FIGURES; ++k) figure[j][k][i] = one[k];
             /* what Ctrl-C leaves */
             printf("%s, w %g: composed %.1f %% both\n", path, (double)weight[j], one[PAIR_BOTH]);
             fflush(stdout);
         }
         for (j = 0; j < 2; ++j) {
-            if (training_stop || inpaint(ctx, m, j ? from : none, each * SPRITE_CLASSES, &how, out, one))
+            how.resample_count = j ? passes : 0;
+            if (training_stop || inpaint(ctx, m, each * SPRITE_CLASSES, &how, out, one))
                 return stopped(path);
             for (k = 0; k < 3; ++k) seam[j][k][i] = k ? 100 * one[k] : one[k];
         }

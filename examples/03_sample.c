@@ -5,8 +5,9 @@
  *
  *     cc -O2 -DDRL_THREADS examples/03_sample.c -o sample -lm
  *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W]
- *         [--guidance-levels FROM:TO] [--image FILE --mask FILE] [--shape HxWxC] [--layout nhwc | nchw]
- *         [--range LOW:HIGH] [--out PREFIX] [--watch] [--resume] [--threads N] [--isa NAME]
+ *         [--guidance-levels FROM:TO] [--again "5 4 3"] [--image FILE --mask FILE] [--shape HxWxC]
+ *         [--layout nhwc | nchw] [--range LOW:HIGH] [--out PREFIX] [--watch] [--resume]
+ *         [--threads N] [--isa NAME]
  *
  * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1], as the model gives it: of
  * RGBA, colour counts by its alpha, and means nothing where alpha is -1 (the picture has 0 there). With
@@ -19,6 +20,8 @@
  * "Keep this, redraw that": --image has one image of the model's size, (1,H,W,C) or (H,W,C), any file that
  * drl_dataset_load reads; --shape, --layout and --range say of it what the file does not, as in 02. --mask
  * is an NPY of (H,W): where it is not 0, the image is kept, and every sample draws the rest in its own way.
+ * --again "5 4 3" then draws again from noise of these levels, one after the other: what is drawn goes better
+ * with what is kept, at the cost of their steps.
  * 64 images of 16 x 16 take about a second, two with classes. What takes longer shows how far it is after 8
  * seconds and then every half minute or so. Ctrl-C saves everything in PREFIX.sampler; the same command with
  * --resume goes on from there, to the same bits.
@@ -32,12 +35,14 @@
 #include "data.h"
 
 #define UNSAID 1e16                         /* a weight that the option does not take */
+#define PASSES 64                           /* most levels of --again */
 #define GROUP  32                           /* images that grow together; no result depends on it */
 
 static const char usage[] =
     "sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W, 0.5 unless said]\n"
-    "       [--guidance-levels FROM:TO] [--image FILE --mask FILE] [--shape HxWxC] [--layout nhwc | nchw]\n"
-    "       [--range LOW:HIGH] [--out PREFIX] [--watch] [--resume] [--threads N] [--isa NAME]\n";
+    "       [--guidance-levels FROM:TO] [--again \"5 4 3\"] [--image FILE --mask FILE] [--shape HxWxC]\n"
+    "       [--layout nhwc | nchw] [--range LOW:HIGH] [--out PREFIX] [--watch] [--resume]\n"
+    "       [--threads N] [--isa NAME]\n";
 
 typedef struct drawing {
     drl_ctx *ctx;
@@ -156,8 +161,8 @@ static drl_status grow(drawing *r, int next)
         if (now >= r->due || training_stop) {       /* the last column shows them until they are done */
             if (show(r, r->shown - 1) != DRL_OK || !draw(r)) return DRL_E_IO;
             if (training_stop) return DRL_RUNNING;
-            printf("after %.0f s: %d of %d images, %d of %d levels to go\n", now, r->begun, r->how.count,
-                   left, r->d.levels);
+            printf("after %.0f s: %d of %d images, %d steps to go\n", now, r->begun, r->how.count,
+                   drl_sampler_steps_left(r->sampler));
             fflush(stdout);
             while (r->due <= now) r->due = r->due < 30 ? 30 : r->due + 30;
         }
@@ -289,7 +294,7 @@ int main(int argc, char **argv)
     drl_dataset_desc desc = data_description(&o);
     const char *image = option_text(&o, "--image", NULL), *mask = option_text(&o, "--mask", NULL);
     double weight;
-    int label, resuming, steps, failed, *labels;
+    int label, resuming, steps, failed, *labels, again[PASSES];
     memset(&r, 0, sizeof r);
     r.ctx = options_context(&o);
     r.how.count = option_int(&o, "--count", 64);
@@ -298,6 +303,8 @@ int main(int argc, char **argv)
     label = option_int(&o, "--label", -1);
     weight = option_number(&o, "--guidance", UNSAID);
     option_guidance_levels(&o, &r.how.guidance_from, &r.how.guidance_to);
+    r.how.resample_from = again;
+    r.how.resample_count = option_again(&o, "", again, PASSES);
     r.prefix = option_prefix(&o, "samples");
     r.watch = option_flag(&o, "--watch");
     resuming = option_flag(&o, "--resume");
@@ -307,6 +314,10 @@ int main(int argc, char **argv)
     }
     if (!image != !mask) {
         fprintf(stderr, "--image and --mask: both or neither, %s is missing\n", image ? "--mask" : "--image");
+        return 2;
+    }
+    if (r.watch && r.how.resample_count) {
+        fprintf(stderr, "--again and --watch: one of the two, --watch shows one way from noise\n");
         return 2;
     }
     if (r.how.steps < 0) {
@@ -345,8 +356,8 @@ int main(int argc, char **argv)
     steps = r.how.steps ? r.how.steps : r.d.steps > 0 ? r.d.steps : 0;
     if (failed < 0) {
         if (save(&r) != DRL_OK) return fail(r.ctx, r.state_path);
-        printf("stopped at image %d of %d, with %d of %d levels to go; --resume goes on\n",
-               r.begun, r.how.count, drl_sampler_level(r.sampler) + 1, r.d.levels);
+        printf("stopped at image %d of %d, with %d steps to go; --resume goes on\n",
+               r.begun, r.how.count, drl_sampler_steps_left(r.sampler));
         failed = 0;
     } else if (!failed) {
         printf("%d images of %d x %d x %d, %d levels of %d steps: %.2f s\n", r.how.count, r.d.height,

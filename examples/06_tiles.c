@@ -8,32 +8,27 @@
  *     ./tiles --data IMAGES --data LABELS [--names FILE]    # IDX, CIFAR binary, NPY or netpbm files
  *     ./tiles --data FOLDER                                 # of sub-folders, each of them a class
  *
- * The sprites have ten classes, the shapes and the colours. FILE has one class name a line.
- * Options: --model FILE (draw from it, train nothing; with the same --data)  --guidance X (of all pictures
- *   but the first; 1 unless said, as sums of classes need more than the 0.5 of 02 and 03), and those of
- *   02_train_images for data and training
- * Writes PREFIX.safetensors and four pictures, PNG or PPM:
+ * The sprites have ten classes, the shapes and the colours. FILE has one class name a line. --model FILE
+ * draws from a model and trains nothing; give the same --data. --guidance X is the weight w of all pictures
+ * but the first: 1 unless said, as sums need more than the 0.5 of 02 and 03. Further options: those of 02 for
+ * data and training. Writes PREFIX.safetensors and four pictures, PNG or PPM:
  *   PREFIX-guidance     a column for each class, a row for each weight w of (w + 1) F(y; class) - w F(y): the
  *                       larger w is, the clearer the images are, and the more alike
  *   PREFIX-inpaint      an image, the half that is shown, and what the model puts into the other half
  *   PREFIX-interpolate  from one sample of a class to another, by turning one's noise into the other's
  *   PREFIX-compose      a first class, a second, and both: F(y; c1) + F(y; c2) - F(y); in the last row the
  *                       first without the second. A class counts w + 1 times
- * Trains for 10 minutes; the pictures take 10 seconds. After 8 seconds, 30, 60, and then every minute it
- * saves and draws a first PREFIX-guidance. Ctrl-C saves and ends; with --resume the same command goes on bit
- * for bit. After 2500 steps (5 minutes of one core) guided columns have their colours and roughly their
- * shapes, and heart + red gives red hearts, though no image of the training is called both. Tiles of 32 x 32
- * need hours and --base 32.
+ * Trains for 10 minutes, saves and draws PREFIX-guidance after 8 seconds, 30, 60, and then every minute.
+ * Ctrl-C saves and ends; --resume goes on bit for bit. After 2500 steps (5 minutes of one core) guided
+ * columns have their colours and roughly their shapes, and heart + red gives red hearts, though no image of
+ * the training is called both. The pictures take 10 seconds. Tiles of 32 x 32 need hours and --base 32.
  */
 #define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
-#include "again.h"
+#include "ask.h"
 #include "data.h"
 #include "sheet.h"
-
-/* levels from which inpainting and sums are drawn again */
-static const int again[] = { 5, 4, 3, 3, 2, 2, 1, 1, 0 };
 
 static const char usage[] = "tiles [--names FILE] [--model FILE] [--guidance X]\n      " TRAINING_USAGE
                             "\n      " DATA_USAGE "\n      [--threads N] [--isa NAME]\n";
@@ -61,21 +56,18 @@ static drl_status inpaint(int r, int columns, float *out, char *name)
     drl_sample_desc how = sheet_ask(&t, columns - 2, label, guidance);
     drl_status status = drl_dataset_image(t.ctx, &set.data, index, d->height, d->width, out);
     if (status != DRL_OK) return status;
-    picture_left(out + size, out, d->height, d->width, d->channels, half);      /* what is shown */
+    ask_again(&how, d->levels);
     snprintf(name, PICTURE_NAME, "%s", names[label]);
-    return sample_rest(t.ctx, t.model, out, half, &how, again, out + 2 * size);
+    picture_left(out + size, out, d->height, d->width, d->channels, half);      /* what is shown */
+    return sample_rest(t.model, out, half, &how, out + 2 * size);
 }
 
 static drl_status interpolate(int r, int columns, float *out, char *name)
 {
     int label = 1 + r % t.model_desc.classes;
     drl_sample_desc how = sheet_ask(&t, columns, label, guidance);
-    drl_interpolation between;
+    drl_interpolation between = { t.seed, 2 * r, 2 * r + 1, columns };  /* two samples of the seed */
     how.noise = drl_interpolation_noise(&between);
-    between.count = how.count;
-    between.seed = how.seed;
-    between.from = 2 * r;                   /* from sample 2r of the seed to sample 2r + 1 */
-    between.to = 2 * r + 1;
     snprintf(name, PICTURE_NAME, "%s", names[label]);
     return drl_sample(t.model, &how, out);
 }
@@ -84,19 +76,19 @@ static drl_status compose(int r, int columns, float *out, char *name)
 {
     int each = columns / 3, last = r == 4, label[2];
     size_t size = drl_model_energy(t.model).size, part = (size_t)each * size;
+    float w[2] = { guidance + 1, guidance + 1 };
     drl_sample_desc how = sheet_ask(&t, each, 0, guidance);
     drl_status status;
-    float w[2];
     /* of sprites a shape and a colour, of files two neighbours */
     label[0] = 1 + r % t.model_desc.classes;
     if (set.file.count) label[1] = 1 + (r + 1) % t.model_desc.classes;
     else label[1] = 1 + SPRITE_SHAPES + 3 * r % SPRITE_COLOURS;
     snprintf(name, PICTURE_NAME, "%.16s %c %.16s", names[label[0]], last ? '-' : '+', names[label[1]]);
-    w[0] = w[1] = guidance + 1;
-    status = sample_sum(t.ctx, t.model, label, w, 1, &how, again, out);
-    if (status == DRL_OK) status = sample_sum(t.ctx, t.model, label + 1, w, 1, &how, again, out + part);
+    ask_again(&how, t.model_desc.levels);
+    status = sample_sum(t.ctx, t.model, label, w, 1, &how, out);
+    if (status == DRL_OK) status = sample_sum(t.ctx, t.model, label + 1, w, 1, &how, out + part);
     if (last) w[1] = -w[1];
-    if (status == DRL_OK) status = sample_sum(t.ctx, t.model, label, w, 2, &how, again, out + 2 * part);
+    if (status == DRL_OK) status = sample_sum(t.ctx, t.model, label, w, 2, &how, out + 2 * part);
     if (!set.file.count && size == SPRITE_BYTES && !last) {
         fits += sprites_of(out + 2 * part, each, label[0], label[1]);
         asked += each;

@@ -98,6 +98,19 @@ static inline void option_guidance_levels(options *o, int *from, int *to)
     }
 }
 
+/* --again "5 4 3", or `otherwise`: level [most] <- drl_sample_desc.resample_from. Returns how many. */
+static inline int option_again(options *o, const char *otherwise, int *level, int most)
+{
+    const char *all = option_text(o, "--again", otherwise), *text = all;
+    int count = 0, length = 0;
+    for (; count < most && sscanf(text, "%9d%n", &level[count], &length) == 1; text += length) ++count;
+    if (*text) {
+        fprintf(stderr, "--again \"%s\": levels, as in \"5 4 3\", at most %d\n", all, most);
+        exit(2);
+    }
+    return count;
+}
+
 static inline int option_flag(options *o, const char *name)
 {
     int i;

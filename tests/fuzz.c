@@ -191,11 +191,14 @@ static void new_trainer(void)
 
 static void new_sampler(void)
 {
+    static const int again[2] = { 2, 1 };
     drl_sample_desc how;
     memset(&how, 0, sizeof how);
     how.count = 2;
     how.seed = 7;
     how.steps = 3;
+    how.resample_from = again;
+    how.resample_count = 2;
     drl_sampler_destroy(sampler);
     MUST(drl_sampler_create_energy(ctx, &energy, &schedule, &how, &sampler) == DRL_OK, "%s",
          drl_ctx_message(ctx));
@@ -1306,7 +1309,11 @@ static const edit state_edits[] = {
     { "bad-level", " level=3 ", " level=200 " },
     { "bad-step", " step=2", " step=3" },
     { "bad-done-and-under-way", " level=3 ", " level=-1 " },
-    { "good-done", " level=3 step=2", " level=-1 step=0" },
+    { "bad-done-in-the-first-pass", " level=3 step=2", " level=-1 step=0" },
+    { "good-done", " pass=0 level=3 step=2", " pass=2 level=-1 step=0" },
+    { "good-pass", " pass=0 level=3 step=2", " pass=1 level=0 step=2" },
+    { "bad-pass", " pass=0 ", " pass=3 " },
+    { "bad-level-of-the-pass", " pass=0 ", " pass=1 " },
     { "bad-size", "[2,2]", "[4,1]" },
     { "bad-other-seed", " seed=7 ", " seed=8 " },
     { "bad-seed-of-65-bits", " seed=7 ", " seed=18446744073709551616 " },

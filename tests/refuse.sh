@@ -75,6 +75,9 @@ for p in "$dir"/*; do
     03*)
         refused "$p" $sprites --image "$dir/image.npy"
         refused "$p" $sprites --mask "$dir/mask.npy"
+        refused "$p" $sprites --again "2 x"
+        refused "$p" $sprites --again "2 0"
+        refused "$p" $sprites --again 2 --watch
         refused "$p" $sprites --image no-such-file --mask "$dir/mask.npy"
         refused "$p" $sprites --image "$dir/image.npy" --mask no-such-file
         refused "$p" $sprites --image tests/refuse.sh --mask "$dir/mask.npy"

@@ -1185,6 +1185,7 @@ static const field field_list[] = {
     FIELD(drl_sampler_create_energy, how_energy.guidance_from, 'i', "-1!max!min")
     FIELD(drl_sampler_create_energy, how_energy.guidance_to, 'i', "-1!max!min")
     FIELD(drl_sampler_create_energy, how_energy.denoise, 'f', "nan!inf")
+    FIELD(drl_sampler_create_energy, how_energy.resample_count, 'i', "-1!1!max")
     FIELD(drl_sampler_create_energy, how_energy.known, 'x', "1")
     FIELD(drl_sampler_create_energy, how_energy.mask, 'x', "1")
     FIELD(drl_sampler_create_energy, how_energy.start, 'm', "1")

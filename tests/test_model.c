@@ -1206,6 +1206,82 @@ static void composition(void)
 
 /* The file holds both networks: loaded whole, and as weights for a model of the same description. For a model
  * whose initializer does not fit they are refused, although its energy would fit. */
+/* out <- x_t = abar_t x_0 + sbar_t eps of images x_0, with the last draw of each image's stream. */
+static void noised(drl_ctx *ctx, const drl_schedule *s, int t, const drl_sample_desc *how, const float *x,
+                   float *out)
+{
+    int i, j;
+    for (i = 0; i < how->count; ++i) {
+        float *y = out + i * COOP_SIZE;
+        drl_rng rng;
+        rng.seed = how->seed;
+        rng.stream = (uint64_t)(how->first + i) << 32 | 0xffffffffu;
+        rng.position = 0;
+        drl_rng_normals(ctx, &rng, y, COOP_SIZE);
+        for (j = 0; j < COOP_SIZE; ++j) {
+            float signal = drl__rounded((double)(float)s->abar[t] * (double)x[i * COOP_SIZE + j]);
+            y[j] = signal + drl__rounded((double)(float)s->sbar[t] * (double)y[j]);
+        }
+    }
+}
+
+/* Further passes are drl_sample again, from noise on what it drew: of guided classes, of a sum of energies,
+ * and with a part that is known. */
+static void cooperative_passes(void)
+{
+    static const int from[3] = { 3, 1, 2 };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = coop_desc();
+    drl_model *m = coop_model(ctx, &d);
+    drl_energy e = drl_model_energy(m), both;
+    drl_sum_term terms[2];
+    drl_sum *sum = NULL;
+    float want[COOP_ALL], got[COOP_ALL], start[COOP_ALL], known[COOP_ALL];
+    uint8_t mask[COOP_ALL];
+    int kind, i;
+    memset(terms, 0, sizeof terms);
+    terms[0].energy = terms[1].energy = e;
+    terms[0].weight = terms[1].weight = 0.5f;
+    terms[0].use_label = terms[1].use_label = 1;
+    terms[0].label = 1;
+    terms[1].label = 2;
+    CHECK_OK(ctx, drl_sum_create(ctx, terms, 2, &sum));
+    both = drl_sum_energy(sum);
+    for (i = 0; i < COOP_ALL; ++i) {
+        known[i] = (float)real(-1, 1);
+        mask[i] = i % 8 < 4;
+    }
+    for (kind = 0; kind < 4; ++kind) {
+        drl_sample_desc how = coop_how(), by_hand;
+        how.first = 5;
+        if (kind & 1) {
+            how.guidance = 0;
+            how.labels = NULL;
+            how.energy = &both;
+        }
+        if (kind & 2) {
+            how.known = known;
+            how.mask = mask;
+        }
+        by_hand = how;
+        CHECK_OK(ctx, drl_sample(m, &by_hand, want));
+        for (i = 0; i < 3; ++i) {
+            noised(ctx, drl_model_schedule(m), from[i], &by_hand, want, start);
+            by_hand.start = start;
+            by_hand.from_level = from[i];
+            by_hand.seed += 0x9e3779b9u;
+            CHECK_OK(ctx, drl_sample(m, &by_hand, want));
+        }
+        how.resample_from = from;
+        how.resample_count = 3;
+        CHECK_OK(ctx, drl_sample(m, &how, got));
+        CHECK(!memcmp(want, got, sizeof want), "kind %d: further passes are not drl_sample again", kind);
+    }
+    drl_sum_destroy(sum);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+}
+
 static void cooperative_file(void)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
@@ -3136,6 +3212,7 @@ int main(int argc, char **argv)
     PART(cooperative_samples());
     PART(cooperative_same_bits());
     PART(composition());
+    PART(cooperative_passes());
     PART(cooperative_file());
     PART(cooperative_file_refused());
     PART(points());

@@ -1398,6 +1398,10 @@ static int describe_otherwise(setup *u, int i, float *known, uint8_t *mask)
     case 14: u->how.guidance_to = 1; return cooperative;
     case 15: u->how.steps = -1; return 1;
     case 16: u->how.no_chain = 1; return u->energy.propose != NULL;
+    case 17:
+        u->how.resample_from = other_labels + 1;
+        u->how.resample_count = 1;
+        return 1;
     }
     u->how.known = known;
     u->how.mask = mask;
@@ -1419,7 +1423,7 @@ static void states_of_others(void)
     drl_sampler_run(sampler, 7);
     now = state_of_sampler(sampler);
     drl_sampler_destroy(sampler);
-    for (i = 0; i < 17; ++i) {
+    for (i = 0; i < 18; ++i) {
         v = u;
         if (!describe_otherwise(&v, i, known, mask)) continue;
         sampler = sampler_of(&v);
@@ -1440,6 +1444,163 @@ static void states_of_others(void)
     }
     sampler = sampler_of(&v);
     CHECK_OK(u.ctx, drl_sampler_restore(sampler, now.bytes, now.size));
+    drl_sampler_destroy(sampler);
+    state_free(&now);
+    setup_end(&u);
+}
+
+/* -- passes from lower levels -- */
+
+enum { PASSES = 4, PASS_LEVELS = MIX_LEVELS + 3 + MIX_LEVELS + 1 + 1 };  /* of the first and the others */
+static const int pass_from[PASSES] = { 3, MIX_LEVELS, 1, 1 };
+static float pass_want[PASSES + 1][OBJ_FLOATS]; /* x_0 of each pass */
+
+/* pass_want <- the passes by hand, a sampler each: noise on the result of one is the start of the next. */
+static void passes_by_hand(setup u)
+{
+    float start[OBJ_FLOATS];
+    int pass, i, j;
+    for (pass = 0; ; ++pass) {
+        float *x = pass_want[pass];
+        sample_all(&u, x);
+        if (pass == PASSES) return;
+        for (i = 0; i < OBJ_COUNT; ++i) {
+            float *y = start + i * OBJ_SIZE;
+            int t = pass_from[pass];
+            drl_rng rng;
+            rng.seed = u.how.seed;
+            rng.stream = (uint64_t)(u.how.first + i) << 32 | 0xffffffffu;
+            rng.position = 0;
+            drl_rng_normals(u.ctx, &rng, y, OBJ_SIZE);
+            for (j = 0; j < OBJ_SIZE; ++j) {
+                float signal = drl__rounded((double)(float)u.schedule.abar[t] * (double)x[i * OBJ_SIZE + j]);
+                y[j] = signal + drl__rounded((double)(float)u.schedule.sbar[t] * (double)y[j]);
+            }
+        }
+        u.how.start = start;
+        u.how.from_level = pass_from[pass];
+        u.how.seed += 0x9e3779b9u;
+    }
+}
+
+static void passes_begin(setup *u)
+{
+    setup_begin(u, OBJ_SIZE, 3);
+    u->how.first = 2;
+    passes_by_hand(*u);
+    u->how.resample_from = pass_from;
+    u->how.resample_count = PASSES;
+}
+
+/* Whether the sampler stands `done` steps after the beginning of all passes. */
+static void pass_is_at(const drl_sampler *sampler, int done)
+{
+    int pass = 0, levels = MIX_LEVELS, left = PASS_LEVELS * OBJ_STEPS - done, level = -1, j;
+    float x[OBJ_FLOATS], y[OBJ_SIZE];
+    CHECK(drl_sampler_steps_left(sampler) == left, "after %d steps %d are left, not %d",
+          done, drl_sampler_steps_left(sampler), left);
+    for (; pass < PASSES && done >= levels * OBJ_STEPS; ++pass) {
+        done -= levels * OBJ_STEPS;
+        levels = pass_from[pass];
+    }
+    if (left) level = levels - 1 - done / OBJ_STEPS;
+    CHECK(drl_sampler_level(sampler) == level, "step %d of pass %d: level %d, not %d",
+          done, pass, drl_sampler_level(sampler), level);
+    if (left && (done || !pass)) return;            /* else a pass has ended */
+    if (left) --pass;
+    images_of(sampler, OBJ_COUNT, OBJ_SIZE, x);
+    CHECK(!memcmp(x, pass_want[pass], sizeof x), "pass %d has other images than by hand", pass);
+    CHECK(drl_sampler_point(sampler, 0, y) == DRL_OK, "a point of pass %d", pass);
+    for (j = 0; j < OBJ_SIZE; ++j) {
+        double want = mix_schedule().a[1] * (double)x[j];
+        CHECK(fabs((double)y[j] - want) <= 1e-6 * fabs(want), "pass %d: y_0 is %g, not %g",
+              pass, (double)y[j], want);
+    }
+}
+
+/* In slices of any length: where a pass ends, x_0 is that by hand. */
+static void passes(void)
+{
+    setup u;
+    drl_sampler *sampler;
+    int from[PASSES], slice, done;
+    passes_begin(&u);
+    for (slice = 1; slice <= PASS_LEVELS * OBJ_STEPS + 1; slice += slice < 8 ? 1 : 7) {
+        memcpy(from, pass_from, sizeof from);
+        u.how.resample_from = from;
+        sampler = sampler_of(&u);
+        memset(from, 0, sizeof from);               /* they were copied at creation */
+        pass_is_at(sampler, 0);
+        for (done = 0; done < PASS_LEVELS * OBJ_STEPS; ) {
+            drl_status status = drl_sampler_run(sampler, slice);
+            done = done + slice < PASS_LEVELS * OBJ_STEPS ? done + slice : PASS_LEVELS * OBJ_STEPS;
+            CHECK(status == (done < PASS_LEVELS * OBJ_STEPS ? DRL_RUNNING : DRL_OK),
+                  "slices of %d: status %d after %d steps", slice, (int)status, done);
+            pass_is_at(sampler, done);
+        }
+        drl_sampler_destroy(sampler);
+    }
+    u.how.resample_count = 0;                       /* one pass, whatever the levels are */
+    sampler = sampler_of(&u);
+    CHECK(drl_sampler_steps_left(sampler) == OBJ_TOTAL, "%d steps", drl_sampler_steps_left(sampler));
+    drl_sampler_destroy(sampler);
+    setup_end(&u);
+}
+
+/* Saved after every step of every pass, and restored into a fresh sampler and into one that is done. */
+static void passes_restored(void)
+{
+    setup u;
+    drl_sampler *saved, *finished, *other;
+    int done, i;
+    passes_begin(&u);
+    saved = sampler_of(&u);
+    finished = sampler_of(&u);
+    for (done = 0; done <= PASS_LEVELS * OBJ_STEPS; ++done) {
+        saved_state now = state_of_sampler(saved);
+        for (i = 0; i < 2; ++i) {
+            other = i ? finished : sampler_of(&u);
+            CHECK_OK(u.ctx, drl_sampler_restore(other, now.bytes, now.size));
+            pass_is_at(other, done);
+            RUNS_TO_THE_END(u.ctx, other);
+            pass_is_at(other, PASS_LEVELS * OBJ_STEPS);
+            if (!i) drl_sampler_destroy(other);
+        }
+        state_free(&now);
+        drl_sampler_run(saved, 1);
+    }
+    drl_sampler_destroy(saved);
+    drl_sampler_destroy(finished);
+    setup_end(&u);
+}
+
+/* States of other passes, and places where no sampler can be. */
+static void passes_refused(void)
+{
+    static const int other[PASSES] = { 3, MIX_LEVELS, 1, 2 };
+    setup u, v;
+    drl_sampler *sampler;
+    saved_state now;
+    passes_begin(&u);
+    sampler = sampler_of(&u);
+    drl_sampler_run(sampler, (MIX_LEVELS + 1) * OBJ_STEPS + 2);
+    now = state_of_sampler(sampler);
+    state_refused(u.ctx, sampler, state_with_field(&now, "pass", "5"), "pass is 5; 0 to 4 are possible");
+    state_refused(u.ctx, sampler, state_with_field(&now, "pass", "-1"), "pass is -1; 0 to 4 are possible");
+    state_refused(u.ctx, sampler, state_with_field(&now, "pass", "3"), "level is 1; 0 to 0 are possible");
+    state_refused(u.ctx, sampler, state_with_field(&now, "pass", "4"), "level is 1; -1 to 0 are possible");
+    state_refused(u.ctx, sampler, state_with_field(&now, "level", "-1"), "level is -1; 0 to 2 are possible");
+    state_refused(u.ctx, sampler, state_with_field(&now, "level", "3"), "level is 3; 0 to 2 are possible");
+    drl_sampler_destroy(sampler);
+    v = u;
+    v.how.resample_from = other;
+    sampler = sampler_of(&v);
+    state_refused(u.ctx, sampler, state_copy(&now), "'resample_from' has other numbers");
+    drl_sampler_destroy(sampler);
+    v.how.resample_count = 0;
+    sampler = sampler_of(&v);
+    state_refused(u.ctx, sampler, state_copy(&now),
+                  "the state has resample_count=4; it has to have resample_count=0");
     drl_sampler_destroy(sampler);
     state_free(&now);
     setup_end(&u);
@@ -1800,7 +1961,9 @@ static void sentences_of_sums(void)
 
 static void sentences_of_descriptions(void)
 {
+    static const int levels[3] = { 3, 0, MIX_LEVELS + 1 };
     const char *misaligned = (const char *)obj_known + 1;
+    drl_interpolation path = { 77, 3, 8, OBJ_COUNT };
     setup u;
     setup_begin(&u, OBJ_SIZE, 2);
     CREATE_SAYS(u, v.how.energy = &v.energy, "the description has an energy, too");
@@ -1812,6 +1975,18 @@ static void sentences_of_descriptions(void)
     CREATE_SAYS(u, v.how.no_chain = 1, "no_chain is for energies with proposals");
     CREATE_SAYS(u, v.how.known = obj_known, "known is given without mask");
     CREATE_SAYS(u, v.how.mask = obj_mask, "mask is given without known");
+    CREATE_SAYS(u, v.how.resample_count = 2, "resample_count is 2; resample_from, the levels, is missing");
+    u.how.resample_from = levels;
+    CREATE_SAYS(u, v.how.resample_count = -1, "resample_count is -1; 0 to 1000 are possible");
+    CREATE_SAYS(u, v.how.resample_count = 1001, "resample_count is 1001; 0 to 1000 are possible");
+    CREATE_SAYS(u, v.how.resample_count = 2, "resample_from[1] is 0; 1 to 4 are possible");
+    CREATE_SAYS(u, v.how.resample_count = 1; v.how.resample_from = levels + 2,
+                "resample_from[0] is 5; 1 to 4 are possible");
+    CREATE_SAYS(u, v.how.resample_count = 1; v.how.noise = drl_interpolation_noise(&path),
+                "resample_count is 1 and noise is given, but further passes have draws of their own");
+    CREATE_SAYS(u, v.how.resample_count = 1; v.how.steps = 306783378,
+                "steps is 306783378 on each of 7 levels; together fewer than 2147483646 are possible");
+    u.how.resample_from = NULL;
     CREATE_SAYS(u, v.how.start = (const float *)misaligned, "start is not aligned");
     u.how.mask = obj_mask;
     CREATE_SAYS(u, v.how.known = (const float *)misaligned, "known is not aligned");
@@ -2642,23 +2817,24 @@ static void row_differences(const float *x, double *across, double *drawn)
 
 /* The left half of such rows is known. Squared differences of neighbours are 0.1 on average in the data,
  * across the border, too; a drawn half that knew nothing of the other would make them 1 there. One pass
- * leaves a seam, as levels above are not corrected for what lower ones see of the known half. Restarts, which
- * add noise to the result up to a low level and come down again, close it. */
+ * leaves a seam, as levels above are not corrected for what lower ones see of the known half. Further passes
+ * from low levels close it. */
 static void seam(void)
 {
-    enum { ROUNDS = 9 };
-    static const int from[ROUNDS + 1] = { 0, 2, 2, 2, 2, 1, 1, 1, 1, 0 };       /* the first from the top */
+    enum { PASSES_AGAIN = 8 };
+    static const int from[PASSES_AGAIN] = { 2, 2, 2, 2, 1, 1, 1, 1 };
     static const double sbar[ROW_LEVELS + 1] = { 0.05, 0.2, 0.45, 0.7, 0.9, 0.9995 };
-    static float known[ROW_FLOATS], start[ROW_FLOATS];
+    static float known[ROW_FLOATS], x[ROW_FLOATS];
     static uint8_t mask[ROW_FLOATS];
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     double memory[4 * (ROW_LEVELS + 1)], across = 0, drawn = 0, at_first = 0;
     drl_schedule s = schedule_of(sbar, ROW_LEVELS, 0.03, memory);
     drl_rng rng = { 3, 0, 0 };
+    drl_sampler *sampler = NULL;
     drl_energy e;
     drl_sample_desc how;
     row_model r;
-    int t, i, round, wrong = 0;
+    int i, pass, wrong = 0;
     row_model_make(&r, &s);
     row_data(ctx, &rng, known);
     for (i = 0; i < ROW_FLOATS; ++i) mask[i] = i % ROW_SIZE < ROW_KNOWN;
@@ -2669,36 +2845,28 @@ static void seam(void)
     e.batch = ROW_CHAINS;
     memset(&how, 0, sizeof how);
     how.count = ROW_CHAINS;
+    how.seed = 21;
     how.steps = 150;
     how.known = known;
     how.mask = mask;
-    for (round = 0; round < ROUNDS; ++round) {
-        drl_sampler *sampler = NULL;
-        how.seed = 21 + (uint64_t)round;
-        how.from_level = from[round];
-        how.start = round ? start : NULL;
-        CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
-        RUNS_TO_THE_END(ctx, sampler);
-        for (i = 0; i < ROW_CHAINS; ++i) {
-            float *x = start + i * ROW_SIZE;
-            drl_sampler_image(sampler, i, x);
-            wrong += memcmp(x, known + i * ROW_SIZE, ROW_KNOWN * sizeof *x) != 0;
-        }
-        drl_sampler_destroy(sampler);
-        row_differences(start, &across, &drawn);
-        if (!round) at_first = across / drawn;
-        if (!round || round == ROUNDS - 1)
-            printf("inpainted row, %d restarts: mean squared difference %.4f across the seam, %.4f in the "
-                   "drawn half, 0.1 in the data\n", round, across, drawn);
-        t = from[round + 1];
-        for (i = 0; i < ROW_FLOATS; ++i) {          /* x_t for the restart */
-            float eps;
-            drl_rng_normals(ctx, &rng, &eps, 1);
-            start[i] = (float)(s.abar[t] * (double)start[i] + s.sbar[t] * (double)eps);
-        }
+    how.resample_from = from;
+    how.resample_count = PASSES_AGAIN;
+    CHECK_OK(ctx, drl_sampler_create_energy(ctx, &e, &s, &how, &sampler));
+    for (pass = 0; pass <= PASSES_AGAIN; ++pass) {
+        drl_status status = drl_sampler_run(sampler, (pass ? from[pass - 1] : ROW_LEVELS) * how.steps);
+        CHECK(status == (pass < PASSES_AGAIN ? DRL_RUNNING : DRL_OK), "%s", drl_ctx_message(ctx));
+        images_of(sampler, ROW_CHAINS, ROW_SIZE, x);
+        for (i = 0; i < ROW_FLOATS; i += ROW_SIZE)
+            wrong += memcmp(x + i, known + i, ROW_KNOWN * sizeof *x) != 0;
+        row_differences(x, &across, &drawn);
+        if (!pass) at_first = across / drawn;
+        if (!pass || pass == PASSES_AGAIN)
+            printf("inpainted row, %d further passes: mean squared difference %.4f across the seam, %.4f in "
+                   "the drawn half, 0.1 in the data\n", pass, across, drawn);
     }
+    drl_sampler_destroy(sampler);
     CHECK(!wrong, "%d rows have lost their known half", wrong);
-    CHECK(at_first < 2.5, "without restarts, differences across the seam are %.2f times as large", at_first);
+    CHECK(at_first < 2.5, "in one pass, differences across the seam are %.2f times as large", at_first);
     CHECK(across < 1.3 * drawn, "differences: %.4f across the seam, %.4f in the drawn half", across, drawn);
     /* 0.1, and a little of the noise that is left at level 0 */
     CHECK(fabs(drawn - 0.11) < 0.015, "squared differences of the drawn half are %.4f", drawn);
@@ -3047,6 +3215,9 @@ static void object_parts(void)
     PART(states_damaged());
     PART(states_of_others());
     PART(states_of_many_steps());
+    PART(passes());
+    PART(passes_restored());
+    PART(passes_refused());
     PART(sampler_misused());
     PART(same_bits());
 }
