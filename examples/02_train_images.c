@@ -33,8 +33,9 @@
  *   --log FILE (its numbers, a JSON object a line, every --log-every N steps, or 50: 15_plot_log draws them)
  * With --classes the picture has a column for each class, drawn with a guidance weight of 0.5.
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then
- * every minute. Ctrl-C finishes the step, saves all three and ends. --resume, with the same --data, then goes
- * on bit for bit to the end that the run had, or to --steps or --minutes, if they are given.
+ * every minute; the picture is rarer where it takes long. Ctrl-C finishes the step, saves all three and ends.
+ * --resume, with the same --data, then goes on bit for bit to the end that the run had, or to --steps or
+ * --minutes, if they are given.
  */
 #define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION

@@ -65,7 +65,7 @@ typedef struct training {
     double spent;                           /* and the seconds that they took */
     /* private: */
     drl_status (*source)(void *user, drl_ctx *ctx, drl_rng *rng, int n, float *x0, int *labels);
-    double begun, due, shown, seconds_before;
+    double begun, due, draw_due, shown, seconds_before;
     uint64_t steps_before;
     int failed, drawn;                      /* failed: with its sentence printed */
     FILE *log_file;
@@ -198,11 +198,12 @@ static inline int training_failed(const training *t, const char *what)
 }
 
 /* The checkpoint, then the model and the picture. The averaged weights draw better than those of the last
- * step: they are swapped in for the latter two, and out again. */
+ * step: they are swapped in for the latter two, and out again. Between pictures lies ten times what the last
+ * one took, so that a model which draws slowly still spends nine tenths of its time on learning. */
 static inline int training_save(training *t, int last)
 {
     char path[1024];
-    int ok = 1;
+    int ok = 1, draw = t->picture && (last || seconds_now() - t->begun >= t->draw_due);
     if (t->prefix) {
         training_path(path, sizeof path, t->prefix, ".checkpoint");
         if (drl_trainer_save(t->trainer, path) != DRL_OK) return training_failed(t, path);
@@ -211,10 +212,14 @@ static inline int training_save(training *t, int last)
     drl_trainer_swap_average(t->trainer);
     if (t->prefix && drl_model_save(t->model, t->f16 ? DRL_DTYPE_F16 : DRL_DTYPE_F32, path) != DRL_OK)
         ok = training_failed(t, path);
-    if (ok && t->picture) ok = t->picture(t->user, t->model, last);
+    if (ok && draw) {
+        double before = seconds_now();
+        ok = t->picture(t->user, t->model, last);
+        t->draw_due = seconds_now() - t->begun + 10 * (seconds_now() - before);
+    }
     drl_trainer_swap_average(t->trainer);
     if (ok && t->prefix && (last || !t->drawn)) {
-        const char *drew = t->picture ? ", and drew it" : "";
+        const char *drew = draw ? ", and drew it" : "";
         if (last) printf("wrote %s.safetensors and %s.checkpoint%s\n", t->prefix, t->prefix, drew);
         else printf("\nso far: %s.safetensors%s, after %.0f s\n", t->prefix, drew, seconds_now() - t->begun);
         fflush(stdout);
