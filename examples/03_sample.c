@@ -6,13 +6,14 @@
  *     cc -O2 -DDRL_THREADS examples/03_sample.c -o sample -lm
  *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W]
  *         [--guidance-levels FROM:TO] [--again "5 4 3"] [--image FILE --mask FILE] [--shape HxWxC]
- *         [--layout nhwc | nchw] [--range LOW:HIGH] [--out PREFIX] [--watch] [--resume]
+ *         [--layout nhwc | nchw] [--range LOW:HIGH] [--out PREFIX] [--watch] [--frames N] [--resume]
  *         [--threads N] [--isa NAME]
  *
  * Writes PREFIX.png (or .ppm) and PREFIX.npy, float32 (N,H,W,C) in about [-1, 1], as the model gives it: of
  * RGBA, colour counts by its alpha, and means nothing where alpha is -1 (the picture has 0 there). With
  * --watch the picture has a column for each level, of many levels nine that are evenly spaced: noise left,
- * images right, and there is no NPY.
+ * images right, and there is no NPY. PREFIX-grow.png is then an animated PNG of all images as they
+ * grow, with at most --frames (40) after the noise; it needs stb_image_write.h (Debian: libstb-dev).
  * --k N takes N Langevin steps a level instead of the model's. A model of several classes draws them in
  * turn, a column each, or --label N alone (0: none). The larger --guidance is, the more typical of their
  * class images are, and the more alike; 0.5 unless said. --guidance-levels FROM:TO limits it to levels from
@@ -36,12 +37,12 @@
 
 #define UNSAID 1e16                         /* a weight that the option does not take */
 #define PASSES 64                           /* most levels of --again */
-#define GROUP  32                           /* images that grow together; no result depends on it */
+#define GROUP  32                           /* images in one sampler; no result depends on it */
 
 static const char usage[] =
     "sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W, 0.5 unless said]\n"
     "       [--guidance-levels FROM:TO] [--again \"5 4 3\"] [--image FILE --mask FILE] [--shape HxWxC]\n"
-    "       [--layout nhwc | nchw] [--range LOW:HIGH] [--out PREFIX] [--watch] [--resume]\n"
+    "       [--layout nhwc | nchw] [--range LOW:HIGH] [--out PREFIX] [--watch] [--frames N] [--resume]\n"
     "       [--threads N] [--isa NAME]\n";
 
 typedef struct drawing {
@@ -51,8 +52,9 @@ typedef struct drawing {
     drl_model_desc d;
     drl_sampler *sampler;                   /* of images begun - in_group up to begun */
     int begun, in_group;
-    int watch, shown;                       /* columns an image: the way from noise, or 1, the image alone */
-    int columns;                            /* of the picture */
+    int watch, most;                        /* --frames */
+    int frames;                             /* of the way from noise to image; 1: the image alone */
+    int columns;                            /* of the picture of images alone */
     size_t pixels;                          /* of an image */
     float *image;                           /* [count][shown][pixels] */
     float *known;                           /* [GROUP][pixels] --image for each image of a group, or NULL */
@@ -80,32 +82,88 @@ static drl_status begin(drawing *r)
     return drl_sampler_create(r->model, &how, &r->sampler);
 }
 
-/* Column `column` of the group's images <- what they are now. */
-static drl_status show(drawing *r, int column)
+/* Langevin steps of a level. */
+static int steps_a_level(const drawing *r)
+{
+    return r->how.steps ? r->how.steps : r->d.steps > 0 ? r->d.steps : 1;
+}
+
+/* Levels that have frames; of many levels --frames, evenly spaced. */
+static int frame_levels(const drawing *r)
+{
+    return r->d.levels < r->most ? r->d.levels : r->most;
+}
+
+/* Frames of each of these levels, so that as many steps are between any two. */
+static int frames_a_level(const drawing *r)
+{
+    int steps = steps_a_level(r), frames = r->most / frame_levels(r);
+    if (frames > steps) frames = steps;
+    while (steps % frames) --frames;
+    return frames;
+}
+
+/* Frame `frame` of the group's images <- what they are now. */
+static drl_status keep(drawing *r, int frame)
 {
     drl_status status = DRL_OK;
     int i, first = r->begun - r->in_group;
     for (i = 0; i < r->in_group && status == DRL_OK; ++i)
         status = drl_sampler_image(r->sampler, i,
-                                   r->image + (size_t)((first + i) * r->shown + column) * r->pixels);
+                                   r->image + (size_t)((first + i) * r->frames + frame) * r->pixels);
     return status;
 }
 
-/* The picture of the images that were begun. */
+/* A picture of the images that were begun: each has cells for some of its frames, side by side. */
+static picture cells(const drawing *r, const int *frame, int count, int columns)
+{
+    picture p = { 0, 0, NULL };
+    float *image = (float *)malloc((size_t)(r->begun * count) * r->pixels * sizeof *image);
+    int i;
+    for (i = 0; image && i < r->begun * count; ++i)
+        memcpy(image + (size_t)i * r->pixels,
+               r->image + (size_t)(i / count * r->frames + frame[i % count]) * r->pixels,
+               r->pixels * sizeof *image);
+    if (image) p = picture_grid(image, r->begun * count, columns, r->d.height, r->d.width, r->d.channels,
+                                r->d.height < 24 ? 4 : 2);
+    free(image);
+    return p;
+}
+
+/* The animation: all images, a frame at a time, the last for two seconds. */
+static int animate(const drawing *r)
+{
+    picture_animation a;
+    char name[1024];
+    int f;
+    memset(&a, 0, sizeof a);
+    for (f = 0; f < r->frames; ++f) {
+        picture p = cells(r, &f, 1, r->columns);
+        picture_flatten(&p, 0x606060ff);
+        picture_animate(&a, &p, f + 1 < r->frames ? 3000 / r->frames : 2000);
+        picture_destroy(&p);
+    }
+    training_path(name, sizeof name, r->prefix, "-grow");
+    return picture_animation_save(r->ctx, &a, name, 0);
+}
+
+/* The picture of the images that were begun, and at the end the animation. */
 static int draw(drawing *r)
 {
-    picture p = picture_grid(r->image, r->begun * r->shown, r->watch ? r->shown : r->columns, r->d.height,
-                             r->d.width, r->d.channels, r->d.height < 24 ? 4 : 2);
-    int last = r->begun == r->how.count && drl_sampler_level(r->sampler) < 0;
-    int saved = picture_save(r->ctx, &p, r->prefix, !last);
+    int last = r->begun == r->how.count && drl_sampler_level(r->sampler) < 0, levels = frame_levels(r), saved;
+    int count = !r->watch ? 1 : levels < 10 ? levels + 1 : 10, frame[10] = { 0 }, i;
+    picture p;
+    for (i = 1; i < count; ++i) frame[i] = i * levels / (count - 1) * frames_a_level(r);
+    p = cells(r, frame, count, r->watch ? count : r->columns);
+    saved = picture_save(r->ctx, &p, r->prefix, !last);
     picture_destroy(&p);
-    return saved;
+    return saved && (!r->watch || !last || animate(r));
 }
 
 static drl_status save(drawing *r)
 {
     drl_array arrays[2];
-    size_t bytes = 0, floats = (size_t)(r->begun * r->shown) * r->pixels;
+    size_t bytes = 0, floats = (size_t)(r->begun * r->frames) * r->pixels;
     drl_status status = drl_sampler_save(r->sampler, NULL, 0, &bytes);
     unsigned char *state = (unsigned char *)malloc(bytes);
     if (status == DRL_OK) status = state ? drl_sampler_save(r->sampler, state, bytes, &bytes) : DRL_E_MEMORY;
@@ -120,7 +178,7 @@ static int resume(drawing *r)
 {
     drl_safetensors *st = NULL;
     const drl_array *state, *images;
-    size_t each = (size_t)r->shown * r->pixels * sizeof(float), begun;
+    size_t each = (size_t)r->frames * r->pixels * sizeof(float), begun;
     int ok = 0;
     if (drl_safetensors_open(r->ctx, r->state_path, &st) != DRL_OK) return !fail(r->ctx, r->state_path);
     state = drl_safetensors_find(st, "state");
@@ -128,7 +186,7 @@ static int resume(drawing *r)
     begun = images ? images->bytes / each : 0;
     if (!state || !images || images->dtype != DRL_DTYPE_F32 || images->bytes % each || !begun ||
         begun > (size_t)r->how.count || (begun % GROUP && begun < (size_t)r->how.count))
-        fprintf(stderr, "%s: not of this model, --count and --watch\n", r->state_path);
+        fprintf(stderr, "%s: not of this model, --count, --watch and --frames\n", r->state_path);
     else {
         memcpy(r->image, images->data, images->bytes);
         r->begun = (int)((begun - 1) / GROUP * GROUP);
@@ -140,12 +198,13 @@ static int resume(drawing *r)
     return ok;
 }
 
-/* Whether column `next` shows the images that have `left` levels to go, or earlier ones. */
+/* Whether frame `next` shows the images that have `left` steps to go, or earlier ones. */
 static int is_due(const drawing *r, int next, int left)
 {
-    if (next >= r->shown) return 0;
+    double all = (double)r->d.levels * steps_a_level(r);
+    if (next >= r->frames) return 0;
     if (!r->watch) return left <= 0;
-    return left <= r->d.levels - (int)((long)next * r->d.levels / (r->shown - 1));
+    return (all - left) * (r->frames - 1) >= all * next;
 }
 
 /* Grows one group until it is done (DRL_OK) or somebody asks to stop (DRL_RUNNING). */
@@ -153,16 +212,15 @@ static drl_status grow(drawing *r, int next)
 {
     drl_status status = DRL_RUNNING;
     for (; ; ) {
-        int left = drl_sampler_level(r->sampler) + 1;
+        int left = drl_sampler_steps_left(r->sampler);
         double now = seconds_now() - r->start;
         for (; is_due(r, next, left); ++next)
-            if (show(r, next) != DRL_OK) return DRL_E_ARGUMENT;
+            if (keep(r, next) != DRL_OK) return DRL_E_ARGUMENT;
         if (left == 0) return DRL_OK;
-        if (now >= r->due || training_stop) {       /* the last column shows them until they are done */
-            if (show(r, r->shown - 1) != DRL_OK || !draw(r)) return DRL_E_IO;
+        if (now >= r->due || training_stop) {       /* the last frame shows them until they are done */
+            if (keep(r, r->frames - 1) != DRL_OK || !draw(r)) return DRL_E_IO;
             if (training_stop) return DRL_RUNNING;
-            printf("after %.0f s: %d of %d images, %d steps to go\n", now, r->begun, r->how.count,
-                   drl_sampler_steps_left(r->sampler));
+            printf("after %.0f s: %d of %d images, %d steps to go\n", now, r->begun, r->how.count, left);
             fflush(stdout);
             while (r->due <= now) r->due = r->due < 30 ? 30 : r->due + 30;
         }
@@ -178,7 +236,7 @@ static int sample(drawing *r, int resuming)
     int next = 0;
     if (resuming) {
         if (!resume(r)) return 1;
-        while (is_due(r, next, drl_sampler_level(r->sampler) + 1)) ++next;      /* these were shown */
+        while (is_due(r, next, drl_sampler_steps_left(r->sampler))) ++next;     /* these were kept */
     } else if (begin(r) != DRL_OK) return fail(r->ctx, "sampler");
     for (; ; ) {
         status = grow(r, next);
@@ -307,6 +365,7 @@ int main(int argc, char **argv)
     r.how.resample_count = option_again(&o, "", again, PASSES);
     r.prefix = option_prefix(&o, "samples");
     r.watch = option_flag(&o, "--watch");
+    r.most = option_int(&o, "--frames", 40);
     resuming = option_flag(&o, "--resume");
     if (options_rest(&o, usage) != 1) {
         fprintf(stderr, "%s", usage);
@@ -324,6 +383,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "--k %d: 1 or more, or 0 for as many as the model was trained with\n", r.how.steps);
         return 2;
     }
+    if (r.most < 9 || r.most > 1000) {
+        fprintf(stderr, "--frames %d: 9 to 1000\n", r.most);
+        return 2;
+    }
     if (r.how.count < 1) {
         fprintf(stderr, "--count %d: at least 1\n", r.how.count);
         return 2;
@@ -338,9 +401,9 @@ int main(int argc, char **argv)
                 r.d.width, r.d.channels);
         return 2;
     }
-    r.shown = !r.watch ? 1 : r.d.levels < 10 ? r.d.levels + 1 : 10;     /* the noise, then levels */
+    r.frames = !r.watch ? 1 : 1 + frame_levels(&r) * frames_a_level(&r);        /* the noise, then levels */
     r.pixels = (size_t)r.d.height * (size_t)r.d.width * (size_t)r.d.channels;
-    r.image = (float *)calloc((size_t)r.shown * (size_t)r.how.count, r.pixels * sizeof *r.image);
+    r.image = (float *)calloc((size_t)r.frames * (size_t)r.how.count, r.pixels * sizeof *r.image);
     labels = (int *)malloc((size_t)r.how.count * sizeof *labels);
     if (!r.image || !labels) {
         fprintf(stderr, "out of memory for %d images\n", r.how.count);

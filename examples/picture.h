@@ -1,5 +1,5 @@
-/* picture.h - a canvas for the examples: images on a grid, labels, heat maps, and a file: PNG when
- * stb_image_write.h is installed (Debian: libstb-dev), else PPM, where transparent pixels show a grey
+/* picture.h - a canvas for the examples: images on a grid, labels, heat maps, and a file: PNG, also animated,
+ * when stb_image_write.h is installed (Debian: libstb-dev), else PPM, where transparent pixels show a grey
  * checkerboard. Include it after drl.h, which writes the file. */
 #ifndef PICTURE_H
 #define PICTURE_H
@@ -222,32 +222,59 @@ static inline picture picture_sheet(const float *images, int rows, int columns, 
     return p;
 }
 
-/* Write the picture as `name` plus PICTURE_SUFFIX, whole or not at all (drl_file_write renames a finished
- * file). Says what it wrote, or why not. */
-static inline int picture_save(drl_ctx *ctx, const picture *p, const char *name, int quiet)
+static inline int picture_opaque(const picture *p)
+{
+    size_t i, count = (size_t)p->width * (size_t)p->height;
+    for (i = 0; i < count; ++i) if (p->rgba[4 * i + 3] != 255) return 0;
+    return 1;
+}
+
+#ifdef PICTURE_PNG
+/* The file of a picture, for free(), and its length: RGB, a third smaller, when nothing is transparent. NULL:
+ * there is no memory. */
+static inline uint8_t *picture_png(const picture *p, int opaque, size_t *bytes)
+{
+    size_t i, count = (size_t)p->width * (size_t)p->height;
+    uint8_t *rgb = opaque ? (uint8_t *)malloc(count * 3) : NULL, *file;
+    int length = 0;
+    for (i = 0; rgb && i < count * 3; ++i) rgb[i] = p->rgba[i / 3 * 4 + i % 3];
+    stbi_write_png_compression_level = 16;
+    file = opaque && !rgb ? NULL : stbi_write_png_to_mem(rgb ? rgb : p->rgba, 0, p->width, p->height,
+                                                         rgb ? 3 : 4, &length);
+    free(rgb);
+    *bytes = (size_t)length;
+    return file;
+}
+#endif
+
+/* Write a file of the picture, whole or not at all (drl_file_write renames a finished file). NULL: there was
+ * no memory for it. Says what it wrote, or why not. */
+static inline int picture_write(drl_ctx *ctx, const char *name, const char *suffix, const picture *p,
+                                const uint8_t *file, size_t bytes, int quiet)
 {
     char path[1024];
-    uint8_t *file = NULL;
-    size_t i, bytes = 0, count = (size_t)p->width * (size_t)p->height;
     drl_status status = DRL_E_MEMORY;
-    if (snprintf(path, sizeof path, "%s%s", name, PICTURE_SUFFIX) >= (int)sizeof path) {
+    if (snprintf(path, sizeof path, "%s%s", name, suffix) >= (int)sizeof path) {
         fprintf(stderr, "picture name too long: %s\n", name);
         return 0;
     }
+    if (file) status = drl_file_write(ctx, path, file, bytes);
+    if (status != DRL_OK)
+        fprintf(stderr, "%s: %s\n", path, status == DRL_E_MEMORY ? "out of memory" : drl_ctx_message(ctx));
+    else if (!quiet) printf("wrote %s (%d x %d)\n", path, p->width, p->height);
+    return status == DRL_OK;
+}
+
+/* Write the picture as `name` plus PICTURE_SUFFIX. */
+static inline int picture_save(drl_ctx *ctx, const picture *p, const char *name, int quiet)
+{
+    uint8_t *file = NULL;
+    size_t bytes = 0;
+    int saved;
 #ifdef PICTURE_PNG
-    if (p->rgba) {
-        int length = 0, opaque = 1;
-        /* a third smaller when nothing is transparent */
-        uint8_t *rgb = (uint8_t *)malloc(count * 3);
-        for (i = 0; i < count; ++i) opaque &= p->rgba[4 * i + 3] == 255;
-        for (i = 0; rgb && i < count * 3; ++i) rgb[i] = p->rgba[i / 3 * 4 + i % 3];
-        stbi_write_png_compression_level = 16;
-        file = (opaque && rgb) ? stbi_write_png_to_mem(rgb, 0, p->width, p->height, 3, &length)
-                               : stbi_write_png_to_mem(p->rgba, 0, p->width, p->height, 4, &length);
-        bytes = (size_t)length;
-        free(rgb);
-    }
+    if (p->rgba) file = picture_png(p, picture_opaque(p), &bytes);
 #else
+    size_t i, count = (size_t)p->width * (size_t)p->height;
     file = p->rgba ? (uint8_t *)malloc(count * 3 + 64) : NULL;
     if (file) {
         bytes = (size_t)snprintf((char *)file, 64, "P6\n%d %d\n255\n", p->width, p->height);
@@ -258,11 +285,115 @@ static inline int picture_save(drl_ctx *ctx, const picture *p, const char *name,
         }
     }
 #endif
-    if (file) status = drl_file_write(ctx, path, file, bytes);
+    saved = picture_write(ctx, name, PICTURE_SUFFIX, p, file, bytes, quiet);
     free(file);
-    if (status != DRL_OK)
-        fprintf(stderr, "%s: %s\n", path, status == DRL_E_MEMORY ? "out of memory" : drl_ctx_message(ctx));
-    else if (!quiet) printf("wrote %s (%d x %d)\n", path, p->width, p->height);
-    return status == DRL_OK;
+    return saved;
+}
+
+/* An animated PNG that is under way; begin with zeros. Every frame is a whole picture, and they are played
+ * again and again. Programs that do not know animated PNG show the first frame. Without stb_image_write.h
+ * there is none. */
+typedef struct picture_animation {
+    int width, height, opaque;              /* of the first frame, and of all */
+    int frames, failed;
+    uint32_t sequence;                      /* of the chunks fcTL and fdAT, which are counted together */
+    uint8_t *file;
+    size_t bytes;
+} picture_animation;
+
+#ifdef PICTURE_PNG
+/* The bytes of PNG's integers: the highest first. */
+static inline void picture_put(uint8_t *to, uint32_t value)
+{
+    int i;
+    for (i = 0; i < 4; ++i) to[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* A chunk at the end of the file: length, type, data, and the CRC of type and data. */
+static inline void picture_chunk(picture_animation *a, const char *type, const uint8_t *data, size_t size)
+{
+    uint8_t *file = a->failed ? NULL : (uint8_t *)realloc(a->file, a->bytes + size + 12), *at;
+    if (!file) {
+        a->failed = 1;
+        return;
+    }
+    at = file + a->bytes;
+    picture_put(at, (uint32_t)size);
+    memcpy(at + 4, type, 4);
+    if (size) memcpy(at + 8, data, size);
+    picture_put(at + 8 + size, stbiw__crc32(at + 4, (int)size + 4));
+    a->file = file;
+    a->bytes += size + 12;
+}
+#endif
+
+/* One more frame, to be seen for so many milliseconds (up to 65535). It has the first one's size, and is opaque
+ * if that one was. */
+static inline void picture_animate(picture_animation *a, const picture *p, int milliseconds)
+{
+#ifdef PICTURE_PNG
+    /* stb's file: signature 8, IHDR 25, length and type of its one IDAT 8, data, CRC 4, IEND 12 */
+    uint8_t control[26] = { 0 }, *png = NULL;
+    size_t bytes = 0;
+    int opaque = p->rgba && picture_opaque(p);
+    if (!a->frames) {
+        a->width = p->width;
+        a->height = p->height;
+        a->opaque = opaque;
+    }
+    if (p->rgba && p->width == a->width && p->height == a->height && opaque >= a->opaque)
+        png = picture_png(p, a->opaque, &bytes);
+    if (!png) {
+        a->failed = 1;
+        return;
+    }
+    if (!a->frames) {
+        a->bytes = 8;                                   /* of the signature */
+        picture_chunk(a, "IHDR", png + 16, 13);
+        picture_chunk(a, "acTL", control, 8);           /* the number of frames, and 0: again and again */
+    }
+    picture_put(control, a->sequence++);
+    picture_put(control + 4, (uint32_t)p->width);
+    picture_put(control + 8, (uint32_t)p->height);
+    picture_put(control + 20, (uint32_t)milliseconds << 16 | 1000u);    /* a fraction of a second */
+    picture_chunk(a, "fcTL", control, 26);
+    if (!a->frames) picture_chunk(a, "IDAT", png + 41, bytes - 57);
+    else {
+        picture_put(png + 37, a->sequence++);           /* in front of the data, where IDAT's type was */
+        picture_chunk(a, "fdAT", png + 37, bytes - 53);
+    }
+    ++a->frames;
+    free(png);
+#else
+    (void)a;
+    (void)p;
+    (void)milliseconds;
+#endif
+}
+
+/* Write the animation as `name` plus .png, and free it. Without stb_image_write.h it says that there is none,
+ * which is no failure. */
+static inline int picture_animation_save(drl_ctx *ctx, picture_animation *a, const char *name, int quiet)
+{
+    int saved = 1;
+#ifdef PICTURE_PNG
+    picture p = { 0, 0, NULL };
+    picture_chunk(a, "IEND", NULL, 0);
+    saved = a->frames && !a->failed;
+    if (saved) {
+        memcpy(a->file, "\211PNG\r\n\032\n", 8);
+        picture_put(a->file + 41, (uint32_t)a->frames);         /* acTL comes first, after IHDR's 25 bytes */
+        picture_put(a->file + 49, stbiw__crc32(a->file + 37, 12));
+        p.width = a->width;
+        p.height = a->height;
+        saved = picture_write(ctx, name, ".png", &p, a->file, a->bytes, quiet);
+    } else fprintf(stderr, "%s.png: out of memory after %d frames, or a frame unlike them\n", name, a->frames);
+#else
+    (void)ctx;
+    if (!quiet) printf("no %s.png: animations need stb_image_write.h\n", name);
+#endif
+    free(a->file);
+    memset(a, 0, sizeof *a);
+    return saved;
 }
 #endif
