@@ -54,8 +54,8 @@ build/%: bench/%.c $(HEADERS)
 build/test_ops build/test_rng build/conformance: CFLAGS += -DDRL__FMA128
 
 # What tests files, arguments and failures needs no fast kernels: it is built in half the time without them.
-PLAIN = build/test_api build/test_failure build/test_io build/test_noise build/test_picture build/test_run_log \
-        build/fuzz build/kill_train
+PLAIN = build/test_api build/test_failure build/test_io build/test_noise build/test_picture \
+        build/test_run_log build/fuzz build/kill_train
 $(PLAIN): build/%: tests/%.c $(HEADERS)
 	@mkdir -p build
 	$(CC) -O1 -DDRL_NO_SIMD -DDRL_STATIC -DDRL_THREADS $< -o $@ -lm

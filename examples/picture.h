@@ -327,8 +327,8 @@ static inline void picture_chunk(picture_animation *a, const char *type, const u
 }
 #endif
 
-/* One more frame, to be seen for so many milliseconds (up to 65535). It has the first one's size, and is opaque
- * if that one was. */
+/* One more frame, to be seen for so many milliseconds (up to 65535). It has the first one's size, and is
+ * opaque if that one was. */
 static inline void picture_animate(picture_animation *a, const picture *p, int milliseconds)
 {
 #ifdef PICTURE_PNG
@@ -387,7 +387,8 @@ static inline int picture_animation_save(drl_ctx *ctx, picture_animation *a, con
         p.width = a->width;
         p.height = a->height;
         saved = picture_write(ctx, name, ".png", &p, a->file, a->bytes, quiet);
-    } else fprintf(stderr, "%s.png: out of memory after %d frames, or a frame unlike them\n", name, a->frames);
+    } else
+        fprintf(stderr, "%s.png: out of memory after %d frames, or a frame unlike them\n", name, a->frames);
 #else
     (void)ctx;
     if (!quiet) printf("no %s.png: animations need stb_image_write.h\n", name);

@@ -145,7 +145,7 @@ examples() {    # plain cc, no flags; then each does a little of its job, and it
         cc "$f" -o $e/$(basename "$f" .c) -lm || return 1
     done
     run_examples $e || return 1
-    echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 12 pictures"
+    echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 13 pictures"
 }
 # DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures
 # are there
@@ -158,6 +158,7 @@ run_examples() {
     small 15_plot_log $dir/run.log --out $dir/log &&
     small 02_train_images --drl --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images &&
     small 03_sample $dir/images.safetensors --count 2 --out $dir/sample &&
+    small 03_sample $dir/images.safetensors --count 2 --watch --frames 12 --out $dir/watch &&
     keep_quarter $dir &&
     small 04_mixture &&
     small 05_frame_budget $dir/images.safetensors --out $dir/frame &&
@@ -175,9 +176,10 @@ run_examples() {
     grep -q '^#define model_BLOCK [0-9]*$' $dir/model.h || { echo "no model.h"; return 1; }
     [ $(wc -l < $dir/run.log) = 4 ] || { echo "$(wc -l < $dir/run.log) lines for 4 steps"; return 1; }
     for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \
-        sample frame own chain network log; do
+        sample watch frame own chain network log; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
+    [ ! -s $dir/watch.png ] || grep -q acTL $dir/watch-grow.png || { echo "no animation"; return 1; }
 }
 # DIR: the upper quarter of a black image is kept in every sample, which has -1 there
 keep_quarter() {
@@ -581,7 +583,7 @@ windows_examples() {
     done
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     run_examples $e wine || return 1
-    echo "$(ls examples/*.c | wc -l) examples run under wine, 12 pictures; 5 benchmarks built"
+    echo "$(ls examples/*.c | wc -l) examples run under wine, 13 pictures; 5 benchmarks built"
 }
 # without FMA: SSE2, and it is said; with FMA but without AVX2: the set of MinGW's gcc, if it is in the build
 old_processors() {

@@ -73,6 +73,8 @@ for p in "$dir"/*; do
     02*) refused "$p" --cdrl --unet; refused "$p" --classes --no-classes; refused "$p" --balanced;;
     06*) refused "$p" --palette; refused "$p" --names no-such-file;;
     03*)
+        refused "$p" $sprites --watch --frames 8
+        refused "$p" $sprites --watch --frames 1001
         refused "$p" $sprites --image "$dir/image.npy"
         refused "$p" $sprites --mask "$dir/mask.npy"
         refused "$p" $sprites --again "2 x"

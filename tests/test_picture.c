@@ -73,8 +73,8 @@ static const uint8_t *chunk(const uint8_t *file, size_t bytes, size_t *at, const
     return memcmp(p + 4, type, 4) ? NULL : p + 8;
 }
 
-/* A PNG file of one IDAT has the pixels of p, and is byte for byte what p alone is written as: decoders do not
- * look at the sum behind the pixels. */
+/* A PNG file of one IDAT has the pixels of p, and is byte for byte what p alone is written as: decoders do
+ * not look at the sum behind the pixels. */
 static void same_pixels(const uint8_t *png, size_t bytes, const picture *p, int frame)
 {
     size_t size = 0;
@@ -88,7 +88,7 @@ static void same_pixels(const uint8_t *png, size_t bytes, const picture *p, int 
         uint8_t *rgba = stbi_load_from_memory(png, (int)bytes, &width, &height, &channels, 4);
         CHECK(rgba && width == p->width && height == p->height && channels == (picture_opaque(p) ? 3 : 4),
               "frame %d: %d x %d, %d channels", frame, width, height, channels);
-        if (rgba) CHECK(!memcmp(rgba, p->rgba, (size_t)width * (size_t)height * 4), "frame %d: pixels", frame);
+        CHECK(rgba && !memcmp(rgba, p->rgba, (size_t)width * (size_t)height * 4), "frame %d: pixels", frame);
         stbi_image_free(rgba);
     }
 #endif
@@ -107,14 +107,15 @@ static void check_frame(const uint8_t *file, size_t bytes, size_t *at, uint32_t 
         CHECK(integer(d + 4) == WIDTH && integer(d + 8) == HEIGHT && !integer(d + 12) && !integer(d + 16),
               "frame %d: %u x %u at %u, %u", i, integer(d + 4), integer(d + 8), integer(d + 12),
               integer(d + 16));
-        CHECK(integer(d + 20) == ((100u + (uint32_t)i) << 16 | 1000u), "frame %d: %08x s", i, integer(d + 20));
+        CHECK(integer(d + 20) == ((100u + (uint32_t)i) << 16 | 1000u), "frame %d: %08x seconds", i,
+              integer(d + 20));
         CHECK(!d[24] && !d[25], "frame %d: disposal %d, blending %d", i, d[24], d[25]);
     }
     ++*sequence;
     d = chunk(file, bytes, at, i ? "fdAT" : "IDAT", &size);
     CHECK(d && size > skip && size < sizeof png - 64, "frame %d: %lu bytes", i, (unsigned long)size);
     if (d && size > skip && size < sizeof png - 64) {
-        if (i) CHECK(integer(d) == *sequence, "data of frame %d: number %u, not %u", i, integer(d), *sequence);
+        if (i) CHECK(integer(d) == *sequence, "data of frame %d: %u, not %u", i, integer(d), *sequence);
         size -= skip;
         memcpy(png, file, 33);
         picture_put(png + 33, (uint32_t)size);
