@@ -56,7 +56,7 @@ typedef struct drawing {
     int frames;                             /* of the way from noise to image; 1: the image alone */
     int columns;                            /* of the picture of images alone */
     size_t pixels;                          /* of an image */
-    float *image;                           /* [count][shown][pixels] */
+    float *image;                           /* [count][frames][pixels] */
     float *known;                           /* [GROUP][pixels] --image for each image of a group, or NULL */
     uint8_t *mask;                          /* the same of --mask, for each channel */
     const char *prefix;
