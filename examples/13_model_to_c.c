@@ -79,17 +79,12 @@ static size_t smallest_block(const void *file, size_t size)
     return status == DRL_OK ? high : 0;
 }
 
-/* Weights of both networks. */
-static unsigned long count_weights(drl_model *model)
+/* Weights of one network; NULL, where a model has no initializer: 0. */
+static unsigned long count_weights(const drl_net *net)
 {
-    drl_net *nets[2];
     unsigned long count = 0;
-    int i, k;
-    nets[0] = drl_model_net(model);
-    nets[1] = drl_model_initializer(model);
-    for (k = 0; k < 2; ++k)
-        for (i = 0; i < drl_net_param_count(nets[k]); ++i)
-            count += (unsigned long)drl_net_param(nets[k], i)->count;
+    int i;
+    for (i = 0; i < drl_net_param_count(net); ++i) count += (unsigned long)drl_net_param(net, i)->count;
     return count;
 }
 
@@ -153,6 +148,7 @@ int main(int argc, char **argv)
     drl_scorer *scorer = NULL;
     unsigned char *file = NULL;
     size_t size = 0, block = 0;
+    unsigned long energy, initializer;
     char path[1100];
     FILE *out;
 
@@ -163,6 +159,8 @@ int main(int argc, char **argv)
     }
     if (drl_model_load(ctx, argv[1], NULL, &model) != DRL_OK ||
         drl_model_save_memory(model, dtype, NULL, 0, &size) != DRL_OK) return fail(ctx, argv[1]);
+    energy = count_weights(drl_model_net(model));
+    initializer = count_weights(drl_model_initializer(model));
     if (level >= 0) {
         if (drl_scorer_create(model, level, label, &scorer) != DRL_OK) return fail(ctx, argv[1]);
     } else {
@@ -182,7 +180,7 @@ int main(int argc, char **argv)
         return 1;
     }
     fprintf(out, "/* %s: %lu weights as %s. Written by examples/13_model_to_c.c.\n", name,
-            scorer ? (unsigned long)scorer->weights : count_weights(model),
+            scorer ? (unsigned long)scorer->weights : energy + initializer,
             dtype == DRL_DTYPE_F16 ? "F16" : "F32");
     if (scorer) write_scorer(out, name, scorer, level, label);
     else write_array(out, name, file, size, block);
@@ -193,8 +191,9 @@ int main(int argc, char **argv)
     }
     if (scorer) printf("%s: a scorer of %d steps, %d weights, %lu bytes to work in\n", path, scorer->steps,
                        scorer->weights, (unsigned long)scorer->work * 4);
-    else printf("%s: %lu bytes of flash; a context block of %lu bytes to load and score\n", path,
-                (unsigned long)size, (unsigned long)block);
+    else printf("%s: %lu bytes of flash, %lu weights of the energies and %lu of the initializer; a context "
+                "block of %lu bytes to load and score\n", path, (unsigned long)size, energy, initializer,
+                (unsigned long)block);
     free(file);
     drl_scorer_destroy(scorer);
     drl_model_destroy(model);

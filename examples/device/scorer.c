@@ -1,8 +1,10 @@
 /* scorer.c - a microcontroller without an operating system scores windows of a signal: the weights stay in
- * flash, and there is no heap, no stdio, no context. Windows and what their scores must tell come from
- * 14_anomaly.c, the scorer from 13_model_to_c.c --scorer. Prints flash, memory and instructions, how
- * many scores have the bits of the computer's (all, unless its instruction set is unfused), and the AUROC of
- * each kind of anomaly, which must be the computer's to the bit.
+ * flash, and there is no heap, no stdio, no context.
+ *
+ * On the computer, 14_anomaly.c trains the model and writes the windows, with the scores and AUROC that it
+ * finds there; 13_model_to_c.c --scorer writes the scorer. The device prints code, memory and instructions,
+ * how many of its scores have the same bits as the computer's (all, unless the computer's instruction set is
+ * unfused), and the AUROC of each kind of anomaly, which must have the same bits.
  *
  *     build/14_anomaly --out build/anomaly
  *     build/13_model_to_c build/anomaly.safetensors --scorer 0 --out build/anomaly-scorer

@@ -3,9 +3,9 @@
  *
  *     make web                                    build/web/, for any static server
  *
- * A function that can fail returns a drl_status, or a negative one where it returns a number; page_message
- * has the sentence then. Arrays come and go in blocks that page_block and others give out. A model belongs to
- * one of the rooms.
+ * A function that can fail returns a drl_status, or, where it returns a number, minus that status;
+ * page_message then gives the sentence. Arrays from and to the page lie in blocks, of which page_block is the
+ * usual one. The page has three rooms, one behind each of its tabs, and each room has a model of its own.
  */
 #define DRL_IMPLEMENTATION
 #include "../../drl.h"
@@ -187,8 +187,9 @@ CALL float *plane_points(int count)
     return drawn;
 }
 
-/* data 0 checkerboard, 1 rings, 2 moons, 3 the visitor's; form 0 DRL, 1 CDRL, 2 T1k; step is b2 of the step
- * size; the run has `steps` steps, over the last two thirds of which the learning rate falls. */
+/* Begins a run of `steps` steps; over the last two thirds of them the learning rate falls to zero.
+ *   data  0 checkerboard, 1 rings, 2 moons, 3 the visitor's points
+ *   form  0 DRL, 1 CDRL, 2 T1k (levels, k and b2 are then not used) */
 CALL int plane_begin(int data, int form, int levels, int k, double b2, int width, int steps, int seed)
 {
     static const plane_draw draws[4] = { plane_checkerboard, plane_rings, plane_moons, plane_drawn };
@@ -232,7 +233,8 @@ CALL int plane_shown(void)
     return r->d.levels < PLANE_MAPS ? r->d.levels : PLANE_MAPS;
 }
 
-/* The level in place i, the least noisy first; of 1000 they are denser where there is little noise. */
+/* The level that is shown in place i, the least noisy first. Of 1000 levels more are shown where there is
+ * little noise. */
 CALL int plane_level(int i)
 {
     const room *r = &rooms[ROOM_PLANE];
@@ -240,7 +242,8 @@ CALL int plane_level(int i)
     return r->d.levels <= PLANE_MAPS ? i : (int)((r->d.levels - 1) * at * at);
 }
 
-/* out [PLANE_CELLS * PLANE_CELLS] <- exp F of x_t over its largest value, rows from the top; log Z of y_t. */
+/* out [PLANE_CELLS * PLANE_CELLS] <- exp F over the plane of x_t, divided by its largest value, rows from the
+ * top; *log_z <- log Z of level t, for y_t. */
 static drl_status heat_map(room *r, int t, float *out, double *log_z)
 {
     static double f[PLANE_CELLS * PLANE_CELLS];
@@ -393,8 +396,8 @@ CALL int studio_load(size_t bytes)
 /* Begins to draw `count` images of `seed`.
  *   label         a class, or 0
  *   second, sign  a second class beside it: +1 with it, -1 without it, 0 none
- *   to_seed       not 0: a way from image 0 of `seed` to image 1 of it, in `count` images
- *   held          not 0: the canvas where canvas_known says so */
+ *   between       not 0: image 0 of `seed`, its image 1, and count - 2 images that lead from one to the other
+ *   held          not 0: the pixels of the canvas that canvas_known marks stay as they are */
 CALL int room_grow(int which, int count, int label, int second, int sign, double guidance, int seed,
                    int between, int held)
 {
@@ -478,7 +481,7 @@ CALL int room_grow_on(int which, double ms)
     return status;
 }
 
-/* What the images still have to go; 0 without any. */
+/* Levels and Langevin steps that the images still need; 0 when there are none. */
 CALL int room_level_left(int which)
 {
     return rooms[which].sampler ? drl_sampler_level(rooms[which].sampler) + 1 : 0;
@@ -545,8 +548,8 @@ static void own_forget(void)
     own = NULL;
 }
 
-/* The visitor's files, as drl_dataset_parse reads them: in page_block lie the bytes of each, as int32_t, and
- * then the files, one behind the other. */
+/* The visitor's files, as drl_dataset_parse reads them. In page_block lie `count` numbers of type int32_t,
+ * the bytes of each file, and then the files, one behind the other. */
 CALL int own_files(int count)
 {
     drl_blob file[FILES_MAX];
@@ -577,7 +580,8 @@ CALL int own_data(int count, int size, int classes)
     return drl_dataset_copy(ctx, &in_block, &own);
 }
 
-/* The recipe of 02_train_images: CDRL with a shifted schedule and labels, if there are several classes. */
+/* The defaults of 02_train_images with an energy of width 16 and a batch of 16: CDRL with a shifted schedule,
+ * and with labels if there are several classes. */
 CALL int own_begin(double seconds, int seed)
 {
     room *r = &rooms[ROOM_OWN];

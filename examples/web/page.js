@@ -1,4 +1,4 @@
-/* page.js - the page and, loaded once more as a worker, what computes for it. */
+/* page.js - the page, and the worker that computes for it: the page loads this file again as its worker. */
 'use strict';
 
 if (typeof document === 'undefined') compute();
@@ -328,7 +328,8 @@ function show() {
     write();
   }
 
-  /* y <- y + step^2/2 (grad F(y, t) - (y - x_{t+1}) / s^2) + step eps, with today's numbers below. */
+  /* y <- y + step^2/2 (grad F(y, t) - (y - x_{t+1}) / s^2) + step eps, and below it a paragraph, which is
+   * returned, for the numbers of the level that is shown. */
   function equation(place, last) {
     const frac = (a, b) => `<mfrac>${a}${b}</mfrac>`;
     const y = '<mi>y</mi>',
@@ -379,7 +380,7 @@ function show() {
       padPen = pad.getContext('2d');
     let now = null,
       heats = [],
-      level = 1 /* the map of level 0 is the last to come right: it has no noise to smooth it */,
+      level = 1 /* level 0 has no noise to smooth it, so its map takes longest to become right */,
       path = null,
       drawn = [],
       live = null;
