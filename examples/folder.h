@@ -74,8 +74,9 @@ static inline int folder_list(const char *folder, word_list *list)
     at = _findfirst(all.word[0], &entry);
     words_free(&all);
     if (at == -1) return 0;
-    do if (entry.name[0] != '.') words_add(list, folder, entry.name);
-    while (_findnext(at, &entry) == 0);
+    do {
+        if (entry.name[0] != '.') words_add(list, folder, entry.name);
+    } while (_findnext(at, &entry) == 0);
     _findclose(at);
 #else
     const struct dirent *entry;
@@ -95,14 +96,15 @@ static inline int folder_is_picture(const char *name)
            folder_ends(name, ".pnm");
 }
 
-/* The netpbm files of a list. Ends the program with a sentence when there are none. */
+/* Adds the netpbm files of a folder, of which `list` is the list. Ends the program with a sentence when there
+ * are none. */
 static inline void folder_pictures(const char *folder, const word_list *list, word_list *pictures)
 {
-    int i, png = 0;
+    int i, png = 0, before = pictures->count;
     for (i = 0; i < list->count; ++i)
         if (folder_is_picture(list->word[i])) words_add(pictures, "", list->word[i]);
         else png += folder_ends(list->word[i], ".png");
-    if (pictures->count) return;
+    if (pictures->count > before) return;
     fprintf(stderr, "--data %s: a folder without .pgm, .ppm and .pam files", folder);
     if (png) fprintf(stderr, "; in it run: mogrify -format pam -type TrueColorAlpha *.png");
     fprintf(stderr, "\n");

@@ -282,7 +282,7 @@ data_files() {
         printf 'P7\nWIDTH %d\nHEIGHT %d\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n' $2 $3 > $dir/$1
         head -c $(($2 * $3 * 4)) $4 >> $dir/$1
     }
-    mkdir -p $dir/sprites/bat $dir/sprites/cat $dir/pngs $dir/both/cat
+    mkdir -p $dir/sprites/bat $dir/sprites/cat $dir/pngs $dir/both/cat $dir/void
     pam sprites/cat/3.pam 16 16 /dev/urandom
     pam sprites/bat/1.pam 16 16 /dev/urandom
     pam sprites/bat/2.PAM 16 16 /dev/urandom
@@ -337,6 +337,7 @@ data_files() {
 --data sprites --data sheet.pam|a folder of classes stands alone
 --data both|pictures beside sub-folders
 --data pngs|in it run: mogrify -format pam
+--data sprites/bat --data void|--data void: a folder without .pgm, .ppm and .pam files
 --data sheet.pam --tile 16x16|6 images of 16 x 16 x 4,
 --data sheet.pam --data nothing.pam --tile 16x16|6 images of 16 x 16 x 4,
 --data sheet.pam --tile 16x20|sheet.pam: images of 32 x 48 are no multiple of tiles of 16 x 20

@@ -46,7 +46,8 @@ for p in "$dir"/*; do
     case $name in
     02*|06*|10*)
         refused "$p" --shape 3; refused "$p" --shape -1x2; refused "$p" --layout x
-        refused "$p" --range 1:0; refused "$p" --labels x;;
+        refused "$p" --range 1:0; refused "$p" --labels x
+        refused "$p" --tile 3; refused "$p" --tile 0x3; refused "$p" --data no-such-file;;
     esac
     case $name in 01*|02*|06*|07*|11*|12*) refused "$p" --steps -1; refused "$p" --k x;; esac
     case $name in
