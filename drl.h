@@ -656,7 +656,8 @@ typedef struct drl_safetensors_desc {
     int canary;                 /* leave it 0, see Descriptions in the manual */
 } drl_safetensors_desc;
 
-/* What an open file holds, in the order of its header; owned by *st. NULL for NULL. */
+/* What an open file holds, in the order of its header, for files whose names are not known, and for metadata.
+ * Owned by *st. NULL for NULL. */
 DRL_API const drl_safetensors_desc *drl_safetensors_contents(const drl_safetensors *st);
 
 /* Writing: see Bytes in the manual. The header is padded so that the data starts on a multiple of 64. Both
@@ -761,8 +762,9 @@ DRL_API void       drl_dataset_destroy(drl_dataset *ds);
 /* drl_dataset_image - out (height,width,channels) <- pixel / 127.5 - 1 (rounded once), or the value, of one
  * image, centred (the odd pixel goes below and right), surrounded by -1. Fails with DRL_E_SHAPE when the
  * image is larger than that.
- * drl_dataset_batch - out [n * height * width * channels] <- n such images, drawn uniformly with repetition,
- * one index of rng each. labels [n] <- their classes; NULL: they are not needed. */
+ * drl_dataset_batch - what drl_train draws, for a loop of the program's own:
+ * out [n * height * width * channels] <- n such images, drawn uniformly with repetition, one index of rng
+ * each. labels [n] <- their classes; NULL: they are not needed. */
 DRL_API drl_status drl_dataset_image(drl_ctx *ctx, const drl_dataset *ds, int index, int height, int width,
                                      float *out);
 DRL_API drl_status drl_dataset_batch(drl_ctx *ctx, const drl_dataset *ds, drl_rng *rng, int n,
@@ -804,7 +806,7 @@ typedef struct drl_vectors_desc {
  * Deviations are square roots of the mean squared distance from the mean. A column that has one value only
  * has deviation 1. Sums are taken in the order of the rows, so that every machine has the same bits. One
  * block, of floats. Time: CSV is read four times. desc may be NULL.
- * drl_vectors_load    - the same from files (all are held until the block is made, beside it).
+ * drl_vectors_load    - the same from paths (all files are held until the block is made, beside it).
  * Fail with DRL_E_FORMAT, with the line and the column, DRL_E_SHAPE (rows of other sizes), DRL_E_NUMERIC
  * (numbers so large that they have no deviation), DRL_E_MEMORY, DRL_E_IO, DRL_E_ARGUMENT (desc).
  * drl_vectors_batch   - out [n * size] <- n rows, drawn uniformly with repetition, one index of rng each. */
@@ -937,6 +939,7 @@ DRL_API void       drl_net_destroy(drl_net *net);
 
 DRL_API int        drl_net_param_count(const drl_net *net);
 DRL_API const drl_param *drl_net_param(const drl_net *net, int index);
+/* For an optimizer of the program's own, which adds to the parameters and then calls drl_net_refresh: */
 DRL_API float     *drl_net_params(drl_net *net);                    /* all parameters in one block */
 DRL_API float     *drl_net_grads(drl_net *net);                 /* their gradients; NULL without PARAM_GRAD */
 DRL_API size_t     drl_net_params_size(const drl_net *net);         /* floats in each */
@@ -1357,8 +1360,8 @@ DRL_API drl_status drl_sample(drl_model *model, const drl_sample_desc *desc, flo
  * `use`, too; where its schedule is, sbar does, and `use` has the file's number of levels. The file must hold
  * exactly the described networks' tensors. Memory that a model is loaded from may be read-only, and can go
  * afterwards.
- * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own. Fails as
- * drl_net_load. */
+ * drl_model_load_weights - weights alone, from any file that has the model's tensors among its own, and no
+ * description: drl_net_load for both networks. Fails as that does. */
 DRL_API drl_status drl_model_save_memory(drl_model *model, drl_dtype dtype, void *dst, size_t capacity,
                                          size_t *written);
 DRL_API drl_status drl_model_load_memory(drl_ctx *ctx, const void *data, size_t size,
@@ -1569,7 +1572,7 @@ DRL_API void       drl_trainer_destroy(drl_trainer *trainer);
  * total and the warm-up of drl_train), with half the learning rate and fresh noise. A state from which
  * DRL_ROLLBACKS_MAX of them have not helped is bad itself: the next one fails with DRL_E_DIVERGED and changes
  * nothing. Then resume an older checkpoint, or start again with another description; a loop of steps and
- * rollbacks therefore ends.
+ * rollbacks therefore ends. drl_train rolls back by itself.
  *
  * Several processes, which MPI calls ranks, train one model (examples/12_mpi.c). All make it from the same
  * seed, or resume the same checkpoint, and call the same functions in the same order, with descriptions that
@@ -1591,8 +1594,8 @@ DRL_API drl_status drl_trainer_step(drl_trainer *trainer, const float *x0, const
                                     drl_train_report *report);
 DRL_API drl_status drl_trainer_rollback(drl_trainer *trainer);
 DRL_API uint64_t   drl_trainer_steps(const drl_trainer *trainer);
-/* From the next step on, the learning rate is `factor` (0..1) times that of the description: for runs that
- * end with a falling rate, which makes much better samples than a constant one. */
+/* From the next step on, the learning rate is `factor` (0..1) times that of the description. A falling rate
+ * makes much better samples at the end than a constant one. drl_train sets it by itself. */
 DRL_API drl_status drl_trainer_set_rate(drl_trainer *trainer, double factor);
 
 /* drl_trainer_swap_average - exchange the model's weights with their average, to sample or save with the
@@ -2663,6 +2666,31 @@ static void  drl__mfree(void *user, void *p, size_t bytes) { (void)user; (void)b
 
 static drl_status drl__dispatch(drl_ctx *ctx, drl_isa wanted);
 
+/* Fills in defaults and checks the description; *d is complete on success. */
+static drl_status drl__ctx_resolve(const drl_ctx_desc *desc, drl_ctx_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    if (desc) *d = *desc;
+    if (d->canary) return DRL_E_ARGUMENT;
+    if (!d->threads) d->threads = 1;
+    if (d->threads < 1 || d->threads > DRL__THREADS_MAX) return DRL_E_ARGUMENT;
+    if (!d->allocator.alloc_fn != !d->allocator.free_fn) return DRL_E_ARGUMENT;
+    if (!d->memory != !d->memory_size) return DRL_E_ARGUMENT;
+    if (d->memory && d->allocator.alloc_fn) return DRL_E_ARGUMENT;
+#ifndef DRL_THREADS
+    if (d->threads > 1 && !d->jobs.parallel_for) return DRL_E_UNSUPPORTED;
+#endif
+#ifdef DRL_NO_MALLOC
+    if (!d->memory && !d->allocator.alloc_fn) return DRL_E_ARGUMENT;
+#else
+    if (!d->memory && !d->allocator.alloc_fn) {
+        d->allocator.alloc_fn = drl__malloc;
+        d->allocator.free_fn = drl__mfree;
+    }
+#endif
+    return DRL_OK;
+}
+
 DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
 {
     drl_ctx c, *ctx;
@@ -2672,25 +2700,8 @@ DRL_API drl_status drl_ctx_create(const drl_ctx_desc *desc, drl_ctx **out)
     /* with room behind it for the head of a block's first piece */
     const size_t bytes = drl__piece_bytes(sizeof(drl_ctx));
     if (!out) return DRL_E_ARGUMENT;
-    memset(&d, 0, sizeof d);
-    if (desc) d = *desc;
-    if (d.canary) return DRL_E_ARGUMENT;
-    if (!d.threads) d.threads = 1;
-    if (d.threads < 1 || d.threads > DRL__THREADS_MAX) return DRL_E_ARGUMENT;
-    if (!d.allocator.alloc_fn != !d.allocator.free_fn) return DRL_E_ARGUMENT;
-    if (!d.memory != !d.memory_size) return DRL_E_ARGUMENT;
-    if (d.memory && d.allocator.alloc_fn) return DRL_E_ARGUMENT;
-#ifndef DRL_THREADS
-    if (d.threads > 1 && !d.jobs.parallel_for) return DRL_E_UNSUPPORTED;
-#endif
-#ifdef DRL_NO_MALLOC
-    if (!d.memory && !d.allocator.alloc_fn) return DRL_E_ARGUMENT;
-#else
-    if (!d.memory && !d.allocator.alloc_fn) {
-        d.allocator.alloc_fn = drl__malloc;
-        d.allocator.free_fn = drl__mfree;
-    }
-#endif
+    status = drl__ctx_resolve(desc, &d);
+    if (status != DRL_OK) return status;
     memset(&c, 0, sizeof c);
     c.allocator = d.allocator;
     c.jobs = d.jobs;
@@ -12333,15 +12344,11 @@ static drl_status drl__model_check_normal(drl_ctx *ctx, const drl_model_desc *d)
     return DRL_OK;
 }
 
-/* Fills in defaults and checks ranges; *d is complete on success. ctx NULL: failures leave no sentence. */
-static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
+/* Fills in what the description leaves open. */
+static void drl__model_defaults(drl_model_desc *d)
 {
     static const int mult[6] = { 1, 2, 2, 2, 4, 4 };
     int i, side, cdrl, t1k, unet, own;
-    drl_status status;
-    memset(d, 0, sizeof *d);
-    if (desc) *d = *desc;
-    if (drl__zeroed(ctx, "drl_model_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
     if (d->build && !d->energy_form) d->energy_form = DRL_ENERGY_OWN;
     if (d->sbar && !d->schedule) d->schedule = DRL_SCHEDULE_OWN;
     cdrl = (int)d->form == DRL_FORM_CDRL;
@@ -12357,6 +12364,10 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     side = drl__max(d->height, d->width);
     if (unet || own) d->resolutions = 1;    /* of the published networks; a U-Net always has three */
     if (!d->resolutions) d->resolutions = side == 1 ? 1 : side <= 32 ? 4 : side <= 64 ? 5 : 6;
+    for (i = 0; i < DRL_RESOLUTIONS_MAX; ++i) {
+        if (i >= d->resolutions) d->mult[i] = 0;
+        else if (!d->mult[i]) d->mult[i] = i < 6 ? mult[i] : 4;
+    }
     if (!d->steps) d->steps = t1k ? -1 : unet || own ? 3 : cdrl ? 15 : 30;
     if (d->steps < 0) d->steps = -1;
     if (d->b2 == 0) d->b2 = t1k || unet || own ? 0.1 : cdrl ? 4e-4 : 2e-4;
@@ -12368,22 +12379,28 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->initializer_form)
         d->initializer_form = d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
+}
+
+/* Ranges of the fields, and what they ask of one another; nothing is left open. */
+static drl_status drl__model_check(drl_ctx *ctx, const drl_model_desc *d)
+{
+    const int cdrl = (int)d->form == DRL_FORM_CDRL, unet = (int)d->energy_form == DRL_ENERGY_UNET;
+    const int own = (int)d->energy_form == DRL_ENERGY_OWN;
+    drl_status status;
+    int i;
     status = drl__check(ctx, DRL_E_ARGUMENT, "model", drl__model_fields, DRL__COUNT(drl__model_fields), d);
     if (status != DRL_OK) return status;
     status = drl__check(ctx, DRL_E_ARGUMENT, "model",
                         drl__model_use_fields, DRL__COUNT(drl__model_use_fields), d);
     if (status != DRL_OK) return status;
-    if (!t1k && d->levels > 500 && d->schedule != DRL_SCHEDULE_OWN)
+    if (d->schedule != DRL_SCHEDULE_T1K && d->levels > 500 && d->schedule != DRL_SCHEDULE_OWN)
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "model: levels is %d; up to 500 are possible, and 1000 with DRL_SCHEDULE_T1K",
                          d->levels);
-    for (i = 0; i < d->resolutions; ++i) {
-        if (!d->mult[i]) d->mult[i] = i < 6 ? mult[i] : 4;
+    for (i = 0; i < d->resolutions; ++i)
         if (d->mult[i] < 1 || d->mult[i] > 64)
             return drl__fail(ctx, DRL_E_ARGUMENT, "model: mult[%d] is %d; 1 to 64 are possible",
                              i, d->mult[i]);
-    }
-    for (; i < DRL_RESOLUTIONS_MAX; ++i) d->mult[i] = 0;
     if (d->height % (1 << (d->resolutions - 1)) || d->width % (1 << (d->resolutions - 1)))
         return drl__fail(ctx, DRL_E_SHAPE,
                          "model: %d x %d cannot be halved %d times, as %d resolutions need; pad the images "
@@ -12406,11 +12423,23 @@ static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, d
     if (unet && d->blocks > DRL__UNET_BLOCKS_MAX)
         return drl__fail(ctx, DRL_E_ARGUMENT, "model: blocks is %d; a U-Net has up to %d per resolution",
                          d->blocks, DRL__UNET_BLOCKS_MAX);
-    if ((unet || d->initializer > 0) && side > 1 && (d->height % 4 || d->width % 4))
+    if ((unet || d->initializer > 0) && drl__max(d->height, d->width) > 1 &&
+        (d->height % 4 || d->width % 4))
         return drl__fail(ctx, DRL_E_SHAPE,
                          "model: %d x %d cannot be halved twice, as %s needs; pad the images or ask for none",
                          d->height, d->width, unet ? "the energy's U-Net" : "the initializer");
     return DRL_OK;
+}
+
+/* The description with its defaults, checked; *d is complete on success. ctx NULL: failures leave no
+ * sentence. */
+static drl_status drl__model_resolve(drl_ctx *ctx, const drl_model_desc *desc, drl_model_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    if (desc) *d = *desc;
+    if (drl__zeroed(ctx, "drl_model_desc", d->canary) != DRL_OK) return DRL_E_ARGUMENT;
+    drl__model_defaults(d);
+    return drl__model_check(ctx, d);
 }
 
 /* The layer "prefix.name"; *options holds the fields other than name, out_channels and kernel. */
@@ -14864,6 +14893,38 @@ static drl_status drl__run_memory(drl_trainer *tr, const drl_dataset *data, cons
     return DRL_OK;
 }
 
+/* How long the run is to be: in steps, or in seconds, which a later step turns into steps. */
+static void drl__run_begin(drl_trainer *tr, const drl_run_desc *desc)
+{
+    if (desc->steps) {
+        tr->now.total = desc->steps;
+        tr->now.planned = 0;
+        if (!tr->desc.warmup) tr->now.warmup = drl__run_warmup((double)desc->steps);
+    } else if (desc->seconds > 0 && !(desc->seconds == tr->now.planned)) {
+        tr->now.total = 0;
+        tr->now.planned = desc->seconds;
+    }
+}
+
+/* Before a step: the warm-up and the number of steps of a run in seconds, once they can be told from the time
+ * so far, and the rate, which falls over the last share `fall` of the run. Returns 0 after the last step. */
+static int drl__run_next(drl_trainer *tr, double fall)
+{
+    double left = 1;                        /* of the rate */
+    if (!tr->desc.warmup && !tr->now.total && tr->now.step == DRL__WARMUP_PROBE && tr->now.seconds > 0)
+        tr->now.warmup = drl__run_warmup(DRL__WARMUP_PROBE * tr->now.planned / tr->now.seconds);
+    if (!tr->now.total && tr->now.step && tr->now.seconds >= (1 - fall) * tr->now.planned) {
+        double total = (double)tr->now.step * tr->now.planned / tr->now.seconds;
+        int fits = total < (double)(DRL__STEPS_MAX - 1);
+        tr->now.total = total < 1 ? 1 : fits ? (uint64_t)(total + 0.5) : DRL__STEPS_MAX - 1;
+    }
+    if (tr->now.total && tr->now.step >= tr->now.total) return 0;
+    if (tr->now.total && fall > 0)
+        left = (1 - (double)tr->now.step / (double)tr->now.total) * (1 / fall);
+    tr->now.rate_factor = left < 1 ? left : 1.0;
+    return 1;
+}
+
 DRL__CALL(drl_status, drl_train,
     (drl_trainer *tr, const drl_dataset *data, const drl_run_desc *desc),
     (tr, data, desc))
@@ -14874,7 +14935,7 @@ DRL__CALL(drl_status, drl_train,
     float *x0 = NULL;
     int *labels = NULL, limit = 0;
     uint32_t mark = DRL__HASH_START;
-    double fall = 0, left, start = 0, stop = 0;
+    double fall = 0, start = 0, stop = 0;
     if (!tr)
         return drl__fail(NULL, DRL_E_ARGUMENT, "drl_train: a trainer and a description are needed");
     memset(&by, 0, sizeof by);
@@ -14893,29 +14954,10 @@ DRL__CALL(drl_status, drl_train,
         drl__free(tr->ctx, x0);
         return status;
     }
-    if (desc->steps) {
-        tr->now.total = desc->steps;
-        tr->now.planned = 0;
-        if (!tr->desc.warmup) tr->now.warmup = drl__run_warmup((double)desc->steps);
-    } else if (desc->seconds > 0 && !(desc->seconds == tr->now.planned)) {
-        tr->now.total = 0;
-        tr->now.planned = desc->seconds;
-    }
+    drl__run_begin(tr, desc);
     memset(&report, 0, sizeof report);
-    while (stop == 0) {
+    while (stop == 0 && drl__run_next(tr, fall)) {
         double spent = 0;
-        if (!tr->desc.warmup && !tr->now.total && tr->now.step == DRL__WARMUP_PROBE && tr->now.seconds > 0)
-            tr->now.warmup = drl__run_warmup(DRL__WARMUP_PROBE * tr->now.planned / tr->now.seconds);
-        if (!tr->now.total && tr->now.step && tr->now.seconds >= (1 - fall) * tr->now.planned) {
-            double total = (double)tr->now.step * tr->now.planned / tr->now.seconds;
-            int fits = total < (double)(DRL__STEPS_MAX - 1);
-            tr->now.total = total < 1 ? 1 : fits ? (uint64_t)(total + 0.5) : DRL__STEPS_MAX - 1;
-        }
-        if (tr->now.total && tr->now.step >= tr->now.total) break;
-        left = 1;                           /* of the rate */
-        if (tr->now.total && fall > 0)
-            left = (1 - (double)tr->now.step / (double)tr->now.total) * (1 / fall);
-        tr->now.rate_factor = left < 1 ? left : 1.0;
         before = tr->ctx->status;
         if (desc->clock) start = desc->clock(desc->user);
         status = drl__run_images(tr, data, &by, desc, x0, labels);
@@ -17881,6 +17923,38 @@ DRL__INLINE DRL__TARGET void DRL__FN(drl__winograd_store)(const drl__winograd_ar
     DRL__REPEAT(j, 4) if (j < across) drl__vstore_n(a->y + at + (size_t)j * k, n, v[j]);
 }
 
+/* From m[plane][tile][n] to the results of `count` tiles from `first` on: outputs k0 to k0 + n - 1. */
+DRL__TARGET static void DRL__FN(drl__winograd_results)(const drl__winograd_args *a, size_t first,
+    size_t count, size_t k0, size_t n, const float *m, size_t m_step)
+{
+    const int h = a->h, w = a->w;
+    const size_t k = (size_t)a->k, shift_step = a->fused.shift ? k : 0;
+    const float *shift = a->fused.shift ? a->fused.shift : a->zeros;
+    size_t t, e;
+    int i, j, row, column;
+    for (t = 0; t < count; ++t) {
+        size_t image = DRL__FN(drl__winograd_tile)(a, first + t, &row, &column);
+        size_t pixel = (image * (size_t)h + (size_t)row) * (size_t)w + (size_t)column;
+        int down = h - row < 4 ? h - row : 4, across = w - column < 4 ? w - column : 4;
+        for (e = 0; e < n; e += DRL__VL) {
+            drl__v half[24], line[6];
+            const float *from = m + t * n + e;
+            size_t o = k0 + e, left = k - o;
+            const drl__v bias = drl__vload_n(a->bias + o, left);
+            const drl__v image_shift = drl__vload_n(shift + image * shift_step + o, left);
+            for (j = 0; j < 6; ++j) {
+                DRL__REPEAT(i, 6) line[i] = drl__vload(from + (size_t)(6 * i + j) * m_step);
+                DRL__FN(drl__winograd_out)(line, 1, half + j, 6);
+            }
+            for (i = 0; i < down; ++i) {
+                size_t at = (pixel + (size_t)i * (size_t)w) * k + o;
+                DRL__FN(drl__winograd_out)(half + 6 * i, 1, line, 1);
+                DRL__FN(drl__winograd_store)(a, at, across, left, bias, image_shift, line);
+            }
+        }
+    }
+}
+
 /* Items are chunks of tiles. Their inputs are transformed to v[plane][tile][c]. Then, for one block of
  * outputs after the other, a matrix product per plane gives m[plane][tile][block], which is transformed to
  * results. Weights that are not packed are transformed DRL__DEPTH inputs at a time; m then holds the sums
@@ -17889,13 +17963,12 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
 {
     const drl__winograd_args *a = (const drl__winograd_args *)arg;
     const int full = DRL__NV * DRL__VL, part = DRL__MR / 2;
-    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, h = a->h, w = a->w, i, j, row, column, k0, plane;
-    size_t c = (size_t)a->c, k = (size_t)a->k, e, c0, item;
+    int kp = (a->k + DRL__VL - 1) / DRL__VL * DRL__VL, i, k0, plane;
+    size_t c = (size_t)a->c, c0, item;
     size_t depth = a->unpacked && c > DRL__DEPTH ? DRL__DEPTH : c, chunk = (size_t)a->chunk;
     size_t v_step = chunk * c + DRL__LANES, m_step = chunk * (size_t)full + DRL__LANES;
     float *v = a->scratch + (size_t)job * a->scratch_each, *m = v + 36 * v_step, *u = m + 36 * m_step;
-    const float *px[DRL__CHUNK], *shift = a->fused.shift ? a->fused.shift : a->zeros;
-    size_t shift_step = a->fused.shift ? k : 0;
+    const float *px[DRL__CHUNK];
     drl__conv_args product;
     memset(&product, 0, sizeof product);
     for (item = begin; item < end; ++item) {
@@ -17919,27 +17992,7 @@ DRL__TARGET static void DRL__FN(drl__winograd)(const void *arg, size_t begin, si
                     DRL__FN(drl__conv_blocks)(&product, 1, (int)cn, rows, n, px, weights, start, out);
                 }
             }
-            for (t = 0; t < count; ++t) {
-                size_t image = DRL__FN(drl__winograd_tile)(a, first + t, &row, &column);
-                size_t pixel = (image * (size_t)h + (size_t)row) * (size_t)w + (size_t)column;
-                int down = h - row < 4 ? h - row : 4, across = w - column < 4 ? w - column : 4;
-                for (e = 0; e < (size_t)n; e += DRL__VL) {
-                    drl__v half[24], line[6];
-                    const float *from = m + t * (size_t)n + e;
-                    size_t o = (size_t)k0 + e, left = k - o;
-                    const drl__v bias = drl__vload_n(a->bias + o, left);
-                    const drl__v image_shift = drl__vload_n(shift + image * shift_step + o, left);
-                    for (j = 0; j < 6; ++j) {
-                        DRL__REPEAT(i, 6) line[i] = drl__vload(from + (size_t)(6 * i + j) * m_step);
-                        DRL__FN(drl__winograd_out)(line, 1, half + j, 6);
-                    }
-                    for (i = 0; i < down; ++i) {
-                        size_t at = (pixel + (size_t)i * (size_t)w) * k + o;
-                        DRL__FN(drl__winograd_out)(half + 6 * i, 1, line, 1);
-                        DRL__FN(drl__winograd_store)(a, at, across, left, bias, image_shift, line);
-                    }
-                }
-            }
+            DRL__FN(drl__winograd_results)(a, first, count, (size_t)k0, (size_t)n, m, m_step);
         }
     }
 }

@@ -49,9 +49,7 @@ static drl_vectors *points;
 
 static void draw_point(drl_rng *rng, float *xy)
 {
-    int i = drl_rng_below(rng, points->count);
-    xy[0] = points->values[2 * i];
-    xy[1] = points->values[2 * i + 1];
+    drl_vectors_batch(points->owner, points, rng, 1, xy);
 }
 
 static int load_points(drl_ctx *ctx, const char *file)

@@ -39,7 +39,7 @@ line "lines over 110 columns" "$(wide "$file")"
 line "  of examples and benchmarks" "$(wide examples/*.[ch]) and $(wide bench/*.[ch] bench/*.py)"
 line "  of tests and the Makefile" "$(wide tests/*.[ch] tests/*.sh tests/*.py) and $(wide Makefile)"
 
-cat examples/*.c examples/*.h examples/*.py examples/web/*.c bench/*.c > build/counts.users 2> /dev/null
+cat examples/*.[ch] examples/*.py examples/*/*.[ch] bench/*.[ch] > build/counts.users 2> /dev/null
 line "public functions" "$(public | wc -l)"
 unused=$(public | while read -r f; do grep -q "$f *(" build/counts.users || echo "$f"; done)
 line "  used by no example and no benchmark" "$(echo "$unused" | grep -c .) ($(echo $unused))"
