@@ -10,7 +10,8 @@
  *
  * Writes PREFIX-checkerboard.png and PREFIX-rings.png (or .ppm). A column is a noise level, from 0 (data) to
  * 5. The first row shows data with the noise of the level; the second the model's density exp(F / tau),
- * normalised on the panel; the third samples on their way from pure noise (right) to data (left).
+ * normalised on the panel; the third samples on their way from pure noise (right) to data (left). That way,
+ * a frame for each Langevin step, is PREFIX-checkerboard-grow.png and PREFIX-rings-grow.png.
  * tau is the temperature at which the data is most likely. It is 1 where the energy is a log density, and
  * within 5 % of that on every level but 0. Steps grow with sbar_t, so on level 0 a step is small against the
  * noise that has to go, and a chain this short needs an energy far steeper.
@@ -33,6 +34,9 @@
 #define SAMPLES 3000                /* at most PANEL * PANEL */
 /* pixels of a panel, and points of the grid on which the energy is evaluated */
 #define PANEL   96
+/* pixels of the animation, and half the width of what it shows */
+#define SIDE    288
+#define HALF    2.5
 
 typedef struct plan {
     drl_ctx *ctx;
@@ -104,7 +108,27 @@ static drl_status draw_density(drl_ctx *ctx, picture *p, int x, int y, drl_model
     return status;
 }
 
-/* The panels of a model: PREFIX-NAME.png. */
+/* One level, x [SAMPLES] from x_{t+1} to x_t. Each step is a frame of `a`, if there is one; the very last is
+ * seen for two seconds. */
+static drl_status run_level(drl_sampler *sampler, int steps, float *x, picture_animation *a)
+{
+    drl_status status = DRL_RUNNING;
+    int k, i;
+    for (k = 0; k < steps && status == DRL_RUNNING; ++k) {
+        status = drl_sampler_run(sampler, 1);
+        if (status != DRL_OK && status != DRL_RUNNING) break;
+        for (i = 0; i < SAMPLES; ++i) drl_sampler_image(sampler, i, x + 2 * i);
+        if (a) {
+            picture p = picture_create(SIDE, SIDE, 0u);
+            picture_points(&p, 0, 0, SIDE, x, SAMPLES, HALF);
+            picture_animate(a, &p, status == DRL_OK ? 2000 : 80);
+            picture_destroy(&p);
+        }
+    }
+    return status == DRL_RUNNING ? DRL_OK : status;
+}
+
+/* The panels of a model: PREFIX-NAME.png, and at the end PREFIX-NAME-grow.png. */
 static int panels(void *user, drl_model *model, int last)
 {
     static float data[SAMPLES * 2], x[SAMPLES * 2];
@@ -113,9 +137,11 @@ static int panels(void *user, drl_model *model, int last)
     picture p = picture_create(LEVELS * (PANEL + 4) + 4, 3 * (PANEL + 4) + 20, 0x303030ffu);
     drl_sample_desc sd;
     drl_sampler *sampler = NULL;
+    picture_animation a;
     drl_status status;
     char text[1024];
-    int i, t;
+    int t;
+    memset(&a, 0, sizeof a);
     memset(&sd, 0, sizeof sd);
     sd.count = SAMPLES;
     sd.seed = how->seed;
@@ -125,9 +151,7 @@ static int panels(void *user, drl_model *model, int last)
         int left = 4 + t * (PANEL + 4);
         double tau = 1, nats = 0;
         plane_noisy(ctx, how->draw, s, t, 7, SAMPLES, data);
-        status = drl_sampler_run(sampler, how->k);             /* one level: from x_{t+1} to x_t */
-        if (status == DRL_RUNNING) status = DRL_OK;
-        for (i = 0; i < SAMPLES && status == DRL_OK; ++i) status = drl_sampler_image(sampler, i, x + 2 * i);
+        status = run_level(sampler, how->k, x, last ? &a : NULL);
         if (status == DRL_OK) status = draw_density(ctx, &p, left, PANEL + 8, model, t, data, &tau, &nats);
         picture_points(&p, left, 4, PANEL, data, SAMPLES, plane_window(s, t));
         picture_points(&p, left, 2 * PANEL + 12, PANEL, x, SAMPLES, plane_window(s, t));
@@ -139,6 +163,11 @@ static int panels(void *user, drl_model *model, int last)
     if (status != DRL_OK)
         fprintf(stderr, "%s: %s: %s\n", how->name, drl_status_text(status), drl_ctx_message(ctx));
     else if (!picture_save(ctx, &p, how->prefix, !last)) status = DRL_E_IO;
+    if (status == DRL_OK && last) {
+        training_path(text, sizeof text, how->prefix, "-grow");
+        if (!picture_animation_save(ctx, &a, text, 0)) status = DRL_E_IO;
+    }
+    free(a.file);
     drl_sampler_destroy(sampler);
     picture_destroy(&p);
     return status == DRL_OK;

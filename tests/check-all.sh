@@ -179,7 +179,9 @@ run_examples() {
         sample watch frame own chain network log; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
-    [ ! -s $dir/watch.png ] || grep -q acTL $dir/watch-grow.png || { echo "no animation"; return 1; }
+    for f in watch toy-rings; do
+        [ ! -s $dir/$f.png ] || grep -q acTL $dir/$f-grow.png || { echo "no animation of $f"; return 1; }
+    done
 }
 # DIR: the upper quarter of a black image is kept in every sample, which has -1 there
 keep_quarter() {
