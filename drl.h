@@ -12227,7 +12227,7 @@ struct drl_model {
 #define DRL__UNET_RESOLUTIONS 3
 #define DRL__UNET_BLOCKS_MAX  64            /* residual blocks per resolution */
 
-/* The fields of a model's description that its file holds. Where the default is 0, drl__model_resolve
+/* The fields of a model's description that its file holds. Where the default is 0, drl__model_defaults
  * chooses it by other fields. */
 static const drl__field drl__model_fields[] = {
     { "height",             DRL__INT,     offsetof(drl_model_desc, height), 32, 1, 65536, 0 },
@@ -18831,7 +18831,7 @@ static const drl__kernels DRL__FN(drl__table) = {
  * unit, range and the meaning of zero; and a row in the table of that description (drl__train_fields
  * and its kin; drl__field in [describe] says what a row holds). The row gives the default, the range, the
  * sentence about a value that is not possible, and the text in files. A rule that depends on other fields
- * stands where the description is resolved (drl__model_resolve and its kin). Then a row of wrong values in
+ * stands where the description is checked (drl__model_check and its kin). Then a row of wrong values in
  * tests/test_api.c. A table has room for 31 rows.
  *
  * How to add an instruction set: a value of drl_isa and its name in drl_isa_name; in [dispatch] an inclusion
