@@ -1065,7 +1065,8 @@ typedef struct drl_energy {
     int batch;                  /* most points a call */
     /* Where chains start: mean [n * size] of the draw of y at level[n] that goes with x_next = x_{t+1}. The
      * sampler adds the noise a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps. NULL: chains start at x_{t+1}
-     * itself. */
+     * itself. A model's returns DRL_RUNNING when the time of drl_sampler_run_until is over. A function that
+     * calls it returns that, too, and is called again with the same arguments. */
     drl_status (*propose)(void *user, int n, const float *x_next, const int *level, const int *label,
                           float *mean);
 } drl_energy;
@@ -1188,7 +1189,11 @@ typedef struct drl_sampler drl_sampler;
  * With resample_from, a pass ends with x_0, which drl_sampler_image then shows, and drl_sampler_level is the
  * level at which the next pass begins. Its first step diffuses x_0.
  * drl_sampler_run_until - runs step by step until clock(user) has reached `end` (any unit). The clock is
- * asked before every step but the first, which is always made. */
+ * asked before every step but the first. A model's initializer, which runs before the first step of a level,
+ * takes longer than a step: there the clock is asked after every operator, and the call may end before a step
+ * is made. The next one goes on, with the same bits. This holds for the images that the initializer takes at
+ * once (drl_model_desc.batch, with guidance half of it); the others' proposals are made in one piece. If the
+ * initializer has run for something else meanwhile, the proposal begins anew, and is made in one piece. */
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy,
                                              const drl_schedule *schedule, const drl_sample_desc *desc,
                                              drl_sampler **sampler);
@@ -2124,12 +2129,25 @@ typedef struct drl__double_place { char before; double value; } drl__double_plac
  * -------------------------------------------------------------------------------------------------------- */
 struct drl__kernels;
 
+/* The deadline of drl_sampler_run_until. While a sampler proposes, the first initializer that runs looks at
+ * the clock after every operator, and stops with DRL_RUNNING when time is over; called again it goes on. */
+typedef struct drl__until {
+    double (*clock)(void *user);            /* NULL: no time is set */
+    void *user;
+    double end;
+    uint64_t proposal;                      /* its number in the context; 0: nothing may stop */
+    int goes_on;                            /* it was begun in an earlier call */
+    int runs;                               /* of networks, in this call */
+} drl__until;
+
 struct drl_ctx {
     drl_allocator allocator;
     drl_jobs jobs;
     const struct drl__kernels *kernels;
     int threads;
     int in_jobs;                            /* jobs are running: nothing is split any further */
+    drl__until until;
+    uint64_t proposals;                     /* that were begun so far */
     drl_isa isa;
     drl_status status;                      /* the first failure */
     char message[320];
@@ -8044,7 +8062,16 @@ struct drl_net {
     unsigned char *arena;
     size_t sliced_bytes, arena_step, arenas_bytes;
     drl_batch trained;                      /* last drl_net_train_forward; n 0: none to go back from */
+    uint64_t stopped;                       /* the proposal whose forward pass has stopped; 0: none */
+    int stopped_at;                         /* its next instruction */
 };
+
+/* The arena holds neither a batch to go back from nor a pass that has stopped: it, or the weights, change. */
+static void drl__net_forget(drl_net *net)
+{
+    net->trained.n = 0;
+    net->stopped = 0;
+}
 
 static drl_value drl__value_none(void)
 {
@@ -10135,7 +10162,7 @@ static void drl__net_prepare(drl_net *net, int iterations)
     a.iterations = iterations;
     a.jobs = net->ctx->threads;
     drl__parallel(net->ctx, a.jobs, drl__prepare_job, &a);
-    net->trained.n = 0;
+    drl__net_forget(net);
 }
 
 DRL__CALL_VOID(drl_net_refresh, (drl_net *net, int iterations), (net, iterations))
@@ -10488,20 +10515,27 @@ static drl_status drl__batch_check(drl_net *net, const char *function, drl_net_m
     return DRL_OK;
 }
 
-static void drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *batch, const float *dout,
-    float *out, float *dx)
+/* For all images of a batch, each job with an arena of its own. */
+static drl__images_args drl__net_args(drl_net *net, drl_net_mode mode, const drl_batch *batch)
 {
     drl__images_args a;
     memset(&a, 0, sizeof a);
     a.run = drl__run_of(net, mode, batch, net->arena);
-    a.run.dx = dx;
-    a.dout = dout;
-    a.out = out;
     a.slice = net->program[mode].slice;
     a.jobs = drl__run_jobs(net, batch->n);
     a.grain = 1;
     a.to = net->program[mode].forward_count;
-    net->trained.n = 0;
+    return a;
+}
+
+static void drl__net_slices(drl_net *net, drl_net_mode mode, const drl_batch *batch, const float *dout,
+    float *out, float *dx)
+{
+    drl__images_args a = drl__net_args(net, mode, batch);
+    a.run.dx = dx;
+    a.dout = dout;
+    a.out = out;
+    drl__net_forget(net);
     drl__arena_open(net);
     drl__parallel(net->ctx, a.jobs, drl__images_job, &a);
 }
@@ -10513,6 +10547,35 @@ DRL__CALL(drl_status, drl_net_forward, (drl_net *net, const drl_batch *batch, fl
         "drl_net_forward: no place for the result, or a misaligned one");
     if (status == DRL_OK) drl__net_slices(net, DRL_NET_FORWARD, batch, NULL, out, NULL);
     return status;
+}
+
+/* drl_net_forward for a proposal: see drl__until. It runs in one piece when it is not the proposal's first
+ * network, when the arena no longer holds where it stopped, and when a job has several slices, as the second
+ * one takes the places of the first one's activations. */
+static drl_status drl__net_forward_until(drl_net *net, const drl_batch *batch, float *out)
+{
+    drl__until *until = &net->ctx->until;
+    drl__images_args a;
+    int end, at = 0;
+    drl_status status = drl__batch_check(net, "drl_net_forward", DRL_NET_FORWARD, batch);
+    if (status != DRL_OK) return status;
+    a = drl__net_args(net, DRL_NET_FORWARD, batch);
+    end = a.to;
+    if (!until->proposal || until->runs++ || end < 1 || (batch->n + a.jobs - 1) / a.jobs > a.slice ||
+        (until->goes_on && net->stopped != until->proposal)) return drl_net_forward(net, batch, out);
+    if (until->goes_on) at = net->stopped_at;
+    drl__net_forget(net);
+    drl__arena_open(net);
+    do {
+        a.from = at;
+        a.to = ++at;
+        if (at == end) a.out = out;
+        drl__parallel(net->ctx, a.jobs, drl__images_job, &a);
+        if (at == end) return DRL_OK;
+    } while (until->clock(until->user) < until->end);
+    net->stopped = until->proposal;
+    net->stopped_at = at;
+    return DRL_RUNNING;
 }
 
 DRL__CALL(drl_status, drl_net_input_grad,
@@ -10536,7 +10599,7 @@ DRL__CALL(drl_status, drl_net_train_forward,
     if (status == DRL_OK && drl__bad_floats(out)) status = drl__fail(net->ctx, DRL_E_ARGUMENT,
         "drl_net_train_forward: no place for the result, or a misaligned one");
     if (status != DRL_OK) return status;
-    net->trained.n = 0;
+    drl__net_forget(net);
     drl__arena_open(net);
     r = drl__run_of(net, DRL_NET_PARAM_GRAD, batch, net->arena);
 #ifdef DRL__ASAN
@@ -11514,6 +11577,7 @@ struct drl_sampler {
     int pass;                               /* under way: 0..resample_count */
     int level, step;                        /* under way: step 0..steps-1 of the level; level -1 when done */
     uint64_t pass_seed;                     /* of the draws of the pass */
+    uint64_t proposal;                      /* its number while it is under way; 0: it is not */
     drl_status failed;
     float *y, *x_next, *gradient, *work;
     float *known;                           /* NULL: no pixel is held */
@@ -11526,7 +11590,7 @@ struct drl_sampler {
 /* Pixels under the mask become those of the known image at level t, times scale:
  *   y <- scale (abar_t known + sbar_t eps)
  * eps is the same draw at all levels. At level -1 they become those of the image itself. */
-static void drl__sampler_hold(drl_sampler *s, int level, double scale)
+static void drl__sampler_hold(drl_sampler *s, float *y, int level, double scale)
 {
     float signal = level < 0 ? 1.0f : (float)(scale * s->schedule.abar[level]);
     float noise = level < 0 ? 0.0f : (float)(scale * s->schedule.sbar[level]);
@@ -11538,7 +11602,7 @@ static void drl__sampler_hold(drl_sampler *s, int level, double scale)
         s->noise.fill(s->noise.user, s->ctx, s->first + i, DRL__DRAW_KNOWN, s->work, s->size);
         drl__axpby(s->ctx, s->size, signal, s->known + at, noise, s->work, s->work);
         for (j = 0; j < s->size; ++j)
-            if (s->mask[at + j]) s->y[at + j] = s->work[j];
+            if (s->mask[at + j]) y[at + j] = s->work[j];
     }
 }
 
@@ -11739,7 +11803,7 @@ static void drl__sampler_start(drl_sampler *s, const drl_sample_desc *d)
     if (d->start) memcpy(s->y, d->start, floats * sizeof(float));
     else for (i = 0; i < s->count; ++i)
         s->noise.fill(s->noise.user, s->ctx, s->first + i, 0, s->y + (size_t)i * s->size, s->size);
-    drl__sampler_hold(s, s->from_level, 1.0);
+    drl__sampler_hold(s, s->y, s->from_level, 1.0);
     memcpy(s->x_next, s->y, floats * sizeof(float));            /* without a proposal, chains start at it */
 }
 
@@ -11815,7 +11879,8 @@ static int drl__sampler_is_between(const drl_sampler *s)
 
 #define DRL__DRAW_RESAMPLE (-1)             /* of every image: the last draw of its stream, 2^32 - 1 */
 
-/* A pass after the first one begins: y <- x_t = abar_t x_0 + sbar_t eps. eps is a draw of the pass before. */
+/* A pass after the first one begins: x_next <- x_t = abar_t x_0 + sbar_t eps, eps a draw of the pass before.
+ * x_0 stays in y until the proposal replaces it; without one, chains start at x_next. */
 static void drl__sampler_resample(drl_sampler *s)
 {
     int t = drl__sampler_from(s, s->pass), i;
@@ -11823,12 +11888,13 @@ static void drl__sampler_resample(drl_sampler *s)
     float signal = (float)s->schedule.abar[t], noise = (float)s->schedule.sbar[t];
     size_t j;
     for (i = 0; i < s->count; ++i) {
-        float *y = s->y + (size_t)i * s->size;
+        float *x = s->x_next + (size_t)i * s->size;
+        const float *x_0 = s->y + (size_t)i * s->size;
         drl__noise_counter(&seed, s->ctx, s->first + i, DRL__DRAW_RESAMPLE, s->work, s->size);
-        for (j = 0; j < s->size; ++j) y[j] = signal * y[j] + noise * s->work[j];
+        for (j = 0; j < s->size; ++j) x[j] = signal * x_0[j] + noise * s->work[j];
     }
-    drl__sampler_hold(s, t, 1.0);
-    memcpy(s->x_next, s->y, (size_t)s->count * s->size * sizeof(float));
+    drl__sampler_hold(s, s->x_next, t, 1.0);
+    if (!s->proposes) memcpy(s->y, s->x_next, (size_t)s->count * s->size * sizeof(float));
 }
 
 /* The energy of the level under way. */
@@ -11838,7 +11904,7 @@ static const drl_energy *drl__sampler_energy(const drl_sampler *s)
 }
 
 /* y <- a draw around the energy's proposal for x_{t+1}. */
-static drl_status drl__sampler_propose(drl_sampler *s, int draw)
+static drl_status drl__sampler_propose_all(drl_sampler *s, int draw)
 {
     const drl_energy *e = drl__sampler_energy(s);
     float noise = (float)drl__schedule_proposal(&s->schedule, s->level);
@@ -11860,6 +11926,21 @@ static drl_status drl__sampler_propose(drl_sampler *s, int draw)
         }
     }
     return DRL_OK;
+}
+
+/* The proposal; DRL_RUNNING when it has stopped at the end of a slice. */
+static drl_status drl__sampler_propose(drl_sampler *s, int draw)
+{
+    drl__until *until = &s->ctx->until;
+    drl_status status;
+    until->goes_on = s->proposal != 0;
+    if (!s->proposal) s->proposal = ++s->ctx->proposals;
+    until->runs = 0;
+    until->proposal = until->clock ? s->proposal : 0;
+    status = drl__sampler_propose_all(s, draw);
+    until->proposal = 0;
+    if (status != DRL_RUNNING) s->proposal = 0;
+    return status;
 }
 
 /* The denoising step at the end, y <- x_0:
@@ -11908,12 +11989,12 @@ static drl_status drl__sampler_steps(drl_sampler *s, int steps)
     d.noise_scale = s->noise_scale;
     d.noise = s->noise;
     d.gaussian_step = s->gaussian_step;
-    if (drl__sampler_is_between(s)) drl__sampler_resample(s);
+    if (drl__sampler_is_between(s) && !s->proposal) drl__sampler_resample(s);
     if (!s->step && s->proposes) status = drl__sampler_propose(s, draw);
-    if (status == DRL_OK && !s->step && !s->gaussian_step) drl__sampler_hold(s, s->level, scale);
+    if (status == DRL_OK && !s->step && !s->gaussian_step) drl__sampler_hold(s, s->y, s->level, scale);
     if (status == DRL_OK && !s->no_chain)
         status = drl__langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
-    if (status == DRL_OK) drl__sampler_hold(s, s->level, scale);
+    if (status == DRL_OK) drl__sampler_hold(s, s->y, s->level, scale);
     if (status == DRL_OK && s->denoise > 0 && s->level == 0 && s->step + steps == s->steps)
         status = drl__sampler_denoise(s);
     return status;
@@ -11927,7 +12008,7 @@ static void drl__sampler_finish_level(drl_sampler *s)
     float inverse = (float)(1.0 / drl_schedule_scale(&s->schedule, s->level));
     int denoised = s->level == 0 && s->denoise > 0;             /* y is x_0 already */
     if (!denoised) for (j = 0; j < floats; ++j) s->y[j] *= inverse;
-    if (!s->level) drl__sampler_hold(s, -1, 1.0);
+    if (!s->level) drl__sampler_hold(s, s->y, -1, 1.0);
     memcpy(s->x_next, s->y, floats * sizeof(float));
     --s->level;
     s->step = 0;
@@ -11946,6 +12027,7 @@ DRL__CALL(drl_status, drl_sampler_run, (drl_sampler *s, int steps), (s, steps))
     while (steps > 0 && s->level >= 0) {
         int n = drl__min(s->known ? 1 : steps, s->steps - s->step);     /* known pixels are held after each */
         drl_status status = drl__sampler_steps(s, n);
+        if (status == DRL_RUNNING) return status;
         if (status != DRL_OK) return s->failed = status;
         steps -= n;
         s->step += n;
@@ -11958,9 +12040,18 @@ DRL__CALL(drl_status, drl_sampler_run_until,
     (drl_sampler *s, double (*clock)(void *user), void *user, double end),
     (s, clock, user, end))
 {
+    drl__until before;
     drl_status status;
-    if (!clock) return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_run_until: no clock");
+    if (!s || !clock)
+        return drl__fail(s ? s->ctx : NULL, DRL_E_ARGUMENT, "drl_sampler_run_until: no %s",
+                         s ? "clock" : "sampler");
+    before = s->ctx->until;
+    memset(&s->ctx->until, 0, sizeof s->ctx->until);
+    s->ctx->until.clock = clock;
+    s->ctx->until.user = user;
+    s->ctx->until.end = end;
     do status = drl_sampler_run(s, 1); while (status == DRL_RUNNING && clock(user) < end);
+    s->ctx->until = before;
     return status;
 }
 
@@ -12201,6 +12292,7 @@ DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, s
         s->pass_seed = drl__sampler_seed(s, s->pass);
         s->level = read.level;
         s->step = read.step;
+        s->proposal = 0;
         s->failed = DRL_OK;
     }
     drl_safetensors_close(st);
@@ -13005,7 +13097,7 @@ static drl_status drl__model_energy_propose(void *user, int n, const float *x_ne
     if (status != DRL_OK) return status;
     for (i = 0; i < n; ++i) m->level[i] = drl__schedule_level(&m->schedule, level[i] + 1);
     b.label = label;
-    status = drl_net_forward(m->initializer, &b, mean);
+    status = drl__net_forward_until(m->initializer, &b, mean);
     if (status == DRL_OK) drl__initializer_finish(m, n, x_next, level, mean);
     return status;
 }
@@ -13374,7 +13466,7 @@ static void drl__scorer_constants(const drl__scorer_plan *p, const drl_batch *ba
 {
     drl_net *net = p->net;
     int i;
-    net->trained.n = 0;
+    drl__net_forget(net);
     drl__arena_open(net);
     for (i = 0; i < net->op_count; ++i) {
         const drl__op *op = &net->op[i], *a = op->a < 0 ? NULL : &net->op[op->a];

@@ -9,8 +9,9 @@
  *                    [--threads N] [--isa NAME]
  *
  * Without a model file it takes examples/models/sprites.safetensors. A step that does not fit the budget is a
- * frame of its own, so with --budget 0 the longest frame is the longest step. Prints that frame, by the clock
- * and in processor time, the bytes that the library held, and how often it allocated within frames: never.
+ * frame of its own, and so is an operator of the initializer, which runs before the first step of a level. So
+ * with --budget 0 the longest frame is the longest of these. Prints that frame, by the clock and in processor
+ * time, the bytes that the library held, and how often it allocated within frames: never.
  *
  * When half of the steps are done, the game is saved and loaded. The save is a safetensors file in memory
  * with the sampler's state and the number of the frame. The images end as if nothing had happened. */
@@ -165,7 +166,7 @@ int main(int argc, char **argv)
         cpu = ((double)clock() - cpu) * 1000 / CLOCKS_PER_SEC;
         steps -= drl_sampler_steps_left(g.sampler);
         /* the recent cost of a step: one slow frame is soon forgotten */
-        step_ms += (g.frame ? 0.2 : 1) * (ms / steps - step_ms);
+        if (steps) step_ms += (step_ms > 0 ? 0.2 : 1) * (ms / steps - step_ms);
         in_frames += g.allocations - allocations;
         total_cpu += cpu;
         if (ms > longest) longest = ms;

@@ -1282,6 +1282,104 @@ static void cooperative_passes(void)
     drl_ctx_destroy(ctx);
 }
 
+static double asked_so_far(void *user) { return ++*(int *)user; }       /* a clock */
+
+
+/* What comes between two slices of a proposal, which are operators. LATE: nothing, but slices are longer than
+ * one network. SLICES: nothing, but the network takes an image at a time. */
+enum {
+    NOTHING, LATE, SLICES, OTHER_SAMPLER, WHOLE_STEP, SAVED, PROPOSALS, REFRESHED, MADE_ANEW, BETWEEN_KINDS
+};
+
+static void between_slices(drl_ctx *ctx, drl_model *m, const drl_sample_desc *how, int kind, int calls,
+                           drl_sampler **s, drl_sampler *other)
+{
+    static unsigned char bytes[1 << 16];            /* a state of the second proposal */
+    static size_t size;
+    drl_energy e = drl_model_energy(m);
+    drl_status status = DRL_OK;
+    float x[3 * COOP_SIZE] = { 0 }, mean[3 * COOP_SIZE];
+    int level[3] = { 0, 0, 0 }, asked = 0;
+    if (kind == OTHER_SAMPLER) status = drl_sampler_run_until(other, asked_so_far, &asked, 0);
+    if (kind == WHOLE_STEP && calls % 7 == 5) status = drl_sampler_run(*s, 1);
+    if (kind == PROPOSALS && calls % 5 == 3) status = e.propose(e.user, 3, x, level, NULL, mean);
+    if (kind == REFRESHED && calls % 5 == 3) drl_net_refresh(drl_model_initializer(m), 0);
+    if (kind == SAVED && calls == 190) CHECK_OK(ctx, drl_sampler_save(*s, bytes, sizeof bytes, &size));
+    if (kind == SAVED && calls == 200) {             /* into a new one, then into one that is further on */
+        drl_sampler_destroy(*s);
+        CHECK_OK(ctx, drl_sampler_create(m, how, s));
+    }
+    if (kind == SAVED && (calls == 200 || calls == 390)) status = drl_sampler_restore(*s, bytes, size);
+    if (kind == MADE_ANEW && calls == 5) {          /* where the old one was, most likely */
+        drl_sample_desc first = *how;
+        first.seed += 1;
+        drl_sampler_destroy(*s);
+        CHECK_OK(ctx, drl_sampler_create(m, &first, s));
+        while (calls--) status = drl_sampler_run_until(*s, asked_so_far, &asked, 0);
+        drl_sampler_destroy(*s);
+        status = drl_sampler_create(m, how, s);
+    }
+    CHECK(status == DRL_OK || status == DRL_RUNNING, "between slices: %s", drl_ctx_message(ctx));
+}
+
+/* A clock that says after each operator of the initializer that time is over: many more calls than steps, and
+ * the bits of drl_sample whatever comes between, with all images in one batch or not, in further passes, too.
+ * While a proposal is under way the images are those that the level before has left. */
+static void cooperative_until(void)
+{
+    static const int from[1] = { 2 };
+    float want[COOP_ALL], got[COOP_ALL], x[COOP_SIZE], before[COOP_SIZE];
+    int kind, guided, slice, i;
+    for (guided = 0; guided < 2; ++guided) {
+        drl_ctx *ctx = context(DRL_ISA_AUTO, 1 + guided, NULL);
+        drl_model_desc d = coop_desc();
+        drl_sample_desc how = coop_how();
+        drl_model *m;
+        d.batch = guided ? 2 * COOP : 3;            /* all images twice, or not even all of them */
+        d.steps = 1;
+        m = coop_model(ctx, &d);
+        slice = drl_model_initializer(m)->program[DRL_NET_FORWARD].slice;
+        if (!guided) how.guidance = 0;
+        how.resample_from = from;
+        how.resample_count = 1;
+        CHECK_OK(ctx, drl_sample(m, &how, want));
+        for (kind = 0; kind < BETWEEN_KINDS; ++kind) {
+            drl_sampler *s = NULL, *other = NULL;
+            drl_status status = DRL_RUNNING;
+            int asked = 0, calls = 0, steps, parts = 0;
+            CHECK_OK(ctx, drl_sampler_create(m, &how, &s));
+            how.seed ^= 1;
+            CHECK_OK(ctx, drl_sampler_create(m, &how, &other));
+            how.seed ^= 1;
+            steps = drl_sampler_steps_left(s);
+            if (kind == SLICES) drl_model_initializer(m)->program[DRL_NET_FORWARD].slice = 1;
+            while (status == DRL_RUNNING && calls < 10000) {
+                int left = drl_sampler_steps_left(s);
+                CHECK_OK(ctx, drl_sampler_image(s, 3, before));
+                status = drl_sampler_run_until(s, asked_so_far, &asked, kind == LATE ? asked + 300 : 0);
+                CHECK_OK(ctx, drl_sampler_image(s, 3, x));
+                if (drl_sampler_steps_left(s) == left) {
+                    ++parts;
+                    CHECK(!memcmp(x, before, sizeof x), "kind %d: an image changes within a proposal", kind);
+                }
+                ++calls;
+                if (status == DRL_RUNNING) between_slices(ctx, m, &how, kind, calls, &s, other);
+            }
+            CHECK(status == DRL_OK, "%s", drl_ctx_message(ctx));
+            if (kind == NOTHING) CHECK(calls == steps + parts && parts > 5 * 10, "%d calls for %d steps",
+                                       calls, steps);
+            for (i = 0; i < COOP; ++i) drl_sampler_image(s, i, got + i * COOP_SIZE);
+            CHECK(!memcmp(want, got, sizeof want), "guided %d, kind %d: slices give other bits",
+                  guided, kind);
+            drl_model_initializer(m)->program[DRL_NET_FORWARD].slice = slice;
+            drl_sampler_destroy(s);
+            drl_sampler_destroy(other);
+        }
+        drl_model_destroy(m);
+        drl_ctx_destroy(ctx);
+    }
+}
+
 static void cooperative_file(void)
 {
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
@@ -3213,6 +3311,7 @@ int main(int argc, char **argv)
     PART(cooperative_same_bits());
     PART(composition());
     PART(cooperative_passes());
+    PART(cooperative_until());
     PART(cooperative_file());
     PART(cooperative_file_refused());
     PART(points());
