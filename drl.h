@@ -1273,7 +1273,7 @@ typedef struct drl_model_desc {
                                              * CDRL, none with T1K; negative: none, K = 0, see
                                              * drl_sample_desc */
     double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K and
-                                             * DRL_ENERGY_UNET */
+                                             * DRL_ENERGY_OWN, 0.8 with DRL_ENERGY_UNET */
     float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL and with T1K */
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it,
@@ -1298,15 +1298,15 @@ typedef struct drl_model_desc {
     drl_energy_form energy_form;            /* with CDRL. DRL_ENERGY_UNET: of width `base` (zero means 16)
                                              * and `blocks` a resolution, of which it has three; with SiLU,
                                              * without spectral norms, steps by DRL_STEP_PROPOSAL with b2 =
-                                             * 0.1 (but for T1K), K = 3 */
+                                             * 0.8 (but for T1K), K = 3 */
     /* A network and a schedule of the program's own. Files do not hold these three: drl_model_load takes
      * them from `use`, and after drl_checkpoint_describe the program sets them again. */
     drl_net_build_fn build;                 /* makes the energy's network; NULL: a network of the library.
                                              * The input has the sides of the images, the output is one
                                              * number, F(y, t), and labels go up to `classes`, which may
                                              * be above zero in both forms. `base`, `blocks`,
-                                             * `resolutions`, `mult` and `silu` are not used; defaults of
-                                             * steps, b2 and their rule are those of DRL_ENERGY_UNET. In
+                                             * `resolutions`, `mult` and `silu` are not used; steps are by
+                                             * DRL_STEP_PROPOSAL with b2 = 0.1, K = 3, by default. In
                                              * files, weights have their spectral norm folded in, but for
                                              * layers with keep_norm */
     void *build_user;                       /* what build is called with */
@@ -12462,7 +12462,7 @@ static void drl__model_defaults(drl_model_desc *d)
     }
     if (!d->steps) d->steps = t1k ? -1 : unet || own ? 3 : cdrl ? 15 : 30;
     if (d->steps < 0) d->steps = -1;
-    if (d->b2 == 0) d->b2 = t1k || unet || own ? 0.1 : cdrl ? 4e-4 : 2e-4;
+    if (d->b2 == 0) d->b2 = t1k || own ? 0.1 : unet ? 0.8 : cdrl ? 4e-4 : 2e-4;
     if (d->noise_scale == 0) d->noise_scale = t1k || cdrl ? 1.0f : 0.99f;
     d->silu = d->silu || unet;
     d->no_spectral = d->no_spectral || unet;

@@ -2021,9 +2021,9 @@ static void unet_defaults(int vector)
     int k;
     CHECK_OK(ctx, drl_model_describe(m, &got));
     CHECK(got.silu == 1 && got.no_spectral == 1 && got.resolutions == 1, "defaults of the network");
-    CHECK(got.b2 == 0.1 && got.steps == 3 && s->rule == DRL_STEP_PROPOSAL, "defaults of chains");
+    CHECK(got.b2 == 0.8 && got.steps == 3 && s->rule == DRL_STEP_PROPOSAL, "defaults of chains");
     for (k = 0; k < d.levels; ++k) {
-        double step = sqrt(0.1) * drl__schedule_proposal(s, k);
+        double step = sqrt(0.8) * drl__schedule_proposal(s, k);
         CHECK(fabs(drl_schedule_step(s, k) - step) < 1e-15 && drl__schedule_f_scale(s, k) == 1,
               "step of level %d", k);
     }
