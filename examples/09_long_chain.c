@@ -6,7 +6,7 @@
  *
  *     cc -O2 -DDRL_THREADS examples/09_long_chain.c -o long_chain -lm
  *     ./long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel langevin|mala|hmc] [--steps N]
- *                  [--step X] [--count N] [--resume] [--minutes X] [--seed N] [--out PREFIX]
+ *                  [--step X] [--count N] [--watch] [--resume] [--minutes X] [--seed N] [--out PREFIX]
  *                  [--threads N] [--isa NAME]
  *
  * Without a file a small model is trained on the embedded sprites for a minute (--minutes) and kept as
@@ -16,6 +16,9 @@
  * At the end the trace of F says whether the chains have mixed (drl_mcmc_diagnose).
  * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and
  * PREFIX.chains, from which --resume goes on with the same options and any larger --steps.
+ * With --watch PREFIX-watch.png is an animated PNG of the chains on their way: evenly spaced over the steps
+ * of this run, at most 40 frames between the first and the last; it needs stb_image_write.h (Debian:
+ * libstb-dev).
  * Points of a level above the lowest are noisy: a row shows the images that the model's sampler makes of them
  * from there, with the same noise in every row. The energies of K = 0 (--t1k) are those of x_{t+1}, so their
  * marginal chains begin at x_{t+1}, and even the lowest level has one step down. Chains and ways down have
@@ -40,10 +43,12 @@
 #define EVERY 1000                  /* steps from checkpoint to checkpoint */
 #define SLICE 20                    /* steps between two looks at Ctrl-C */
 #define DRAWS 512                   /* of F; even: when there are more, every other one is dropped */
+#define FRAMES 40                   /* of --watch, at most, between the first and the last */
 
 static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel "
-                            "langevin|mala|hmc] [--steps N] [--step X] [--count N] [--resume]\n"
-                            "           [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
+                            "langevin|mala|hmc] [--steps N] [--step X] [--count N] [--watch]\n"
+                            "           [--resume] [--minutes X] [--seed N] [--out PREFIX] [--threads N] "
+                            "[--isa NAME]\n";
 static const int marks[ROWS] = { 0, 100, 1000, 10000, 100000 };
 
 typedef struct run {
@@ -58,6 +63,7 @@ typedef struct run {
     int32_t at[ROWS + 1];           /* their steps; one more for the last */
     float *rows;                    /* the images at those steps */
     float inverse;                  /* x = inverse * point */
+    picture_animation way;          /* of --watch */
     char path[1024];
 } run;
 
@@ -204,18 +210,42 @@ static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float 
     return status == DRL_RUNNING ? DRL_OK : status;
 }
 
-/* The picture: a row for each snapshot so far. */
-static int draw_rows(const run *r, const drl_model_desc *d, int count, const char *prefix, int quiet)
+/* Rows first .. first + rows - 1 of the snapshots under their steps, which are `digits` wide at least. */
+static picture sheet_of(const run *r, int first, int rows, int digits)
 {
     const char *head[COLUMNS] = { "chains", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "" };
     char name[ROWS + 1][PICTURE_NAME];
-    int columns = count < COLUMNS ? count : COLUMNS, saved, i;
-    picture p;
-    for (i = 0; i < r->taken; ++i) snprintf(name[i], PICTURE_NAME, "%d steps", (int)r->at[i]);
-    p = picture_sheet(r->rows, r->taken, columns, count, d->height, d->width, d->channels, head, name);
-    saved = picture_save(r->ctx, &p, prefix, quiet);
+    int count = r->down.count, i;
+    drl_model_desc d;
+    drl_model_describe(r->model, &d);
+    for (i = 0; i < rows; ++i) snprintf(name[i], PICTURE_NAME, "%*d steps", digits, (int)r->at[first + i]);
+    return picture_sheet(r->rows + (size_t)first * r->floats, rows, count < COLUMNS ? count : COLUMNS, count,
+                         d.height, d.width, d.channels, head, name);
+}
+
+/* The picture: a row for each snapshot so far. */
+static int draw_rows(const run *r, const char *prefix, int quiet)
+{
+    picture p = sheet_of(r, 0, r->taken, 0);
+    int saved = picture_save(r->ctx, &p, prefix, quiet);
     picture_destroy(&p);
     return saved;
+}
+
+/* The last snapshot as one more frame of --watch. */
+static void animate(run *r, int milliseconds)
+{
+    picture p = sheet_of(r, r->taken - 1, 1, 10);
+    picture_animate(&r->way, &p, milliseconds);
+    picture_destroy(&p);
+}
+
+/* PREFIX-watch.png */
+static int save_way(run *r, const char *prefix)
+{
+    char name[1024];
+    training_path(name, sizeof name, prefix, "-watch");
+    return picture_animation_save(r->ctx, &r->way, name, 0);
 }
 
 static int fail(drl_ctx *ctx, const char *what)
@@ -231,7 +261,8 @@ int main(int argc, char **argv)
     drl_ctx *ctx = options_context(&o);
     const char *prefix = option_prefix(&o, "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
     int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"),
-        goes_on = option_flag(&o, "--resume"), words, level, above, k, i;
+        goes_on = option_flag(&o, "--resume"), watch = option_flag(&o, "--watch"), words, level, above,
+        every, due, k, i;
     double minutes = option_number(&o, "--minutes", 1), start;
     char name[1024];
     drl_model *model = NULL;
@@ -315,12 +346,15 @@ int main(int argc, char **argv)
         }
     }
     if (!goes_on && snapshot(&r, 0) != DRL_OK) return fail(ctx, "the way down");
-    if (!draw_rows(&r, &d, md.count, prefix, 0)) return 1;      /* what there is already */
+    if (!draw_rows(&r, prefix, 0)) return 1;      /* what there is already */
     start = seconds_now();
     printf("%8s %14s %10s %9s %11s %9s %8s\n", "step", "mean F", "deviation", "accept", "step size",
            "divergent", "seconds");
     print_report(&r, md.count, start);
     drl_mcmc_look(r.chains, &now);
+    if (watch) animate(&r, 75);
+    every = (steps - now.step) / FRAMES + 1;
+    due = now.step + every;
     training_catch();
     while (now.step < steps && status == DRL_OK && !training_stop) {
         int stop = next_stop(now.step, steps);
@@ -331,7 +365,13 @@ int main(int argc, char **argv)
         trace(&r, md.count);
         for (i = 0; i < ROWS; ++i) if (stop == marks[i]) {
             status = snapshot(&r, stop);
-            if (status == DRL_OK && !draw_rows(&r, &d, md.count, prefix, 1)) status = DRL_E_IO;
+            if (status == DRL_OK && !draw_rows(&r, prefix, 1)) status = DRL_E_IO;
+        }
+        if (watch && status == DRL_OK && stop >= due && stop < steps) {
+            status = snapshot(&r, stop);
+            animate(&r, 75);
+            --r.taken;                                          /* no row of the picture */
+            due = stop + every;
         }
         if (is_mark(stop) || stop == steps) print_report(&r, md.count, start);
         if (status == DRL_OK && (stop == steps || stop % EVERY == 0)) status = checkpoint(&r);
@@ -348,7 +388,11 @@ int main(int argc, char **argv)
     if (status != DRL_OK) fprintf(stderr, "%s: %s\n", drl_status_text(status), drl_ctx_message(ctx));
 
     print_diagnosis(&r, md.count);
-    if (!draw_rows(&r, &d, md.count, prefix, 0)) status = DRL_E_IO;
+    if (!draw_rows(&r, prefix, 0)) status = DRL_E_IO;
+    if (watch) {
+        animate(&r, 2000);
+        if (!save_way(&r, prefix)) status = DRL_E_IO;
+    }
     free(r.trace);
     free(y);
     free(x_next);

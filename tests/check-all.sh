@@ -145,7 +145,7 @@ examples() {    # plain cc, no flags; then each does a little of its job, and it
         cc "$f" -o $e/$(basename "$f" .c) -lm || return 1
     done
     run_examples $e || return 1
-    echo "$(ls examples/*.c | wc -l) examples built without a flag and run, 13 pictures"
+    echo "$(ls examples/*.c | wc -l) examples built without a flag and run, $pictures pictures"
 }
 # DIR [RUNNER]: each example, built as DIR/NAME or DIR/NAME.exe, does a little of its job, and its pictures
 # are there
@@ -166,7 +166,7 @@ run_examples() {
     small 06_tiles --steps 2 --base 8 --k 1 --batch 4 --size 16 --out $dir/tiles &&
     small 07_own_energy --steps 2 --base 8 --k 1 --out $dir/own &&
     small 08_likelihood --steps 3 --count 4 --temperatures 5 &&
-    small 09_long_chain $dir/images.safetensors --level 1 --steps 4 --count 2 --out $dir/chain &&
+    small 09_long_chain $dir/images.safetensors --level 1 --steps 4 --count 2 --watch --out $dir/chain &&
     small 10_image_likelihood --steps 2 --count 2 --temperatures 3 --images 4 --out $dir/likelihood &&
     small 11_own_network --steps 2 --base 8 --batch 4 --levels 4 --out $dir/network &&
     small 11_own_network --steps 4 --base 8 --batch 4 --levels 4 --resume --out $dir/network &&
@@ -176,13 +176,15 @@ run_examples() {
     small 14_anomaly --steps 2 --out $dir/anomaly || return 1
     grep -q '^#define model_BLOCK [0-9]*$' $dir/model.h || { echo "no model.h"; return 1; }
     [ $(wc -l < $dir/run.log) = 4 ] || { echo "$(wc -l < $dir/run.log) lines for 4 steps"; return 1; }
-    for f in toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images \
-        sample watch frame own chain network log; do
+    pictures="toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images
+        sample watch frame own chain network log"
+    for f in $pictures; do
         [ -s $dir/$f.png ] || [ -s $dir/$f.ppm ] || { echo "no picture $f"; return 1; }
     done
-    for f in watch toy-rings; do
-        [ ! -s $dir/$f.png ] || grep -q acTL $dir/$f-grow.png || { echo "no animation of $f"; return 1; }
+    for f in watch-grow toy-rings-grow chain-watch; do      # where there is PNG at all
+        [ ! -s $dir/${f%-*}.png ] || grep -q acTL $dir/$f.png || { echo "no animation $f"; return 1; }
     done
+    pictures=$(echo $pictures | wc -w)          # for whoever tells of them
 }
 # DIR: the upper quarter of a black image is kept in every sample, which has -1 there
 keep_quarter() {
@@ -587,7 +589,7 @@ windows_examples() {
     done
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     run_examples $e wine || return 1
-    echo "$(ls examples/*.c | wc -l) examples run under wine, 13 pictures; 5 benchmarks built"
+    echo "$(ls examples/*.c | wc -l) examples run under wine, $pictures pictures; 5 benchmarks built"
 }
 # without FMA: SSE2, and it is said; with FMA but without AVX2: the set of MinGW's gcc, if it is in the build
 old_processors() {
