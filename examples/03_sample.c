@@ -20,7 +20,8 @@
  * FROM up to, but without, TO.
  * "Keep this, redraw that": --image has one image of the model's size, (1,H,W,C) or (H,W,C), any file that
  * drl_dataset_load reads; --shape, --layout and --range say of it what the file does not, as in 02. --mask
- * is an NPY of (H,W): where it is not 0, the image is kept, and every sample draws the rest in its own way.
+ * is a grey image of that size, a PGM for instance, or an NPY of (H,W): where it is not black, or not 0, the
+ * image is kept, and every sample draws the rest in its own way.
  * --again "5 4 3" then draws again from noise of these levels, one after the other: what is drawn goes better
  * with what is kept, at the cost of their steps.
  * 64 images of 16 x 16 take about a second, two with classes. What takes longer shows how far it is after 8
@@ -265,48 +266,57 @@ static int choose_labels(drawing *r, int label, int *labels)
     return 1;
 }
 
-/* r->known <- the image of a file, GROUP times. */
-static int read_image(drawing *r, const char *path, drl_dataset_desc desc)
+/* out <- the one image of a file, of the model's height and width. desc: what the options say of it,
+ * or NULL. Returns 0, with a sentence printed, when it is no such image. */
+static int read_image(drawing *r, const char *option, const char *path, const drl_dataset_desc *desc,
+                      int channels, float *out)
 {
+    int height = r->d.height, width = r->d.width, ok = 0;
     drl_dataset *data = NULL;
-    int i, ok = 0;
-    if (!desc.channels) desc.channels = r->d.channels;
-    if (drl_dataset_load(r->ctx, &path, 1, &desc, &data) != DRL_OK) {
-        fail(r->ctx, "--image");
-        fprintf(stderr, "fields of drl_dataset_desc are options here: --shape, --layout, --range\n");
+    if (drl_dataset_load(r->ctx, &path, 1, desc, &data) != DRL_OK) {
+        fail(r->ctx, option);
+        if (desc) fprintf(stderr, "fields of its description are options here: --shape, --layout, --range\n");
         return 0;
     }
-    if (data->count != 1) fprintf(stderr, "--image %s: %d images, one is wanted\n", path, data->count);
-    else if (data->height != r->d.height || data->width != r->d.width || data->channels != r->d.channels)
-        fprintf(stderr, "--image %s: %d x %d x %d, and the model draws %d x %d x %d\n", path, data->height,
-                data->width, data->channels, r->d.height, r->d.width, r->d.channels);
+    if (data->count != 1)
+        fprintf(stderr, "%s %s: %d images, one is wanted\n", option, path, data->count);
+    else if (data->height != height || data->width != width || data->channels != channels)
+        fprintf(stderr, "%s %s: %d x %d x %d, and %d x %d x %d is wanted\n", option, path, data->height,
+                data->width, data->channels, height, width, channels);
+    else if (drl_dataset_image(r->ctx, data, 0, height, width, out) != DRL_OK) fail(r->ctx, option);
     else ok = 1;
-    for (i = 0; i < GROUP && ok; ++i)
-        if (drl_dataset_image(r->ctx, data, 0, r->d.height, r->d.width,
-                              r->known + (size_t)i * r->pixels) != DRL_OK) ok = !fail(r->ctx, "--image");
     drl_dataset_destroy(data);
     return ok;
 }
 
-/* r->mask <- whether the elements of an NPY file are not 0, for all channels, GROUP times. */
+/* keep [H][W] <- the elements of an NPY file that begins with `bytes`. */
+static int read_npy(drawing *r, const char *path, const void *bytes, size_t size, float *keep)
+{
+    drl_array a;
+    if (drl_npy_parse(r->ctx, bytes, size, &a) != DRL_OK) return !fail(r->ctx, "--mask");
+    if (a.rank != 2) fprintf(stderr, "--mask %s: %d axes, height and width are wanted\n", path, a.rank);
+    else if (a.shape[0] != (size_t)r->d.height || a.shape[1] != (size_t)r->d.width)
+        fprintf(stderr, "--mask %s: %.0f x %.0f, and %d x %d is wanted\n", path, (double)a.shape[0],
+                (double)a.shape[1], r->d.height, r->d.width);
+    else return drl_array_to_float(r->ctx, &a, keep) == DRL_OK || !fail(r->ctx, "--mask");
+    return 0;
+}
+
+/* r->mask <- where a grey image is not black, or an array not 0: for all channels, GROUP times. */
 static int read_mask(drawing *r, const char *path)
 {
-    size_t area = (size_t)r->d.height * (size_t)r->d.width, size = 0, i;
-    float *keep = (float *)malloc(area * sizeof *keep);
+    float *keep = (float *)malloc((size_t)r->d.height * (size_t)r->d.width * sizeof *keep), out = -1;
     void *bytes = NULL;
-    drl_array a;
+    size_t size = 0, i;
     int ok = 0;
     if (!keep) fprintf(stderr, "out of memory for the mask\n");
-    else if (drl_file_read(r->ctx, path, &bytes, &size) != DRL_OK ||
-             drl_npy_parse(r->ctx, bytes, size, &a) != DRL_OK) fail(r->ctx, "--mask");
-    else if (a.rank != 2) fprintf(stderr, "--mask %s: %d axes, height and width are wanted\n", path, a.rank);
-    else if (a.shape[0] != (size_t)r->d.height || a.shape[1] != (size_t)r->d.width)
-        fprintf(stderr, "--mask %s: %.0f x %.0f, and the model's images are %d x %d\n", path,
-                (double)a.shape[0], (double)a.shape[1], r->d.height, r->d.width);
-    else if (drl_array_to_float(r->ctx, &a, keep) != DRL_OK) fail(r->ctx, "--mask");
-    else ok = 1;
+    else if (drl_file_read(r->ctx, path, &bytes, &size) != DRL_OK) fail(r->ctx, "--mask");
+    else if (size >= 6 && !memcmp(bytes, "\x93NUMPY", 6)) {
+        ok = read_npy(r, path, bytes, size, keep);
+        out = 0;
+    } else ok = read_image(r, "--mask", path, NULL, 1, keep);
     for (i = 0; i < GROUP * r->pixels && ok; ++i)
-        r->mask[i] = keep[i % r->pixels / (size_t)r->d.channels] != 0;
+        r->mask[i] = keep[i % r->pixels / (size_t)r->d.channels] != out;
     drl_file_free(r->ctx, bytes);
     free(keep);
     return ok;
@@ -315,6 +325,7 @@ static int read_mask(drawing *r, const char *path)
 /* What all images keep. Returns 0, with a sentence printed, when the files are not of the model's size. */
 static int choose_known(drawing *r, const char *image, const char *mask, drl_dataset_desc desc)
 {
+    int i;
     if (!image) return 1;
     r->known = (float *)malloc(GROUP * r->pixels * sizeof *r->known);
     r->mask = (uint8_t *)malloc(GROUP * r->pixels);
@@ -324,7 +335,11 @@ static int choose_known(drawing *r, const char *image, const char *mask, drl_dat
     }
     r->how.known = r->known;
     r->how.mask = r->mask;
-    return read_image(r, image, desc) && read_mask(r, mask);
+    if (!desc.channels) desc.channels = r->d.channels;
+    if (!read_image(r, "--image", image, &desc, r->d.channels, r->known)) return 0;
+    for (i = 1; i < GROUP; ++i)
+        memcpy(r->known + (size_t)i * r->pixels, r->known, r->pixels * sizeof *r->known);
+    return read_mask(r, mask);
 }
 
 static drl_status write_npy(const drawing *r)

@@ -199,6 +199,12 @@ keep_quarter() {
         return 1
     same=$(tail -c 8192 $1/kept.npy | od -An -v -tf4 -w2048 | tr -s ' ' '\n' | grep -c '^-1$')
     [ $same = 512 ] || { echo "$same numbers are kept, not 512"; return 1; }
+    { printf 'P5\n16 16\n255\n'                # a mask that is a picture keeps the same
+      head -c 64 /dev/zero | tr '\0' '\1'
+      head -c 192 /dev/zero; } > $1/upper.pgm
+    small 03_sample $1/images.safetensors --count 2 --image $1/black.npy --mask $1/upper.pgm --again "2 1" \
+        --out $1/grey || return 1
+    cmp $1/kept.npy $1/grey.npy
 }
 small() {               # PROGRAM ARGUMENTS...: one program of run_examples
     program=$dir/$1

@@ -25,6 +25,12 @@ npy images "2, 16, 16, 4" 2048
 npy flat "12, 16, 4" 768
 npy mask "16, 16" 256
 npy low "12, 16" 192
+pnm() {         # NAME MAGIC WIDTH HEIGHT BYTES: a picture of black pixels, which has that many bytes
+    { printf "$2\n$3 $4\n255\n"; head -c $5 /dev/zero; } > "$dir/$1.pnm"
+}
+pnm low P5 16 12 192
+pnm colour P6 16 16 768
+pnm short P5 16 16 255
 for p in "$dir"/*; do
     [ -x "$p" ] && [ -f "$p" ] || continue
     name=$(basename "$p")
@@ -89,6 +95,9 @@ for p in "$dir"/*; do
         refused "$p" $sprites --image "$dir/mask.npy" --mask "$dir/mask.npy"        # no channels
         refused "$p" $sprites --image "$dir/image.npy" --mask "$dir/image.npy"      # too many axes
         refused "$p" $sprites --image "$dir/image.npy" --mask "$dir/low.npy"        # 12 rows of 16
+        for m in low colour short; do   # 12 rows of 16, three channels, 255 of 256 bytes
+            refused "$p" $sprites --image "$dir/image.npy" --mask "$dir/$m.pnm"
+        done
         refused "$p" $sprites --image "$dir/images.npy" --mask "$dir/mask.npy"      # two of them
         refused "$p" $sprites --image "$dir/flat.npy" --mask "$dir/mask.npy"        # 12 rows of 16
         refused "$p" $sprites --image "$dir/image.npy" --mask "$dir/mask.npy" --range 1:0;;
