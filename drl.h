@@ -740,7 +740,8 @@ typedef struct drl_dataset_desc {
  *   netpbm: one picture of 8 or 16 bits, P5 (grey), P6 (RGB) or P7 (PAM: grey or RGB, with or without alpha)
  *   CIFAR-10 binary: rows of a label 0..9 and 3x32x32 bytes
  *   CIFAR-100 binary: rows of a coarse label 0..19, a fine one 0..99, and 3x32x32 bytes
- * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. One
+ * Images are strung together in the order given, labels likewise; CIFAR files do not mix with others. All
+ * images have one height, width and number of channels: none is made grey, or given colour or alpha. One
  * block, which copies: pixels of 1 byte when all files have whole numbers of the range 0..255, or BOOL, else
  * floats of 4 bytes. desc may be NULL.
  * What could be read in two ways is not guessed, but refused with a question: a single image (32,32,3) that
