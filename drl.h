@@ -16871,7 +16871,7 @@ DRL__CALL(drl_status, drl_inception_score,
 #define DRL__TARGET
 #define DRL__VL         1
 #define DRL__MR         4
-#define DRL__NV         2
+#define DRL__NV         4
 #define drl__v          float
 #define drl__vi         uint32_t
 #define drl__vload(p)        (*(p))
