@@ -940,10 +940,12 @@ DRL_API void       drl_net_destroy(drl_net *net);
 
 DRL_API int        drl_net_param_count(const drl_net *net);
 DRL_API const drl_param *drl_net_param(const drl_net *net, int index);
-/* For an optimizer of the program's own, which adds to the parameters and then calls drl_net_refresh: */
+/* For an optimizer of the program's own, which adds to the parameters and then calls drl_net_refresh. Blocks
+ * have gaps, so that each tensor begins on a boundary: they hold more floats than there are parameters, whose
+ * number is the sum of drl_param.count. */
 DRL_API float     *drl_net_params(drl_net *net);                    /* all parameters in one block */
 DRL_API float     *drl_net_grads(drl_net *net);                 /* their gradients; NULL without PARAM_GRAD */
-DRL_API size_t     drl_net_params_size(const drl_net *net);         /* floats in each */
+DRL_API size_t     drl_net_params_size(const drl_net *net);         /* floats in each, with gaps */
 DRL_API void       drl_net_init(drl_net *net, uint64_t seed);       /* random first weights */
 
 /* drl_net_refresh - after the parameters have changed: `iterations` power iterations of every spectral norm,

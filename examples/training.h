@@ -413,6 +413,15 @@ static inline drl_status training_open(training *t)
     return status;
 }
 
+/* The parameters of a network, or 0 of NULL. */
+static inline unsigned long training_parameters(const drl_net *net)
+{
+    unsigned long sum = 0;
+    int i;
+    for (i = 0; i < drl_net_param_count(net); ++i) sum += (unsigned long)drl_net_param(net, i)->count;
+    return sum;
+}
+
 /* A line on what is about to be trained. */
 static inline void training_print(const training *t, int images)
 {
@@ -420,8 +429,8 @@ static inline void training_print(const training *t, int images)
     printf("%d images of %d x %d x %d, %d classes, %lu + %lu parameters, batch %d, %d Langevin steps, %s, %d "
            "threads, %.0f MB\n",
            images, d->height, d->width, d->channels, d->classes,
-           (unsigned long)drl_net_params_size(drl_model_net(t->model)),
-           (unsigned long)drl_net_params_size(drl_model_initializer(t->model)), t->train_desc.batch,
+           training_parameters(drl_model_net(t->model)),
+           training_parameters(drl_model_initializer(t->model)), t->train_desc.batch,
            d->steps > 0 ? d->steps : 0, drl_isa_name(drl_ctx_isa(t->ctx)), drl_ctx_threads(t->ctx),
            (double)t->bytes * 1e-6);
 }

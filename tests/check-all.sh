@@ -153,7 +153,7 @@ run_examples() {
     dir=$1 runner=$2
     small 01_toy2d --steps 3 --k 2 --out $dir/toy &&
     small 02_train_images --steps 2 --size 16 --base 8 --batch 4 --flip --shift 2 --palette \
-        --out $dir/images --log $dir/run.log --log-every 1 &&
+        --out $dir/images --log $dir/run.log --log-every 1 > $dir/run.txt &&
     small 02_train_images --steps 4 --resume --out $dir/images --log $dir/run.log --log-every 1 &&
     small 15_plot_log $dir/run.log --out $dir/log &&
     small 02_train_images --drl --steps 2 --size 16 --base 8 --batch 4 --k 2 --levels 4 --out $dir/images &&
@@ -175,6 +175,7 @@ run_examples() {
     small 13_model_to_c $dir/images.safetensors --scorer 0 --out $dir/scorer &&
     small 14_anomaly --steps 2 --out $dir/anomaly || return 1
     grep -q '^#define model_BLOCK [0-9]*$' $dir/model.h || { echo "no model.h"; return 1; }
+    grep -q ', 19160 + 524516 parameters,' $dir/run.txt || { head -n 1 $dir/run.txt; return 1; }
     [ $(wc -l < $dir/run.log) = 4 ] || { echo "$(wc -l < $dir/run.log) lines for 4 steps"; return 1; }
     pictures="toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images
         sample watch frame own chain network log"
