@@ -16,8 +16,7 @@ DRL_H = os.path.join(ROOT, "drl.h")
 with open(DRL_H, encoding="utf-8") as f:
     HEADER = re.sub(r"/\*.*?\*/", "", f.read().partition("#ifdef DRL_IMPLEMENTATION")[0], flags=re.S)
 TYPES = dict(int=ct.c_int, float=ct.c_float, double=ct.c_double, size_t=ct.c_size_t, uint64_t=ct.c_uint64)
-class Error(Exception):
-    """What the library refused or could not do; args: a drl_status and the library's sentence."""
+class Error(Exception):     # what the library refused or could not do; args: a drl_status and its sentence
     def __str__(self): return self.args[1]
 
 def type_of(name):
@@ -85,14 +84,15 @@ class Model:
         if x.ndim == 4 and x.shape[1:] == self.shape and len(x) == (n or len(x) or 1): return x
         raise ValueError("images are (%s, %d, %d, %d), not %s" % (n or "n", *self.shape, x.shape))
 
-    def ints(self, values, n, dtype=np.int32):
+    def ints(self, values, n=None, dtype=np.int32):
         values = np.asarray(0 if values is None else values)
         whole = values.astype(dtype)
         if (whole != values).any(): raise ValueError("labels and levels are small whole numbers")
-        return np.ascontiguousarray(np.broadcast_to(whole, (n,)))
+        return np.ascontiguousarray(np.broadcast_to(whole, whole.size if n is None else n))
 
-    def sample(self, count=1, labels=None, **fields):
+    def sample(self, count=1, labels=None, resample_from=(), **fields):
         """Images (count,h,w,c), not clamped. start, known and mask are arrays of that shape, too."""
+        fields.update(resample_from=self.ints(resample_from), resample_count=np.size(resample_from))
         out = self.images(np.empty((count, *self.shape), np.float32))
         for name in {"start", "known", "mask"} & {*fields}:
             fields[name] = self.images(fields[name], np.uint8 if name == "mask" else np.float32, count)

@@ -461,6 +461,13 @@ def classes_and_memory():
     mask[:, :8] = 1
     held = model.sample(count=4, labels=1, known=four, mask=mask, steps=1)
     check(np.abs(held - four)[:, :8].mean() < np.abs(held - four)[:, 8:].mean() / 2, "known pixels are held")
+    drawn = [model.sample(known=four[:1], mask=mask[:1], steps=1, resample_from=levels)
+             for levels in ((), [], 2, [2], [2, 1], np.array([2, 1]))]
+    check((drawn[0] == drawn[1]).all() and (drawn[2] == drawn[3]).all() and (drawn[4] == drawn[5]).all(),
+          "levels of further passes: one number, a list, an array")
+    check((drawn[0] != drawn[2]).any() and (drawn[2] != drawn[4]).any(), "each pass draws again")
+    raises(drl.Error, "resample_from[1] is 7; 1 to 6 are possible", model.sample, resample_from=[1, 7])
+    raises(ValueError, "small whole numbers", model.sample, resample_from=[1, 2.5])
     F, gradient = model.energy(four, level=[0, 1, 2, 5], labels=[0, 1, 2, 3])       # two batches
     one, slope = model.energy(four[3:], level=5, labels=3)
     check(one[0] == F[3] and (slope[0] == gradient[3]).all(), "batches change nothing")
