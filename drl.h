@@ -1117,6 +1117,19 @@ typedef struct drl_noise {
     void *user;
 } drl_noise;
 
+/* Where the chains of a level start: at a draw around the mean of y_t given x_{t+1} and an estimate of x_0,
+ * or at x_{t+1} itself. */
+typedef enum drl_proposal {
+    DRL_PROPOSAL_AUTO = 0,      /* by the energy's function `propose` (a model's: its initializer). If there
+                                 * is none: by the score with models of DRL_ENERGY_UNET, else none */
+    DRL_PROPOSAL_NONE,          /* at x_{t+1}                                                       [Gao21] */
+    DRL_PROPOSAL_SCORE          /* x_0 is estimated by the score of x = x_{t+1}, which the energy of level
+                                 * t + 1 has, for one gradient more a level:
+                                 *   x_0 = (x + sbar^2 a grad F(a x)) / abar,  a, abar, sbar of level t + 1
+                                 * and x_0 = 0 at level T. For energies whose gradients are good denoisers
+                                 * (DRL_OBJECTIVE_SCORE) */
+} drl_proposal;
+
 typedef struct drl_sample_desc {
     int count;                  /* images; zero means 1 */
     uint64_t seed;
@@ -1130,8 +1143,15 @@ typedef struct drl_sample_desc {
                                  * where they began */
     int keep_step;              /* nonzero: do not lengthen the step */
     int no_chain;               /* nonzero: no Langevin step and no denoising at all, every level ends with
-                                 * its proposal: what the initializer does alone. For energies that propose.
-                                 * Counts as one step a level */
+                                 * its proposal: what the initializer, or the score, does alone. Counts as
+                                 * one step a level */
+    drl_proposal proposal;      /* where chains start */
+    int stride;                 /* n: sampling visits every n-th level only, those that n divides; zero means
+                                 * 1, up to 1000. So one model of many levels has many prices. The energies
+                                 * are exact at the levels that are visited; the way between two of them is
+                                 * longer, x_u = a x_t + s eps with u = t + n, a = abar_u / abar_t,
+                                 * s^2 = 1 - a^2, and each step as much longer as the noise of the proposal.
+                                 * Chains want proposals then, and K = 0 is not possible */
     float noise_scale;          /* factor of the Langevin noise; zero means the model's (0.99 for DRL), 1
                                  * without a model */
     const int *labels;          /* [count] classes, or NULL for none */
@@ -1181,8 +1201,9 @@ typedef struct drl_sampler drl_sampler;
  * failure the sampler stays as it is and cannot go on. One step is
  *   y <- y + step^2/2 * (grad F(y) - (y - x_next)/s^2) + step * noise_scale * eps               [Gao21] (9)
  * with x_next = x_{t+1}, and without the quadratic term at the last level. After K of them x_t = y / a_{t+1}.
- * Chains of an energy that proposes start at its mean + a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps, others at
+ * Chains start where drl_proposal says: at a mean + a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps, or at
  * x_{t+1}.
+ * With a stride, s and x_next / y are those of the longer way: x_next a_{t+1} / a = y + s a_{t+1} / a eps.
  * A denoising step, if asked for, goes with the last Langevin step:
  *   x_0 = (x + denoise sbar_0^2 score(x)) / abar_0,  x = y / a_1,  score(x) = a_1 grad F(y)
  * denoise = 1 is the posterior mean; the published code of [Zhu24] has the effect of 2 (its b^2 is 2e-4
@@ -1192,11 +1213,12 @@ typedef struct drl_sampler drl_sampler;
  * With resample_from, a pass ends with x_0, which drl_sampler_image then shows, and drl_sampler_level is the
  * level at which the next pass begins. Its first step diffuses x_0.
  * drl_sampler_run_until - runs step by step until clock(user) has reached `end` (any unit). The clock is
- * asked before every step but the first. A model's initializer, which runs before the first step of a level,
- * takes longer than a step: there the clock is asked after every operator, and the call may end before a step
- * is made. The next one goes on, with the same bits. This holds for the images that the initializer takes at
- * once (drl_model_desc.batch, with guidance half of it); the others' proposals are made in one piece. If the
- * initializer has run for something else meanwhile, the proposal begins anew, and is made in one piece. */
+ * asked before every step but the first. A proposal by the score makes the first step of a level twice as
+ * long. A model's initializer, which runs before that step, takes longer than one: there the clock is asked
+ * after every operator, and the call may end before a step is made. The next one goes on, with the same bits.
+ * This holds for the images that the initializer takes at once (drl_model_desc.batch, with guidance half of
+ * it); the others' proposals are made in one piece. If the initializer has run for something else meanwhile,
+ * the proposal begins anew, and is made in one piece. */
 DRL_API drl_status drl_sampler_create_energy(drl_ctx *ctx, const drl_energy *energy,
                                              const drl_schedule *schedule, const drl_sample_desc *desc,
                                              drl_sampler **sampler);
@@ -11086,15 +11108,28 @@ DRL__CALL(double, drl_schedule_scale, (const drl_schedule *schedule, int level),
     return level + 1 < schedule->levels ? schedule->a[level + 1] : 1.0;
 }
 
-/* Standard deviation of the noise that is added to a proposal for y_t: that of y_t = a x_t given x_0 and
- * x_{t+1}:                                                                                            [Zhu24]
- *   a sqrt(btilde),  btilde = sbar_t^2 / sbar_{t+1}^2 s_{t+1}^2 */
-static double drl__schedule_proposal(const drl_schedule *schedule, int level)
+/* x_u = a x_t + s eps for levels t < u <= T: the a and s of the schedule if u = t + 1, else those of all
+ * steps between the two. */
+static double drl__schedule_a(const drl_schedule *schedule, int t, int u)
+{
+    return u == t + 1 ? schedule->a[u] : schedule->abar[u] / schedule->abar[t];
+}
+
+static double drl__schedule_s(const drl_schedule *schedule, int t, int u)
+{
+    double a = drl__schedule_a(schedule, t, u);
+    return u == t + 1 ? schedule->s[u] : sqrt(1 - a * a);
+}
+
+/* Standard deviation of the noise that is added to a proposal for y_t: that of y_t = a x_t given x_0 and x_u,
+ * where u is t + 1, or above it if levels are left out:                                               [Zhu24]
+ *   a sqrt(btilde),  btilde = sbar_t^2 / sbar_u^2 s^2,  s of drl__schedule_s */
+static double drl__schedule_proposal(const drl_schedule *schedule, int t, int u)
 {
     double ratio;
-    if (!drl__schedule_has(schedule, level, 0)) return 0;
-    ratio = schedule->sbar[level] / schedule->sbar[level + 1];
-    return ratio * schedule->s[level + 1] * drl_schedule_scale(schedule, level);
+    if (!drl__schedule_has(schedule, t, 0)) return 0;
+    ratio = schedule->sbar[t] / schedule->sbar[u];
+    return ratio * drl__schedule_s(schedule, t, u) * drl_schedule_scale(schedule, t);
 }
 
 DRL__CALL(double, drl_schedule_step, (const drl_schedule *schedule, int level), (schedule, level))
@@ -11102,7 +11137,7 @@ DRL__CALL(double, drl_schedule_step, (const drl_schedule *schedule, int level), 
     double factor;
     if (!drl__schedule_has(schedule, level, 0)) return 0;
     if (schedule->rule == DRL_STEP_PROPOSAL)
-        return sqrt(schedule->b2) * drl__schedule_proposal(schedule, level);
+        return sqrt(schedule->b2) * drl__schedule_proposal(schedule, level, level + 1);
     factor = schedule->rule == DRL_STEP_DIFFUSION ? 1.0 : schedule->sbar[level] / schedule->sbar[0];
     return sqrt(factor * schedule->b2) * schedule->s[level + 1];
 }
@@ -11135,20 +11170,20 @@ static float drl__schedule_level(const drl_schedule *schedule, int level)
     return schedule->logsnr ? drl__level_of_logsnr((float)schedule->logsnr[level]) : (float)level;
 }
 
-/* The mean of x_t given x_0 and x_{t+1}, A x_0 + B x_{t+1}:
- *   A = abar_t s_{t+1}^2 / n_{t+1}^2
- *   B = a_{t+1} n_t^2 / n_{t+1}^2
+/* The mean of x_t given x_0 and x_u, A x_0 + B x_u, with a and s of drl__schedule_a and drl__schedule_s:
+ *   A = abar_t s^2 / n_u^2
+ *   B = a n_t^2 / n_u^2
  *   n_i^2 = sbar_i^2 + abar_i^2 data_noise^2
  * n_i^2 is the variance of x_i given the image x_0, to which training adds noise before it is diffused. */
-static void drl__schedule_posterior(const drl_schedule *schedule, int level, double data_noise,
-                                    double *of_x0, double *of_next)
+static void drl__schedule_posterior(const drl_schedule *schedule, int t, int u, double data_noise,
+                                    double *of_x0, double *of_u)
 {
-    const double *s = schedule->s, *abar = schedule->abar, *sbar = schedule->sbar;
-    double d2 = data_noise * data_noise, n2, n2_next;
-    n2 = sbar[level] * sbar[level] + d2 * abar[level] * abar[level];
-    n2_next = sbar[level + 1] * sbar[level + 1] + d2 * abar[level + 1] * abar[level + 1];
-    *of_x0 = abar[level] * s[level + 1] * s[level + 1] / n2_next;
-    *of_next = schedule->a[level + 1] * n2 / n2_next;
+    const double *abar = schedule->abar, *sbar = schedule->sbar;
+    double d2 = data_noise * data_noise, s = drl__schedule_s(schedule, t, u);
+    double n2_t = sbar[t] * sbar[t] + d2 * abar[t] * abar[t];
+    double n2_u = sbar[u] * sbar[u] + d2 * abar[u] * abar[u];
+    *of_x0 = abar[t] * s * s / n2_u;
+    *of_u = drl__schedule_a(schedule, t, u) * n2_t / n2_u;
 }
 
 /* -----------------------------------------------------------------------------------------------------------
@@ -11463,6 +11498,7 @@ typedef struct drl__langevin_desc {
     double step_scale;                      /* factor of the step size; zero means 1 */
     double noise_scale;                     /* zero means 1, negative means 0 */
     drl_noise noise;
+    int next;                               /* level u of all x_next = x_u; zero means t + 1 of each chain */
     int gaussian_step;                      /* nonzero: K = 0 of [Gao21]. Each step is a draw of
                                              * N(y + s^2 grad F(y), s^2 I), which from y = x_{t+1} is close to
                                              * p(y_t | x_{t+1}) where s = s_{t+1} is small */
@@ -11480,7 +11516,15 @@ typedef struct drl__langevin_args {
     int bad[DRL__THREADS_MAX];              /* per job: 1 + a chain that is no longer finite, 0 if all are */
 } drl__langevin_args;
 
-/* One Langevin step of the job's chains, at level t with s = s_{t+1}:                             [Gao21] (9)
+/* By how much the units of y_t = a_{t+1} x_t are larger than those of x_u = a x_t + s eps, a_{t+1} / a. 1 at
+ * level T, from which nothing is recovered. */
+static double drl__schedule_units(const drl_schedule *schedule, int t, int u)
+{
+    if (u == schedule->levels) return 1;
+    return drl_schedule_scale(schedule, t) / drl__schedule_a(schedule, t, u);
+}
+
+/* One Langevin step of the job's chains, at level t with the s of x_next, in the units of y:      [Gao21] (9)
  *   y <- y + h (grad F(y) - (y - x_next) / s^2) + noise_scale step eps,  h = step^2 / 2
  * At the last level there is no x_next to recover from, and the quadratic term is left out. A Gaussian step:
  *   y <- y + s^2 grad F(y) + noise_scale s eps */
@@ -11495,8 +11539,12 @@ static void drl__langevin_job(void *arg, int job)
     float *eps = a->work + (size_t)job * size;
     int i, end = (int)((int64_t)a->n * (job + 1) / a->jobs);
     for (i = (int)((int64_t)a->n * job / a->jobs); i < end; ++i) {
-        int chain = a->base + i, t = d->level[chain], recovers = t + 1 < sc->levels && !d->gaussian_step;
-        double step = drl_schedule_step(sc, t) * step_scale, s = sc->s[t + 1];
+        int chain = a->base + i, t = d->level[chain], u = d->next ? d->next : t + 1;
+        int recovers = u < sc->levels && !d->gaussian_step;
+        double longer = u == t + 1 ? 1.0
+                      : drl__schedule_proposal(sc, t, u) / drl__schedule_proposal(sc, t, t + 1);
+        double step = drl_schedule_step(sc, t) * step_scale * longer;
+        double s = drl__schedule_s(sc, t, u) * drl__schedule_units(sc, t, u);
         double h = d->gaussian_step ? s * s : 0.5 * step * step;
         double noise = (d->gaussian_step ? s : step) * noise_scale;
         size_t at = (size_t)i * size;
@@ -11569,7 +11617,9 @@ struct drl_sampler {
     int steps;                              /* per level; 1 with gaussian_step or no_chain */
     int gaussian_step;                      /* see drl__langevin_desc */
     int no_chain;                           /* every level ends with its proposal */
+    drl_proposal proposal;                  /* AUTO: by the energy's function, which there is */
     int proposes;                           /* every level begins with a proposal, which takes a draw */
+    int stride;                             /* levels that it divides are visited */
     double step_scale, noise_scale;
     double guidance, denoise;               /* 0: none */
     int guidance_from, guidance_to;         /* levels on which `energy` is used; `plain` on all others */
@@ -11580,7 +11630,7 @@ struct drl_sampler {
     int pass;                               /* under way: 0..resample_count */
     int level, step;                        /* under way: step 0..steps-1 of the level; level -1 when done */
     uint64_t pass_seed;                     /* of the draws of the pass */
-    uint64_t proposal;                      /* its number while it is under way; 0: it is not */
+    uint64_t proposing;                     /* number of the proposal under way; 0: none is */
     drl_status failed;
     float *y, *x_next, *gradient, *work;
     float *known;                           /* NULL: no pixel is held */
@@ -11613,6 +11663,8 @@ static const drl__field drl__sample_fields[] = {
     { "count",         DRL__INT,   offsetof(drl_sample_desc, count), 1, 1, INT32_MAX, 0 },
     { "first",         DRL__INT,   offsetof(drl_sample_desc, first), 0, 0, INT32_MAX, 0 },
     { "steps",         DRL__INT,   offsetof(drl_sample_desc, steps), 0, 1, INT32_MAX, DRL__NONE },
+    { "proposal",      DRL__INT,   offsetof(drl_sample_desc, proposal), 0, 0, DRL_PROPOSAL_SCORE, 0 },
+    { "stride",        DRL__INT,   offsetof(drl_sample_desc, stride), 1, 1, 1000, 0 },
     { "from_level",    DRL__INT,   offsetof(drl_sample_desc, from_level), 0, 1, INT32_MAX, 0 },
     { "noise_scale",   DRL__FLOAT, offsetof(drl_sample_desc, noise_scale), 0, 0, 1e30, DRL__NO_HIGH },
     { "guidance",      DRL__FLOAT, offsetof(drl_sample_desc, guidance), 0, -DRL__FINITE, DRL__FINITE, 0 },
@@ -11621,8 +11673,9 @@ static const drl__field drl__sample_fields[] = {
 };
 
 /* The description in full. train_steps, noise_scale and denoise are the model's. */
-static void drl__sampler_resolve(const drl_sample_desc *desc, const drl_schedule *schedule, int train_steps,
-                                 float noise_scale, float denoise, drl_sample_desc *d)
+static void drl__sampler_resolve(const drl_sample_desc *desc, const drl_energy *energy,
+                                 const drl_schedule *schedule, int train_steps, float noise_scale,
+                                 float denoise, drl_sample_desc *d)
 {
     memset(d, 0, sizeof *d);
     if (desc) *d = *desc;
@@ -11630,6 +11683,7 @@ static void drl__sampler_resolve(const drl_sample_desc *desc, const drl_schedule
     if (d->noise_scale == 0) d->noise_scale = noise_scale;
     if (d->denoise == 0) d->denoise = denoise;
     if (!d->steps) d->steps = train_steps;
+    if (!d->proposal && !energy->propose) d->proposal = DRL_PROPOSAL_NONE;
     if (!d->from_level) d->from_level = schedule->levels;
     if (!d->guidance_to) d->guidance_to = schedule->levels;
 }
@@ -11702,9 +11756,14 @@ static drl_status drl__sampler_check(drl_ctx *ctx, const drl_energy *energy, int
         return drl__fail(ctx, DRL_E_ARGUMENT,
                          "sampler: guidance_to is %d; above guidance_from, %d to %d are possible",
                          d->guidance_to, d->guidance_from + 1, levels);
-    if (d->no_chain && !energy->propose)
+    if (d->no_chain && d->proposal == DRL_PROPOSAL_NONE)
         return drl__fail(ctx, DRL_E_ARGUMENT,
-                         "sampler: no_chain is for energies with proposals (models with an initializer)");
+                         "sampler: no_chain is for energies with proposals (models with an initializer, or "
+                         "DRL_PROPOSAL_SCORE)");
+    if (d->stride > 1 && d->steps < 0 && !d->no_chain)
+        return drl__fail(ctx, DRL_E_ARGUMENT,
+                         "sampler: stride is %d with K = 0, whose draw is for neighbouring levels; ask for "
+                         "steps, or for DRL_PROPOSAL_SCORE and no_chain", d->stride);
     if (!d->known != !d->mask)
         return drl__fail(ctx, DRL_E_ARGUMENT, "sampler: %s is given without %s",
                          d->known ? "known" : "mask", d->known ? "mask" : "known");
@@ -11724,6 +11783,9 @@ static double drl__sampler_step_scale(const drl_sample_desc *d, const drl_schedu
     return 1;
 }
 
+/* The level t that comes after x_from: the next one below it that is visited. */
+static int drl__sampler_below(const drl_sampler *s, int from) { return (from - 1) / s->stride * s->stride; }
+
 /* The sampler of a description that is in order, still without its arrays and without guidance. */
 static drl_sampler drl__sampler_plan(drl_ctx *ctx, const drl_energy *energy, const drl_schedule *schedule,
                                      const drl_sample_desc *d, int train_steps)
@@ -11741,7 +11803,9 @@ static drl_sampler drl__sampler_plan(drl_ctx *ctx, const drl_energy *energy, con
     s.first = d->first;
     s.no_chain = d->no_chain != 0;
     s.gaussian_step = d->steps < 0 && !s.no_chain;
-    s.proposes = energy->propose && !s.gaussian_step;
+    s.proposal = d->proposal;
+    s.proposes = d->proposal != DRL_PROPOSAL_NONE && !s.gaussian_step;
+    s.stride = d->stride;
     s.steps = s.no_chain ? 1 : drl__max(d->steps, 1);
     s.step_scale = drl__sampler_step_scale(d, schedule, train_steps);
     s.noise_scale = (double)d->noise_scale;
@@ -11753,7 +11817,7 @@ static drl_sampler drl__sampler_plan(drl_ctx *ctx, const drl_energy *energy, con
     s.denoise = d->denoise > 0 && !s.no_chain ? (double)d->denoise : 0.0;
     s.from_level = d->from_level;
     s.resample_count = d->resample_count;
-    s.level = d->from_level - 1;
+    s.level = drl__sampler_below(&s, d->from_level);
     s.pass_seed = d->seed;
     return s;
 }
@@ -11822,7 +11886,7 @@ static drl_status drl__sampler_new(drl_ctx *ctx, const drl_energy *energy, const
     size_t sum_bytes = 0;
     unsigned char *block, *sum_block = NULL;
     drl_status status;
-    drl__sampler_resolve(desc, schedule, train_steps, noise_scale, denoise, &d);
+    drl__sampler_resolve(desc, energy, schedule, train_steps, noise_scale, denoise, &d);
     status = drl__sampler_check(ctx, energy, schedule->levels, &d);
     if (status != DRL_OK) return status;
     plan = drl__sampler_plan(ctx, energy, schedule, &d, train_steps);
@@ -11877,7 +11941,13 @@ static int drl__sampler_from(const drl_sampler *s, int pass)
 /* Whether the images are x_0 of one pass, and the next step begins the next pass. */
 static int drl__sampler_is_between(const drl_sampler *s)
 {
-    return s->pass && !s->step && s->level == drl__sampler_from(s, s->pass) - 1;
+    return s->pass && !s->step && s->level == drl__sampler_below(s, drl__sampler_from(s, s->pass));
+}
+
+/* The level u of x_next = x_u, from which the level under way is drawn; 0 when all are done. */
+static int drl__sampler_next(const drl_sampler *s)
+{
+    return s->level < 0 ? 0 : drl__min(s->level + s->stride, drl__sampler_from(s, s->pass));
 }
 
 #define DRL__DRAW_RESAMPLE (-1)             /* of every image: the last draw of its stream, 2^32 - 1 */
@@ -11906,18 +11976,55 @@ static const drl_energy *drl__sampler_energy(const drl_sampler *s)
     return s->level >= s->guidance_from && s->level < s->guidance_to ? &s->energy : &s->plain;
 }
 
-/* y <- a draw around the energy's proposal for x_{t+1}. */
+/* y <- the mean of y_t = a x_t given x_u and an estimate of x_0, of n images from number `base` on:
+ *   a (A x_0 + B x_u),  A and B of drl__schedule_posterior
+ * The score of x_u estimates x_0 as drl_proposal says. The energy's function knows u = t + 1 only: what it
+ * takes x_0 for follows from the mean for level u - 1. */
+static drl_status drl__sampler_mean(drl_sampler *s, int base, int n)
+{
+    const drl_energy *e = drl__sampler_energy(s);
+    const drl_schedule *sc = &s->schedule;
+    const float *x = s->x_next + (size_t)base * s->size;
+    const int *label = s->labels ? s->labels + base : NULL;
+    float *y = s->y + (size_t)base * s->size, *gradient = s->gradient + (size_t)base * s->size;
+    int *level = s->levels + base, t = s->level, u = drl__sampler_next(s), i;
+    int by_score = s->proposal == DRL_PROPOSAL_SCORE;
+    size_t floats = (size_t)n * s->size;
+    double a = drl_schedule_scale(sc, t), of_x0, of_x, y_x0, y_x;
+    drl_status status = DRL_OK;
+    drl__schedule_posterior(sc, t, u, 0, &of_x0, &of_x);
+    for (i = 0; i < n; ++i) level[i] = by_score ? u : u - 1;
+    if (!by_score) {
+        status = e->propose(e->user, n, x, level, label, y);
+        if (status == DRL_OK && u > t + 1) {                    /* y = a_u (y_x0 x_0 + y_x x_u) */
+            double a_u = drl_schedule_scale(sc, u - 1), share;
+            drl__schedule_posterior(sc, u - 1, u, 0, &y_x0, &y_x);
+            share = a * of_x0 / (a_u * y_x0);
+            drl__axpby(s->ctx, floats, (float)(a * of_x - share * a_u * y_x), x, (float)share, y, y);
+        }
+    } else if (u == sc->levels) {
+        drl__axpby(s->ctx, floats, (float)(a * of_x), x, 0.0f, NULL, y);
+    } else {
+        double a_u = drl_schedule_scale(sc, u), abar = sc->abar[u], sbar = sc->sbar[u];
+        drl__axpby(s->ctx, floats, (float)a_u, x, 0.0f, NULL, y);
+        status = e->eval(e->user, n, y, level, label, NULL, gradient);
+        drl__axpby(s->ctx, floats, (float)(a * (of_x0 / abar + of_x)), x,
+                   (float)(a * of_x0 * sbar * sbar * a_u / abar), gradient, y);
+    }
+    for (i = 0; i < n; ++i) level[i] = t;
+    return status;
+}
+
+/* y <- a draw around the proposed mean. */
 static drl_status drl__sampler_propose_all(drl_sampler *s, int draw)
 {
     const drl_energy *e = drl__sampler_energy(s);
-    float noise = (float)drl__schedule_proposal(&s->schedule, s->level);
+    float noise = (float)drl__schedule_proposal(&s->schedule, s->level, drl__sampler_next(s));
     int base, i, n;
     for (base = 0; base < s->count; base += n) {
-        size_t at = (size_t)base * s->size;
         drl_status status;
         n = drl__min(s->count - base, e->batch);
-        status = e->propose(e->user, n, s->x_next + at, s->levels + base,
-                            s->labels ? s->labels + base : NULL, s->y + at);
+        status = drl__sampler_mean(s, base, n);
         if (status != DRL_OK) return status;
         for (i = base; i < base + n; ++i) {
             float *y = s->y + (size_t)i * s->size;
@@ -11936,13 +12043,13 @@ static drl_status drl__sampler_propose(drl_sampler *s, int draw)
 {
     drl__until *until = &s->ctx->until;
     drl_status status;
-    until->goes_on = s->proposal != 0;
-    if (!s->proposal) s->proposal = ++s->ctx->proposals;
+    until->goes_on = s->proposing != 0;
+    if (!s->proposing) s->proposing = ++s->ctx->proposals;
     until->runs = 0;
-    until->proposal = until->clock ? s->proposal : 0;
+    until->proposal = until->clock ? s->proposing : 0;
     status = drl__sampler_propose_all(s, draw);
     until->proposal = 0;
-    if (status != DRL_RUNNING) s->proposal = 0;
+    if (status != DRL_RUNNING) s->proposing = 0;
     return status;
 }
 
@@ -11970,11 +12077,22 @@ static drl_status drl__sampler_denoise(drl_sampler *s)
     return DRL_OK;
 }
 
+/* Before the first step of a level that is not x_next's neighbour: x_next in the units of y. */
+static void drl__sampler_to_units_of_y(drl_sampler *s)
+{
+    int next = drl__sampler_next(s);
+    float units = (float)drl__schedule_units(&s->schedule, s->level, next);
+    size_t floats = (size_t)s->count * s->size;
+    if (next == s->level + 1) return;
+    drl__axpby(s->ctx, floats, units, s->x_next, 0.0f, NULL, s->x_next);
+    if (!s->proposes) memcpy(s->y, s->x_next, floats * sizeof(float));
+}
+
 /* `steps` steps of the level under way. Its first one begins with the proposal; the last one of level 0 ends
  * with the denoising step. */
 static drl_status drl__sampler_steps(drl_sampler *s, int steps)
 {
-    int levels_done = drl__sampler_from(s, s->pass) - 1 - s->level;
+    int levels_done = (drl__sampler_below(s, drl__sampler_from(s, s->pass)) - s->level) / s->stride;
     int i, draw = 1 + levels_done * (s->steps + s->proposes);   /* the level's first */
     double scale = drl_schedule_scale(&s->schedule, s->level);
     drl__langevin_desc d;
@@ -11985,6 +12103,7 @@ static drl_status drl__sampler_steps(drl_sampler *s, int steps)
     d.schedule = &s->schedule;
     d.level = s->levels;
     d.label = s->labels;
+    d.next = drl__sampler_next(s);
     d.steps = steps;
     d.first_image = s->first;
     d.first_draw = draw + s->proposes + s->step;
@@ -11992,8 +12111,9 @@ static drl_status drl__sampler_steps(drl_sampler *s, int steps)
     d.noise_scale = s->noise_scale;
     d.noise = s->noise;
     d.gaussian_step = s->gaussian_step;
-    if (drl__sampler_is_between(s) && !s->proposal) drl__sampler_resample(s);
+    if (drl__sampler_is_between(s) && !s->proposing) drl__sampler_resample(s);
     if (!s->step && s->proposes) status = drl__sampler_propose(s, draw);
+    if (status == DRL_OK && !s->step) drl__sampler_to_units_of_y(s);
     if (status == DRL_OK && !s->step && !s->gaussian_step) drl__sampler_hold(s, s->y, s->level, scale);
     if (status == DRL_OK && !s->no_chain)
         status = drl__langevin(s->ctx, &d, s->count, s->y, s->x_next, s->gradient, s->work);
@@ -12013,12 +12133,12 @@ static void drl__sampler_finish_level(drl_sampler *s)
     if (!denoised) for (j = 0; j < floats; ++j) s->y[j] *= inverse;
     if (!s->level) drl__sampler_hold(s, s->y, -1, 1.0);
     memcpy(s->x_next, s->y, floats * sizeof(float));
-    --s->level;
+    s->level = s->level ? s->level - s->stride : -1;
     s->step = 0;
     if (s->level < 0 && s->pass < s->resample_count) {
         ++s->pass;
         s->pass_seed = drl__sampler_seed(s, s->pass);
-        s->level = drl__sampler_from(s, s->pass) - 1;
+        s->level = drl__sampler_below(s, drl__sampler_from(s, s->pass));
     }
 }
 
@@ -12092,8 +12212,9 @@ DRL_API int drl_sampler_steps_left(const drl_sampler *s)
 {
     int levels, pass;
     if (!s || s->level < 0) return 0;
-    levels = s->level + 1;
-    for (pass = s->pass; pass < s->resample_count; ++pass) levels += drl__sampler_from(s, pass + 1);
+    levels = s->level / s->stride + 1;
+    for (pass = s->pass; pass < s->resample_count; ++pass)
+        levels += drl__sampler_below(s, drl__sampler_from(s, pass + 1)) / s->stride + 1;
     return levels * s->steps - s->step;
 }
 
@@ -12128,7 +12249,7 @@ DRL__CALL(drl_status, drl_sampler_point, (const drl_sampler *s, int i, float *ou
     int last;                               /* the level that was run last */
     size_t j;
     if (status != DRL_OK) return status;
-    last = drl__sampler_is_between(s) ? 0 : s->level + 1;
+    last = drl__sampler_is_between(s) ? 0 : drl__sampler_next(s);
     if (!s->step && last < s->schedule.levels) scale = (float)drl_schedule_scale(&s->schedule, last);
     for (j = 0; j < s->size; ++j) out[j] = s->y[(size_t)i * s->size + j] * scale;
     return DRL_OK;
@@ -12206,7 +12327,8 @@ static const drl__field drl__sampler_state_fields[] = {
     { "steps",         DRL__INT,    offsetof(drl_sampler, steps), 0, 0, 0, DRL__ANY },
     { "gaussian_step", DRL__INT,    offsetof(drl_sampler, gaussian_step), 0, 0, 0, DRL__ANY },
     { "no_chain",      DRL__INT,    offsetof(drl_sampler, no_chain), 0, 0, 0, DRL__ANY },
-    { "proposes",      DRL__INT,    offsetof(drl_sampler, proposes), 0, 0, 0, DRL__ANY },
+    { "proposal",      DRL__INT,    offsetof(drl_sampler, proposal), 0, 0, 0, DRL__ANY },
+    { "stride",        DRL__INT,    offsetof(drl_sampler, stride), 0, 0, 0, DRL__ANY },
     { "from_level",    DRL__INT,    offsetof(drl_sampler, from_level), 0, 0, 0, DRL__ANY },
     { "step_scale",    DRL__DOUBLE, offsetof(drl_sampler, step_scale), 0, 0, 0, DRL__ANY },
     { "noise_scale",   DRL__DOUBLE, offsetof(drl_sampler, noise_scale), 0, 0, 0, DRL__ANY },
@@ -12269,6 +12391,10 @@ static drl_status drl__sampler_check_position(const drl_sampler *s, int pass, in
     if (level < lowest || level >= from)
         return drl__fail(s->ctx, DRL_E_FORMAT, "drl_sampler_restore: level is %d; %d to %d are possible",
                          level, lowest, from - 1);
+    if (level > 0 && level % s->stride)
+        return drl__fail(s->ctx, DRL_E_FORMAT,
+                         "drl_sampler_restore: level is %d, which the stride, %d, leaves out",
+                         level, s->stride);
     if (step < 0 || step >= steps)
         return drl__fail(s->ctx, DRL_E_FORMAT,
                          "drl_sampler_restore: step is %d at level %d; 0 to %d are possible",
@@ -12295,7 +12421,7 @@ DRL__CALL(drl_status, drl_sampler_restore, (drl_sampler *s, const void *bytes, s
         s->pass_seed = drl__sampler_seed(s, s->pass);
         s->level = read.level;
         s->step = read.step;
-        s->proposal = 0;
+        s->proposing = 0;
         s->failed = DRL_OK;
     }
     drl_safetensors_close(st);
@@ -13071,7 +13197,7 @@ static void drl__initializer_mean(const drl_model *m, int level, double *of_x, d
     *of_x = 0;                              /* in the residual form the network itself adds x */
     *of_net = 1;
     if (m->desc.initializer_form != DRL_INITIALIZER_VELOCITY) return;
-    drl__schedule_posterior(sc, level, 0, &of_x0, &of_next);
+    drl__schedule_posterior(sc, level, level + 1, 0, &of_x0, &of_next);
     *of_x = scale * (of_x0 * sc->abar[level + 1] + of_next);
     *of_net = -scale * of_x0 * sc->sbar[level + 1];
 }
@@ -13144,6 +13270,7 @@ DRL__CALL(drl_status, drl_sampler_create,
     (m, desc, out))
 {
     drl_energy e;
+    drl_sample_desc d;
     const drl_energy *own = desc ? desc->energy : NULL;     /* in place of the model's */
     float denoise = m && m->desc.form == DRL_FORM_CDRL ? 2.0f : 0.0f;       /* where desc->denoise is zero */
     if (!m || !out)
@@ -13162,7 +13289,10 @@ DRL__CALL(drl_status, drl_sampler_create,
         return drl__fail(m->ctx, DRL_E_ARGUMENT,
                          "drl_sampler_create: guidance is %g, but the model has no classes",
                          (double)desc->guidance);
-    return drl__sampler_new(m->ctx, &e, &m->schedule, desc, m->desc.steps, m->desc.noise_scale, denoise, out);
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    if (!d.proposal && !e.propose && m->desc.energy_form == DRL_ENERGY_UNET) d.proposal = DRL_PROPOSAL_SCORE;
+    return drl__sampler_new(m->ctx, &e, &m->schedule, &d, m->desc.steps, m->desc.noise_scale, denoise, out);
 }
 
 DRL__CALL(drl_status, drl_sample,
@@ -14198,7 +14328,7 @@ static void drl__diffuse(drl_trainer *tr, const float *x0, const int *labels)
         memcpy(tr->y_neg + at, x_next, size * sizeof(float));
         if (tr->model->initializer) {
             double of_x0, of_next;
-            drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
+            drl__schedule_posterior(sc, t, t + 1, extra, &of_x0, &of_next);
             drl__axpby(tr->ctx, size, (float)(scale * of_x0), x, (float)(scale * of_next), x_next,
                        tr->target + at);
         }
@@ -14223,7 +14353,7 @@ static drl_status drl__train_propose(drl_trainer *tr)
     for (i = 0; i < b.n && status == DRL_OK; ++i) {
         size_t at = (size_t)i * size;
         float *y_0 = tr->y_0 + at, *target = tr->target + at;
-        float sigma = (float)drl__schedule_proposal(sc, tr->t[i]);
+        float sigma = (float)drl__schedule_proposal(sc, tr->t[i], tr->t[i] + 1);
         drl__train_noise(tr, tr->ctx, i, DRL__DRAW_PROPOSAL, tr->noise, size);
         drl__axpby(tr->ctx, size, 1.0f, y_0, sigma, tr->noise, y_0);
         drl__axpby(tr->ctx, size, 1.0f, target, sigma, tr->noise, target); /* the loss compares means */
@@ -14246,7 +14376,7 @@ static double drl__noise_of_mean(const drl_trainer *tr, int t)
 {
     const drl_schedule *sc = &tr->model->schedule;
     double of_x0, of_next, extra = tr->desc.data_noise > 0 ? (double)tr->desc.data_noise : 0.0;
-    drl__schedule_posterior(sc, t, extra, &of_x0, &of_next);
+    drl__schedule_posterior(sc, t, t + 1, extra, &of_x0, &of_next);
     return sc->abar[t + 1] / (drl_schedule_scale(sc, t) * of_x0 * drl__train_sigma(tr, t + 1));
 }
 
@@ -14380,7 +14510,7 @@ static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energ
 static double drl__train_weight(const drl_trainer *tr, int t)
 {
     const drl_model *m = tr->model;
-    double step = drl__schedule_proposal(&m->schedule, t);
+    double step = drl__schedule_proposal(&m->schedule, t, t + 1);
     if (tr->desc.objective == DRL_OBJECTIVE_SCORE)
         return 1 / (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
     if (m->desc.energy_form != DRL_ENERGY_PUBLISHED) return step * step / ((double)m->size * tr->desc.batch);

@@ -3,14 +3,15 @@
  *
  *   cc -O2 -DDRL_THREADS bench/evaluate.c -o build/evaluate -lm
  *   build/evaluate [MODEL.safetensors ...] [--chains "0 3 K"] [--lengthen] [--guidance "0 0.5 1 2 4"]
- *       [--guidance-levels FROM:TO] [--count 1000] [--noise] [--images 256] [--ood] [--long-chains FILE]
- *       [--seed 1] [--data ../shared] [--threads 2] [--isa NAME]
+ *       [--guidance-levels FROM:TO] [--stride N] [--proposals score | none] [--count 1000]
+ *       [--noise] [--images 256] [--ood] [--long-chains FILE] [--seed 1] [--data ../shared] [--threads 2]
+ *       [--isa NAME]
  *
  * Needs the data folder: MNIST, a small digit classifier and, for --ood, the tiles. Prints the scale first:
  * the classifier's accuracy on the test images (0.9600), and in its 64 features the Frechet distance to the
  * training images of the test images (0.46), of blurred ones (37.5) and of ones with Gaussian noise of 0.2
  * (3.4). Then, for each model, a table with a row for each weight w and each chain: no chain at all, which
- * is what the initializer does alone; 3 steps a level, no longer than in training; K steps, as trained. Its
+ * is what proposals are alone; 3 steps a level, no longer than in training; K steps, as trained. Its
  * columns:
  *   frechet, means   distance of `count` samples, and its term |m1 - m2|^2; the rest is that of the
  *                    covariances
@@ -25,6 +26,9 @@
  *                         = 0 then have steps of the size of a level's noise)
  *   --guidance LIST       each of these weights in place of 0, for models with ten classes
  *   --guidance-levels     on the levels from FROM up to, but without, TO. All levels without this option
+ *   --stride N            every N-th level only is visited
+ *   --proposals           where chains start: at a draw by the energies' own scores, or at x_{t+1}; without
+ *                         it by the initializer, or by the score for models of --unet that have none
  *   --noise               the mean of (eps_hat - eps)^2 that energies and initializers leave on each level
  *                         (17 of many) of test images, with their classes and with wrong ones. Equations:
  *                         bench/noise.h
@@ -398,6 +402,15 @@ typedef struct figures {
     verdict v;
 } figures;
 
+/* Whether chains of model m start at proposals. */
+static int proposes(const judge *e, int m)
+{
+    drl_model_desc d;
+    drl_model_describe(e->model[m], &d);
+    if (e->how.proposal) return e->how.proposal == DRL_PROPOSAL_SCORE;
+    return drl_model_initializer(e->model[m]) || d.energy_form == DRL_ENERGY_UNET;
+}
+
 /* K' steps of model m: 0 means none, AS_TRAINED the model's K. `asked` as in look. */
 static int score_chain(judge *e, int m, int steps, float weight, const int *label, const uint8_t *asked,
                        figures *row)
@@ -426,7 +439,7 @@ static int score_chain(judge *e, int m, int steps, float weight, const int *labe
     if (!steps) snprintf(row->name, sizeof row->name, "none, proposals alone");
     else if (steps > 0) snprintf(row->name, sizeof row->name, "%d, step %s", steps, length);
     else snprintf(row->name, sizeof row->name, "K = %d, as trained", d.steps > 0 ? d.steps : 0);
-    if (!steps && !c.of.propose) return 0;
+    if (!steps && !proposes(e, m)) return 0;
     how.no_chain = !steps;
     how.steps = steps > 0 ? steps : 0;
     how.keep_step = !e->lengthen;
@@ -459,7 +472,7 @@ static void show_figures(const figures *row)
     int k;
     printf("  %4g  %-26s ", row->weight, row->name);
     if (!row->valid) {
-        printf("%s\n", row->ran_away ? "a chain leaves the finite numbers" : "there is no initializer");
+        printf("%s\n", row->ran_away ? "a chain leaves the finite numbers" : "there are no proposals");
         return;
     }
     if (row->right >= 0) snprintf(agree, sizeof agree, "%.1f", row->right);
@@ -513,8 +526,7 @@ static int show_table(judge *e, const float *weight, int weights, const int *ste
         for (j = 0; j < weights && !failed; ++j)
             for (i = 0; i < chains && !failed; ++i) {
                 figures *r = row + (j * chains + i) * e->models + m;
-                int proposes = drl_model_initializer(e->model[m]) != NULL;
-                if (!given && (steps[i] > 0 ? steps[i] >= d.steps : !steps[i] && !proposes)) continue;
+                if (!given && (steps[i] > 0 ? steps[i] >= d.steps : !steps[i] && !proposes(e, m))) continue;
                 failed = score_chain(e, m, steps[i], weight[j], label, asked, r);
                 if (!failed) show_figures(r);
             }
@@ -763,6 +775,7 @@ int main(int argc, char **argv)
         list = end;
     }
     option_guidance_levels(&o, &e.guided[0], &e.guided[1]);
+    option_ways(&o, &e.how);
     count = options_rest(&o, usage);
     if (e.how.count < 2 || e.how.count > 100000 || count > MODELS) {
         fprintf(stderr, "2 to 100000 samples, at most %d models\n%s", MODELS, usage);

@@ -98,6 +98,19 @@ static inline void option_guidance_levels(options *o, int *from, int *to)
     }
 }
 
+/* --stride N, --proposals score | none, as drl_sample_desc has them. */
+static inline void option_ways(options *o, drl_sample_desc *how)
+{
+    const char *text = option_text(o, "--proposals", NULL);
+    how->stride = option_int(o, "--stride", 0);
+    if (text && !strcmp(text, "score")) how->proposal = DRL_PROPOSAL_SCORE;
+    else if (text && !strcmp(text, "none")) how->proposal = DRL_PROPOSAL_NONE;
+    else if (text) {
+        fprintf(stderr, "--proposals %s: 'score' or 'none'; without it, the initializer's\n", text);
+        exit(2);
+    }
+}
+
 /* --again "5 4 3", or `otherwise`: level [most] <- drl_sample_desc.resample_from. Returns how many. */
 static inline int option_again(options *o, const char *otherwise, int *level, int most)
 {

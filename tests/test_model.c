@@ -2023,7 +2023,7 @@ static void unet_defaults(int vector)
     CHECK(got.silu == 1 && got.no_spectral == 1 && got.resolutions == 1, "defaults of the network");
     CHECK(got.b2 == 0.8 && got.steps == 3 && s->rule == DRL_STEP_PROPOSAL, "defaults of chains");
     for (k = 0; k < d.levels; ++k) {
-        double step = sqrt(0.8) * drl__schedule_proposal(s, k);
+        double step = sqrt(0.8) * drl__schedule_proposal(s, k, k + 1);
         CHECK(fabs(drl_schedule_step(s, k) - step) < 1e-15 && drl__schedule_f_scale(s, k) == 1,
               "step of level %d", k);
     }
@@ -2034,6 +2034,33 @@ static void unet_defaults(int vector)
         CHECK(name && other && !strcmp(name, other) && !strncmp(net->param[k].name, "energy.", 7),
               "%s is %s", net->param[k].name, twin->param[k].name);
     }
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+}
+
+/* Without an initializer its chains start at proposals by the score, unless something else is asked for. */
+static void unet_proposals(int vector)
+{
+    static const drl_proposal asked[3] = { DRL_PROPOSAL_AUTO, DRL_PROPOSAL_SCORE, DRL_PROPOSAL_NONE };
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = unet_desc(vector);
+    drl_sample_desc how = { 0 };
+    float x[3][64];
+    size_t size = (size_t)(d.height * d.width * d.channels) * sizeof(float);
+    drl_model *m;
+    int k;
+    d.initializer = -1;
+    m = coop_model(ctx, &d);
+    for (k = 0; k < 3; ++k) {
+        how.proposal = asked[k];
+        CHECK_OK(ctx, drl_sample(m, &how, x[k]));
+    }
+    CHECK(!memcmp(x[0], x[1], size), "proposals by the score are the default");
+    CHECK(memcmp(x[0], x[2], size), "chains without proposals are the same");
+    how.proposal = DRL_PROPOSAL_AUTO;
+    how.no_chain = 1;
+    CHECK_OK(ctx, drl_sample(m, &how, x[1]));
+    CHECK(memcmp(x[0], x[1], size), "proposals alone are the same as chains");
     drl_model_destroy(m);
     drl_ctx_destroy(ctx);
 }
@@ -3324,6 +3351,7 @@ int main(int argc, char **argv)
     PART(own_refused());
     for (i = 0; i < 2; ++i) {
         PART(unet_defaults(i));
+        PART(unet_proposals(i));
         PART(unet_energies(i));
         PART(scores(i));
         PART(memory(i, 0));

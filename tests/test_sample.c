@@ -124,7 +124,7 @@ static void posterior_is(const drl_schedule *s, int t)
         double a = s->a[t + 1];
         double now = s->sbar[t] * s->sbar[t] + noise * noise * s->abar[t] * s->abar[t];
         double gain = a * now / (a * a * now + s->s[t + 1] * s->s[t + 1]);
-        drl__schedule_posterior(s, t, noise, &of_x0, &of_next);
+        drl__schedule_posterior(s, t, t + 1, noise, &of_x0, &of_next);
         level_is(s->levels, "posterior, factor of x_next,", t, of_next, gain, 1e-12);
         level_is(s->levels, "posterior, factor of x_0,", t, of_x0, s->abar[t] * (1 - gain * a), 1e-12);
     }
@@ -159,7 +159,7 @@ static void schedule_cdrl(void)
             a2 = s.a[i + 1] * s.a[i + 1];
             step = (1 - s.abar[i] * s.abar[i]) / (1 - s.abar[i + 1] * s.abar[i + 1]) * (1 - a2);
             if (i < T - 1) step *= a2;          /* y_t = a_{t+1} x_t, but x_t at the last level */
-            level_is(T, "noise of the proposal", i, drl__schedule_proposal(&s, i), sqrt(step), 1e-12);
+            level_is(T, "noise of the proposal", i, drl__schedule_proposal(&s, i, i + 1), sqrt(step), 1e-12);
             step = sqrt(s.sbar[i] / s.sbar[0] * 4e-4) * s.s[i + 1];
             level_is(T, "step", i, drl_schedule_step(&s, i), step, 1e-14);
             posterior_is(&s, i);
@@ -1296,8 +1296,8 @@ static void states_impossible(void)
 {
     static const unsigned char numbers[2][4] = { { 0, 0, 0x80, 0x7f }, { 0, 0, 0xc0, 0x7f } };
     static const char *const images[2] = { "y", "x_next" };
-    setup u;
-    drl_sampler *sampler;
+    setup u, v;
+    drl_sampler *sampler, *strided;
     saved_state now, bad;
     char level[16], sentence[80];
     int i;
@@ -1313,6 +1313,14 @@ static void states_impossible(void)
     state_refused(u.ctx, sampler, state_with_field(&now, "step", "5"), "0 to 4 are possible");
     state_refused(u.ctx, sampler, state_with_field(&now, "step", "-1"), "step is -1 at level ");
     state_refused(u.ctx, sampler, state_with_field(&now, "step", "2147483648"), "a malformed");
+    v = u;
+    v.how.stride = 3;
+    strided = sampler_of(&v);
+    bad = state_of_sampler(strided);
+    state_refused(u.ctx, strided, state_with_field(&bad, "level", "1"),
+                  "level is 1, which the stride, 3, leaves out");
+    state_free(&bad);
+    drl_sampler_destroy(strided);
     for (i = 0; i < 4; ++i) {
         bad = state_copy(&now);
         memcpy(state_tensor(u.ctx, &bad, images[i / 2]) + 4 * (OBJ_FLOATS - 1), numbers[i % 2], 4);
@@ -1402,6 +1410,8 @@ static int describe_otherwise(setup *u, int i, float *known, uint8_t *mask)
         u->how.resample_from = other_labels + 1;
         u->how.resample_count = 1;
         return 1;
+    case 18: u->how.stride = 2; return 1;
+    case 19: u->how.proposal = DRL_PROPOSAL_SCORE; return 1;
     }
     u->how.known = known;
     u->how.mask = mask;
@@ -1423,7 +1433,7 @@ static void states_of_others(void)
     drl_sampler_run(sampler, 7);
     now = state_of_sampler(sampler);
     drl_sampler_destroy(sampler);
-    for (i = 0; i < 18; ++i) {
+    for (i = 0; i < 20; ++i) {
         v = u;
         if (!describe_otherwise(&v, i, known, mask)) continue;
         sampler = sampler_of(&v);
@@ -1973,6 +1983,12 @@ static void sentences_of_descriptions(void)
                 "guidance_to is 2; above guidance_from, 3 to");
     CREATE_SAYS(u, v.how.guidance_to = MIX_LEVELS + 1, "guidance_to is ");
     CREATE_SAYS(u, v.how.no_chain = 1, "no_chain is for energies with proposals");
+    CREATE_SAYS(u, v.how.no_chain = 1; v.how.proposal = DRL_PROPOSAL_NONE; v.energy.propose = own_propose,
+                "no_chain is for energies with proposals");
+    CREATE_SAYS(u, v.how.stride = -1, "stride is -1; 1 to 1000 are possible");
+    CREATE_SAYS(u, v.how.stride = 1001, "stride is 1001; 1 to 1000 are possible");
+    CREATE_SAYS(u, v.how.proposal = (drl_proposal)3, "proposal is 3; 0 to 2 are possible");
+    CREATE_SAYS(u, v.how.steps = -1; v.how.stride = 2, "stride is 2 with K = 0");
     CREATE_SAYS(u, v.how.known = obj_known, "known is given without mask");
     CREATE_SAYS(u, v.how.mask = obj_mask, "mask is given without known");
     CREATE_SAYS(u, v.how.resample_count = 2, "resample_count is 2; resample_from, the levels, is missing");
@@ -2020,14 +2036,32 @@ typedef struct hand_case {
     int alone;                          /* no chains: proposals alone, and no denoising */
     int guided, from, to;               /* with weight 1.5 on levels from <= t < to */
     int denoised;
+    int score;                          /* proposals by the score, whether the energy has others or not */
+    int stride;                         /* levels visited: those that it divides */
 } hand_case;
 
+enum { HAND_CASES = 18, HAND_STRIDES = 18 };
+
 /* Cases 0 to 7: every combination of proposals, guidance and denoising. 8 to 11 and 17: proposals alone. From
- * 12 on: guided on some of the 6 levels only. */
+ * 12 on: guided on some of the 6 levels only. After these: proposals by the score, and strides of 1 (by the
+ * score only), 2, 4 and 6, with chains and without, guided and not. */
 static hand_case hand_case_of(int k)
 {
     static const int interval[6][2] = { { 1, 4 }, { 0, 3 }, { 2, 0 }, { 5, 6 }, { 0, 1 }, { 3, 0 } };
+    static const int strides[3] = { 2, 4, 6 };
     hand_case h;
+    memset(&h, 0, sizeof h);
+    h.stride = 1;
+    if (k >= HAND_CASES) {
+        int i = k - HAND_CASES;
+        h.stride = i < 15 ? strides[i / 5] : 1;
+        h.score = i % 5 >= 3 || h.stride == 1;
+        h.alone = i % 5 == 2 || i % 5 == 4;
+        h.proposes = i % 5 == 1 || h.alone || h.score;
+        h.guided = i & 1;
+        h.denoised = i % 3 == 0 && !h.alone;
+        return h;
+    }
     h.alone = (k >= 8 && k < 12) || k == 17;
     h.proposes = h.alone || k & 1;
     h.guided = k >> 1 & 1 || k >= 12;
@@ -2043,6 +2077,43 @@ static double guided_gradient(double y, double label, double w, int t)
     return (w + 1) * label - y - 0.6 * sin(3 * y + t);
 }
 
+/* x_u = a x_t + s eps, by the definition of abar: a and s^2. And the mean
+ * abar_t x_0 + gain (x_u - a abar_t x_0) of x_t given x_u and x_0, one Gaussian conditioned on another, with
+ * its variance. */
+typedef struct hand_way { double abar, a, s2, gain, variance; } hand_way;
+
+static hand_way hand_way_of(const drl_schedule *s, int t, int u)
+{
+    hand_way w;
+    double before = 1 - s->abar[t] * s->abar[t];
+    w.abar = s->abar[t];
+    w.a = s->abar[u] / s->abar[t];
+    w.s2 = 1 - w.a * w.a;
+    w.gain = w.a * before / (w.a * w.a * before + w.s2);
+    w.variance = before * w.s2 / (w.a * w.a * before + w.s2);
+    return w;
+}
+
+static double hand_scale(const drl_schedule *s, int t) { return t == 5 ? 1.0 : s->abar[t + 1] / s->abar[t]; }
+
+/* The mean of y_t from x_u: by own_propose, guided, for the level below u, from which x_0 follows; or with
+ * x_0 by the score of x_u. */
+static double mean_by_hand(const drl_schedule *s, const hand_case *h, double x, double label, double w, int t,
+                           int u)
+{
+    hand_way way = hand_way_of(s, t, u), last = hand_way_of(s, u - 1, u);
+    double mean = 0.8 * x + (w + 1) * label * 0.1 - 0.05 * (u - 1), x_0 = 0;
+    if (!h->score && u == t + 1) return mean;
+    if (!h->score) {
+        mean /= hand_scale(s, u - 1);
+        x_0 = (mean - last.gain * x) / (last.abar * (1 - last.gain * last.a));
+    } else if (u < 6) {
+        double a = hand_scale(s, u), score = a * guided_gradient(a * x, label, w, u);
+        x_0 = (x + (1 - s->abar[u] * s->abar[u]) * score) / s->abar[u];
+    }
+    return hand_scale(s, t) * (way.abar * x_0 + way.gain * (x - way.a * way.abar * x_0));
+}
+
 /* Image number `image`, x [OBJ_SIZE], in double: x_T, then at each level the proposal and its draw, K steps,
  * y / a; at the end the denoising step. Draws are numbered through. Returns the number of guided levels. */
 static int chain_by_hand(const setup *u, const hand_case *h, int shift, int image, double *x)
@@ -2050,27 +2121,28 @@ static int chain_by_hand(const setup *u, const hand_case *h, int shift, int imag
     const drl_schedule *s = &u->schedule;
     double label = obj_labels[image], y[OBJ_SIZE];
     float eps[OBJ_SIZE];
-    int to = h->to ? h->to : 6, draw = 0, guided = 0, t, i, step;
+    int to = h->to ? h->to : 6, draw = 0, guided = 0, next = 6, t, i, step;
     shifted_noise(&shift, u->ctx, image, draw++, eps, OBJ_SIZE);
     for (i = 0; i < OBJ_SIZE; ++i) x[i] = (double)eps[i];
     for (t = 5; t >= 0; --t) {
-        double a2 = s->a[t + 1] * s->a[t + 1], a = t == 5 ? 1.0 : s->a[t + 1], s2 = 1 - a2;
-        double length = s->sbar[t] / s->sbar[0] * s->b2 * s2;                   /* step^2 */
-        double proposed = (1 - s->abar[t] * s->abar[t]) / (1 - s->abar[t + 1] * s->abar[t + 1]) * s2;
-        double w = h->guided && t >= h->from && t < to ? 1.5 : 0.0;
+        double a = hand_scale(s, t), w = h->guided && t >= h->from && t < to ? 1.5 : 0.0, length, units, s2;
+        hand_way near = hand_way_of(s, t, t + 1), way;
+        if (t % h->stride) continue;
+        way = hand_way_of(s, t, next);
+        units = next == 6 ? 1.0 : a / way.a;            /* x_next * units = y + noise of variance s2 */
+        s2 = way.s2 * units * units;
+        length = s->sbar[t] / s->sbar[0] * s->b2 * near.s2 * way.variance / near.variance;      /* step^2 */
         guided += w > 0;
-        for (i = 0; i < OBJ_SIZE; ++i) y[i] = x[i];
+        for (i = 0; i < OBJ_SIZE; ++i) y[i] = units * x[i];
         if (h->proposes) {
             shifted_noise(&shift, u->ctx, image, draw++, eps, OBJ_SIZE);
-            for (i = 0; i < OBJ_SIZE; ++i) {
-                double mean = 0.8 * x[i] + (w + 1) * label * 0.1 - 0.05 * t;    /* of own_propose, guided */
-                y[i] = mean + sqrt(proposed) * a * (double)eps[i];
-            }
+            for (i = 0; i < OBJ_SIZE; ++i)
+                y[i] = mean_by_hand(s, h, x[i], label, w, t, next) + sqrt(way.variance) * a * (double)eps[i];
         }
         for (step = 0; step < (h->alone ? 0 : OBJ_STEPS); ++step) {
             shifted_noise(&shift, u->ctx, image, draw++, eps, OBJ_SIZE);
             for (i = 0; i < OBJ_SIZE; ++i) {
-                double pull = t == 5 ? 0.0 : (y[i] - x[i]) / s2;
+                double pull = next == 6 ? 0.0 : (y[i] - units * x[i]) / s2;
                 double gradient = guided_gradient(y[i], label, w, t);
                 y[i] += length / 2 * (gradient - pull) + sqrt(length) * (double)eps[i];
             }
@@ -2081,6 +2153,7 @@ static int chain_by_hand(const setup *u, const hand_case *h, int shift, int imag
             x[i] = y[i] / a;
             if (!t && h->denoised) x[i] = (x[i] + 2 * s->sbar[0] * s->sbar[0] * score) / s->abar[0];
         }
+        next = t;
     }
     return guided;
 }
@@ -2091,16 +2164,19 @@ static void chains_by_hand(void)
 {
     double memory[35];
     int k, image, i, shift = 3;
-    for (k = 0; k < 18; ++k) {
+    for (k = 0; k < HAND_CASES + HAND_STRIDES; ++k) {
         hand_case h = hand_case_of(k);
         setup u;
         float got[OBJ_FLOATS];
         double x[OBJ_SIZE], worst = 0;
-        int guided = 0, levels = h.guided ? (h.to ? h.to : 6) - h.from : 0;
+        int visited = 5 / h.stride + 1;
+        int guided = 0, levels = h.guided ? h.to || h.from ? (h.to ? h.to : 6) - h.from : visited : 0;
         setup_begin(&u, OBJ_SIZE, 3);
         drl__schedule_cdrl(6, memory, &u.schedule);
         if (k == 7) u.schedule.b2 *= 9;
-        if (h.proposes) u.energy.propose = own_propose;
+        if (h.proposes && !(h.score && k & 1)) u.energy.propose = own_propose;
+        u.how.proposal = h.score ? DRL_PROPOSAL_SCORE : DRL_PROPOSAL_AUTO;
+        u.how.stride = k == 0 ? 0 : h.stride;
         u.how.guidance = h.guided ? 1.5f : 0.0f;
         u.how.guidance_from = h.from;
         u.how.guidance_to = h.to;
@@ -2121,9 +2197,54 @@ static void chains_by_hand(void)
         CHECK(guided == levels * OBJ_COUNT, "case %d: guided %d times", k, guided);
         CHECK(worst < 3e-5, "case %d: by hand differs by %g", k, worst);
         /* 5 images in batches of 3 are two calls at each level, and two more where it is guided */
-        CHECK(u.o.proposals == (h.proposes ? 2 * (6 + levels) : 0), "case %d: %d proposals were asked for",
-              k, u.o.proposals);
-        CHECK(!h.alone || !u.o.calls, "case %d: without chains, %d calls of the energy", k, u.o.calls);
+        CHECK(u.o.proposals == (h.proposes && !h.score ? 2 * (visited + levels) : 0),
+              "case %d: %d proposals were asked for", k, u.o.proposals);
+        CHECK(!h.alone || h.score || !u.o.calls, "case %d: without chains, %d calls of the energy", k,
+              u.o.calls);
+        setup_end(&u);
+    }
+}
+
+/* Every n-th of 4 levels, in three passes: the levels that are visited, and a sampler that moves into a fresh
+ * one by its saved state after each step ends with the bits of one that runs through. */
+static void strides_in_pieces(void)
+{
+    static const int from[2] = { 3, 1 };
+    static const int visited[3][10] = { { 2, 0, 2, 0, 0, -1 }, { 3, 0, 0, 0, -1 }, { 0, 0, 0, -1 } };
+    int stride, i, k;
+    for (i = 0; i < 9; ++i) {
+        setup u;
+        drl_sampler *sampler, *next;
+        float want[OBJ_FLOATS], got[OBJ_FLOATS];
+        int left = 0;
+        stride = 2 + i % 3;
+        setup_begin(&u, OBJ_SIZE, 2);
+        u.how.stride = stride;
+        u.how.proposal = (drl_proposal)(i / 3);
+        u.energy.propose = own_propose;
+        u.how.resample_from = from;
+        u.how.resample_count = 2;
+        sample_all(&u, want);
+        sampler = sampler_of(&u);
+        while (visited[stride - 2][left] >= 0) ++left;
+        left *= OBJ_STEPS;
+        for (k = 0; left >= 0; ++k, --left) {
+            saved_state now = state_of_sampler(sampler);
+            int level = visited[stride - 2][k / OBJ_STEPS];
+            CHECK(drl_sampler_steps_left(sampler) == left && drl_sampler_level(sampler) == level,
+                  "stride %d: %d steps left at level %d, not %d at %d", stride,
+                  drl_sampler_steps_left(sampler), drl_sampler_level(sampler), left, level);
+            next = sampler_of(&u);
+            CHECK_OK(u.ctx, drl_sampler_restore(next, now.bytes, now.size));
+            drl_sampler_destroy(sampler);
+            sampler = next;
+            CHECK(drl_sampler_run(sampler, 1) == (left > 1 ? DRL_RUNNING : DRL_OK), "stride %d, step %d: %s",
+                  stride, k, drl_ctx_message(u.ctx));
+            state_free(&now);
+        }
+        images_of(sampler, OBJ_COUNT, OBJ_SIZE, got);
+        CHECK(!memcmp(want, got, sizeof want), "stride %d in pieces: other bits", stride);
+        drl_sampler_destroy(sampler);
         setup_end(&u);
     }
 }
@@ -3284,6 +3405,7 @@ int main(int argc, char **argv)
     }
     cooperative = 0;
     PART(chains_by_hand());
+    PART(strides_in_pieces());
     PART(guidance());
     CHECK(jobs_watched > 100 || !WATCHES || check_only, "%ld calls of the job system watched", jobs_watched);
     CHECK(!watch_count, "%d blocks are left", watch_count);

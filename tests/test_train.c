@@ -410,7 +410,7 @@ static int replay_proposal(replay *r)
     drl__initializer_finish(r->twin.m, BATCH, r->x_next, r->t, parts);
     for (i = 0; i < BATCH; ++i) {
         int t = r->t[i];
-        float *part = parts + i * IMAGE, sigma = (float)drl__schedule_proposal(r->sc, t);
+        float *part = parts + i * IMAGE, sigma = (float)drl__schedule_proposal(r->sc, t, t + 1);
         double abar = r->sc->abar[t], abar_next = r->sc->abar[t + 1], a_next = abar_next / abar;
         double share = (1 - abar * abar) / (1 - abar_next * abar_next);
         double noise = scale_of(r, t) * sqrt(share * (1 - a_next * a_next));
