@@ -60,7 +60,8 @@
  * noise and walks the levels down. F is a *negative* energy throughout. One network f
  * serves all levels: F = f / step_t^2, where step_t is the size of a Langevin step
  * (drl_step_rule has other choices). In the cooperative form [Zhu24] a second network,
- * the initializer, proposes where the chains of each level start. With 1000 fine levels
+ * the initializer, proposes where the chains of each level start; energies whose gradients
+ * are good denoisers can do so by themselves (drl_proposal). With 1000 fine levels
  * ("T1k") p(y_t | x_{t+1}) is nearly N(x_{t+1} + s^2 grad F, s^2 I), and no Langevin step
  * is needed: K = 0.
  *
@@ -79,8 +80,8 @@
  *
  * The program above is the whole. Of a model with classes, ask for one with `labels`, and
  * more strongly with a guidance weight. `known` and `mask` keep a part of the images;
- * further passes from lower levels, `resample_from`, fit the rest to it. The same seed
- * gives the same pixels on every machine.
+ * further passes from lower levels, `resample_from`, fit the rest to it. `stride` leaves
+ * levels out, and their cost. The same seed gives the same pixels on every machine.
  *
  *     static drl_status hearts(drl_model *m, float *pixels)
  *     {
@@ -19105,8 +19106,9 @@ static const drl__kernels DRL__FN(drl__table) = {
  *   0.2.0  The first release. Against 0.1, which was not released:
  *        Training in one call, drl_train: falling rate, averaged weights, rollback, checkpoint, resume.
  *        An energy can be a network of the program's own, on a schedule of its own (drl_model_desc.build).
- *        Energies of a U-Net, trained by score matching. Augmentation by shifts and exchanged colours.
- *        drl_net_maxpool2. The small operators are no longer public functions: networks are built of them.
+ *        Energies of a U-Net, trained by score matching. Chains start at proposals by the score, and every
+ *        n-th level can be sampled alone (drl_sample_desc.proposal, .stride). Augmentation by shifts and exchanged
+ *        colours. drl_net_maxpool2. The small operators are no longer public functions: networks are built of them.
  *        Descriptions refuse values out of range with a sentence, and are found out when they were not zeroed
  *        (`canary`).
  *        Classes count from 1, in data sets too; 0 is none.
