@@ -19107,8 +19107,9 @@ static const drl__kernels DRL__FN(drl__table) = {
  *        Training in one call, drl_train: falling rate, averaged weights, rollback, checkpoint, resume.
  *        An energy can be a network of the program's own, on a schedule of its own (drl_model_desc.build).
  *        Energies of a U-Net, trained by score matching. Chains start at proposals by the score, and every
- *        n-th level can be sampled alone (drl_sample_desc.proposal, .stride). Augmentation by shifts and exchanged
- *        colours. drl_net_maxpool2. The small operators are no longer public functions: networks are built of them.
+ *        n-th level can be sampled alone (drl_sample_desc.proposal, .stride). Augmentation by shifts and
+ *        exchanged colours. drl_net_maxpool2.
+ *        The small operators are no longer public functions: networks are built of them.
  *        Descriptions refuse values out of range with a sentence, and are found out when they were not zeroed
  *        (`canary`).
  *        Classes count from 1, in data sets too; 0 is none.
