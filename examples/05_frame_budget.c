@@ -5,10 +5,11 @@
  * images grow.
  *
  *     cc -O2 examples/05_frame_budget.c -o frame_budget -lm
- *     ./frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] [--out PREFIX]
- *                    [--threads N] [--isa NAME]
+ *     ./frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--stride N] [--seed N]
+ *                    [--proposals score | none] [--out PREFIX] [--threads N] [--isa NAME]
  *
- * Without a model file it takes examples/models/sprites.safetensors. A step that does not fit the budget is a
+ * Without a model file it takes examples/models/sprites.safetensors. --stride N visits every N-th level only,
+ * at an N-th of the cost. A step that does not fit the budget is a
  * frame of its own, and so is an operator of the initializer, which runs before the first step of a level. So
  * with --budget 0 the longest frame is the longest of these. Prints that frame, by the clock and in processor
  * time, the bytes that the library held, and how often it allocated within frames: never.
@@ -136,10 +137,12 @@ int main(int argc, char **argv)
     g.how.count = option_int(&o, "--count", 1);
     g.how.steps = option_int(&o, "--k", 0);
     g.how.seed = (uint64_t)option_int(&o, "--seed", 1);
+    option_ways(&o, &g.how);
     budget = option_number(&o, "--budget", 4);
     prefix = option_prefix(&o, "frame");
-    words = options_rest(&o, "frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--seed N] "
-                             "[--out PREFIX] [--threads N] [--isa NAME]\n");
+    words = options_rest(&o, "frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] "
+                             "[--stride N] [--proposals score | none] [--seed N] [--out PREFIX] "
+                             "[--threads N] [--isa NAME]\n");
     if (words > 1 || g.how.count < 1) {
         fprintf(stderr, "one model file at most, and --count 1 or more\n");
         return 2;
@@ -172,7 +175,7 @@ int main(int argc, char **argv)
         if (ms > longest) longest = ms;
         if (cpu > longest_cpu) longest_cpu = cpu;
         /* here the game would draw drl_sampler_image(g.sampler, i, pixels) as it is by now */
-        if (status == DRL_RUNNING && !save && drl_sampler_steps_left(g.sampler) <= half) {
+        if (!save && drl_sampler_steps_left(g.sampler) <= half) {
             if (save_game(&g, &save, &save_bytes) != DRL_OK) return fail(&g, "saving the game");
             drl_sampler_destroy(g.sampler);
             g.sampler = NULL;
