@@ -5892,12 +5892,10 @@ static drl_status drl__st_match(drl_ctx *ctx, const char *who, const drl_safeten
                                 const drl_array *own, size_t count, size_t fixed)
 {
     size_t i;
-    int k;
     for (i = 0; i < count; ++i) {
         const drl_array *a = drl_safetensors_find(st, own[i].name);
         int fits = a && a->dtype == own[i].dtype && a->rank == own[i].rank;
-        for (k = 0; fits && k < a->rank; ++k) fits = a->shape[k] == own[i].shape[k];
-        if (!fits)
+        if (!fits || memcmp(a->shape, own[i].shape, (size_t)a->rank * sizeof a->shape[0]))
             return drl__fail(ctx, DRL_E_FORMAT, "%s: '%s' is missing, or of another type or shape", who,
                              own[i].name);
         if (!drl__st_finite(a))

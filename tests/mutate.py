@@ -43,7 +43,7 @@ builds = {"portable": ["-DDRL_NO_SIMD"], "simd": ["-DDRL__FMA128"]}
 programs = {
     "portable": ["test_train", "test_io", "test_model", "test_sample", "test_mcmc", "test_net", "test_ops",
                  "test_failure", "test_api", "test_context", "test_not_finite", "test_noise", "test_rng",
-                 "conformance"],
+                 "test_ranks", "conformance"],
     "simd": ["test_ops", "test_rng", "conformance"]}
 sets = ["", "portable", "sse2", "fma128", "avx2", "avx512", "neon", "wasm"]       # by the numbers of drl_isa
 

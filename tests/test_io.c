@@ -2416,6 +2416,9 @@ static const picture_case good_pictures[] = {
     { "12 bits", FILE_OF("P6 1 1 4095\n\0\0\x08\0\x0F\xFF"), 1, 1, 3, 4095, { 0, 2048, 4095 } },
     { "grey PAM", FILE_OF("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nENDHDR\nab"), 1, 2, 1, 255,
       { 97, 98 } },
+    { "grey PAM that says so",
+      FILE_OF("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\nab"), 1, 2, 1, 255,
+      { 97, 98 } },
     { "grey and alpha",
       FILE_OF("P7\n# a\nWIDTH 2\nHEIGHT 2\n\nDEPTH 2\nMAXVAL 255\nTUPLTYPE GRAYSCALE_ALPHA\nENDHDR\n"
               "a\1b\0c\xFF" "dd"), 2, 2, 2, 255, { 97, 1, 0, 0, 99, 255, 100, 100 } },
@@ -2427,6 +2430,9 @@ static const picture_case good_pictures[] = {
       FILE_OF("P7\nWIDTH 1\nHEIGHT 1\nDEPTH 4\nMAXVAL 1000\nTUPLTYPE RGB_ALPHA\nENDHDR\n\0\1\1\0\3\xE8\0\2"),
       1, 1, 4, 1000, { 1, 256, 1000, 2 } },
     { "black and white",
+      FILE_OF("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 1\nMAXVAL 1\nTUPLTYPE BLACKANDWHITE\nENDHDR\n\1\0"),
+      1, 2, 1, 1, { 1, 0 } },
+    { "black, white and alpha",
       FILE_OF("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 2\nMAXVAL 1\nTUPLTYPE BLACKANDWHITE_ALPHA\nENDHDR\n\1\1\1\0"),
       1, 2, 2, 1, { 1, 1, 0, 0 } }
 };
@@ -2861,6 +2867,7 @@ static const struct { const char *text; double value; } decimals[] = {
     { "9007199254740993.00000000000000000000000000000000000000001", 9007199254740994.0 },
     { "3.141592653589793238462643383279502884197169399375105820", 3.141592653589793116 },
     { "1.7976931348623157e308", DBL_MAX }, { "1.7976931348623159e308", HUGE_VAL }, { "1e99999", HUGE_VAL },
+    { "1e4294967296", HUGE_VAL },
     { "1e-99999", 0 }, { "0e99999", 0 }, { "2.2250738585072014e-308", DBL_MIN },
     { "2.2250738585072011e-308", 2.2250738585072011e-308 },     /* the largest denormal number */
     { "4.9406564584124654e-324", 4.9406564584124654e-324 }, { "2.4703282292062327e-324", 0 },

@@ -2198,6 +2198,54 @@ static void expect_scores_refused(score_case *c)
     CHECK(drl_model_score(NULL, t, n, c->x, c->given, f, c->work) == DRL_E_ARGUMENT, "no model");
 }
 
+/* Value j of a scorer is what step j writes; value -1 is the image. */
+static int scorer_place(const drl_scorer *s, int j) { return j < 0 ? 0 : s->step[j].y; }
+
+static int scorer_floats(const drl_scorer *s, int j)
+{
+    const drl_scorer_step *v = &s->step[j < 0 ? 0 : j];
+    int pixels = v->h * v->w;
+    if (j < 0) return s->height * s->width * s->channels;
+    if (v->code == DRL_SCORER_CONV) return pixels * v->k;
+    if (v->code == DRL_SCORER_HALVE) return pixels / 4 * v->c;
+    if (v->code == DRL_SCORER_DOT) return 1;
+    return v->code == DRL_SCORER_SUM ? v->c : pixels * v->c;
+}
+
+/* The last step that reads value j. */
+static int scorer_last(const drl_scorer *s, int j)
+{
+    int place = scorer_place(s, j), last = j, r;
+    for (r = j + 1; r < s->steps; ++r) {
+        if (s->step[r].x == place || s->step[r].b == place) last = r;
+        if (s->step[r].y == place) break;
+    }
+    return last;
+}
+
+/* Steps that work element by element write over x when they are its last reader. All others take the lowest
+ * place with no value that they or later steps read. `work` ends where the highest value does. */
+static void expect_lowest_places(const drl_scorer *s)
+{
+    int i, j, work = scorer_floats(s, -1), wrong = 0;
+    for (i = 0; i < s->steps; ++i) {
+        const drl_scorer_step *v = &s->step[i];
+        int want = 0, n = scorer_floats(s, i);
+        for (j = -1; j < i; ++j) {
+            int place = scorer_place(s, j), end = place + scorer_floats(s, j);
+            if (scorer_last(s, j) < i || place >= want + n || want >= end) continue;
+            want = end;
+            j = -2;                                             /* all again */
+        }
+        for (j = -1; j < i && v->code >= DRL_SCORER_LEAKY_RELU && v->code <= DRL_SCORER_ADD; ++j)
+            if (scorer_place(s, j) == v->x && scorer_last(s, j) == i) want = v->x;
+        wrong += v->y != want;
+        if (v->y + n > work) work = v->y + n;
+    }
+    CHECK(!wrong, "%d of %d steps write elsewhere than they should", wrong, s->steps);
+    CHECK(s->work == work, "%d floats of work; the highest value ends at %d", s->work, work);
+}
+
 /* A scorer of each image's class gives the same bits, and uses as many floats of `work` as it says. */
 static void expect_scorers(const score_case *c)
 {
@@ -2208,6 +2256,7 @@ static void expect_scorers(const score_case *c)
         const float *x = c->x + (size_t)i * c->size;
         CHECK_OK(c->ctx, drl_scorer_create(c->m, c->t, c->given ? c->given[i] : 0, &s));
         if (!s) return;
+        expect_lowest_places(s);
         for (j = 0; j < AT_ONCE * (COOP_SIZE + IMAGE); ++j) work[j] = (float)NAN;
         CHECK(drl_scorer_run(s, x, &score, work) == DRL_OK, "a scorer fails");
         CHECK(!memcmp(&score, c->score + i, sizeof score), "form %d: the scorer says %g, the model %g",
@@ -2299,6 +2348,7 @@ static void scorer_of(drl_ctx *ctx, const drl_model_desc *d, const char *what)
         CHECK(s->work <= 512 && drl_scorer_run(s, x, &again, work) == DRL_OK, "%s: %d floats", what, s->work);
         CHECK(!memcmp(&score, &again, sizeof score), "%s, level %d: the scorer says %g, the model %g", what,
               t, (double)again, (double)score);
+        expect_lowest_places(s);
         drl_scorer_destroy(s);
     }
     CHECK(drl_ctx_bytes_used(ctx) == used, "%s: scorers leave %d bytes", what,

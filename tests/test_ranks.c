@@ -114,6 +114,7 @@ enum { NOTHING, SOURCE_FAILS, NO_MEMORY, NO_DATA, OTHER_SEED, OTHER_WEIGHTS, OTH
        REDUCE_FAILS, REDUCE_HALVES, REDUCE_LEAVES, REDUCE_SPOILS, REDUCE_STRAYS };     /* the last four on
                                                                                   * all ranks */
 static long fails_at;                       /* the call of `reduce` for REDUCE_FAILS, from 1 */
+static int other_field;                     /* what a rank's run has otherwise for OTHER_RUN */
 
 /* A team is described by the first part, and then runs `body` once for each rank. */
 struct team {
@@ -272,6 +273,16 @@ static void prepare(member *m)
         m->status = drl_trainer_resume_memory(m->trainer, t->resume, t->resume_bytes);
 }
 
+enum { RUN_STEPS, RUN_SECONDS, RUN_FALL, RUN_ROLLBACKS, RUN_BALANCED, RUN_FIELDS };
+static void other_run(drl_run_desc *d)
+{
+    if (other_field == RUN_STEPS) ++d->steps;
+    if (other_field == RUN_SECONDS) ++d->seconds;
+    if (other_field == RUN_FALL) d->fall = 0.25;
+    if (other_field == RUN_ROLLBACKS) ++d->rollbacks;
+    if (other_field == RUN_BALANCED) d->balanced = 1;
+}
+
 static void run(member *m)
 {
     const team *t = m->all;
@@ -288,7 +299,7 @@ static void run(member *m)
     d.balanced = t->balanced;
     if (t->by_source) d.source = source;
     if (odd && t->odd == NO_MEMORY) m->heap.fail_at = m->heap.calls + 1;
-    if (odd && t->odd == OTHER_RUN) d.rollbacks = 3;
+    if (odd && t->odd == OTHER_RUN) other_run(&d);
     if (odd && t->odd == AVERAGED) drl_trainer_swap_average(m->trainer);
     m->status = drl_train(m->trainer, t->by_source || (odd && t->odd == NO_DATA) ? NULL : &images, &d);
     if (odd && t->odd == AVERAGED) drl_trainer_swap_average(m->trainer);
@@ -456,6 +467,10 @@ static void expect_failure(int odd, drl_status want, const char *words)
     t->odd_rank = 2;
     t->by_source = odd == SOURCE_FAILS;
     t->steps = 9;
+    if (odd == OTHER_RUN && other_field == RUN_SECONDS) {
+        t->steps = 0;
+        t->seconds = 6.0;
+    }
     go(t, want);
     for (i = 0; i < 4; i += 3)
         CHECK(strstr(t->of[i].message, words) != NULL, "failure %d, rank %d: '%s'", odd, i,
@@ -469,7 +484,8 @@ static void failures(void)
     expect_failure(NO_MEMORY, DRL_E_MEMORY, "rank 2 has failed: out of memory");
     expect_failure(NO_DATA, DRL_E_ARGUMENT, "rank 2 has failed");
     expect_failure(AVERAGED, DRL_E_ARGUMENT, "rank 2 has failed");
-    expect_failure(OTHER_RUN, DRL_E_ARGUMENT, "ranks 0 and 2 differ");
+    for (other_field = 0; other_field < RUN_FIELDS; ++other_field)
+        expect_failure(OTHER_RUN, DRL_E_ARGUMENT, "ranks 0 and 2 differ");
     expect_failure(OTHER_SEED, DRL_E_ARGUMENT, "ranks 0 and 2 differ");
     expect_failure(OTHER_WEIGHTS, DRL_E_ARGUMENT, "ranks 0 and 2 differ");
     for (fails_at = 1; fails_at <= 12; ++fails_at)      /* the first steps have so many, for each purpose */
@@ -596,6 +612,44 @@ static void groups_of_one_batch(int variant)
     free(gradient);
 }
 
+static int keep_loss(void *user, const drl_train_report *report)
+{
+    *(double *)user = report->loss;
+    return 0;
+}
+
+/* Groups draw the images of a whole batch from a data set. */
+static void groups_of_one_data_set(int balanced)
+{
+    double loss, want = 0;
+    int groups;
+    for (groups = 1; groups <= BATCH; groups *= 2) {
+        drl_model_desc md = model_of(PLAIN);
+        drl_train_desc td = plan_of(PLAIN);
+        drl_run_desc d;
+        drl_ctx *ctx = context(DRL_ISA_PORTABLE, 1, NULL);
+        drl_model *m = NULL;
+        drl_trainer *tr = NULL;
+        md.batch = BATCH / groups;
+        td.groups = groups;
+        memset(&d, 0, sizeof d);
+        d.steps = 1;
+        d.balanced = balanced;
+        d.on_step = keep_loss;
+        d.user = &loss;
+        loss = 0;
+        CHECK_OK(ctx, drl_model_create(ctx, &md, 5, &m));
+        CHECK_OK(ctx, drl_trainer_create(m, &td, &tr));
+        CHECK_OK(ctx, drl_train(tr, &images, &d));
+        if (groups == 1) want = loss;
+        CHECK(loss == want && loss != 0, "balanced %d, %d groups: loss %.17g for %.17g", balanced, groups,
+              loss, want);
+        drl_trainer_destroy(tr);
+        drl_model_destroy(m);
+        drl_ctx_destroy(ctx);
+    }
+}
+
 #define BAD(assign)                                                     \
     do {                                                                \
         d = plan_of(PLAIN);                                             \
@@ -652,6 +706,7 @@ int main(int argc, char **argv)
     images = data_set();
     PART(descriptions());
     for (i = 0; i < VARIANTS; ++i) PART(groups_of_one_batch(i));
+    for (i = 0; i < 2; ++i) PART(groups_of_one_data_set(i));
 #ifdef RANKS_RUN
     for (i = 0; i < VARIANTS; ++i) PART(same_bits(i));
     PART(one_clock());

@@ -1169,6 +1169,46 @@ static void checkpoint_without_text(void)
     saved_run_end(&r);
 }
 
+/* Arrays of another type, rank or side are refused, whichever array and side it is. */
+static void checkpoint_of_other_shapes(void)
+{
+    saved_run r;
+    drl_safetensors *st = NULL;
+    drl_safetensors_desc contents;
+    drl_array array[DRL__CHECKPOINT_ARRAYS];
+    size_t k;
+    save_run(&r);
+    CHECK_OK(r.s.ctx, drl_safetensors_open_memory(r.s.ctx, r.file, r.size, &st));
+    contents = *drl_safetensors_contents(st);
+    for (k = 0; k < contents.count; ++k) array[k] = contents.arrays[k];
+    for (k = 0; k < contents.count; ++k) {
+        drl_array own = array[k];
+        int change;
+        contents.arrays = array;
+        for (change = -3; change < own.rank; ++change) {
+            drl_array *a = &array[k];
+            *a = own;
+            if (change == -3) a->bytes = own.bytes / own.shape[--a->rank];
+            else if (change == -2) a->dtype = own.dtype == DRL_DTYPE_F64 ? DRL_DTYPE_I64 : DRL_DTYPE_I32;
+            else if (change == -1) a->shape[a->rank++] = 1;
+            else {
+                a->bytes = own.bytes / own.shape[change] * (own.shape[change] - 1);
+                --a->shape[change];
+            }
+            write_without(r.s.ctx, &contents, "");
+            drl_ctx_clear(r.s.ctx);
+            CHECK(drl_trainer_resume(r.s.tr, path) == DRL_E_FORMAT &&
+                  strstr(drl_ctx_message(r.s.ctx), own.name), "%s, change %d: %s", own.name, change,
+                  drl_ctx_message(r.s.ctx));
+        }
+        array[k] = own;
+    }
+    drl_ctx_clear(r.s.ctx);
+    expect_state(&r.s, r.state, r.n, "checkpoints with other shapes");
+    drl_safetensors_close(st);
+    saved_run_end(&r);
+}
+
 /* Cut at any byte of the first 64 and at many others, and one byte longer. */
 static void checkpoint_cut(void)
 {
@@ -2664,10 +2704,37 @@ static void contrast_without_steps(void)
     unmake(&s);
 }
 
+/* Weights that no image of the batch depends on, those of the absent classes, have gradients of zero. */
+static void absent_classes(void)
+{
+    drl_model_desc md = coop();
+    drl_train_desc td = plan();
+    setup s;
+    float x0[PIXELS];
+    int label[BATCH], i;
+    td.label_drop = -1;
+    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    for (i = 0; i < BATCH; ++i) label[i] = 2;
+    pictures(s.tr, x0, BATCH);
+    CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, label, NULL));
+    for (i = 0; i < s.tr->parts; ++i) {
+        const drl__part *part = &s.tr->part[i];
+        size_t zero = 0, tiny = 0, k;
+        for (k = 0; k < part->params; ++k) {
+            float g = fabsf(part->net->grads[k]);
+            zero += g == 0;
+            tiny += g > 0 && g < 1e-37f;
+        }
+        CHECK(zero > 0 && tiny == 0, "part %d: of %d gradients %d are zero, %d are tiny", i,
+              (int)part->params, (int)zero, (int)tiny);
+    }
+    unmake(&s);
+}
+
 /* -- a network and a schedule of the program's own -- */
 
 /* F = -|h(y)|^2 / 2 with h(y) = y + a layer of an activation of a layer of y; of its maximum in squares of 2
- * x 2 pixels if user is "maximum", of a leaky ReLU if it is "leaky". */
+ * x 2 pixels if user is "maximum", of a ReLU if it is "relu" or "leaky". */
 static void own_build(drl_net *net, void *user)
 {
     const char *kind = user ? (const char *)user : "";
@@ -2679,7 +2746,8 @@ static void own_build(drl_net *net, void *user)
     level = drl_net_conv2d(net, drl_net_level(net, 4), &l);
     l.name = "in";
     h = drl_net_act(net, drl_net_shift(net, drl_net_conv2d(net, y, &l), level),
-                    !strcmp(kind, "leaky") ? DRL_ACT_LEAKY_RELU : DRL_ACT_SILU);
+                    !strcmp(kind, "leaky") ? DRL_ACT_LEAKY_RELU :
+                    !strcmp(kind, "relu") ? DRL_ACT_RELU : DRL_ACT_SILU);
     if (!strcmp(kind, "maximum")) h = drl_net_upsample2(net, drl_net_maxpool2(net, h));
     l.out_channels = 2;
     l.init_scale = -1;
@@ -3283,6 +3351,7 @@ int main(int argc, char **argv)
     PART(checkpoint_of_another_pair());
     PART(checkpoint_without_file());
     PART(checkpoint_without_text());
+    PART(checkpoint_of_other_shapes());
     PART(checkpoint_without_memory());
     PART(checkpoint_not_finite());
     PART(checkpoint_cut());
@@ -3334,9 +3403,11 @@ int main(int argc, char **argv)
     PART(noise_left(0, 1, 0.1f));
     PART(noise_left(1, 0, 0.1f));
     PART(contrast_without_steps());
+    PART(absent_classes());
     PART(own_network(DRL_OBJECTIVE_SCORE));
     PART(own_network(DRL_OBJECTIVE_RECOVERY));
     PART(own_kinks("leaky"));
+    PART(own_kinks("relu"));
     PART(own_kinks("maximum"));
     PART(descriptions());
     PART(defaults());
