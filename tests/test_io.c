@@ -2488,6 +2488,7 @@ static void test_pictures(void)
 /* What is no picture, or none that is known. */
 static void test_pictures_hostile(void)
 {
+#define TWENTY "ABCDEFGHIJKLMNOPQRST"
 #define PAM(lines) FILE_OF("P7\n" lines "ENDHDR\nabcdabcd")
 #define SIZES "WIDTH 2\nHEIGHT 1\n"
     static const struct { const char *file; size_t bytes; const char *sentence; } hostile[] = {
@@ -2512,6 +2513,8 @@ static void test_pictures_hostile(void)
         { FILE_OF("P5\n1 1\n300\n\1\x2D"), "a number of 301 in a picture of MAXVAL 300" },
         { PAM(SIZES "DEPTH 4\nMAXVAL 255\nTUPLTYPE CMYK\n"), "TUPLTYPE CMYK of DEPTH 4" },
         { PAM(SIZES "DEPTH 4\nMAXVAL 255\nTUPLTYPE RGB\n"), "TUPLTYPE RGB of DEPTH 4" },
+        { PAM(SIZES "DEPTH 4\nMAXVAL 255\nTUPLTYPE " TWENTY TWENTY TWENTY TWENTY TWENTY "\n"),
+          "TUPLTYPE " TWENTY TWENTY TWENTY TWENTY "ABCDEFGHIJKLMNO of DEPTH 4" },
         { PAM(SIZES "DEPTH 5\nMAXVAL 255\n"), "DEPTH is 5; 1 to 4 are possible" },
         { PAM(SIZES "DEPTH 0\nMAXVAL 255\n"), "DEPTH is 0" },
         { PAM(SIZES "DEPTH 4\n"), "the header has no MAXVAL" },
@@ -2526,6 +2529,7 @@ static void test_pictures_hostile(void)
         { FILE_OF("P7\r\nWIDTH 1\r\nHEIGHT 1\r\nDEPTH 1\r\nMAXVAL 9\r\nENDHDR\r\na"), "expected a new line" },
         { FILE_OF("P8\n1 1\n255\na"), "not NPY, IDX, P5 to P7 of netpbm, or rows of CIFAR" }
     };
+#undef TWENTY
 #undef SIZES
 #undef PAM
     size_t i;
@@ -2873,6 +2877,7 @@ static const struct { const char *text; double value; } decimals[] = {
     { "4.9406564584124654e-324", 4.9406564584124654e-324 }, { "2.4703282292062327e-324", 0 },
     { "2.4703282292062328e-324", 4.9406564584124654e-324 }, { "7.4e-324", 4.9406564584124654e-324 },
     { "1e-400", 0 },
+    { "4.450147717014403454311757117158e-308", 4.450147717014404e-308 },    /* wrong when rounded twice */
     { "123456789012345678901234567890123456789012345678901234567890", 123456789012345678901234567890e30 },
     { "0.0000000000000000000000000000000000000000000000000000000001", 1e-58 },
     { "", NAN }, { "-", NAN }, { ".", NAN }, { "+.", NAN }, { "e5", NAN }, { "1e", NAN }, { "1e+", NAN },
