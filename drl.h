@@ -11989,17 +11989,17 @@ static drl_status drl__sampler_mean(drl_sampler *s, int base, int n)
     int *level = s->levels + base, t = s->level, u = drl__sampler_next(s), i;
     int by_score = s->proposal == DRL_PROPOSAL_SCORE;
     size_t floats = (size_t)n * s->size;
-    double a = drl_schedule_scale(sc, t), of_x0, of_x, y_x0, y_x;
+    double a = drl_schedule_scale(sc, t), of_x0, of_x;
     drl_status status = DRL_OK;
     drl__schedule_posterior(sc, t, u, 0, &of_x0, &of_x);
     for (i = 0; i < n; ++i) level[i] = by_score ? u : u - 1;
     if (!by_score) {
         status = e->propose(e->user, n, x, level, label, y);
-        if (status == DRL_OK && u > t + 1) {                    /* y = a_u (y_x0 x_0 + y_x x_u) */
-            double a_u = drl_schedule_scale(sc, u - 1), share;
-            drl__schedule_posterior(sc, u - 1, u, 0, &y_x0, &y_x);
-            share = a * of_x0 / (a_u * y_x0);
-            drl__axpby(s->ctx, floats, (float)(a * of_x - share * a_u * y_x), x, (float)share, y, y);
+        if (status == DRL_OK && u > t + 1) {                    /* y is the mean for level u - 1 */
+            double near = drl_schedule_scale(sc, u - 1), near_x0, near_x, share;
+            drl__schedule_posterior(sc, u - 1, u, 0, &near_x0, &near_x);
+            share = a * of_x0 / (near * near_x0);
+            drl__axpby(s->ctx, floats, (float)(a * of_x - share * near * near_x), x, (float)share, y, y);
         }
     } else if (u == sc->levels) {
         drl__axpby(s->ctx, floats, (float)(a * of_x), x, 0.0f, NULL, y);
