@@ -28,8 +28,8 @@
  * CONTENTS, by search tag. Each tag stands here, at its declarations, and as [tag.impl] at its code.
  *
  *   easy       train, sample and save: a context, data, a model, a picture
- *     [config]     version, linkage                     [sample]     Langevin sampling, level by level
- *     [status]     what can go wrong                    [model]      one description, one file
+ *     [config]     version, linkage                     [sample]     Langevin steps, proposals, strides
+ *     [status]     what can go wrong                    [model]      one description, one file; the U-Net
  *     [context]    memory, threads, first error         [train]      recovery likelihood, drl_train
  *   medium     your own data, energy, schedule and network
  *     [io]         arrays, images, vectors in files     [schedule]   how noise grows over the levels
@@ -44,6 +44,7 @@
  *                  [io.npy] [io.netpbm] [io.dataset] [io.vectors]
  *     [net.impl]   [ops]: every operator of a network: equation, sizes, forward pass, gradients;
  *                  [net.plan] [net.params] [net.run]
+ *     [train.impl] [train.batch] [train.loss] [train.step] [train.run] [train.checkpoint]
  *     [simd]       every kernel, written once for all instruction sets
  *   [changing]     how to add an operator, a field, an instruction set, a file version; random streams;
  *                  version history
@@ -53,8 +54,10 @@
  * The method
  *
  * A diffusion turns images x_0 into noise over T levels, x_{t+1} = a_{t+1} x_t + s_{t+1}
- * eps. Each level has an energy-based model of y_t = a_{t+1} x_t, log p(y_t) = F(y_t, t)
- * + const. It is trained by the likelihood of recovering y_t from x_{t+1}:
+ * eps. In formulas with abar, x_0 is an image of the data. Level 0 itself holds a little
+ * noise, sbar_0, which only a denoising step takes away. Each level has an energy-based
+ * model of y_t = a_{t+1} x_t, log p(y_t) = F(y_t, t) + const. It is trained by the
+ * likelihood of recovering y_t from x_{t+1}:
  *     log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const   [Gao21] (6)
  * This density has one mode or few, so K Langevin steps sample it. Sampling starts from
  * noise and walks the levels down. F is a *negative* energy throughout. One network f
@@ -81,11 +84,12 @@
  * The program above is the whole. Of a model with classes, ask for one with `labels`, and
  * more strongly with a guidance weight. `known` and `mask` keep a part of the images;
  * further passes from lower levels, `resample_from`, fit the rest to it. `stride` leaves
- * levels out, and their cost. The same seed gives the same pixels on every machine.
+ * levels out, and their cost. The same seed gives the same pixels on every machine with a
+ * fused instruction set (see Repeatability).
  *
  *     static drl_status hearts(drl_model *m, float *pixels)
  *     {
- *         static const int labels[4] = { 1, 1, 1, 1 };  // classes count from 1
+ *         static const int labels[4] = { 1, 1, 1, 1 };  // 1 of 1..classes: hearts
  *         drl_sample_desc how = { 0 };
  *         how.count = 4;
  *         how.labels = labels;
@@ -116,7 +120,7 @@
  *         d.steps = 3;
  *         d.trainable = 1;
  *         run.steps = 2000;
- *         drl_model_create(ctx, &d, 1, &m);
+ *         drl_model_create(ctx, &d, 1, &m);           // 1: the seed of its first weights
  *         drl_trainer_create(m, &how, &t);
  *         drl_train(t, data, &run);                   // run.on_step can watch and stop it
  *         drl_trainer_save(t, "run.checkpoint");      // drl_trainer_resume goes on from here
@@ -159,8 +163,11 @@
  * 5. An energy of your own
  *
  * Anything that returns F(y, t) and its gradient can be sampled. A sum of energies with
- * weights is an energy: this one asks a trained model for dark images. y = a (abar x_0 +
- * sbar eps) holds noise; a rule about x_0 should be weak where the noise is strong.
+ * weights is an energy: this one asks a trained model for dark images. It is as strong on
+ * all levels. A rule about details should be weak where y = a (abar x_0 + sbar eps) holds
+ * much noise: `user` can lead to the schedule, and a is its drl_schedule_scale. f and
+ * gradient may be NULL. Without a model, drl_schedule_of and drl_sampler_create_energy do
+ * the same for any energy (examples/04_mixture.c).
  *
  *     static drl_status dark(void *user, int n, const float *y, const int *level, const int *label,
  *                            float *f, float *gradient)  // F(y) = -sum(y) / 2
@@ -238,15 +245,15 @@
  * REFERENCE
  *
  * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones
- * [K,C] as in PyTorch's files. Letters: N images, H rows, W columns, C channels (K of a
- * result), R S taps, T levels, K steps.
+ * [K,C] as in PyTorch's files. Letters: N images, H rows, W columns, C channels (of a
+ * convolution's result K), R S taps, T levels, and elsewhere K Langevin steps.
  *
  * Ownership. Objects are made by drl_X_create (or _load, _open) and freed by
  * drl_X_destroy (_close). They keep a pointer to their context, which must outlive them.
- * An object takes one or two blocks from the allocator when it is made; running, training
- * and sampling allocate nothing. drl_net_size, drl_model_size and drl_trainer_size say
- * beforehand how many bytes an object will hold, and a context can live in a block of the
- * caller's.
+ * An object takes one or two blocks from the allocator when it is made; passes, training
+ * and a sampler's steps allocate nothing. drl_net_size, drl_model_size and
+ * drl_trainer_size say beforehand how many bytes an object will hold, and a context can
+ * live in a block of the caller's.
  *
  * Descriptions. Structs named _desc are read during the call only. Zero each whole before
  * setting a field, drl_X_desc d = { 0 }: zero is the good default of every field. Their
@@ -1045,8 +1052,10 @@ typedef enum drl_schedule_kind {
  *   b2      of the step size, above 0: step_t^2 = (sbar_t / sbar_0) b2 s_{t+1}^2
  *   memory  4 * (levels + 1) doubles of the caller; the schedule points into them, so they must outlive it
  * The rest follows: abar^2 = 1 - sbar^2, a_t = abar_t / abar_{t-1}, s^2 = 1 - a^2. Level values are the
- * numbers of the levels, the rule is DRL_STEP_PUBLISHED. Fails with DRL_E_ARGUMENT, and then writes
- * nothing. */
+ * numbers of the levels, the rule is DRL_STEP_PUBLISHED; `rule` may be set afterwards. Published steps are
+ * stable while b2 sbar_{T-1} / sbar_0 is well below 2, and level 0 takes about 2 / b2 of them. With
+ * DRL_STEP_PROPOSAL ten of b2 = 0.5 do. Fails with DRL_E_ARGUMENT, and then writes nothing; it has no
+ * context, so look at its status. */
 DRL_API drl_status drl_schedule_of(const double *sbar, int levels, double b2, double *memory,
                                    drl_schedule *schedule);
 /* drl_schedule_scale - the a of y_t = a x_t: a_{t+1}, and 1 at the last level.
@@ -1068,9 +1077,10 @@ typedef struct drl_energy {
     size_t size;                /* floats of one point */
     int batch;                  /* most points a call */
     /* Where chains start: mean [n * size] of the draw of y at level[n] that goes with x_next = x_{t+1}. The
-     * sampler adds the noise a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps. NULL: chains start at x_{t+1}
-     * itself. A model's returns DRL_RUNNING when the time of drl_sampler_run_until is over. A function that
-     * calls it returns that, too, and is called again with the same arguments. */
+     * sampler adds the noise a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps. With a stride it takes from the mean at
+     * level u - 1, next to x_u, what the mean takes x_0 for: y given x_0 and x_u is known. NULL: chains start
+     * at x_{t+1} itself. A model's returns DRL_RUNNING when the time of drl_sampler_run_until is over. A
+     * function that calls it returns that, too, and is called again with the same arguments. */
     drl_status (*propose)(void *user, int n, const float *x_next, const int *level, const int *label,
                           float *mean);
 } drl_energy;
@@ -1136,7 +1146,8 @@ typedef struct drl_sample_desc {
     uint64_t seed;
     int first;                  /* number of the first image: image i of this call is image first + i of the
                                  * seed, alone or in any batch */
-    int steps;                  /* Langevin steps a level; zero means as in training. Fewer steps are longer:
+    int steps;                  /* Langevin steps a level; zero means as in training (without a model they
+                                 * have to be given). Fewer steps are longer:
                                  * step * sqrt(K / steps). Negative: none, K = 0: one draw of
                                  * N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules, which counts
                                  * as one step everywhere else. A model trained with K = 0 and sampled with
@@ -1152,7 +1163,7 @@ typedef struct drl_sample_desc {
                                  * are exact at the levels that are visited; the way between two of them is
                                  * longer, x_u = a x_t + s eps with u = t + n, a = abar_u / abar_t,
                                  * s^2 = 1 - a^2, and each step as much longer as the noise of the proposal.
-                                 * Chains want proposals then, and K = 0 is not possible */
+                                 * Without proposals chains begin far off then; K = 0 is refused */
     float noise_scale;          /* factor of the Langevin noise; zero means the model's (0.99 for DRL), 1
                                  * without a model */
     const int *labels;          /* [count] classes, or NULL for none */
@@ -1204,7 +1215,8 @@ typedef struct drl_sampler drl_sampler;
  * with x_next = x_{t+1}, and without the quadratic term at the last level. After K of them x_t = y / a_{t+1}.
  * Chains start where drl_proposal says: at a mean + a_{t+1} sbar_t s_{t+1} / sbar_{t+1} eps, or at
  * x_{t+1}.
- * With a stride, s and x_next / y are those of the longer way: x_next a_{t+1} / a = y + s a_{t+1} / a eps.
+ * With a stride x_next = x_u is a x_t + s eps, by a longer way (see there). Then both are taken in the units
+ * of y, x_next a_{t+1} / a and s a_{t+1} / a.
  * A denoising step, if asked for, goes with the last Langevin step:
  *   x_0 = (x + denoise sbar_0^2 score(x)) / abar_0,  x = y / a_1,  score(x) = a_1 grad F(y)
  * denoise = 1 is the posterior mean; the published code of [Zhu24] has the effect of 2 (its b^2 is 2e-4
@@ -1442,7 +1454,7 @@ typedef struct drl_scorer {
 
 /* drl_scorer_create - the scorer of a model's level, and of a label (0: no class), from its weights as they
  * are now. examples/13_model_to_c.c writes one as C. Networks may have convolutions, ReLUs, gains, shifts,
- * sums, mean poolings, and inner products: those of DRL_ENERGY_PUBLISHED that are not `smooth`, and many of
+ * sums, mean poolings, and inner products: those of DRL_ENERGY_PUBLISHED without `silu`, and many of
  * one's own. One block. Fails with DRL_E_UNSUPPORTED (the sentence names the operator), DRL_E_ARGUMENT,
  * DRL_E_MEMORY.
  * drl_scorer_run    - score [1] <- what drl_model_score gives for one image x (H,W,C); work [scorer->work].
@@ -3490,7 +3502,8 @@ static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const dr
 
 /* -----------------------------------------------------------------------------------------------------------
  * [conv.impl] - which kernel does which pass, packing, and scratch. 3x3 kernels use Winograd's algorithm if
- * the description asks for it. Otherwise the passes are products of packed weights and pixels, except:
+ * the description asks for it (for layers of a network drl__winograd_choice decides). Otherwise the passes are
+ * products of packed weights and pixels, except:
  *   few input channels     the three taps of a row, copied side by side, count as one tap (drl__pad_rows)
  *   input gradient of few  each element is one sum over taps and outputs, along which the vectors go
  *     input channels         (drl__into_few_channels)
@@ -13879,7 +13892,8 @@ DRL__CALL(drl_status, drl_scorer_run,
 
 /* -----------------------------------------------------------------------------------------------------------
  * [train.impl] - a step is: diffuse, run the chains, two passes through the net, clip, Adam, average. Nothing
- * is changed before all of it is known to be finite.
+ * is changed before all of it is known to be finite. [train.batch] diffuses, [train.loss] has chains, losses
+ * and gradients of one group of images, [train.step] is the step, [train.run] is drl_train.
  * -------------------------------------------------------------------------------------------------------- */
 typedef struct drl__train_state {           /* with the blocks below, all that a resumed run needs */
     uint64_t step;
@@ -14234,6 +14248,10 @@ DRL__CALL(drl_status, drl_trainer_set_rate, (drl_trainer *tr, double factor), (t
     return DRL_OK;
 }
 
+/* -----------------------------------------------------------------------------------------------------------
+ * [train.batch] - which draws belong to which step, augmentation, and the diffusion of a batch.
+ * -------------------------------------------------------------------------------------------------------- */
+
 /* Draws of a step: stream = purpose, rollbacks, step, image, draw. A rolled-back run sees fresh noise. Images
  * are counted through the whole batch. */
 static uint64_t drl__train_seed(const drl_trainer *tr)
@@ -14378,6 +14396,10 @@ static double drl__noise_of_mean(const drl_trainer *tr, int t)
     drl__schedule_posterior(sc, t, t + 1, extra, &of_x0, &of_next);
     return sc->abar[t + 1] / (drl_schedule_scale(sc, t) * of_x0 * drl__train_sigma(tr, t + 1));
 }
+
+/* -----------------------------------------------------------------------------------------------------------
+ * [train.loss] - the initializer, chains, score matching, noise left, and the passes with their gradients.
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* The initializer's loss (see drl_trainer_step) and its gradient. y_0 becomes the gradient by the
  * network's output. */
@@ -14532,6 +14554,10 @@ static drl_status drl__train_pass(drl_trainer *tr, const float *y, float sign, f
     status = drl_net_train_forward(net, &b, f);
     return status == DRL_OK ? drl_net_train_backward(net, tr->f_weight) : status;
 }
+
+/* -----------------------------------------------------------------------------------------------------------
+ * [train.step] - watch, divergence and rollback, Adam; one step over groups of images and over ranks.
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void drl__level_average(double *average, double value, double rate)
 { *average += rate * (value - *average); }
@@ -14955,6 +14981,10 @@ DRL__CALL(drl_status, drl_trainer_swap_average, (drl_trainer *tr), (tr))
 }
 
 
+/* -----------------------------------------------------------------------------------------------------------
+ * [train.run] - drl_train: which images, how the rate falls, when it ends.
+ * -------------------------------------------------------------------------------------------------------- */
+
 /* What a description asks for that cannot be done, as a sentence in the context. */
 static drl_status drl__run_check(const drl_trainer *tr, const drl_dataset *data, const drl_run_desc *d)
 {
@@ -15214,6 +15244,10 @@ DRL__CALL(drl_status, drl_train,
 /* A checkpoint's arrays: level reports, then of each network weights, average, both moments, power
  * iterations (if it has any). */
 #define DRL__CHECKPOINT_ARRAYS 11
+
+/* -----------------------------------------------------------------------------------------------------------
+ * [train.checkpoint] - saving and resuming.
+ * -------------------------------------------------------------------------------------------------------- */
 
 static int drl__checkpoint_arrays(drl_trainer *tr, drl_array *array)
 {
