@@ -3502,8 +3502,8 @@ static drl_status drl__expect_apart(drl_ctx *ctx, const char *function, const dr
 
 /* -----------------------------------------------------------------------------------------------------------
  * [conv.impl] - which kernel does which pass, packing, and scratch. 3x3 kernels use Winograd's algorithm if
- * the description asks for it (for layers of a network drl__winograd_choice decides). Otherwise the passes are
- * products of packed weights and pixels, except:
+ * the description asks for it (for layers of a network drl__winograd_choice decides). Otherwise the passes
+ * are products of packed weights and pixels, except:
  *   few input channels     the three taps of a row, copied side by side, count as one tap (drl__pad_rows)
  *   input gradient of few  each element is one sum over taps and outputs, along which the vectors go
  *     input channels         (drl__into_few_channels)
