@@ -17329,6 +17329,20 @@ DRL__INLINE v128_t drl__lanes_wasm(unsigned bits)
 #ifndef drl__vload_n
 #define drl__vload_n(p, n)     DRL__FN(drl__load_first)(p, n)
 #define drl__vstore_n(p, n, x) DRL__FN(drl__store_first)(p, n, x)
+#if DRL__PASS == 2
+/* A loop over floats, and a load of what it has stored, took a third of the time of models of 14 channels. */
+DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
+{
+    static const int32_t mask[2 * DRL__VL] = { -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+    return _mm256_maskload_ps(p, drl__viload(mask + DRL__VL - n));
+}
+#elif DRL__PASS == 1 || DRL__PASS == 5
+DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
+{
+    __m128 low = n > 1 ? _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)p)) : _mm_load_ss(p);
+    return n > 2 ? _mm_movelh_ps(low, _mm_load_ss(p + 2)) : low;
+}
+#else
 DRL__RARE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
 {
     float t[DRL__VL] = { 0 };
@@ -17336,6 +17350,7 @@ DRL__RARE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
     for (i = 0; i < n; ++i) t[i] = p[i];
     return drl__vload(t);
 }
+#endif
 
 DRL__RARE DRL__TARGET void DRL__FN(drl__store_rest)(float *p, size_t n, drl__v x)
 {
