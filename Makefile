@@ -70,7 +70,7 @@ demo: build/06_tiles build/03_sample
 # The model that make demo and the page open with: 16,000 steps, about a quarter of an hour of one idle core.
 MODEL = examples/models/sprites.safetensors
 model: build/06_tiles
-	build/06_tiles --initializer 16 --steps 16000 --f16 --threads $(THREADS) --out build/sprites
+	build/06_tiles --initializer 14 --steps 16000 --f16 --threads $(THREADS) --out build/sprites
 	cp build/sprites.safetensors $(MODEL)
 
 # The page: a static folder with nothing in it that comes from elsewhere. EMCC: Debian's emscripten.

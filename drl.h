@@ -17331,26 +17331,26 @@ DRL__INLINE v128_t drl__lanes_wasm(unsigned bits)
 #define drl__vstore_n(p, n, x) DRL__FN(drl__store_first)(p, n, x)
 #if DRL__PASS == 2
 /* A loop over floats, and a load of what it has stored, took a third of the time of models of 14 channels. */
-DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
+DRL__RARE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
 {
     static const int32_t mask[2 * DRL__VL] = { -1, -1, -1, -1, -1, -1, -1, -1, 0 };
     return _mm256_maskload_ps(p, drl__viload(mask + DRL__VL - n));
 }
 #elif DRL__PASS == 1 || DRL__PASS == 5
-DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
+DRL__RARE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
 {
     __m128 low = n > 1 ? _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)p)) : _mm_load_ss(p);
     return n > 2 ? _mm_movelh_ps(low, _mm_load_ss(p + 2)) : low;
 }
 #elif DRL__PASS == 4
-DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
+DRL__RARE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
 {
     const float32x2_t zero = vdup_n_f32(0.0f);
     return vcombine_f32(n > 1 ? vld1_f32(p) : vld1_lane_f32(p, zero, 0),
                         n > 2 ? vld1_lane_f32(p + 2, zero, 0) : zero);
 }
 #elif DRL__PASS == 6
-DRL__INLINE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
+DRL__RARE DRL__TARGET drl__v DRL__FN(drl__load_rest)(const float *p, size_t n)
 {
     v128_t low = n > 1 ? wasm_v128_load64_zero(p) : wasm_v128_load32_zero(p);
     return n > 2 ? wasm_v128_load32_lane(p + 2, low, 2) : low;
