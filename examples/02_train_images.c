@@ -21,7 +21,8 @@
  *   --cdrl   the cooperative form, 6 levels of 15 steps; add --target -1 for the published target
  *   --drl    the plain form, without an initializer network: 6 levels of 30 steps
  *   --unet   energies of a U-Net, trained by score matching: far better gradients, and chains that improve on
- *            the initializer (bench/RESULTS.md); a step takes 1.4 times as long
+ *            the initializer (bench/RESULTS.md); a step takes 1.4 times as long. With --initializer -1 there
+ *            is none, and the energies themselves propose where chains start
  *   --t1k    1000 levels, K = 0, trained by score matching: densities, see 08 and 09
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
  *   --balanced (each class equally often, whatever their counts)
