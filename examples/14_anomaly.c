@@ -4,14 +4,14 @@
  * device can repeat.
  *
  *     cc -O2 examples/14_anomaly.c -o anomaly -lm
- *     ./anomaly [--data SIGNAL.npy] [--steps N] [--base N] [--windows N] [--seed N] [--out PREFIX]
+ *     ./anomaly [--data SIGNAL.csv] [--steps N] [--base N] [--windows N] [--seed N] [--out PREFIX]
  *               [--threads N] [--isa NAME]
  *
  * A window is 64 numbers of the signal in a row. Without --data the signal is generated: two harmonics whose
- * frequency and strength wander, and a little noise, as of a machine that runs. A file has an NPY array of
- * any numeric type: (n), a recording, or (n,64), a window a row. It is moved and divided so that its mean is
- * 0 and its largest number is 1 or -1; by what is printed, for the program that will score. The last quarter
- * is not trained on.
+ * frequency and strength wander, and a little noise, as of a machine that runs. A file is CSV of one column,
+ * a recording, or of 64, a window a row; or NPY of any numeric type, (n) or (n,64). It is moved and divided
+ * so that its mean is 0 and its largest number is 1 or -1; by what is printed, for the program that will
+ * score. The last quarter is not trained on.
  *
  * Windows of that quarter are scored as they are, and with one of three anomalies: stretched to 2/3 of the
  * frequency, with a knock of eight numbers, with noise. A line for each has the AUROC, the probability that a
@@ -30,8 +30,8 @@
 #define WINDOW 64
 #define TESTS  1000                         /* windows of each kind */
 
-static const char usage[] = "anomaly [--data SIGNAL.npy] [--steps N] [--base N] [--windows N] [--seed N]\n"
-                            "        [--out PREFIX] [--threads N] [--isa NAME]\n";
+static const char usage[] = "anomaly [--data SIGNAL.csv | SIGNAL.npy] [--steps N] [--base N] [--windows N]\n"
+                            "        [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 
 enum { NORMAL, STRETCHED, KNOCK, NOISE, KINDS };
 static const char *const kind_name[KINDS] = { "normal", "stretched", "knock", "noise" };
@@ -64,31 +64,57 @@ static int signal_generate(drl_ctx *ctx, signal *s, uint64_t seed)
     return 1;
 }
 
-/* Reads an NPY file; 0 after a failure, with a sentence printed. */
+/* The numbers of a CSV file. */
+static drl_status signal_csv(drl_ctx *ctx, const char *path, signal *s)
+{
+    drl_vectors_desc desc = { 0 };
+    drl_vectors *v = NULL;
+    drl_status status;
+    desc.normal = DRL_NORMAL_NONE;          /* signal_normalise does it, with one divisor */
+    status = drl_vectors_load(ctx, &path, 1, &desc, &v);
+    if (status != DRL_OK) return status;
+    s->rows = v->size > 1;
+    s->count = v->size == 1 || v->size == WINDOW ? (size_t)v->count * (size_t)v->size : 0;
+    s->number = (float *)malloc(s->count * sizeof *s->number + 1);
+    if (s->number) memcpy(s->number, v->values, s->count * sizeof *s->number);
+    drl_vectors_destroy(v);
+    return s->number ? DRL_OK : DRL_E_MEMORY;
+}
+
+static drl_status signal_npy(drl_ctx *ctx, const void *file, size_t size, signal *s)
+{
+    drl_array array;
+    drl_status status = drl_npy_parse(ctx, file, size, &array);
+    if (status != DRL_OK) return status;
+    s->rows = array.rank == 2;
+    s->count = drl_array_count(&array);
+    if (array.rank < 1 || array.rank > 2 || (s->rows && array.shape[1] != WINDOW)) s->count = 0;
+    s->number = (float *)malloc(s->count * sizeof *s->number + 1);
+    if (!s->number) return DRL_E_MEMORY;
+    return s->count ? drl_array_to_float(ctx, &array, s->number) : DRL_OK;
+}
+
+/* Reads a file, NPY by its first byte, else CSV; 0 after a failure, with a sentence printed. */
 static int signal_read(drl_ctx *ctx, const char *path, signal *s)
 {
     void *file = NULL;
     size_t size = 0;
-    drl_array array;
     drl_status status = drl_file_read(ctx, path, &file, &size);
-    if (status == DRL_OK) status = drl_npy_parse(ctx, file, size, &array);
+    if (status == DRL_OK && size && *(const unsigned char *)file == 0x93)
+        status = signal_npy(ctx, file, size, s);
+    else if (status == DRL_OK)
+        status = signal_csv(ctx, path, s);
+    drl_file_free(ctx, file);
     if (status != DRL_OK) {
-        fprintf(stderr, "%s: %s\n", path, drl_ctx_message(ctx));
+        fprintf(stderr, "%s: %s\n", path, *drl_ctx_message(ctx) ? drl_ctx_message(ctx) : "out of memory");
         return 0;
     }
-    s->rows = array.rank == 2;
-    s->count = drl_array_count(&array);
-    if (array.rank < 1 || array.rank > 2 || (s->rows && array.shape[1] != WINDOW) || s->count < 8 * WINDOW ||
-        s->count > 1 << 30) {
-        fprintf(stderr, "%s: an array (n) of at least %d numbers is needed, or (n,%d)\n", path, 8 * WINDOW,
+    if (s->count < 8 * WINDOW || s->count > 1 << 30) {
+        fprintf(stderr, "%s: a recording of at least %d numbers is needed, or rows of %d\n", path, 8 * WINDOW,
                 WINDOW);
         return 0;
     }
-    s->number = (float *)malloc(s->count * sizeof *s->number);
-    if (s->number) status = drl_array_to_float(ctx, &array, s->number);
-    drl_file_free(ctx, file);
-    if (!s->number || status != DRL_OK) fprintf(stderr, "%s: %s\n", path, drl_ctx_message(ctx));
-    return s->number && status == DRL_OK;
+    return 1;
 }
 
 /* Moves and divides the numbers so that their mean is 0 and the largest is 1, or -1. */
