@@ -27,10 +27,10 @@ enum {
 
 #define BACK 0x14141cffu
 #define FRAME 0x50505cffu
-#define TEXT 0xd8d8d8ffu
+#define INK 0xd8d8d8ffu
 #define MARK 0xa02838ffu
 
-typedef enum kind { LOSS, RATE, DIFFERENCE, LEVEL } kind;
+typedef enum kind { LOSS, RATE, F_DIFFERENCE, LEVEL } kind;
 
 typedef struct panel_desc {
     const char *title;
@@ -42,7 +42,7 @@ typedef struct panel_desc {
 static const panel_desc panels[6] = {
     { "loss, and its mean",                LOSS,       0, 0 },
     { "learning rate",                     RATE,       0, 0 },
-    { "energies: data - chain ends",       DIFFERENCE, 0, 0 },
+    { "energies: data - chain ends",       F_DIFFERENCE, 0, 0 },
     { "gradient / noise where chains end", LEVEL,      1, RUN_LOG_GRADIENT },
     { "share of noise left: energies",     LEVEL,      1, RUN_LOG_NOISE_LEFT },
     { "share of noise left: initializer",  LEVEL,      1, RUN_LOG_INITIALIZER_NOISE_LEFT }
@@ -80,7 +80,7 @@ static double number(const plot *p, int row, int line)
         return sum / count;
     case RATE:
         return run_log_row(l, row)[line ? RUN_LOG_INITIALIZER_RATE : RUN_LOG_LEARNING_RATE];
-    case DIFFERENCE:
+    case F_DIFFERENCE:
         return run_log_level(l, row, RUN_LOG_F_POS, level) - run_log_level(l, row, RUN_LOG_F_NEG, level);
     default:
         return run_log_level(l, row, p->panel->number, level);
@@ -173,9 +173,9 @@ static void plot_mark(const plot *p, double at, double value)
     char text[32];
     int y = plot_y(p, at);
     snprintf(text, sizeof text, "%.5g", value);
-    picture_fill(p->to, p->x - 4, y, 4, 1, TEXT);
+    picture_fill(p->to, p->x - 4, y, 4, 1, INK);
     picture_fill(p->to, p->x, y, WIDTH, 1, 0x282830ffu);
-    picture_text(p->to, p->x - 8 - 8 * (int)strlen(text), y - 4, text, TEXT, 2);
+    picture_text(p->to, p->x - 8 - 8 * (int)strlen(text), y - 4, text, INK, 2);
 }
 
 static void plot_axes(const plot *p)
@@ -184,7 +184,7 @@ static void plot_axes(const plot *p)
     double step = distance_of(p->high - p->low), at;
     char text[32];
     int i, k;
-    picture_text(p->to, p->x, p->y - 14, p->panel->title, TEXT, 2);
+    picture_text(p->to, p->x, p->y - 14, p->panel->title, INK, 2);
     if (!p->panel->decades)
         for (i = (int)ceil(p->low / step); i * step <= p->high; ++i) plot_mark(p, i * step, i * step);
     else
@@ -196,9 +196,9 @@ static void plot_axes(const plot *p)
     step = distance_of(p->last);
     for (i = 0; i * step <= p->last; ++i) {
         snprintf(text, sizeof text, "%.8g", i * step);
-        picture_fill(p->to, plot_x(p, i * step), p->y + HEIGHT, 1, 4, TEXT);
+        picture_fill(p->to, plot_x(p, i * step), p->y + HEIGHT, 1, 4, INK);
         picture_text(p->to, plot_x(p, i * step) - (i ? 4 * (int)strlen(text) : 0), p->y + HEIGHT + 7, text,
-                     TEXT, 2);
+                     INK, 2);
     }
 }
 
@@ -257,7 +257,7 @@ static int draw(picture *to, const run_log *log, int i)
         plot_axes(&p);
         plot_names(&p);
         plot_curves(&p);
-        if (!p.any) picture_text(to, p.x + 8, p.y + 8, "none", TEXT, 2);
+        if (!p.any) picture_text(to, p.x + 8, p.y + 8, "none", INK, 2);
     }
     free(p.value);
     return drawn;
@@ -292,7 +292,7 @@ int main(int argc, char **argv)
              first[RUN_LOG_STEP], last[RUN_LOG_STEP], log.levels, last[RUN_LOG_ROLLBACKS]);
     printf("%s, %.1f s\n", text, last[RUN_LOG_SECONDS]);
     p = picture_create(2 * (LEFT + WIDTH + RIGHT), TOP + 3 * (TOP + HEIGHT + BOTTOM), BACK);
-    picture_text(&p, LEFT, 5, text, TEXT, 2);
+    picture_text(&p, LEFT, 5, text, INK, 2);
     for (i = 0; i < 6 && good; ++i) good = draw(&p, &log, i);
     if (!good) fprintf(stderr, "%s: out of memory\n", argv[1]);
     else good = picture_save(ctx, &p, prefix, 0);

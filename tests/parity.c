@@ -805,7 +805,7 @@ static void cdrl_train_part(const parity *p, const cdrl_inputs *in)
     b.label = in->label;
     if (!works(p, "train.y_init", drl_net_train_forward(of_initializer.net, &b, g))) return;
     for (j = 0; j < count; ++j) {
-        double noise = drl__schedule_proposal(sc, r.t[j / p->size]);
+        double noise = drl__schedule_proposal(sc, r.t[j / p->size], r.t[j / p->size] + 1);
         y_0[j] = (float)((double)g[j] + noise * (double)r.proposal_noise[j]);
     }
     line(p, "train.y_init", check_rel_floats(y_0, r.y_0, count), BOUND_VALUE, "");
