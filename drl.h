@@ -7276,7 +7276,7 @@ static drl_status drl__ds_parse(drl_ctx *ctx, const char *const *names, const dr
     drl_dataset_desc d;
     drl__ds_total total;
     drl__ds_part part;
-    drl_dataset *ds;
+    drl_dataset *ds = NULL;
     drl_status status;
     size_t image = 0, label = 0;
     int f, ignored = 0;
