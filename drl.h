@@ -12009,10 +12009,10 @@ static drl_status drl__sampler_mean(drl_sampler *s, int base, int n)
     if (!by_score) {
         status = e->propose(e->user, n, x, level, label, y);
         if (status == DRL_OK && u > t + 1) {                    /* y is the mean for level u - 1 */
-            double near = drl_schedule_scale(sc, u - 1), near_x0, near_x, share;
-            drl__schedule_posterior(sc, u - 1, u, 0, &near_x0, &near_x);
-            share = a * of_x0 / (near * near_x0);
-            drl__axpby(s->ctx, floats, (float)(a * of_x - share * near * near_x), x, (float)share, y, y);
+            double below = drl_schedule_scale(sc, u - 1), below_x0, below_x, share;
+            drl__schedule_posterior(sc, u - 1, u, 0, &below_x0, &below_x);
+            share = a * of_x0 / (below * below_x0);
+            drl__axpby(s->ctx, floats, (float)(a * of_x - share * below * below_x), x, (float)share, y, y);
         }
     } else if (u == sc->levels) {
         drl__axpby(s->ctx, floats, (float)(a * of_x), x, 0.0f, NULL, y);

@@ -2126,12 +2126,13 @@ static int chain_by_hand(const setup *u, const hand_case *h, int shift, int imag
     for (i = 0; i < OBJ_SIZE; ++i) x[i] = (double)eps[i];
     for (t = 5; t >= 0; --t) {
         double a = hand_scale(s, t), w = h->guided && t >= h->from && t < to ? 1.5 : 0.0, length, units, s2;
-        hand_way near = hand_way_of(s, t, t + 1), way;
+        hand_way short_way = hand_way_of(s, t, t + 1), way;
         if (t % h->stride) continue;
         way = hand_way_of(s, t, next);
         units = next == 6 ? 1.0 : a / way.a;            /* x_next * units = y + noise of variance s2 */
         s2 = way.s2 * units * units;
-        length = s->sbar[t] / s->sbar[0] * s->b2 * near.s2 * way.variance / near.variance;      /* step^2 */
+        length = s->sbar[t] / s->sbar[0] * s->b2 * short_way.s2;                /* step^2 */
+        length *= way.variance / short_way.variance;
         guided += w > 0;
         for (i = 0; i < OBJ_SIZE; ++i) y[i] = units * x[i];
         if (h->proposes) {
