@@ -5800,8 +5800,8 @@ DRL__CALL(drl_status, drl_safetensors_open,
     (ctx, path, out))
 {
     drl_safetensors *st;
-    void *file;
-    size_t size;
+    void *file = NULL;
+    size_t size = 0;
     drl_status status;
     if (!ctx) return DRL_E_ARGUMENT;
     if (!path || !out) return drl__fail(ctx, DRL_E_ARGUMENT, "drl_safetensors_open: path or out is NULL");

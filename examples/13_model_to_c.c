@@ -174,7 +174,7 @@ int main(int argc, char **argv)
         }
     }
     snprintf(path, sizeof path, "%s.h", prefix);
-    out = fopen(path, "w");
+    out = fopen(path, "wb");
     if (!out) {
         fprintf(stderr, "%s: it cannot be written\n", path);
         return 1;

@@ -222,7 +222,7 @@ static int write_tests(plan *p, const char *prefix, int count, float x[KINDS][TE
     FILE *out;
     int kind, i, failed;
     snprintf(path, sizeof path, "%s-test.h", prefix);
-    out = fopen(path, "w");
+    out = fopen(path, "wb");
     if (!out) {
         fprintf(stderr, "%s: it cannot be written\n", path);
         return 0;
