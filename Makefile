@@ -35,13 +35,13 @@ examples: $(EXAMPLES)
 build/drl.o: drl.h
 	@mkdir -p build
 	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_IMPLEMENTATION -x c -c drl.h -o $@
-LINKED = $(EXAMPLES) build/ablation build/evaluate build/landscape build/sprites build/soak
+LINKED = $(EXAMPLES) build/ablation build/evaluate build/landscape build/nearest build/sprites build/soak
 $(LINKED): build/drl.o
 build/%: examples/%.c $(HEADERS)
 	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_LINKED $< build/drl.o -o $@ -lm
 build/soak: tests/soak.c $(HEADERS)
 	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_LINKED $< build/drl.o -o $@ -lm
-build/ablation build/evaluate build/landscape build/sprites: build/%: bench/%.c $(HEADERS)
+build/ablation build/evaluate build/landscape build/nearest build/sprites: build/%: bench/%.c $(HEADERS)
 	$(CC) $(CFLAGS) -DDRL_THREADS -DDRL_LINKED $< build/drl.o -o $@ -lm
 build/%: tests/%.c $(HEADERS)
 	@mkdir -p build

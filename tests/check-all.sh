@@ -589,7 +589,7 @@ windows_examples() {
     rm -rf $e
     mkdir -p $e
     for f in examples/*.c bench/ablation.c bench/bench.c bench/evaluate.c bench/landscape.c \
-        bench/sprites.c; do
+        bench/nearest.c bench/sprites.c; do
         $1 -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas -static "$f" -o $e/$(basename "$f" .c).exe -lm ||
             return 1
         # windows.h and its names
@@ -598,7 +598,7 @@ windows_examples() {
     done
     export WINEDEBUG=-all WINEPREFIX="$PWD/$out/wine"
     run_examples $e wine || return 1
-    echo "$(ls examples/*.c | wc -l) examples run under wine, $pictures pictures; 5 benchmarks built"
+    echo "$(ls examples/*.c | wc -l) examples run under wine, $pictures pictures; 6 benchmarks built"
 }
 # without FMA: SSE2, and it is said; with FMA but without AVX2: the set of MinGW's gcc, if it is in the build
 old_processors() {
