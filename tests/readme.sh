@@ -51,7 +51,7 @@ while read -r line; do
        */08_likelihood*) command="$command --steps 3 --count 4 --temperatures 5";;
        */10_image*) command="$command --count 2 --temperatures 3 --images 4";;
        */06_tiles*|*/07_own*|*/11_own*)
-           case $command in *--minutes*) ;; *) command="$command --steps 2";; esac;;
+           case $command in *--minutes*|*--model*) ;; *) command="$command --steps 2";; esac;;
        esac;;
     esac
     case $line in "build/03_sample build/demo"*|"build/09_long_chain build/demo"*)
