@@ -1,6 +1,6 @@
 # make demo          draw from the model in examples/models; then train a small one on the embedded sprites (2
 #                    minutes) and draw what it can be asked. Interrupted, it goes on the next time
-# make model         train the model in examples/models anew (a quarter of an hour)
+# make model         train the model in examples/models anew (11 minutes)
 # make web           build the page (emscripten); make check-web tries it in Chromium
 # make test          all tests; the last line is "N passed, M failed"
 # make examples      build every example
@@ -60,14 +60,15 @@ $(PLAIN): build/%: tests/%.c $(HEADERS)
 	@mkdir -p build
 	$(CC) -O1 -DDRL_NO_SIMD -DDRL_STATIC -DDRL_THREADS $< -o $@ -lm
 
+MINUTES = 1.5
 demo: build/06_tiles build/03_sample
 	build/03_sample $(MODEL) --count 60 --threads $(THREADS) --out build/shipped
 	@resume=; [ -f build/demo.checkpoint ] && [ ! -f build/demo-compose.png ] && \
 	  [ ! -f build/demo-compose.ppm ] && resume=--resume; \
 	rm -f build/demo-compose.*; set -x; \
-	  build/06_tiles --minutes 1.5 --threads $(THREADS) --out build/demo $$resume
+	  build/06_tiles --minutes $(MINUTES) --threads $(THREADS) --out build/demo $$resume
 
-# The model that make demo and the page open with: 16,000 steps, about a quarter of an hour of one idle core.
+# The model that make demo and the page open with: 16,000 steps, 11 minutes of a core.
 MODEL = examples/models/sprites.safetensors
 model: build/06_tiles
 	build/06_tiles --initializer 14 --steps 16000 --f16 --threads $(THREADS) --out build/sprites
@@ -126,8 +127,9 @@ build/install.log build/manual.log build/equations.log: build/%.log: tests/%.sh 
 	@CC="$(CC)" sh $< > $@ 2>&1 || $(FAILED); tail -n 3 $@
 ALWAYS:
 
+# BENCH: its words, as in make bench BENCH="--isa avx2 train"
 bench: build/bench
-	build/bench
+	build/bench $(BENCH)
 
 soak: build/soak
 	build/soak

@@ -25,7 +25,8 @@
  *
  * Public domain or MIT, whichever you prefer: the full text is at the end of this file.
  *
- * CONTENTS, by search tag. Each tag stands here, at its declarations, and as [tag.impl] at its code.
+ * CONTENTS, by search tag. Each tag stands here, at its declarations, and as [tag.impl] at its code (that of
+ * [status] is in [context.impl]; [config] has none).
  *
  *   easy       train, sample and save: a context, data, a model, a picture
  *     [config]     version, linkage                     [sample]     Langevin steps, proposals, strides
@@ -38,7 +39,7 @@
  *   complete   everything else, research last
  *     [rng]        draws by seed, stream, index         [mcmc]       chains of one level, log Z
  *     [tensor]     NHWC views                           [metrics]    Frechet distance and others
- *     [conv]       3x3 and 1x1 convolution
+ *     [conv]       3x3 and 1x1 convolution; [conv.impl] says which kernel does which
  *   private    [platform] [elementary] [dispatch] [vectors] [describe]
  *     [io.impl]    [io.arrays] [io.files] [io.scan] [io.magic] [io.safetensors] [io.safetensors.write]
  *                  [io.npy] [io.netpbm] [io.dataset] [io.vectors]
@@ -53,11 +54,12 @@
  *
  * The method
  *
- * A diffusion turns images x_0 into noise over T levels, x_{t+1} = a_{t+1} x_t + s_{t+1}
- * eps. In formulas with abar, x_0 is an image of the data. Level 0 itself holds a little
- * noise, sbar_0, which only a denoising step takes away. Each level has an energy-based
- * model of y_t = a_{t+1} x_t, log p(y_t) = F(y_t, t) + const. It is trained by the
- * likelihood of recovering y_t from x_{t+1}:
+ * Let x be an image of the data. Its level t is x_t = abar_t x + sbar_t eps, eps ~ N(0, I):
+ * the larger t is, of 0..T, the less image and the more noise. Level 0 has a little noise,
+ * too, which only a denoising step takes away. (Formulas with abar call the image x_0, as
+ * the papers do.) One level follows from the other: x_{t+1} = a_{t+1} x_t + s_{t+1} eps.
+ * Each level has an energy-based model of y_t = a_{t+1} x_t, log p(y_t) = F(y_t, t) + const.
+ * It is trained by the likelihood of recovering y_t from x_{t+1}:
  *     log p(y_t | x_{t+1}) = F(y_t, t) - |y_t - x_{t+1}|^2 / (2 s_{t+1}^2) + const   [Gao21] (6)
  * This density has one mode or few, so K Langevin steps sample it. Sampling starts from
  * noise and walks the levels down. F is a *negative* energy throughout. One network f
@@ -148,7 +150,8 @@
  * 4. Fixed memory
  *
  * A context can live in a block of the program's, with all that it creates; no other
- * memory is ever taken. drl_model_size and its like say beforehand what an object needs.
+ * memory is ever taken. drl_model_size and its like say beforehand what a model, a network
+ * or a trainer needs; drl_ctx_bytes_used says what all objects, samplers too, hold now.
  *
  *     static drl_ctx *in_block(void *block, size_t size)
  *     {
@@ -163,9 +166,9 @@
  * 5. An energy of your own
  *
  * Anything that returns F(y, t) and its gradient can be sampled. A sum of energies with
- * weights is an energy: this one asks a trained model for dark images. It is as strong on
+ * weights is an energy: this one asks a trained model for dark images, equally strongly on
  * all levels. A rule about details should be weak where y = a (abar x_0 + sbar eps) holds
- * much noise: `user` can lead to the schedule, and a is its drl_schedule_scale. f and
+ * much noise: let `user` point to the schedule; drl_schedule_scale(schedule, t) is a. f and
  * gradient may be NULL. Without a model, drl_schedule_of and drl_sampler_create_energy do
  * the same for any energy (examples/04_mixture.c).
  *
@@ -607,7 +610,6 @@ typedef enum drl_dtype {
     DRL__DTYPE_END
 } drl_dtype;
 
-
 #define DRL_RANK_MAX 8
 
 /* A view of an array, row-major; the data belongs to somebody else. Data inside a file has any alignment. */
@@ -678,8 +680,7 @@ DRL_API drl_status drl_safetensors_write_file(drl_ctx *ctx, const char *path,
                                               const drl_safetensors_desc *desc);
 #endif
 
-/* --- NPY
- * -----------------------------------------------------------------------------------------------------
+/* --- NPY ---------------------------------------------------------------------------------------------------
  * drl_npy_parse - *out becomes a view of the array inside data: NPY 1.0, 2.0 or 3.0, either byte order. IDX
  * files are read by drl_dataset_parse. Allocates nothing. Fails with DRL_E_FORMAT, and with
  * DRL_E_UNSUPPORTED for valid files that are no drl_array (structured or complex types, Fortran order of

@@ -16,6 +16,7 @@
  *
  * When half of the steps are done, the game is saved and loaded. The save is a safetensors file in memory
  * with the sampler's state and the number of the frame. The images end as if nothing had happened. */
+#define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
 #include "../drl.h"
 #include "options.h"

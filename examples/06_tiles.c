@@ -19,9 +19,9 @@
  *   PREFIX-compose      a first class, a second, and both: F(y; c1) + F(y; c2) - F(y); in the last row the
  *                       first without the second. A class counts w + 1 times
  * Trains for 10 minutes, saves and draws PREFIX-guidance after 8 seconds, 30, 60, and then every minute.
- * Ctrl-C saves and ends; --resume goes on bit for bit. After 2500 steps (5 minutes of one core) guided
- * columns have their colours and roughly their shapes, and heart + red gives red hearts, though no image of
- * the training is called both. The pictures take 10 seconds. Tiles of 32 x 32 need hours and --base 32.
+ * Ctrl-C saves and ends; --resume goes on bit for bit. After 90 seconds of two cores (`make demo`) guided
+ * columns have their colours and shapes, and heart + red gives red hearts, though no image of the training is
+ * called both. The pictures take 10 seconds. Tiles of 32 x 32 need hours and --base 32.
  */
 #define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION

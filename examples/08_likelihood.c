@@ -8,8 +8,8 @@
  *     ./likelihood [--data checkerboard|rings|moons] [--model FILE] [--steps N] [--count N]
  *                  [--temperatures N] [--save FILE] [--seed N] [--threads N] [--isa NAME]
  *
- * Trains a model of a checkerboard (half a minute less than 01_toy2d.c takes, and less crisp) or of other
- * points, or loads a model of points of the plane. Prints a line for each level:
+ * Trains a model of a checkerboard (as 01_toy2d.c does) or of other points, or loads a model of points of the
+ * plane. Prints a line for each level:
  *   log Z    of exp(F(y, t)) by quadrature; by annealed importance sampling, which is low on average; and by
  *            the same path walked backwards, which is high on average
  *   log p    mean log-likelihood of test points x_t in nats, under the model (with log Z by the path

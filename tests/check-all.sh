@@ -224,7 +224,8 @@ run_benches() {
     grep -q '^1 lines in both: .*; 0 not in the old run' $dir/bench.txt &&
     small ablation --seeds 2 --steps 2 --k 1 --count 100 &&
     small landscape --seeds 1 --data rings --form "t6 cdrl t1k score10" --steps 2 --count 50 &&
-    small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 || return 1
+    small sprites $dir/tiles.safetensors --guidance 1 --each 1 --again "2 1" --steps 1 &&
+    small nearest $dir/sample.npy --flip --count 2 --out $dir/nearest || return 1
     [ -d ../shared/data/mnist ] || { echo "evaluate: skipped, no ../shared/data/mnist"; return 0; }
     small 02_train_images --data ../shared/data/mnist/t10k-images-idx3-ubyte --half --steps 1 --base 8 \
         --batch 2 --k 1 --levels 4 --out $dir/digits &&
@@ -863,6 +864,43 @@ mpi() {
     echo "1, 2, 4 ranks, and 4 after 2: one model;$rates images/s"
 }
 
+# FILE PATTERN LOW HIGH: in the first line of a program's output that has it, the number behind PATTERN
+within() {
+    got=$(sed -n "s/.*$2 *\([-+0-9.][-+0-9.]*\).*/\1/p" $1 | head -n 1)
+    awk -v x="$got" -v low=$3 -v high=$4 'BEGIN { exit !(x != "" && x + 0 >= low && x + 0 <= high) }' ||
+        { echo "$(basename $1): '$2' '$got', not $3 to $4"; return 1; }
+}
+# What the texts of the examples say that they print: it may change in its last digits, and no further.
+figures() {
+    f=$out/figures shipped=examples/models/sprites.safetensors
+    rm -rf $f
+    mkdir -p $f
+    gcc -O2 -DDRL_THREADS -DDRL_IMPLEMENTATION -x c -c drl.h -o $f/drl.o || return 1
+    for p in examples/01_toy2d examples/04_mixture examples/06_tiles examples/07_own_energy \
+        examples/08_likelihood bench/sprites bench/nearest examples/03_sample; do
+        gcc -O2 -DDRL_THREADS -DDRL_LINKED $p.c $f/drl.o -o $f/$(basename $p) -lm || return 1
+    done
+    $f/01_toy2d --data checkerboard --steps 3000 --out $f/toy > $f/01.txt &&
+        within $f/01.txt 'level 0: .* density of the data' -2.55 -2.08 &&
+        within $f/01.txt 'level 1: tau' 0.9 1.6 || return 1
+    $f/04_mixture > $f/04.txt && within $f/04.txt '^  0 ' 0.46 0.54 && within $f/04.txt '^  1 ' 0.26 0.34 &&
+        within $f/04.txt '^  2 ' 0.16 0.24 || return 1
+    $f/06_tiles --model $shipped --out $f/tiles > $f/06.txt &&
+        within $f/06.txt 'composition:' 14 16 || return 1
+    $f/07_own_energy --model $shipped --out $f/own > $f/07.txt &&
+        within $f/07.txt 'without it,' 0 0.02 || return 1
+    $f/08_likelihood --steps 1500 > $f/08.txt || return 1
+    awk '$1 ~ /^[1-5]$/ && $4 == "+-" { ++n; d = $2 - $3; if (d * d > 25 * $5 * $5 + 1e-4) ++far }
+        END { if (n != 5 || far) print "log Z of " far + 0 " of " n + 0 " levels is not that of the grid"
+              exit n != 5 || far }' $f/08.txt || return 1
+    $f/sprites $shipped --guidance 2 --again "" > $f/sprites.txt &&
+        within $f/sprites.txt 'both' 94 100 && within $f/sprites.txt 'match' 80 100 || return 1
+    $f/03_sample $shipped --count 24 --guidance 1 --out $f/draw > $f/03.txt &&
+        $f/nearest $f/draw.npy --out $f/nearest > $f/nearest.txt &&
+        within $f/nearest.txt 'samples:' 0 0.3 || return 1
+    echo "01 04 06 07 08, sprites and nearest: $(sed -n 's/^composition: //p' $f/06.txt | cut -d' ' -f1-3)" \
+        "composed, $(cat $f/nearest.txt | head -n 1)"
+}
 web() { make --no-print-directory check-web; }
 
 checks() {     # the longest first, so that no lane ends long after the others
@@ -922,6 +960,7 @@ check faults-c++ g++ faults faults-c++ g++ -x c++ -O1 -DDRL_NO_SIMD
 check kill gcc sh tests/kill.sh 200
 check mpi "mpicc mpirun" mpi
 check torch "gcc python3:numpy python3:torch" pytorch
+check figures gcc figures
 check soak gcc soak
 check fuzz clang sh tests/fuzz.sh 20
 for t in context failure; do

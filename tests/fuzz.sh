@@ -22,9 +22,9 @@ for mode in $modes; do
 done
 out=build/fuzz
 mkdir -p $out
-# Optimised, and without the sets of instructions: the fuzzer looks through the counters of every branch after
-# every file, and the readers have none
-# of these. Four times as many safetensors files a second, and more with the slower modes.
+# Optimised, and without the sets of instructions, which the readers do not use: the fuzzer looks through the
+# counters of every branch after every file. Four times as many safetensors files a second, and more with the
+# slower modes.
 if [ ! -x $out/replay ] || [ -n "$(find drl.h tests/fuzz.c tests/fuzz.sh -newer $out/replay)" ]; then
     clang -g -O2 -DDRL_NO_SIMD -DFUZZ -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         tests/fuzz.c -o $out/fuzz -lm || exit 1

@@ -16,7 +16,7 @@ try:
 except ImportError as missing:
     print("pytorch: skipped, %s (apt-get install python3-numpy python3-torch)" % missing)
     sys.exit(0)
-import contextlib, ctypes, gc, io, math, shutil, subprocess, threading, zipfile
+import contextlib, ctypes, gc, io, math, re, shutil, subprocess, textwrap, threading, zipfile
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
@@ -538,6 +538,16 @@ def training():
     loaded = drl.Model(place("trained.safetensors"), library=LIBRARY)
     check((loaded.energy(data, 1)[0] == model.energy(data, 1)[0]).all(), "saved and loaded")
 
+def page():
+    """The program of examples/PYTHON.md prints what the page says."""
+    with open(os.path.join(HERE, "..", "examples", "PYTHON.md"), encoding="utf-8") as f: text = f.read()
+    code = textwrap.dedent(re.search(r'python3 -c "\n(.*?)"\n', text, re.S)[1])
+    code = code.replace("drl.Model('", "drl.Model(library=LIBRARY, path='" + os.path.join(HERE, "..", ""))
+    said = re.search(r"The last line is `(.*?)`", text, re.S)[1].split()
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out): exec(code, {"LIBRARY": LIBRARY})
+    check(out.getvalue().split() == said, "PYTHON.md prints %s, and says %s" % (out.getvalue(), said))
+
 torch.manual_seed(24)
 np.seterr(all="raise", under="ignore")
 round_trip("plain", settings(1, 16, pi_n_blocks=2, num_res_blocks=2))
@@ -550,6 +560,7 @@ refusals_back()
 classes_and_memory()
 training()
 layouts()
+page()
 print("errors over tolerances: " + ", ".join("%s %.3f" % (k, v) for k, v in worst.items()))
 print("pytorch: %d passed, %d failed" % (passed, failed))
 sys.exit(failed > 0)

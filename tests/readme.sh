@@ -1,7 +1,8 @@
 #!/bin/sh
 # readme.sh [FOLDER] - every command of README.md and examples/pictures/README.md as written, in a fresh copy
 # of the repository, made short by options at its end. Commands that name data which is not there are skipped
-# by name; so are make demo, test, bench, check-web and check-all, which have checks of their own.
+# by name; so are make test, make web and make check-web, which have checks of their own (.ci/run and web).
+# tests/pytorch.py looks at examples/PYTHON.md.
 cd "$(dirname "$0")/.." || exit 1
 [ $# -le 1 ] || { echo "$2: not understood; readme.sh [FOLDER]"; exit 2; }
 case $1 in -*) echo "$1: not understood; readme.sh [FOLDER]"; exit 2;; esac
@@ -17,11 +18,15 @@ short() {
         -e 's/--count [0-9]+/--count 2/; s/--base [0-9]+/--base 8/'
 }
 passed=0 failed=0 skipped=0 outs=
-sed -n 's/^    \(build\/.*\|make .*\)$/\1/p' README.md examples/pictures/README.md > build/commands
+{
+    sed -n 's/^    \(build\/.*\|make .*\)$/\1/p' README.md examples/pictures/README.md
+    # what is not in a line of its own: programs of the table "Start here"
+    sed -n 's/^|[^`]*`\(build\/[0-9][^`]*\|make [a-z]*\)`.*/\1/p' README.md
+} > build/commands
 grep -q . build/commands || { echo "README.md has no commands"; exit 1; }
 while read -r line; do
     case $line in
-    "make demo"|"make test"|"make bench"|"make check-web")
+    "make test"|"make web"|"make check-web")
         echo "skipped, a check of its own: $line"
         skipped=$((skipped + 1))
         continue;;
@@ -42,6 +47,8 @@ while read -r line; do
     done
     case $line in *build/evaluate*) [ -d ../shared ] || missing=../shared;; esac
     case $line in
+    "make demo") command="$line CFLAGS=-O1 MINUTES=0.05";;
+    "make bench") command="$line CFLAGS=-O1 BENCH=fwd-1-32-32-b1";;
     make*) command="$line CFLAGS=-O1";;
     *) command=$(short "$line")
        program=${line%% *}
@@ -49,6 +56,7 @@ while read -r line; do
        case $command in
        */01_toy2d*) command="$command --steps 3 --k 2";;
        */08_likelihood*) command="$command --steps 3 --count 4 --temperatures 5";;
+       */14_anomaly*) command="$command --steps 2";;
        */10_image*) command="$command --count 2 --temperatures 3 --images 4";;
        */06_tiles*|*/07_own*|*/11_own*)
            case $command in *--minutes*|*--model*) ;; *) command="$command --steps 2";; esac;;
