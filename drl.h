@@ -167,20 +167,24 @@
  *
  * Anything that returns F(y, t) and its gradient can be sampled. A sum of energies with
  * weights is an energy: this one asks a trained model for dark images, equally strongly on
- * all levels. A rule about details should be weak where y = a (abar x_0 + sbar eps) holds
- * much noise: let `user` point to the schedule; drl_schedule_scale(schedule, t) is a. f and
- * gradient may be NULL. Without a model, drl_schedule_of and drl_sampler_create_energy do
- * the same for any energy (examples/04_mixture.c).
+ * all levels. Alpha, each fourth number of RGBA, is left out, or sprites would vanish. Find
+ * the weight by trying: one at which few images change, doubled until shapes break. With
+ * `resample_from` shapes mend, and the rule gets weaker. A rule about details should be weak
+ * where y = a (abar x_0 + sbar eps) holds much noise: its weight is k / (2 a^2 sbar^2), with
+ * a = drl_schedule_scale(schedule, t), and `user` leads to drl_model_schedule(m) (`noise_of`
+ * in examples/07_own_energy.c). f and gradient may be NULL. Without a model, drl_schedule_of
+ * and drl_sampler_create_energy do the same for any energy (examples/04_mixture.c).
  *
  *     static drl_status dark(void *user, int n, const float *y, const int *level, const int *label,
- *                            float *f, float *gradient)  // F(y) = -sum(y) / 2
+ *                            float *f, float *gradient)  // F(y) = -sum(colours of y) / 2
  *     {
  *         size_t size = *(const size_t *)user, j;
  *         int i;
  *         for (i = 0; i < n; ++i) {
  *             double sum = 0;
- *             for (j = 0; j < size; ++j) sum += (double)y[(size_t)i * size + j];
- *             for (j = 0; gradient && j < size; ++j) gradient[(size_t)i * size + j] = -0.5f;
+ *             for (j = 0; j < size; ++j) sum += j % 4 < 3 ? (double)y[(size_t)i * size + j] : 0;
+ *             for (j = 0; gradient && j < size; ++j)
+ *                 gradient[(size_t)i * size + j] = j % 4 < 3 ? -0.5f : 0;
  *             if (f) f[i] = (float)(-0.5 * sum);
  *         }
  *         (void)level;
@@ -203,7 +207,7 @@
  *         drl_sum_create(ctx, term, 2, &sum);
  *         both = drl_sum_energy(sum);
  *         how.energy = &both;
- *         drl_sample(m, &how, pixels);
+ *         drl_sample(m, &how, pixels);                // how.count is 0: one image
  *         drl_sum_destroy(sum);
  *         return drl_ctx_status(ctx);
  *     }
@@ -247,9 +251,10 @@
  *
  * REFERENCE
  *
- * Layout. Images are NHWC float32 in about [-1, 1]; conv weights [K,C,R,S] and dense ones
- * [K,C] as in PyTorch's files. Letters: N images, H rows, W columns, C channels (of a
- * convolution's result K), R S taps, T levels, and elsewhere K Langevin steps.
+ * Layout. Images are NHWC float32 in about [-1, 1]. Colours of RGBA are not multiplied by
+ * alpha, and mean nothing where it is -1. Conv weights [K,C,R,S] and dense ones [K,C] as
+ * in PyTorch's files. Letters: N images, H rows, W columns, C channels (of a convolution's
+ * result K), R S taps, T levels, and elsewhere K Langevin steps.
  *
  * Ownership. Objects are made by drl_X_create (or _load, _open) and freed by
  * drl_X_destroy (_close). They keep a pointer to their context, which must outlive them.
