@@ -660,30 +660,42 @@ cortex_m() {
     done
     echo "Cortex-M3 and M4: the bits of portable C on this machine;$counts thousand instructions a score"
 }
-anomaly() {     # 14_anomaly's model, made C by 13_model_to_c, scores from a microcontroller's flash
+# 14_anomaly's model, made C by 13_model_to_c, scores from a microcontroller's flash: of the generated signal,
+# and of one from a file
+anomaly() {
     dir=$out/anomaly
     mkdir -p $dir
     for f in 13_model_to_c 14_anomaly; do gcc -O2 examples/$f.c -o $dir/$f -lm || return 1; done
-    $dir/14_anomaly --out $dir/anomaly > $dir/trained || return 1
-    cat $dir/trained
-    areas=$(sed -n 's/^AUROC [a-z]* *//p' $dir/trained)
+    awk 'BEGIN { srand(1); print "volts"
+        for (i = 0; i < 20000; ++i) print 20 + 3 * sin(i * (0.3 + 0.02 * sin(i / 900))) + 0.2 * rand() }' \
+        > $dir/signal.csv
+    anomaly_of $dir/file --data $dir/signal.csv && anomaly_of $dir/generated
+}
+# DIR OPTIONS...
+anomaly_of() {
+    of=$1
+    shift
+    mkdir -p $of
+    $dir/14_anomaly --out $of/anomaly "$@" > $of/trained || return 1
+    cat $of/trained
+    areas=$(sed -n 's/^AUROC [a-z]* *//p' $of/trained)
     [ $(echo "$areas" | awk '$1 >= 0.98' | wc -l) -eq 3 ] || { echo "an AUROC is below 0.98"; return 1; }
-    $dir/13_model_to_c $dir/anomaly.safetensors --out $dir/whole &&
-        $dir/13_model_to_c $dir/anomaly.safetensors --scorer 0 --out $dir/anomaly-scorer || return 1
+    $dir/13_model_to_c $of/anomaly.safetensors --out $of/whole &&
+        $dir/13_model_to_c $of/anomaly.safetensors --scorer 0 --out $of/anomaly-scorer || return 1
     arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -Os -ffreestanding \
         -nostartfiles -Wall -Wextra -Werror -DMAX_CODE=12000 -DMAX_RAM=2000 -DMAX_INSTRUCTIONS=20000 \
-        -I$dir -T examples/device/mps2.ld examples/device/scorer.c -o $dir/scorer.elf -lm || return 1
+        -I$of -T examples/device/mps2.ld examples/device/scorer.c -o $of/scorer.elf -lm || return 1
     timeout 300 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial none -icount shift=0 \
-        -semihosting-config enable=on,target=native -kernel $dir/scorer.elf > $dir/scored 2>&1
+        -semihosting-config enable=on,target=native -kernel $of/scorer.elf > $of/scored 2>&1
     status=$?
-    cat $dir/scored
+    cat $of/scored
     [ $status -eq 0 ] || return 1
-    of() { sed -n "s/^$1 \([0-9]*\)\$/\1/p" $dir/scored; }
-    [ "$(of scores)" = "$(of "scores with the bits of the computer's")" ] ||
+    said() { sed -n "s/^$1 \([0-9]*\)\$/\1/p" $of/scored; }
+    [ "$(said scores)" = "$(said "scores with the bits of the computer's")" ] ||
         { echo "scores with other bits than the computer's"; return 1; }
-    echo "AUROC" $areas", on a Cortex-M4 the same bits: $(of 'bytes of code') bytes of code," \
-        "$(of 'bytes of weights and steps') of weights, $(of 'bytes of memory, the stack included') of" \
-        "memory, $(of 'instructions a score') instructions a score"
+    echo "AUROC" $areas", on a Cortex-M4 the same bits: $(said 'bytes of code') bytes of code," \
+        "$(said 'bytes of weights and steps') of weights, $(said 'bytes of memory, the stack included') of" \
+        "memory, $(said 'instructions a score') instructions a score"
 }
 plain_c() {     # a compiler that knows neither vectors nor pragmas
     conformance tcc tcc "" || return 1
