@@ -667,7 +667,7 @@ anomaly() {
     mkdir -p $dir
     for f in 13_model_to_c 14_anomaly; do gcc -O2 examples/$f.c -o $dir/$f -lm || return 1; done
     awk 'BEGIN { srand(1); print "volts"
-        for (i = 0; i < 20000; ++i) print 20 + 3 * sin(i * (0.3 + 0.02 * sin(i / 900))) + 0.2 * rand() }' \
+        for (; i < 20000; ++i) print 20 + 3 * sin(p += 0.3 + 0.02 * sin(i / 900)) + 0.2 * rand() }' \
         > $dir/signal.csv
     anomaly_of $dir/file --data $dir/signal.csv && anomaly_of $dir/generated
 }
