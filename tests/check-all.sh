@@ -889,7 +889,8 @@ figures() {
     mkdir -p $f
     gcc -O2 -DDRL_THREADS -DDRL_IMPLEMENTATION -x c -c drl.h -o $f/drl.o || return 1
     for p in examples/01_toy2d examples/04_mixture examples/06_tiles examples/07_own_energy \
-        examples/08_likelihood bench/sprites bench/nearest examples/03_sample; do
+        examples/08_likelihood examples/09_long_chain examples/10_image_likelihood bench/sprites \
+        bench/nearest examples/03_sample; do
         gcc -O2 -DDRL_THREADS -DDRL_LINKED $p.c $f/drl.o -o $f/$(basename $p) -lm || return 1
     done
     $f/01_toy2d --data checkerboard --steps 3000 --out $f/toy > $f/01.txt &&
@@ -905,12 +906,20 @@ figures() {
     awk '$1 ~ /^[1-5]$/ && $4 == "+-" { ++n; d = $2 - $3; if (d * d > 25 * $5 * $5 + 1e-4) ++far }
         END { if (n != 5 || far) print "log Z of " far + 0 " of " n + 0 " levels is not that of the grid"
               exit n != 5 || far }' $f/08.txt || return 1
+    $f/09_long_chain $shipped --steps 100 --count 4 --out $f/long > $f/09.txt || return 1
+    awk '$1 == 100 && $4 >= 0.5 && $4 <= 1 { ++n } END { if (!n) print "09: acceptance"; exit !n }' $f/09.txt ||
+        return 1
+    $f/10_image_likelihood --steps 200 --count 4 --temperatures 20 --images 16 --out $f/bits > $f/10.txt ||
+        return 1
+    awk '/^bits a dimension/ { n = $4 > 0 && $4 <= $6 + 0 && $6 + 0 < 9 }
+        END { if (!n) print "10: bounds"; exit !n }' $f/10.txt &&
+        within $f/10.txt 'noise  *-.* AUROC of the images' 0.9 1 || return 1
     $f/sprites $shipped --guidance 2 --again "" > $f/sprites.txt &&
         within $f/sprites.txt 'both' 94 100 && within $f/sprites.txt 'match' 80 100 || return 1
     $f/03_sample $shipped --count 24 --guidance 1 --out $f/draw > $f/03.txt &&
         $f/nearest $f/draw.npy --out $f/nearest > $f/nearest.txt &&
         within $f/nearest.txt 'samples:' 0 0.3 || return 1
-    echo "01 04 06 07 08, sprites and nearest: $(sed -n 's/^composition: //p' $f/06.txt | cut -d' ' -f1-3)" \
+    echo "01 04 06 to 10, sprites and nearest: $(sed -n 's/^composition: //p' $f/06.txt | cut -d' ' -f1-3)" \
         "composed, $(cat $f/nearest.txt | head -n 1)"
 }
 web() { make --no-print-directory check-web; }
