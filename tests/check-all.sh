@@ -920,7 +920,7 @@ figures() {
         $f/nearest $f/draw.npy --out $f/nearest > $f/nearest.txt &&
         within $f/nearest.txt 'samples:' 0 0.3 || return 1
     echo "01 04 06 to 10, sprites and nearest: $(sed -n 's/^composition: //p' $f/06.txt | cut -d' ' -f1-3)" \
-        "composed, $(cat $f/nearest.txt | head -n 1)"
+        "composed, $(head -n 1 $f/nearest.txt)"
 }
 web() { make --no-print-directory check-web; }
 

@@ -19,7 +19,9 @@ short() {
 }
 passed=0 failed=0 skipped=0 outs=
 {
-    sed -n 's/^    \(build\/.*\|make .*\)$/\1/p' README.md examples/pictures/README.md
+    # a command that goes on behind a backslash is one line
+    cat README.md examples/pictures/README.md | sed -e ':more' -e '/ \\$/{N;s/ *\\\n */ /;b more' -e '}' |
+        sed -n 's/^    \(build\/.*\|make .*\)$/\1/p'
     # what is not in a line of its own: programs of the table "Start here"
     sed -n 's/^|[^`]*`\(build\/[0-9][^`]*\|make [a-z]*\)`.*/\1/p' README.md
 } > build/commands
