@@ -28,7 +28,7 @@
  *   --guidance-levels     on the levels from FROM up to, but without, TO. All levels without this option
  *   --stride N            every N-th level only is visited
  *   --proposals           where chains start: at a draw by the energies' own scores, or at x_{t+1}; without
- *                         it by the initializer, or by the score for models of --unet that have none
+ *                         it by the initializer, or by the score for U-Net energies that have none
  *   --noise               the mean of (eps_hat - eps)^2 that energies and initializers leave on each level
  *                         (17 of many) of test images, with their classes and with wrong ones. Equations:
  *                         bench/noise.h
@@ -689,13 +689,15 @@ static int show_ood(judge *e)
 static int show_chains(judge *e, const char *path)
 {
     drl_safetensors *st = NULL;
-    const drl_array *at, *rows;
+    const drl_array *at, *rows, *label;
     size_t floats, size = (size_t)PIXELS >> 2 * e->half;
+    const uint8_t *asked = NULL;                    /* chains of classes */
     verdict v;
     int i, k, n, failed = 0;
     if (drl_safetensors_open(e->ctx, path, &st) != DRL_OK) return fail(e, path);
     at = drl_safetensors_find(st, "at");
     rows = drl_safetensors_find(st, "rows");
+    label = drl_safetensors_find(st, "labels");
     floats = at && rows && drl_array_count(at) ? drl_array_count(rows) / drl_array_count(at) : 0;
     n = (int)(floats / size);
     if (n < 2 || n > e->test_count || floats % size || at->dtype != DRL_DTYPE_I32 ||
@@ -703,9 +705,11 @@ static int show_chains(judge *e, const char *path)
         fprintf(stderr, "%s: not chains of 2 to %d images of this size\n", path, e->test_count);
         return 1;
     }
+    if (label && label->dtype == DRL_DTYPE_U8 && label->bytes == (size_t)n && *(const uint8_t *)label->data)
+        asked = (const uint8_t *)label->data;
     failed = look(e, e->test, n, NULL, &v);
-    printf("%d chains                 frechet   of means   confidence   inception score   digits 0 to 9\n",
-           n);
+    printf("%d chains                 frechet   of means   confidence   inception score   %sdigits 0 to 9\n",
+           n, asked ? "agree %   " : "");
     if (!failed)
         printf("as many test images  %10.2f %10.2f %12.3f %10.2f\n", v.distance, v.mean_term, v.confidence,
                v.score);
@@ -716,10 +720,11 @@ static int show_chains(judge *e, const char *path)
         memcpy(x, drl_array_floats(rows) + (size_t)i * floats, floats * sizeof *x);
         enlarge(e, x, n);
         clamp(x, (size_t)n * PIXELS);
-        failed = look(e, x, n, NULL, &v);
+        failed = look(e, x, n, asked, &v);
         if (!failed)
             printf("after %6d steps   %10.2f %10.2f %12.3f %10.2f        ", (int)step, v.distance,
                    v.mean_term, v.confidence, v.score);
+        if (asked && !failed) printf("%6.1f     ", 100.0 * v.right / n);
         for (k = 0; k < DIGITS && !failed; ++k) printf(" %d", v.digit[k]);
         printf("\n");
         fflush(stdout);

@@ -14,6 +14,11 @@
  * Then inpainting, the left half known: known pixels that are not exactly as given, and the mean difference
  * of neighbouring pixels across the border, where 100 is that of the columns beside it: in the images, and in
  * the samples of one pass and drawn again. With several models, mean and standard deviation over them.
+ *
+ * Models of examples/02_train_images on the same sprites, with their 25 classes (w: the guidance weights) or
+ * without labels (--no-classes; w is not used), print match, the share of pixels with an alpha between 5 and
+ * 95 percent (drawn ones: 0), how many of the 25 kinds were seen, and, if asked for, how many samples are of
+ * their kind.
  */
 #define DRL_STATIC          /* one file: what it does not call is left out */
 #define DRL_IMPLEMENTATION
@@ -158,6 +163,53 @@ static int try_reader(void)
     return wrong;
 }
 
+enum { SAMPLE_MATCH, SAMPLE_SHEER, SAMPLE_KINDS, SAMPLE_RIGHT, SAMPLE_FIGURES };
+
+/* `each` samples of every kind, or 25 times as many without a label. */
+static int draw(drl_ctx *ctx, drl_model *m, int classes, int each, const drl_sample_desc *like, float *out,
+                double *figure)
+{
+    drl_sample_desc how = *like;
+    int *label = (int *)malloc((size_t)each * SPRITE_CLASSES * sizeof *label), seen[SPRITE_CLASSES] = { 0 };
+    int i, j, failed = 0;
+    how.count = each * SPRITE_CLASSES;
+    for (i = 0; i < SAMPLE_FIGURES; ++i) figure[i] = 0;
+    for (i = 0; label && i < how.count; ++i) label[i] = 1 + i / each;
+    if (classes) how.labels = label;
+    if (!label) { fprintf(stderr, "out of memory for the labels\n"); failed = 1; }
+    if (!failed && drl_sample(m, &how, out) != DRL_OK) failed = fail(ctx, "sampling");
+    for (i = 0; i < how.count && !failed; ++i) {
+        float match;
+        int read = sprite_read(out + i * SIZE, &match);
+        figure[SAMPLE_MATCH] += 100.0 * (double)match / how.count;
+        for (j = 3; j < SIZE; j += 4) {
+            double alpha = ((double)out[i * SIZE + j] + 1) / 2;
+            figure[SAMPLE_SHEER] += 400.0 / SIZE * (alpha > 0.05 && alpha < 0.95) / how.count;
+        }
+        figure[SAMPLE_KINDS] += !seen[read]++;
+        figure[SAMPLE_RIGHT] += 100.0 * (read == label[i] - 1) / how.count;
+    }
+    free(label);
+    return failed;
+}
+
+/* draw() for every weight, a line for each. */
+static int draw_all(drl_ctx *ctx, drl_model *m, const char *path, int classes, int each, drl_sample_desc *how,
+                    const float *weight, int weights, float *out)
+{
+    double one[SAMPLE_FIGURES];
+    int j;
+    for (j = 0; j < (classes ? weights : 1); ++j) {
+        how->guidance = classes ? weight[j] : 0;
+        if (training_stop || draw(ctx, m, classes, each, how, out, one)) return 1;
+        printf("%s, w %g: match %.1f  half transparent %.1f %%  kinds seen %.0f", path,
+               (double)how->guidance, one[SAMPLE_MATCH], one[SAMPLE_SHEER], one[SAMPLE_KINDS]);
+        if (classes) printf("  as asked %.1f %%", one[SAMPLE_RIGHT]);
+        printf("\n");
+    }
+    return 0;
+}
+
 /* What a failure returns, and Ctrl-C. */
 static int stopped(const char *path)
 {
@@ -177,7 +229,7 @@ int main(int argc, char **argv)
     const char *list = option_text(&o, "--guidance", "1 2 4");
     float weight[WEIGHTS], colour, *out;
     double figure[WEIGHTS][FIGURES][MODELS], seam[2][3][MODELS];
-    int again[PASSES], passes, weights = 0, models, each, i, j, k;
+    int again[PASSES], passes, weights = 0, models, asked = 0, each, i, j, k;
     memset(&how, 0, sizeof how);
     how.resample_from = again;
     passes = option_again(&o, "5 4 3 3 2 2 1 1", again, PASSES);
@@ -209,10 +261,17 @@ int main(int argc, char **argv)
         double one[FIGURES];
         if (drl_model_load(ctx, path, NULL, &m) != DRL_OK) return fail(ctx, path);
         drl_model_describe(m, &d);
-        if (d.height != SPRITE_SIZE || d.width != SPRITE_SIZE || d.channels != 4 || d.classes != LABELS) {
-            fprintf(stderr, "%s draws %d x %d x %d in %d classes; sprites are %d x %d x 4 in %d\n", path,
-                    d.height, d.width, d.channels, d.classes, SPRITE_SIZE, SPRITE_SIZE, LABELS);
+        if (d.height != SPRITE_SIZE || d.width != SPRITE_SIZE || d.channels != 4 ||
+            (d.classes != LABELS && d.classes && d.classes != SPRITE_CLASSES)) {
+            fprintf(stderr, "%s draws %d x %d x %d in %d classes; sprites are %d x %d x 4 in %d, %d or none\n",
+                    path, d.height, d.width, d.channels, d.classes, SPRITE_SIZE, SPRITE_SIZE, LABELS,
+                    SPRITE_CLASSES);
             return 1;
+        }
+        if (d.classes != LABELS) {
+            if (draw_all(ctx, m, path, d.classes, each, &how, weight, weights, out)) return stopped(path);
+            drl_model_destroy(m);
+            continue;
         }
         for (j = 0; j < weights; ++j) {
             float both[2];
@@ -220,7 +279,7 @@ int main(int argc, char **argv)
             both[1] = weight[j] * colour;
             how.resample_count = passes;
             if (ask(ctx, m, both, each, &how, out, one)) return stopped(path);
-            for (k = 0; k < FIGURES; ++k) figure[j][k][i] = one[k];
+            for (k = 0; k < FIGURES; ++k) figure[j][k][asked] = one[k];
             /* what Ctrl-C leaves */
             printf("%s, w %g: composed %.1f %% both\n", path, (double)weight[j], one[PAIR_BOTH]);
             fflush(stdout);
@@ -229,25 +288,26 @@ int main(int argc, char **argv)
             how.resample_count = j ? passes : 0;
             if (training_stop || inpaint(ctx, m, each * SPRITE_CLASSES, &how, out, one))
                 return stopped(path);
-            for (k = 0; k < 3; ++k) seam[j][k][i] = k ? 100 * one[k] : one[k];
+            for (k = 0; k < 3; ++k) seam[j][k][asked] = k ? 100 * one[k] : one[k];
         }
+        ++asked;
         drl_model_destroy(m);
     }
-    for (j = 0; j < weights; ++j) {
+    for (j = 0; asked && j < weights; ++j) {
         printf("w %-5g", (double)weight[j]);
-        show("alone: shape", figure[j][ALONE_SHAPE], models);
-        show("  colour", figure[j][ALONE_COLOUR], models);
-        show("    composed: shape", figure[j][PAIR_SHAPE], models);
-        show("  colour", figure[j][PAIR_COLOUR], models);
-        show("  both", figure[j][PAIR_BOTH], models);
-        show("  match", figure[j][PAIR_MATCH], models);
+        show("alone: shape", figure[j][ALONE_SHAPE], asked);
+        show("  colour", figure[j][ALONE_COLOUR], asked);
+        show("    composed: shape", figure[j][PAIR_SHAPE], asked);
+        show("  colour", figure[j][PAIR_COLOUR], asked);
+        show("  both", figure[j][PAIR_BOTH], asked);
+        show("  match", figure[j][PAIR_MATCH], asked);
         printf("\n");
     }
-    for (j = 0; j < 2; ++j) {
+    for (j = 0; asked && j < 2; ++j) {
         printf(j ? "inpainting, again:   " : "inpainting, one pass:");
-        show(" known pixels lost", seam[j][0], models);
-        show("  differences across the border, those beside it being 100: images", seam[j][1], models);
-        show("  samples", seam[j][2], models);
+        show(" known pixels lost", seam[j][0], asked);
+        show("  differences across the border, those beside it being 100: images", seam[j][1], asked);
+        show("  samples", seam[j][2], asked);
         printf("\n");
     }
     free(out);

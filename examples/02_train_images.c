@@ -15,14 +15,14 @@
  *   --range LOW:HIGH (the elements that mean black and white)  --labels coarse (of CIFAR-100)
  *   --size N (images are averaged down to N x N, or padded; else padded to the next multiple of 8)
  *   --half (images at half their size)
- * Without further options it trains the cooperative form with many levels and three short steps on each (12
- * levels up to 16 x 16, 24 above, of the shifted schedule), and learns the labels if the files have any. The
- * published settings, with --classes where labels are to be learned, are
+ *   --only CLASS (its images alone, without labels; classes are counted from 1)
+ * Without further options it trains energies of a U-Net by score matching, and a network that proposes where
+ * chains start; many levels, three short steps on each (12 levels up to 16 x 16, 24 above, of the shifted
+ * schedule); and it learns the labels if the files have any. With --initializer -1 the energies themselves
+ * propose. No chain runs while it trains, so none can run away. The published settings, with --classes where
+ * labels are to be learned, are
  *   --cdrl   the cooperative form, 6 levels of 15 steps; add --target -1 for the published target
  *   --drl    the plain form, without an initializer network: 6 levels of 30 steps
- *   --unet   energies of a U-Net, trained by score matching: far better gradients, and chains that improve on
- *            the initializer (bench/RESULTS.md); a step takes 1.4 times as long. With --initializer -1 there
- *            is none, and the energies themselves propose where chains start
  *   --t1k    1000 levels, K = 0, trained by score matching: densities, see 08 and 09
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
  *   --balanced (each class equally often, whatever their counts)
@@ -45,14 +45,14 @@
 #include "data.h"
 
 static const char usage[] =
-    "train_images [--cdrl | --drl | --t1k | --unet] [--classes | --no-classes] [--shifted] [--balanced]\n"
+    "train_images [--cdrl | --drl | --t1k] [--classes | --no-classes] [--shifted] [--balanced]\n"
     "      " TRAINING_USAGE "\n      " DATA_USAGE "\n      [--threads N] [--isa NAME]\n";
 
 int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     int cdrl = option_flag(&o, "--cdrl"), drl = option_flag(&o, "--drl"), t1k = option_flag(&o, "--t1k"),
-        unet = option_flag(&o, "--unet"), classes = option_flag(&o, "--classes"),
+        classes = option_flag(&o, "--classes"),
         no_classes = option_flag(&o, "--no-classes");
     data_set set = data_options(&o);
     drl_model_desc *d;
@@ -70,8 +70,8 @@ int main(int argc, char **argv)
     t.run.balanced = option_flag(&o, "--balanced");
     if (option_flag(&o, "--shifted")) d->schedule = DRL_SCHEDULE_SHIFTED;
     training_options(&o, &t, "model", 10);
-    if (options_rest(&o, usage) || cdrl + drl + t1k + unet > 1 || classes + no_classes > 1) {
-        fprintf(stderr, "at most one of the four forms, one of the two words on classes, no others:\n%s",
+    if (options_rest(&o, usage) || cdrl + drl + t1k > 1 || classes + no_classes > 1) {
+        fprintf(stderr, "at most one of the three forms, one of the two words on classes, no others:\n%s",
                 usage);
         return 2;
     }
@@ -82,7 +82,6 @@ int main(int argc, char **argv)
     if (!data_open(t.ctx, &set, 1, 4000, SPRITE_CLASSES)) return 1;
 
     if (!drl && !t1k) d->form = DRL_FORM_CDRL;
-    if (unet) d->energy_form = DRL_ENERGY_UNET;
     if (t1k) {
         d->schedule = DRL_SCHEDULE_T1K;
         /* score matching needs gradients that change, and steep ones near the data */
@@ -92,6 +91,7 @@ int main(int argc, char **argv)
         t.train_desc.beta1 = 0.9f;
     }
     if (!cdrl && !drl && !t1k) {            /* good pictures in minutes: many levels, few steps on each */
+        d->energy_form = DRL_ENERGY_UNET;
         data_sides(&set, d);
         if (!d->levels) d->levels = d->height > 16 || d->width > 16 ? 24 : 12;
         if (d->levels >= 12) {                                  /* with fewer the shift makes samples worse */

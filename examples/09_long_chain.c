@@ -5,13 +5,14 @@
  * acceptance over the steps, and a checkpoint from which a run of days goes on bit for bit.
  *
  *     cc -O2 -DDRL_THREADS examples/09_long_chain.c -o long_chain -lm
- *     ./long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel langevin|mala|hmc] [--steps N]
- *                  [--step X] [--count N] [--watch] [--resume] [--minutes X] [--seed N] [--out PREFIX]
+ *     ./long_chain [MODEL.safetensors] [--level T] [--conditional] [--classes] [--kernel langevin|mala|hmc]
+ *                  [--steps N] [--step X] [--count N] [--watch] [--resume] [--minutes X] [--seed N] [--out PREFIX]
  *                  [--threads N] [--isa NAME]
  *
  * Without a file a small model is trained on the embedded sprites for a minute (--minutes) and kept as
  * PREFIX.safetensors. The chains' density is the marginal one of the level (the lowest unless --level), or
- * with --conditional the one given an x_{t+1} for each chain. Langevin takes the level's own step; the other
+ * with --conditional the one given an x_{t+1} for each chain; with --classes that of a class, 1, 2, ... for
+ * chain after chain. Langevin takes the level's own step; the other
  * kernels choose theirs in their first 500 steps.
  * At the end the trace of F says whether the chains have mixed (drl_mcmc_diagnose).
  * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and
@@ -45,10 +46,11 @@
 #define DRAWS 512                   /* of F; even: when there are more, every other one is dropped */
 #define FRAMES 40                   /* of --watch, at most, between the first and the last */
 
-static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--kernel "
-                            "langevin|mala|hmc] [--steps N] [--step X] [--count N] [--watch]\n"
-                            "           [--resume] [--minutes X] [--seed N] [--out PREFIX] [--threads N] "
-                            "[--isa NAME]\n";
+static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--classes] "
+                            "[--kernel langevin|mala|hmc]\n"
+                            "           [--steps N] [--step X] [--count N] [--watch] [--resume] [--minutes X] "
+                            "[--seed N]\n"
+                            "           [--out PREFIX] [--threads N] [--isa NAME]\n";
 static const int marks[ROWS] = { 0, 100, 1000, 10000, 100000 };
 
 typedef struct run {
@@ -61,6 +63,7 @@ typedef struct run {
     int draws, stride, slices;
     int taken;                      /* rows of the picture */
     int32_t at[ROWS + 1];           /* their steps; one more for the last */
+    uint8_t *label;                 /* [count] the chains' classes, 0 for none */
     float *rows;                    /* the images at those steps */
     float inverse;                  /* x = inverse * point */
     picture_animation way;          /* of --watch */
@@ -88,8 +91,8 @@ static int is_mark(int step)
 /* The chains' state, and the rows so far. */
 static drl_status checkpoint(run *r)
 {
-    drl_array arrays[3];
-    size_t bytes = 0, rows[2], count = (size_t)r->taken;
+    drl_array arrays[4];
+    size_t bytes = 0, rows[2], count = (size_t)r->taken, chains = (size_t)r->down.count;
     drl_status status = drl_mcmc_save(r->chains, NULL, 0, &bytes);
     unsigned char *state = (unsigned char *)malloc(bytes);
     if (status == DRL_OK) status = state ? drl_mcmc_save(r->chains, state, bytes, &bytes) : DRL_E_MEMORY;
@@ -97,7 +100,8 @@ static drl_status checkpoint(run *r)
     rows[1] = r->floats;
     arrays[1] = drl_array_of("at", DRL_DTYPE_I32, 1, &count, r->at);
     arrays[2] = drl_array_of("rows", DRL_DTYPE_F32, 2, rows, r->rows);
-    if (status == DRL_OK) status = training_state(r->ctx, r->path, state, bytes, arrays, 3);
+    arrays[3] = drl_array_of("labels", DRL_DTYPE_U8, 1, &chains, r->label);
+    if (status == DRL_OK) status = training_state(r->ctx, r->path, state, bytes, arrays, 4);
     free(state);
     return status;
 }
@@ -187,7 +191,8 @@ static void print_diagnosis(const run *r, int count)
 }
 
 /* The model's own samples of level t, as y, and the x_{t+1} that they came from. */
-static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float *y, float *x_next)
+static drl_status draw(drl_model *model, int t, int count, uint64_t seed, const int *labels, float *y,
+                       float *x_next)
 {
     drl_sampler *sampler = NULL;
     drl_sample_desc how;
@@ -197,6 +202,7 @@ static drl_status draw(drl_model *model, int t, int count, uint64_t seed, float 
     memset(&how, 0, sizeof how);
     how.count = count;
     how.seed = seed;
+    how.labels = labels;
     /* that would not be a sample of the level any more */
     how.denoise = -1;
     status = drl_sampler_create(model, &how, &sampler);
@@ -260,7 +266,7 @@ int main(int argc, char **argv)
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     const char *prefix = option_prefix(&o, "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
-    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"),
+    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), classes = option_flag(&o, "--classes"),
         goes_on = option_flag(&o, "--resume"), watch = option_flag(&o, "--watch"), words, level, above,
         every, due, k, i;
     double minutes = option_number(&o, "--minutes", 1), start;
@@ -272,6 +278,7 @@ int main(int argc, char **argv)
     drl_energy e;
     drl_status status = DRL_OK;
     float *y, *x_next;
+    int *labels;
     run r;
     memset(&r, 0, sizeof r);
     memset(&d, 0, sizeof d);
@@ -304,6 +311,10 @@ int main(int argc, char **argv)
     }
     if (status != DRL_OK) return fail(ctx, words ? argv[1] : name);
     drl_model_describe(model, &d);
+    if (classes && (d.classes < 1 || d.classes > 255)) {
+        fprintf(stderr, "--classes: the model has %d, 1 to 255 are possible\n", d.classes);
+        return 2;
+    }
     if (d.channels > 4 || level >= d.levels || (conditional && level + 1 == d.levels)) {
         fprintf(stderr, "--level %d of %d (the last has no x_{t+1}), %d channels (1 to 4 can be shown)\n",
                 level, d.levels, d.channels);
@@ -315,12 +326,16 @@ int main(int argc, char **argv)
     x_next = (float *)malloc(r.floats * sizeof *x_next);
     r.rows = (float *)malloc((ROWS + 1) * r.floats * sizeof *r.rows);
     r.trace = (double *)malloc(DRAWS * (size_t)md.count * sizeof *r.trace);
+    r.label = (uint8_t *)calloc((size_t)md.count, 1);
+    labels = (int *)calloc((size_t)md.count, sizeof *labels);
     r.stride = 1;
-    if (!y || !x_next || !r.rows || !r.trace) {
+    if (!r.label || !labels || !y || !x_next || !r.rows || !r.trace) {
         fprintf(stderr, "out of memory for %d chains\n", md.count);
         return 1;
     }
-    if (draw(model, level, md.count, md.seed, y, x_next) != DRL_OK) return fail(ctx, "sampling");
+    for (i = 0; classes && i < md.count; ++i) r.label[i] = (uint8_t)(labels[i] = 1 + i % d.classes);
+    if (classes) md.labels = r.down.labels = labels;
+    if (draw(model, level, md.count, md.seed, md.labels, y, x_next) != DRL_OK) return fail(ctx, "sampling");
     md.kernel = (drl_mcmc_kernel)k;
     md.level = level;
     md.schedule = drl_model_schedule(model);
@@ -397,6 +412,8 @@ int main(int argc, char **argv)
     free(y);
     free(x_next);
     free(r.rows);
+    free(r.label);
+    free(labels);
     drl_mcmc_destroy(r.chains);
     drl_model_destroy(model);
     drl_ctx_destroy(ctx);

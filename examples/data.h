@@ -8,7 +8,7 @@
 
 #define DATA_USAGE \
     "[--data FILE | FOLDER ...] [--half] [--size N] [--shape HxW | HxWxC] [--tile HxW]\n" \
-    "      [--layout nhwc | nchw] [--range LOW:HIGH] [--labels fine | coarse]"
+    "      [--layout nhwc | nchw] [--range LOW:HIGH] [--labels fine | coarse] [--only CLASS]"
 
 typedef struct data_set {
     word_list file;                         /* --data, and the files of folders; none: the sprites */
@@ -16,6 +16,7 @@ typedef struct data_set {
     int *class_of;                          /* [files] their classes, if there are sub-folders */
     int half;                               /* --half: images at half their size */
     int size;                               /* --size: averaged down to this, or padded; 0: neither */
+    int only;                               /* --only: images of this class, without labels; 0: of all */
     drl_dataset_desc desc;
     drl_dataset data;                       /* the images */
     drl_dataset whole, *loaded;             /* before they were made smaller; owner, NULL for sprites */
@@ -115,6 +116,7 @@ static inline data_set data_options(options *o)
     set.half = option_flag(o, "--half");
     set.size = option_int(o, "--size", 0);
     if (set.size < 0) data_refuse("--size", "below 0", "the side of images, 1 or more");
+    set.only = option_int(o, "--only", 0);
     set.desc = data_description(o);
     set.desc.classes = set.class_of;
     return set;
@@ -192,6 +194,28 @@ static inline void data_print_classes(const data_set *set)
     if (c > 1) printf("\n");
 }
 
+/* Keeps the images of one class, and no labels. 0, with a sentence printed, if there are none. */
+static inline int data_keep(drl_dataset *data, int class_)
+{
+    size_t size = (size_t)data->height * (size_t)data->width * (size_t)data->channels *
+                  (data->values ? sizeof(float) : 1);
+    /* the set is this program's, so its images may move */
+    unsigned char *image = (unsigned char *)(uintptr_t)(data->values ? (const void *)data->values
+                                                                     : (const void *)data->pixels);
+    int i, kept = 0;
+    for (i = 0; data->labels && i < data->count; ++i)
+        if (data->labels[i] == class_) memmove(image + size * (size_t)kept++, image + size * (size_t)i, size);
+    if (!kept) {
+        fprintf(stderr, "--only %d: no image has this label; the data has %d classes, from 1 on\n", class_,
+                data->classes);
+        return 0;
+    }
+    data->count = kept;
+    data->classes = 0;
+    data->labels = NULL;
+    return 1;
+}
+
 /* Reads the files, or makes `sprites` sprites of `seed` with so many classes (see sprites_create), and makes
  * them smaller. Returns 0, with a sentence printed, when it cannot. */
 static inline int data_open(drl_ctx *ctx, data_set *set, uint64_t seed, int sprites, int classes)
@@ -208,6 +232,7 @@ static inline int data_open(drl_ctx *ctx, data_set *set, uint64_t seed, int spri
         return 0;
     }
     data_print_classes(set);
+    if (set->only && !data_keep(&set->whole, set->only)) return 0;
     set->data = set->whole;
     side = set->whole.height / factor;
     if (set->size && set->size < side && side % set->size == 0 && set->whole.width == set->whole.height)

@@ -347,6 +347,9 @@ data_files() {
 --data empty|an empty file
 --data sprites|classes and their images: 1 bat (2), 2 cat (1)
 --data sprites|3 images of 16 x 16 x 4, 2 classes,
+--data sprites --only 1|2 images of 16 x 16 x 4, 0 classes,
+--data sprites --only 3|--only 3: no image has this label; the data has 2 classes
+--data u8 --only 1|--only 1: no image has this label; the data has 0 classes
 --data sprites/bat|2 images of 16 x 16 x 4, 0 classes,
 --data sprites/bat --data sprites/cat|3 images of 16 x 16 x 4, 0 classes,
 --data sprites --data sheet.pam|a folder of classes stands alone
@@ -412,6 +415,7 @@ matrix() {
 07_own_energy --model MODEL --out $dir/cell
 08_likelihood --model MODEL --count 4 --temperatures 3
 09_long_chain MODEL --steps 2 --count 2 --out $dir/cell
+09_long_chain MODEL --classes --steps 2 --count 2 --out $dir/cell
 10_image_likelihood MODEL --level 2 --count 2 --temperatures 3 --images 4 --out $dir/cell
 11_own_network --model MODEL --base 8 --levels 4 --out $dir/cell
 sprites MODEL --each 1 --guidance 1 --again 1

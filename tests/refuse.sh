@@ -77,7 +77,7 @@ for p in "$dir"/*; do
     test_ops) refused "$p" portable nonsense;;
     soak) refused "$p" 3;;
     01_toy2d) refused "$p" --form nonsense; refused "$p" --data no-such-file;;
-    02*) refused "$p" --cdrl --unet; refused "$p" --classes --no-classes; refused "$p" --balanced;;
+    02*) refused "$p" --cdrl --drl; refused "$p" --classes --no-classes; refused "$p" --balanced;;
     06*) refused "$p" --palette; refused "$p" --names no-such-file;;
     03*)
         refused "$p" $sprites --watch --frames 8
@@ -105,7 +105,7 @@ for p in "$dir"/*; do
     12*) refused "$p" --groups 3; refused "$p" --groups x;;
     11*) refused "$p" --levels 1; refused "$p" --levels 1001; refused "$p" --model no-such-file;;
     08_likelihood) refused "$p" --data nonsense;;
-    09_long_chain) refused "$p" --kernel nonsense;;
+    09_long_chain) refused "$p" --kernel nonsense; refused "$p" $sprites --classes --count 0;;
     esac
 done
 refused env ONLY=no-such-check sh tests/check-all.sh
