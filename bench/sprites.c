@@ -263,8 +263,9 @@ int main(int argc, char **argv)
         drl_model_describe(m, &d);
         if (d.height != SPRITE_SIZE || d.width != SPRITE_SIZE || d.channels != 4 ||
             (d.classes != LABELS && d.classes && d.classes != SPRITE_CLASSES)) {
-            fprintf(stderr, "%s draws %d x %d x %d in %d classes; sprites are %d x %d x 4 in %d, %d or none\n",
-                    path, d.height, d.width, d.channels, d.classes, SPRITE_SIZE, SPRITE_SIZE, LABELS,
+            fprintf(stderr,
+                    "%s draws %d x %d x %d in %d classes; sprites are %d x %d x 4 in %d, %d or none\n", path,
+                    d.height, d.width, d.channels, d.classes, SPRITE_SIZE, SPRITE_SIZE, LABELS,
                     SPRITE_CLASSES);
             return 1;
         }

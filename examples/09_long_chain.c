@@ -6,8 +6,8 @@
  *
  *     cc -O2 -DDRL_THREADS examples/09_long_chain.c -o long_chain -lm
  *     ./long_chain [MODEL.safetensors] [--level T] [--conditional] [--classes] [--kernel langevin|mala|hmc]
- *                  [--steps N] [--step X] [--count N] [--watch] [--resume] [--minutes X] [--seed N] [--out PREFIX]
- *                  [--threads N] [--isa NAME]
+ *                  [--steps N] [--step X] [--count N] [--watch] [--resume] [--minutes X] [--seed N]
+ *                  [--out PREFIX] [--threads N] [--isa NAME]
  *
  * Without a file a small model is trained on the embedded sprites for a minute (--minutes) and kept as
  * PREFIX.safetensors. The chains' density is the marginal one of the level (the lowest unless --level), or
@@ -48,9 +48,8 @@
 
 static const char usage[] = "long_chain [MODEL.safetensors] [--level T] [--conditional] [--classes] "
                             "[--kernel langevin|mala|hmc]\n"
-                            "           [--steps N] [--step X] [--count N] [--watch] [--resume] [--minutes X] "
-                            "[--seed N]\n"
-                            "           [--out PREFIX] [--threads N] [--isa NAME]\n";
+                            "           [--steps N] [--step X] [--count N] [--watch] [--resume]\n"
+                            "           [--minutes X] [--seed N] [--out PREFIX] [--threads N] [--isa NAME]\n";
 static const int marks[ROWS] = { 0, 100, 1000, 10000, 100000 };
 
 typedef struct run {
@@ -266,8 +265,8 @@ int main(int argc, char **argv)
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     const char *prefix = option_prefix(&o, "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
-    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"), classes = option_flag(&o, "--classes"),
-        goes_on = option_flag(&o, "--resume"), watch = option_flag(&o, "--watch"), words, level, above,
+    int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"),
+        classes = option_flag(&o, "--classes"), goes_on = option_flag(&o, "--resume"), watch = option_flag(&o, "--watch"), words, level, above,
         every, due, k, i;
     double minutes = option_number(&o, "--minutes", 1), start;
     char name[1024];
