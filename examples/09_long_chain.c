@@ -12,8 +12,8 @@
  * Without a file a small model is trained on the embedded sprites for a minute (--minutes) and kept as
  * PREFIX.safetensors. The chains' density is the marginal one of the level (the lowest unless --level), or
  * with --conditional the one given an x_{t+1} for each chain; with --classes that of a class, 1, 2, ... for
- * chain after chain. Langevin takes the level's own step; the other
- * kernels choose theirs in their first 500 steps.
+ * chain after chain. Langevin takes the level's own step; the other kernels choose theirs in their first 500
+ * steps.
  * At the end the trace of F says whether the chains have mixed (drl_mcmc_diagnose).
  * Writes PREFIX.png (or .ppm), a row for each of 0, 100, 1000, 10,000 and 100,000 steps and for the last, and
  * PREFIX.chains, from which --resume goes on with the same options and any larger --steps.
@@ -266,8 +266,8 @@ int main(int argc, char **argv)
     drl_ctx *ctx = options_context(&o);
     const char *prefix = option_prefix(&o, "long_chain"), *kernel = option_text(&o, "--kernel", "langevin");
     int steps = option_int(&o, "--steps", 1000), conditional = option_flag(&o, "--conditional"),
-        classes = option_flag(&o, "--classes"), goes_on = option_flag(&o, "--resume"), watch = option_flag(&o, "--watch"), words, level, above,
-        every, due, k, i;
+        classes = option_flag(&o, "--classes"), goes_on = option_flag(&o, "--resume"),
+        watch = option_flag(&o, "--watch"), words, level, above, every, due, k, i;
     double minutes = option_number(&o, "--minutes", 1), start;
     char name[1024];
     drl_model *model = NULL;
