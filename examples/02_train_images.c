@@ -27,10 +27,10 @@
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
  *   --balanced (each class equally often, whatever their counts)
  * Options: --no-classes  --shifted (the shifted schedule)  --levels N  --k N (Langevin steps)  --b2 X (their
- *   size)  --base N (width of the energy)  --blocks N  --initializer N (width)  --batch N  --lr X
- *   --initializer-lr X  --target L (data's share in what the initializer learns; -1: none)  --warmup N
- *   --noise X (on the data)  --steps N or --minutes X  --every N (steps from save to save)  --seed N
- *   --out PREFIX  --f16 (a model file of half the bytes)  --resume  --threads N  --isa NAME
+ *   size)  --base N (width of the energy)  --blocks N  --initializer N (width)  --batch N (16 up to 16 x 16,
+ *   else 32)  --lr X  --initializer-lr X  --target L (data's share in what the initializer learns; -1: none)
+ *   --warmup N  --noise X (on the data)  --steps N or --minutes X  --every N (steps from save to save)
+ *   --seed N  --out PREFIX  --f16 (a model file of half the bytes)  --resume  --threads N  --isa NAME
  *   --log FILE (its numbers, a JSON object a line, every --log-every N steps, or 50: 15_plot_log draws them)
  * With --classes the picture has a column for each class, drawn with a guidance weight of 0.5.
  * Writes PREFIX.png (or .ppm), PREFIX.checkpoint and PREFIX.safetensors after 8 seconds, 30, 60, and then
@@ -52,8 +52,7 @@ int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     int cdrl = option_flag(&o, "--cdrl"), drl = option_flag(&o, "--drl"), t1k = option_flag(&o, "--t1k"),
-        classes = option_flag(&o, "--classes"),
-        no_classes = option_flag(&o, "--no-classes");
+        classes = option_flag(&o, "--classes"), no_classes = option_flag(&o, "--no-classes"), small;
     data_set set = data_options(&o);
     drl_model_desc *d;
     drl_status status;
@@ -66,7 +65,6 @@ int main(int argc, char **argv)
     t.data = &set.data;
     t.picture = training_picture;
     t.user = &t;
-    t.train_desc.batch = 32;
     t.run.balanced = option_flag(&o, "--balanced");
     if (option_flag(&o, "--shifted")) d->schedule = DRL_SCHEDULE_SHIFTED;
     training_options(&o, &t, "model", 10);
@@ -93,11 +91,14 @@ int main(int argc, char **argv)
     if (!cdrl && !drl && !t1k) {            /* good pictures in minutes: many levels, few steps on each */
         d->energy_form = DRL_ENERGY_UNET;
         data_sides(&set, d);
-        if (!d->levels) d->levels = d->height > 16 || d->width > 16 ? 24 : 12;
+        small = d->height <= 16 && d->width <= 16;
+        if (!d->levels) d->levels = small ? 12 : 24;
         if (d->levels >= 12) {                                  /* with fewer the shift makes samples worse */
             d->schedule = DRL_SCHEDULE_SHIFTED;
             if (!d->steps) d->steps = 3;
         }
+        if (small && !t.train_desc.batch) t.train_desc.batch = 16;      /* twice the steps: bench/RESULTS.md */
+        if (small && t.train_desc.initializer_rate == 0) t.train_desc.initializer_rate = 2e-3f;
         if (set.file.count && set.data.labels && !no_classes) classes = 1;
     }
     if (classes && !set.data.labels) {

@@ -108,7 +108,7 @@ static inline void training_options(options *o, training *t, const char *name, d
     t->log_every = option_int(o, "--log-every", 50);
     t->prefix = option_prefix(o, name);
     t->resume = option_flag(o, "--resume");
-    if (steps < 0 || !(given >= 0) || (steps && given > 0) || t->every < 0 || d->batch < 1) {
+    if (steps < 0 || !(given >= 0) || (steps && given > 0) || t->every < 0 || d->batch < 0) {
         fprintf(stderr,
                 "--steps %d, --minutes %g (one of them), --every %d, --batch %d: each 1 or more, or not "
                 "given\n",
@@ -377,6 +377,7 @@ static inline drl_status training_open(training *t)
     char path[1024];
     size_t trainer = 0;
     drl_status status = DRL_OK;
+    if (!t->train_desc.batch) t->train_desc.batch = 32;
     d->batch = t->train_desc.batch;
     if (t->file) {
         status = drl_model_load(t->ctx, t->file, d, &t->model);
