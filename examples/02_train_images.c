@@ -97,7 +97,8 @@ int main(int argc, char **argv)
             d->schedule = DRL_SCHEDULE_SHIFTED;
             if (!d->steps) d->steps = 3;
         }
-        if (small && !t.train_desc.batch) t.train_desc.batch = 16;      /* twice the steps: bench/RESULTS.md */
+        /* twice the steps: bench/RESULTS.md, A few hundred sprites */
+        if (small && !t.train_desc.batch) t.train_desc.batch = 16;
         if (small && t.train_desc.initializer_rate == 0) t.train_desc.initializer_rate = 2e-3f;
         if (set.file.count && set.data.labels && !no_classes) classes = 1;
     }
