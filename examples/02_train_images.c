@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 {
     options o = options_of(argc, argv);
     int cdrl = option_flag(&o, "--cdrl"), drl = option_flag(&o, "--drl"), t1k = option_flag(&o, "--t1k"),
-        classes = option_flag(&o, "--classes"), no_classes = option_flag(&o, "--no-classes"), small;
+        classes = option_flag(&o, "--classes"), no_classes = option_flag(&o, "--no-classes"), up_to_16;
     data_set set = data_options(&o);
     drl_model_desc *d;
     drl_status status;
@@ -91,15 +91,15 @@ int main(int argc, char **argv)
     if (!cdrl && !drl && !t1k) {            /* good pictures in minutes: many levels, few steps on each */
         d->energy_form = DRL_ENERGY_UNET;
         data_sides(&set, d);
-        small = d->height <= 16 && d->width <= 16;
-        if (!d->levels) d->levels = small ? 12 : 24;
+        up_to_16 = d->height <= 16 && d->width <= 16;
+        if (!d->levels) d->levels = up_to_16 ? 12 : 24;
         if (d->levels >= 12) {                                  /* with fewer the shift makes samples worse */
             d->schedule = DRL_SCHEDULE_SHIFTED;
             if (!d->steps) d->steps = 3;
         }
         /* twice the steps: bench/RESULTS.md, A few hundred sprites */
-        if (small && !t.train_desc.batch) t.train_desc.batch = 16;
-        if (small && t.train_desc.initializer_rate == 0) t.train_desc.initializer_rate = 2e-3f;
+        if (up_to_16 && !t.train_desc.batch) t.train_desc.batch = 16;
+        if (up_to_16 && t.train_desc.initializer_rate == 0) t.train_desc.initializer_rate = 2e-3f;
         if (set.file.count && set.data.labels && !no_classes) classes = 1;
     }
     if (classes && !set.data.labels) {
