@@ -177,7 +177,7 @@ run_examples() {
     awk 'BEGIN { print "volts"; for (i = 0; i < 3000; ++i) print 20 + 3 * sin(i * 0.3) }' > $dir/signal.csv
     small 14_anomaly --data $dir/signal.csv --steps 2 --out $dir/anomaly-csv || return 1
     grep -q '^#define model_BLOCK [0-9]*$' $dir/model.h || { echo "no model.h"; return 1; }
-    grep -q ', 19160 + 524516 parameters,' $dir/run.txt || { head -n 1 $dir/run.txt; return 1; }
+    grep -q ', 34364 + 524516 parameters,' $dir/run.txt || { head -n 1 $dir/run.txt; return 1; }
     [ $(wc -l < $dir/run.log) = 4 ] || { echo "$(wc -l < $dir/run.log) lines for 4 steps"; return 1; }
     pictures="toy-checkerboard toy-rings tiles-guidance tiles-inpaint tiles-interpolate tiles-compose images
         sample watch frame own chain network log"
