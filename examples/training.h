@@ -3,6 +3,7 @@
 #ifndef TRAINING_H
 #define TRAINING_H
 #include "run_log.h"
+#include <limits.h>
 #include <signal.h>
 #if defined(_WIN32)
 #include <io.h>
@@ -92,7 +93,7 @@ static inline void training_options(options *o, training *t, const char *name, d
     m->steps = option_int(o, "--k", m->steps);
     m->b2 = option_number(o, "--b2", m->b2);
     m->initializer = option_int(o, "--initializer", m->initializer);
-    d->batch = option_int(o, "--batch", d->batch);
+    d->batch = option_int(o, "--batch", d->batch ? d->batch : INT_MAX);      /* INT_MAX: not given */
     d->learning_rate = (float)option_number(o, "--lr", (double)d->learning_rate);
     d->initializer_rate = (float)option_number(o, "--initializer-lr", (double)d->initializer_rate);
     d->initializer_data = (float)option_number(o, "--target", (double)d->initializer_data);
@@ -108,7 +109,7 @@ static inline void training_options(options *o, training *t, const char *name, d
     t->log_every = option_int(o, "--log-every", 50);
     t->prefix = option_prefix(o, name);
     t->resume = option_flag(o, "--resume");
-    if (steps < 0 || !(given >= 0) || (steps && given > 0) || t->every < 0 || d->batch < 0) {
+    if (steps < 0 || !(given >= 0) || (steps && given > 0) || t->every < 0 || d->batch < 1) {
         fprintf(stderr,
                 "--steps %d, --minutes %g (one of them), --every %d, --batch %d: each 1 or more, or not "
                 "given\n",
@@ -119,6 +120,7 @@ static inline void training_options(options *o, training *t, const char *name, d
         fprintf(stderr, "--log-every %d: a line of the log every so many steps, 1 or more\n", t->log_every);
         exit(2);
     }
+    if (d->batch == INT_MAX) d->batch = 0;
     t->run.steps = (uint64_t)steps;
     /* a resumed run has its end */
     t->run.seconds = 60 * (steps || given > 0 || t->resume ? given : minutes);

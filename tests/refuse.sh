@@ -55,7 +55,9 @@ for p in "$dir"/*; do
         refused "$p" --range 1:0; refused "$p" --labels x
         refused "$p" --tile 3; refused "$p" --tile 0x3; refused "$p" --data no-such-file;;
     esac
-    case $name in 01*|02*|06*|07*|11*|12*) refused "$p" --steps -1; refused "$p" --k x;; esac
+    case $name in 01*|02*|06*|07*|11*|12*)
+        refused "$p" --steps -1; refused "$p" --batch 0; refused "$p" --k x;;
+    esac
     case $name in
     02*|06*|07*|11*)
         refused "$p" --log-every 0
@@ -105,7 +107,7 @@ for p in "$dir"/*; do
     12*) refused "$p" --groups 3; refused "$p" --groups x;;
     11*) refused "$p" --levels 1; refused "$p" --levels 1001; refused "$p" --model no-such-file;;
     08_likelihood) refused "$p" --data nonsense;;
-    09_long_chain) refused "$p" --kernel nonsense; refused "$p" $sprites --classes --count 0;;
+    09_long_chain) refused "$p" --kernel nonsense; refused "$p" $sprites --count 0;;
     esac
 done
 refused env ONLY=no-such-check sh tests/check-all.sh
