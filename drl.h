@@ -12791,9 +12791,8 @@ static drl_value drl__unet_embedding(const drl__unet *u, int classes)
 }
 
 /* net(x, level, class) of [Zhu24]: a U-Net, or dense blocks for plain vectors. The level value is that of x.
- * last_init_scale: init_scale of the last layer (drl_layer_desc). */
-static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int blocks, float last_init_scale,
-                                 drl_value *input)
+ * The last layer is zero at first. */
+static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int blocks, drl_value *input)
 {
     drl_net *net = u->net;
     drl_value skip[DRL__UNET_RESOLUTIONS * (DRL__UNET_BLOCKS_MAX + 1)], x, h;
@@ -12809,7 +12808,7 @@ static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int bloc
             h = drl__dense_block(u, h, name);
         }
         h = drl_net_act(net, h, DRL_ACT_SILU);
-        return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 1, last_init_scale);
+        return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 1, -1);
     }
     for (i = 0; i < DRL__UNET_RESOLUTIONS; ++i) {
         for (j = number = 0; j < blocks; ++j) h = skip[skips++] = drl__unet_stage(u, h, "downs", i, &number);
@@ -12831,7 +12830,7 @@ static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int bloc
         h = drl__unet_block(u, h, name, 1);
     }
     h = drl_net_act(net, drl__unet_norm(u, h, u->root, "norm"), DRL_ACT_SILU);
-    return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 3, last_init_scale);
+    return drl__unet_layer(net, h, u->root, "final_conv", d->channels, 3, -1);
 }
 
 /* The initializer: x + net(x) in the residual form, net(x) in the velocity form (drl_initializer_form). */
@@ -12845,11 +12844,14 @@ static void drl__initializer_build(drl_net *net, void *user)
     u.root = "initializer";
     u.width = d->initializer;
     u.dropout = 0.1f;
-    h = drl__unet_build(&u, d, d->initializer_blocks, -1, &x);
+    h = drl__unet_build(&u, d, d->initializer_blocks, &x);
     if (d->initializer_form != DRL_INITIALIZER_VELOCITY) drl_net_add(net, h, x);
 }
 
-/* The energy of DRL_ENERGY_UNET: f(y, t) = -|y + net(y)|^2 / 2, without dropout: F is a function. */
+/* The energy of DRL_ENERGY_UNET: f(y, t) = -|y + net(y)|^2 / 2, without dropout: F is a function.
+ * It starts at net = 0, the standard normal density. With an output drawn at random F has steep cliffs, and
+ * training does not get rid of them: on game tiles one image in 44 of the first 4000 was left with more than
+ * twice its noise, now none is (bench/RESULTS.md). */
 static void drl__energy_unet(drl_net *net, const drl_model_desc *d)
 {
     drl_value y, h;
@@ -12858,7 +12860,7 @@ static void drl__energy_unet(drl_net *net, const drl_model_desc *d)
     u.net = net;
     u.root = "energy";
     u.width = d->base;
-    h = drl__unet_build(&u, d, d->blocks, 0, &y);
+    h = drl__unet_build(&u, d, d->blocks, &y);
     h = drl_net_add(net, h, y);
     drl_net_spatial_sum(net, drl_net_dot(net, h, h), -0.5f);
 }

@@ -2065,6 +2065,31 @@ static void unet_proposals(int vector)
     drl_ctx_destroy(ctx);
 }
 
+/* Before training it is the standard normal density: F = -|y|^2 / 2, and the gradient is -y. */
+static void unet_begins(int vector)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = unet_desc(vector);
+    drl_model *m = make(ctx, &d, 6);
+    drl_energy e = drl_model_energy(m);
+    float y[64], gradient[64], f;
+    double want = 0, worst = 0;
+    int t, label = 1;
+    size_t j;
+    for (j = 0; j < e.size; ++j) {
+        y[j] = (float)real(-2, 2);
+        want -= 0.5 * (double)y[j] * (double)y[j];
+    }
+    for (t = 0; t < d.levels; ++t) {
+        CHECK_OK(ctx, e.eval(e.user, 1, y, &t, &label, &f, gradient));
+        for (j = 0; j < e.size; ++j) worst = fmax(worst, fabs((double)gradient[j] + (double)y[j]));
+        CHECK(fabs((double)f - want) < 1e-6 * fabs(want) && worst < 1e-6, "level %d: F %g, not %g; gradient off "
+              "by %g", t, (double)f, want, worst);
+    }
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+}
+
 /* f = -|y + net(y)|^2 / 2 with the net of an initializer that has the same weights; the gradient against
  * differences, whose error is of second order in 0.01; and files keep it. */
 static void unet_energies(int vector)
@@ -3401,6 +3426,7 @@ int main(int argc, char **argv)
     PART(own_refused());
     for (i = 0; i < 2; ++i) {
         PART(unet_defaults(i));
+        PART(unet_begins(i));
         PART(unet_proposals(i));
         PART(unet_energies(i));
         PART(scores(i));
