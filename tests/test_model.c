@@ -2083,8 +2083,8 @@ static void unet_begins(int vector)
     for (t = 0; t < d.levels; ++t) {
         CHECK_OK(ctx, e.eval(e.user, 1, y, &t, &label, &f, gradient));
         for (j = 0; j < e.size; ++j) worst = fmax(worst, fabs((double)gradient[j] + (double)y[j]));
-        CHECK(fabs((double)f - want) < 1e-6 * fabs(want) && worst < 1e-6, "level %d: F %g, not %g; gradient off "
-              "by %g", t, (double)f, want, worst);
+        CHECK(fabs((double)f - want) < 1e-6 * fabs(want) && worst < 1e-6,
+              "level %d: F %g, not %g; gradient off by %g", t, (double)f, want, worst);
     }
     drl_model_destroy(m);
     drl_ctx_destroy(ctx);
