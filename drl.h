@@ -1343,6 +1343,11 @@ typedef struct drl_model_desc {
                                              * and `blocks` a resolution, of which it has three; with SiLU,
                                              * without spectral norms, steps by DRL_STEP_PROPOSAL with b2 =
                                              * 0.8 (but for T1K), K = 3 */
+    int norm_channels;                      /* of a group of the U-Nets' group norms, at least; there are at
+                                             * most 32 groups. Zero means 4, but 1, as published, where a
+                                             * residual initializer goes with the published energies. Groups
+                                             * of one channel do not know how bright their image is: samples
+                                             * get worse, and energies steep where colours are flat */
     /* A network and a schedule of the program's own. Files do not hold these three: drl_model_load takes
      * them from `use`, and after drl_checkpoint_describe the program sets them again. */
     drl_net_build_fn build;                 /* makes the energy's network; NULL: a network of the library.
@@ -1483,8 +1488,11 @@ typedef enum drl_objective {
     DRL_OBJECTIVE_RECOVERY,     /* recovery likelihood by contrast with chains; with K = 0 with draws of its
                                  * normal approximation */
     DRL_OBJECTIVE_SCORE         /* denoising score matching:                               [Vincent11]
-                                 *   loss = mean of |r|^2 / (2 size),  r = sigma grad F(x) + eps,
-                                 * x having the noise sigma eps. x is where sampling looks at F: a_{t+1} x_t,
+                                 *   loss = mean of w_t |r|^2 / (2 size),  r = sigma grad F(x) + eps,
+                                 * x having the noise sigma eps. w_t is 1, but for DRL_ENERGY_UNET 1 /
+                                 * abar_t^2, at most 10: r is then the error of the velocity, as with an
+                                 * initializer, and not only fine levels count, but also those that decide
+                                 * what an image shows. x is where sampling looks at F: a_{t+1} x_t,
                                  * and x_{t+1} with K = 0. There are no chains: a step costs as much as two of
                                  * a chain's and the two passes. The loss's gradient is taken to first order,
                                  * as a difference of two:
@@ -12494,7 +12502,8 @@ static const drl__field drl__model_fields[] = {
     { "initializer_form",   DRL__INT,     offsetof(drl_model_desc, initializer_form), 0,
       DRL_INITIALIZER_RESIDUAL, DRL_INITIALIZER_VELOCITY, 0 },
     { "energy_form",        DRL__INT,     offsetof(drl_model_desc, energy_form), 0,
-      DRL_ENERGY_PUBLISHED, DRL_ENERGY_OWN, 0 }
+      DRL_ENERGY_PUBLISHED, DRL_ENERGY_OWN, 0 },
+    { "norm_channels",      DRL__INT,     offsetof(drl_model_desc, norm_channels), 0, 1, 65536, 0 }
 };
 
 /* `batch` is chosen by each user of a model, and no file holds it (nor `trainable`, which may have any
@@ -12518,6 +12527,8 @@ static int drl__model_from_text(const char *text, drl_model_desc *d)
     memset(d, 0, sizeof *d);
     if (fields < DRL__MODEL_FIELDS_MIN || fields > DRL__COUNT(drl__model_fields) ||
         !drl__undescribe(drl__model_fields, fields, text, d)) return 0;
+    /* files from before this field have groups of one channel */
+    if (fields < DRL__COUNT(drl__model_fields)) d->norm_channels = 1;
     if (drl__model_resolve(NULL, d, &full) == DRL_OK) {
         *d = full;
         d->batch = 0;
@@ -12618,6 +12629,9 @@ static void drl__model_defaults(drl_model_desc *d)
     if (d->initializer > 0 && !d->initializer_blocks) d->initializer_blocks = 1;
     if (!d->initializer_form)
         d->initializer_form = d->levels < 12 ? DRL_INITIALIZER_RESIDUAL : DRL_INITIALIZER_VELOCITY;
+    if (!d->norm_channels)
+        d->norm_channels =
+            unet || (d->initializer > 0 && d->initializer_form == DRL_INITIALIZER_VELOCITY) ? 4 : 1;
 }
 
 /* Ranges of the fields, and what they ask of one another; nothing is left open. */
@@ -12799,7 +12813,8 @@ static drl_value drl__unet_build(drl__unet *u, const drl_model_desc *d, int bloc
     char name[48];
     int skips = 0, i, j, number, vector = d->height == 1 && d->width == 1, width = u->width;
     *input = x = drl_net_input(net, d->height, d->width, d->channels);
-    for (u->groups = 32; width % u->groups; ) --u->groups;      /* the largest divisor of width up to 32 */
+    u->groups = 32;
+    while (u->groups > 1 && (width % u->groups || width / u->groups < d->norm_channels)) --u->groups;
     u->embedding = drl__unet_embedding(u, d->classes);
     h = skip[skips++] = drl__unet_layer(net, x, u->root, "init_conv", width, vector ? 1 : 3, 0);
     if (vector) {
@@ -14485,10 +14500,20 @@ static drl_status drl__train_chains(drl_trainer *tr, const drl_energy *energy, d
     return status;
 }
 
-#define DRL__SCORE_STEP 0.1                 /* h of DRL_OBJECTIVE_SCORE over sigma */
+#define DRL__SCORE_STEP       0.1           /* h of DRL_OBJECTIVE_SCORE over sigma */
+#define DRL__SCORE_WEIGHT_MAX 10.0          /* its w, at most */
+
+/* w_t: what |r|^2 counts at level t, see DRL_OBJECTIVE_SCORE. */
+static double drl__score_weight(const drl_trainer *tr, int t)
+{
+    const drl_model *m = tr->model;
+    double abar = m->schedule.abar[t];
+    if (m->desc.energy_form != DRL_ENERGY_UNET) return 1;
+    return abar * abar * DRL__SCORE_WEIGHT_MAX > 1 ? 1 / (abar * abar) : DRL__SCORE_WEIGHT_MAX;
+}
 
 /* Score matching at x = a x_t, or x_{t+1} with K = 0: residuals r = sigma dF/dx + eps, in `gradient`, and
- * the points x - h r and x + h r, in y_pos and y_neg. The loss is the mean of |r|^2 / (2 size). */
+ * the points x - h r and x + h r, in y_pos and y_neg. */
 static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, drl__figures *figures)
 {
     const drl_schedule *sc = &tr->model->schedule;
@@ -14506,7 +14531,8 @@ static drl_status drl__train_score(drl_trainer *tr, const drl_energy *energy, dr
         drl__axpby(tr->ctx, size, h, r, 1.0f, points + at, tr->y_neg + at);
         drl__axpby(tr->ctx, size, -h, r, 1.0f, points + at, tr->y_pos + at);
         figures[i].noise_left = (double)(float)(drl__sum_squares(tr->ctx, size, r) / (double)size);
-        figures[i].loss = drl__sum_squares(tr->ctx, size, r) / (2 * (double)size * tr->desc.batch);
+        figures[i].loss = drl__score_weight(tr, t) * drl__sum_squares(tr->ctx, size, r) /
+                          (2 * (double)size * tr->desc.batch);
         figures[i].displacement = drl__pixel_size(tr, r);
     }
     return status;
@@ -14534,14 +14560,15 @@ static drl_status drl__train_noise_left(drl_trainer *tr, const drl_energy *energ
     return status;
 }
 
-/* What an image of level t counts: s_1 / s_{t+1} of the batch's mean [Gao21] (8); for score matching sigma
+/* What an image of level t counts: s_1 / s_{t+1} of the batch's mean [Gao21] (8); for score matching w sigma
  * / (2 h) of the difference of F's. */
 static double drl__train_weight(const drl_trainer *tr, int t)
 {
     const drl_model *m = tr->model;
     double step = drl__schedule_proposal(&m->schedule, t, t + 1);
     if (tr->desc.objective == DRL_OBJECTIVE_SCORE)
-        return 1 / (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
+        return drl__score_weight(tr, t + (tr->desc.steps < 0)) /
+               (2 * DRL__SCORE_STEP * drl__model_f_scale(m, t) * (double)m->size * tr->desc.batch);
     if (m->desc.energy_form != DRL_ENERGY_PUBLISHED) return step * step / ((double)m->size * tr->desc.batch);
     return m->schedule.s[1] / m->schedule.s[t + 1] / tr->desc.batch;
 }

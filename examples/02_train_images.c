@@ -23,6 +23,7 @@
  * labels are to be learned, are
  *   --cdrl   the cooperative form, 6 levels of 15 steps; add --target -1 for the published target
  *   --drl    the plain form, without an initializer network: 6 levels of 30 steps
+ * (on the embedded sprites both get --noise 0.05, as their colours are flat; --noise -1 for none)
  *   --t1k    1000 levels, K = 0, trained by score matching: densities, see 08 and 09
  * Small sets: --flip (mirrored)  --shift N (moved by up to N pixels)  --palette (colour channels exchanged)
  *   --balanced (each class equally often, whatever their counts)
@@ -80,6 +81,9 @@ int main(int argc, char **argv)
     if (!data_open(t.ctx, &set, 1, 4000, SPRITE_CLASSES)) return 1;
 
     if (!drl && !t1k) d->form = DRL_FORM_CDRL;
+    /* the sprites' colours are flat: without noise on them chains run away (drl_train_desc) */
+    if ((cdrl || drl) && !set.file.count && t.train_desc.data_noise == 0)
+        t.train_desc.data_noise = SPRITE_NOISE;
     if (t1k) {
         d->schedule = DRL_SCHEDULE_T1K;
         /* score matching needs gradients that change, and steep ones near the data */

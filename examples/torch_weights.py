@@ -295,7 +295,8 @@ def file_read(path):
              (d["height"], d["width"])),
             (d.get("energy_form", "0") == "0", "the energy is no published network"),
             (d.get("schedule", "2") == "2", "the schedule is not the published one"),
-            (residual, "the initializer predicts velocities; the published one does not")) if not there]
+            (residual, "the initializer predicts velocities; the published one does not"),
+            (d.get("norm_channels", "1") == "1", "the norms do not have 32 groups")) if not there]
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError,
             struct.error) as e:
         raise Refused(["%s is no model file of drl.h (%s: %s)" % (path, type(e).__name__, e)])

@@ -1236,6 +1236,7 @@ static const field field_list[] = {
     FIELD(drl_trainer_create, td.label_drop, 'f', "nan!inf!1.5")
     FIELD(drl_trainer_create, td.initializer_data, 'f', "nan!inf!1.5")
     FIELD(drl_model_create, md.initializer_form, 'i', "3!max!min")
+    FIELD(drl_model_create, md.norm_channels, 'i', "-1!max!min")
     FIELD(drl_trainer_create, td.shift, 'i', "-1!max!min")
     FIELD(drl_trainer_size, td.shift, 'i', "-1!max!min")
     FIELD(drl_trainer_create, td.palette, 'i', "1!max")

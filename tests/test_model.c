@@ -679,6 +679,8 @@ static void descriptions(void)
     BAD(d.schedule = (drl_schedule_kind)-1, DRL_E_ARGUMENT);
     BAD(d.initializer_form = (drl_initializer_form)3, DRL_E_ARGUMENT);
     BAD(d.initializer_form = (drl_initializer_form)-1, DRL_E_ARGUMENT);
+    BAD(d.norm_channels = -1, DRL_E_ARGUMENT);
+    BAD(d.norm_channels = 65537, DRL_E_ARGUMENT);
     BAD(d.energy_form = (drl_energy_form)3, DRL_E_ARGUMENT);
     BAD(d.energy_form = (drl_energy_form)-1, DRL_E_ARGUMENT);
     BAD(d.energy_form = DRL_ENERGY_UNET, DRL_E_ARGUMENT);       /* plain DRL has none */
@@ -1738,6 +1740,68 @@ static void initializer_forms(void)
     int form, levels;
     for (form = 0; form < 3; ++form)
         for (levels = 11; levels <= 12; ++levels) initializer_form(form, levels);
+}
+
+/* The groups that all norms of a net have; -1: they differ. */
+static int norm_groups(const drl_net *net)
+{
+    int i, groups = 0;
+    for (i = 0; i < net->op_count; ++i)
+        if (net->op[i].groups) groups = groups && groups != net->op[i].groups ? -1 : net->op[i].groups;
+    return groups;
+}
+
+/* Norms: of a U-Net of so many channels, with so many asked for in each group; and that files keep them. One
+ * that does not speak of them, as those from before that field, has groups of one channel. */
+static void norm_channels(int width, int asked, int levels, int unet, int want)
+{
+    drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
+    drl_model_desc d = coop_desc(), got;
+    drl_model *m, *again = NULL;
+    unsigned char *bytes;
+    size_t size, k;
+    int told = 0, one = width < 32 ? width : 32;
+    d.initializer = d.base = width;
+    d.levels = levels;
+    d.norm_channels = asked;
+    if (unet) d.energy_form = DRL_ENERGY_UNET;
+    while (width % one) --one;
+    m = coop_model(ctx, &d);
+    CHECK(norm_groups(m->initializer) == want, "width %d, %d asked, %d levels: %d groups, not %d", width, asked,
+          levels, norm_groups(m->initializer), want);
+    CHECK(!unet || norm_groups(m->net) == want, "the energy has %d groups, not %d", norm_groups(m->net), want);
+    CHECK_OK(ctx, drl_model_describe(m, &got));
+    bytes = saved(ctx, m, &size);
+    for (k = 8; k + 16 < size && !told; ++k) told = !memcmp(bytes + k, " norm_channels=", 15);
+    CHECK(told == (got.norm_channels != 1), "the file speaks of norms %d times", told);
+    CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
+    if (again) CHECK(norm_groups(again->initializer) == want, "loaded with other groups");
+    drl_model_destroy(again);
+    again = NULL;
+    if (told) {                             /* the text ends before it, and blanks fill the file's header */
+        bytes[k - 1] = '"';
+        for (; bytes[k] != '"'; ++k) bytes[k] = ' ';
+        bytes[k] = ' ';
+        CHECK_OK(ctx, drl_model_load_memory(ctx, bytes, size, NULL, &again));
+        if (again) CHECK(norm_groups(again->initializer) == one, "an older file: %d groups, not %d",
+                         norm_groups(again->initializer), one);
+    }
+    free(bytes);
+    drl_model_destroy(again);
+    drl_model_destroy(m);
+    drl_ctx_destroy(ctx);
+}
+
+static void norms(void)
+{
+    norm_channels(8, 0, 11, 0, 8);          /* published: a residual initializer, published energies */
+    norm_channels(64, 0, 11, 0, 32);
+    norm_channels(8, 0, 12, 0, 2);
+    norm_channels(8, 0, 11, 1, 2);
+    norm_channels(14, 0, 12, 1, 2);
+    norm_channels(8, 3, 11, 0, 2);
+    norm_channels(8, 1, 12, 1, 8);
+    norm_channels(6, 100, 12, 1, 1);
 }
 
 /* -- a network and a schedule of the program's own -- */
@@ -3420,6 +3484,7 @@ int main(int argc, char **argv)
     PART(points_same_bits());
     PART(schedules());
     PART(initializer_forms());
+    PART(norms());
     PART(own_network());
     PART(own_files());
     PART(normalisation());

@@ -2523,11 +2523,11 @@ static void noise_left(int score, int cooperative, float data_noise)
 }
 
 /* The loss of score matching by its definition, from the draws and the model's own gradients. */
-static double score_by_definition(const setup *s, const float *x0, int no_steps)
+static double score_by_definition(const setup *s, const float *x0, int no_steps, int unet)
 {
     const drl_schedule *sc = drl_model_schedule(s->m);
     drl_energy e = drl_model_energy(s->m);
-    double noise = (double)s->tr->desc.data_noise, loss = 0;
+    double noise = (double)s->tr->desc.data_noise, loss = 0, weight = 1;
     float x[IMAGE], eps[IMAGE], grad[IMAGE];
     int i, j;
     for (i = 0; i < BATCH; ++i) {
@@ -2538,8 +2538,9 @@ static double score_by_definition(const setup *s, const float *x0, int no_steps)
         drl__train_noise(s->tr, s->ctx, i, 0, eps, IMAGE);
         for (j = 0; j < IMAGE; ++j) x[j] = (float)(abar * (double)x0[i * IMAGE + j] + sigma * (double)eps[j]);
         CHECK_OK(s->ctx, e.eval(e.user, 1, x, &t, NULL, NULL, grad));
+        if (unet) weight = fmin(1 / (sc->abar[at] * sc->abar[at]), 10);
         for (j = 0; j < IMAGE; ++j)
-            loss += pow(sigma * (double)grad[j] + (double)eps[j], 2) / (2.0 * IMAGE * BATCH);
+            loss += weight * pow(sigma * (double)grad[j] + (double)eps[j], 2) / (2.0 * IMAGE * BATCH);
     }
     return loss;
 }
@@ -2556,26 +2557,26 @@ static double score_of_trainer(setup *s, const drl_energy *e)
     return loss;
 }
 
-/* The gradient by every seventh parameter beside differences of the loss, which knows nothing of the two
- * points that the step looks at. Both have errors of second order, in 0.02 and in h = 0.1 sigma: 3 % of their
- * length are allowed. */
-static void expect_score_gradient(setup *s, const float *x0, const float *got)
+/* The gradient by some parameters beside differences of the loss, which knows nothing of the two points that
+ * the step looks at. Both have errors of second order, in `move` and in h = 0.1 sigma: 3 % of their length are
+ * allowed. */
+static void expect_score_gradient(setup *s, const float *x0, const float *got, size_t every, float move)
 {
     drl_energy e = drl_model_energy(s->m);
     size_t k, count = drl_net_params_size(s->m->net);
     double off = 0, length = 0;
     int side;
-    for (k = 0; k < count; k += 7) {
+    for (k = 0; k < count; k += every) {
         float *p = drl_net_params(s->m->net) + k, was = *p;
         double loss[2] = { 0, 0 }, slope;
         for (side = 0; side < 2; ++side) {
-            *p = was + (side ? 0.02f : -0.02f);
+            *p = was + (side ? move : -move);
             drl_net_refresh(s->m->net, 0);
             drl__diffuse(s->tr, x0, NULL);
             loss[side] = score_of_trainer(s, &e);
         }
         *p = was;
-        slope = (loss[1] - loss[0]) / 0.04;
+        slope = (loss[1] - loss[0]) / (2 * (double)move);
         length += slope * slope;
         off += pow(slope - (double)got[k], 2);
     }
@@ -2583,10 +2584,36 @@ static void expect_score_gradient(setup *s, const float *x0, const float *got)
           "the gradient is %.4f away from differences of the loss, their length 1", sqrt(off / length));
 }
 
-/* At a x_t, and with K = 0 at x_{t+1}; with noise of the data and without. The update is of that gradient. */
-static void score_matching(int no_steps, float data_noise)
+/* A small energy of a U-Net. */
+static drl_model_desc unet_of_coop(void)
 {
-    drl_model_desc md = tiny();
+    drl_model_desc md = coop();
+    md.energy_form = DRL_ENERGY_UNET;
+    md.resolutions = md.steps = 0;
+    md.base = 8;
+    md.levels = 12;
+    md.b2 = 0;
+    memset(md.mult, 0, sizeof md.mult);
+    return md;
+}
+
+/* The same model each time; a U-Net has other weights than its first, of which the last layer's are zero. */
+static setup make_scored(const drl_model_desc *md, const drl_train_desc *td, int unet)
+{
+    setup s = make(context(DRL_ISA_AUTO, 1, NULL), md, td, 5);
+    size_t k;
+    test_seed = 4;
+    for (k = 0; unet && k < drl_net_params_size(s.m->net); ++k)
+        drl_net_params(s.m->net)[k] += (float)real(-0.05, 0.05);
+    drl_net_refresh(s.m->net, 0);
+    return s;
+}
+
+/* At a x_t, and with K = 0 at x_{t+1}; with noise of the data and without; energies of a U-Net have weights.
+ * The update is of that gradient. */
+static void score_matching(int no_steps, float data_noise, int unet)
+{
+    drl_model_desc md = unet ? unet_of_coop() : tiny();
     drl_train_desc td = plan();
     drl_train_report report;
     drl_energy e;
@@ -2594,22 +2621,24 @@ static void score_matching(int no_steps, float data_noise)
     float x0[PIXELS], *gradient;
     double loss, want;
     size_t count;
-    md.schedule = DRL_SCHEDULE_T1K;
-    md.levels = no_steps ? 40 : 6;
+    if (!unet) {
+        md.schedule = DRL_SCHEDULE_T1K;
+        md.levels = no_steps ? 40 : 6;
+        md.silu = md.no_spectral = 1;
+    }
     md.steps = no_steps ? -1 : 3;
-    md.silu = md.no_spectral = 1;
     td.objective = DRL_OBJECTIVE_SCORE;
     td.data_noise = data_noise;
     td.clip = -1;
     td.flip = 0;
-    td.seed = 3;
-    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
+    td.seed = unet ? 9 : 3;                 /* 9: images on levels where w is below its most, and at it */
+    s = make_scored(&md, &td, unet);
     e = drl_model_energy(s.m);
     count = drl_net_params_size(s.m->net);
     pictures(s.tr, x0, BATCH);
     drl__diffuse(s.tr, x0, NULL);
     loss = score_of_trainer(&s, &e);
-    want = score_by_definition(&s, x0, no_steps);
+    want = score_by_definition(&s, x0, no_steps, unet);
     CHECK(fabs(loss - want) < 1e-5 * want, "the loss is %.8f, by definition %.8f", loss, want);
     gradient = floats(count);
     CHECK_OK(s.ctx, drl_trainer_step(s.tr, x0, NULL, &report));
@@ -2617,8 +2646,8 @@ static void score_matching(int no_steps, float data_noise)
           report.loss, want);
     memcpy(gradient, drl_net_grads(s.m->net), count * sizeof *gradient);
     unmake(&s);
-    s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
-    expect_score_gradient(&s, x0, gradient);
+    s = make_scored(&md, &td, unet);
+    expect_score_gradient(&s, x0, gradient, unet ? 97 : 7, unet ? 0.004f : 0.02f);
     free(gradient);
     unmake(&s);
 }
@@ -2628,19 +2657,13 @@ static void score_matching(int no_steps, float data_noise)
  * neither looks at the energies. */
 static void score_of_unet(void)
 {
-    drl_model_desc md = coop();
+    drl_model_desc md = unet_of_coop();
     drl_train_desc td = plan();
     drl_train_report report;
     float x0[PIXELS];
     double first = 0, last = 0;
     int label[BATCH], i;
     setup s, twin;
-    md.energy_form = DRL_ENERGY_UNET;
-    md.resolutions = md.steps = 0;
-    md.base = 8;
-    md.levels = 12;
-    md.b2 = 0;
-    memset(md.mult, 0, sizeof md.mult);
     td.beta1 = 0;
     s = make(context(DRL_ISA_AUTO, 1, NULL), &md, &td, 5);
     CHECK(s.tr->desc.objective == DRL_OBJECTIVE_SCORE && s.tr->desc.beta1 == 0.9f &&
@@ -3393,11 +3416,13 @@ int main(int argc, char **argv)
     PART(bad_snapshot());
     PART(rollback_both());
     PART(score_of_unet());
-    PART(score_matching(1, 0.05f));
-    PART(score_matching(0, 0.05f));
-    PART(score_matching(0, 0.5f));
-    PART(score_matching(1, 0.5f));
-    PART(score_matching(1, 0));
+    PART(score_matching(1, 0.05f, 0));
+    PART(score_matching(0, 0.05f, 0));
+    PART(score_matching(0, 0.5f, 0));
+    PART(score_matching(1, 0.5f, 0));
+    PART(score_matching(1, 0, 0));
+    PART(score_matching(0, 0.05f, 1));
+    PART(score_matching(1, 0, 1));
     PART(noise_left(0, 0, 0.1f));
     PART(noise_left(0, 1, -1));
     PART(noise_left(0, 1, 0.1f));
