@@ -1767,9 +1767,10 @@ static void norm_channels(int width, int asked, int levels, int unet, int want)
     if (unet) d.energy_form = DRL_ENERGY_UNET;
     while (width % one) --one;
     m = coop_model(ctx, &d);
-    CHECK(norm_groups(m->initializer) == want, "width %d, %d asked, %d levels: %d groups, not %d", width, asked,
-          levels, norm_groups(m->initializer), want);
-    CHECK(!unet || norm_groups(m->net) == want, "the energy has %d groups, not %d", norm_groups(m->net), want);
+    CHECK(norm_groups(m->initializer) == want, "width %d, %d asked, %d levels: %d groups, not %d", width,
+          asked, levels, norm_groups(m->initializer), want);
+    CHECK(!unet || norm_groups(m->net) == want, "the energy has %d groups, not %d", norm_groups(m->net),
+          want);
     CHECK_OK(ctx, drl_model_describe(m, &got));
     bytes = saved(ctx, m, &size);
     for (k = 8; k + 16 < size && !told; ++k) told = !memcmp(bytes + k, " norm_channels=", 15);

@@ -2558,8 +2558,8 @@ static double score_of_trainer(setup *s, const drl_energy *e)
 }
 
 /* The gradient by some parameters beside differences of the loss, which knows nothing of the two points that
- * the step looks at. Both have errors of second order, in `move` and in h = 0.1 sigma: 3 % of their length are
- * allowed. */
+ * the step looks at. Both have errors of second order, in `move` and in h = 0.1 sigma: 3 % of their length
+ * are allowed. */
 static void expect_score_gradient(setup *s, const float *x0, const float *got, size_t every, float move)
 {
     drl_energy e = drl_model_energy(s->m);
