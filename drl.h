@@ -1290,7 +1290,7 @@ typedef enum drl_initializer_form {
 /* What the energies are made of.
  * The published networks pool features and end in one number. Their gradient is a poor denoiser: on MNIST it
  * leaves 4 to 11 times the noise that the initializer leaves, and does not know the class. As the squared
- * length of what a U-Net makes of an image, F has a gradient that comes within 6 to 20 % of the initializer
+ * length of what a U-Net makes of an image, F has a gradient that comes within 2 to 15 % of the initializer
  * (bench/RESULTS.md); and with net = 0 it is the standard normal density, which is right where noise is all
  * there is.
  * Made for DRL_OBJECTIVE_SCORE. One gradient costs about as much as three forward passes of an initializer of
