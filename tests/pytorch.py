@@ -407,6 +407,9 @@ def refusals_back():
     refused(edited(b"blocks=1 resolutions=3 mult=1,2,2,0,0,0,0,0",
                    b"blocks=900000000 resolutions=3  mult=1,2,2 "),
             "drl.h has up to 4096 blocks a resolution")
+    start = 8 + int.from_bytes(whole[:8], "little")
+    longer = whole[8:start].replace(b"initializer=64", b"initializer=64 norm_channels=4")
+    refused(len(longer).to_bytes(8, "little") + longer + whole[start:], "the norms do not have 32 groups")
     for data in (b"", whole[:7], whole[:100], whole[:-1], b"x" * 99, edited(b"drl.model", b"drl.Model"),
                  edited(b"base=8", b"base=x"), b"\2" + bytes(7) + b"[]"):
         refused(data, "is no model file of drl.h")
