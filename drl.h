@@ -1153,13 +1153,13 @@ typedef struct drl_sample_desc {
     int first;                  /* number of the first image: image i of this call is image first + i of the
                                  * seed, alone or in any batch */
     int steps;                  /* Langevin steps a level; zero means as in training (without a model they
-                                 * have to be given). Fewer steps are longer:
-                                 * step * sqrt(K / steps). Negative: none, K = 0: one draw of
+                                 * have to be given). Negative: none, K = 0: one draw of
                                  * N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules, which counts
-                                 * as one step everywhere else. A model trained with K = 0 and sampled with
-                                 * more has step^2 = min(1, 6 / steps) s^2; from 6 steps on, chains forget
-                                 * where they began */
-    int keep_step;              /* nonzero: do not lengthen the step */
+                                 * as one step everywhere else */
+    double b2;                  /* of the steps' size, see drl_step_rule. Zero means the schedule's, but
+                                 * fewer steps than in training are longer: step * sqrt(K / steps). A model
+                                 * trained with K = 0 then has step^2 = min(1, 6 / steps) s^2; from 6 steps
+                                 * on, chains forget where they began */
     int no_chain;               /* nonzero: no Langevin step and no denoising at all, every level ends with
                                  * its proposal: what the initializer, or the score, does alone. Counts as
                                  * one step a level */
@@ -11689,6 +11689,7 @@ static const drl__field drl__sample_fields[] = {
     { "count",         DRL__INT,   offsetof(drl_sample_desc, count), 1, 1, INT32_MAX, 0 },
     { "first",         DRL__INT,   offsetof(drl_sample_desc, first), 0, 0, INT32_MAX, 0 },
     { "steps",         DRL__INT,   offsetof(drl_sample_desc, steps), 0, 1, INT32_MAX, DRL__NONE },
+    { "b2",            DRL__DOUBLE, offsetof(drl_sample_desc, b2), 0, 0, 1e30, DRL__NO_HIGH },
     { "proposal",      DRL__INT,   offsetof(drl_sample_desc, proposal), 0, 0, DRL_PROPOSAL_SCORE, 0 },
     { "stride",        DRL__INT,   offsetof(drl_sample_desc, stride), 1, 1, 1000, 0 },
     { "from_level",    DRL__INT,   offsetof(drl_sample_desc, from_level), 0, 1, INT32_MAX, 0 },
@@ -11801,7 +11802,7 @@ static drl_status drl__sampler_check(drl_ctx *ctx, const drl_energy *energy, int
 /* By how much the steps are longer than the schedule's. */
 static double drl__sampler_step_scale(const drl_sample_desc *d, const drl_schedule *schedule, int train_steps)
 {
-    if (d->keep_step || d->steps < 0) return 1;
+    if (d->b2 > 0 || d->steps < 0) return 1;
     if (train_steps > 0) return sqrt((double)train_steps / d->steps);
     /* trained with K = 0: step^2 = min(1, 6 / steps) s^2; 6 steps or more of it leave exp(-3) of x_{t+1} */
     if (train_steps < 0 && schedule->rule == DRL_STEP_DIFFUSION)
@@ -11823,6 +11824,7 @@ static drl_sampler drl__sampler_plan(drl_ctx *ctx, const drl_energy *energy, con
     s.plain = *energy;
     s.size = energy->size;
     s.schedule = *schedule;
+    if (d->b2 > 0) s.schedule.b2 = d->b2;
     s.seed = d->seed;
     s.noise = d->noise;
     s.count = d->count;
@@ -19201,9 +19203,9 @@ static const drl__kernels DRL__FN(drl__table) = {
  *   0.2.0  The first release. Against 0.1, which was not released:
  *        Training in one call, drl_train: falling rate, averaged weights, rollback, checkpoint, resume.
  *        An energy can be a network of the program's own, on a schedule of its own (drl_model_desc.build).
- *        Energies of a U-Net, trained by score matching. Chains start at proposals by the score, and every
- *        n-th level can be sampled alone (drl_sample_desc.proposal, .stride). Augmentation by shifts and
- *        exchanged colours. drl_net_maxpool2.
+ *        Energies of a U-Net, trained by score matching. Chains start at proposals by the score, every n-th
+ *        level can be sampled alone, by steps of any size (drl_sample_desc.proposal, .stride, .b2).
+ *        Augmentation by shifts and exchanged colours. drl_net_maxpool2.
  *        The small operators are no longer public functions: networks are built of them.
  *        Descriptions refuse values out of range with a sentence, and are found out when they were not zeroed
  *        (`canary`).

@@ -3,7 +3,7 @@
  *
  *   cc -O2 -DDRL_THREADS bench/evaluate.c -o build/evaluate -lm
  *   build/evaluate [MODEL.safetensors ...] [--chains "0 3 K"] [--lengthen] [--guidance "0 0.5 1 2 4"]
- *       [--guidance-levels FROM:TO] [--stride N] [--proposals score | none] [--count 1000]
+ *       [--guidance-levels FROM:TO] [--stride N] [--b2 X] [--proposals score | none] [--count 1000]
  *       [--noise] [--images 256] [--ood] [--long-chains FILE] [--seed 1] [--data ../shared] [--threads 2]
  *       [--isa NAME]
  *
@@ -27,6 +27,7 @@
  *   --guidance LIST       each of these weights in place of 0, for models with ten classes
  *   --guidance-levels     on the levels from FROM up to, but without, TO. All levels without this option
  *   --stride N            every N-th level only is visited
+ *   --b2 X                of the steps' size, in place of the model's
  *   --proposals           where chains start: at a draw by the energies' own scores, or at x_{t+1}; without
  *                         it by the initializer, or by the score for U-Net energies that have none
  *   --noise               the mean of (eps_hat - eps)^2 that energies and initializers leave on each level
@@ -64,7 +65,8 @@
 
 static const char usage[] =
     "evaluate [MODEL.safetensors ...] [--chains \"0 3 K\"] [--lengthen] [--guidance \"0 0.5 1 2 4\"]\n"
-    "         [--guidance-levels FROM:TO] [--count N] [--noise] [--images N] [--ood] [--long-chains FILE]\n"
+    "         [--guidance-levels FROM:TO] [--stride N] [--b2 X] [--proposals score | none] [--count N]\n"
+    "         [--noise] [--images N] [--ood] [--long-chains FILE]\n"
     "         [--seed N] [--data FOLDER] [--threads N] [--isa NAME]\n";
 
 typedef struct judge {
@@ -421,7 +423,7 @@ static int score_chain(judge *e, int m, int steps, float weight, const int *labe
     drl_status status;
     counted c;
     double start;
-    const char *length = e->lengthen ? "lengthened" : "kept";
+    char length[32] = "step kept";
     drl_model_describe(e->model[m], &d);
     c.of = energy = drl_model_energy(e->model[m]);
     c.gradients = c.proposals = 0;
@@ -435,14 +437,18 @@ static int score_chain(judge *e, int m, int steps, float weight, const int *labe
     how.guidance_to = e->guided[1];
     memset(row, 0, sizeof *row);
     row->weight = (double)weight;
-    if (steps == d.steps) steps = AS_TRAINED;
+    if (e->lengthen) snprintf(length, sizeof length, "step lengthened");
+    if (how.b2 > 0) {
+        snprintf(length, sizeof length, "b2 = %g", how.b2);
+        if (steps == AS_TRAINED && d.steps > 0) steps = d.steps;
+    } else if (steps == d.steps) steps = AS_TRAINED;
     if (!steps) snprintf(row->name, sizeof row->name, "none, proposals alone");
-    else if (steps > 0) snprintf(row->name, sizeof row->name, "%d, step %s", steps, length);
+    else if (steps > 0) snprintf(row->name, sizeof row->name, "%d, %s", steps, length);
     else snprintf(row->name, sizeof row->name, "K = %d, as trained", d.steps > 0 ? d.steps : 0);
     if (!steps && !proposes(e, m)) return 0;
     how.no_chain = !steps;
     how.steps = steps > 0 ? steps : 0;
-    how.keep_step = !e->lengthen;
+    if (!e->lengthen && how.b2 == 0) how.b2 = drl_model_schedule(e->model[m])->b2;
     start = seconds_now();
     status = training_sample(e->model[m], &how, e->samples);
     row->seconds = (seconds_now() - start) / how.count;

@@ -3,8 +3,8 @@
  *
  *   cc -O2 -DDRL_THREADS bench/sprites.c -o build/sprites -lm
  *   build/sprites MODEL.safetensors ... [--guidance "1 2 4"] [--colour 1] [--each 4]
- *       [--again "5 4 3 3 2 2 1 1"] [--steps K] [--stride N] [--proposals score | none] [--seed 1]
- *       [--threads 2] [--isa NAME]
+ *       [--again "5 4 3 3 2 2 1 1"] [--steps K] [--b2 X] [--stride N] [--proposals score | none]
+ *       [--seed 1] [--threads 2] [--isa NAME]
  *
  * For every weight w, in percent: how many samples that are asked for a shape alone have it; a colour alone;
  * and, for all 25 pairs, asked for by the sum F(y) + w (F(y; shape) - F(y)) + w (F(y; colour) - F(y)), how
@@ -221,8 +221,8 @@ int main(int argc, char **argv)
 {
     static const char usage[] =
         "sprites MODEL.safetensors ... [--guidance \"1 2 4\"] [--colour X] [--each N]\n"
-        "        [--again \"5 4 3 3 2 2 1 1\"] [--steps K] [--stride N] [--proposals score | none]\n"
-        "        [--seed N] [--threads N] [--isa NAME]\n";
+        "        [--again \"5 4 3 3 2 2 1 1\"] [--steps K] [--b2 X] [--stride N]\n"
+        "        [--proposals score | none] [--seed N] [--threads N] [--isa NAME]\n";
     options o = options_of(argc, argv);
     drl_ctx *ctx = options_context(&o);
     drl_sample_desc how;

@@ -5,7 +5,7 @@
  *
  *     cc -O2 -DDRL_THREADS examples/03_sample.c -o sample -lm
  *     ./sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W]
- *         [--guidance-levels FROM:TO] [--stride N] [--no-chain] [--proposals score | none]
+ *         [--guidance-levels FROM:TO] [--b2 X] [--stride N] [--no-chain] [--proposals score | none]
  *         [--again "5 4 3"] [--image FILE --mask FILE] [--shape HxWxC]
  *         [--layout nhwc | nchw] [--range LOW:HIGH] [--out PREFIX] [--watch] [--frames N] [--resume]
  *         [--threads N] [--isa NAME]
@@ -15,12 +15,12 @@
  * --watch the picture has a column for each level, of many levels nine that are evenly spaced: noise left,
  * images right, and there is no NPY. PREFIX-grow.png is then an animated PNG of all images as they
  * grow, with at most --frames (40) after the noise; it needs stb_image_write.h (Debian: libstb-dev).
- * --k N takes N Langevin steps a level instead of the model's, --no-chain none: what the initializer does
- * alone. --stride N visits every N-th level only, at an N-th of the cost. --proposals score lets the energies
- * themselves say where chains start, and none starts them at x_{t+1}. A model of several classes draws them
- * in turn, a column each, or --label N alone (0: none). The larger --guidance is, the more typical of their
- * class images are, and the more alike; 0.5 unless said. --guidance-levels FROM:TO limits it to levels from
- * FROM up to, but without, TO.
+ * --k N takes N Langevin steps a level instead of the model's, of size --b2 X; --no-chain none: what the
+ * initializer does alone. --stride N visits every N-th level only, at an N-th of the cost. --proposals score
+ * lets the energies themselves say where chains start, and none starts them at x_{t+1}. A model of several
+ * classes draws them in turn, a column each, or --label N alone (0: none). The larger --guidance is, the more
+ * typical of their class images are, and the more alike; 0.5 unless said. --guidance-levels FROM:TO limits it
+ * to levels from FROM up to, but without, TO.
  * "Keep this, redraw that": --image has one image of the model's size, (1,H,W,C) or (H,W,C), any file that
  * drl_dataset_load reads; --shape, --layout and --range say of it what the file does not, as in 02. --mask
  * is a grey image of that size, a PGM for instance, or an NPY of (H,W): where it is not black, or not 0, the
@@ -45,7 +45,7 @@
 
 static const char usage[] =
     "sample MODEL.safetensors [--count N] [--seed N] [--k N] [--label N] [--guidance W, 0.5 unless said]\n"
-    "       [--stride N] [--no-chain] [--proposals score | none]\n"
+    "       [--b2 X] [--stride N] [--no-chain] [--proposals score | none]\n"
     "       [--guidance-levels FROM:TO] [--again \"5 4 3\"] [--image FILE --mask FILE] [--shape HxWxC]\n"
     "       [--layout nhwc | nchw] [--range LOW:HIGH] [--out PREFIX] [--watch] [--frames N] [--resume]\n"
     "       [--threads N] [--isa NAME]\n";

@@ -5,7 +5,7 @@
  * images grow.
  *
  *     cc -O2 examples/05_frame_budget.c -o frame_budget -lm
- *     ./frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--stride N] [--seed N]
+ *     ./frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] [--b2 X] [--stride N] [--seed N]
  *                    [--proposals score | none] [--out PREFIX] [--threads N] [--isa NAME]
  *
  * Without a model file it takes examples/models/sprites.safetensors. --stride N visits every N-th level only,
@@ -142,7 +142,7 @@ int main(int argc, char **argv)
     budget = option_number(&o, "--budget", 4);
     prefix = option_prefix(&o, "frame");
     words = options_rest(&o, "frame_budget [MODEL.safetensors] [--budget MS] [--count N] [--k N] "
-                             "[--stride N] [--proposals score | none] [--seed N] [--out PREFIX] "
+                             "[--b2 X] [--stride N] [--proposals score | none] [--seed N] [--out PREFIX] "
                              "[--threads N] [--isa NAME]\n");
     if (words > 1 || g.how.count < 1) {
         fprintf(stderr, "one model file at most, and --count 1 or more\n");

@@ -98,10 +98,11 @@ static inline void option_guidance_levels(options *o, int *from, int *to)
     }
 }
 
-/* --stride N, --proposals score | none, as drl_sample_desc has them. */
+/* --b2 X, --stride N, --proposals score | none, as drl_sample_desc has them. */
 static inline void option_ways(options *o, drl_sample_desc *how)
 {
     const char *text = option_text(o, "--proposals", NULL);
+    how->b2 = option_number(o, "--b2", 0);
     how->stride = option_int(o, "--stride", 0);
     if (text && !strcmp(text, "score")) how->proposal = DRL_PROPOSAL_SCORE;
     else if (text && !strcmp(text, "none")) how->proposal = DRL_PROPOSAL_NONE;

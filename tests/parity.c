@@ -619,7 +619,7 @@ static int drl_samples_run(const parity *p, void *chain, int first, int n, float
     how.first = first;
     how.count = n;
     how.steps = s->steps;
-    how.keep_step = 1;
+    how.b2 = drl_model_schedule(p->model)->b2;      /* so fewer steps are not longer */
     how.noise_scale = 0.99f;
     how.noise.fill = recorded_fill;
     how.noise.user = &s->noise;

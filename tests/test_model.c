@@ -848,7 +848,8 @@ static void expect_slices(drl_ctx *ctx, drl_model *m, const drl_sample_desc *how
     CHECK(!memcmp(want, got, sizeof got), "the sampler in slices gives other bits");
 }
 
-typedef struct by_hand_case { int steps, keep; float noise; int fine; } by_hand_case;
+/* b2: of drl_sample_desc, as a multiple of the schedule's; 0 is left at 0 */
+typedef struct by_hand_case { int steps; double b2; float noise; int fine; } by_hand_case;
 
 /* A loop over drl__langevin, level by level. Images 3, 4, ... of the seed: the first draw is x_T, the others
  * are the noise of the steps. */
@@ -877,7 +878,7 @@ static void sample_by_hand(drl_ctx *ctx, drl_model *m, const by_hand_case *c, ui
         l.first_image = 3;
         l.step_scale = sqrt((double)trained / steps);
         if (c->fine) l.step_scale = sqrt((steps < 6 ? 1 : 6.0 / steps) / 0.1);
-        if (c->keep) l.step_scale = 1;
+        if (c->b2 > 0) l.step_scale = sqrt(c->b2);
         l.noise_scale = c->noise > 0 ? (double)c->noise : c->fine ? 1 : (double)0.99f;
         l.noise.fill = drl__noise_counter;
         l.noise.user = &seed;
@@ -889,11 +890,13 @@ static void sample_by_hand(drl_ctx *ctx, drl_model *m, const by_hand_case *c, ui
 }
 
 /* drl_sample against that loop: a step is longer by sqrt(K / steps), the noise 0.99 unless said. Trained with
- * K = 0 on a fine schedule: step^2 is min(1, 6 / steps) s^2, b2 = 0.1 times that if kept, the noise 1. */
+ * K = 0 on a fine schedule: step^2 is min(1, 6 / steps) s^2, the noise 1. With b2 it is b2 s^2 or as the rule
+ * of the schedule has it. */
 static void by_hand(void)
 {
     static const by_hand_case cases[] = { { 0, 0, 0, 0 }, { 2, 0, 0, 0 }, { 2, 1, 0, 0 }, { 7, 0, 1.0f, 0 },
-                                          { 3, 0, 0, 1 }, { 12, 0, 0.5f, 1 }, { 12, 1, 0, 1 } };
+                                          { 3, 0, 0, 1 }, { 12, 0, 0.5f, 1 }, { 12, 1, 0, 1 },
+                                          { 0, 0.4, 0, 0 }, { 2, 3, 0, 0 }, { 5, 0.3, 0, 1 } };
     drl_ctx *ctx = context(DRL_ISA_AUTO, 1, NULL);
     drl_model_desc d = tiny(), fine = tiny();
     drl_model *models[2];
@@ -913,7 +916,7 @@ static void by_hand(void)
         how.seed = 12;
         how.first = 3;
         how.steps = cases[c].steps;
-        how.keep_step = cases[c].keep;
+        how.b2 = cases[c].b2 * drl_model_schedule(m)->b2;
         how.noise_scale = cases[c].noise;
         CHECK_OK(ctx, drl_sample(m, &how, got));
         expect_slices(ctx, m, &how, got);

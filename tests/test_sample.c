@@ -1412,6 +1412,7 @@ static int describe_otherwise(setup *u, int i, float *known, uint8_t *mask)
         return 1;
     case 18: u->how.stride = 2; return 1;
     case 19: u->how.proposal = DRL_PROPOSAL_SCORE; return 1;
+    case 20: u->how.b2 = 1.5 * u->schedule.b2; return 1;
     }
     u->how.known = known;
     u->how.mask = mask;
@@ -1433,7 +1434,7 @@ static void states_of_others(void)
     drl_sampler_run(sampler, 7);
     now = state_of_sampler(sampler);
     drl_sampler_destroy(sampler);
-    for (i = 0; i < 20; ++i) {
+    for (i = 0; i < 21; ++i) {
         v = u;
         if (!describe_otherwise(&v, i, known, mask)) continue;
         sampler = sampler_of(&v);
@@ -1985,6 +1986,8 @@ static void sentences_of_descriptions(void)
     CREATE_SAYS(u, v.how.no_chain = 1, "no_chain is for energies with proposals");
     CREATE_SAYS(u, v.how.no_chain = 1; v.how.proposal = DRL_PROPOSAL_NONE; v.energy.propose = own_propose,
                 "no_chain is for energies with proposals");
+    CREATE_SAYS(u, v.how.b2 = -1, "b2 is -1; 0 to");
+    CREATE_SAYS(u, v.how.b2 = 1e30, "b2 is 1e30; 0 to below");
     CREATE_SAYS(u, v.how.stride = -1, "stride is -1; 1 to 1000 are possible");
     CREATE_SAYS(u, v.how.stride = 1001, "stride is 1001; 1 to 1000 are possible");
     CREATE_SAYS(u, v.how.proposal = (drl_proposal)3, "proposal is 3; 0 to 2 are possible");
