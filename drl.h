@@ -1317,7 +1317,8 @@ typedef struct drl_model_desc {
                                              * CDRL, none with T1K; negative: none, K = 0, see
                                              * drl_sample_desc */
     double b2;                              /* zero means 2e-4, 4e-4 for CDRL, 0.1 with T1K and
-                                             * DRL_ENERGY_OWN, 0.8 with DRL_ENERGY_UNET */
+                                             * DRL_ENERGY_OWN, with DRL_ENERGY_UNET 0.8 up to 24 levels
+                                             * and 0.3 above */
     float noise_scale;                      /* when sampling; zero means 0.99, 1 for CDRL and with T1K */
     int no_spectral;                        /* nonzero: weights as they are */
     int batch;                              /* most images a pass; zero means 32. Memory grows with it,
@@ -1341,8 +1342,8 @@ typedef struct drl_model_desc {
     drl_initializer_form initializer_form;  /* zero: by the number of levels */
     drl_energy_form energy_form;            /* with CDRL. DRL_ENERGY_UNET: of width `base` (zero means 16)
                                              * and `blocks` a resolution, of which it has three; with SiLU,
-                                             * without spectral norms, steps by DRL_STEP_PROPOSAL with b2 =
-                                             * 0.8 (but for T1K), K = 3 */
+                                             * without spectral norms, steps by DRL_STEP_PROPOSAL (but for
+                                             * T1K), K = 3 */
     int norm_channels;                      /* of a group of the U-Nets' group norms, at least; there are at
                                              * most 32 groups. Zero means 4, but 1, as published, where a
                                              * residual initializer goes with the published energies. Groups
@@ -12622,7 +12623,8 @@ static void drl__model_defaults(drl_model_desc *d)
     }
     if (!d->steps) d->steps = t1k ? -1 : unet || own ? 3 : cdrl ? 15 : 30;
     if (d->steps < 0) d->steps = -1;
-    if (d->b2 == 0) d->b2 = t1k || own ? 0.1 : unet ? 0.8 : cdrl ? 4e-4 : 2e-4;
+    if (d->b2 == 0 && unet && !t1k) d->b2 = d->levels > 24 ? 0.3 : 0.8;
+    if (d->b2 == 0) d->b2 = t1k || own ? 0.1 : cdrl ? 4e-4 : 2e-4;
     if (d->noise_scale == 0) d->noise_scale = t1k || cdrl ? 1.0f : 0.99f;
     d->silu = d->silu || unet;
     d->no_spectral = d->no_spectral || unet;

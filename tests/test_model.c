@@ -2103,6 +2103,11 @@ static void unet_defaults(int vector)
               "%s is %s", net->param[k].name, twin->param[k].name);
     }
     drl_model_destroy(m);
+    for (d.levels = 24; d.levels <= 25; ++d.levels) {
+        m = coop_model(ctx, &d);
+        CHECK(drl_model_schedule(m)->b2 == (d.levels > 24 ? 0.3 : 0.8), "b2 of %d levels", d.levels);
+        drl_model_destroy(m);
+    }
     drl_ctx_destroy(ctx);
 }
 
