@@ -1156,10 +1156,11 @@ typedef struct drl_sample_desc {
                                  * have to be given). Negative: none, K = 0: one draw of
                                  * N(x_{t+1} + s^2 grad F(x_{t+1}), s^2 I), for fine schedules, which counts
                                  * as one step everywhere else */
-    double b2;                  /* of the steps' size, see drl_step_rule. Zero means the schedule's, but
-                                 * fewer steps than in training are longer: step * sqrt(K / steps). A model
-                                 * trained with K = 0 then has step^2 = min(1, 6 / steps) s^2; from 6 steps
-                                 * on, chains forget where they began */
+    double b2;                  /* of the steps' size, see drl_step_rule; F does not change with it. Zero
+                                 * means the schedule's, but fewer steps than in training are longer, and
+                                 * more are shorter: step * sqrt(K / steps). A model trained with K = 0 then
+                                 * has step^2 = min(1, 6 / steps) s^2; from 6 steps on, chains forget where
+                                 * they began. Energies of a U-Net take 0.8 on 12 levels, 0.3 on 48 */
     int no_chain;               /* nonzero: no Langevin step and no denoising at all, every level ends with
                                  * its proposal: what the initializer, or the score, does alone. Counts as
                                  * one step a level */
