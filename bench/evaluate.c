@@ -787,6 +787,10 @@ int main(int argc, char **argv)
     }
     option_guidance_levels(&o, &e.guided[0], &e.guided[1]);
     option_ways(&o, &e.how);
+    if (e.lengthen && e.how.b2 != 0) {
+        fprintf(stderr, "--lengthen and --b2: one of the two, either says how long steps are\n");
+        return 2;
+    }
     count = options_rest(&o, usage);
     if (e.how.count < 2 || e.how.count > 100000 || count > MODELS) {
         fprintf(stderr, "2 to 100000 samples, at most %d models\n%s", MODELS, usage);
