@@ -10685,7 +10685,9 @@ DRL__CALL(drl_status, drl_net_train_backward, (drl_net *net, const float *dout),
  * values are possible. From the table come defaults, the sentence about a value that is not possible, and the
  * line of text in files, "height=32 width=32 ...". Numbers survive the trip bit for bit.
  * -------------------------------------------------------------------------------------------------------- */
-typedef enum drl__field_type { DRL__INT, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL__MULT } drl__field_type;
+typedef enum drl__field_type {
+    DRL__INT, DRL__ENUM, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL__MULT
+} drl__field_type;
 
 /* How low and high are meant; rules add up. */
 #define DRL__ANY     1                      /* every value is possible */
@@ -10783,6 +10785,26 @@ static void drl__float_text(char *text, size_t capacity, float v)
     if (!end || *end || (float)back != v) drl__number_text(text, capacity, (double)v);
 }
 
+/* Whether an enumeration is a byte: as short as its values allow, by the rule of bare-metal ARM or with
+ * -fshort-enums. Those that fields hold have few values, so all are as long as this one. */
+#define DRL__ENUM_IS_BYTE (sizeof(drl_form) == 1)
+
+static int drl__int_at(const drl__field *field, const unsigned char *p)
+{
+    int v;
+    if (field->type == DRL__ENUM && DRL__ENUM_IS_BYTE) return *p;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* 0: the field has no room for v, and holds another value. */
+static int drl__int_set(const drl__field *field, unsigned char *p, int v)
+{
+    if (field->type == DRL__ENUM && DRL__ENUM_IS_BYTE) return (*p = (unsigned char)v) == v;
+    memcpy(p, &v, sizeof v);
+    return 1;
+}
+
 static double drl__field_value(const drl__field *field, const void *desc)
 {
     const unsigned char *p = (const unsigned char *)desc + field->offset;
@@ -10790,15 +10812,15 @@ static double drl__field_value(const drl__field *field, const void *desc)
     case DRL__U64:    { uint64_t v; memcpy(&v, p, sizeof v); return (double)v; }
     case DRL__FLOAT:  { float v;    memcpy(&v, p, sizeof v); return (double)v; }
     case DRL__DOUBLE: { double v;   memcpy(&v, p, sizeof v); return v; }
-    default:          { int v;      memcpy(&v, p, sizeof v); return (double)v; }
+    default:          return (double)drl__int_at(field, p);
     }
 }
 
-/* Sets a field that is an int, a float or a double. */
+/* Sets a field that is an int, an enumeration, a float or a double. */
 static void drl__field_set(const drl__field *field, void *desc, double v)
 {
     unsigned char *p = (unsigned char *)desc + field->offset;
-    if (field->type == DRL__INT)        { int k = (int)v;     memcpy(p, &k, sizeof k); }
+    if (field->type <= DRL__ENUM)       drl__int_set(field, p, (int)v);
     else if (field->type == DRL__FLOAT) { float f = (float)v; memcpy(p, &f, sizeof f); }
     else memcpy(p, &v, sizeof v);
 }
@@ -10814,7 +10836,7 @@ static void drl__defaults(const drl__field *field, size_t fields, void *desc)
 
 static void drl__bound_text(const drl__field *field, double v, char *text, size_t capacity)
 {
-    if (field->type == DRL__INT) drl__text(text, capacity, "%d", (int)v);
+    if (field->type <= DRL__ENUM) drl__text(text, capacity, "%d", (int)v);
     else drl__text(text, capacity, "%g", v);
 }
 
@@ -10868,9 +10890,8 @@ static void drl__describe_field(const drl__field *field, const void *desc,
         } else if (field->type == DRL__DOUBLE) {
             drl__number_text(number, sizeof number, drl__field_value(field, desc));
         } else {
-            int v;
-            memcpy(&v, p + (size_t)j * sizeof v, sizeof v);
-            drl__text(number, sizeof number, j ? ",%d" : "%d", v);
+            drl__text(number, sizeof number, j ? ",%d" : "%d",
+                      drl__int_at(field, p + (size_t)j * sizeof(int)));
         }
         drl__text_append(text, capacity, at, number, strlen(number));
     }
@@ -10926,7 +10947,7 @@ static const char *drl__undescribe_field(const drl__field *field, const char *te
         if (v < -int_max || v > int_max) return NULL;
         k = (int)v;
         if (k != v) return NULL;
-        memcpy(p + (size_t)j * sizeof k, &k, sizeof k);
+        if (!drl__int_set(field, p + (size_t)j * sizeof k, k)) return NULL;
     }
     return text;
 }
@@ -11692,7 +11713,7 @@ static const drl__field drl__sample_fields[] = {
     { "first",         DRL__INT,   offsetof(drl_sample_desc, first), 0, 0, INT32_MAX, 0 },
     { "steps",         DRL__INT,   offsetof(drl_sample_desc, steps), 0, 1, INT32_MAX, DRL__NONE },
     { "b2",            DRL__DOUBLE, offsetof(drl_sample_desc, b2), 0, 0, 1e30, DRL__NO_HIGH },
-    { "proposal",      DRL__INT,   offsetof(drl_sample_desc, proposal), 0, 0, DRL_PROPOSAL_SCORE, 0 },
+    { "proposal",      DRL__ENUM,  offsetof(drl_sample_desc, proposal), 0, 0, DRL_PROPOSAL_SCORE, 0 },
     { "stride",        DRL__INT,   offsetof(drl_sample_desc, stride), 1, 1, 1000, 0 },
     { "from_level",    DRL__INT,   offsetof(drl_sample_desc, from_level), 0, 1, INT32_MAX, 0 },
     { "noise_scale",   DRL__FLOAT, offsetof(drl_sample_desc, noise_scale), 0, 0, 1e30, DRL__NO_HIGH },
@@ -12357,7 +12378,7 @@ static const drl__field drl__sampler_state_fields[] = {
     { "steps",         DRL__INT,    offsetof(drl_sampler, steps), 0, 0, 0, DRL__ANY },
     { "gaussian_step", DRL__INT,    offsetof(drl_sampler, gaussian_step), 0, 0, 0, DRL__ANY },
     { "no_chain",      DRL__INT,    offsetof(drl_sampler, no_chain), 0, 0, 0, DRL__ANY },
-    { "proposal",      DRL__INT,    offsetof(drl_sampler, proposal), 0, 0, 0, DRL__ANY },
+    { "proposal",      DRL__ENUM,   offsetof(drl_sampler, proposal), 0, 0, 0, DRL__ANY },
     { "stride",        DRL__INT,    offsetof(drl_sampler, stride), 0, 0, 0, DRL__ANY },
     { "from_level",    DRL__INT,    offsetof(drl_sampler, from_level), 0, 0, 0, DRL__ANY },
     { "step_scale",    DRL__DOUBLE, offsetof(drl_sampler, step_scale), 0, 0, 0, DRL__ANY },
@@ -12367,7 +12388,7 @@ static const drl__field drl__sampler_state_fields[] = {
     { "guidance_to",   DRL__INT,    offsetof(drl_sampler, guidance_to), 0, 0, 0, DRL__ANY },
     { "denoise",       DRL__DOUBLE, offsetof(drl_sampler, denoise), 0, 0, 0, DRL__ANY },
     { "levels",        DRL__INT,    offsetof(drl_sampler, schedule.levels), 0, 0, 0, DRL__ANY },
-    { "step_rule",     DRL__INT,    offsetof(drl_sampler, schedule.rule), 0, 0, 0, DRL__ANY },
+    { "step_rule",     DRL__ENUM,   offsetof(drl_sampler, schedule.rule), 0, 0, 0, DRL__ANY },
     { "b2",            DRL__DOUBLE, offsetof(drl_sampler, schedule.b2), 0, 0, 0, DRL__ANY },
     { "resample_count", DRL__INT,   offsetof(drl_sampler, resample_count), 0, 0, 0, DRL__ANY },
     { "pass",          DRL__INT,    offsetof(drl_sampler, pass), 0, 0, 0, DRL__ANY },
@@ -12494,18 +12515,18 @@ static const drl__field drl__model_fields[] = {
     { "b2",                 DRL__DOUBLE,  offsetof(drl_model_desc, b2), 0, 0, 1e30, DRL__OPEN },
     { "noise_scale",        DRL__FLOAT,   offsetof(drl_model_desc, noise_scale), 0, 0, 1e30, DRL__OPEN },
     { "no_spectral",        DRL__INT,     offsetof(drl_model_desc, no_spectral), 0, 0, 0, DRL__ANY },
-    { "form",               DRL__INT,     offsetof(drl_model_desc, form), 0, DRL_FORM_DRL, DRL_FORM_CDRL, 0 },
+    { "form",               DRL__ENUM,    offsetof(drl_model_desc, form), 0, DRL_FORM_DRL, DRL_FORM_CDRL, 0 },
     { "initializer",        DRL__INT,     offsetof(drl_model_desc, initializer), 0,
       0, 65536, DRL__EVEN | DRL__NONE },
     { "initializer_blocks", DRL__INT,     offsetof(drl_model_desc, initializer_blocks), 0,
       0, DRL__UNET_BLOCKS_MAX, 0 },
     { "classes",            DRL__INT,     offsetof(drl_model_desc, classes), 0, 0, 65535, 0 },
-    { "schedule",           DRL__INT,     offsetof(drl_model_desc, schedule), 0,
+    { "schedule",           DRL__ENUM,    offsetof(drl_model_desc, schedule), 0,
       DRL_SCHEDULE_DRL, DRL_SCHEDULE_OWN, 0 },
     { "silu",               DRL__INT,     offsetof(drl_model_desc, silu), 0, 0, 0, DRL__ANY },
-    { "initializer_form",   DRL__INT,     offsetof(drl_model_desc, initializer_form), 0,
+    { "initializer_form",   DRL__ENUM,    offsetof(drl_model_desc, initializer_form), 0,
       DRL_INITIALIZER_RESIDUAL, DRL_INITIALIZER_VELOCITY, 0 },
-    { "energy_form",        DRL__INT,     offsetof(drl_model_desc, energy_form), 0,
+    { "energy_form",        DRL__ENUM,    offsetof(drl_model_desc, energy_form), 0,
       DRL_ENERGY_PUBLISHED, DRL_ENERGY_OWN, 0 },
     { "norm_channels",      DRL__INT,     offsetof(drl_model_desc, norm_channels), 0, 1, 65536, 0 }
 };
@@ -14016,7 +14037,7 @@ static const drl__field drl__train_fields[] = {
       DRL__OPEN },
     { "label_drop",          DRL__FLOAT,  offsetof(drl_train_desc, label_drop), 0.1, 0, 1, DRL__NONE },
     { "independent_noise",   DRL__INT,    offsetof(drl_train_desc, independent_noise), 0, 0, 0, DRL__ANY },
-    { "objective",           DRL__INT,    offsetof(drl_train_desc, objective), 0, DRL_OBJECTIVE_RECOVERY,
+    { "objective",           DRL__ENUM,   offsetof(drl_train_desc, objective), 0, DRL_OBJECTIVE_RECOVERY,
       DRL_OBJECTIVE_SCORE, 0 },
     { "initializer_data",    DRL__FLOAT,  offsetof(drl_train_desc, initializer_data), 1, 0, 1, DRL__NONE },
     { "shift",               DRL__INT,    offsetof(drl_train_desc, shift), 0, 0, 0, DRL__ANY },
@@ -15840,7 +15861,7 @@ static drl_status drl__mcmc_move_all(drl_mcmc *m)
 static const drl__field drl__mcmc_fields[] = {
     { "count",         DRL__INT,    offsetof(drl_mcmc_desc, count), 1, 1, INT32_MAX, 0 },
     { "first",         DRL__INT,    offsetof(drl_mcmc_desc, first), 0, 0, INT32_MAX, 0 },
-    { "kernel",        DRL__INT,    offsetof(drl_mcmc_desc, kernel), 0, DRL_MCMC_LANGEVIN, DRL_MCMC_HMC, 0 },
+    { "kernel",        DRL__ENUM,   offsetof(drl_mcmc_desc, kernel), 0, DRL_MCMC_LANGEVIN, DRL_MCMC_HMC, 0 },
     { "step",          DRL__DOUBLE, offsetof(drl_mcmc_desc, step), 0, 1e-30, 1e30, DRL__OPEN },
     { "noise_scale",   DRL__DOUBLE, offsetof(drl_mcmc_desc, noise_scale), 1, 0, 1e30, DRL__OPEN },
     { "leapfrog",      DRL__INT,    offsetof(drl_mcmc_desc, leapfrog), 10, 1, INT32_MAX, 0 },
@@ -16031,7 +16052,7 @@ static const drl__field drl__mcmc_state_fields[] = {
     { "count",           DRL__INT,    offsetof(drl_mcmc, count), 0, 0, 0, DRL__ANY },
     { "seed",            DRL__U64,    offsetof(drl_mcmc, seed), 0, 0, 0, DRL__ANY },
     { "first",           DRL__INT,    offsetof(drl_mcmc, first), 0, 0, 0, DRL__ANY },
-    { "kernel",          DRL__INT,    offsetof(drl_mcmc, kernel), 0, 0, 0, DRL__ANY },
+    { "kernel",          DRL__ENUM,   offsetof(drl_mcmc, kernel), 0, 0, 0, DRL__ANY },
     { "level",           DRL__INT,    offsetof(drl_mcmc, level), 0, 0, 0, DRL__ANY },
     { "step",            DRL__DOUBLE, offsetof(drl_mcmc, first_eps), 0, 0, 0, DRL__ANY },
     { "noise_scale",     DRL__DOUBLE, offsetof(drl_mcmc, noise_scale), 0, 0, 0, DRL__ANY },

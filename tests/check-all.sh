@@ -973,6 +973,8 @@ check demo-32 "gcc arm-linux-gnueabihf-gcc qemu-arm emcc node" demo_32
 check armhf "arm-linux-gnueabihf-gcc qemu-arm" armhf
 check tests-O0 gcc tests tests-O0 gcc -O0 -DDRL_THREADS
 check tests-O3-native gcc tests tests-O3-native gcc -O3 -march=native -DDRL_THREADS
+# enumerations of a byte, as on bare-metal ARM
+check tests-short-enums gcc tests tests-short-enums gcc -O1 -fshort-enums -DDRL_THREADS
 check tests-clang clang tests tests-clang clang -O2 -DDRL_THREADS
 check tests-c++ g++ tests tests-c++ g++ -x c++ -O1 -DDRL_THREADS
 check tests-32 gcc bits32

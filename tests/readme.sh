@@ -34,7 +34,9 @@ while read -r line; do
         continue;;
     esac
     out=$(echo "$line" | sed -n 's/.*--out \([^ ]*\).*/\1/p')
-    case " $outs " in
+    again=" $outs "
+    case $line in *--resume*) again=;; esac  # it goes on with what is there
+    case $again in
     *" ${out:-none} "*)
         echo "FAILED: two commands write $out"
         failed=$((failed + 1));;
@@ -43,7 +45,7 @@ while read -r line; do
     missing=
     for word in $line; do
         case $word in
-        ../shared/*) [ -e "$word" ] || missing=$word;;
+        ../shared/*|*.npy) [ -e "$word" ] || missing=$word;;
         build/*.safetensors) [ -e "$word" ] || missing=$word;;
         esac
     done

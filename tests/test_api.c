@@ -1065,8 +1065,15 @@ static const row *row_of(const char *name)
  * C's int, float, double, size_t; p: a pointer, to be NULL; v: floats, to be NULL and to be misaligned; x: a
  * pointer that may not be there; m: floats that need not be there, to be misaligned; a: half of a pair, the
  * allocator. */
-typedef struct field { const char *function, *name; void *at; char type; const char *bad; } field;
-#define FIELD(function, member, type, bad) { #function, #member, (void *)&w.member, type, bad },
+typedef struct field {
+    const char *function, *name;
+    void *at;
+    size_t size;
+    char type;
+    const char *bad;
+} field;
+#define FIELD(function, member, type, bad) \
+    { #function, #member, (void *)&w.member, sizeof w.member, type, bad },
 
 static const field field_list[] = {
     FIELD(drl_ctx_create, cd.threads, 'i', "-1!65!max!min")
@@ -1232,12 +1239,12 @@ static const field field_list[] = {
     FIELD(drl_trainer_create, td.clip, 'f', "nan!inf")
     FIELD(drl_trainer_create, td.steps, 'i', "4001!max")
     FIELD(drl_trainer_create, td.data_noise, 'f', "nan!inf!1")
-    FIELD(drl_trainer_create, td.objective, 'i', "2!3!max!min")
-    FIELD(drl_model_create, md.schedule, 'i', "5!max!min")
+    FIELD(drl_trainer_create, td.objective, 'i', "2!3!max!-1")
+    FIELD(drl_model_create, md.schedule, 'i', "5!max!-1")
     FIELD(drl_trainer_create, td.initializer_rate, 'f', "nan!inf!-1!1")
     FIELD(drl_trainer_create, td.label_drop, 'f', "nan!inf!1.5")
     FIELD(drl_trainer_create, td.initializer_data, 'f', "nan!inf!1.5")
-    FIELD(drl_model_create, md.initializer_form, 'i', "3!max!min")
+    FIELD(drl_model_create, md.initializer_form, 'i', "3!max!-1")
     FIELD(drl_model_create, md.norm_channels, 'i', "-1!max!min")
     FIELD(drl_trainer_create, td.shift, 'i', "-1!max!min")
     FIELD(drl_trainer_size, td.shift, 'i', "-1!max!min")
@@ -1319,7 +1326,10 @@ static void set_field(const field *f, const char *bad)
     size_t z = !(x >= 0) ? SIZE_MAX : x > 1e18 ? SIZE_MAX / 4 : (size_t)x;
     void *p = f->type == 'x' ? w.x : f->type == 'm' ? (void *)((char *)w.x + 1) : NULL;
     switch (f->type) {
-    case 'i': memcpy(f->at, &i, sizeof i); break;
+    case 'i':                               /* an enumeration may be a byte */
+        if (f->size == 1) *(unsigned char *)f->at = (unsigned char)i;
+        else memcpy(f->at, &i, sizeof i);
+        break;
     case 'f': memcpy(f->at, &v, sizeof v); break;
     case 'd': memcpy(f->at, &x, sizeof x); break;
     case 'z': memcpy(f->at, &z, sizeof z); break;
