@@ -3082,6 +3082,7 @@ static void file_of_another_description(int form)
         { "form=1", "form=0" },                             /* CDRL's only, from here on */
         { "form=1 ", "" },
         { "form=1", "form=2" },
+        { "form=1", "form=257" },                           /* 1, where enumerations are bytes */
         { "initializer=-1", "initializer=8" },
         { "classes=2", "classes=3" },
         { "classes=2", "classes=-2" } };
