@@ -10685,7 +10685,7 @@ DRL__CALL(drl_status, drl_net_train_backward, (drl_net *net, const float *dout),
  * values are possible. From the table come defaults, the sentence about a value that is not possible, and the
  * line of text in files, "height=32 width=32 ...". Numbers survive the trip bit for bit.
  * -------------------------------------------------------------------------------------------------------- */
-typedef enum drl__field_type {
+typedef enum drl__field_type {              /* the first two are asked for by <= DRL__ENUM */
     DRL__INT, DRL__ENUM, DRL__U64, DRL__FLOAT, DRL__DOUBLE, DRL__MULT
 } drl__field_type;
 

@@ -1239,12 +1239,12 @@ static const field field_list[] = {
     FIELD(drl_trainer_create, td.clip, 'f', "nan!inf")
     FIELD(drl_trainer_create, td.steps, 'i', "4001!max")
     FIELD(drl_trainer_create, td.data_noise, 'f', "nan!inf!1")
-    FIELD(drl_trainer_create, td.objective, 'i', "2!3!max!-1")
-    FIELD(drl_model_create, md.schedule, 'i', "5!max!-1")
+    FIELD(drl_trainer_create, td.objective, 'i', "2!3!max!min")
+    FIELD(drl_model_create, md.schedule, 'i', "5!max!min")
     FIELD(drl_trainer_create, td.initializer_rate, 'f', "nan!inf!-1!1")
     FIELD(drl_trainer_create, td.label_drop, 'f', "nan!inf!1.5")
     FIELD(drl_trainer_create, td.initializer_data, 'f', "nan!inf!1.5")
-    FIELD(drl_model_create, md.initializer_form, 'i', "3!max!-1")
+    FIELD(drl_model_create, md.initializer_form, 'i', "3!max!min")
     FIELD(drl_model_create, md.norm_channels, 'i', "-1!max!min")
     FIELD(drl_trainer_create, td.shift, 'i', "-1!max!min")
     FIELD(drl_trainer_size, td.shift, 'i', "-1!max!min")
@@ -1327,7 +1327,7 @@ static void set_field(const field *f, const char *bad)
     void *p = f->type == 'x' ? w.x : f->type == 'm' ? (void *)((char *)w.x + 1) : NULL;
     switch (f->type) {
     case 'i':                               /* an enumeration may be a byte */
-        if (f->size == 1) *(unsigned char *)f->at = (unsigned char)i;
+        if (f->size == 1) *(unsigned char *)f->at = (unsigned char)(i < 0 || i > 255 ? 255 : i);
         else memcpy(f->at, &i, sizeof i);
         break;
     case 'f': memcpy(f->at, &v, sizeof v); break;
