@@ -3468,6 +3468,44 @@ static void half_overflow(int form)
     half_end(&c);
 }
 
+/* Reads and sets an enumeration by its row while every other byte of the struct is 0xFF: nothing of a
+ * neighbour comes along, and none is written, however short enumerations are (-fshort-enums). */
+#define ENUMERATION(fields, type, member) do {                                                          \
+        static type d;                                                                                  \
+        const drl__field *row = fields, *end = fields + sizeof fields / sizeof fields[0];               \
+        while (row < end && row->offset != offsetof(type, member)) ++row;                               \
+        CHECK(row < end, #fields " has no row of " #member);                                            \
+        memset(&d, 0xFF, sizeof d);                                                                     \
+        memset(&d.member, 0, sizeof d.member);                                                          \
+        CHECK(drl__field_value(row, &d) == 0, #fields ", " #member ": read as %g",                      \
+              drl__field_value(row, &d));                                                               \
+        drl__field_set(row, &d, 1);                                                                     \
+        CHECK((int)d.member == 1, #fields ", " #member ": set to %d", (int)d.member);                   \
+        memset(&d.member, 0xFF, sizeof d.member);                                                       \
+        CHECK(all_0xff(&d, sizeof d), #fields ", " #member ": a neighbour was written");                \
+    } while (0)
+
+static int all_0xff(const void *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && ((const unsigned char *)p)[i] == 0xFF) ++i;
+    return i == n;
+}
+
+static void enumerations(void)
+{
+    ENUMERATION(drl__model_fields, drl_model_desc, form);
+    ENUMERATION(drl__model_fields, drl_model_desc, schedule);
+    ENUMERATION(drl__model_fields, drl_model_desc, initializer_form);
+    ENUMERATION(drl__model_fields, drl_model_desc, energy_form);
+    ENUMERATION(drl__train_fields, drl_train_desc, objective);
+    ENUMERATION(drl__sample_fields, drl_sample_desc, proposal);
+    ENUMERATION(drl__sampler_state_fields, drl_sampler, proposal);
+    ENUMERATION(drl__sampler_state_fields, drl_sampler, schedule.rule);
+    ENUMERATION(drl__mcmc_fields, drl_mcmc_desc, kernel);
+    ENUMERATION(drl__mcmc_state_fields, drl_mcmc, kernel);
+}
+
 int main(int argc, char **argv)
 {
     int i;
@@ -3476,6 +3514,7 @@ int main(int argc, char **argv)
     PART(defaults());
     PART(default_resolutions());
     PART(descriptions());
+    PART(enumerations());
     PART(sentences());
     PART(limits());
     PART(same_bits());
